@@ -1,0 +1,74 @@
+/* The engine's working memory and what its cold rooms share. */
+#ifndef MZC_ENGINE_CONTEXT_H
+#define MZC_ENGINE_CONTEXT_H
+
+#define JPEG_INTERNALS
+#include <jinclude.h>
+#include <jpeglib.h>
+#include <jerror.h>
+#include <jcmaster.h>
+
+#include "engine.h"
+
+/* The scans of one component that the search may want. */
+typedef struct {
+  mzc_scan_bytes coarse[MZC_NUM_LEVELS][2];    /* 1..8 and 9..63 at Al = 1, 2, 3 ([0] is not used) */
+  mzc_scan_bytes refine[MZC_NUM_LEVELS - 1];   /* 1..63 from Al + 1 to Al */
+  mzc_scan_bytes whole;                        /* 1..63 at the Al that was chosen */
+  mzc_scan_bytes split[MZC_NUM_SPLITS][2];     /* cut at 2, 8, 5, 12, 18, at that Al */
+} mzc_candidates;
+
+enum { MZC_MAX_SCANS = 64 };
+
+struct mzc_engine {
+  const mzc_kernels *kernels;
+  j_compress_ptr cinfo;
+  struct jpeg_c_coef_controller controller;    /* stands in for the library's during the main pass */
+  struct jpeg_c_coef_controller *library_controller;
+
+  int num_components, restart_interval;
+  int trellis, trellis_dc, own_dct, simd_dct, deringing, plain_from_library, declined;
+  int row;                                     /* of MCUs, in the main pass */
+  mzc_lambda lambda;
+  mzc_quantizer quantizer[NUM_QUANT_TBLS];
+  mzc_component component[MZC_MAX_COMPONENTS];
+  mzc_statistics statistics[MZC_MAX_COMPONENTS];
+  mzc_rates rates;
+
+  JCOEF *raw, *quantized;                      /* one row of blocks */
+  size_t raw_capacity, quantized_capacity;
+  uint8_t *came_from;
+  int16_t *dc_candidate;
+  size_t came_from_capacity, dc_candidate_capacity;
+
+  mzc_candidates candidates[MZC_MAX_COMPONENTS];
+  mzc_scan_bytes script[MZC_MAX_SCANS];        /* AC scans of a fixed script */
+  mzc_bytes dc[MZC_MAX_COMPONENTS];            /* DC scans */
+  const mzc_bytes *output[MZC_MAX_SCANS];      /* scans of the file, in order */
+  int num_output;
+};
+
+/* Room for count elements; what is there stays. Raises the library's out-of-memory error and leaves the array as it was. */
+#define MZC_RESERVE(cinfo, array, capacity, count) \
+  ((array) = mzc_grown(cinfo, array, &(capacity), count, sizeof *(array)))
+void *mzc_grown(j_compress_ptr cinfo, void *array, size_t *capacity, size_t count, size_t size);
+
+void mzc_setup(mzc_engine *engine, j_compress_ptr cinfo);
+/* One row of raw blocks of a component, the last group of eight padded. */
+void mzc_read_blocks(mzc_engine *engine, int component, int row, const JCOEF *raw);
+/* One row of quantized blocks. */
+void mzc_take_blocks(mzc_engine *engine, int component, int row, const JCOEF *quantized);
+/* From what was read to the file; -1 when declined, with nothing written. */
+int mzc_code(mzc_engine *engine);
+
+/* Decides which scans make the file. -1 when declined. */
+int mzc_search_scans(mzc_engine *engine);
+int mzc_follow_script(mzc_engine *engine);
+void mzc_describe_scan(mzc_scan_bytes *scan, int component, int Ss, int Se, int Ah, int Al);
+void mzc_output_scan(mzc_engine *engine, mzc_scan_bytes *scan);
+void mzc_output_dc(mzc_engine *engine, int slot, const int *components, int num);
+
+/* The sizes that a counted scan can have. -1 when its Huffman tree is too deep. */
+int mzc_price_scan(const mzc_kernels *kernels, mzc_scan_bytes *scan, size_t num_restarts);
+
+#endif

@@ -1,0 +1,53 @@
+/* The engine: mozjpeg's bytes from our own trellis, scan search and entropy coder.
+ *
+ * The library keeps markers, colour conversion, downsampling, deringing and the DCT. Between jpeg_start_compress and the
+ * first row of pixels mzc_engine_begin takes over the coefficients; mzc_engine_finish stands in for jpeg_finish_compress.
+ * Nothing but the library's markers is written before the whole picture has been seen.
+ */
+#ifndef MZC_ENGINE_H
+#define MZC_ENGINE_H
+
+#include <stddef.h>
+#include <stdio.h>
+#include <jpeglib.h>
+
+#include "kernels.h"
+
+typedef struct mzc_engine mzc_engine;
+
+/* Working memory, for one call at a time; NULL when there is none. */
+mzc_engine *mzc_engine_new(const mzc_kernels *kernels);
+void mzc_engine_free(mzc_engine *engine);
+/* Gives back what a large picture needed; call it after each use. */
+void mzc_engine_trim(mzc_engine *engine);
+
+/* NULL when the engine gives the library's bytes for these parameters, else what it does not cover. Parameters are set,
+ * compression not started. */
+const char *mzc_engine_refuses(j_compress_ptr cinfo);
+/* The same for coefficients handed to jpeg_write_coefficients. */
+const char *mzc_engine_refuses_coefficients(j_compress_ptr cinfo);
+
+/* After jpeg_start_compress(cinfo, TRUE). own_dct: cinfo->fdct has been replaced by the caller. */
+void mzc_engine_begin(mzc_engine *engine, j_compress_ptr cinfo, int own_dct);
+/* After the last row: writes the file. 0, or -1 when the coefficients are beyond the engine: cinfo is aborted and the
+ * whole picture goes through the library instead. */
+int mzc_engine_finish(mzc_engine *engine, j_compress_ptr cinfo);
+
+/* After jpeg_write_coefficients, instead of jpeg_finish_compress. -1: nothing was written, call jpeg_finish_compress. */
+int mzc_engine_write_coefficients(mzc_engine *engine, j_compress_ptr cinfo, jvirt_barray_ptr *coefficients);
+
+/* What a picture needs only once for many qualities: planes converted, downsampled and transformed. */
+typedef struct mzc_transformed mzc_transformed;
+mzc_transformed *mzc_transformed_new(void);
+void mzc_transformed_free(mzc_transformed *transformed);
+/* NULL when transforms can be shared. */
+const char *mzc_transformed_refuses(j_compress_ptr cinfo);
+/* Like mzc_engine_begin; after the last row mzc_transformed_finish aborts cinfo, nothing is written. */
+void mzc_transformed_begin(mzc_transformed *transformed, j_compress_ptr cinfo);
+void mzc_transformed_finish(mzc_transformed *transformed, j_compress_ptr cinfo);
+/* Does it fit these parameters (size, components, sampling)? */
+int mzc_transformed_fits(const mzc_transformed *transformed, j_compress_ptr cinfo);
+/* After jpeg_start_compress, in place of begin, pixels and finish. */
+int mzc_engine_write_transformed(mzc_engine *engine, j_compress_ptr cinfo, const mzc_transformed *transformed);
+
+#endif

@@ -1,0 +1,107 @@
+/* Bit and vector helpers of the hot rooms. */
+#ifndef MZC_ENGINE_BITS_H
+#define MZC_ENGINE_BITS_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+/* Lanes of one machine vector. A lane is a block or a candidate, never a term of a sum: no vector reorders additions. */
+#if defined(__AVX2__)
+#define LANES 8
+#else
+#define LANES 4
+#endif
+
+typedef float lanes __attribute__((vector_size(4 * LANES)));
+typedef int32_t int_lanes __attribute__((vector_size(4 * LANES)));
+typedef float unaligned_lanes __attribute__((vector_size(4 * LANES), aligned(4)));
+typedef int16_t short8 __attribute__((vector_size(16)));
+typedef int32_t int4 __attribute__((vector_size(16)));
+typedef float float4 __attribute__((vector_size(16)));
+typedef int32_t int8 __attribute__((vector_size(32)));
+typedef float float8 __attribute__((vector_size(32)));
+
+enum { LARGEST_AC = 1023, LARGEST_DC = 1023, SMALLEST_DC = -1024 };
+
+#define ALIGNED __attribute__((aligned(64)))
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* Size class of a positive value: its number of bits. */
+static inline int size_of(unsigned value)
+{
+  return 32 - __builtin_clz(value);
+}
+
+static inline int lowest(uint64_t mask)
+{
+  return __builtin_ctzll(mask);
+}
+
+static inline int highest(uint64_t mask)
+{
+  return 63 - __builtin_clzll(mask);
+}
+
+static inline int count_bits(uint64_t mask)
+{
+  return __builtin_popcountll(mask);
+}
+
+/* Coefficients 0..last in zigzag order. */
+static inline uint64_t up_to(int last)
+{
+  return ((uint64_t)2 << last) - 1;
+}
+
+static inline int magnitude(int value)
+{
+  return value < 0 ? -value : value;
+}
+
+/* Zigzag position -> natural position, and back. */
+static const uint8_t natural_of[64] = {
+  0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
+  35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55,
+  62, 63
+};
+static const uint8_t zigzag_of[64] = {
+  0, 1, 5, 6, 14, 15, 27, 28, 2, 4, 7, 13, 16, 26, 29, 42, 3, 8, 12, 17, 25, 30, 41, 43, 9, 11, 18, 24, 31, 40, 44, 53,
+  10, 19, 23, 32, 39, 45, 52, 54, 20, 22, 33, 38, 46, 51, 55, 60, 21, 34, 37, 47, 50, 56, 59, 61, 35, 36, 48, 49, 57, 58,
+  62, 63
+};
+
+/* ---- EOB runs ----------------------------------------------------------------------------------------------------- */
+
+static inline void end_run(mzc_eob_runs *runs)
+{
+  if (runs->run) {
+    runs->count[size_of(runs->run) - 1]++;
+    runs->run = 0;
+  }
+}
+
+/* A block without coefficients in the band. */
+static inline void pass_block(mzc_eob_runs *runs)
+{
+  if (UNLIKELY(++runs->run == MZC_MAX_EOB_RUN))
+    end_run(runs);
+}
+
+/* A block with coefficients; ends_early: zeros follow the last one. */
+static inline void code_block(mzc_eob_runs *runs, int ends_early)
+{
+  end_run(runs);
+  runs->run = ends_early;
+}
+
+/* Does a restart marker stand before this MCU? */
+static inline int restart_before(size_t mcu, int interval)
+{
+  return UNLIKELY(interval) && mcu % (unsigned)interval == 0 && mcu != 0;
+}
+
+#endif

@@ -1,0 +1,358 @@
+/* Scans as bytes: table, header, entropy-coded data. */
+#include "bits.h"
+
+/* ---- bits --------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  uint64_t bits;                 /* the lowest num are waiting */
+  int num;
+  uint8_t *out;
+} bit_writer;
+
+static inline uint8_t *put_stuffed(uint8_t *out, uint8_t byte)
+{
+  *out++ = byte;
+  if (byte == 0xFF)
+    *out++ = 0;
+  return out;
+}
+
+static inline void put_bits(bit_writer *w, uint32_t code, int length)
+{
+  w->bits = w->bits << length | code;
+  w->num += length;
+  if (w->num >= 32) {
+    uint32_t word = (uint32_t)(w->bits >> (w->num -= 32));
+    if (UNLIKELY((word & 0x80808080u & ~(word + 0x01010101u)) != 0)) {   /* some byte is 0xFF */
+      for (int shift = 24; shift >= 0; shift -= 8)
+        w->out = put_stuffed(w->out, (uint8_t)(word >> shift));
+    } else {
+      word = __builtin_bswap32(word);
+      memcpy(w->out, &word, 4);
+      w->out += 4;
+    }
+  }
+}
+
+static inline void put_symbol(bit_writer *w, const mzc_huffman *t, int symbol)
+{
+  put_bits(w, t->code[symbol], t->length[symbol]);
+}
+
+/* Fills the last byte with ones. */
+static void flush_bits(bit_writer *w)
+{
+  int fill = -w->num & 7;
+
+  w->bits = w->bits << fill | ((1u << fill) - 1);
+  w->num += fill;
+  while (w->num) {
+    w->num -= 8;
+    w->out = put_stuffed(w->out, (uint8_t)(w->bits >> w->num));
+  }
+}
+
+static void put_restart(bit_writer *w, int *number)
+{
+  flush_bits(w);
+  *w->out++ = 0xFF;
+  *w->out++ = (uint8_t)(0xD0 + *number);
+  *number = (*number + 1) & 7;
+}
+
+static inline void put_eob_run(bit_writer *w, const mzc_huffman *t, int *run)
+{
+  if (*run) {
+    int size = size_of(*run) - 1;
+    put_bits(w, ((uint32_t)t->code[size << 4] << size) | (*run & ((1u << size) - 1)), t->length[size << 4] + size);
+    *run = 0;
+  }
+}
+
+/* ---- markers ------------------------------------------------------------------------------------------------------ */
+
+static uint8_t *put_marker(uint8_t *out, int marker, int length)
+{
+  *out++ = 0xFF;
+  *out++ = (uint8_t)marker;
+  *out++ = (uint8_t)(length >> 8);
+  *out++ = (uint8_t)length;
+  return out;
+}
+
+static uint8_t *put_table(uint8_t *out, const mzc_huffman *t, int id)
+{
+  *out++ = (uint8_t)id;
+  memcpy(out, t->bits + 1, 16);
+  memcpy(out + 16, t->value, t->num_symbols);
+  return out + 16 + t->num_symbols;
+}
+
+static uint8_t *put_ac_header(uint8_t *out, const mzc_component *k, const mzc_scan_bytes *scan)
+{
+  const uint8_t parameters[6] = {
+    1, (uint8_t)k->id, (uint8_t)k->ac_table, (uint8_t)scan->Ss, (uint8_t)scan->Se, (uint8_t)(scan->Ah << 4 | scan->Al)
+  };
+
+  out = put_marker(out, 0xC4, 19 + scan->table.num_symbols);
+  out = put_table(out, &scan->table, 0x10 + k->ac_table);
+  out = put_marker(out, 0xDA, 8);
+  memcpy(out, parameters, sizeof parameters);
+  return out + sizeof parameters;
+}
+
+/* ---- AC scans ----------------------------------------------------------------------------------------------------- */
+
+static void write_first(bit_writer *w, const mzc_component *k, const mzc_scan_bytes *scan, int restart_interval)
+{
+  const mzc_sparse *p = &k->level[scan->Al];
+  const mzc_huffman *t = &scan->table;
+  uint64_t band = up_to(scan->Se) & ~up_to(scan->Ss - 1), below = up_to(scan->Ss - 1);
+  size_t blocks = (size_t)k->width * k->height;
+  uint32_t word[16][16];         /* code, room for the extra bits; length of both */
+  int run = 0, restart = 0;
+
+  for (int zeros = 0; zeros < 16; zeros++)
+    for (int size = 1; size < 11; size++) {
+      int symbol = zeros << 4 | size;
+      word[zeros][size] = (uint32_t)t->code[symbol] << size << 6 | (uint32_t)(t->length[symbol] + size);
+    }
+  for (size_t i = 0; i < blocks; i++) {
+    uint64_t mask = p->block[i].mask & band;
+    const int16_t *value = p->value + p->block[i].start + count_bits(p->block[i].mask & below);
+    int previous = scan->Ss - 1;
+
+    if (restart_before(i, restart_interval)) {
+      put_eob_run(w, t, &run);
+      put_restart(w, &restart);
+    }
+    if (!mask) {
+      if (UNLIKELY(++run == MZC_MAX_EOB_RUN))
+        put_eob_run(w, t, &run);
+      continue;
+    }
+    put_eob_run(w, t, &run);
+    do {
+      int at = lowest(mask), zeros = at - previous - 1, v = *value++, sign = v >> 31, size = size_of((v ^ sign) - sign);
+      uint32_t extra = (uint32_t)(v + sign) & ((1u << size) - 1), entry;
+
+      mask &= mask - 1;
+      previous = at;
+      while (UNLIKELY(zeros > 15)) {
+        put_symbol(w, t, 0xF0);
+        zeros -= 16;
+      }
+      entry = word[zeros][size];
+      put_bits(w, entry >> 6 | extra, entry & 63);
+    } while (mask);
+    run = previous != scan->Se;
+  }
+  put_eob_run(w, t, &run);
+}
+
+/* Correction bits of one block that wait for the symbol or EOB run that they follow. */
+typedef struct {
+  uint64_t bits;
+  int num;
+} corrections;
+
+typedef struct {
+  corrections block[MZC_MAX_CORRECTION_BITS + 1];   /* a block joins only with at least one bit */
+  int num_blocks, num_bits, run;
+} pending_run;
+
+static inline void put_corrections(bit_writer *w, corrections *c)
+{
+  if (c->num > 32) {
+    put_bits(w, (uint32_t)(c->bits >> 32), c->num - 32);
+    put_bits(w, (uint32_t)c->bits, 32);
+  } else if (c->num) {
+    put_bits(w, (uint32_t)c->bits, c->num);
+  }
+  c->bits = 0;
+  c->num = 0;
+}
+
+static void put_pending(bit_writer *w, const mzc_huffman *t, pending_run *pending)
+{
+  put_eob_run(w, t, &pending->run);
+  for (int i = 0; i < pending->num_blocks; i++)
+    put_corrections(w, &pending->block[i]);
+  pending->num_blocks = pending->num_bits = 0;
+}
+
+static inline uint64_t newly_nonzero(uint64_t mask, const int16_t *value)
+{
+  uint64_t ones = 0;
+
+  for (; mask; mask &= mask - 1)
+    ones |= magnitude(*value++) == 1 ? mask & -mask : 0;
+  return ones;
+}
+
+static void write_refinement(bit_writer *w, const mzc_component *k, const mzc_scan_bytes *scan, int restart_interval)
+{
+  const mzc_sparse *p = &k->level[scan->Al];
+  const mzc_huffman *t = &scan->table;
+  uint64_t band = up_to(scan->Se) & ~up_to(scan->Ss - 1), below = up_to(scan->Ss - 1);
+  size_t blocks = (size_t)k->width * k->height;
+  pending_run pending;
+  int restart = 0;
+
+  pending.num_blocks = pending.num_bits = pending.run = 0;
+  for (size_t i = 0; i < blocks; i++) {
+    uint64_t mask = p->block[i].mask & band, ones;
+    const int16_t *value = p->value + p->block[i].start + count_bits(p->block[i].mask & below);
+    int zeros = 0, previous = scan->Ss - 1, last_new;
+    corrections own = { 0, 0 };
+
+    if (restart_before(i, restart_interval)) {
+      put_pending(w, t, &pending);
+      put_restart(w, &restart);
+    }
+    ones = newly_nonzero(mask, value);
+    last_new = ones ? highest(ones) : scan->Ss - 1;
+    for (; mask; mask &= mask - 1) {
+      int at = lowest(mask), v = *value++;
+
+      zeros += at - previous - 1;
+      previous = at;
+      while (UNLIKELY(zeros > 15) && at <= last_new) {
+        put_pending(w, t, &pending);
+        put_symbol(w, t, 0xF0);
+        zeros -= 16;
+        put_corrections(w, &own);
+      }
+      if (!(ones >> at & 1)) {
+        own.bits = own.bits << 1 | (magnitude(v) & 1);
+        own.num++;
+        continue;
+      }
+      put_pending(w, t, &pending);
+      put_bits(w, (uint32_t)t->code[zeros << 4 | 1] << 1 | (v > 0), t->length[zeros << 4 | 1] + 1);
+      put_corrections(w, &own);
+      zeros = 0;
+    }
+    if (last_new == scan->Se)
+      continue;
+    pending.run++;
+    if (own.num) {
+      pending.block[pending.num_blocks++] = own;
+      pending.num_bits += own.num;
+    }
+    if (pending.run == MZC_MAX_EOB_RUN || pending.num_bits > MZC_MAX_CORRECTION_BITS)
+      put_pending(w, t, &pending);
+  }
+  put_pending(w, t, &pending);
+}
+
+/* scan->bytes has room for every byte stuffed. */
+static void write_scan(const mzc_component *k, mzc_scan_bytes *scan, int restart_interval)
+{
+  bit_writer w = { 0, 0, put_ac_header(scan->bytes.data, k, scan) };
+
+  if (scan->Ah)
+    write_refinement(&w, k, scan, restart_interval);
+  else
+    write_first(&w, k, scan, restart_interval);
+  flush_bits(&w);
+  scan->bytes.size = w.out - scan->bytes.data;
+}
+
+/* ---- DC scans ----------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  const mzc_component *const *component;
+  int num_components, width, height;   /* in MCUs */
+} dc_scan;
+
+/* Calls visit(state, component of the scan, difference) for each block in MCU order; restart(state) before an MCU. */
+#define FOR_DC_DIFFERENCES(scan, interval, RESTART, VISIT)                                            \
+  do {                                                                                                \
+    int last[MZC_MAX_COMPONENTS] = { 0 }, alone = (scan)->num_components == 1;                        \
+    for (int y = 0; y < (scan)->height; y++)                                                          \
+      for (int x = 0; x < (scan)->width; x++) {                                                       \
+        if (restart_before((size_t)y * (scan)->width + x, interval)) {                                \
+          memset(last, 0, sizeof last);                                                               \
+          RESTART;                                                                                    \
+        }                                                                                             \
+        for (int c = 0; c < (scan)->num_components; c++) {                                            \
+          const mzc_component *k = (scan)->component[c];                                              \
+          int across = alone ? 1 : k->h_samp_factor, down = alone ? 1 : k->v_samp_factor;             \
+          const int16_t *dc = k->dc + (size_t)y * down * k->padded_width + (size_t)x * across;        \
+          for (int v = 0; v < down; v++, dc += k->padded_width)                                       \
+            for (int h = 0; h < across; h++) {                                                        \
+              int difference = dc[h] - last[c], sign = difference >> 31;                              \
+              unsigned amount = (unsigned)((difference ^ sign) - sign);                               \
+              int size = amount ? size_of(amount) : 0;                                                \
+              last[c] = dc[h];                                                                        \
+              VISIT;                                                                                  \
+            }                                                                                         \
+        }                                                                                             \
+      }                                                                                               \
+  } while (0)
+
+static int count_tables(const dc_scan *s, const mzc_huffman *table, int *length)
+{
+  int seen = 0, num = 0;
+
+  *length = 2;
+  for (int c = 0; c < s->num_components; c++) {
+    int id = s->component[c]->dc_table;
+    if (!(seen >> id & 1)) {
+      *length += 17 + table[id].num_symbols;
+      num++;
+    }
+    seen |= 1 << id;
+  }
+  return num;
+}
+
+static uint8_t *put_dc_header(uint8_t *out, const dc_scan *s, const mzc_huffman *table)
+{
+  int length, seen = 0;
+
+  count_tables(s, table, &length);
+  out = put_marker(out, 0xC4, length);
+  for (int c = 0; c < s->num_components; c++) {
+    int id = s->component[c]->dc_table;
+    if (!(seen >> id & 1))
+      out = put_table(out, &table[id], id);
+    seen |= 1 << id;
+  }
+  out = put_marker(out, 0xDA, 6 + 2 * s->num_components);
+  *out++ = (uint8_t)s->num_components;
+  for (int c = 0; c < s->num_components; c++) {
+    *out++ = (uint8_t)s->component[c]->id;
+    *out++ = (uint8_t)(s->component[c]->dc_table << 4);
+  }
+  *out++ = 0;
+  *out++ = 0;
+  *out++ = 0;
+  return out;
+}
+
+/* One scan of all DC coefficients of the components. Returns its size; out has room for MZC_DC_BYTES_PER_BLOCK a block. */
+static size_t write_dc(const mzc_component *const *component, int num_components, int restart_interval, uint8_t *out)
+{
+  const mzc_component *first = component[0];
+  int alone = num_components == 1;
+  dc_scan s = { component, num_components, alone ? first->width : first->padded_width / first->h_samp_factor,
+                alone ? first->height : first->padded_height / first->v_samp_factor };
+  uint32_t histogram[MZC_MAX_COMPONENTS][256] = { { 0 } };
+  mzc_huffman table[MZC_MAX_COMPONENTS];
+  int restart = 0;
+  bit_writer w = { 0, 0, NULL };
+
+  FOR_DC_DIFFERENCES(&s, restart_interval, (void)0, histogram[k->dc_table][size]++);
+  for (int i = 0; i < MZC_MAX_COMPONENTS; i++)
+    build_huffman(histogram[i], &table[i]);   /* 12 symbols at most: never too deep */
+  w.out = put_dc_header(out, &s, table);
+  FOR_DC_DIFFERENCES(&s, restart_interval, put_restart(&w, &restart), {
+    const mzc_huffman *t = &table[k->dc_table];
+    uint32_t extra = (uint32_t)(difference + sign) & ((1u << size) - 1);
+    put_bits(&w, (uint32_t)t->code[size] << size | extra, t->length[size] + size);
+  });
+  flush_bits(&w);
+  return w.out - out;
+}

@@ -1,0 +1,15 @@
+/* The hot rooms, compiled for one processor. MZC_KERNELS and MZC_KERNELS_NAME name the result. */
+#include "../kernels.h"
+
+#include "bits.h"
+#include "huffman.c"
+#include "statistics.c"
+#include "tokens.c"
+#include "trellis.c"
+#include "sparse.c"
+#include "emission.c"
+
+const mzc_kernels MZC_KERNELS = {
+  MZC_KERNELS_NAME, read_row, set_rates, choose_dc, choose_ac, round_dc, round_row, gather_row, coarser, count_level, count_scan, fold,
+  build_huffman, write_scan, write_dc
+};

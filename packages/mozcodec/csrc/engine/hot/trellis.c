@@ -1,0 +1,291 @@
+/* Trellis quantization: the library's choice for every coefficient, looking only at those that can be nonzero.
+ *
+ * The library's costs, in float and in this order (jcdctmgr.c, quantize_trellis), of coefficient i after predecessor j:
+ *   cost = rate(run, size) + distortion;  cost += zero_before(i) - zero_after(j) + accumulated(j)
+ * with the candidates 1, 3, 7 .. 2^k - 1 below the rounded magnitude and that magnitude itself, predecessors ascending, the
+ * first of equals winning. What is left out here has been proven to lose:
+ *
+ * (a) A candidate below the rounded magnitude costs, at the same predecessor, at most 27 bits of rate less than the
+ *     magnitude itself: its code is at least 1 bit and theirs at most 16, their extra bits at most 10 against at least 1
+ *     (16 - 1 + 10 - 1 = 24), and 27 leaves room. If its distortion is more than that above theirs, it loses for every
+ *     predecessor; so do the smaller ones, whose distortion is larger still.
+ * (b) Let d(j) = accumulated(j) - zero_after(j). Against the newest coefficient n, an earlier j saves at most
+ *     shorter_run_excess bits of rate for anything that follows, because n's run is the shorter one. So if d(j) > d(n) +
+ *     shorter_run_excess, j never wins again.
+ * Both with a margin for rounding: sums of at most 64 terms, each rounded to 2^-24 of the partial sum.
+ */
+#include "bits.h"
+
+#define LARGEST_RATE_DIFFERENCE 27.0f
+#define NEVER 1e38f
+
+static int set_rates(mzc_rates *rates, const mzc_component *k, const uint8_t *dc_length)
+{
+  mzc_scan_bytes scan;
+  mzc_huffman table;
+  float excess = 0;
+
+  fold(&scan, k->plain, 63, &k->plain_eobs);
+  /* as in the library, every symbol that the trellis may want has been counted once before the picture */
+  for (int run = 0; run < 16; run++)
+    for (int size = 0; size < 12; size++)
+      scan.histogram[16 * run + size]++;
+  if (build_huffman(scan.histogram, &table) != 0)
+    return -1;
+  for (int size = 1; size < 12; size++) {
+    float cheapest = NEVER;
+    for (int run = 62; run >= 0; run--) {
+      float rate = (float)(table.length[(run & 15) * 16 + size] + size + (run >> 4) * table.length[0xF0]);
+      rates->ac[size][run] = rate;
+      if (rate - cheapest > excess)
+        excess = rate - cheapest;
+      if (rate < cheapest)
+        cheapest = rate;
+    }
+  }
+  rates->shorter_run_excess = excess;
+  rates->eob = table.length[0];
+  for (int difference = 0; difference < MZC_DC_RATES / 2; difference++) {
+    int size = difference ? size_of(difference) : 0;
+    rates->dc[MZC_DC_RATES / 2 + difference] = rates->dc[MZC_DC_RATES / 2 - difference] = (float)(size + dc_length[size]);
+  }
+  return 0;
+}
+
+/* ---- DC ----------------------------------------------------------------------------------------------------------- */
+
+/* The library's number of DC candidates: more where steps are fine. */
+static int num_dc_candidates(int step)
+{
+  int n = (2 + 60 / step) | 1;
+  return n < MZC_DC_CANDIDATES ? n : MZC_DC_CANDIDATES;
+}
+
+static inline float squared(int difference)
+{
+  return (float)(int)((unsigned)difference * (unsigned)difference);
+}
+
+typedef struct {
+  float cost[MZC_DC_STRIDE];
+  int value[MZC_DC_STRIDE];      /* signed, clamped to the coefficient range */
+} dc_state;
+
+/* Candidates u0, u0 + 1, .. of the magnitude: a vector over candidates, previous candidates one after another. The
+ * candidates' rates lie side by side in the table because the values do. */
+static inline void extend_dc(dc_state *now, const dc_state *before, const float *dc, int sign, int u0, int count,
+                             const float *distortion, uint8_t *came_from)
+{
+  const float *rate = dc + MZC_DC_RATES / 2 + u0;
+
+  for (int half = 0; half < count; half += LANES) {
+    lanes own = *(const lanes *)(distortion + half);
+    lanes best = *(const unaligned_lanes *)(rate + half - sign * before->value[0]) + own + before->cost[0];
+    int_lanes from = { 0 };
+    for (int l = 1; l < count; l++) {
+      lanes cost = *(const unaligned_lanes *)(rate + half - sign * before->value[l]) + own + before->cost[l];
+      int_lanes better = cost < best;
+      best = (lanes)((better & (int_lanes)cost) | (~better & (int_lanes)best));
+      from = (better & l) | (~better & from);
+    }
+    memcpy(now->cost + half, &best, sizeof best);
+    for (int j = 0; j < LANES; j++)
+      came_from[half + j] = (uint8_t)from[j];
+  }
+}
+
+static inline float dc_rate(const mzc_rates *rates, int difference)
+{
+  return rates->dc[MZC_DC_RATES / 2 + difference];
+}
+
+/* The same one by one, for the first block of a row and near the end of the coefficient range. */
+static void extend_dc_clamped(dc_state *now, const dc_state *before, const mzc_rates *rates, int count,
+                              const float *distortion, uint8_t *came_from)
+{
+  for (int j = 0; j < count; j++) {
+    now->cost[j] = dc_rate(rates, now->value[j] - before->value[0]) + distortion[j] + before->cost[0];
+    came_from[j] = 0;
+    for (int l = 1; l < count; l++) {
+      float cost = dc_rate(rates, now->value[j] - before->value[l]) + distortion[j] + before->cost[l];
+      if (cost < now->cost[j]) {
+        now->cost[j] = cost;
+        came_from[j] = (uint8_t)l;
+      }
+    }
+  }
+}
+
+static void choose_dc(mzc_component *k, const mzc_quantizer *q, const mzc_rates *rates, int row, int *predictor,
+                      uint8_t *came_from, int16_t *candidate)
+{
+  int step = q->step8[0], count = num_dc_candidates(step / 8), best = 0;
+  size_t first = (size_t)row * k->width;
+  int16_t *out = k->dc + (size_t)row * k->padded_width;
+  dc_state state[2];
+
+  for (int x = 0; x < k->width; x++) {
+    dc_state *now = &state[x & 1], *before = &state[~x & 1];
+    int raw = k->block[first + x].raw_dc, sign = raw < 0 ? -1 : 1, amount = magnitude(raw);
+    int u0 = (amount + step / 2) / step - count / 2;
+    float scale = k->block[first + x].lambda * q->weight[0];
+    float distortion[MZC_DC_STRIDE] ALIGNED;
+
+    for (int j = 0; j < MZC_DC_STRIDE; j++) {
+      int u = u0 + j < 1023 ? u0 + j : 1023;
+      distortion[j] = squared(u * step - amount) * scale;
+      now->value[j] = sign * u;
+    }
+    if (x == 0) {
+      for (int j = 0; j < count; j++) {
+        now->cost[j] = dc_rate(rates, now->value[j] - *predictor) + distortion[j];
+        came_from[j] = 0;
+      }
+    } else if (u0 + MZC_DC_STRIDE < 1023) {
+      extend_dc(now, before, rates->dc, sign, u0, count, distortion, came_from);
+    } else {
+      extend_dc_clamped(now, before, rates, count, distortion, came_from);
+    }
+    for (int j = 0; j < MZC_DC_CANDIDATES; j++)
+      candidate[j] = (int16_t)now->value[j];
+    came_from += MZC_DC_STRIDE;
+    candidate += MZC_DC_STRIDE;
+  }
+  for (int j = 1; j < count; j++)
+    if (state[~k->width & 1].cost[j] < state[~k->width & 1].cost[best])
+      best = j;
+  for (int x = k->width - 1; x >= 0; x--) {
+    came_from -= MZC_DC_STRIDE;
+    candidate -= MZC_DC_STRIDE;
+    out[x] = candidate[best];
+    best = came_from[best];
+  }
+  *predictor = out[k->width - 1];
+}
+
+/* ---- AC ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  float accumulated[64], zero_after[64];   /* of the tokens so far; 0 is the start of the block */
+  int position[64], came_from[64], open[64];
+  int16_t value[64];
+} ac_path;
+
+/* Chooses one block; the values go to out in zigzag order. Returns their mask. */
+static inline uint64_t choose_block(uint64_t mask, const mzc_token *token, float lambda, float zero_total,
+                                    const mzc_quantizer *q, const mzc_rates *rates, int16_t *out)
+{
+  ac_path p;
+  float largest = 0, best_end = zero_total + rates->eob;
+  int n = 0, num_open = 1, last = 0, count = 0, order[64];
+  uint64_t chosen = 0;
+
+  p.accumulated[0] = p.zero_after[0] = 0;
+  p.position[0] = p.open[0] = 0;
+  do {
+    int i = lowest(mask), z = natural_of[i], step = q->step8[z];
+    int amount = magnitude(token->raw), rounded = token->rounded, size = size_of(rounded), smallest = size;
+    float weight = q->weight[z], zero_before = token->zero_before;
+    float zero_after = (float)(amount * amount) * lambda * weight + zero_before;
+    float distortion[12], best = NEVER, end;
+    int from = 0, value = rounded, delta = rounded * step - amount, still_open = 0;
+
+    mask &= mask - 1;
+    token++;
+    n++;
+    distortion[size] = (float)(delta * delta) * lambda * weight;
+    while (smallest > 1) {                     /* (a) */
+      float d;
+      delta = ((1 << (smallest - 1)) - 1) * step - amount;
+      d = (float)(delta * delta) * lambda * weight;
+      if (d > distortion[size] + LARGEST_RATE_DIFFERENCE + (zero_total + largest + d) * 1e-6f)
+        break;
+      distortion[--smallest] = d;
+    }
+    if (smallest == size) {
+      const float *rate = rates->ac[size] + i - 1;
+      float own = distortion[size];
+      for (int a = 0; a < num_open; a++) {
+        int j = p.open[a];
+        float cost = rate[-p.position[j]] + own;
+        cost += zero_before - p.zero_after[j] + p.accumulated[j];
+        if (cost < best) {
+          best = cost;
+          from = j;
+        }
+      }
+    } else {
+      int best_size = size;
+      for (int a = 0; a < num_open; a++) {
+        int j = p.open[a], run = i - 1 - p.position[j];
+        float before = zero_before - p.zero_after[j] + p.accumulated[j];
+        for (int s = smallest; s <= size; s++) {
+          float cost = rates->ac[s][run] + distortion[s];
+          cost += before;
+          if (cost < best) {
+            best = cost;
+            from = j;
+            best_size = s;
+          }
+        }
+      }
+      if (best_size != size)
+        value = (1 << best_size) - 1;
+    }
+    p.accumulated[n] = best;
+    p.zero_after[n] = zero_after;
+    p.position[n] = i;
+    p.came_from[n] = from;
+    p.value[n] = (int16_t)(token[-1].raw < 0 ? -value : value);
+    if (best > largest)
+      largest = best;
+    {                                          /* (b) */
+      float limit = best - zero_after + rates->shorter_run_excess + 0.05f + (zero_total + largest) * 2e-6f;
+      for (int a = 0; a < num_open; a++) {
+        int j = p.open[a];
+        p.open[still_open] = j;
+        still_open += !(p.accumulated[j] - p.zero_after[j] > limit);
+      }
+      p.open[still_open] = n;
+      num_open = still_open + 1;
+    }
+    end = best + zero_total - zero_after;
+    if (i < 63)
+      end += rates->eob;
+    if (end < best_end) {
+      best_end = end;
+      last = n;
+    }
+  } while (mask);
+  for (int j = last; j; j = p.came_from[j]) {
+    order[count++] = j;
+    chosen |= (uint64_t)1 << p.position[j];
+  }
+  while (count)
+    *out++ = p.value[order[--count]];
+  return chosen;
+}
+
+static void choose_ac(mzc_component *k, const mzc_quantizer *q, const mzc_rates *rates, mzc_statistics *s,
+                      int restart_interval)
+{
+  mzc_sparse *out = &k->level[0];
+  const mzc_token *token = k->token;
+  size_t blocks = (size_t)k->width * k->height, used = 0;
+
+  for (size_t i = 0; i < blocks; i++) {
+    const mzc_block *b = &k->block[i];
+    uint64_t chosen = 0;
+
+    if (b->tokens) {
+      chosen = choose_block(b->tokens, token, b->lambda, b->zero_total, q, rates, out->value + used);
+      token += count_bits(b->tokens);
+    }
+    out->block[i] = (mzc_sparse_block){ chosen, (uint32_t)used };
+    if (restart_before(i, restart_interval))
+      end_all_runs(s);
+    count_block(s, chosen, out->value + used);
+    used += count_bits(chosen);
+  }
+  k->num_values = used;
+}

@@ -1,0 +1,26 @@
+/* Which compiled form of the hot rooms this processor gets. */
+#include <string.h>
+
+#include "kernels.h"
+
+extern const mzc_kernels mzc_kernels_baseline;
+
+#if defined(MZC_HAVE_V3)
+extern const mzc_kernels mzc_kernels_v3;
+
+static int runs_v3(void)
+{
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+         __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("lzcnt");
+}
+#endif
+
+const mzc_kernels *mzc_choose_kernels(const char *wish)
+{
+#if defined(MZC_HAVE_V3)
+  if (runs_v3() && (!wish || !*wish || strcmp(wish, "v3") == 0))
+    return &mzc_kernels_v3;
+#endif
+  return !wish || !*wish || strcmp(wish, "baseline") == 0 ? &mzc_kernels_baseline : NULL;
+}

@@ -1,0 +1,42 @@
+/* The hot rooms as a table of functions, one for each processor they are compiled for. */
+#ifndef MZC_ENGINE_KERNELS_H
+#define MZC_ENGINE_KERNELS_H
+
+#include "rooms.h"
+
+typedef struct {
+  const char *name;
+
+  /* Tokens of one row of blocks. raw: 64 values a block, the last group of 8 blocks padded; 63 tokens a block reserved. */
+  void (*read_row)(mzc_component *, const mzc_quantizer *, const mzc_lambda *, const int16_t *raw, int row,
+                   int restart_interval);
+
+  /* Rates from the plainly rounded blocks; dc_length: code lengths of the DC table in force. */
+  int (*set_rates)(mzc_rates *, const mzc_component *, const uint8_t *dc_length);
+  /* DC trellis of one row of blocks; scratch: two areas of width * MZC_DC_STRIDE. */
+  void (*choose_dc)(mzc_component *, const mzc_quantizer *, const mzc_rates *, int row, int *predictor,
+                    uint8_t *came_from, int16_t *candidate);
+  /* AC trellis of the component, with the statistics of what it chose. */
+  void (*choose_ac)(mzc_component *, const mzc_quantizer *, const mzc_rates *, mzc_statistics *, int restart_interval);
+  /* Without a trellis: DC coefficients of the blocks read, or whole rows of blocks, rounded; or rows of quantized blocks
+   * in natural order. 63 values a block reserved. -1: a coefficient is out of a JPEG's range. */
+  void (*round_dc)(mzc_component *, const mzc_quantizer *);
+  int (*round_row)(mzc_component *, const mzc_quantizer *, const int16_t *raw, int row, mzc_statistics *,
+                   int restart_interval);
+  int (*gather_row)(mzc_component *, const int16_t *blocks, int row, mzc_statistics *, int restart_interval);
+
+  void (*coarser)(mzc_component *, int level);      /* level from level - 1 */
+  void (*count_level)(const mzc_component *, int level, mzc_statistics *, int restart_interval);
+  void (*count_scan)(const mzc_component *, mzc_scan_bytes *, int restart_interval);
+  void (*fold)(mzc_scan_bytes *, const uint32_t *by_run, int num_runs, const mzc_eob_runs *);
+
+  int (*build_huffman)(const uint32_t *histogram, mzc_huffman *);
+  void (*write_scan)(const mzc_component *, mzc_scan_bytes *, int restart_interval);
+  size_t (*write_dc)(const mzc_component *const *components, int num_components, int restart_interval, uint8_t *out);
+} mzc_kernels;
+
+/* The table for this processor, or the one that MOZCODEC_CPU=baseline|v3 asks for; NULL when it asks for what is not
+ * there. */
+const mzc_kernels *mzc_choose_kernels(const char *wish);
+
+#endif

@@ -1,0 +1,108 @@
+/* The engine's memory: grown when a picture needs it, kept for the next picture, given back when it was a large one. */
+#include "context.h"
+
+enum { KEPT_BYTES = 16 << 20 };
+
+void *mzc_grown(j_compress_ptr cinfo, void *array, size_t *capacity, size_t count, size_t size)
+{
+  if (count > *capacity) {
+    size_t ample = *capacity + *capacity / 4;
+
+    if (count < ample)
+      count = ample;
+    array = count > SIZE_MAX / size ? NULL : realloc(array, count * size);
+    if (array == NULL)
+      ERREXIT1(cinfo, JERR_OUT_OF_MEMORY, 20);
+    *capacity = count;
+  }
+  return array;
+}
+
+mzc_engine *mzc_engine_new(const mzc_kernels *kernels)
+{
+  mzc_engine *engine = calloc(1, sizeof *engine);
+
+  if (engine)
+    engine->kernels = kernels;
+  return engine;
+}
+
+typedef void *(*visitor)(void *array, size_t *capacity, size_t size, size_t *total);
+
+static void visit_bytes(mzc_bytes *b, visitor visit, size_t *total)
+{
+  b->data = visit(b->data, &b->capacity, 1, total);
+}
+
+static void visit_component(mzc_component *k, visitor visit, size_t *total)
+{
+  k->block = visit(k->block, &k->block_capacity, sizeof *k->block, total);
+  k->token = visit(k->token, &k->token_capacity, sizeof *k->token, total);
+  k->dc = visit(k->dc, &k->dc_capacity, sizeof *k->dc, total);
+  for (int l = 0; l < MZC_NUM_LEVELS; l++) {
+    mzc_sparse *p = &k->level[l];
+    p->block = visit(p->block, &p->block_capacity, sizeof *p->block, total);
+    p->value = visit(p->value, &p->value_capacity, sizeof *p->value, total);
+  }
+}
+
+static void visit_candidates(mzc_candidates *d, visitor visit, size_t *total)
+{
+  for (int half = 0; half < 2; half++) {
+    for (int l = 0; l < MZC_NUM_LEVELS; l++)
+      visit_bytes(&d->coarse[l][half].bytes, visit, total);
+    for (int s = 0; s < MZC_NUM_SPLITS; s++)
+      visit_bytes(&d->split[s][half].bytes, visit, total);
+  }
+  for (int l = 0; l < MZC_NUM_LEVELS - 1; l++)
+    visit_bytes(&d->refine[l].bytes, visit, total);
+  visit_bytes(&d->whole.bytes, visit, total);
+}
+
+/* Shows every array to visit, which says what stands there from now on. */
+static size_t visit_arrays(mzc_engine *e, visitor visit)
+{
+  size_t total = 0;
+
+  for (int c = 0; c < MZC_MAX_COMPONENTS; c++) {
+    visit_component(&e->component[c], visit, &total);
+    visit_candidates(&e->candidates[c], visit, &total);
+    visit_bytes(&e->dc[c], visit, &total);
+  }
+  for (int i = 0; i < MZC_MAX_SCANS; i++)
+    visit_bytes(&e->script[i].bytes, visit, &total);
+  e->raw = visit(e->raw, &e->raw_capacity, sizeof *e->raw, &total);
+  e->quantized = visit(e->quantized, &e->quantized_capacity, sizeof *e->quantized, &total);
+  e->came_from = visit(e->came_from, &e->came_from_capacity, sizeof *e->came_from, &total);
+  e->dc_candidate = visit(e->dc_candidate, &e->dc_candidate_capacity, sizeof *e->dc_candidate, &total);
+  return total;
+}
+
+static void *measure(void *array, size_t *capacity, size_t size, size_t *total)
+{
+  *total += *capacity * size;
+  return array;
+}
+
+static void *release(void *array, size_t *capacity, size_t size, size_t *total)
+{
+  (void)size;
+  (void)total;
+  free(array);
+  *capacity = 0;
+  return NULL;
+}
+
+void mzc_engine_trim(mzc_engine *engine)
+{
+  if (visit_arrays(engine, measure) > KEPT_BYTES)
+    visit_arrays(engine, release);
+}
+
+void mzc_engine_free(mzc_engine *engine)
+{
+  if (engine) {
+    visit_arrays(engine, release);
+    free(engine);
+  }
+}
