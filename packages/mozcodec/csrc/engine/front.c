@@ -194,6 +194,7 @@ static void set_component(mzc_engine *e, mzc_component *k, const jpeg_component_
   k->dc_table = info->dc_tbl_no;
   k->ac_table = info->ac_tbl_no;
   k->quant_table = info->quant_tbl_no;
+  k->clamps = e->deringing;
   k->num_tokens = k->num_values = 0;
   k->levels_built = 0;
   k->out_of_range = 0;

@@ -86,6 +86,7 @@ typedef struct {
   size_t num_tokens, token_capacity, block_capacity, dc_capacity;
   uint32_t plain[64 * 16];       /* symbols of the plainly rounded blocks, by run * 16 + size */
   mzc_eob_runs plain_eobs;
+  int clamps;                    /* with deringing the library clamps what it rounds to +-1023 */
   int out_of_range;              /* a rounded coefficient that the library would refuse to code */
 
   int16_t *dc;                   /* padded_width x padded_height */

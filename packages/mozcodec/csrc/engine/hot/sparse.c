@@ -31,9 +31,11 @@ static inline uint64_t rounding_mask(const int16_t *raw, const mzc_quantizer *q)
   return mask;
 }
 
-static inline int rounded(int raw, int i, const mzc_quantizer *q)
+static inline int rounded(const mzc_component *k, int raw, int i, const mzc_quantizer *q)
 {
   int amount = (int)(((unsigned)(magnitude(raw) + q->step8[i] / 2) * q->reciprocal[i]) >> 40);
+  if (k->clamps && amount > 1023)
+    amount = 1023;
   return raw < 0 ? -amount : amount;
 }
 
@@ -47,12 +49,12 @@ static inline int store_block(mzc_component *k, size_t index, int16_t *dc, uint6
   uint64_t mask = 0;
   int count = 0, bad;
 
-  *dc = q ? (int16_t)rounded(block[0], 0, q) : block[0];
+  *dc = q ? (int16_t)rounded(k, block[0], 0, q) : block[0];
   bad = *dc > LARGEST_DC || *dc < SMALLEST_DC;
   for (natural &= ~(uint64_t)1; natural; natural &= natural - 1)
     mask |= (uint64_t)1 << zigzag_of[lowest(natural)];
   for (uint64_t left = mask; left; left &= left - 1) {
-    int z = natural_of[lowest(left)], v = q ? rounded(block[z], z, q) : block[z];
+    int z = natural_of[lowest(left)], v = q ? rounded(k, block[z], z, q) : block[z];
     bad |= v > LARGEST_AC || v < -LARGEST_AC;
     value[count++] = (int16_t)v;
   }
@@ -94,7 +96,7 @@ static void round_dc(mzc_component *k, const mzc_quantizer *q)
 {
   for (int y = 0; y < k->height; y++)
     for (int x = 0; x < k->width; x++)
-      k->dc[(size_t)y * k->padded_width + x] = (int16_t)rounded(k->block[(size_t)y * k->width + x].raw_dc, 0, q);
+      k->dc[(size_t)y * k->padded_width + x] = (int16_t)rounded(k, k->block[(size_t)y * k->width + x].raw_dc, 0, q);
 }
 
 /* Magnitudes halved: the coefficients of level from those of level - 1. */

@@ -154,7 +154,7 @@ static void read_row(mzc_component *k, const mzc_quantizer *q, const mzc_lambda 
         unsigned rounded = (unsigned)(((unsigned)(magnitude(value) + q->step8[z] / 2) * q->reciprocal[z]) >> 40);
 
         if (UNLIKELY(rounded > LARGEST_AC)) {
-          k->out_of_range = 1;
+          k->out_of_range |= !k->clamps;
           rounded = LARGEST_AC;
         }
         *token++ = (mzc_token){ e.zero_distortion[i - 1][b], (int16_t)value, (uint16_t)rounded };
