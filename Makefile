@@ -32,7 +32,10 @@ test-all: setup
 	$(IN_VENV) python -m pytest && echo "test-all: done in $$(( $$(date +%s) - start )) s"
 
 seeds: setup
-	$(IN_VENV) python -m detector.experiments seeds
+	@$(IN_VENV) sh -c 'detector grid quality=77,10 seed=1,2,3 && \
+	evaluation seeds q77=out/experiments/quality-77.seed-1.csv,out/experiments/quality-77.seed-2.csv,out/experiments/quality-77.seed-3.csv \
+	  q10=out/experiments/quality-10.seed-1.csv,out/experiments/quality-10.seed-2.csv,out/experiments/quality-10.seed-3.csv \
+	  --out out/seeds.md --csv out/seeds.csv'
 
 bench: setup
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/encode.py

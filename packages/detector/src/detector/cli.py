@@ -22,6 +22,7 @@ COMMANDS = {
     "fidelity": ("detector.fidelity:command", "PSNR, SSIM and bits per pixel at every test quality."),
     "train": ("detector.training.command:command", "Compressed crops to weights."),
     "score": ("detector.score:command", "Weights and crops to one score per face and quality."),
+    "grid": ("detector.experiments:command", "Run a grid of DVC experiments and keep their scores."),
     "describe": ("detector.models.describe:command", "Layers, parameters and cost of a model."),
     "verify": ("detector.data.command:verify", "Check every byte of a folder of packed crops."),
     "unpack": ("detector.data.command:unpack", "Packed crops to loose image files."),
