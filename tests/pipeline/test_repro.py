@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -13,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Clone
-
 STAGES = {"faces", "compress", "fidelity", "train", "score", "evaluate", "report"}
 
 
@@ -22,14 +21,14 @@ def stages_run(output: str) -> set[str]:
     return {name for name in STAGES if f"Running stage '{name}'" in output}
 
 
-def weights(clone: Clone) -> str:
+def weights(clone) -> str:
     return hashlib.sha256((clone.path / "out/train/weights.safetensors").read_bytes()).hexdigest()
 
 
 @pytest.fixture
-def copy(small_clone, tmp_path) -> Clone:
+def copy(small_clone, tmp_path):
     shutil.copytree(small_clone.path, tmp_path / "copy", symlinks=True)
-    return Clone(tmp_path / "copy", small_clone.env)
+    return dataclasses.replace(small_clone, path=tmp_path / "copy")
 
 
 def test_sample_comes_with_a_clone_without_network(fresh_clone):
@@ -91,7 +90,7 @@ def test_a_bad_parameter_is_named_before_anything_is_spent(copy, override, words
     assert "Traceback" not in failed.stdout + failed.stderr
 
 
-def wait_for_checkpoint(clone: Clone, process: subprocess.Popen) -> None:
+def wait_for_checkpoint(clone, process: subprocess.Popen) -> None:
     """Return when training has saved its first checkpoint."""
     deadline = time.monotonic() + 120
     while not list((clone.path / "out/checkpoints").glob("*/step-*.pt")):
@@ -100,7 +99,7 @@ def wait_for_checkpoint(clone: Clone, process: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
-def trainer(clone: Clone) -> list[int]:
+def trainer(clone) -> list[int]:
     """Return the processes that train in *clone*."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
