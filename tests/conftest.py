@@ -12,7 +12,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--budget-minutes",
         type=float,
         default=None,
-        help="of the tests marked slow(minutes=n), run as many as fit this many minutes, short ones first, and name the rest",
+        help="of the tests marked slow(minutes=n), run what fits so many minutes, short ones first, and name the rest",
     )
 
 

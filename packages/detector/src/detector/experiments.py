@@ -1,7 +1,8 @@
 """A grid of DVC experiments, and their scores side by side.
 
-``detector grid`` runs ``dvc exp run --temp`` for every combination of the values given and leaves the workspace as it is. An
-experiment that was already run from this commit is not run again; each one's scores are read back from DVC's own record.
+``detector grid`` runs ``dvc exp run --temp`` for every combination of the values given and leaves the workspace as it
+is. An experiment that was already run from this commit is not run again; each one's scores are read back from DVC's own
+record.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def run_experiment(name: str, settings: dict[str, str]) -> None:
     for key, value in settings.items():
         command += ["-S", f"{key}={value}"]
     if subprocess.run(command, env=_git_identity()).returncode:
-        raise DetectorError(f"{' '.join(command)} failed; finished experiments are kept, type the same command to go on")
+        raise DetectorError(f"{' '.join(command)} failed; finished experiments are kept, the same command goes on")
 
 
 def save_scores(name: str, folder: Path) -> Path:
@@ -83,7 +84,9 @@ def save_scores(name: str, folder: Path) -> Path:
 
 @click.command()
 @click.argument("axes", nargs=-1, required=True, metavar="NAME=VALUE,VALUE...")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("out/experiments"), show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("out/experiments"), show_default=True
+)
 def command(axes: tuple[str, ...], out: Path) -> None:
     """Run the experiment of every combination, e.g. quality=77,10 seed=1,2,3, and keep its scores in OUT.
 
