@@ -16,6 +16,7 @@ __all__ = ["bits_per_pixel", "psnr", "ssim"]
 
 WINDOW = 7                         # side of SSIM's square window, scikit-image's default
 PEAK = 255.0
+Ints = NDArray[np.int32]
 C1, C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
 
 
@@ -42,16 +43,19 @@ def psnr(a: Any, b: Any) -> float:
     return 10 * math.log10(PEAK**2 * a.size / squares) if squares else math.inf
 
 
-def _window_sums(values: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the sums over all 7 x 7 windows that lie inside: (H, W, ...) -> (H - 6, W - 6, ...), exact.
+def _window_sums(values: Ints, row: int, pixel: int, pairs: Ints, fours: Ints) -> Ints:
+    """Overwrite the flat picture *values* with the sums of the 7 x 7 windows that begin at each element; return them.
 
-    Seven terms in four additions along each axis: pairs, then fours, then 4 + 2 + 1.
+    *row* and *pixel* are the distances of neighbours below and to the right, *pairs* and *fours* scratch of the same
+    size. Seven terms in four additions along each axis: pairs, then fours, then 4 + 2 + 1. Windows that run over a
+    border hold nonsense; the caller cuts them off.
     """
-    for axis in (0, 1):
-        values = np.moveaxis(values, axis, 0)
-        pairs = values[:-1] + values[1:]
-        fours = pairs[:-2] + pairs[2:]
-        values = np.moveaxis(fours[:-3] + pairs[4:-1] + values[6:], 0, axis)
+    for step in (row, pixel):
+        n = len(values)
+        two = np.add(values[: n - step], values[step:], out=pairs[: n - step])
+        seven = np.add(two[: n - 3 * step], two[2 * step :], out=fours[: n - 3 * step])[: n - 6 * step]
+        seven += two[4 * step : n - 2 * step]
+        values = np.add(seven, values[6 * step :], out=values[: n - 6 * step])
     return values
 
 
@@ -63,16 +67,44 @@ def ssim(a: Any, b: Any) -> float:
     7 x 7 and for other than two uint8 pictures of one shape.
     """
     a, b = _checked(a, b)
-    if min(a.shape[:2]) < WINDOW:
-        raise ValueError(f"SSIM needs pictures of at least {WINDOW} x {WINDOW}, got {a.shape[:2]}")
-    x, y = a.astype(np.int32), b.astype(np.int32)
-    n = WINDOW * WINDOW                                          # window sums of squares stay below 2 * 49 * 255^2 < 2^31
-    mean_x, mean_y = _window_sums(x) / n, _window_sums(y) / n
-    product, squares = mean_x * mean_y, np.square(mean_x) + np.square(mean_y)
-    covariance = (_window_sums(x * y) / n - product) * (n / (n - 1))
-    variances = (_window_sums(x * x + y * y) / n - squares) * (n / (n - 1))
-    similarity = (2 * product + C1) * (2 * covariance + C2) / ((squares + C1) * (variances + C2))
-    return float(similarity.mean())
+    height, width = a.shape[:2]
+    if min(height, width) < WINDOW:
+        raise ValueError(f"SSIM needs pictures of at least {WINDOW} x {WINDOW}, got {height} x {width}")
+    pixel = a.size // (height * width)
+    row = width * pixel
+    # One block for all intermediate pictures: asking the system for fresh pages each time costs more than the sums.
+    block = np.empty((7, a.size))
+    x, y, products, squares, pairs, fours = block[:3].view(np.int32).reshape(6, a.size)
+    x[:], y[:] = a.ravel(), b.ravel()
+    np.multiply(x, y, out=products)
+    np.square(x, out=squares)
+    squares += np.square(y, out=pairs)
+    sum_x, sum_y, sum_xy, sum_squares = (_window_sums(v, row, pixel, pairs, fours) for v in (x, y, products, squares))
+
+    # Everything times n^2 (means) or n (n - 1) (covariances) is an integer, at most 4 (49 * 255)^2 < 2^31.
+    n = WINDOW * WINDOW
+    size = len(sum_x)
+    mean_product = np.multiply(sum_x, sum_y, out=pairs[:size])
+    mean_squares = np.square(sum_x, out=sum_x)
+    mean_squares += np.square(sum_y, out=sum_y)
+    covariance, variances = sum_xy, sum_squares
+    covariance *= n
+    covariance -= mean_product
+    variances *= n
+    variances -= mean_squares
+
+    c1, c2 = n * n * C1, n * (n - 1) * C2
+    luminance, contrast, luminances, contrasts = block[3:, :size]
+    np.add(np.multiply(mean_product, 2.0, out=luminance), c1, out=luminance)
+    np.add(np.multiply(covariance, 2.0, out=contrast), c2, out=contrast)
+    np.add(mean_squares, c1, out=luminances)
+    np.add(variances, c2, out=contrasts)
+    luminance *= contrast
+    luminances *= contrasts
+    luminance /= luminances
+    # window i begins at row i // row: rows 0..H-7, and of each the columns 0..W-7
+    inside = [luminance[r * row : r * row + (width - WINDOW + 1) * pixel] for r in range(height - WINDOW + 1)]
+    return float(np.concatenate(inside).mean())
 
 
 def bits_per_pixel(num_bytes: int, height: int, width: int) -> float:

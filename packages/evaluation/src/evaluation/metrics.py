@@ -1,7 +1,7 @@
 """How well scores separate fake from real. Fake is 1 and positive; a score is P(fake) or anything that grows with it.
 
-Every function takes ``(y_true, y_score)``, two one-dimensional arrays of one length, and gives a float: ``nan`` where the
-metric is undefined (a class is missing, nothing was scored, a score is NaN), never an exception and never a stand-in.
+Every function takes ``(y_true, y_score)``, two one-dimensional arrays of one length, and gives a float: ``nan`` where
+the metric is undefined (a class is missing, nothing was scored, a score is NaN), never an exception, never a stand-in.
 Labels other than 0 and 1, or arrays of different lengths, raise ``ValueError``.
 
 A face is called fake when ``score >= threshold``. Definitions are scikit-learn's where it has them.
@@ -179,7 +179,7 @@ class Ranking:
     def __init__(self, y_true: ArrayLike, y_score: ArrayLike) -> None:
         labels, scores = np.asarray(y_true), np.asarray(y_score, dtype=np.float64)
         if labels.ndim != 1 or labels.shape != scores.shape:
-            raise ValueError(f"y_true and y_score must be two columns of one length, got {labels.shape}, {scores.shape}")
+            raise ValueError(f"y_true and y_score must be columns of one length, got {labels.shape} and {scores.shape}")
         if not np.isin(labels, (0, 1)).all():
             raise ValueError(f"y_true must be 0 (real) or 1 (fake), got {np.setdiff1d(labels, (0, 1))[:3].tolist()}")
         self.valid = not np.isnan(scores).any()
@@ -269,7 +269,7 @@ def confusion(y_true: ArrayLike, y_score: ArrayLike, threshold: float = 0.5) -> 
 
 
 def accuracy(y_true: ArrayLike, y_score: ArrayLike, threshold: float = 0.5) -> float:
-    """Return the share called right. With four fakes to a real one, "always fake" has .80: read balanced_accuracy too."""
+    """Return the share called right. With four fakes to a real one "always fake" has .80: see balanced_accuracy."""
     return float(confusion(y_true, y_score, threshold).accuracy())
 
 
