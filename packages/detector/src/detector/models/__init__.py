@@ -7,7 +7,10 @@ the sigmoid of a logit is P(fake). A builder imports its family only when it is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from .scaling import SCALING
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,9 +30,16 @@ def _mesoinception4(**options: Any) -> nn.Module:
     return MesoInception4(**options)
 
 
+def _efficientnet(name: str, **options: Any) -> nn.Module:
+    from .efficientnet import EfficientNet
+
+    return EfficientNet(name, **options)
+
+
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "meso4": _meso4,
     "mesoinception4": _mesoinception4,
+    **{name: partial(_efficientnet, name) for name in SCALING},
 }
 
 
