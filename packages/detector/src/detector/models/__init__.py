@@ -36,9 +36,16 @@ def _efficientnet(name: str, **options: Any) -> nn.Module:
     return EfficientNet(name, **options)
 
 
+def _multi_attention(**options: Any) -> nn.Module:
+    from .multi_attention import MultiAttention
+
+    return MultiAttention(**options)
+
+
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "meso4": _meso4,
     "mesoinception4": _mesoinception4,
+    "multi_attention": _multi_attention,
     **{name: partial(_efficientnet, name) for name in SCALING},
 }
 
