@@ -1,4 +1,4 @@
-"""AGDA, attention-guided data augmentation (Zhao et al. 2021, section 3.4): degrade the region that one map attends to.
+"""AGDA, attention-guided data augmentation (Zhao et al. 2021): degrade the region that one map attends to.
 
 For each image one of its attention maps is drawn, the likelier the more it attends; where it is strong the image is
 replaced by a downscaled, blurred and noisy copy, so that the detector has to look at the other regions as well.

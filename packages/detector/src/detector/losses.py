@@ -1,30 +1,23 @@
-"""Losses, and the objectives that training minimises.
+"""Losses: cross entropy for every detector, and what the multi-attentional one is trained with besides.
 
-An objective is called with the model and a batch and returns the loss with its named parts; plain detectors and the
-multi-attentional one are trained by the same loop. Losses are float32 whatever the precision of the model.
+They are float32 whatever the precision of the model. How the parts add up is `MultiAttention.objective`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .agda import AGDA
-
 __all__ = [
-    "MultiAttentionObjective",
-    "Objective",
     "RegionalIndependenceLoss",
     "binary_cross_entropy",
     "class_weights",
     "focal_loss",
     "match_loss",
     "moved_centers",
-    "objective_for",
     "regional_independence_loss",
 ]
 
@@ -83,7 +76,7 @@ def regional_independence_loss(
     inner_margins: Sequence[float] = INNER_MARGINS,
     outer_margin: float = OUTER_MARGIN,
 ) -> Tensor:
-    """Return the regional independence loss (Zhao et al. 2021, eq. 3): regions stay near their centre, centres apart.
+    """Return the regional independence loss (Zhao et al. 2021): regions stay near their centre, centres apart.
 
     *region_features* (N, M, C) have rows of length 1, *centers* (M, C), *labels* (N,) choose the inner margin. Inside:
     the mean distance beyond ``inner_margins[label]``. Between: the sum over pairs of centres of what they lack of
@@ -93,7 +86,7 @@ def regional_independence_loss(
     inner: Tensor = F.relu(torch.linalg.vector_norm(region_features - centers, dim=-1) - margins).mean()
     first, second = torch.triu_indices(len(centers), len(centers), 1, device=centers.device)
     apart = torch.linalg.vector_norm(centers[first] - centers[second], dim=-1)  # (M (M - 1) / 2,)
-    between: Tensor = F.relu(outer_margin - apart).sum() / len(centers) / alpha
+    between: Tensor = F.relu(outer_margin - apart).sum() / (len(centers) * alpha)
     return inner + between
 
 
@@ -104,7 +97,8 @@ def match_loss(region_features: Tensor, degraded: Tensor, index: Tensor) -> Tens
     """
     others = F.one_hot(index, region_features.shape[1]) == 0  # (N, M)
     distances = torch.linalg.vector_norm(region_features - degraded, dim=-1)
-    return (distances * others).sum() / others.sum().clamp_min(1)
+    mean: Tensor = (distances * others).sum() / others.sum().clamp_min(1)
+    return mean
 
 
 class RegionalIndependenceLoss(nn.Module):
@@ -128,12 +122,12 @@ class RegionalIndependenceLoss(nn.Module):
         self.alpha, self.alpha_decay = alpha, alpha_decay
         self.register_buffer("feature_centers", torch.zeros(num_attentions, channels))
 
-    def forward(self, region_features: Tensor, labels: Tensor, epoch: float = 0.0) -> Tensor:
+    def forward(self, region_features: Tensor, labels: Tensor, epoch: int = 0) -> Tensor:
         """Return the loss of *region_features* (N, M, C); in training mode the centres move first.
 
-        *epoch* counts the passes over the data so far; its whole part decays alpha.
+        *epoch* (from 0) sets how far: alpha * alpha_decay^epoch of the way to the batch's mean.
         """
-        alpha = self.alpha * self.alpha_decay ** int(epoch)
+        alpha = self.alpha * self.alpha_decay**epoch
         with torch.autocast(region_features.device.type, enabled=False):
             region_features = region_features.float()
             centers = self.feature_centers
@@ -143,101 +137,3 @@ class RegionalIndependenceLoss(nn.Module):
             return regional_independence_loss(
                 region_features, centers, labels, alpha, self.inner_margins, self.outer_margin
             )
-
-
-class Objective(nn.Module):
-    """The binary cross entropy of a detector, with smoothed labels and weights for the two classes.
-
-    *weights* are those of a real and a fake image. *gamma* above 0 makes it the focal loss, which takes hard labels.
-    """
-
-    def __init__(
-        self, label_smoothing: float = 0.0, weights: tuple[float, float] = (1.0, 1.0), gamma: float = 0.0
-    ) -> None:
-        super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}")
-        if gamma < 0 or (gamma > 0 and label_smoothing > 0):
-            raise ValueError(f"gamma must be 0 or more, and 0 with label_smoothing; got {gamma} and {label_smoothing}")
-        self.label_smoothing, self.weights, self.gamma = label_smoothing, weights, gamma
-
-    def classification(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of *logits* (N,) alone."""
-        weights = None
-        if self.weights != (1.0, 1.0):
-            weights = torch.where(labels > 0.5, self.weights[1], self.weights[0])
-        if self.gamma:
-            return focal_loss(logits, labels, self.gamma, weights)
-        return binary_cross_entropy(logits, labels, self.label_smoothing, weights)
-
-    def forward(
-        self,
-        model: Callable[..., Any],
-        images: Tensor,
-        labels: Tensor,
-        epoch: float = 0.0,  # noqa: ARG002 (other objectives have a schedule)
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and its named parts, detached, of a batch: *images* (N, 3, H, W) in [0, 1], *labels* (N,)."""
-        loss = self.classification(model(images), labels)
-        return loss, {"cross_entropy": loss.detach()}
-
-
-class MultiAttentionObjective(Objective):
-    """What trains the multi-attentional detector: cross entropy, regional independence, and both under AGDA.
-
-    Loss = CE(images) + *independence* * RIL + *agda* * CE(degraded images) + *match* * match_loss. The degraded images
-    are the batch with one attended region of each made worse (`detector.agda`); their terms, and with them the second
-    pass through the model, come in from epoch *agda_from* on, and never if *agda* is 0. The defaults are the paper's.
-    The state dict holds the feature centres and belongs into a checkpoint.
-    """
-
-    def __init__(
-        self,
-        num_attentions: int,
-        channels: int,
-        *,
-        independence: float = 0.5,
-        agda: float = 1.0,
-        match: float = 0.1,
-        agda_from: float = 0.0,
-        augmentation: AGDA | None = None,
-        label_smoothing: float = 0.0,
-        weights: tuple[float, float] = (1.0, 1.0),
-        gamma: float = 0.0,
-    ) -> None:
-        super().__init__(label_smoothing, weights, gamma)
-        for name, value in (("independence", independence), ("agda", agda), ("match", match)):
-            if value < 0:
-                raise ValueError(f"{name} must be 0 or more, got {value}")
-        self.independence_weight, self.agda_weight, self.match_weight = independence, agda, match
-        self.agda_from = agda_from
-        self.augmentation = augmentation or AGDA()
-        self.independence = RegionalIndependenceLoss(num_attentions, channels)
-
-    def forward(
-        self, model: Callable[..., Any], images: Tensor, labels: Tensor, epoch: float = 0.0
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and its named parts, detached. In eval mode there is no AGDA and the centres stay."""
-        logits, extras = model(images, return_extras=True)
-        terms = {
-            "cross_entropy": self.classification(logits, labels),
-            "independence": self.independence(extras["region_features"], labels, epoch),
-        }
-        loss = terms["cross_entropy"] + self.independence_weight * terms["independence"]
-        if self.training and self.agda_weight > 0 and epoch >= self.agda_from:
-            degraded, index = self.augmentation(images, extras["attention_maps"])
-            logits, again = model(degraded, return_extras=True)
-            terms["agda"] = self.classification(logits, labels)
-            terms["match"] = match_loss(extras["region_features"], again["region_features"], index)
-            loss = loss + self.agda_weight * terms["agda"] + self.match_weight * terms["match"]
-        return loss, {name: term.detach() for name, term in terms.items()}
-
-
-def objective_for(model: nn.Module, **options: object) -> Objective:
-    """Return the objective that trains *model*: `MultiAttentionObjective` for a multi-attentional detector, else
-    `Objective`. *options* are the constructor's."""
-    from .models.multi_attention import MultiAttention
-
-    if isinstance(model, MultiAttention):
-        return MultiAttentionObjective(model.num_attentions, model.texture_channels, **options)  # type: ignore[arg-type]
-    return Objective(**options)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from ._timm import timm
 from .pretrained import adapt, published, read_weights, weights_file
 from .scaling import SCALING
 
-__all__ = ["EfficientNet", "Normalize", "create_backbone"]
+__all__ = ["EfficientNet", "Normalize", "check_ratio", "create_backbone"]
 
 DROP_PATH = 0.2  # Tan and Le 2019, section 5.2: survival probability .8 at the last block
 DROPOUT = 0.2  # for a timm EfficientNet that the tables do not have
@@ -69,7 +69,7 @@ class EfficientNet(nn.Module):
         super().__init__()
         if dropout is None:
             dropout = SCALING[name].dropout if name in SCALING else DROPOUT
-        _check_ratio("dropout", dropout)
+        check_ratio(dropout=dropout)
         self.dropout = dropout
         self.backbone, self.normalize = create_backbone(
             name, drop_path=drop_path, pretrained=pretrained, in_chans=in_chans, normalization=normalization
@@ -111,7 +111,7 @@ def create_backbone(
 
     The options are those of `EfficientNet`. DetectorError for a name that is no timm EfficientNet.
     """
-    _check_ratio("drop_path", drop_path)
+    check_ratio(drop_path=drop_path)
     if not timm.is_model(name) or "efficientnet" not in name:
         raise DetectorError(f"unknown EfficientNet {name!r}; timm has, for example, {', '.join(sorted(SCALING))}")
     if normalization is not None and normalization not in NORMALIZATIONS:
@@ -137,6 +137,8 @@ def _per_channel(values: Any, in_chans: int) -> tuple[float, ...]:
     return tuple(values) if len(values) == in_chans else (sum(values) / len(values),) * in_chans
 
 
-def _check_ratio(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise DetectorError(f"{name} must be in [0, 1), got {value}")
+def check_ratio(**values: float) -> None:
+    """Raise DetectorError naming the first of *values* that is not in [0, 1)."""
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise DetectorError(f"{name} must be in [0, 1), got {value}")

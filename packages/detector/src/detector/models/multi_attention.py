@@ -5,10 +5,10 @@ enhanced textures; the textures are pooled under each map (bilinear attention po
 of them, and both decide together. In the paper: EfficientNet-B4 at 380 x 380, M = 4, textures b2 (32 x 95 x 95),
 semantics b5 (160 x 24 x 24), deepest 1792 x 12 x 12.
 
-Training needs more than the logit, the regional independence loss and attention-guided augmentation: see
-``detector.losses.MultiAttentionObjective``. The authors train in two stages, the backbone as a plain detector and then
-the whole: here that is a training of ``efficientnet_*``, then one of this with ``pretrained`` the first one's weights.
-`MultiAttention.parameter_groups` tells the parts apart, for other learning rates or freezing.
+Training minimises more than the cross entropy of the logit: `MultiAttention.objective`. The authors train in two
+stages, the backbone as a plain detector and then the whole: here that is a training of ``efficientnet_*``, then one of
+this with ``pretrained`` the weights of the first. `MultiAttention.parameter_groups` tells the parts apart, for other
+learning rates or freezing.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..agda import AGDA
 from ..errors import DetectorError
-from .efficientnet import DROP_PATH, create_backbone
+from ..losses import RegionalIndependenceLoss, binary_cross_entropy, match_loss
+from .efficientnet import DROP_PATH, check_ratio, create_backbone
 
 __all__ = [
     "AttentionModule",
@@ -46,7 +48,11 @@ class MultiAttention(nn.Module):
     one with a block for each map. *texture_layer* and *attention_layer* name the stage whose end is read ("b1" is the
     first); None takes the ones at 1/4 and 1/16 of the input. *mid_features* is the width of the heads. *dropout*
     (None: .5) acts on the deepest features, *region_dropout* on whole regions. *drop_path*, *pretrained* and
-    *normalization* are those of `EfficientNet`. DetectorError for a bad value.
+    *normalization* are those of `EfficientNet`.
+
+    Of training alone: the weights of the loss's parts, the paper's (see `objective`); the step *agda_from* on which the
+    degraded pictures come in; *epoch_steps*, after every so many of which the centres move .9 times as fast; the
+    *augmentation*'s settings. DetectorError for a bad value.
     """
 
     def __init__(
@@ -63,11 +69,21 @@ class MultiAttention(nn.Module):
         drop_path: float = DROP_PATH,
         pretrained: bool | str | Path = False,
         normalization: str | None = None,
+        independence_weight: float = 0.5,
+        agda_weight: float = 1.0,
+        match_weight: float = 0.1,
+        agda_from: int = 0,
+        epoch_steps: int = 1000,
+        augmentation: AGDA | None = None,
     ) -> None:
         super().__init__()
         self.dropout = 0.5 if dropout is None else dropout
         self.region_dropout = region_dropout
-        _check(num_attentions, texture, mid_features, {"dropout": self.dropout, "region_dropout": region_dropout})
+        if texture not in ("v1", "v2"):
+            raise DetectorError(f"texture must be v1 or v2, got {texture!r}")
+        _check_at_least(1, num_attentions=num_attentions, mid_features=mid_features, epoch_steps=epoch_steps)
+        _check_at_least(0, independence_weight=independence_weight, agda_weight=agda_weight, match_weight=match_weight)
+        check_ratio(dropout=self.dropout, region_dropout=region_dropout)
         self.num_attentions = num_attentions
         self.backbone, self.normalize = create_backbone(
             backbone, drop_path=drop_path, pretrained=pretrained, normalization=normalization
@@ -90,6 +106,10 @@ class MultiAttention(nn.Module):
         self.global_head = nn.Sequential(nn.Linear(self.backbone.num_features, mid_features), nn.Hardswish())
         self.head = nn.Sequential(nn.Linear(2 * mid_features, mid_features), nn.Hardswish())
         self.classifier = nn.Linear(mid_features, 1)
+        self.independence_loss = RegionalIndependenceLoss(num_attentions, texture_channels)
+        self.independence_weight, self.agda_weight, self.match_weight = independence_weight, agda_weight, match_weight
+        self.agda_from, self.epoch_steps = agda_from, epoch_steps
+        self.augmentation = augmentation or AGDA()
 
     @overload
     def forward(self, images: Tensor, return_extras: Literal[False] = False) -> Tensor: ...
@@ -131,6 +151,25 @@ class MultiAttention(nn.Module):
             self.normalize(images), indices=sorted(self.layers), extra_blocks=True
         )
         return (deep, first, second) if self.layers[0] < self.layers[1] else (deep, second, first)
+
+    def objective(self, images: Tensor, labels: Tensor, label_smoothing: float = 0.0, step: int = 0) -> Tensor:
+        """Return the loss of a batch, *images* (N, 3, H, W) in [0, 1] and *labels* (N,), 1 = fake, at *step* (from 0).
+
+        It is CE + *independence_weight* * RIL + *agda_weight* * CE' + *match_weight* * match: cross entropy, regional
+        independence loss, and of the batch with one attended region of each picture degraded (`detector.agda`) again
+        the cross entropy, and how far the other regions' features moved. The last two need a second pass; it is left
+        out before step *agda_from*, with *agda_weight* = *match_weight* = 0, and in evaluation mode.
+        """
+        logits, extras = self(images, return_extras=True)
+        regions = extras["region_features"]
+        independence: Tensor = self.independence_loss(regions, labels, step // self.epoch_steps)
+        loss = binary_cross_entropy(logits, labels, label_smoothing) + independence * self.independence_weight
+        if not self.training or step < self.agda_from or self.agda_weight == self.match_weight == 0:
+            return loss
+        degraded, index = self.augmentation(images, extras["attention_maps"])
+        logits, again = self(degraded, return_extras=True)
+        loss = loss + binary_cross_entropy(logits, labels, label_smoothing) * self.agda_weight
+        return loss + match_loss(regions, again["region_features"], index) * self.match_weight
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the parameters of the ``backbone`` and of everything above it, ``heads``."""
@@ -291,16 +330,10 @@ def border_mask(height: int, width: int, like: Tensor) -> Tensor:
     return F.pad(inside, (columns, columns, rows, rows))
 
 
-def _check(num_attentions: int, texture: str, mid_features: int, ratios: dict[str, float]) -> None:
-    if num_attentions < 1:
-        raise DetectorError(f"num_attentions must be at least 1, got {num_attentions}")
-    if texture not in ("v1", "v2"):
-        raise DetectorError(f"texture must be v1 or v2, got {texture!r}")
-    if mid_features < 1:
-        raise DetectorError(f"mid_features must be at least 1, got {mid_features}")
-    for name, value in ratios.items():
-        if not 0 <= value < 1:
-            raise DetectorError(f"{name} must be in [0, 1), got {value}")
+def _check_at_least(low: int, **values: float) -> None:
+    for name, value in values.items():
+        if not value >= low:
+            raise DetectorError(f"{name} must be at least {low}, got {value}")
 
 
 def _layers(backbone: Any, texture: str | None, attention: str | None) -> tuple[int, int]:
