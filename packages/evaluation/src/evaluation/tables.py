@@ -215,7 +215,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def text(summary: Summary) -> str:
-    """Return the table that ends a run: a line per quality, the drop, the numbers of faces and videos, the undefined."""
+    """Return the table that ends a run: a line per quality, the drop, how much was judged, what is undefined."""
     header = ["quality", "frame AUC", "video AUC", "balanced ACC", "EER", "faces"]
     rows = []
     for quality in summary.qualities:
