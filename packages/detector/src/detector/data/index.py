@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import os
-import tempfile
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import DataError
+from .files import whole_file
 from .shards import Slot
 
 SPLITS = ("train", "val", "test")
@@ -54,8 +53,8 @@ class Face:
 def read_index(path: str | Path) -> list[Face]:
     """Return the faces in the file *path* (or in ``index.csv`` of the folder *path*), sorted by key.
 
-    Raises `DataError`, naming file and line, if the file is missing, a column is missing or unknown, a value has the wrong
-    type or is out of range, a key occurs twice or out of order, or an identity stands in two splits.
+    Raises `DataError`, naming file and line, if the file is missing, a column is missing or unknown, a value has the
+    wrong type or is out of range, a key occurs twice or out of order, or an identity stands in two splits.
     """
     path = Path(path)
     path = path / "index.csv" if path.is_dir() else path
@@ -127,27 +126,6 @@ def write_table(path: str | Path, kind: type[Row], rows: Sequence[Row]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([getattr(row, name) for name in columns] for row in rows)
-
-
-class whole_file:  # noqa: N801 (a context manager, used like a function)
-    """Context manager: a temporary path beside *path* that becomes *path* when the block ends without an error."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-
-    def __enter__(self) -> Path:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent)
-        os.close(handle)
-        self.temporary = Path(name)
-        self.temporary.chmod(0o644)
-        return self.temporary
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            os.replace(self.temporary, self.path)
-        else:
-            self.temporary.unlink(missing_ok=True)
 
 
 def _columns(kind: type) -> dict[str, Callable[[str], Any]]:
