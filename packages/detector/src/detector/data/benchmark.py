@@ -2,8 +2,8 @@
 
 ``{dataset: {label: {split: {compression: {video: {"label": ..., "frames": [...], "masks": [...]}}}}}}``, one file
 per dataset: ``FF-DF``, ``FF-F2F``, ``FF-FS``, ``FF-NT`` with the originals and one method each, ``FaceForensics++``
-with the four together, and ``FaceShifter``. Ours carry relative paths, sorted, and one key more, ``root``: the folder the
-paths start from, seen from the file itself. ``detector unpack`` lays the crops out at these paths.
+with the four together, and ``FaceShifter``. Ours carry relative paths, sorted, and one key more, ``root``: the folder
+the paths start from, seen from the file itself. ``detector unpack`` lays the crops out at these paths.
 """
 
 from __future__ import annotations
