@@ -34,7 +34,7 @@ from . import alignment, detection, layout, png, video
 from .benchmark import write_benchmark
 from .executors import ProcessPool, WorkerDiedError
 from .files import read_json, whole_file, whole_folder, write_json
-from .index import SPLITS, Face, write_index, write_table
+from .index import SPLITS, Face, write_index, write_rows
 from .layout import Clip, Tree, find_clips
 from .shards import ShardWriter, Slot
 
@@ -272,9 +272,9 @@ def _write(
             ]
     if not faces:
         raise DataError(f"{data}: no face in any of {len(tree.clips)} videos, e.g. {failures[0]}")
-    write_table(folder / "masks.csv", Slot, masks)
-    write_table(folder / "geometry.csv", Geometry, geometry)
-    write_table(folder / "failures.csv", Failure, failures)
+    write_rows(folder / "masks.csv", Slot, masks)
+    write_rows(folder / "geometry.csv", Geometry, geometry)
+    write_rows(folder / "failures.csv", Failure, failures)
     write_benchmark(folder, faces, {mask.key for mask in masks})
     summary = _summary(tree, faces, geometry, failures, config, data)
     write_json(folder / "summary.json", summary)

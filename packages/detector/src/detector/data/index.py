@@ -58,7 +58,7 @@ def read_index(path: str | Path) -> list[Face]:
     """
     path = Path(path)
     path = path / "index.csv" if path.is_dir() else path
-    faces = read_table(path, Face)
+    faces = read_rows(path, Face)
     for line, face in enumerate(faces, 2):
         if face.split not in SPLITS:
             raise DataError(f"{path}, line {line}: split must be one of {', '.join(SPLITS)}, got {face.split!r}")
@@ -75,13 +75,13 @@ def write_index(path: str | Path, faces: Iterable[Face]) -> None:
     """Write *faces*, sorted by key, to *path*; the file appears whole or not at all."""
     faces = sorted(faces, key=lambda face: face.key)
     check_splits(faces)
-    write_table(path, Face, faces)
+    write_rows(path, Face, faces)
 
 
 def read_masks(path: str | Path) -> dict[str, Slot]:
     """Return where the masks lie that *path* (or ``masks.csv`` of the folder *path*) lists, by key of their face."""
     path = Path(path)
-    return {slot.key: slot for slot in read_table(path / "masks.csv" if path.is_dir() else path, Slot)}
+    return {slot.key: slot for slot in read_rows(path / "masks.csv" if path.is_dir() else path, Slot)}
 
 
 def check_splits(faces: Iterable[Face]) -> None:
@@ -97,7 +97,7 @@ def check_splits(faces: Iterable[Face]) -> None:
                 )
 
 
-def read_table(path: str | Path, kind: type[Row]) -> list[Row]:
+def read_rows(path: str | Path, kind: type[Row]) -> list[Row]:
     """Return the rows of the CSV file *path* as dataclasses *kind*, whose first field is a key: unique and sorted."""
     path = Path(path)
     columns = _columns(kind)
@@ -119,7 +119,7 @@ def read_table(path: str | Path, kind: type[Row]) -> list[Row]:
     return rows
 
 
-def write_table(path: str | Path, kind: type[Row], rows: Sequence[Row]) -> None:
+def write_rows(path: str | Path, kind: type[Row], rows: Sequence[Row]) -> None:
     """Write dataclasses *kind* as the CSV file *path*; the file appears whole or not at all."""
     columns = list(_columns(kind))
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
