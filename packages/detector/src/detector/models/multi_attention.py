@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from ..agda import AGDA
 from ..errors import DetectorError
 from ..losses import RegionalIndependenceLoss, binary_cross_entropy, match_loss
-from ..precision import full_precision
+from ._precision import full_precision
 from .efficientnet import DROP_PATH, check_ratio, create_backbone
 
 __all__ = [
