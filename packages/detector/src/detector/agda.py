@@ -1,0 +1,106 @@
+"""AGDA, attention-guided data augmentation (Zhao et al. 2021): degrade the region that one map attends to.
+
+For each image one of its attention maps is drawn, the likelier the more it attends; where it is strong the image is
+replaced by a downscaled, blurred and noisy copy, so that the detector has to look at the other regions as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .models._precision import full_precision
+
+__all__ = ["AGDA", "choose_maps", "degrade", "gaussian_blur", "soft_mask"]
+
+
+@dataclass(frozen=True, slots=True)
+class AGDA:
+    """The augmentation and its settings.
+
+    The degraded copy is scaled to *scale* of the side, blurred by a Gaussian of *sigma* cut to *kernel_size* pixels,
+    and gets Gaussian noise of standard deviation *noise* (of images in [0, 1]: the published .1 is of images in
+    [-1, 1]). The soft mask's *threshold* and *zoom* are drawn once per batch from these ranges.
+    """
+
+    scale: float = 0.3
+    sigma: float = 7.0
+    kernel_size: int = 11
+    noise: float = 0.05
+    threshold: tuple[float, float] = (0.4, 0.6)
+    zoom: tuple[float, float] = (3.0, 5.0)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale <= 1:
+            raise ValueError(f"scale must be in (0, 1], got {self.scale}")
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd, got {self.kernel_size}")
+        if self.sigma <= 0 or self.noise < 0:
+            raise ValueError(f"sigma must be above 0 and noise not below, got {self.sigma} and {self.noise}")
+
+    @torch.no_grad()
+    def __call__(
+        self, images: Tensor, attention_maps: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the degraded *images* (N, C, H, W), in [0, 1] as they were, and the map degraded in each, (N,).
+
+        *attention_maps* (N, M, h, w) are at least 0. *generator*, on the device of the images, makes the draws; None
+        takes torch's.
+        """
+        with full_precision(images):
+            images, maps = images.float(), attention_maps.float()
+            index = choose_maps(maps, generator)
+            low, high = torch.tensor([self.threshold, self.zoom], device=images.device).T
+            threshold, zoom = low + (high - low) * torch.rand(2, generator=generator, device=images.device)
+            chosen = maps[torch.arange(len(maps), device=maps.device), index]  # (N, h, w)
+            mask = soft_mask(chosen, images.shape[-2:], threshold, zoom)  # (N, 1, H, W)
+            worse = degrade(images, self.scale, self.sigma, self.kernel_size, self.noise, generator)
+            return torch.lerp(images, worse, mask).clamp(0, 1), index
+
+
+def choose_maps(attention_maps: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Return the number of one map for each image, (N,), drawn with weights sqrt(sum of the map + 1)."""
+    weights = (attention_maps.sum((2, 3)) + 1).sqrt()  # (N, M)
+    return torch.multinomial(weights, 1, generator=generator).squeeze(1)
+
+
+def soft_mask(attention: Tensor, size: torch.Size | tuple[int, int], threshold: Tensor, zoom: Tensor) -> Tensor:
+    """Return the mask (N, 1) + *size* of one map of each image, *attention* (N, h, w): 0 where it is 0, 1 at most.
+
+    The map is resized (bilinear, corners aligned), divided by its maximum a and bent by a sigmoid around *threshold*:
+    (sigmoid((a - threshold) zoom) - sigmoid(-threshold zoom)) / (1 - sigmoid(-threshold zoom)).
+    """
+    a = F.interpolate(attention[:, None], tuple(size), mode="bilinear", align_corners=True)
+    a = a / a.amax((2, 3), keepdim=True).clamp_min(torch.finfo(a.dtype).tiny)
+    floor = torch.sigmoid(-threshold * zoom)
+    return (torch.sigmoid((a - threshold) * zoom) - floor) / (1 - floor)
+
+
+def degrade(
+    images: Tensor, scale: float, sigma: float, kernel_size: int, noise: float, generator: torch.Generator | None = None
+) -> Tensor:
+    """Return *images* (N, C, H, W) scaled down, blurred, with noise, and scaled back up; not clamped."""
+    h, w = images.shape[-2:]
+    small = F.interpolate(images, (max(1, int(h * scale)), max(1, int(w * scale))), mode="bilinear", align_corners=True)
+    small = gaussian_blur(small, kernel_size, sigma)
+    small = small + noise * torch.randn(small.shape, generator=generator, device=small.device)
+    return F.interpolate(small, (h, w), mode="bilinear", align_corners=True)
+
+
+def gaussian_blur(images: Tensor, kernel_size: int, sigma: float) -> Tensor:
+    """Return *images* (N, C, H, W) blurred by a Gaussian of *sigma* pixels cut to *kernel_size*; edges are mirrored.
+
+    In pictures with fewer pixels than the kernel reaches it is cut to what fits.
+    """
+    for dim in (2, 3):
+        reach = min(kernel_size // 2, images.shape[dim] - 1)
+        offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
+        kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+        kernel = kernel / kernel.sum()
+        shape, padding = ((-1, 1), (0, 0, reach, reach)) if dim == 2 else ((1, -1), (reach, reach, 0, 0))
+        weight = kernel.reshape(1, 1, *shape).expand(images.shape[1], 1, -1, -1)
+        images = F.conv2d(F.pad(images, padding, mode="reflect"), weight, groups=images.shape[1])
+    return images

@@ -1,0 +1,103 @@
+"""The ``detector`` command. Subcommands are imported when they are used, so ``detector --help`` is instant."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import __version__
+from .config import read_params
+from .errors import DetectorError
+
+# name -> (module:attribute, the line shown by --help)
+COMMANDS = {
+    "sample": ("detector.sample.command:command", "Make the synthetic sample videos."),
+    "faces": ("detector.data.command:faces", "Videos to aligned, lossless face crops."),
+    "compress": ("detector.data.command:compress", "Crops to MozJPEG at the training quality."),
+    "fidelity": ("detector.fidelity:command", "PSNR, SSIM and bits per pixel at every test quality."),
+    "train": ("detector.training.command:command", "Compressed crops to weights."),
+    "score": ("detector.score:command", "Weights and crops to one score per face and quality."),
+    "grid": ("detector.experiments:command", "Run a grid of DVC experiments and keep their scores."),
+    "describe": ("detector.models.describe:command", "Layers, parameters and cost of a model."),
+    "verify": ("detector.data.command:verify", "Check every byte of a folder of packed crops."),
+    "unpack": ("detector.data.command:unpack", "Packed crops to loose image files."),
+    "contact-sheet": ("detector.data.command:contact_sheet", "Many crops in one picture."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called.
+
+    Errors made for the user (`DetectorError`, and the system's about a file) end the command with their message and
+    exit status 1; anything else is a bug and keeps its traceback.
+    """
+
+    def __init__(self, *args: Any, lazy: dict[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click calls it so, and the next two)
+        return list(self.lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in self.lazy:
+            return None
+        module, attribute = self.lazy[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in self.lazy.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DetectorError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.filename is None and error.strerror is None:
+                raise
+            where = f"{error.filename}: " if error.filename is not None else ""
+            raise click.ClickException(f"{where}{error.strerror}") from error
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="detector")
+def cli() -> None:
+    """Deepfake-image detection that survives JPEG compression.
+
+    Paths come from the command line, everything else from params.yaml (see --params of each command).
+    """
+
+
+def params_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give *command* the option ``--params FILE`` and the keyword argument ``params``, a `detector.config.Params`."""
+
+    def read(_context: click.Context, _option: click.Parameter, value: Path | None) -> Any:
+        if value is not None or Path("params.yaml").exists():
+            return read_params(value or "params.yaml")
+        click.echo("no params.yaml here: using the default parameters", err=True)
+        return read_params(None)
+
+    return click.option(
+        "--params",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        callback=read,
+        help="Parameter file.  [default: params.yaml of this folder]",
+    )(command)
+
+
+def main() -> None:
+    """Entry point. Idle OpenMP threads sleep instead of spinning: on a shared machine worth a factor of 7 and more."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    cli()
+
+
+if __name__ == "__main__":
+    main()

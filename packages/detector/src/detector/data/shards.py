@@ -1,0 +1,159 @@
+"""Packed crops: uncompressed USTAR archives, read through mmap at the offsets of the index.
+
+An archive depends on nothing but the keys and the data: members sorted by key, mtime 0, owner 0, mode 0644. ``tar tf``
+lists it, ``tar xf`` unpacks it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import tarfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from ..errors import DataError
+
+BLOCK = 512  # a tar header, and what data are padded to
+RECORD = 20 * BLOCK  # archives are padded to this, as tar does
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where the data of `key` lie: `size` bytes at `offset` of the file `shard`, with `crc32` as eight hex digits."""
+
+    key: str
+    shard: str
+    offset: int
+    size: int
+    crc32: str
+
+
+class Located(Protocol):
+    """Anything that says where its data lie: a `Slot`, a `detector.data.index.Face`."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def shard(self) -> str: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def crc32(self) -> str: ...
+
+
+def crc32(data: bytes | memoryview) -> str:
+    """Return the CRC-32 of *data* as eight hex digits."""
+    return f"{zlib.crc32(data):08x}"
+
+
+class ShardWriter:
+    """Writes ``stem-000.tar``, ``stem-001.tar``, ... into *folder*, none larger than *max_bytes*.
+
+    A context manager. An archive has its name only once it is whole: it grows as ``*.tar.part``, and what is unfinished
+    when an error passes through is removed.
+    """
+
+    def __init__(
+        self, folder: str | Path, stem: str = "faces", suffix: str = ".png", max_bytes: int = 256 << 20
+    ) -> None:
+        self.folder, self.stem, self.suffix, self.max_bytes = Path(folder), stem, suffix, max_bytes
+        self._count = 0
+        self._last = ""
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> ShardWriter:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._finish()
+        elif self._file is not None:
+            self._file.close()
+            self._part.unlink(missing_ok=True)
+
+    def add(self, key: str, data: bytes | memoryview) -> Slot:
+        """Append *data* as the member *key* + suffix and return where it lies. Keys must come in increasing order."""
+        if key <= self._last:
+            raise ValueError(f"keys must come sorted and once: {key!r} after {self._last!r}")
+        header = self._header(key, len(data))
+        if self._file is not None and self._tell() + _padded(len(data)) + BLOCK + RECORD > self.max_bytes:
+            self._finish()
+        if self._file is None:
+            self._file = self._part.open("wb")
+        self._file.write(header)
+        offset = self._tell()
+        self._file.write(data)
+        self._file.write(bytes(_padded(len(data)) - len(data)))
+        self._last = key
+        return Slot(key, self._name, offset, len(data), crc32(data))
+
+    @property
+    def _name(self) -> str:
+        return f"{self.stem}-{self._count:03d}.tar"
+
+    @property
+    def _part(self) -> Path:
+        return self.folder / (self._name + ".part")
+
+    def _tell(self) -> int:
+        assert self._file is not None
+        return self._file.tell()
+
+    def _header(self, key: str, size: int) -> bytes:
+        info = tarfile.TarInfo(key + self.suffix)
+        info.size = size
+        return info.tobuf(tarfile.USTAR_FORMAT)
+
+    def _finish(self) -> None:
+        if self._file is None:
+            return
+        self._file.write(bytes(2 * BLOCK))
+        self._file.write(bytes(-self._tell() % RECORD))
+        self._file.close()
+        self._part.replace(self.folder / self._name)
+        self._file = None
+        self._count += 1
+
+
+class ShardReader:
+    """Reads members of the archives in *folder* without copying. May be shared by threads."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._views: dict[str, memoryview] = {}
+
+    def read(self, face: Located, check: bool = False) -> memoryview:
+        """Return the data of *face*; with *check*, after comparing their CRC-32 with the index.
+
+        Raises `DataError` if the archive is missing or ends before the data do, or the sum differs.
+        """
+        shard = self._views.get(face.shard)
+        if shard is None:
+            shard = self._views.setdefault(face.shard, self._open(face.shard))
+        data = shard[face.offset : face.offset + face.size]
+        if len(data) != face.size:
+            raise DataError(f"{self.folder / face.shard}: ends at byte {len(shard)}, before the end of {face.key}")
+        if check and (found := crc32(data)) != face.crc32:
+            raise DataError(
+                f"{self.folder / face.shard}: {face.key} is damaged: crc32 {found}, the index says {face.crc32}"
+            )
+        return data
+
+    def _open(self, name: str) -> memoryview:
+        path = self.folder / name
+        try:
+            with path.open("rb") as file:
+                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file, though the index names it; make the folder again") from None
+        except ValueError:
+            raise DataError(f"{path}: is empty") from None
+
+
+def _padded(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK

@@ -1,0 +1,160 @@
+"""Pretrained weights: where published ones are, whether they can be had, and files of them as state dicts.
+
+Published weights come from the Hugging Face hub, once, into its cache. Its client retries for most of a minute when
+there is no network; here one short question to the hub goes first.
+"""
+
+from __future__ import annotations
+
+import pickle
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import DetectorError
+from ._timm import timm
+
+__all__ = ["Published", "adapt", "published", "read_weights", "weights_file"]
+
+TIMEOUT = 3.0  # seconds for the hub to answer at all
+FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Weights that timm lists: ``name`` (architecture.tag), their hub repository, and how images are normalised."""
+
+    name: str
+    hub: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def published(name: str, pretrained: bool | str | Path) -> Published | None:
+    """Return the published weights that *pretrained* means for the architecture *name*; None for False or a file.
+
+    *pretrained* True means timm's default tag. DetectorError when there are none, or for text that is neither a tag of
+    *name* nor an existing file.
+    """
+    if pretrained is False:
+        return None
+    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{name}.*")]
+    text = str(pretrained)
+    tag = text.removeprefix(f"{name}.")
+    if pretrained is True:
+        if not tags:
+            raise DetectorError(
+                f"no weights are published for {name}; use tf_{name.removeprefix('tf_')}, the path of a weights file, "
+                "or pretrained: false"
+            )
+        default: Any = timm.get_pretrained_cfg(name)
+        tag = default.tag
+    elif tag not in tags:
+        if Path(text).is_file():
+            return None
+        known = f"the published weights of {name} are {', '.join(tags)}" if tags else f"{name} has no published weights"
+        raise DetectorError(f"pretrained: {text!r} is neither a file nor a name of weights; {known}")
+    config: Any = timm.get_pretrained_cfg(f"{name}.{tag}")
+    if not config.hf_hub_id:
+        raise DetectorError(f"{name}.{tag} is not on the hub; download {config.url} and give its path as pretrained")
+    return Published(f"{name}.{tag}", config.hf_hub_id, tuple(config.mean), tuple(config.std))
+
+
+def weights_file(source: Published) -> Path:
+    """Return the path of the published weights, from the hub's cache or else downloaded into it.
+
+    DetectorError at once when HF_HUB_OFFLINE is set, or after `TIMEOUT` seconds when the hub does not answer.
+    """
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+
+    repository = source.hub if "/" in source.hub else f"timm/{source.name}"
+    for file in FILES:
+        cached = try_to_load_from_cache(repository, file)
+        if isinstance(cached, str):
+            return Path(cached)
+    way_out = (
+        f"The weights {source.name} ({repository}) are not in the cache {constants.HF_HUB_CACHE}. Give the path of a "
+        "file as pretrained, or pretrained: false to start from random weights"
+    )
+    if constants.HF_HUB_OFFLINE:
+        raise DetectorError(f"HF_HUB_OFFLINE is set. {way_out}")
+    _ask(constants.ENDPOINT, way_out)
+    for file in FILES:
+        try:
+            return Path(hf_hub_download(repository, file))
+        except EntryNotFoundError:
+            continue
+        except (HfHubHTTPError, OSError) as error:
+            raise DetectorError(f"download of {source.name} failed: {error}. {way_out}") from error
+    raise DetectorError(f"{repository} has none of {', '.join(FILES)}. {way_out}")
+
+
+def _ask(endpoint: str, way_out: str) -> None:
+    """Raise DetectorError unless *endpoint* answers anything at all, through the environment's proxies if any."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=TIMEOUT):
+            pass
+    except urllib.error.HTTPError:
+        pass  # it answers
+    except OSError as error:
+        raise DetectorError(f"{endpoint} does not answer ({error}). {way_out}") from error
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Return the state dict in a ``.safetensors`` file or one written by ``torch.save``, on the CPU.
+
+    A dict around it (``state_dict``, ``model_ema``, ``model``) is opened, a ``module.`` prefix is removed.
+    DetectorError when there is no such file or it holds no state dict; code in a pickle is never run.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DetectorError(f"{path}: no such weights file")
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    weights: Any
+    try:
+        if path.suffix == ".safetensors":
+            weights = load_file(path)
+        else:
+            weights = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+        raise DetectorError(f"{path}: not a readable weights file: {error}") from error
+    for key in ("state_dict_ema", "model_ema", "state_dict", "model"):
+        if isinstance(weights, dict) and isinstance(weights.get(key), dict):
+            weights = weights[key]
+            break
+    if not isinstance(weights, dict) or not weights or not all(isinstance(v, Tensor) for v in weights.values()):
+        raise DetectorError(f"{path}: holds no state dict (a mapping of names to tensors)")
+    return {key.removeprefix("module."): value for key, value in weights.items()}
+
+
+def adapt(weights: dict[str, Tensor], backbone: nn.Module, in_chans: int, path: str | Path) -> dict[str, Tensor]:
+    """Return those of *weights* that the classifier-less *backbone* takes, the stem folded or repeated to *in_chans*.
+
+    Weights of a detector of ours are recognised by their ``backbone.`` prefix. DetectorError names what is missing or
+    does not fit, and *path*.
+    """
+    if any(key.startswith("backbone.") for key in weights):
+        weights = {k.removeprefix("backbone."): v for k, v in weights.items() if k.startswith("backbone.")}
+    if "_conv_stem.weight" in weights:
+        raise DetectorError(f"{path}: weights in the layout of the efficientnet_pytorch package, not in timm's")
+    wanted = backbone.state_dict()
+    if "conv_stem.weight" in weights and weights["conv_stem.weight"].shape[1] != in_chans:
+        stem = timm.models.adapt_input_conv(in_chans, weights["conv_stem.weight"])
+        weights = {**weights, "conv_stem.weight": stem}
+    missing = [key for key in wanted if key not in weights]
+    wrong = [key for key in wanted if key in weights and weights[key].shape != wanted[key].shape]
+    if missing or wrong:
+        first = missing[0] if missing else f"{wrong[0]} of shape {tuple(weights[wrong[0]].shape)}"
+        raise DetectorError(
+            f"{path}: not the weights of this backbone: {len(missing)} tensors missing, {len(wrong)} of another shape "
+            f"(first: {first})"
+        )
+    return {key: weights[key] for key in wanted}

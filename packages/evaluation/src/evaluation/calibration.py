@@ -1,0 +1,95 @@
+"""Whether a score of .8 means that four of five such faces are fake, and the one number that mends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .metrics import CLIP
+
+__all__ = ["Reliability", "apply_temperature", "ece", "logit", "reliability", "temperature"]
+
+Floats = NDArray[np.float64]
+BINS = 15
+MAX_SHARPNESS = 1e4                # 1/T beyond which the fit counts as having no optimum
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """One element per bin that holds samples, by rising score."""
+
+    score: Floats                  # mean score
+    share: Floats                  # share of fakes
+    count: NDArray[np.int64]
+
+
+def reliability(y_true: ArrayLike, y_score: ArrayLike, bins: int = BINS) -> Reliability:
+    """Return mean score and share of fakes in *bins* bins of equal mass.
+
+    The edges are quantiles of the scores, so equal scores share a bin, the order of the rows does not matter, and a
+    constant score makes a single bin. NaN scores give no bins.
+    """
+    labels, scores = np.asarray(y_true, dtype=np.float64), np.asarray(y_score, dtype=np.float64)
+    if bins < 1:
+        raise ValueError(f"bins must be at least 1, got {bins}")
+    if len(scores) == 0 or np.isnan(scores).any():
+        return Reliability(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
+    edges = np.quantile(scores, np.arange(1, bins) / bins)
+    _, codes = np.unique(np.searchsorted(edges, scores, side="left"), return_inverse=True)
+    count = np.bincount(codes)
+    mean, share = (np.bincount(codes, weights=values) / count for values in (scores, labels))
+    return Reliability(mean, share, count.astype(np.int64))
+
+
+def ece(y_true: ArrayLike, y_score: ArrayLike, bins: int = BINS) -> float:
+    """Return the expected calibration error in 0..1: mean over samples of |mean score - share of fakes| of their bin.
+
+    15 bins of equal mass. nan without samples. Biased upwards on small samples: about a bin's own sampling noise.
+    """
+    found = reliability(y_true, y_score, bins)
+    if len(found.count) == 0:
+        return float("nan")
+    return float(np.average(np.abs(found.score - found.share), weights=found.count))
+
+
+def logit(y_score: ArrayLike) -> Floats:
+    """Return log(p / (1 - p)) of scores clipped to [1e-7, 1 - 1e-7]."""
+    p = np.clip(np.asarray(y_score, dtype=np.float64), CLIP, 1 - CLIP)
+    return np.log(p) - np.log1p(-p)
+
+
+def _sigmoid(z: Floats) -> Floats:
+    return np.exp(-np.logaddexp(0, -z))
+
+
+def temperature(y_true: ArrayLike, logits: ArrayLike) -> float:
+    """Return the T > 0 that minimises the log loss of sigmoid(logits / T) (Guo et al. 2017); above 1: overconfident.
+
+    The loss is convex in 1/T, so the zero of its slope is bisected. nan where no finite positive T is best: a class is
+    missing, the logits separate the classes perfectly, or they point the wrong way.
+    """
+    labels, z = np.asarray(y_true, dtype=np.float64), np.asarray(logits, dtype=np.float64)
+    if len(z) == 0 or not np.isfinite(z).all() or labels.min() == labels.max():
+        return float("nan")
+
+    def slope(sharpness: float) -> float:
+        return float(np.mean(z * (_sigmoid(sharpness * z) - labels)))
+
+    low, high = 0.0, 1.0
+    if slope(low) >= 0:
+        return float("nan")
+    while slope(high) < 0:
+        low, high = high, 2 * high
+        if high > MAX_SHARPNESS:
+            return float("nan")
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+    return 2 / (low + high)
+
+
+def apply_temperature(y_score: ArrayLike, temperature: float) -> Floats:
+    """Return sigmoid(logit(score) / temperature)."""
+    return _sigmoid(logit(y_score) / temperature)

@@ -1,0 +1,176 @@
+"""The command line: read, call, write, print. Heavy imports wait inside the functions, so ``--help`` is instant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["main"]
+
+Existing = click.Path(exists=True, path_type=Path)
+Folder = click.Path(file_okay=False, path_type=Path)
+File = click.Path(dir_okay=False, path_type=Path)
+
+
+class Group(click.Group):
+    """Turns bad input into one line on stderr and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="evaluation")
+def main() -> None:
+    """Judge a detector by its table of scores."""
+
+
+def _drawing(command: Any) -> Any:
+    for option in (
+        click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed of the draws."),
+        click.option("--confidence", default=0.95, show_default=True, help="Two-sided coverage of the intervals."),
+        click.option("--replicates", default=1000, show_default=True, help="Bootstrap draws of whole videos or pairs."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("scores", type=Existing)
+@click.argument("out", type=File)
+@click.option("--tables", type=Folder, help="Folder for the long tables (metrics.csv, differences.csv, ...).")
+@click.option("--plots", type=Folder, help="Folder for roc.csv and robustness.csv.")
+@click.option("--allow-nan", is_flag=True, help="Judge the other rows when scores are not finite.")
+@_drawing
+def metrics(
+    scores: Path, out: Path, tables: Path | None, plots: Path | None, allow_nan: bool,
+    replicates: int, confidence: float, seed: int,
+) -> None:  # fmt: skip
+    """Write the metrics of the test split of SCORES to OUT (JSON), with intervals, and print them."""
+    from . import scores as table
+    from . import summary as judge
+    from . import tables as paper
+
+    read = table.read(scores, allow_nan=allow_nan)
+    summary = judge.summarize(read, judge.Settings(replicates, confidence, seed))
+    test = read.where(split="test")
+    if tables:
+        paper.write_tables(tables, summary, test)
+    if plots:
+        paper.write_csv(plots / "roc.csv", ["quality", "fpr", "tpr"], paper.roc_points(test))
+        # DVC draws `quality` as a number line: the uncompressed faces have no place on it
+        rows = [row for row in paper.robustness_rows(summary) if row["quality"] != "raw"]
+        paper.write_csv(plots / "robustness.csv", paper.ROBUSTNESS, rows)
+    paper.write_json(out, paper.metrics_json(summary))
+    click.echo(paper.text(summary))
+
+
+@main.command()
+@click.argument("out", type=Folder)
+@click.option("--metrics", required=True, type=Existing, help="metrics.json of `evaluation metrics`.")
+@click.option("--scores", required=True, type=Existing, help="The scores it judged.")
+@click.option("--tables", required=True, type=Existing, help="The folder of its tables.")
+@click.option("--fidelity", type=Existing, help="Folder of panels.csv and its pictures.")
+@click.option("--fidelity-summary", type=Existing, help="fidelity.json: PSNR, SSIM, bits per pixel by quality.")
+@click.option("--faces", type=Existing, help="summary.json of the faces stage: the data and what was left out.")
+@click.option("--failures", type=Existing, help="failures.csv of the faces stage.")
+@click.option("--training", type=Existing, help="Folder of model.json and log.jsonl.")
+@click.option("--quality", help="JPEG quality the model was trained on.")
+@click.option("--allow-nan", is_flag=True, help="As given to `evaluation metrics`.")
+def report(out: Path, **sources: Any) -> None:
+    """Write one self-contained page, OUT/index.html, and its figures as PNG; print the table and the page's path."""
+    from . import report as pages
+    from . import tables as paper
+
+    material = pages.gather(pages.Sources(**sources))
+    path = pages.build(out, material)
+    click.echo(paper.text(material.summary))
+    click.echo(f"report: {path}")
+
+
+class GroupArgument(click.ParamType):  # type: ignore[type-arg]  # not generic at run time before click 8.2
+    """``LABEL=PATH`` or ``LABEL=PATH,PATH,...``."""
+
+    name = "LABEL=PATH,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        label, sign, listed = str(value).partition("=")
+        paths = listed.split(",")
+        if not (sign and label and all(paths)):
+            self.fail(f"{value!r} should read LABEL=PATH or LABEL=PATH,PATH (q77=seed-1.csv,seed-2.csv)", param, ctx)
+        for path in paths:
+            if not Path(path).is_file():
+                self.fail(f"{path}: no such file", param, ctx)
+        return label, tuple(paths)
+
+
+def _groups(groups: tuple[tuple[str, tuple[str, ...]], ...]) -> Any:
+    from .scores import read
+    from .seeds import Group
+
+    labels = [label for label, _ in groups]
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if repeated:
+        raise click.UsageError(f"{', '.join(repeated)}: a label names one group; give its files as one list")
+    return [Group(label, paths, tuple(read(path) for path in paths)) for label, paths in groups]
+
+
+@main.command()
+@click.argument("groups", nargs=-1, required=True, type=GroupArgument(), metavar="LABEL=PATH,PATH...")
+@click.option("--out", type=File, help="Markdown file to write the tables to.")
+@click.option("--csv", "csv_path", type=File, help="CSV file to write every row to.")
+@click.option("--note", help="A sentence to stand above the Markdown tables.")
+@_drawing
+def seeds(
+    groups: tuple[tuple[str, tuple[str, ...]], ...], out: Path | None, csv_path: Path | None, note: str | None,
+    replicates: int, confidence: float, seed: int,
+) -> None:  # fmt: skip
+    """Compare groups of runs that differ by their seed: mean, spread, drop, and difference to the first group.
+
+    \b
+    evaluation seeds q77=a.csv,b.csv,c.csv q10=d.csv,e.csv,f.csv --out results.md --csv results.csv
+    """
+    from dataclasses import asdict, fields
+
+    from . import seeds as judge
+    from . import tables as paper
+    from .summary import Settings
+
+    settings = Settings(replicates, confidence, seed)
+    read = _groups(groups)
+    rows = judge.judge(read, settings)
+    if out:
+        paper.write_whole(out, judge.document(read, rows, settings, note))
+    if csv_path:
+        paper.write_csv(csv_path, [f.name for f in fields(judge.SeedRow)], map(asdict, rows))
+    click.echo(judge.terminal(read, rows, settings))
+
+
+@main.command()
+@click.argument("a", type=GroupArgument(), metavar="LABEL=PATH")
+@click.argument("b", type=GroupArgument(), metavar="LABEL=PATH")
+@click.option("--csv", "csv_path", type=File, help="CSV file to write the rows to.")
+@_drawing
+def compare(
+    a: tuple[str, tuple[str, ...]], b: tuple[str, tuple[str, ...]], csv_path: Path | None,
+    replicates: int, confidence: float, seed: int,
+) -> None:  # fmt: skip
+    """Compare two runs on the same test faces: A minus B with intervals, p, and Holm's p over the qualities."""
+    from dataclasses import asdict, fields
+
+    from . import seeds as judge
+    from . import tables as paper
+    from .summary import Settings
+
+    if len(a[1]) > 1 or len(b[1]) > 1:
+        raise click.UsageError("compare takes one file on each side; `evaluation seeds` compares groups of runs")
+    first, second = _groups((a, b))
+    rows = judge.compare_two(first, second, Settings(replicates, confidence, seed))
+    if csv_path:
+        paper.write_csv(csv_path, [f.name for f in fields(judge.Comparison)], map(asdict, rows))
+    click.echo(paper.text_table(*judge.comparison_table(first, second, rows)))

@@ -1,0 +1,92 @@
+# The target `mozjpeg`: include folders and library of the mozjpeg that mozcodec is built on.
+#
+# Static (the default): the pinned source, built here with position-independent code, SIMD and arithmetic coding.
+# MOZCODEC_SYSTEM_MOZJPEG=ON: the installed libmozjpeg that pkg-config finds.
+include(ExternalProject)
+include(CheckCSourceCompiles)
+
+function(mozcodec_require_nasm)
+  string(TOLOWER "${CMAKE_SYSTEM_PROCESSOR}" processor)
+  if(NOT MOZCODEC_REQUIRE_SIMD OR NOT processor MATCHES "x86_64|amd64|i[3-6]86")
+    return()
+  endif()
+  find_program(MOZCODEC_NASM NAMES nasm yasm)
+  if(NOT MOZCODEC_NASM)
+    message(FATAL_ERROR "mozcodec: nasm was not found.\n"
+      "mozjpeg's SIMD code (most of its speed) is assembled with nasm. Install it\n"
+      "  Debian, Ubuntu:  apt-get install nasm\n"
+      "  Fedora:          dnf install nasm\n"
+      "  macOS:           brew install nasm\n"
+      "or build the slower plain C code on purpose, with MOZCODEC_REQUIRE_SIMD=OFF in the environment.")
+  endif()
+endfunction()
+
+function(mozcodec_system_mozjpeg)
+  find_package(PkgConfig REQUIRED)
+  pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libjpeg)
+  set(CMAKE_REQUIRED_LIBRARIES PkgConfig::JPEG)
+  check_c_source_compiles("
+    #include <stdio.h>
+    #include <jpeglib.h>
+    int main(void) { struct jpeg_compress_struct c;
+      jpeg_c_set_bool_param(&c, JBOOLEAN_TRELLIS_QUANT, TRUE); return 0; }" MOZCODEC_LIBJPEG_IS_MOZJPEG)
+  if(NOT MOZCODEC_LIBJPEG_IS_MOZJPEG)
+    message(FATAL_ERROR "mozcodec: the libjpeg that pkg-config finds is not mozjpeg (it has no JBOOLEAN_TRELLIS_QUANT).\n"
+      "Put mozjpeg's pkgconfig folder first in PKG_CONFIG_PATH, or build without MOZCODEC_SYSTEM_MOZJPEG.")
+  endif()
+  target_link_libraries(mozjpeg INTERFACE PkgConfig::JPEG)
+  target_compile_definitions(mozjpeg INTERFACE MOZCODEC_SYSTEM_MOZJPEG)
+endfunction()
+
+function(mozcodec_static_mozjpeg)
+  if(MOZCODEC_MOZJPEG_SOURCE)
+    set(source "${MOZCODEC_MOZJPEG_SOURCE}")
+    if(NOT EXISTS "${source}/jpeglib.h")
+      message(FATAL_ERROR "mozcodec: MOZCODEC_MOZJPEG_SOURCE=${source} holds no jpeglib.h")
+    endif()
+  else()
+    include("${CMAKE_CURRENT_SOURCE_DIR}/cmake/FetchMozjpeg.cmake")
+    mozcodec_fetch_mozjpeg(source)
+  endif()
+
+  set(prefix "${CMAKE_CURRENT_BINARY_DIR}/mozjpeg-build")
+  set(archive "${prefix}/${CMAKE_STATIC_LIBRARY_PREFIX}jpeg${CMAKE_STATIC_LIBRARY_SUFFIX}")
+  set(targets jpeg-static)
+  if(MOZCODEC_PROGRAMS)
+    list(APPEND targets cjpeg-static djpeg-static jpegtran-static)
+  endif()
+  # mozjpeg refuses add_subdirectory, and its install target wants man pages that the source lacks.
+  ExternalProject_Add(mozjpeg_build
+    SOURCE_DIR "${source}"
+    BINARY_DIR "${prefix}"
+    CMAKE_ARGS
+      -DCMAKE_BUILD_TYPE=Release
+      -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}
+      -DCMAKE_C_FLAGS=${CMAKE_C_FLAGS}
+      -DCMAKE_C_VISIBILITY_PRESET=hidden
+      -DCMAKE_POSITION_INDEPENDENT_CODE=ON
+      -DBUILD_SHARED_LIBS=OFF
+      -DPNG_SUPPORTED=OFF
+      -DWITH_TURBOJPEG=OFF
+      -DWITH_ARITH_ENC=ON
+      -DWITH_ARITH_DEC=ON
+      -DREQUIRE_SIMD=${MOZCODEC_REQUIRE_SIMD}
+      -DWITH_SIMD=${MOZCODEC_REQUIRE_SIMD}
+    BUILD_COMMAND "${CMAKE_COMMAND}" --build . --target ${targets}
+    BUILD_BYPRODUCTS "${archive}"
+    INSTALL_COMMAND "")
+  add_dependencies(mozjpeg mozjpeg_build)
+  target_include_directories(mozjpeg INTERFACE "${source}" "${prefix}")
+  target_link_libraries(mozjpeg INTERFACE "${archive}")
+  if(UNIX)
+    target_link_libraries(mozjpeg INTERFACE m)
+  endif()
+endfunction()
+
+add_library(mozjpeg INTERFACE)
+if(MOZCODEC_SYSTEM_MOZJPEG)
+  mozcodec_system_mozjpeg()
+else()
+  mozcodec_require_nasm()
+  mozcodec_static_mozjpeg()
+endif()

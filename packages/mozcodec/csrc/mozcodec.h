@@ -1,0 +1,205 @@
+/* The whole C surface of mozcodec, said once: cffi reads this file as it stands, and every .c includes it. No preprocessor
+ * lines, no libjpeg types. Functions return 0 or fill the status and return -1; none calls back into Python. */
+
+/* ---- status ------------------------------------------------------------------------------------------------------- */
+
+enum {
+  MZC_OK = 0,
+  MZC_LIBRARY = 1,      /* libjpeg stopped; its words are in message */
+  MZC_DAMAGED = 2,      /* the stream is cut off or its coded data is corrupt */
+  MZC_LIMIT = 3,        /* a limit on pixels, memory or scans */
+  MZC_NO_MEMORY = 4,
+  MZC_UNSUPPORTED = 5,  /* a stream or a combination of options that is beyond mozcodec */
+  MZC_UNAVAILABLE = 6   /* not offered by this build */
+};
+
+typedef struct {
+  int code;
+  int message_code;     /* libjpeg's number of the message (jerror.h) */
+  int num_warnings;     /* warnings about the coded data */
+  char message[200];
+  char warning[200];    /* the first warning */
+} mzc_status;
+
+/* ---- pixels ------------------------------------------------------------------------------------------------------- */
+
+enum {
+  MZC_GRAY = 0,
+  MZC_RGB = 1,
+  MZC_BGR = 2,
+  MZC_RGBA = 3,         /* decoding sets the alpha sample of these four to 255; encoding ignores it */
+  MZC_BGRA = 4,
+  MZC_ARGB = 5,
+  MZC_ABGR = 6,
+  MZC_YCBCR = 7,
+  MZC_CMYK = 8,
+  MZC_YCCK = 9,
+  MZC_PLANES = 10       /* YCbCr or gray planes, chroma already downsampled */
+};
+
+typedef struct {
+  const void *pixels;          /* first sample of the top row: unsigned char, or uint16_t when precision > 8 */
+  ptrdiff_t row_stride;        /* bytes from a row to the next; negative for pictures stored upside down */
+  int width, height;
+  int pixel_format;
+  int precision;               /* bits of a sample: 8, 12 or 16 */
+  const unsigned char *planes[4];   /* MZC_PLANES: first sample of each plane */
+  ptrdiff_t plane_stride[4];
+  int plane_width[4], plane_height[4];
+  int num_planes;
+} mzc_image;
+
+typedef struct {
+  unsigned char *data;
+  size_t size;
+  size_t capacity;
+  int borrowed;         /* 1: data is the caller's and cannot grow; size then says how much it should have been */
+} mzc_buffer;
+
+void mzc_free(void *pointer);
+
+/* ---- encoding ----------------------------------------------------------------------------------------------------- */
+
+enum { MZC_PROFILE_MAX_COMPRESSION = 0, MZC_PROFILE_FASTEST = 1 };
+enum { MZC_TUNE_PSNR = 0, MZC_TUNE_HVS_PSNR = 1, MZC_TUNE_SSIM = 2, MZC_TUNE_MS_SSIM = 3 };
+enum { MZC_DCT_ISLOW = 0, MZC_DCT_IFAST = 1, MZC_DCT_FLOAT = 2 };
+
+typedef struct {
+  int num_components;
+  int component[4];
+  int Ss, Se, Ah, Al;
+} mzc_scan;
+
+/* cjpeg's switches. Integers: -1 = the switch is not on the command line. Floats: not a number = the same. */
+typedef struct {
+  int profile;                  /* -revert is MZC_PROFILE_FASTEST */
+  int num_qualities;            /* -quality: one for each quantization table; 0 = no such switch */
+  float quality[4];
+  int progressive;              /* 1 -progressive, 0 -baseline without its 8-bit tables */
+  int quant_baseline;           /* 1 -quant-baseline */
+  int optimize_scans;           /* 0 -fastcrush */
+  int trellis_quant;            /* 0 -notrellis */
+  int trellis_quant_dc;         /* 0 -notrellis-dc, 1 -trellis-dc */
+  int trellis_eob_opt;
+  int trellis_q_opt;
+  int use_scans_in_trellis;
+  int trellis_freq_split;
+  int trellis_num_loops;
+  float trellis_delta_dc_weight;   /* -trellis-dc-ver-weight */
+  int use_lambda_weight_tbl;
+  float lambda_log_scale1;      /* -lambda1 */
+  float lambda_log_scale2;      /* -lambda2 */
+  int tune;                     /* -tune-psnr, ... */
+  int quant_table;              /* -quant-table 0..8 */
+  int num_quant_tables;         /* -qtables: own base tables, scaled by the quality */
+  unsigned int quant_tables[4][64];   /* natural order */
+  int num_quant_slots;          /* -qslots */
+  int quant_slots[4];
+  int dc_scan_opt_mode;         /* -dc-scan-opt 0..2 */
+  int overshoot_deringing;      /* 0 -noovershoot */
+  int dct_method;               /* -dct */
+  int arithmetic;               /* 1 -arithmetic */
+  int optimize_coding;          /* 1 -optimize */
+  int smoothing_factor;         /* -smooth 0..100 */
+  int restart_interval;         /* -restart nB, in MCUs */
+  int restart_rows;             /* -restart n, in rows of MCUs */
+  int color_space;              /* a pixel format as JPEG colour space; -grayscale is MZC_GRAY, -rgb is MZC_RGB */
+  int num_sampling;             /* -sample: factors of the first components, 1x1 for the rest */
+  int h_samp_factor[4];
+  int v_samp_factor[4];
+  int num_scans;                /* -scans */
+  mzc_scan scans[64];
+  int lossless_predictor;       /* -lossless psv,Pt */
+  int lossless_point_transform;
+  int jfif;                     /* 0 -nojfif */
+  int density_unit;             /* 0 none (aspect ratio), 1 dots/inch, 2 dots/cm */
+  int x_density, y_density;
+  int64_t max_memory;           /* bytes for libjpeg's working arrays, 0 = no limit */
+} mzc_encode_options;
+
+typedef struct {
+  int marker;                   /* 0xE0..0xEF or 0xFE */
+  const unsigned char *data;
+  unsigned int size;            /* at most 65533 */
+} mzc_marker;
+
+void mzc_default_encode_options(mzc_encode_options *options);
+int mzc_encode(const mzc_image *image, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
+               mzc_buffer *out, mzc_status *status);
+
+/* ---- decoding ----------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  int pixel_format;             /* -1: the file's own (gray, RGB, CMYK); MZC_PLANES: its components as they are stored */
+  int scale;                    /* output is scale / 8 of the picture, 1..16 */
+  int left, top, right, bottom; /* the part of the output that is wanted; right 0 = all */
+  int dct_method;
+  int fancy_upsampling;
+  int block_smoothing;
+  int true_idct;                /* 1: real 2- and 4-point transforms at scale 2 and 4 instead of box averages */
+  int tolerate_damage;          /* 0: a warning about the coded data is an error */
+  int64_t max_pixels;           /* limits: 0 = none */
+  int64_t max_memory;
+  int max_scans;
+} mzc_decode_options;
+
+typedef struct {
+  int width, height;            /* of the picture */
+  int num_components;
+  int color_space;              /* of the stream, as a pixel format; -1 unknown */
+  int precision;                /* bits of a sample */
+  int progressive, arithmetic, lossless;
+  int component_id[4];
+  int h_samp_factor[4], v_samp_factor[4];
+  int quant_table_index[4];
+  int restart_interval;         /* in MCUs */
+  int jfif, jfif_major, jfif_minor, density_unit, x_density, y_density;
+  int adobe, adobe_transform;
+  int output_width, output_height, output_channels;   /* under the options given */
+  int plane_width[4], plane_height[4];                /* of MZC_PLANES */
+} mzc_header;
+
+typedef struct mzc_decoder mzc_decoder;
+
+void mzc_default_decode_options(mzc_decode_options *options);
+/* Reads the header; data must outlive the decoder. NULL on failure. */
+mzc_decoder *mzc_decoder_open(const unsigned char *data, size_t size, const mzc_decode_options *options, mzc_header *header,
+                              mzc_status *status);
+/* Writes output_height rows of output_width * output_channels samples (uint16_t when precision > 8). */
+int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, mzc_status *status);
+/* Writes the planes, plane_height rows of plane_width samples each. */
+int mzc_decoder_read_planes(mzc_decoder *decoder, unsigned char **planes, const ptrdiff_t *strides, mzc_status *status);
+void mzc_decoder_close(mzc_decoder *decoder);
+
+typedef struct {
+  const unsigned char *data;
+  size_t size;
+  void *pixels;
+  mzc_status status;
+} mzc_decode_job;
+
+typedef struct {
+  mzc_decode_job *jobs;
+  int num_jobs;
+  int next;                     /* the job that the next free thread takes */
+  int num_failed;
+  mzc_decode_options options;
+  int width, height, channels;  /* that every job must have */
+  ptrdiff_t row_stride;
+} mzc_decode_batch;
+
+/* Decodes jobs until none is left; any number of threads may run this on one batch. */
+void mzc_decode_batch_run(mzc_decode_batch *batch);
+
+/* ---- the build ---------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  int is_static;
+  int simd;                     /* 1: mozjpeg was built with its SIMD code; -1: unknown */
+  int arithmetic_encoding, arithmetic_decoding;
+  int jpeg_lib_version;         /* 62: the API of libjpeg 6b */
+  int library_version;          /* 5000000 is 5.0.0 */
+  size_t compress_struct_size, decompress_struct_size;
+} mzc_build;
+
+void mzc_build_info(mzc_build *build);

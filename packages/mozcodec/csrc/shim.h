@@ -1,0 +1,68 @@
+/* What the shim's .c files share: errors that come back as a status, memory to write to, libjpeg's options. */
+#ifndef MOZCODEC_SHIM_H
+#define MOZCODEC_SHIM_H
+
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jpeglib.h>
+#include <jerror.h>
+#ifndef JPEG_C_PARAM_SUPPORTED
+#error "the jpeglib.h found first is not mozjpeg's"
+#endif
+#if !defined(MOZCODEC_SYSTEM_MOZJPEG) && LIBJPEG_TURBO_VERSION_NUMBER != 5000000
+#error "mozcodec reaches into mozjpeg 5.0.0; this is another version"
+#endif
+
+#include "mozcodec.h"
+
+/* Every call owns one mzc_guard: libjpeg's error manager, where to jump, whom to tell. Whoever calls setjmp on its jump
+ * buffer owns the memory that the jump frees. */
+typedef struct {
+  struct jpeg_error_mgr base;
+  jmp_buf jump;
+  mzc_status *status;
+  int fatal_damage;             /* a warning about the coded data jumps too */
+} mzc_guard;
+
+struct jpeg_error_mgr *mzc_guard_init(mzc_guard *guard, mzc_status *status);
+int mzc_fail(mzc_status *status, int code, const char *format, ...)
+#ifdef __GNUC__
+  __attribute__((format(printf, 3, 4)))
+#endif
+  ;
+
+/* A destination that writes to an mzc_buffer. A borrowed buffer that is too small does not stop libjpeg (mozjpeg loses
+ * memory when it is stopped within a scan): the rest is counted and dropped. */
+typedef struct {
+  struct jpeg_destination_mgr base;
+  mzc_buffer *out;
+  int dropping;
+  size_t dropped;
+  JOCTET drop[4096];
+} mzc_destination;
+
+int mzc_destination_init(mzc_destination *destination, mzc_buffer *out, size_t hint, mzc_status *status);
+/* After jpeg_finish_compress: 0, or -1 when a borrowed buffer was too small. */
+int mzc_destination_check(const mzc_destination *destination, mzc_status *status);
+
+typedef struct {
+  J_COLOR_SPACE color_space;
+  int channels;
+} mzc_layout;
+
+/* libjpeg's colour space and number of samples per pixel of a pixel format. */
+mzc_layout mzc_layout_of(int pixel_format);
+int mzc_pixel_format_of(J_COLOR_SPACE color_space);
+
+/* Sets everything that cjpeg would set; image size, components and in_color_space stand already. */
+void mzc_configure(j_compress_ptr cinfo, const mzc_encode_options *options);
+void mzc_write_markers(j_compress_ptr cinfo, const mzc_marker *markers, int num_markers);
+/* Between jpeg_start_compress and jpeg_finish_compress. */
+void mzc_write_pixels(j_compress_ptr cinfo, const mzc_image *image);
+
+#endif

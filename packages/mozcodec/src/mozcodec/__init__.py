@@ -1,0 +1,31 @@
+"""JPEG with mozjpeg's encoder, for NumPy arrays, in memory.
+
+>>> data = mozcodec.encode(image, quality=77)      # the bytes that cjpeg -quality 77 writes
+>>> pixels = mozcodec.decode(data)                 # (H, W, 3) uint8
+"""
+
+from ._build import build_info
+from ._decode import DecodeOptions, Header, decode, decode_batch, read_header
+from ._encode import Encoder, encode
+from ._errors import DamagedError, JpegError, JpegWarning, LimitError, UnavailableError, UnsupportedError
+from ._metadata import Metadata
+from ._options import EncodeOptions
+
+__all__ = [
+    "DamagedError",
+    "DecodeOptions",
+    "EncodeOptions",
+    "Encoder",
+    "Header",
+    "JpegError",
+    "JpegWarning",
+    "LimitError",
+    "Metadata",
+    "UnavailableError",
+    "UnsupportedError",
+    "build_info",
+    "decode",
+    "decode_batch",
+    "encode",
+    "read_header",
+]

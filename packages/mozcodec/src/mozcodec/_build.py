@@ -1,0 +1,34 @@
+"""What this build of mozcodec is made of."""
+
+from functools import cache
+from importlib.metadata import version
+from types import MappingProxyType
+
+from ._mozjpeg import ffi, lib
+
+
+def _version(number: int) -> str:
+    return f"{number // 1_000_000}.{number // 1_000 % 1_000}.{number % 1_000}"
+
+
+@cache
+def build_info() -> MappingProxyType[str, object]:
+    """Return what this build is made of.
+
+    ``linking`` is "static" (the pinned mozjpeg: its bytes are promised) or "system" (an installed libmozjpeg: they are
+    not). ``simd`` is None where only the installed library knows. Bytes are tested on Linux x86-64.
+    """
+    info = ffi.new("mzc_build *")
+    lib.mzc_build_info(info)
+    return MappingProxyType(
+        {
+            "version": version("mozcodec"),
+            "mozjpeg_version": _version(info.library_version),
+            "linking": "static" if info.is_static else "system",
+            "simd": None if info.simd < 0 else bool(info.simd),
+            "arithmetic_encoding": bool(info.arithmetic_encoding),
+            "arithmetic_decoding": bool(info.arithmetic_decoding),
+            "jpeg_lib_version": info.jpeg_lib_version,
+            "struct_sizes": (info.compress_struct_size, info.decompress_struct_size),
+        }
+    )

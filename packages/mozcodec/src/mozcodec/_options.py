@@ -1,0 +1,409 @@
+"""The options of the encoder: their names, their checks and their C form.
+
+The names are libjpeg's and the field's; every option is one of cjpeg's switches (given in brackets below), and nothing
+given means nothing on cjpeg's command line but the quality.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Literal, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._mozjpeg import ffi, lib
+
+Quality = float | Sequence[float] | None
+"""A number 1..100, one for each quantization table, or None for no -quality switch at all."""
+
+PIXEL_FORMATS: Mapping[str, tuple[int, int]] = {
+    # name -> (C's name, samples per pixel)
+    "gray": (lib.MZC_GRAY, 1),
+    "rgb": (lib.MZC_RGB, 3),
+    "bgr": (lib.MZC_BGR, 3),
+    "rgba": (lib.MZC_RGBA, 4),
+    "bgra": (lib.MZC_BGRA, 4),
+    "argb": (lib.MZC_ARGB, 4),
+    "abgr": (lib.MZC_ABGR, 4),
+    "rgbx": (lib.MZC_RGBA, 4),
+    "bgrx": (lib.MZC_BGRA, 4),
+    "xrgb": (lib.MZC_ARGB, 4),
+    "xbgr": (lib.MZC_ABGR, 4),
+    "ycbcr": (lib.MZC_YCBCR, 3),
+    "cmyk": (lib.MZC_CMYK, 4),
+    "ycck": (lib.MZC_YCCK, 4),
+}
+COLOR_SPACES: Mapping[str, int] = {
+    "gray": lib.MZC_GRAY,
+    "rgb": lib.MZC_RGB,
+    "ycbcr": lib.MZC_YCBCR,
+    "cmyk": lib.MZC_CMYK,
+    "ycck": lib.MZC_YCCK,
+}
+SUBSAMPLING: Mapping[str, tuple[int, int]] = {
+    # J:a:b as libjpeg's sampling factors of the luma component
+    "4:4:4": (1, 1),
+    "4:2:2": (2, 1),
+    "4:2:0": (2, 2),
+    "4:4:0": (1, 2),
+    "4:1:1": (4, 1),
+    "4:4:1": (1, 4),
+    "4:1:0": (4, 2),
+}
+PROFILES = {"max_compression": lib.MZC_PROFILE_MAX_COMPRESSION, "fastest": lib.MZC_PROFILE_FASTEST}
+TUNES = {
+    "psnr": lib.MZC_TUNE_PSNR,
+    "hvs-psnr": lib.MZC_TUNE_HVS_PSNR,
+    "ssim": lib.MZC_TUNE_SSIM,
+    "ms-ssim": lib.MZC_TUNE_MS_SSIM,
+}
+DCT_METHODS = {"islow": lib.MZC_DCT_ISLOW, "ifast": lib.MZC_DCT_IFAST, "float": lib.MZC_DCT_FLOAT}
+
+MAX_DIMENSION = 65500  # libjpeg's JPEG_MAX_DIMENSION
+MAX_SCANS = 64  # mozjpeg's own scan buffers
+
+
+class EncodeOptions(TypedDict, total=False):
+    """What :func:`mozcodec.encode` takes beside the quality; cjpeg's switch in brackets."""
+
+    progressive: bool
+    """True: progressive, the default (-progressive). False: baseline, with 8-bit tables (-baseline)."""
+    quant_baseline: bool
+    """Keep table entries at 255 at most (-quant-baseline). False beside ``progressive=False`` lets them pass 255."""
+    profile: Literal["max_compression", "fastest"]
+    """"fastest": the defaults of libjpeg-turbo (-revert)."""
+    optimize_scans: bool
+    """Search for the best scan script; default True (False: -fastcrush)."""
+    scan_script: "str | Sequence[tuple[Sequence[int], int, int, int, int]]"
+    """Own scans (-scans): cjpeg's text, or tuples (components, Ss, Se, Ah, Al); at most 64."""
+    dc_scan_opt_mode: Literal[0, 1, 2]
+    """DC scans (-dc-scan-opt): 0 one for all components, 1 one each, 2 whichever is smaller."""
+    trellis_quant: bool
+    """Trellis quantization; default True (False: -notrellis)."""
+    trellis_quant_dc: bool
+    """Trellis quantization of the DC coefficients; default True (False: -notrellis-dc)."""
+    trellis_eob_opt: bool
+    """Optimise runs of end-of-block in the trellis."""
+    trellis_q_opt: bool
+    """Adapt the quantization table in the trellis loop."""
+    use_scans_in_trellis: bool
+    """Consider the scans in the trellis."""
+    trellis_freq_split: int
+    """Where those scans are split, 1..63."""
+    trellis_num_loops: int
+    """How often the trellis runs, 1..10."""
+    trellis_delta_dc_weight: float
+    """Weight of vertical DC differences (-trellis-dc-ver-weight)."""
+    use_lambda_weight_tbl: bool
+    """Weigh the trellis' distortion by the quantization table."""
+    lambda_log_scale1: float
+    """(-lambda1)"""
+    lambda_log_scale2: float
+    """(-lambda2)"""
+    tune: Literal["psnr", "hvs-psnr", "ssim", "ms-ssim"]
+    """Tables and trellis for a metric (-tune-psnr, ...)."""
+    quant_table: int
+    """Base quantization table 0..8 (-quant-table): 0 Annex K, 1 flat, 2 MS-SSIM, 3 ImageMagick (default), 4 PSNR-HVS,
+    5 Klein, 6 Watson, 7 Ahumada, 8 Peterson."""
+    quant_tables: "Sequence[ArrayLike]"
+    """Up to four own base tables of 8x8 entries, scaled by the quality (-qtables)."""
+    quant_slots: Sequence[int]
+    """The table of each component, the last one repeated (-qslots)."""
+    overshoot_deringing: bool
+    """Less ringing on white; default True (False: -noovershoot)."""
+    dct_method: Literal["islow", "ifast", "float"]
+    """(-dct int, fast, float)"""
+    arithmetic: bool
+    """Arithmetic instead of Huffman coding (-arithmetic). Few programs read such files."""
+    optimize_coding: bool
+    """Optimal Huffman tables (-optimize)."""
+    smoothing_factor: int
+    """Smoothing of the input, 0..100 (-smooth)."""
+    restart_interval: int
+    """A restart marker every so many MCUs, 0..65535 (-restart nB)."""
+    restart_rows: int
+    """A restart marker every so many rows of MCUs, 0..65535 (-restart n)."""
+    color_space: Literal["gray", "rgb", "ycbcr", "cmyk", "ycck"]
+    """Colour space of the file; "gray" is -grayscale, "rgb" is -rgb."""
+    subsampling: "str | Sequence[tuple[int, int]] | None"
+    """"4:2:0" and so on, "2x1" and so on, or factors (h, v) of each component (-sample). None is cjpeg's choice: 4:4:4
+    from quality 90, 4:2:2 from 80, 4:2:0 below."""
+    lossless: "int | tuple[int, int]"
+    """Lossless JPEG (SOF3): the predictor 1..7, or (predictor, point transform) (-revert -lossless)."""
+    precision: int
+    """Bits of a sample: 8, 12, or 16 with ``lossless`` (-precision). mozjpeg's trellis is for 8 bits only."""
+    jfif: bool
+    """Write the JFIF marker; default True (False: -nojfif)."""
+    density: "tuple[int, int, Literal['none', 'inch', 'cm']]"
+    """Pixel density of the JFIF marker: (x, y, unit); unit "none" makes it an aspect ratio."""
+    max_memory: int
+    """Bytes that libjpeg's working arrays may take; default no limit (-maxmemory)."""
+
+
+def choice(name: str, value: object, choices: Mapping[str, Any]) -> Any:
+    """Return what *value* stands for, or raise ``ValueError`` that lists the choices."""
+    if isinstance(value, str) and value in choices:
+        return choices[value]
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+def integer(name: str, value: object, low: int, high: int) -> int:
+    """Return *value* as an ``int`` within low..high."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer {low}..{high}, got {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be {low}..{high}, got {value}")
+    return int(value)
+
+
+def real(name: str, value: object) -> float:
+    """Return *value* as a finite ``float``."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return float(value)
+
+
+def flag(name: str, value: object) -> int:
+    """Return *value*, a bool, as 0 or 1."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return int(value)
+
+
+def _qualities(quality: object) -> list[float]:
+    if quality is None:
+        return []
+    values = [quality] if isinstance(quality, int | float | np.integer | np.floating) else quality
+    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+        raise TypeError(f"quality must be a number 1..100, up to four of them, or None, got {quality!r}")
+    numbers = [real("quality", value) for value in values]
+    if not 1 <= len(numbers) <= 4:
+        raise ValueError(f"quality takes one to four numbers, got {len(numbers)}")
+    for number in numbers:
+        if not 1 <= number <= 100:
+            raise ValueError(f"quality must be 1..100, got {number:g}")
+    return numbers
+
+
+def sampling_factors(value: object) -> list[tuple[int, int]]:
+    """Return the sampling factors (h, v) that *value* names: "4:2:0", "2x1,1x1,1x1", or pairs."""
+    if isinstance(value, str) and value in SUBSAMPLING:
+        return [SUBSAMPLING[value]]
+    wanted = f"{', '.join(SUBSAMPLING)}, factors such as '2x2', or pairs (h, v) of 1..4, one for each component"
+    pairs: list[tuple[int, int]] = []
+    try:
+        parts = [part.split("x") for part in value.split(",")] if isinstance(value, str) else list(value)  # type: ignore[call-overload]
+        for h, v in parts:
+            pairs.append((int(h), int(v)))
+    except (TypeError, ValueError):
+        raise ValueError(f"subsampling must be one of {wanted}; got {value!r}") from None
+    if not 1 <= len(pairs) <= 4 or not all(1 <= h <= 4 and 1 <= v <= 4 for h, v in pairs):
+        raise ValueError(f"subsampling must be one of {wanted}; got {value!r}")
+    return pairs
+
+
+def _set_subsampling(options: Any, value: object) -> None:
+    if value is None:
+        return
+    if value == "gray":
+        options.color_space = lib.MZC_GRAY
+        return
+    pairs = sampling_factors(value)
+    options.num_sampling = len(pairs)
+    for i, (h, v) in enumerate(pairs):
+        options.h_samp_factor[i] = h
+        options.v_samp_factor[i] = v
+
+
+def parse_scan_script(text: str) -> list[tuple[list[int], int, int, int, int]]:
+    """Return the scans of cjpeg's scan file: ``0 1 2: 0 0 0 1;`` and so on, ``#`` starts a comment."""
+    scans: list[tuple[list[int], int, int, int, int]] = []
+    lines = (line.partition("#")[0] for line in text.splitlines())
+    for entry in " ".join(lines).replace(",", " ").replace("-", " ").split(";"):
+        if not entry.strip():
+            continue
+        components, colon, parameters = entry.partition(":")
+        try:
+            numbers = [int(word) for word in parameters.split()] if colon else [0, 63, 0, 0]
+            ss, se, ah, al = numbers
+            scans.append(([int(word) for word in components.split()], ss, se, ah, al))
+        except ValueError:
+            raise ValueError(f"scan_script: {entry.strip()!r} is not 'components: Ss Se Ah Al'") from None
+    return scans
+
+
+def _set_scan_script(options: Any, value: object) -> None:
+    scans: Any = parse_scan_script(value) if isinstance(value, str) else value
+    if not isinstance(scans, Sequence) or not 1 <= len(scans) <= MAX_SCANS:
+        raise ValueError(f"scan_script must hold 1..{MAX_SCANS} scans, got {value!r}")
+    options.num_scans = len(scans)
+    for number, entry in enumerate(scans):
+        try:
+            components, *progression = entry
+            ss, se, ah, al = (integer("scan_script", part, 0, 63) for part in progression)
+            members = [integer("scan_script", part, 0, 3) for part in components]
+        except (TypeError, ValueError):
+            wanted = "(components, Ss, Se, Ah, Al)"
+            raise ValueError(f"scan_script: scan {number} must be {wanted}, got {entry!r}") from None
+        if not 1 <= len(members) <= 4:
+            raise ValueError(f"scan_script: scan {number} must have 1..4 components, got {entry!r}")
+        scan = options.scans[number]
+        scan.num_components = len(members)
+        for i, component in enumerate(members):
+            scan.component[i] = component
+        scan.Ss, scan.Se, scan.Ah, scan.Al = ss, se, ah, al
+
+
+def _set_quant_tables(options: Any, value: object) -> None:
+    tables = list(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else []
+    if not 1 <= len(tables) <= 4:
+        raise ValueError(f"quant_tables must be one to four tables of 8x8 entries, got {value!r}")
+    options.num_quant_tables = len(tables)
+    for i, entries in enumerate(tables):
+        table = np.asarray(entries)
+        if table.size != 64 or table.dtype.kind not in "iu" or table.min() < 1 or table.max() > 65535:
+            raise ValueError(f"quant_tables[{i}] must be 8x8 integers 1..65535")
+        for k, entry in enumerate(table.reshape(64).tolist()):
+            options.quant_tables[i][k] = entry
+
+
+def _set_quant_slots(options: Any, value: object) -> None:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not 1 <= len(value) <= 4:
+        raise ValueError(f"quant_slots must be one to four table numbers 0..3, got {value!r}")
+    options.num_quant_slots = len(value)
+    for i, slot in enumerate(value):
+        options.quant_slots[i] = integer("quant_slots", slot, 0, 3)
+
+
+def _set_lossless(options: Any, value: object) -> None:
+    predictor, transform = value if isinstance(value, tuple) and len(value) == 2 else (value, 0)
+    options.lossless_predictor = integer("lossless", predictor, 1, 7)
+    options.lossless_point_transform = integer("lossless point transform", transform, 0, 15)
+
+
+def _set_density(options: Any, value: object) -> None:
+    if not isinstance(value, tuple) or len(value) != 3:
+        raise ValueError(f"density must be (x, y, 'none' | 'inch' | 'cm'), got {value!r}")
+    x, y, unit = value
+    options.x_density = integer("density x", x, 1, 65535)
+    options.y_density = integer("density y", y, 1, 65535)
+    options.density_unit = choice("density unit", unit, {"none": 0, "inch": 1, "cm": 2})
+
+
+def _flag_setter(name: str) -> Callable[[Any, object], None]:
+    return lambda options, value: setattr(options, name, flag(name, value))
+
+
+def _integer_setter(name: str, low: int, high: int) -> Callable[[Any, object], None]:
+    return lambda options, value: setattr(options, name, integer(name, value, low, high))
+
+
+def _real_setter(name: str) -> Callable[[Any, object], None]:
+    return lambda options, value: setattr(options, name, real(name, value))
+
+
+def _choice_setter(name: str, choices: Mapping[str, int]) -> Callable[[Any, object], None]:
+    return lambda options, value: setattr(options, name, choice(name, value, choices))
+
+
+_SETTERS: dict[str, Callable[[Any, object], None]] = {
+    **{
+        name: _flag_setter(name)
+        for name in (
+            "progressive",
+            "quant_baseline",
+            "optimize_scans",
+            "trellis_quant",
+            "trellis_quant_dc",
+            "trellis_eob_opt",
+            "trellis_q_opt",
+            "use_scans_in_trellis",
+            "use_lambda_weight_tbl",
+            "overshoot_deringing",
+            "arithmetic",
+            "optimize_coding",
+            "jfif",
+        )
+    },
+    **{
+        name: _real_setter(name) for name in ("lambda_log_scale1", "lambda_log_scale2", "trellis_delta_dc_weight")
+    },
+    "dc_scan_opt_mode": _integer_setter("dc_scan_opt_mode", 0, 2),
+    "quant_table": _integer_setter("quant_table", 0, 8),
+    "smoothing_factor": _integer_setter("smoothing_factor", 0, 100),
+    "restart_interval": _integer_setter("restart_interval", 0, 65535),
+    "restart_rows": _integer_setter("restart_rows", 0, 65535),
+    "trellis_freq_split": _integer_setter("trellis_freq_split", 1, 63),
+    "trellis_num_loops": _integer_setter("trellis_num_loops", 1, 10),
+    "max_memory": _integer_setter("max_memory", 1, 2**62),
+    "profile": _choice_setter("profile", PROFILES),
+    "tune": _choice_setter("tune", TUNES),
+    "dct_method": _choice_setter("dct_method", DCT_METHODS),
+    "color_space": _choice_setter("color_space", COLOR_SPACES),
+    "subsampling": _set_subsampling,
+    "scan_script": _set_scan_script,
+    "quant_tables": _set_quant_tables,
+    "quant_slots": _set_quant_slots,
+    "lossless": _set_lossless,
+    "density": _set_density,
+}
+
+
+_NOT_WITH_LOSSLESS = frozenset(
+    ("progressive", "profile", "arithmetic", "scan_script", "subsampling", "smoothing_factor", "tune", "color_space")
+)
+
+
+def _set_lossless_profile(struct: Any, options: Mapping[str, object]) -> None:
+    """Lossless coding knows no DCT: none of mozjpeg's own extensions work with it ("Bogus buffer control mode")."""
+    for name in options:
+        if name in _NOT_WITH_LOSSLESS or name.startswith(("trellis", "quant", "optimize", "dc", "lambda", "use")):
+            raise ValueError(f"{name} cannot go with lossless")
+    struct.profile = lib.MZC_PROFILE_FASTEST
+
+
+def _set_deep_profile(struct: Any, options: Mapping[str, object]) -> None:
+    if options.get("trellis_quant"):
+        raise ValueError("trellis_quant is for 8-bit samples only")
+    struct.trellis_quant = 0
+
+
+def _build(quality: object, options: Mapping[str, object]) -> Any:
+    struct = ffi.new("mzc_encode_options *")
+    lib.mzc_default_encode_options(struct)
+    numbers = _qualities(quality)
+    struct.num_qualities = len(numbers)
+    for i, number in enumerate(numbers):
+        struct.quality[i] = number
+    for name, value in options.items():
+        setter = _SETTERS.get(name)
+        if setter is None:
+            if name == "precision":
+                integer("precision", value, 8, 16)
+                continue
+            raise TypeError(f"unknown option {name!r}; known: {', '.join(sorted((*_SETTERS, 'precision')))}")
+        setter(struct, value)
+    if "lossless" in options:
+        _set_lossless_profile(struct, options)
+    elif options.get("precision", 8) != 8:
+        _set_deep_profile(struct, options)
+    return struct
+
+
+@lru_cache(maxsize=256)
+def _cached(quality: object, options: tuple[tuple[str, object, type], ...]) -> Any:
+    return _build(quality, {name: value for name, value, _ in options})
+
+
+def encode_options(quality: object, options: Mapping[str, object]) -> Any:
+    """Return the C form of the options, after checking names, types and ranges."""
+    # The types are part of the key because 1 == True == 1.0.
+    key = tuple((name, value, type(value)) for name, value in options.items())
+    try:
+        hash((quality, key))
+    except TypeError:  # lists and arrays cannot be looked up
+        return _build(quality, options)
+    return _build(quality, options) if isinstance(quality, bool) else _cached(quality, key)

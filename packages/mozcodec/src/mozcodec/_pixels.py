@@ -1,0 +1,138 @@
+"""Arrays as libjpeg sees them: what layouts are taken as they are, what is copied, what is refused."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._mozjpeg import ffi, lib
+from ._options import MAX_DIMENSION, PIXEL_FORMATS, SUBSAMPLING, choice
+
+FORMAT_OF_CHANNELS = {1: "gray", 3: "rgb"}
+
+
+def _as_array(image: ArrayLike, precision: int) -> NDArray[Any]:
+    array = np.asarray(image)
+    wanted = np.uint8 if precision == 8 else np.uint16
+    if array.dtype == np.uint16 and precision == 8:
+        raise TypeError("uint16 pixels need precision=12, or precision=16 with lossless=1..7; or scale them to uint8")
+    if array.dtype != wanted:
+        raise TypeError(f"pixels must be {wanted.__name__} at precision {precision}, got {array.dtype}")
+    if precision > 8 and array.size and int(array.max()) >= 1 << precision:
+        raise ValueError(f"precision {precision} holds 0..{(1 << precision) - 1}, the image reaches {int(array.max())}")
+    return array
+
+
+def _format_of(array: NDArray[Any], pixel_format: str | None) -> tuple[int, int]:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if pixel_format is None:
+        if channels == 4:
+            raise ValueError("4 channels: say pixel_format='rgba', 'bgra', 'argb', 'abgr', 'cmyk' or 'ycck'")
+        if channels not in FORMAT_OF_CHANNELS:
+            raise ValueError(f"an image has 1, 3 or 4 channels, got shape {array.shape}")
+        pixel_format = FORMAT_OF_CHANNELS[channels]
+    code, wanted = choice("pixel_format", pixel_format, PIXEL_FORMATS)
+    if channels != wanted:
+        raise ValueError(f"pixel_format {pixel_format!r} has {wanted} channels, got shape {array.shape}")
+    return code, wanted
+
+
+def _check_size(height: int, width: int) -> None:
+    if height < 1 or width < 1:
+        raise ValueError(f"an image has at least one pixel, got {height} rows of {width}")
+    if height > MAX_DIMENSION or width > MAX_DIMENSION:
+        raise ValueError(f"a JPEG has at most {MAX_DIMENSION} rows and columns, got {height} x {width}")
+
+
+def with_packed_pixels(array: NDArray[Any]) -> NDArray[Any]:
+    """Return *array* itself where the samples of a row lie side by side (rows may lie anywhere), else a copy."""
+    item = array.itemsize
+    if array.ndim == 2:
+        packed = array.strides[1] == item or array.shape[1] == 1
+    else:
+        channels = array.shape[2]
+        packed = (array.strides[2] == item or channels == 1) and (
+            array.strides[1] == item * channels or array.shape[1] == 1
+        )
+    return array if packed else np.ascontiguousarray(array)
+
+
+def address_of(array: NDArray[Any]) -> Any:
+    """Return the address of the first sample as cffi's ``void *``; *array* must be kept alive."""
+    return ffi.cast("void *", array.__array_interface__["data"][0])
+
+
+def describe(image: ArrayLike, pixel_format: str | None, precision: int = 8) -> tuple[Any, NDArray[Any]]:
+    """Return *image* as ``mzc_image *`` and the array that must live as long as it is used."""
+    array = _as_array(image, precision)
+    if array.ndim not in (2, 3):
+        raise ValueError(f"an image is an array (H, W) or (H, W, channels), got shape {array.shape}")
+    code, _ = _format_of(array, pixel_format)
+    height, width = array.shape[:2]
+    _check_size(height, width)
+    array = with_packed_pixels(array)
+    struct = ffi.new("mzc_image *")
+    struct.pixels = address_of(array)
+    struct.row_stride = array.strides[0]
+    struct.width, struct.height = width, height
+    struct.pixel_format = code
+    struct.precision = precision
+    return struct, array
+
+
+def _factors_of_planes(luma: tuple[int, int], chroma: tuple[int, int]) -> tuple[int, int]:
+    """Return the luma sampling factors that make a chroma plane of this shape from a luma plane of that one."""
+    fitting = [
+        (h, v) for h, v in SUBSAMPLING.values() if (-(-luma[0] // v), -(-luma[1] // h)) == chroma
+    ]
+    if not fitting:
+        raise ValueError(f"no subsampling makes a chroma plane {chroma} of a luma plane {luma}")
+    if len(fitting) > 1:
+        raise ValueError(f"planes {luma} and {chroma} fit several subsamplings: name one with subsampling=")
+    return fitting[0]
+
+
+def _plane(image: ArrayLike) -> NDArray[Any]:
+    array = _as_array(image, 8)
+    if array.ndim != 2:
+        raise ValueError(f"a plane is an array (H, W), got shape {array.shape}")
+    _check_size(*array.shape)
+    return with_packed_pixels(array)
+
+
+def describe_planes(
+    image: ArrayLike | Sequence[ArrayLike], settings: Any
+) -> tuple[Any, Any, list[NDArray[Any]]]:
+    """Return planes as ``mzc_image *``, the settings with their subsampling, and the arrays that must live."""
+    planes = [_plane(part) for part in image]  # type: ignore[union-attr]
+    if len(planes) not in (1, 3):
+        raise ValueError(f"planes are (Y,) or (Y, Cb, Cr), got {len(planes)}")
+    struct = ffi.new("mzc_image *")
+    struct.height, struct.width = planes[0].shape
+    struct.pixel_format, struct.precision, struct.num_planes = lib.MZC_PLANES, 8, len(planes)
+    for i, plane in enumerate(planes):
+        struct.planes[i], struct.plane_stride[i] = ffi.cast("unsigned char *", address_of(plane)), plane.strides[0]
+        struct.plane_height[i], struct.plane_width[i] = plane.shape
+    return struct, _with_sampling(settings, planes), planes
+
+
+def _with_sampling(settings: Any, planes: list[NDArray[Any]]) -> Any:
+    if len(planes) == 1:
+        return settings
+    if planes[1].shape != planes[2].shape:
+        raise ValueError(f"the chroma planes differ: {planes[1].shape} and {planes[2].shape}")
+    own = ffi.new("mzc_encode_options *", settings[0])
+    if not own.num_sampling:
+        own.h_samp_factor[0], own.v_samp_factor[0] = _factors_of_planes(planes[0].shape, planes[1].shape)
+        own.num_sampling = 1
+        return own
+    named = [(own.h_samp_factor[i], own.v_samp_factor[i]) for i in range(own.num_sampling)]
+    factors = [*named, (1, 1), (1, 1)][:3]
+    most_h, most_v = max(h for h, _ in factors), max(v for _, v in factors)
+    height, width = planes[0].shape
+    for plane, (h, v) in zip(planes, factors, strict=True):
+        expected = -(-height * v // most_v), -(-width * h // most_h)
+        if plane.shape != expected:
+            raise ValueError(f"the subsampling wants a plane {expected}, got {plane.shape}")
+    return own

@@ -1,0 +1,147 @@
+"""The pipeline as a user runs it, in a clone: dvc repro, dvc exp run, dvc metrics diff, kill -9."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+STAGES = {"faces", "compress", "fidelity", "train", "score", "evaluate", "report"}
+
+
+def stages_run(output: str) -> set[str]:
+    return {name for name in STAGES if f"Running stage '{name}'" in output}
+
+
+def weights(clone) -> str:
+    return hashlib.sha256((clone.path / "out/train/weights.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def copy(small_clone, tmp_path):
+    shutil.copytree(small_clone.path, tmp_path / "copy", symlinks=True)
+    return dataclasses.replace(small_clone, path=tmp_path / "copy")
+
+
+def test_sample_comes_with_a_clone_without_network(fresh_clone):
+    clips = list((fresh_clone.path / "data").rglob("*.mp4"))
+
+    assert len(clips) == 1064
+
+
+def test_repro_ends_with_a_table_of_metrics_and_the_page(small_clone):
+    printed = (small_clone.path / "first-run.txt").read_text()
+
+    assert stages_run(printed) == STAGES
+    assert "AUC" in printed
+    assert "out/report/index.html" in printed
+    assert (small_clone.path / "out/report/index.html").stat().st_size > 10_000
+    assert set(small_clone.json("out/metrics.json")) >= {"raw", "q77", "q60", "q15", "q10"}
+
+
+def test_second_repro_runs_nothing(small_clone):
+    assert not stages_run(small_clone.run("dvc", "repro"))
+
+
+def test_repro_leaves_the_working_tree_clean(small_clone):
+    assert small_clone.run("git", "status", "--porcelain") == ""
+
+
+def test_experiment_at_another_quality_reruns_only_what_depends_on_it(copy):
+    printed = copy.run("dvc", "exp", "run", "-S", "quality=10")
+
+    assert stages_run(printed) == {"compress", "train", "score", "evaluate", "report"}
+
+    difference = json.loads(copy.run("dvc", "metrics", "diff", "--json"))["out/metrics.json"]
+
+    assert "diff" in difference["q77.frame.auc"] or "new" in difference["q77.frame.auc"]
+    assert json.loads(copy.run("dvc", "params", "diff", "--json"))["params.yaml"]["quality"] == {"old": 77, "new": 10}
+
+    back = copy.run("dvc", "exp", "run", "-S", "quality=77")
+
+    assert not stages_run(back)
+
+
+def test_plots_show_needs_no_network(copy):
+    copy.run("dvc", "plots", "show", "--out", "plots")
+
+    assert list((copy.path / "plots").rglob("*.png"))
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [("quality=500", "quality"), ("model=mesoo4", "meso4"), ("train.amp=bf17", "amp"), ("+train.stepps=3", "steps")],
+)
+def test_a_bad_parameter_is_named_before_anything_is_spent(copy, override, words):
+    failed = subprocess.run(
+        ["dvc", "exp", "run", "-S", override], cwd=copy.path, env=copy.env, text=True, capture_output=True
+    )
+
+    assert failed.returncode != 0
+    assert words in failed.stdout + failed.stderr
+    assert "Traceback" not in failed.stdout + failed.stderr
+
+
+def wait_for_checkpoint(clone, process: subprocess.Popen) -> None:
+    """Return when training has saved its first checkpoint."""
+    deadline = time.monotonic() + 120
+    while not list((clone.path / "out/checkpoints").glob("*/step-*.pt")):
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline, "no checkpoint within two minutes"
+        time.sleep(0.02)
+
+
+def trainer(clone) -> list[int]:
+    """Return the processes that train in *clone*."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"train" in command and (entry / "cwd").resolve() == clone.path.resolve():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_killing_everything_in_the_middle_of_training_changes_no_weight(copy):
+    copy.run("dvc", "repro")
+    expected = weights(copy)
+    shutil.rmtree(copy.path / ".dvc/cache/runs", ignore_errors=True)
+    shutil.rmtree(copy.path / "out/train")
+
+    process = copy.start("dvc", "repro", "--force", "train", "--single-item", "--no-run-cache", start_new_session=True)
+    wait_for_checkpoint(copy, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    printed = copy.run("dvc", "repro", "--no-run-cache")
+
+    assert "resum" in printed
+    assert weights(copy) == expected
+    assert not list((copy.path / "out/checkpoints").glob("*/step-*"))
+
+
+def test_killing_dvc_alone_leaves_a_trainer_that_the_rerun_waits_for(copy):
+    expected = weights(copy)
+    shutil.rmtree(copy.path / "out/train")
+    params = copy.path / "params.yaml"
+    params.write_text(params.read_text().replace("log_every: 50", "log_every: 10"))
+
+    process = copy.start("dvc", "repro", "--no-run-cache", "train", start_new_session=True)
+    wait_for_checkpoint(copy, process)
+    os.kill(process.pid, signal.SIGKILL)
+    orphans = trainer(copy)
+    printed = copy.run("dvc", "repro", "--no-run-cache")
+
+    assert orphans
+    assert not trainer(copy)
+    assert any(str(pid) in printed for pid in orphans) or "resum" in printed
+    assert weights(copy) == expected
