@@ -1,5 +1,6 @@
 /* Pixels to JPEG. */
 #include "shim.h"
+#include "engine/engine.h"
 
 #define ROWS_AT_ONCE 16
 
@@ -113,10 +114,25 @@ void mzc_write_markers(j_compress_ptr cinfo, const mzc_marker *markers, int num_
     jpeg_write_marker(cinfo, markers[i].marker, markers[i].data, markers[i].size);
 }
 
+int mzc_choose_engine(int wish, const mzc_engine *engine, const char *reason, mzc_status *status)
+{
+  if (engine == NULL && reason == NULL)
+    reason = "this build has no engine of its own";
+  status->engine = wish == MZC_ENGINE_LIBRARY || reason ? MZC_ENGINE_LIBRARY : MZC_ENGINE_FAST;
+  snprintf(status->engine_reason, sizeof status->engine_reason, "%s", wish != MZC_ENGINE_LIBRARY && reason ? reason : "");
+  if (wish == MZC_ENGINE_FAST && reason)
+    return mzc_fail(status, MZC_UNSUPPORTED, "engine \"fast\" does not cover %s", reason);
+  return status->engine;
+}
+
+enum { DECLINED = 1 };
+
+/* DECLINED: our engine met coefficients beyond it, and the picture has to go through the library. */
 static int run(encoder *e, const mzc_image *image, const mzc_encode_options *options, const mzc_marker *markers,
-               int num_markers)
+               int num_markers, mzc_engine *engine, int wish)
 {
   j_compress_ptr cinfo = &e->cinfo;
+  int choice, declined = 0;
 
   if (setjmp(e->guard.jump)) {
     jpeg_destroy_compress(cinfo);
@@ -127,25 +143,47 @@ static int run(encoder *e, const mzc_image *image, const mzc_encode_options *opt
   mzc_configure(cinfo, options);
   cinfo->raw_data_in = image->pixel_format == MZC_PLANES;
   cinfo->dest = &e->destination.base;
+  choice = mzc_choose_engine(wish, engine, engine ? mzc_engine_refuses(cinfo) : NULL, e->guard.status);
+  if (choice < 0) {
+    jpeg_destroy_compress(cinfo);
+    return -1;
+  }
   jpeg_start_compress(cinfo, TRUE);
+  if (choice == MZC_ENGINE_FAST)
+    mzc_engine_begin(engine, cinfo, 0);
   mzc_write_markers(cinfo, markers, num_markers);
   mzc_write_pixels(cinfo, image);
-  jpeg_finish_compress(cinfo);
+  if (choice == MZC_ENGINE_FAST)
+    declined = mzc_engine_finish(engine, cinfo);
+  else
+    jpeg_finish_compress(cinfo);
   jpeg_destroy_compress(cinfo);
-  return mzc_destination_check(&e->destination, e->guard.status);
+  return declined ? DECLINED : mzc_destination_check(&e->destination, e->guard.status);
 }
 
 int mzc_encode(const mzc_image *image, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
-               mzc_buffer *out, mzc_status *status)
+               mzc_engine *engine, mzc_buffer *out, mzc_status *status)
 {
   encoder e;
   size_t samples = (size_t)image->width * image->height;
+  int result;
 
   memset(&e.cinfo, 0, sizeof e.cinfo);
   e.cinfo.err = mzc_guard_init(&e.guard, status);
   if (mzc_destination_init(&e.destination, out, samples / 4, status))
     return -1;
-  if (run(&e, image, options, markers, num_markers)) {
+  result = run(&e, image, options, markers, num_markers, engine, options->engine);
+  if (result == DECLINED) {
+    static const char reason[] = "coefficients out of range or too large a picture";
+
+    result = mzc_choose_engine(options->engine, engine, reason, status);
+    if (result >= 0)
+      result = run(&e, image, options, markers, num_markers, NULL, MZC_ENGINE_LIBRARY);
+    snprintf(status->engine_reason, sizeof status->engine_reason, "%s", reason);
+  }
+  if (engine)
+    mzc_engine_trim(engine);
+  if (result) {
     if (!out->borrowed) {
       free(out->data);
       out->data = NULL;

@@ -19,6 +19,8 @@ typedef struct {
   int num_warnings;     /* warnings about the coded data */
   char message[200];
   char warning[200];    /* the first warning */
+  int engine;           /* which engine coded the file */
+  char engine_reason[80];   /* why it was the library, where it was a choice */
 } mzc_status;
 
 /* ---- pixels ------------------------------------------------------------------------------------------------------- */
@@ -62,6 +64,7 @@ void mzc_free(void *pointer);
 
 enum { MZC_PROFILE_MAX_COMPRESSION = 0, MZC_PROFILE_FASTEST = 1 };
 enum { MZC_TUNE_PSNR = 0, MZC_TUNE_HVS_PSNR = 1, MZC_TUNE_SSIM = 2, MZC_TUNE_MS_SSIM = 3 };
+enum { MZC_ENGINE_AUTO = 0, MZC_ENGINE_LIBRARY = 1, MZC_ENGINE_FAST = 2 };
 enum { MZC_DCT_ISLOW = 0, MZC_DCT_IFAST = 1, MZC_DCT_FLOAT = 2 };
 
 typedef struct {
@@ -115,6 +118,7 @@ typedef struct {
   int density_unit;             /* 0 none (aspect ratio), 1 dots/inch, 2 dots/cm */
   int x_density, y_density;
   int64_t max_memory;           /* bytes for libjpeg's working arrays, 0 = no limit */
+  int engine;                   /* auto: our own where it is proven to give the library's bytes */
 } mzc_encode_options;
 
 typedef struct {
@@ -123,9 +127,18 @@ typedef struct {
   unsigned int size;            /* at most 65533 */
 } mzc_marker;
 
+/* Our own engine's working memory, for one call at a time. */
+typedef struct mzc_engine mzc_engine;
+
+/* Which compiled form of it this processor runs: 1 plain, 2 x86-64-v3; wish: "baseline", "v3" or "". 0: not there. */
+int mzc_engine_cpu(const char *wish);
+mzc_engine *mzc_engine_new(int cpu);   /* NULL: out of memory */
+void mzc_engine_free(mzc_engine *engine);
+
 void mzc_default_encode_options(mzc_encode_options *options);
+/* engine: NULL = the library codes everything. */
 int mzc_encode(const mzc_image *image, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
-               mzc_buffer *out, mzc_status *status);
+               mzc_engine *engine, mzc_buffer *out, mzc_status *status);
 
 /* ---- decoding ----------------------------------------------------------------------------------------------------- */
 

@@ -59,6 +59,10 @@ typedef struct {
 mzc_layout mzc_layout_of(int pixel_format);
 int mzc_pixel_format_of(J_COLOR_SPACE color_space);
 
+/* Which engine codes: MZC_ENGINE_FAST or MZC_ENGINE_LIBRARY, said in status too; -1: wish is "fast" and reason (NULL =
+ * nothing) stands against it. */
+int mzc_choose_engine(int wish, const mzc_engine *engine, const char *reason, mzc_status *status);
+
 /* Sets everything that cjpeg would set; image size, components and in_color_space stand already. */
 void mzc_configure(j_compress_ptr cinfo, const mzc_encode_options *options);
 void mzc_write_markers(j_compress_ptr cinfo, const mzc_marker *markers, int num_markers);

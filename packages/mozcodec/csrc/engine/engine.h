@@ -15,9 +15,11 @@
 
 typedef struct mzc_engine mzc_engine;
 
-/* Working memory, for one call at a time; NULL when there is none. */
-mzc_engine *mzc_engine_new(const mzc_kernels *kernels);
+/* mozcodec.h says these to Python. */
+int mzc_engine_cpu(const char *wish);
+mzc_engine *mzc_engine_new(int cpu);
 void mzc_engine_free(mzc_engine *engine);
+
 /* Gives back what a large picture needed; call it after each use. */
 void mzc_engine_trim(mzc_engine *engine);
 

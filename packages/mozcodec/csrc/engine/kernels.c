@@ -1,7 +1,7 @@
 /* Which compiled form of the hot rooms this processor gets. */
 #include <string.h>
 
-#include "kernels.h"
+#include "engine.h"
 
 extern const mzc_kernels mzc_kernels_baseline;
 
@@ -16,11 +16,21 @@ static int runs_v3(void)
 }
 #endif
 
-const mzc_kernels *mzc_choose_kernels(const char *wish)
+int mzc_engine_cpu(const char *wish)
 {
 #if defined(MZC_HAVE_V3)
-  if (runs_v3() && (!wish || !*wish || strcmp(wish, "v3") == 0))
+  if (runs_v3() && (!*wish || strcmp(wish, "v3") == 0))
+    return MZC_CPU_V3;
+#endif
+  return !*wish || strcmp(wish, "baseline") == 0 ? MZC_CPU_BASELINE : MZC_CPU_NONE;
+}
+
+const mzc_kernels *mzc_kernels_of(int cpu)
+{
+#if defined(MZC_HAVE_V3)
+  if (cpu == MZC_CPU_V3)
     return &mzc_kernels_v3;
 #endif
-  return !wish || !*wish || strcmp(wish, "baseline") == 0 ? &mzc_kernels_baseline : NULL;
+  (void)cpu;
+  return &mzc_kernels_baseline;
 }

@@ -35,8 +35,8 @@ typedef struct {
   size_t (*write_dc)(const mzc_component *const *components, int num_components, int restart_interval, uint8_t *out);
 } mzc_kernels;
 
-/* The table for this processor, or the one that MOZCODEC_CPU=baseline|v3 asks for; NULL when it asks for what is not
- * there. */
-const mzc_kernels *mzc_choose_kernels(const char *wish);
+/* What this processor runs (mzc_engine_cpu). */
+enum { MZC_CPU_NONE = 0, MZC_CPU_BASELINE = 1, MZC_CPU_V3 = 2 };
+const mzc_kernels *mzc_kernels_of(int cpu);
 
 #endif

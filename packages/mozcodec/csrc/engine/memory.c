@@ -18,12 +18,12 @@ void *mzc_grown(j_compress_ptr cinfo, void *array, size_t *capacity, size_t coun
   return array;
 }
 
-mzc_engine *mzc_engine_new(const mzc_kernels *kernels)
+mzc_engine *mzc_engine_new(int cpu)
 {
   mzc_engine *engine = calloc(1, sizeof *engine);
 
   if (engine)
-    engine->kernels = kernels;
+    engine->kernels = mzc_kernels_of(cpu);
   return engine;
 }
 

@@ -7,6 +7,7 @@
 from ._build import build_info
 from ._decode import DecodeOptions, Header, decode, decode_batch, read_header
 from ._encode import Encoder, encode
+from ._engine import EngineUse, engine_used
 from ._errors import DamagedError, JpegError, JpegWarning, LimitError, UnavailableError, UnsupportedError
 from ._metadata import Metadata
 from ._options import EncodeOptions
@@ -16,6 +17,7 @@ __all__ = [
     "DecodeOptions",
     "EncodeOptions",
     "Encoder",
+    "EngineUse",
     "Header",
     "JpegError",
     "JpegWarning",
@@ -27,5 +29,6 @@ __all__ = [
     "decode",
     "decode_batch",
     "encode",
+    "engine_used",
     "read_header",
 ]

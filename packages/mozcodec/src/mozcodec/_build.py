@@ -4,6 +4,7 @@ from functools import cache
 from importlib.metadata import version
 from types import MappingProxyType
 
+from ._engine import CPU_NAME
 from ._mozjpeg import ffi, lib
 
 
@@ -16,7 +17,9 @@ def build_info() -> MappingProxyType[str, object]:
     """Return what this build is made of.
 
     ``linking`` is "static" (the pinned mozjpeg: its bytes are promised) or "system" (an installed libmozjpeg: they are
-    not). ``simd`` is None where only the installed library knows. Bytes are tested on Linux x86-64.
+    not). ``simd`` is None where only the installed library knows.
+    ``engine`` is the form of mozcodec's own engine that this process runs: "v3" (x86-64-v3), "baseline", or None where
+    there is none; the environment variable ``MOZCODEC_CPU`` asks for one of them before the import. Bytes are tested on Linux x86-64.
     """
     info = ffi.new("mzc_build *")
     lib.mzc_build_info(info)
@@ -26,6 +29,7 @@ def build_info() -> MappingProxyType[str, object]:
             "mozjpeg_version": _version(info.library_version),
             "linking": "static" if info.is_static else "system",
             "simd": None if info.simd < 0 else bool(info.simd),
+            "engine": CPU_NAME,
             "arithmetic_encoding": bool(info.arithmetic_encoding),
             "arithmetic_decoding": bool(info.arithmetic_decoding),
             "jpeg_lib_version": info.jpeg_lib_version,

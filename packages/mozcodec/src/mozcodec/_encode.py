@@ -6,6 +6,7 @@ from typing import Any, Unpack, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._engine import engine, note_engine
 from ._errors import error_of
 from ._metadata import c_markers, segments_to_write
 from ._mozjpeg import ffi, lib
@@ -60,10 +61,11 @@ def _run(
         struct, alive = describe(image, pixel_format, precision)  # type: ignore[arg-type]
     buffer, view = (ffi.new("mzc_buffer *"), None) if out is None else lend(out)
     status = ffi.new("mzc_status *")
-    failed = lib.mzc_encode(struct, settings, markers[0], len(markers[1]), buffer, status)
+    failed = lib.mzc_encode(struct, settings, markers[0], len(markers[1]), engine(), buffer, status)
     del alive
     if failed:
         raise error_of(status)
+    note_engine(status)
     return take(buffer) if view is None else view[: buffer.size]
 
 

@@ -10,6 +10,7 @@
 
     JpegWarning (UserWarning)  what decoding with ``on_truncated="warn"`` has to say
 
+Out of memory is Python's own ``MemoryError``.
 Options that are wrong by themselves (a quality of 0, an unknown name) raise ``ValueError`` or ``TypeError``.
 """
 
@@ -52,13 +53,14 @@ class JpegWarning(UserWarning):
 _KINDS: dict[int, type[JpegError]] = {
     lib.MZC_DAMAGED: DamagedError,
     lib.MZC_LIMIT: LimitError,
-    lib.MZC_NO_MEMORY: LimitError,
     lib.MZC_UNSUPPORTED: UnsupportedError,
     lib.MZC_UNAVAILABLE: UnavailableError,
 }
 
 
-def error_of(status: Any) -> JpegError:
+def error_of(status: Any) -> JpegError | MemoryError:
     """Return the exception that says what *status* says."""
+    if status.code == lib.MZC_NO_MEMORY:
+        return MemoryError(ffi.string(status.message).decode("latin-1"))
     kind = _KINDS.get(status.code, JpegError)
     return kind(ffi.string(status.message).decode("latin-1"), status.message_code)

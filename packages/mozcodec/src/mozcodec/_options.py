@@ -58,6 +58,7 @@ TUNES = {
     "ssim": lib.MZC_TUNE_SSIM,
     "ms-ssim": lib.MZC_TUNE_MS_SSIM,
 }
+ENGINES = {"auto": lib.MZC_ENGINE_AUTO, "library": lib.MZC_ENGINE_LIBRARY, "fast": lib.MZC_ENGINE_FAST}
 DCT_METHODS = {"islow": lib.MZC_DCT_ISLOW, "ifast": lib.MZC_DCT_IFAST, "float": lib.MZC_DCT_FLOAT}
 
 MAX_DIMENSION = 65500  # libjpeg's JPEG_MAX_DIMENSION
@@ -139,6 +140,9 @@ class EncodeOptions(TypedDict, total=False):
     """Pixel density of the JFIF marker: (x, y, unit); unit "none" makes it an aspect ratio."""
     max_memory: int
     """Bytes that libjpeg's working arrays may take; default no limit (-maxmemory)."""
+    engine: Literal["auto", "library", "fast"]
+    """Who does the trellis, the scan search and the entropy coding. "auto" (default): mozcodec's own engine wherever
+    it gives the library's bytes, else the library; "library" and "fast" force one. See :func:`mozcodec.engine_used`."""
 
 
 def choice(name: str, value: object, choices: Mapping[str, Any]) -> Any:
@@ -343,6 +347,7 @@ _SETTERS: dict[str, Callable[[Any, object], None]] = {
     "tune": _choice_setter("tune", TUNES),
     "dct_method": _choice_setter("dct_method", DCT_METHODS),
     "color_space": _choice_setter("color_space", COLOR_SPACES),
+    "engine": _choice_setter("engine", ENGINES),
     "subsampling": _set_subsampling,
     "scan_script": _set_scan_script,
     "quant_tables": _set_quant_tables,

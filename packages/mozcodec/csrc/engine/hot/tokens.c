@@ -14,8 +14,13 @@ static inline void transpose_blocks(const int16_t *raw, float (*by_position)[8])
 
     for (int block = 0; block < 8; block++)
       memcpy(&a[block], raw + 64 * block + 8 * r, sizeof a[block]);
+#if defined(__clang__)
 #define LOW(x, y) __builtin_shufflevector(x, y, 0, 8, 1, 9, 2, 10, 3, 11)
 #define HIGH(x, y) __builtin_shufflevector(x, y, 4, 12, 5, 13, 6, 14, 7, 15)
+#else
+#define LOW(x, y) __builtin_shuffle(x, y, (short8){ 0, 8, 1, 9, 2, 10, 3, 11 })
+#define HIGH(x, y) __builtin_shuffle(x, y, (short8){ 4, 12, 5, 13, 6, 14, 7, 15 })
+#endif
     for (int half = 0; half < 4; half++) {
       b[2 * half] = LOW(a[half], a[half + 4]);
       b[2 * half + 1] = HIGH(a[half], a[half + 4]);

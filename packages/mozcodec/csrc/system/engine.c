@@ -1,0 +1,61 @@
+/* An installed libmozjpeg keeps its insides to itself: no engine of our own. */
+#include "../shim.h"
+#include "../engine/engine.h"
+
+#define REASON "an installed libmozjpeg"
+
+int mzc_engine_cpu(const char *wish)
+{
+  (void)wish;
+  return 0;
+}
+
+mzc_engine *mzc_engine_new(int cpu)
+{
+  (void)cpu;
+  return NULL;
+}
+
+void mzc_engine_free(mzc_engine *engine)
+{
+  (void)engine;
+}
+
+void mzc_engine_trim(mzc_engine *engine)
+{
+  (void)engine;
+}
+
+const char *mzc_engine_refuses(j_compress_ptr cinfo)
+{
+  (void)cinfo;
+  return REASON;
+}
+
+const char *mzc_engine_refuses_coefficients(j_compress_ptr cinfo)
+{
+  (void)cinfo;
+  return REASON;
+}
+
+void mzc_engine_begin(mzc_engine *engine, j_compress_ptr cinfo, int own_dct)
+{
+  (void)engine;
+  (void)cinfo;
+  (void)own_dct;
+}
+
+int mzc_engine_finish(mzc_engine *engine, j_compress_ptr cinfo)
+{
+  (void)engine;
+  (void)cinfo;
+  return -1;
+}
+
+int mzc_engine_write_coefficients(mzc_engine *engine, j_compress_ptr cinfo, jvirt_barray_ptr *coefficients)
+{
+  (void)engine;
+  (void)cinfo;
+  (void)coefficients;
+  return -1;
+}
