@@ -372,8 +372,9 @@ void mzc_read_blocks(mzc_engine *e, int component, int row, const JCOEF *raw)
   }
 }
 
-/* The library's words for plain statistics: kept aside while the token pass counts its own. */
-static void read_with_library_statistics(mzc_engine *e, int component, int row)
+/* With the library's own rounding: of the statistics, kept aside while the token pass counts its own, and of the DC that
+ * no trellis will choose. */
+static void read_rounded_by_library(mzc_engine *e, int component, int row)
 {
   mzc_component *k = &e->component[component];
   uint32_t plain[64 * 16];
@@ -385,6 +386,8 @@ static void read_with_library_statistics(mzc_engine *e, int component, int row)
   mzc_read_blocks(e, component, row, e->raw);
   memcpy(k->plain, plain, sizeof plain);
   k->plain_eobs = eobs;
+  for (int x = 0; x < k->width; x++)
+    k->dc[(size_t)row * k->padded_width + x] = e->quantized[(size_t)x * DCTSIZE2];
 }
 
 static void take_row(mzc_engine *e, int component, int row, JSAMPARRAY rows)
@@ -396,7 +399,7 @@ static void take_row(mzc_engine *e, int component, int row, JSAMPARRAY rows)
   if (!e->plain_from_library)
     mzc_read_blocks(e, component, row, e->raw);
   else if (e->trellis)
-    read_with_library_statistics(e, component, row);
+    read_rounded_by_library(e, component, row);
   else
     mzc_take_blocks(e, component, row, e->quantized);
 }
@@ -493,7 +496,7 @@ static void run_trellis(mzc_engine *e, int component)
         predictor = 0;
       e->kernels->choose_dc(k, q, &e->rates, row, &predictor, e->came_from, e->dc_candidate);
     }
-  } else {
+  } else if (!e->plain_from_library) {
     e->kernels->round_dc(k, q);
   }
   MZC_RESERVE(e->cinfo, k->level[0].value, k->level[0].value_capacity, k->num_tokens + 1);

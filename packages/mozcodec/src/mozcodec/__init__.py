@@ -8,7 +8,7 @@ from ._build import build_info
 from ._decode import DecodeOptions, Header, decode, decode_batch, read_header
 from ._encode import Encoder, encode
 from ._engine import EngineUse, engine_used
-from ._errors import DamagedError, JpegError, JpegWarning, LimitError, UnavailableError, UnsupportedError
+from ._errors import DamagedError, JpegError, JpegWarning, LimitError, OutOfMemoryError, UnavailableError, UnsupportedError
 from ._metadata import Metadata
 from ._options import EncodeOptions
 
@@ -23,6 +23,7 @@ __all__ = [
     "JpegWarning",
     "LimitError",
     "Metadata",
+    "OutOfMemoryError",
     "UnavailableError",
     "UnsupportedError",
     "build_info",

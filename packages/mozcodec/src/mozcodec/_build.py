@@ -19,7 +19,8 @@ def build_info() -> MappingProxyType[str, object]:
     ``linking`` is "static" (the pinned mozjpeg: its bytes are promised) or "system" (an installed libmozjpeg: they are
     not). ``simd`` is None where only the installed library knows.
     ``engine`` is the form of mozcodec's own engine that this process runs: "v3" (x86-64-v3), "baseline", or None where
-    there is none; the environment variable ``MOZCODEC_CPU`` asks for one of them before the import. Bytes are tested on Linux x86-64.
+    there is none; the environment variable ``MOZCODEC_CPU`` asks for one of them before the import.
+    Bytes are tested on Linux x86-64.
     """
     info = ffi.new("mzc_build *")
     lib.mzc_build_info(info)

@@ -5,12 +5,12 @@
     JpegError
      +- DamagedError      the stream is cut off, or its coded data is corrupt
      +- LimitError        a limit on pixels, memory, scans or the size of ``out`` was passed
+     +- OutOfMemoryError  also a MemoryError
      +- UnsupportedError  a stream, or a combination of options, that mozcodec or libjpeg does not handle
      +- UnavailableError  not offered by this build (a system libmozjpeg)
 
     JpegWarning (UserWarning)  what decoding with ``on_truncated="warn"`` has to say
 
-Out of memory is Python's own ``MemoryError``.
 Options that are wrong by themselves (a quality of 0, an unknown name) raise ``ValueError`` or ``TypeError``.
 """
 
@@ -38,6 +38,10 @@ class LimitError(JpegError):
     """A limit on pixels, memory, scans or the size of ``out`` was passed."""
 
 
+class OutOfMemoryError(JpegError, MemoryError):
+    """There was no memory; the next call may find some."""
+
+
 class UnsupportedError(JpegError):
     """A stream, or a combination of options, that mozcodec or libjpeg does not handle."""
 
@@ -53,14 +57,13 @@ class JpegWarning(UserWarning):
 _KINDS: dict[int, type[JpegError]] = {
     lib.MZC_DAMAGED: DamagedError,
     lib.MZC_LIMIT: LimitError,
+    lib.MZC_NO_MEMORY: OutOfMemoryError,
     lib.MZC_UNSUPPORTED: UnsupportedError,
     lib.MZC_UNAVAILABLE: UnavailableError,
 }
 
 
-def error_of(status: Any) -> JpegError | MemoryError:
+def error_of(status: Any) -> JpegError:
     """Return the exception that says what *status* says."""
-    if status.code == lib.MZC_NO_MEMORY:
-        return MemoryError(ffi.string(status.message).decode("latin-1"))
     kind = _KINDS.get(status.code, JpegError)
     return kind(ffi.string(status.message).decode("latin-1"), status.message_code)
