@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from detector.config import read_params
 from detector.errors import DetectorError
+from detector.inference import build_model, settings
 from detector.losses import match_loss, regional_independence_loss
 from detector.models import build
 from detector.models.efficientnet import EfficientNet
@@ -379,6 +381,19 @@ def test_parameter_groups_share_nothing_and_leave_nothing_out(model: MultiAttent
     assert sum(len(group) for group in groups.values()) == len(list(model.parameters()))
     assert len({id(p) for group in groups.values() for p in group}) == len(list(model.parameters()))
     assert len(groups["backbone"]) == len(list(model.backbone.parameters()))
+
+
+def test_parameters_reach_the_model(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(
+        "model: multi_attention\n"
+        "train: {dropout: null, efficientnet: {drop_path: 0.1},\n"
+        "        multi_attention: {backbone: test_efficientnet, num_attentions: 3, texture: v2, agda_from: 50}}\n"
+    )
+    params = read_params(tmp_path / "params.yaml")
+    model = build_model(params.model, settings(params))
+
+    assert isinstance(model.texture, GroupedTextureEnhancement)
+    assert (model.num_attentions, model.agda_from, model.dropout) == (3, 50, 0.5)
 
 
 @pytest.mark.parametrize("texture", TEXTURES)

@@ -328,3 +328,58 @@ def test_decoding_leaves_libjpegs_stderr_silent(streams):
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, input=streams["baseline"][:3000], capture_output=True, check=True)
     assert done.stderr == b""
+
+
+def test_many_files_come_decoded_in_order(astronaut):
+    crops = [astronaut[: 20 + i, : 90 - i] for i in range(30)]
+    files = [mozcodec.encode(crop, 77) for crop in crops]
+    for threads in (1, 2, 4):
+        got = list(mozcodec.decode_many(iter(files), threads=threads))
+        assert all(np.array_equal(mozcodec.decode(data), pixels) for data, pixels in zip(files, got, strict=True))
+
+
+def test_many_files_are_taken_as_needed_and_fail_in_place(small):
+    good = mozcodec.encode(small)
+    taken = []
+
+    def files():
+        for i in range(100):
+            taken.append(i)
+            yield good if i != 7 else b"no jpeg"
+
+    results = mozcodec.decode_many(files(), threads=2)
+    for _ in range(7):
+        next(results)
+    with pytest.raises(mozcodec.JpegError, match="Not a JPEG file"):
+        next(results)
+    assert len(taken) < 15
+    with pytest.raises(ValueError, match="scale must be"):
+        mozcodec.decode_many([], scale=99)
+
+
+# ---- the eighth of a progressive file -------------------------------------------------------------------------------
+
+
+def test_an_eighth_of_a_progressive_file_is_djpegs(programs, astronaut, picture):
+    """Scans are left out; the pixels stay."""
+    pictures = {"rgb": astronaut[:200, :331], "gray": picture("coins.png")[:121, :200]}
+    for name, pixels in pictures.items():
+        for quality in (10, 60, 77, 90):
+            for subsampling in ("4:4:4", "4:2:2", "4:2:0", "4:4:0", "4:1:1"):
+                for options in ({}, {"arithmetic": True}, {"optimize_scans": False}, {"restart_interval": 7}):
+                    data = mozcodec.encode(pixels, quality, subsampling=subsampling, **options)
+                    got = mozcodec.decode(data, None, scale=1)
+                    expected = programs.djpeg(data, "-scale", "1/8")
+                    np.testing.assert_array_equal(got, expected, f"{name} {quality} {subsampling} {options}")
+
+
+def test_an_eighth_of_an_incomplete_file_is_smoothed_as_in_djpeg(programs, astronaut):
+    """AC bits that are never sent make libjpeg smooth; nothing may be left out then."""
+    script = "0 1 2: 0 0 0 1; 0: 1 5 0 2; 1: 1 63 0 1; 2: 1 63 0 1; 0: 6 63 0 2; 0 1 2: 0 0 1 0;"
+    script += "1: 1 63 1 0; 2: 1 63 1 0; 0: 1 63 2 1; 0: 1 63 1 0;"
+    data = mozcodec.encode(astronaut[:100, :100], 90, scan_script=script)
+    last_scans = [i for i in range(len(data) - 1) if data[i : i + 2] == b"\xff\xda"]
+    incomplete = data[: last_scans[-2]] + b"\xff\xd9"
+    np.testing.assert_array_equal(
+        mozcodec.decode(incomplete, scale=1), programs.djpeg(incomplete, "-scale", "1/8")
+    )

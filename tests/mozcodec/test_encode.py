@@ -308,6 +308,17 @@ def test_an_encoder_is_encode_with_the_options_kept(small, small_gray):
         mozcodec.Encoder(quality=101)
 
 
+def test_restart_rows_that_the_scan_search_loses_are_told(programs, astronaut):
+    """cjpeg writes such a stream silently; djpeg calls it corrupt."""
+    with pytest.warns(mozcodec.JpegWarning, match="add optimize_scans=False"):
+        data = mozcodec.encode(astronaut, 60, restart_rows=1)
+    assert data == programs.cjpeg(astronaut, "-quality", 60, "-restart", 1)
+    assert b"extraneous bytes" in programs.run("djpeg", data=data).stderr
+    for options in ({"optimize_scans": False}, {"subsampling": "4:4:4"}, {"progressive": False}, {"profile": "fastest"}):
+        data = mozcodec.encode(astronaut, 60, restart_rows=1, **options)
+        np.testing.assert_array_equal(mozcodec.decode(data), programs.djpeg(data))
+
+
 # ---- memory and threads ---------------------------------------------------------------------------------------------
 
 
@@ -394,3 +405,14 @@ def test_the_gil_is_free_while_c_works(astronaut):
         turns += 1
     worker.join()
     assert turns > 1000  # a call that kept the GIL would leave room for a handful
+
+
+def test_many_images_come_encoded_in_order(astronaut):
+    crops = [astronaut[: 20 + i, : 90 - i] for i in range(30)]
+    for threads in (1, 3):
+        got = list(mozcodec.encode_many(iter(crops), 60, threads=threads, subsampling="4:4:4"))
+        assert got == [mozcodec.encode(crop, 60, subsampling="4:4:4") for crop in crops]
+    with pytest.raises(ValueError, match="threads must be"):
+        list(mozcodec.encode_many(crops, threads=0))
+    with pytest.raises(ValueError, match="quality must be"):
+        mozcodec.encode_many(crops, 0)

@@ -180,6 +180,28 @@ static void fill_header(mzc_decoder *decoder, mzc_header *header)
 
 /* ---- open and close ----------------------------------------------------------------------------------------------- */
 
+static void read_header(mzc_decoder *decoder, const unsigned char *data, size_t size)
+{
+  j_decompress_ptr cinfo = &decoder->cinfo;
+
+  jpeg_mem_src(cinfo, data, size);
+  jpeg_read_header(cinfo, TRUE);
+  set_options(decoder);
+  jpeg_calc_output_dimensions(cinfo);
+}
+
+static void leave_out_scans(mzc_decoder *decoder, const unsigned char *data, size_t size)
+{
+  size_t kept = 0;
+
+  decoder->rewritten = mzc_drop_scans(&decoder->cinfo, data, size, &kept);
+  if (decoder->rewritten == NULL)
+    return;
+  jpeg_abort_decompress(&decoder->cinfo);
+  read_header(decoder, decoder->rewritten, kept);
+  decoder->cinfo.do_block_smoothing = FALSE;   /* or what was left out would be guessed */
+}
+
 static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t size, mzc_header *header)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
@@ -191,12 +213,11 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
   decoder->progress.progress_monitor = count_scans;
   cinfo->progress = &decoder->progress;
   cinfo->mem->max_memory_to_use = memory_limit(decoder->options.max_memory);
-  jpeg_mem_src(cinfo, data, size);
-  jpeg_read_header(cinfo, TRUE);
-  set_options(decoder);
-  jpeg_calc_output_dimensions(cinfo);
+  read_header(decoder, data, size);
   check_pixels(decoder);
   check_region(decoder);
+  if (decoder->options.scale == 1)
+    leave_out_scans(decoder, data, size);
   fill_header(decoder, header);
   return 0;
 }
@@ -226,6 +247,7 @@ void mzc_decoder_close(mzc_decoder *decoder)
 {
   if (decoder != NULL) {
     jpeg_destroy_decompress(&decoder->cinfo);
+    free(decoder->rewritten);
     free(decoder);
   }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from .data.files import read_json, whole_file, write_json
 from .errors import ConfigError, DataError, DetectorError
 from .loading.augment import to_float
 from .models import build
+from .models.scaling import SCALING
 from .training.precision import Precision
 
 __all__ = ["CARD", "WEIGHTS", "build_model", "load_model", "predict", "save_model", "settings"]
@@ -27,7 +29,12 @@ CARD, WEIGHTS = "model.json", "weights.safetensors"
 
 def settings(params: Params) -> dict[str, Any]:
     """Return the options that the parameters give to the model's constructor."""
-    return {"dropout": params.train.dropout}
+    options: dict[str, Any] = {} if params.train.dropout is None else {"dropout": params.train.dropout}
+    if params.model in SCALING or params.model == "multi_attention":
+        options |= dataclasses.asdict(params.train.efficientnet)
+    if params.model == "multi_attention":
+        options |= dataclasses.asdict(params.train.multi_attention)
+    return options
 
 
 def build_model(name: str, options: dict[str, Any]) -> nn.Module:
@@ -56,7 +63,8 @@ def load_model(folder: Path, device: torch.device) -> tuple[nn.Module, dict[str,
     card = read_json(folder / CARD)
     if not isinstance(card, dict) or not {"model", "options", "height", "width"} <= card.keys():
         raise DataError(f"{folder / CARD}: lacks model, options, height or width; train again")
-    model = build_model(card["model"], card["options"])
+    # the weights that training started from need not be there any more
+    model = build_model(card["model"], {k: v for k, v in card["options"].items() if k != "pretrained"})
     path = folder / WEIGHTS
     try:
         model.load_state_dict(load_file(path))

@@ -18,7 +18,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from ..progress import track as progress
 from . import alignment, detection, layout, png, video
 from .benchmark import write_benchmark
 from .executors import ProcessPool, WorkerDiedError
-from .files import read_json, whole_file, whole_folder, write_json
+from .files import check_replaceable, read_json, whole_file, whole_folder, write_json
 from .index import SPLITS, Face, write_index, write_rows
 from .layout import Clip, Tree, find_clips
 from .shards import ShardWriter, Slot
@@ -94,16 +94,18 @@ def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: 
     if nothing was cropped at all, or as `find_clips` does.
     """
     out = Path(out)
+    check_replaceable(out, "index.csv")
     tree = find_clips(data, config.compression, config.methods)
-    detection.make_detector(config.detector)  # say now, and once, what cannot be had
+    # said here and once, should another detector have to stand in
+    there = replace(config, detector=detection.make_detector(config.detector).name)
     with _working_folder(out) as work:
-        jobs = [Job(clip, config, work) for clip in tree.clips]
+        jobs = [Job(clip, there, work) for clip in tree.clips]
         pool = ProcessPool(crop_clip, workers, quiet_worker)
         results: dict[str, Path | WorkerDiedError] = {}
         for job, result in progress(pool.unordered(jobs), len(jobs), "faces"):
             results[job.clip.video] = result
         with whole_folder(out, "index.csv") as folder:
-            summary = _write(folder, tree, results, config, Path(data))
+            summary = _write(folder, tree, results, there, Path(data))
     return summary
 
 
@@ -322,7 +324,6 @@ def _summary(
     return {
         "dataset": _dataset(data),
         "parameters": asdict(config),
-        "detector": detection.make_detector(config.detector).name,
         "videos": clips,
         "faces": {method: {split: counts[method, split] for split in SPLITS} for method in clips},
         "eyes_found": _eyes_found(geometry),
