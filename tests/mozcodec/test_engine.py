@@ -130,7 +130,7 @@ def test_markers_stand_where_the_library_puts_them(small):
         ({"progressive": False}, "sequential JPEG"),
         ({"profile": "fastest"}, "the fastest profile"),
         ({"color_space": "rgb"}, "the scan search in RGB and CMYK"),
-        ({"restart_rows": 1}, "restart intervals in rows"),
+        ({"restart_rows": 1, "subsampling": "4:4:4"}, "restart intervals in rows"),
         ({"trellis_eob_opt": True}, "trellis_eob_opt"),
         ({"trellis_q_opt": True}, "trellis_q_opt"),
         ({"trellis_num_loops": 2}, "several trellis loops"),

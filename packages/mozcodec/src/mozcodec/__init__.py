@@ -5,16 +5,18 @@
 """
 
 from ._build import build_info
-<<<<<<< HEAD
-from ._decode import DecodeOptions, Header, decode, decode_batch, read_header
-from ._encode import Encoder, encode
-from ._engine import EngineUse, engine_used
-from ._errors import DamagedError, JpegError, JpegWarning, LimitError, OutOfMemoryError, UnavailableError, UnsupportedError
-=======
 from ._decode import DecodeOptions, Header, decode, decode_batch, decode_many, read_header
 from ._encode import Encoder, encode, encode_many
-from ._errors import DamagedError, JpegError, JpegWarning, LimitError, UnavailableError, UnsupportedError
->>>>>>> main
+from ._engine import EngineUse, engine_used
+from ._errors import (
+    DamagedError,
+    JpegError,
+    JpegWarning,
+    LimitError,
+    OutOfMemoryError,
+    UnavailableError,
+    UnsupportedError,
+)
 from ._metadata import Metadata
 from ._options import EncodeOptions
 
@@ -37,10 +39,7 @@ __all__ = [
     "decode_batch",
     "decode_many",
     "encode",
-<<<<<<< HEAD
-    "engine_used",
-=======
     "encode_many",
->>>>>>> main
+    "engine_used",
     "read_header",
 ]
