@@ -48,7 +48,7 @@ figure svg { display:block; width:100%; height:auto; max-height:34rem; }
 figcaption { margin-top:.7rem; max-width:46rem; }
 .pair { display:grid; grid-template-columns:repeat(auto-fit,minmax(19rem,1fr)); gap:0 1rem; align-items:start; }
 .faces { display:grid; grid-template-columns:repeat(var(--n),minmax(6.5rem,1fr)); gap:.7rem; overflow-x:auto; }
-.faces + .faces { margin-top:1.2rem; }
+.faces { margin:.3rem 0 1.2rem; }
 .face img { width:100%; display:block; border-radius:4px; image-rendering:pixelated; }
 .face b { display:block; font-size:.88rem; margin:.35rem 0 .05rem; }
 .face span { display:block; font-size:.8rem; line-height:1.4; color:var(--muted); font-variant-numeric:tabular-nums; }
@@ -107,8 +107,8 @@ def table(
 
     text: the numbers of the columns that hold words.
     """
-    words = ['<th class="text">' if i in text else "<th>" for i in range(len(header))]
-    head = "".join(f"{tag}{escape(name)}</th>" for tag, name in zip(words, header, strict=True))
+    opening = ['<th class="text">' if i in text else "<th>" for i in range(len(header))]
+    head = "".join(f"{tag}{escape(name)}</th>" for tag, name in zip(opening, header, strict=True))
     lines = []
     for row in rows:
         cells = []
