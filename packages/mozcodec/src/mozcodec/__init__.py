@@ -5,6 +5,7 @@
 """
 
 from ._build import build_info
+from ._coefficients import Coefficients, coefficient_histograms, read_coefficients, write_coefficients
 from ._decode import DecodeOptions, Header, decode, decode_batch, decode_many, read_header
 from ._encode import Encoder, encode, encode_many
 from ._engine import EngineUse, engine_used
@@ -17,29 +18,43 @@ from ._errors import (
     UnavailableError,
     UnsupportedError,
 )
+from ._inspect import HuffmanTable, Inspection, MarkerSegment, QualityEstimate, Scan, inspect
 from ._metadata import Metadata
 from ._options import EncodeOptions
+from ._transform import optimize, transform
 
 __all__ = [
+    "Coefficients",
     "DamagedError",
     "DecodeOptions",
     "EncodeOptions",
     "Encoder",
     "EngineUse",
     "Header",
+    "HuffmanTable",
+    "Inspection",
     "JpegError",
     "JpegWarning",
     "LimitError",
+    "MarkerSegment",
     "Metadata",
     "OutOfMemoryError",
+    "QualityEstimate",
+    "Scan",
     "UnavailableError",
     "UnsupportedError",
     "build_info",
+    "coefficient_histograms",
     "decode",
     "decode_batch",
     "decode_many",
     "encode",
     "encode_many",
     "engine_used",
+    "inspect",
+    "optimize",
+    "read_coefficients",
     "read_header",
+    "transform",
+    "write_coefficients",
 ]

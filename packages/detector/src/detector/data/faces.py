@@ -12,6 +12,7 @@ import functools
 import hashlib
 import inspect
 import json
+import os
 import platform
 import shutil
 import zipfile
@@ -239,11 +240,16 @@ def _working_folder(out: Path) -> Iterator[Path]:
     """Give the folder of finished clips beside *out*, kept when the block fails, removed when it succeeds."""
     work = out.with_name(f".{out.name}.work")
     work.mkdir(parents=True, exist_ok=True)
-    with (work / "lock").open("w") as lock:
+    with (work / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DataError(f"{out}: another `detector faces` is writing it; wait for it or end it") from None
+            lock.seek(0)
+            owner = f"process {lock.read().strip() or '?'}"
+            raise DataError(f"{out}: {owner} is making it; wait for it, or end it with `kill`") from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
         yield work
         shutil.rmtree(work)
 
