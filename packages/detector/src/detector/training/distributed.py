@@ -36,7 +36,7 @@ class Processes:
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         if self.world_size > 1:
-            distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo", **_meeting_place())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -89,3 +89,17 @@ class Processes:
         for rank, values_of_rank in enumerate(parts):
             values[rank :: self.world_size] = values_of_rank
         return values
+
+
+def _meeting_place() -> dict[str, Any]:
+    """Return the arguments of init_process_group by which the processes find each other.
+
+    On one node torchrun's workers meet in the agent's store, where those of before a restart left their addresses;
+    without a prefix for each attempt a new worker may try to reach a dead one. Elsewhere torch's own way is right.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or os.environ.get("GROUP_WORLD_SIZE") != "1":
+        return {}
+    store, rank, world_size = next(distributed.rendezvous("env://"))  # type: ignore[attr-defined]
+    attempt = os.environ["TORCHELASTIC_RESTART_COUNT"]
+    store = distributed.PrefixStore(f"attempt {attempt}", store)  # type: ignore[attr-defined]
+    return {"store": store, "rank": rank, "world_size": world_size}
