@@ -1,14 +1,20 @@
 /* JPEG to pixels. */
 #include <limits.h>
 
-#include "shim.h"
+#include "smartscale.h"
 
 struct mzc_decoder {
   struct jpeg_decompress_struct cinfo;
   mzc_guard guard;
   struct jpeg_progress_mgr progress;
   int max_scans;
+  mzc_smartscale smartscale;
 };
+
+mzc_smartscale *mzc_smartscale_of(j_decompress_ptr cinfo)
+{
+  return &((mzc_decoder *)cinfo->client_data)->smartscale;
+}
 
 void mzc_default_decode_options(mzc_decode_options *options)
 {
@@ -31,6 +37,7 @@ static void count_scans(j_common_ptr cinfo)
     mzc_fail(status, MZC_LIMIT, "more than max_scans = %d scans", decoder->max_scans);
     longjmp(decoder->guard.jump, 1);
   }
+  mzc_smartscale_before_data(dinfo, &decoder->smartscale);
 }
 
 static void check_pixels(mzc_decoder *decoder, int64_t max_pixels)
@@ -82,8 +89,9 @@ static void fill_header(mzc_decoder *decoder, mzc_header *header)
   j_decompress_ptr cinfo = &decoder->cinfo;
 
   memset(header, 0, sizeof *header);
-  header->width = cinfo->image_width;
-  header->height = cinfo->image_height;
+  header->width = decoder->smartscale.block_size == 8 ? (int)cinfo->image_width : decoder->smartscale.width;
+  header->height = decoder->smartscale.block_size == 8 ? (int)cinfo->image_height : decoder->smartscale.height;
+  header->block_size = decoder->smartscale.block_size;
   header->num_components = cinfo->num_components;
   header->color_space = mzc_pixel_format_of(cinfo->jpeg_color_space);
   header->precision = cinfo->data_precision;
@@ -108,6 +116,10 @@ static void fill_header(mzc_decoder *decoder, mzc_header *header)
   header->adobe_transform = cinfo->Adobe_transform;
   header->output_width = cinfo->output_width;
   header->output_height = cinfo->output_height;
+  if (decoder->smartscale.block_size != 8) {
+    header->output_width = decoder->smartscale.output_width;
+    header->output_height = decoder->smartscale.output_height;
+  }
   header->output_channels = cinfo->output_components;
   header->output_pixel_format = mzc_pixel_format_of(cinfo->out_color_space);
 }
@@ -121,6 +133,12 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
   if (setjmp(decoder->guard.jump))
     return -1;
   jpeg_create_decompress(cinfo);
+  if (mzc_smartscale_open(&decoder->smartscale, data, size, decoder->guard.status))
+    return -1;
+  if (decoder->smartscale.stream != NULL) {
+    data = decoder->smartscale.stream;
+    size = decoder->smartscale.stream_size;
+  }
   cinfo->client_data = decoder;
   decoder->max_scans = options->max_scans;
   decoder->progress.progress_monitor = count_scans;
@@ -130,6 +148,8 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
   jpeg_mem_src(cinfo, data, size);
   jpeg_read_header(cinfo, TRUE);
   set_options(decoder, options);
+  if (mzc_smartscale_configure(cinfo, &decoder->smartscale, options, decoder->guard.status))
+    return -1;
   jpeg_calc_output_dimensions(cinfo);
   fill_header(decoder, header);
   check_pixels(decoder, options->max_pixels);
@@ -180,7 +200,10 @@ int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, m
   if (setjmp(decoder->guard.jump))
     return -1;
   jpeg_start_decompress(cinfo);
-  read_rows(cinfo, pixels, row_stride);
+  if (decoder->smartscale.block_size == 8)
+    read_rows(cinfo, pixels, row_stride);
+  else
+    mzc_smartscale_read_rows(cinfo, &decoder->smartscale, pixels, row_stride);
   jpeg_finish_decompress(cinfo);
   return 0;
 }
@@ -189,6 +212,7 @@ void mzc_decoder_close(mzc_decoder *decoder)
 {
   if (decoder != NULL) {
     jpeg_destroy_decompress(&decoder->cinfo);
+    mzc_smartscale_close(&decoder->smartscale);
     free(decoder);
   }
 }

@@ -59,6 +59,8 @@ typedef struct {
 mzc_layout mzc_layout_of(int pixel_format);
 int mzc_pixel_format_of(J_COLOR_SPACE color_space);
 
+/* Sets image size, components, in_color_space and precision. */
+void mzc_describe_input(j_compress_ptr cinfo, const mzc_image *image);
 /* Sets everything that cjpeg would set; image size, components and in_color_space stand already. */
 void mzc_configure(j_compress_ptr cinfo, const mzc_encode_options *options);
 void mzc_write_markers(j_compress_ptr cinfo, const mzc_marker *markers, int num_markers);

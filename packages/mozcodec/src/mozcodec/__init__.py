@@ -9,6 +9,7 @@ from ._decode import Header, decode, read_header
 from ._encode import encode
 from ._errors import DamagedError, JpegError, JpegWarning, LimitError, UnavailableError, UnsupportedError
 from ._options import EncodeOptions
+from ._smartscale import encode_scaled, encode_smartscale
 
 __all__ = [
     "DamagedError",
@@ -22,5 +23,7 @@ __all__ = [
     "build_info",
     "decode",
     "encode",
+    "encode_scaled",
+    "encode_smartscale",
     "read_header",
 ]

@@ -1,0 +1,46 @@
+/* What a build on an installed libmozjpeg answers: the pinned source's insides are not there to reach into. */
+#include "../smartscale.h"
+
+#define WAY_OUT "needs a build without MOZCODEC_SYSTEM_MOZJPEG=ON"
+
+mzc_dct *mzc_dct_open(const mzc_image *image, const mzc_encode_options *options, int block_size, int dct_size,
+                      mzc_status *status)
+{
+  (void)image, (void)options;
+  memset(status, 0, sizeof *status);
+  mzc_fail(status, MZC_UNAVAILABLE, "encoding blocks of %d by a DCT of %d points " WAY_OUT, block_size, dct_size);
+  return NULL;
+}
+
+int mzc_dct_encode(const mzc_dct *dct, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
+                   mzc_buffer *out, mzc_status *status)
+{
+  (void)dct, (void)options, (void)markers, (void)num_markers, (void)out;
+  memset(status, 0, sizeof *status);
+  return mzc_fail(status, MZC_UNAVAILABLE, "DCT-scaled encoding " WAY_OUT);
+}
+
+void mzc_dct_close(mzc_dct *dct)
+{
+  (void)dct;
+}
+
+int mzc_smartscale_configure(j_decompress_ptr cinfo, mzc_smartscale *ss, const mzc_decode_options *options,
+                             mzc_status *status)
+{
+  (void)cinfo, (void)ss;
+  if (options->true_idct)
+    return mzc_fail(status, MZC_UNAVAILABLE, "idct=\"true\" " WAY_OUT);
+  return 0;
+}
+
+void mzc_smartscale_before_data(j_decompress_ptr cinfo, mzc_smartscale *ss)
+{
+  (void)cinfo, (void)ss;
+}
+
+void mzc_smartscale_read_rows(j_decompress_ptr cinfo, const mzc_smartscale *ss, unsigned char *pixels,
+                              ptrdiff_t row_stride)
+{
+  (void)cinfo, (void)ss, (void)pixels, (void)row_stride;   /* never: mzc_smartscale_open refuses such streams */
+}
