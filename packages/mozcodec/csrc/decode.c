@@ -1,20 +1,11 @@
 /* JPEG to pixels. */
 #include <limits.h>
 
-#include "smartscale.h"
+#include "decode.h"
 
-struct mzc_decoder {
-  struct jpeg_decompress_struct cinfo;
-  mzc_guard guard;
-  struct jpeg_progress_mgr progress;
-  int max_scans;
-  mzc_smartscale smartscale;
+static const J_DCT_METHOD dct_methods[] = {
+  [MZC_DCT_ISLOW] = JDCT_ISLOW, [MZC_DCT_IFAST] = JDCT_IFAST, [MZC_DCT_FLOAT] = JDCT_FLOAT
 };
-
-mzc_smartscale *mzc_smartscale_of(j_decompress_ptr cinfo)
-{
-  return &((mzc_decoder *)cinfo->client_data)->smartscale;
-}
 
 void mzc_default_decode_options(mzc_decode_options *options)
 {
@@ -26,33 +17,54 @@ void mzc_default_decode_options(mzc_decode_options *options)
   options->block_smoothing = 1;
 }
 
+static void stop(mzc_decoder *decoder)
+{
+  longjmp(decoder->guard.jump, 1);
+}
+
+/* ---- limits ------------------------------------------------------------------------------------------------------- */
+
 /* libjpeg calls this for every row of a scan: a small file with thousands of scans over a big picture costs hours. */
 static void count_scans(j_common_ptr cinfo)
 {
-  j_decompress_ptr dinfo = (j_decompress_ptr)cinfo;
-  mzc_decoder *decoder = (mzc_decoder *)cinfo->client_data;
+  mzc_decoder *decoder = cinfo->client_data;
 
-  if (decoder->max_scans > 0 && dinfo->input_scan_number > decoder->max_scans) {
-    mzc_status *status = decoder->guard.status;
-    mzc_fail(status, MZC_LIMIT, "more than max_scans = %d scans", decoder->max_scans);
-    longjmp(decoder->guard.jump, 1);
+  if (((j_decompress_ptr)cinfo)->input_scan_number > decoder->options.max_scans && decoder->options.max_scans > 0) {
+    mzc_fail(decoder->guard.status, MZC_LIMIT, "more than max_scans = %d scans", decoder->options.max_scans);
+    stop(decoder);
   }
-  mzc_smartscale_before_data(dinfo, &decoder->smartscale);
+  mzc_smartscale_before_data((j_decompress_ptr)cinfo, &decoder->smartscale);
 }
 
-static void check_pixels(mzc_decoder *decoder, int64_t max_pixels)
+static int is_smartscale(const mzc_decoder *decoder)
+{
+  return decoder->smartscale.block_size != 8;
+}
+
+static void check_pixels(mzc_decoder *decoder)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
+  int64_t limit = decoder->options.max_pixels;
   int64_t pixels = (int64_t)cinfo->image_width * cinfo->image_height;
   int64_t output = (int64_t)cinfo->output_width * cinfo->output_height;
 
-  if (output > pixels)
-    pixels = output;
-  if (max_pixels > 0 && pixels > max_pixels) {
+  if (limit > 0 && (pixels > limit || output > limit)) {
     mzc_fail(decoder->guard.status, MZC_LIMIT, "%u x %u has %lld pixels, more than max_pixels = %lld",
-             cinfo->image_width, cinfo->image_height, (long long)pixels, (long long)max_pixels);
-    longjmp(decoder->guard.jump, 1);
+             cinfo->image_width, cinfo->image_height, (long long)(pixels > output ? pixels : output), (long long)limit);
+    stop(decoder);
   }
+}
+
+static long memory_limit(int64_t bytes)
+{
+  return bytes > 0 && bytes < LONG_MAX ? (long)bytes : LONG_MAX;   /* set always: else JPEGMEM would decide */
+}
+
+/* ---- formats ------------------------------------------------------------------------------------------------------ */
+
+static int is_rgb(J_COLOR_SPACE color_space)
+{
+  return color_space == JCS_RGB || (color_space >= JCS_EXT_RGB && color_space <= JCS_EXT_ARGB);
 }
 
 static J_COLOR_SPACE own_color_space(J_COLOR_SPACE stream)
@@ -63,47 +75,105 @@ static J_COLOR_SPACE own_color_space(J_COLOR_SPACE stream)
   case JCS_CMYK:
   case JCS_YCCK:
     return JCS_CMYK;
+  case JCS_UNKNOWN:
+    return JCS_UNKNOWN;
   default:
     return JCS_RGB;
   }
 }
 
-static void set_options(mzc_decoder *decoder, const mzc_decode_options *options)
+/* What libjpeg is asked for, and what is left for us: it knows no way from CMYK to RGB, and none at all when lossless. */
+static void choose_color_space(mzc_decoder *decoder)
 {
-  static const J_DCT_METHOD methods[] = {
-    [MZC_DCT_ISLOW] = JDCT_ISLOW, [MZC_DCT_IFAST] = JDCT_IFAST, [MZC_DCT_FLOAT] = JDCT_FLOAT
-  };
   j_decompress_ptr cinfo = &decoder->cinfo;
+  J_COLOR_SPACE stream = cinfo->jpeg_color_space;
+  J_COLOR_SPACE wanted = decoder->options.pixel_format < 0 ? own_color_space(stream)
+                                                           : mzc_layout_of(decoder->options.pixel_format).color_space;
 
-  cinfo->out_color_space = options->pixel_format < 0 ? own_color_space(cinfo->jpeg_color_space)
-                                                     : mzc_layout_of(options->pixel_format).color_space;
+  cinfo->out_color_space = wanted;
+  if (!is_rgb(wanted))
+    return;
+  if (stream == JCS_CMYK || stream == JCS_YCCK)
+    cinfo->out_color_space = JCS_CMYK;
+  else if (mzc_is_lossless(cinfo) && (stream == JCS_GRAYSCALE || stream == JCS_RGB))
+    cinfo->out_color_space = stream;
+  if (cinfo->out_color_space != wanted)
+    decoder->convert_to = wanted;
+}
+
+int mzc_is_lossless(j_decompress_ptr cinfo)
+{
+  return !cinfo->progressive_mode && cinfo->Ss > 0 && cinfo->Se == 0;   /* a predictor stands where Ss does */
+}
+
+static void set_options(mzc_decoder *decoder)
+{
+  j_decompress_ptr cinfo = &decoder->cinfo;
+  const mzc_decode_options *options = &decoder->options;
+
   cinfo->scale_num = options->scale;
   cinfo->scale_denom = 8;
-  cinfo->dct_method = methods[options->dct_method];
+  cinfo->dct_method = dct_methods[options->dct_method];
   cinfo->do_fancy_upsampling = options->fancy_upsampling;
   cinfo->do_block_smoothing = options->block_smoothing;
+  if (options->true_idct)
+    jpeg_set_idct_method_selector(cinfo, mzc_select_true_idct);
+  if (options->pixel_format == MZC_PLANES) {
+    cinfo->raw_data_out = TRUE;
+    cinfo->out_color_space = cinfo->jpeg_color_space;
+  } else {
+    choose_color_space(decoder);
+  }
+  if (is_smartscale(decoder) && mzc_smartscale_configure(cinfo, &decoder->smartscale, options, decoder->guard.status))
+    stop(decoder);
+}
+
+static void check_region(mzc_decoder *decoder)
+{
+  mzc_decode_options *o = &decoder->options;
+  const mzc_smartscale *ss = &decoder->smartscale;
+  int width = is_smartscale(decoder) ? ss->output_width : (int)decoder->cinfo.output_width;
+  int height = is_smartscale(decoder) ? ss->output_height : (int)decoder->cinfo.output_height;
+
+  if (o->right > width || o->bottom > height) {
+    mzc_fail(decoder->guard.status, MZC_UNSUPPORTED, "region (%d, %d, %d, %d) leaves the %d x %d picture", o->left, o->top,
+             o->right, o->bottom, width, height);
+    stop(decoder);
+  }
+  if (o->right == 0 && is_smartscale(decoder)) {   /* libjpeg's picture has whole blocks */
+    o->right = width;
+    o->bottom = height;
+  }
+}
+
+static int divide_up(int a, int b)
+{
+  return (a + b - 1) / b;
 }
 
 static void fill_header(mzc_decoder *decoder, mzc_header *header)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
+  const mzc_decode_options *o = &decoder->options;
 
   memset(header, 0, sizeof *header);
-  header->width = decoder->smartscale.block_size == 8 ? (int)cinfo->image_width : decoder->smartscale.width;
-  header->height = decoder->smartscale.block_size == 8 ? (int)cinfo->image_height : decoder->smartscale.height;
+  header->width = is_smartscale(decoder) ? decoder->smartscale.width : (int)cinfo->image_width;
+  header->height = is_smartscale(decoder) ? decoder->smartscale.height : (int)cinfo->image_height;
   header->block_size = decoder->smartscale.block_size;
   header->num_components = cinfo->num_components;
   header->color_space = mzc_pixel_format_of(cinfo->jpeg_color_space);
   header->precision = cinfo->data_precision;
   header->progressive = cinfo->progressive_mode;
   header->arithmetic = cinfo->arith_code;
-  header->lossless = !cinfo->progressive_mode && cinfo->Ss > 0 && cinfo->Se == 0;   /* a predictor where Ss stands */
-  header->num_scans_hint = !jpeg_has_multiple_scans(cinfo);
+  header->lossless = mzc_is_lossless(cinfo);
   for (int i = 0; i < cinfo->num_components && i < 4; i++) {
-    header->component_id[i] = cinfo->comp_info[i].component_id;
-    header->h_samp_factor[i] = cinfo->comp_info[i].h_samp_factor;
-    header->v_samp_factor[i] = cinfo->comp_info[i].v_samp_factor;
-    header->quant_table_index[i] = cinfo->comp_info[i].quant_tbl_no;
+    jpeg_component_info *component = &cinfo->comp_info[i];
+    header->component_id[i] = component->component_id;
+    header->h_samp_factor[i] = component->h_samp_factor;
+    header->v_samp_factor[i] = component->v_samp_factor;
+    header->quant_table_index[i] = component->quant_tbl_no;
+    header->plane_width[i] = divide_up((int)cinfo->image_width * component->h_samp_factor, cinfo->max_h_samp_factor);
+    header->plane_height[i] = divide_up((int)cinfo->image_height * component->v_samp_factor, cinfo->max_v_samp_factor);
   }
   header->restart_interval = cinfo->restart_interval;
   header->jfif = cinfo->saw_JFIF_marker;
@@ -114,19 +184,16 @@ static void fill_header(mzc_decoder *decoder, mzc_header *header)
   header->y_density = cinfo->Y_density;
   header->adobe = cinfo->saw_Adobe_marker;
   header->adobe_transform = cinfo->Adobe_transform;
-  header->output_width = cinfo->output_width;
-  header->output_height = cinfo->output_height;
-  if (decoder->smartscale.block_size != 8) {
-    header->output_width = decoder->smartscale.output_width;
-    header->output_height = decoder->smartscale.output_height;
-  }
-  header->output_channels = cinfo->output_components;
-  header->output_pixel_format = mzc_pixel_format_of(cinfo->out_color_space);
+  header->output_width = o->right > 0 ? o->right - o->left : (int)cinfo->output_width;
+  header->output_height = o->right > 0 ? o->bottom - o->top : (int)cinfo->output_height;
+  header->output_channels = decoder->convert_to != JCS_UNKNOWN
+                              ? mzc_layout_of(mzc_pixel_format_of(decoder->convert_to)).channels
+                              : cinfo->output_components;
 }
 
-/* The decoder is zeroed; frees nothing: mzc_decoder_close does. */
-static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t size, const mzc_decode_options *options,
-                       mzc_header *header)
+/* ---- open and close ----------------------------------------------------------------------------------------------- */
+
+static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t size, mzc_header *header)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
 
@@ -135,24 +202,20 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
   jpeg_create_decompress(cinfo);
   if (mzc_smartscale_open(&decoder->smartscale, data, size, decoder->guard.status))
     return -1;
-  if (decoder->smartscale.stream != NULL) {
-    data = decoder->smartscale.stream;
-    size = decoder->smartscale.stream_size;
-  }
   cinfo->client_data = decoder;
-  decoder->max_scans = options->max_scans;
   decoder->progress.progress_monitor = count_scans;
   cinfo->progress = &decoder->progress;
-  cinfo->mem->max_memory_to_use =
-    options->max_memory > 0 && options->max_memory < LONG_MAX ? (long)options->max_memory : LONG_MAX;
-  jpeg_mem_src(cinfo, data, size);
+  cinfo->mem->max_memory_to_use = memory_limit(decoder->options.max_memory);
+  if (is_smartscale(decoder))
+    jpeg_mem_src(cinfo, decoder->smartscale.stream, decoder->smartscale.stream_size);
+  else
+    jpeg_mem_src(cinfo, data, size);
   jpeg_read_header(cinfo, TRUE);
-  set_options(decoder, options);
-  if (mzc_smartscale_configure(cinfo, &decoder->smartscale, options, decoder->guard.status))
-    return -1;
+  set_options(decoder);
   jpeg_calc_output_dimensions(cinfo);
+  check_pixels(decoder);
+  check_region(decoder);
   fill_header(decoder, header);
-  check_pixels(decoder, options->max_pixels);
   return 0;
 }
 
@@ -168,28 +231,139 @@ mzc_decoder *mzc_decoder_open(const unsigned char *data, size_t size, const mzc_
   }
   decoder->cinfo.err = mzc_guard_init(&decoder->guard, status);
   decoder->guard.fatal_damage = !options->tolerate_damage;
-  if (open_stream(decoder, data, size, options, header)) {
+  decoder->options = *options;
+  decoder->convert_to = JCS_UNKNOWN;
+  if (open_stream(decoder, data, size, header)) {
     mzc_decoder_close(decoder);
     return NULL;
   }
   return decoder;
 }
 
-static void read_rows(j_decompress_ptr cinfo, unsigned char *pixels, ptrdiff_t row_stride)
+void mzc_decoder_close(mzc_decoder *decoder)
 {
-  while (cinfo->output_scanline < cinfo->output_height) {
-    JSAMPROW row = pixels + (ptrdiff_t)cinfo->output_scanline * row_stride;
-#if LIBJPEG_TURBO_VERSION_NUMBER >= 3000000
-    if (cinfo->data_precision > 12) {
-      J16SAMPROW row16 = (J16SAMPROW)row;
-      jpeg16_read_scanlines(cinfo, &row16, 1);
-    } else if (cinfo->data_precision > 8) {
-      J12SAMPROW row12 = (J12SAMPROW)row;
-      jpeg12_read_scanlines(cinfo, &row12, 1);
-    } else
-#endif
-      jpeg_read_scanlines(cinfo, &row, 1);
+  if (decoder != NULL) {
+    jpeg_destroy_decompress(&decoder->cinfo);
+    mzc_smartscale_close(&decoder->smartscale);
+    free(decoder);
   }
+}
+
+/* ---- rows --------------------------------------------------------------------------------------------------------- */
+
+static void read_row(j_decompress_ptr cinfo, void *samples)
+{
+  JSAMPROW row = samples;
+#if LIBJPEG_TURBO_VERSION_NUMBER >= 3000000
+  if (cinfo->data_precision > 12) {
+    J16SAMPROW row16 = samples;
+    jpeg16_read_scanlines(cinfo, &row16, 1);
+    return;
+  }
+  if (cinfo->data_precision > 8) {
+    J12SAMPROW row12 = samples;
+    jpeg12_read_scanlines(cinfo, &row12, 1);
+    return;
+  }
+#endif
+  jpeg_read_scanlines(cinfo, &row, 1);
+}
+
+static void skip_rows(j_decompress_ptr cinfo, JDIMENSION count)
+{
+#if LIBJPEG_TURBO_VERSION_NUMBER >= 3000000
+  if (cinfo->data_precision > 8) {
+    jpeg12_skip_scanlines(cinfo, count);
+    return;
+  }
+#endif
+  jpeg_skip_scanlines(cinfo, count);
+}
+
+static void crop_columns(j_decompress_ptr cinfo, JDIMENSION *left, JDIMENSION *width)
+{
+#if LIBJPEG_TURBO_VERSION_NUMBER >= 3000000
+  if (cinfo->data_precision > 8) {
+    jpeg12_crop_scanline(cinfo, left, width);
+    return;
+  }
+#endif
+  jpeg_crop_scanline(cinfo, left, width);
+}
+
+static void *row_at(void *pixels, ptrdiff_t row_stride, int y)
+{
+  return (unsigned char *)pixels + (ptrdiff_t)y * row_stride;
+}
+
+static void read_all(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride)
+{
+  j_decompress_ptr cinfo = &decoder->cinfo;
+
+  while (cinfo->output_scanline < cinfo->output_height)
+    read_row(cinfo, row_at(pixels, row_stride, cinfo->output_scanline));
+  jpeg_finish_decompress(cinfo);
+}
+
+/* Upsampling looks one chroma sample to the side, and libjpeg crops at MCUs: decode one more MCU on both sides and the
+ * region is the one of the whole picture. Returns where the region begins in a decoded row. */
+static int crop_to_region(mzc_decoder *decoder)
+{
+  j_decompress_ptr cinfo = &decoder->cinfo;
+  const mzc_decode_options *o = &decoder->options;
+  int margin = cinfo->max_h_samp_factor * DCTSIZE * o->scale / 8 + 1;
+  JDIMENSION left = o->left > margin ? o->left - margin : 0;
+  JDIMENSION right = (JDIMENSION)o->right + margin;
+  JDIMENSION width;
+
+  if (right > cinfo->output_width)
+    right = cinfo->output_width;
+  if (mzc_is_lossless(cinfo) || (left == 0 && right == cinfo->output_width))
+    return o->left;
+  width = right - left;
+  crop_columns(cinfo, &left, &width);
+  return o->left - (int)left;
+}
+
+static void skip_to_region(mzc_decoder *decoder, void *scratch)
+{
+  j_decompress_ptr cinfo = &decoder->cinfo;
+  JDIMENSION top = decoder->options.top;
+
+  if (!mzc_is_lossless(cinfo))
+    skip_rows(cinfo, top);
+  while (cinfo->output_scanline < top)
+    read_row(cinfo, scratch);
+}
+
+/* Through a row of our own: a part of the picture, or colours that libjpeg does not convert. */
+static void read_through(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride)
+{
+  j_decompress_ptr cinfo = &decoder->cinfo;
+  const mzc_decode_options *o = &decoder->options;
+  int first = 0, bottom = cinfo->output_height, width = cinfo->output_width;
+  size_t sample = cinfo->data_precision > 8 ? 2 : 1;
+  size_t pixel = sample * cinfo->output_components;
+  unsigned char *row;
+
+  row = cinfo->mem->alloc_large((j_common_ptr)cinfo, JPOOL_IMAGE, cinfo->output_width * pixel);
+  if (o->right > 0) {
+    first = crop_to_region(decoder);
+    skip_to_region(decoder, row);
+    bottom = o->bottom;
+    width = o->right - o->left;
+  }
+  for (int y = 0; (int)cinfo->output_scanline < bottom; y++) {
+    void *target = row_at(pixels, row_stride, y);
+    read_row(cinfo, row);
+    if (decoder->convert_to == JCS_UNKNOWN)
+      memcpy(target, row + first * pixel, width * pixel);
+    else
+      mzc_convert_row(cinfo->out_color_space, row + first * pixel, decoder->convert_to, target, width,
+                      cinfo->data_precision);
+  }
+  if (cinfo->output_scanline == cinfo->output_height)
+    jpeg_finish_decompress(cinfo);
 }
 
 int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, mzc_status *status)
@@ -200,19 +374,80 @@ int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, m
   if (setjmp(decoder->guard.jump))
     return -1;
   jpeg_start_decompress(cinfo);
-  if (decoder->smartscale.block_size == 8)
-    read_rows(cinfo, pixels, row_stride);
+  mzc_smartscale_before_data(cinfo, &decoder->smartscale);
+  if (decoder->options.right > 0 || decoder->convert_to != JCS_UNKNOWN)
+    read_through(decoder, pixels, row_stride);
   else
-    mzc_smartscale_read_rows(cinfo, &decoder->smartscale, pixels, row_stride);
+    read_all(decoder, pixels, row_stride);
+  return 0;
+}
+
+/* ---- planes ------------------------------------------------------------------------------------------------------- */
+
+static JSAMPARRAY allocate_rows(j_decompress_ptr cinfo, const jpeg_component_info *component)
+{
+  return cinfo->mem->alloc_sarray((j_common_ptr)cinfo, JPOOL_IMAGE, component->width_in_blocks * DCTSIZE,
+                                  component->v_samp_factor * DCTSIZE);
+}
+
+/* Copies the rows of component i that lie within its plane. */
+static void copy_rows(j_decompress_ptr cinfo, int i, int imcu_row, JSAMPARRAY rows, unsigned char *plane, ptrdiff_t stride)
+{
+  jpeg_component_info *component = &cinfo->comp_info[i];
+  int height = divide_up((int)cinfo->image_height * component->v_samp_factor, cinfo->max_v_samp_factor);
+  int width = divide_up((int)cinfo->image_width * component->h_samp_factor, cinfo->max_h_samp_factor);
+  int count = component->v_samp_factor * DCTSIZE;
+
+  for (int k = 0, y = imcu_row * count; k < count && y < height; k++, y++)
+    memcpy(plane + (ptrdiff_t)y * stride, rows[k], width);
+}
+
+int mzc_decoder_read_planes(mzc_decoder *decoder, unsigned char **planes, const ptrdiff_t *strides, mzc_status *status)
+{
+  j_decompress_ptr cinfo = &decoder->cinfo;
+  JSAMPARRAY rows[MAX_COMPONENTS];
+
+  decoder->guard.status = status;
+  if (setjmp(decoder->guard.jump))
+    return -1;
+  jpeg_start_decompress(cinfo);
+  for (int i = 0; i < cinfo->num_components; i++)
+    rows[i] = allocate_rows(cinfo, &cinfo->comp_info[i]);
+  for (int imcu_row = 0; cinfo->output_scanline < cinfo->output_height; imcu_row++) {
+    jpeg_read_raw_data(cinfo, rows, cinfo->max_v_samp_factor * DCTSIZE);
+    for (int i = 0; i < cinfo->num_components; i++)
+      copy_rows(cinfo, i, imcu_row, rows[i], planes[i], strides[i]);
+  }
   jpeg_finish_decompress(cinfo);
   return 0;
 }
 
-void mzc_decoder_close(mzc_decoder *decoder)
+/* ---- many --------------------------------------------------------------------------------------------------------- */
+
+static int decode_job(const mzc_decode_batch *batch, mzc_decode_job *job)
 {
-  if (decoder != NULL) {
-    jpeg_destroy_decompress(&decoder->cinfo);
-    mzc_smartscale_close(&decoder->smartscale);
-    free(decoder);
-  }
+  mzc_header header;
+  mzc_decoder *decoder = mzc_decoder_open(job->data, job->size, &batch->options, &header, &job->status);
+  int failed;
+
+  if (decoder == NULL)
+    return -1;
+  if (header.output_width != batch->width || header.output_height != batch->height ||
+      header.output_channels != batch->channels || header.precision != 8)
+    failed = mzc_fail(&job->status, MZC_UNSUPPORTED, "the picture is %d x %d x %d, out has room for %d x %d x %d",
+                      header.output_height, header.output_width, header.output_channels, batch->height, batch->width,
+                      batch->channels);
+  else
+    failed = mzc_decoder_read(decoder, job->pixels, batch->row_stride, &job->status);
+  mzc_decoder_close(decoder);
+  return failed;
+}
+
+void mzc_decode_batch_run(mzc_decode_batch *batch)
+{
+  int i;
+
+  while ((i = __atomic_fetch_add(&batch->next, 1, __ATOMIC_RELAXED)) < batch->num_jobs)
+    if (decode_job(batch, &batch->jobs[i]))
+      __atomic_fetch_add(&batch->num_failed, 1, __ATOMIC_RELAXED);
 }

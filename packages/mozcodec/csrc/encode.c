@@ -63,9 +63,45 @@ static void write_deep_rows(j_compress_ptr cinfo, const mzc_image *image)
 #endif
 }
 
+static JSAMPARRAY allocate_rows(j_compress_ptr cinfo, const jpeg_component_info *component)
+{
+  return cinfo->mem->alloc_sarray((j_common_ptr)cinfo, JPOOL_IMAGE, component->width_in_blocks * DCTSIZE,
+                                  component->v_samp_factor * DCTSIZE);
+}
+
+/* Fills the rows of one row of iMCUs from a plane, repeating its last column and its last row. */
+static void pad_rows(const mzc_image *image, int i, const jpeg_component_info *component, int first, JSAMPARRAY rows)
+{
+  int width = image->plane_width[i], padded = component->width_in_blocks * DCTSIZE;
+  int known = width < padded ? width : padded;
+
+  for (int k = 0; k < component->v_samp_factor * DCTSIZE; k++) {
+    int y = first + k < image->plane_height[i] ? first + k : image->plane_height[i] - 1;
+    memcpy(rows[k], image->planes[i] + (ptrdiff_t)y * image->plane_stride[i], known);
+    memset(rows[k] + known, rows[k][known - 1], padded - known);
+  }
+}
+
+static void write_planes(j_compress_ptr cinfo, const mzc_image *image)
+{
+  JSAMPARRAY rows[MAX_COMPONENTS];
+
+  for (int i = 0; i < cinfo->num_components; i++)
+    rows[i] = allocate_rows(cinfo, &cinfo->comp_info[i]);
+  for (int imcu_row = 0; cinfo->next_scanline < cinfo->image_height; imcu_row++) {
+    for (int i = 0; i < cinfo->num_components; i++) {
+      const jpeg_component_info *component = &cinfo->comp_info[i];
+      pad_rows(image, i, component, imcu_row * component->v_samp_factor * DCTSIZE, rows[i]);
+    }
+    jpeg_write_raw_data(cinfo, rows, cinfo->max_v_samp_factor * DCTSIZE);
+  }
+}
+
 void mzc_write_pixels(j_compress_ptr cinfo, const mzc_image *image)
 {
-  if (image->precision > 8)
+  if (image->pixel_format == MZC_PLANES)
+    write_planes(cinfo, image);
+  else if (image->precision > 8)
     write_deep_rows(cinfo, image);
   else
     write_rows(cinfo, image);
@@ -89,6 +125,7 @@ static int run(encoder *e, const mzc_image *image, const mzc_encode_options *opt
   jpeg_create_compress(cinfo);   /* a fresh one for every picture: a used one remembers tables and scans */
   mzc_describe_input(cinfo, image);
   mzc_configure(cinfo, options);
+  cinfo->raw_data_in = image->pixel_format == MZC_PLANES;
   cinfo->dest = &e->destination.base;
   jpeg_start_compress(cinfo, TRUE);
   mzc_write_markers(cinfo, markers, num_markers);

@@ -144,12 +144,13 @@ void mzc_dct_close(mzc_dct *dct);
 /* ---- decoding ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-  int pixel_format;             /* -1: the file's own (gray, RGB, CMYK) */
+  int pixel_format;             /* -1: the file's own (gray, RGB, CMYK); MZC_PLANES: its components as they are stored */
   int scale;                    /* output is scale / 8 of the picture, 1..16 */
+  int left, top, right, bottom; /* the part of the output that is wanted; right 0 = all */
   int dct_method;
   int fancy_upsampling;
   int block_smoothing;
-  int true_idct;                /* 1: an output of 2 or 4 samples per block is the 2- or 4-point inverse DCT, not averages */
+  int true_idct;                /* 1: real 2- and 4-point transforms at scale 2 and 4 instead of box averages */
   int tolerate_damage;          /* 0: a warning about the coded data is an error */
   int64_t max_pixels;           /* limits: 0 = none */
   int64_t max_memory;
@@ -163,7 +164,6 @@ typedef struct {
   int color_space;              /* of the stream, as a pixel format; -1 unknown */
   int precision;                /* bits of a sample */
   int progressive, arithmetic, lossless;
-  int num_scans_hint;           /* 1: the first scan holds everything; 0: there are more */
   int component_id[4];
   int h_samp_factor[4], v_samp_factor[4];
   int quant_table_index[4];
@@ -171,7 +171,7 @@ typedef struct {
   int jfif, jfif_major, jfif_minor, density_unit, x_density, y_density;
   int adobe, adobe_transform;
   int output_width, output_height, output_channels;   /* under the options given */
-  int output_pixel_format;
+  int plane_width[4], plane_height[4];                /* of MZC_PLANES */
 } mzc_header;
 
 typedef struct mzc_decoder mzc_decoder;
@@ -182,7 +182,29 @@ mzc_decoder *mzc_decoder_open(const unsigned char *data, size_t size, const mzc_
                               mzc_status *status);
 /* Writes output_height rows of output_width * output_channels samples (uint16_t when precision > 8). */
 int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, mzc_status *status);
+/* Writes the planes, plane_height rows of plane_width samples each. */
+int mzc_decoder_read_planes(mzc_decoder *decoder, unsigned char **planes, const ptrdiff_t *strides, mzc_status *status);
 void mzc_decoder_close(mzc_decoder *decoder);
+
+typedef struct {
+  const unsigned char *data;
+  size_t size;
+  void *pixels;
+  mzc_status status;
+} mzc_decode_job;
+
+typedef struct {
+  mzc_decode_job *jobs;
+  int num_jobs;
+  int next;                     /* the job that the next free thread takes */
+  int num_failed;
+  mzc_decode_options options;
+  int width, height, channels;  /* that every job must have */
+  ptrdiff_t row_stride;
+} mzc_decode_batch;
+
+/* Decodes jobs until none is left; any number of threads may run this on one batch. */
+void mzc_decode_batch_run(mzc_decode_batch *batch);
 
 /* ---- the build ---------------------------------------------------------------------------------------------------- */
 

@@ -9,16 +9,15 @@
 /* natural[k] = 8 * row + column of the k-th of n * n coefficients, n <= 8. */
 void mzc_zigzag(int n, int *natural);
 
-/* What the decoder keeps of a stream. Block size 8 is ordinary JPEG: then only true_idct means anything. */
+/* What the decoder keeps of a stream. Block size 8 is ordinary JPEG: then nothing else means anything. */
 typedef struct {
   int block_size;
   int width, height;            /* of the coded picture */
   int progressive, arithmetic;
-  unsigned char *stream;        /* ordinary JPEG with as many 8 x 8 blocks; NULL: the given stream is */
+  unsigned char *stream;        /* ordinary JPEG with as many 8 x 8 blocks */
   size_t stream_size;
   int output_width, output_height;
-  int true_idct;
-  int position[64];             /* block size below 8: place in its block of the coefficient that libjpeg puts at ... */
+  int position[64];             /* block size below 8: place in its block of the k-th coefficient ... */
   jpeg_idct_method idct[MAX_COMPONENTS];   /* ... and the inverse DCT that reads it there */
   void *huffman;                /* the sequential decoder's state, once it runs */
 } mzc_smartscale;
@@ -28,16 +27,10 @@ typedef struct {
 int mzc_smartscale_open(mzc_smartscale *ss, const unsigned char *data, size_t size, mzc_status *status);
 void mzc_smartscale_close(mzc_smartscale *ss);
 
-/* decode.c: the decoder's own. */
-mzc_smartscale *mzc_smartscale_of(j_decompress_ptr cinfo);
-
-/* After jpeg_read_header and the decoder's other options: output size, inverse DCTs. */
+/* The rest is for block sizes other than 8. After jpeg_read_header and the other options: output size, inverse DCTs. */
 int mzc_smartscale_configure(j_decompress_ptr cinfo, mzc_smartscale *ss, const mzc_decode_options *options,
                              mzc_status *status);
-/* From the progress monitor, which libjpeg calls before it decodes anything. */
+/* Before libjpeg decodes anything: in jpeg_start_decompress (the progress monitor is the place) or right after. */
 void mzc_smartscale_before_data(j_decompress_ptr cinfo, mzc_smartscale *ss);
-/* Instead of the plain loop: leaves out what the container has beyond the picture. */
-void mzc_smartscale_read_rows(j_decompress_ptr cinfo, const mzc_smartscale *ss, unsigned char *pixels,
-                              ptrdiff_t row_stride);
 
 #endif

@@ -68,3 +68,26 @@ def metrics(
         paper.write_csv(plots / "robustness.csv", paper.ROBUSTNESS, rows)
     paper.write_json(out, paper.metrics_json(summary))
     click.echo(paper.text(summary))
+
+
+@main.command()
+@click.argument("out", type=Folder)
+@click.option("--metrics", required=True, type=Existing, help="metrics.json of `evaluation metrics`.")
+@click.option("--scores", required=True, type=Existing, help="The scores it judged.")
+@click.option("--tables", required=True, type=Existing, help="The folder of its tables.")
+@click.option("--fidelity", type=Existing, help="Folder of panels.csv and its pictures.")
+@click.option("--fidelity-summary", type=Existing, help="fidelity.json: PSNR, SSIM, bits per pixel by quality.")
+@click.option("--faces", type=Existing, help="summary.json of the faces stage: the data and what was left out.")
+@click.option("--failures", type=Existing, help="failures.csv of the faces stage.")
+@click.option("--training", type=Existing, help="Folder of model.json and log.jsonl.")
+@click.option("--quality", help="JPEG quality the model was trained on.")
+@click.option("--allow-nan", is_flag=True, help="As given to `evaluation metrics`.")
+def report(out: Path, **sources: Any) -> None:
+    """Write one self-contained page, OUT/index.html, and its figures as PNG; print the table and the page's path."""
+    from . import report as pages
+    from . import tables as paper
+
+    material = pages.gather(pages.Sources(**sources))
+    path = pages.build(out, material)
+    click.echo(paper.text(material.summary))
+    click.echo(f"report: {path}")

@@ -20,11 +20,15 @@ import numpy as np
 
 from .metrics import roc
 from .scores import Scores, by_video, quality_name
-from .summary import ALL, HEADLINE, LEVELS, Difference, Row, Summary
+from .summary import ALL, HEADLINE, LEVELS, Difference, Row, Settings, Summary
 
 __all__ = [
     "markdown",
     "metrics_json",
+    "number",
+    "read_csv",
+    "read_json",
+    "read_summary",
     "robustness_rows",
     "roc_points",
     "text",
@@ -40,6 +44,11 @@ __all__ = [
 
 DIGITS = 6
 ROC_POINTS = 300
+DELONG = ("quality", "level", "method", "auc", "standard_error", "lo", "hi", "unit")
+CALIBRATION = (
+    "quality", "ece", "temperature", "ece_after", "temperature_reference", "ece_after_reference", "n_frames"
+)  # fmt: skip
+VIDEOS = ("quality", "compression", "video", "method", "pair", "label", "score", "n_frames", "error")
 
 
 def write_whole(path: str | Path, data: bytes | str) -> None:
@@ -170,18 +179,81 @@ def _names(row_type: type) -> list[str]:
 
 
 def write_tables(folder: str | Path, summary: Summary, test: Scores) -> None:
-    """Write metrics.csv, differences.csv, delong.csv, calibration.csv and videos.csv into *folder*."""
+    """Write metrics.csv, differences.csv, delong.csv, calibration.csv, videos.csv, settings.json into *folder*."""
     folder = Path(folder)
     write_csv(folder / "metrics.csv", _names(Row), map(asdict, summary.rows))
     write_csv(folder / "differences.csv", _names(Difference), map(asdict, summary.differences))
-    delong = ["quality", "level", "method", "auc", "standard_error", "lo", "hi", "unit"]
-    write_csv(folder / "delong.csv", delong, summary.delong)
-    calibration = [
-        "quality", "ece", "temperature", "ece_after", "temperature_reference", "ece_after_reference", "n_frames"
-    ]  # fmt: skip
-    write_csv(folder / "calibration.csv", calibration, summary.calibration)
-    videos = ["quality", "compression", "video", "method", "pair", "label", "score", "n_frames", "error"]
-    write_csv(folder / "videos.csv", videos, videos_table(test))
+    write_csv(folder / "delong.csv", DELONG, summary.delong)
+    write_csv(folder / "calibration.csv", CALIBRATION, summary.calibration)
+    write_csv(folder / "videos.csv", VIDEOS, videos_table(test))
+    write_json(folder / "settings.json", asdict(summary.settings))
+
+
+def read_summary(metrics: str | Path, folder: str | Path) -> Summary:
+    """Return the `Summary` that `write_tables` and `write_json` wrote; ValueError names the file that is another."""
+    folder = Path(folder)
+    head = read_json(metrics, ("n", "undefined"))
+    settings = read_json(folder / "settings.json", ("replicates", "confidence", "seed"))
+    rows = [Row(**row) for row in _read(folder / "metrics.csv", Row)]
+    qualities = [quality for quality in head if quality not in ("drop", "n", "undefined")]
+    return Summary(
+        settings=Settings(**settings),
+        qualities=[quality.removeprefix("q") for quality in qualities],
+        methods=sorted({row.method for row in rows} - {ALL}),
+        n={name: count for name, count in head["n"].items() if name != "dropped"},
+        dropped=head["n"].get("dropped", 0),
+        rows=rows,
+        differences=[Difference(**row) for row in _read(folder / "differences.csv", Difference)],
+        calibration=read_csv(folder / "calibration.csv", CALIBRATION, text=("quality",)),
+        delong=read_csv(folder / "delong.csv", DELONG, text=("quality", "level", "method", "unit")),
+        undefined=head["undefined"],
+    )
+
+
+def read_json(path: str | Path, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the object in a JSON file; ValueError names the file if it is none or lacks one of *keys*."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
+    missing = [key for key in keys if not isinstance(found, dict) or key not in found]
+    if missing or not isinstance(found, dict):
+        raise ValueError(f"{path} lacks {', '.join(missing) or 'an object'}; was it written by another version?")
+    return found
+
+
+def _read(path: Path, row_type: type) -> list[dict[str, Any]]:
+    text = [f.name for f in fields(row_type) if f.type in (str, "str")]
+    whole = [f.name for f in fields(row_type) if f.type in (int, "int")]
+    return read_csv(path, _names(row_type), text, whole)
+
+
+def read_csv(
+    path: str | Path, columns: Sequence[str], text: Sequence[str] = (), whole: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Return the rows of a CSV file, the given *columns* only: *text* as it is, *whole* as int, others as float.
+
+    An empty cell is nan. ValueError names file, line and column.
+    """
+    path = Path(path)
+    parsers: dict[str, Any] = dict.fromkeys(columns, lambda cell: float(cell) if cell else math.nan)
+    parsers |= dict.fromkeys(text, str) | dict.fromkeys(whole, int)
+    out = []
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = [column for column in columns if column not in (reader.fieldnames or [])]
+        if missing:
+            raise ValueError(f"{path}, line 1: no column {', '.join(missing)}")
+        for row in reader:
+            try:
+                column = ""
+                parsed = {}
+                for column in columns:
+                    parsed[column] = parsers[column](row[column])
+            except (ValueError, TypeError):
+                raise ValueError(f"{path}, line {reader.line_num}, column {column}: {row[column]!r}") from None
+            out.append(parsed)
+    return out
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -215,7 +287,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def text(summary: Summary) -> str:
-    """Return the table that ends a run: a line per quality, the drop, the numbers of faces and videos, the undefined."""
+    """Return the table that ends a run: a line per quality, the drop, how much was judged, what is undefined."""
     header = ["quality", "frame AUC", "video AUC", "balanced ACC", "EER", "faces"]
     rows = []
     for quality in summary.qualities:
@@ -239,11 +311,3 @@ def text(summary: Summary) -> str:
     if summary.dropped:
         lines.append(f"left out: {summary.dropped} rows of the file whose score is not finite")
     return "\n".join(lines + [f"undefined: {reason}" for reason in summary.undefined])
-
-
-def method_rows(summary: Summary, level: str, metric: str = "auc") -> dict[str, dict[str, Row | None]]:
-    """Return {method: {quality: row}} of one metric, all methods together first."""
-    return {
-        method: {quality: summary.find(quality, level, metric, method) for quality in summary.qualities}
-        for method in (ALL, *summary.methods)
-    }

@@ -25,22 +25,15 @@ void mzc_dct_close(mzc_dct *dct)
   (void)dct;
 }
 
+/* The next two are never called: mzc_smartscale_open refuses the streams. */
 int mzc_smartscale_configure(j_decompress_ptr cinfo, mzc_smartscale *ss, const mzc_decode_options *options,
                              mzc_status *status)
 {
-  (void)cinfo, (void)ss;
-  if (options->true_idct)
-    return mzc_fail(status, MZC_UNAVAILABLE, "idct=\"true\" " WAY_OUT);
-  return 0;
+  (void)cinfo, (void)options;
+  return mzc_fail(status, MZC_UNAVAILABLE, "SmartScale block size %d " WAY_OUT, ss->block_size);
 }
 
 void mzc_smartscale_before_data(j_decompress_ptr cinfo, mzc_smartscale *ss)
 {
   (void)cinfo, (void)ss;
-}
-
-void mzc_smartscale_read_rows(j_decompress_ptr cinfo, const mzc_smartscale *ss, unsigned char *pixels,
-                              ptrdiff_t row_stride)
-{
-  (void)cinfo, (void)ss, (void)pixels, (void)row_stride;   /* never: mzc_smartscale_open refuses such streams */
 }

@@ -5,23 +5,28 @@
 """
 
 from ._build import build_info
-from ._decode import Header, decode, read_header
-from ._encode import encode
+from ._decode import DecodeOptions, Header, decode, decode_batch, read_header
+from ._encode import Encoder, encode
 from ._errors import DamagedError, JpegError, JpegWarning, LimitError, UnavailableError, UnsupportedError
+from ._metadata import Metadata
 from ._options import EncodeOptions
 from ._smartscale import encode_scaled, encode_smartscale
 
 __all__ = [
     "DamagedError",
+    "DecodeOptions",
     "EncodeOptions",
+    "Encoder",
     "Header",
     "JpegError",
     "JpegWarning",
     "LimitError",
+    "Metadata",
     "UnavailableError",
     "UnsupportedError",
     "build_info",
     "decode",
+    "decode_batch",
     "encode",
     "encode_scaled",
     "encode_smartscale",

@@ -1,26 +1,61 @@
 """JPEG bytes to pixels."""
 
+import os
+import threading
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._errors import JpegWarning, error_of
+from ._metadata import Metadata, orientation_of, read_metadata
 from ._mozjpeg import ffi, lib
-from ._options import COLOR_SPACES, PIXEL_FORMATS, SUBSAMPLING, choice
-from ._pixels import address_of
+from ._options import COLOR_SPACES, DCT_METHODS, PIXEL_FORMATS, SUBSAMPLING, choice, flag, integer
+from ._pixels import address_of, with_packed_pixels
 
-Buffer = bytes | bytearray | memoryview
-ON_TRUNCATED = {"error": 0, "warn": 1, "ok": 1}
+Buffer = bytes | bytearray | memoryview | NDArray[np.uint8]
 
 MAX_PIXELS = 1 << 27
+"""Default limit of pixels: 134 million, twice what the largest common cameras take."""
 MAX_MEMORY = 1 << 30
+"""Default limit of libjpeg's working arrays in bytes; a progressive picture of MAX_PIXELS in 4:4:4 fits."""
 MAX_SCANS = 100
+"""Default limit of scans; encoders write a dozen at most."""
 
+_ON_TRUNCATED = {"error": 0, "warn": 1, "ok": 1}
+_IDCTS = {"fast": 0, "true": 1}
 _COLOR_SPACE_NAMES = {code: name for name, code in COLOR_SPACES.items()}
 _FACTORS_TO_SUBSAMPLING = {factors: name for name, factors in SUBSAMPLING.items()}
+
+
+class DecodeOptions(TypedDict, total=False):
+    """What :func:`mozcodec.decode` takes beside the pixel format."""
+
+    scale: int
+    """The output is scale/8 of the picture, 1..16; ceil(W * scale / 8) wide. Of a SmartScale stream with blocks of N it is
+    k/N of the picture, k = ceil(N * scale / 8) at most 16."""
+    region: tuple[int, int, int, int] | None
+    """Only this part of the output: (left, top, right, bottom), the pixels that the whole output has there."""
+    dct_method: Literal["islow", "ifast", "float"]
+    """Inverse DCT of full-size output (djpeg -dct)."""
+    fancy_upsampling: bool
+    """Smooth chroma; default True (False: djpeg -nosmooth, faster)."""
+    block_smoothing: bool
+    """Smooth over coefficients that a progressive file has not sent; default True."""
+    idct: Literal["fast", "true"]
+    """"true": real 2- and 4-point transforms at scale 2 and 4, where libjpeg averages boxes of pixels."""
+    on_truncated: Literal["error", "warn", "ok"]
+    """A stream cut off or corrupt: raise DamagedError, or return what there is, with a JpegWarning or without."""
+    max_pixels: int | None
+    """Limit of pixels of the picture and of the output; None = none."""
+    max_memory: int | None
+    """Limit of libjpeg's working arrays in bytes; None = none."""
+    max_scans: int | None
+    """Limit of scans; None = none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +64,8 @@ class Header:
 
     width: int
     height: int
+    block_size: int
+    """8; in a SmartScale stream 1..16."""
     num_components: int
     color_space: str | None
     """Of the stream: "gray", "ycbcr", "rgb", "cmyk", "ycck", or None where libjpeg does not know it."""
@@ -47,33 +84,39 @@ class Header:
     density: tuple[int, int, str] | None
     """(x, y, "none" | "inch" | "cm") of the JFIF marker."""
     adobe_transform: int | None
+    metadata: Metadata
 
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width), as of a NumPy array."""
         return self.height, self.width
 
+    @property
+    def orientation(self) -> int:
+        """EXIF orientation 1..8; 1, upright, where the file says nothing."""
+        return orientation_of(self.metadata.exif)
+
 
 def subsampling_name(factors: tuple[tuple[int, int], ...]) -> str:
     """Return the J:a:b name of sampling factors where there is one, else cjpeg's notation."""
     if len(factors) == 1:
         return "gray"
+    if len(set(factors)) == 1:
+        return "4:4:4"
     if len(factors) >= 3 and all(f == (1, 1) for f in factors[1:3]) and factors[3:] in ((), (factors[0],)):
         name = _FACTORS_TO_SUBSAMPLING.get(factors[0])
         if name is not None:
             return name
-    if len(set(factors)) == 1:
-        return "4:4:4"
     return ",".join(f"{h}x{v}" for h, v in factors)
 
 
-def _header(struct: Any) -> Header:
-    count = min(struct.num_components, 4)
-    factors = tuple((struct.h_samp_factor[i], struct.v_samp_factor[i]) for i in range(count))
+def _header(struct: Any, data: Any) -> Header:
+    factors = tuple((struct.h_samp_factor[i], struct.v_samp_factor[i]) for i in range(min(struct.num_components, 4)))
     unit = {0: "none", 1: "inch", 2: "cm"}.get(struct.density_unit, "none")
     return Header(
         width=struct.width,
         height=struct.height,
+        block_size=struct.block_size,
         num_components=struct.num_components,
         color_space=_COLOR_SPACE_NAMES.get(struct.color_space),
         precision=struct.precision,
@@ -86,80 +129,323 @@ def _header(struct: Any) -> Header:
         jfif_version=(struct.jfif_major, struct.jfif_minor) if struct.jfif else None,
         density=(struct.x_density, struct.y_density, unit) if struct.jfif else None,
         adobe_transform=struct.adobe_transform if struct.adobe else None,
+        metadata=read_metadata(ffi.buffer(data)),
     )
 
 
-def _source(data: Buffer) -> Any:
+def source_of(data: Buffer) -> Any:
+    """Return *data* as ``unsigned char[]`` for C, without a copy."""
     try:
         return ffi.from_buffer("unsigned char[]", data)
-    except (TypeError, BufferError) as error:
+    except (TypeError, BufferError, ValueError) as error:
         raise TypeError(f"a JPEG is bytes or a contiguous buffer of them, got {type(data).__name__}: {error}") from None
 
 
-class _Decoder:
+# ---- options --------------------------------------------------------------------------------------------------------
+
+
+def _limit(name: str, value: object) -> int:
+    return 0 if value is None else integer(name, value, 1, 2**62)
+
+
+def _set_region(options: Any, value: object) -> None:
+    if value is None:
+        return
+    try:
+        left, top, right, bottom = (integer("region", part, 0, 65500 * 2) for part in value)  # type: ignore[attr-defined]
+    except TypeError:
+        raise TypeError(f"region must be (left, top, right, bottom) in pixels, got {value!r}") from None
+    if not (left < right and top < bottom):
+        raise ValueError(f"region must have left < right and top < bottom, got {(left, top, right, bottom)}")
+    options.left, options.top, options.right, options.bottom = left, top, right, bottom
+
+
+def _set(options: Any, name: str, value: object) -> None:
+    match name:
+        case "scale":
+            options.scale = integer("scale", value, 1, 16)
+        case "region":
+            _set_region(options, value)
+        case "dct_method":
+            options.dct_method = choice(name, value, DCT_METHODS)
+        case "fancy_upsampling" | "block_smoothing":
+            setattr(options, name, flag(name, value))
+        case "idct":
+            options.true_idct = choice(name, value, _IDCTS)
+        case "on_truncated":
+            options.tolerate_damage = choice(name, value, _ON_TRUNCATED)
+        case "max_pixels" | "max_memory":
+            setattr(options, name, _limit(name, value))
+        case "max_scans":
+            options.max_scans = min(_limit(name, value), 2**31 - 1)
+        case _:
+            raise TypeError(f"unknown option {name!r}; known: {', '.join(sorted(DecodeOptions.__annotations__))}")
+
+
+@lru_cache(maxsize=256)
+def _cached(pixel_format: str | None, named: tuple[tuple[str, object, type], ...]) -> Any:
+    options = ffi.new("mzc_decode_options *")
+    lib.mzc_default_decode_options(options)
+    if pixel_format == "planes":
+        options.pixel_format = lib.MZC_PLANES
+    elif pixel_format is not None:
+        options.pixel_format = choice("pixel_format", pixel_format, PIXEL_FORMATS)[0]
+    options.max_pixels, options.max_memory, options.max_scans = MAX_PIXELS, MAX_MEMORY, MAX_SCANS
+    for name, value, _ in named:
+        _set(options, name, value)
+    if pixel_format == "planes" and (options.scale != 8 or options.right):
+        raise ValueError("pixel_format='planes' gives the planes as they are stored: no scale, no region")
+    return options
+
+
+def decode_options(pixel_format: str | None, options: Mapping[str, object]) -> Any:
+    """Return the C form of the options, after checking names, types and ranges."""
+    region = options.get("region")
+    if region is not None and not isinstance(region, tuple):
+        options = {**options, "region": tuple(region)}  # type: ignore[arg-type]
+    named = tuple((name, value, type(value)) for name, value in options.items())
+    try:
+        return _cached(pixel_format, named)
+    except TypeError as error:
+        if "unhashable" in str(error):
+            raise TypeError(f"an option has a value of a wrong type: {dict(options)!r}") from None
+        raise
+
+
+# ---- one picture ----------------------------------------------------------------------------------------------------
+
+
+class Decoder:
     """An open ``mzc_decoder``; closes with the ``with`` block."""
 
     def __init__(self, data: Buffer, options: Any) -> None:
-        self.source = _source(data)
+        self.source = source_of(data)
         self.header = ffi.new("mzc_header *")
         self.status = ffi.new("mzc_status *")
         self.handle = lib.mzc_decoder_open(self.source, len(self.source), options, self.header, self.status)
         if self.handle == ffi.NULL:
             raise error_of(self.status)
 
-    def __enter__(self) -> "_Decoder":
+    def __enter__(self) -> "Decoder":
         return self
 
     def __exit__(self, *_: object) -> None:
         lib.mzc_decoder_close(self.handle)
 
+    @property
+    def dtype(self) -> type[np.unsignedinteger[Any]]:
+        return np.uint8 if self.header.precision == 8 else np.uint16
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        header = self.header
+        size = header.output_height, header.output_width
+        return size if header.output_channels == 1 else (*size, header.output_channels)
+
     def read(self, array: NDArray[Any]) -> None:
         if lib.mzc_decoder_read(self.handle, address_of(array), array.strides[0], self.status):
             raise error_of(self.status)
 
-    def allocate(self) -> NDArray[Any]:
+    def read_planes(self) -> tuple[NDArray[Any], ...]:
         header = self.header
-        shape: tuple[int, ...] = (header.output_height, header.output_width)
-        if header.output_channels > 1:
-            shape = (*shape, header.output_channels)
-        return np.empty(shape, np.uint8 if header.precision == 8 else np.uint16)
+        if header.precision != 8 or header.num_components > 4 or header.lossless:
+            raise ValueError("pixel_format='planes' is for lossy 8-bit files of at most four components")
+        shapes = [(header.plane_height[i], header.plane_width[i]) for i in range(header.num_components)]
+        planes = tuple(np.empty(shape, np.uint8) for shape in shapes)
+        pointers = ffi.new("unsigned char *[]", [ffi.cast("unsigned char *", address_of(plane)) for plane in planes])
+        strides = ffi.new("ptrdiff_t[]", [plane.strides[0] for plane in planes])
+        if lib.mzc_decoder_read_planes(self.handle, pointers, strides, self.status):
+            raise error_of(self.status)
+        return planes
+
+    def warn(self, on_truncated: object, stacklevel: int) -> None:
+        if on_truncated == "warn" and self.status.num_warnings:
+            text = ffi.string(self.status.warning).decode("latin-1")
+            warnings.warn(text, JpegWarning, stacklevel=stacklevel + 1)
 
 
-def _options(pixel_format: str | None, on_truncated: str) -> Any:
-    options = ffi.new("mzc_decode_options *")
-    lib.mzc_default_decode_options(options)
-    if pixel_format is not None:
-        options.pixel_format = choice("pixel_format", pixel_format, PIXEL_FORMATS)[0]
-    options.tolerate_damage = choice("on_truncated", on_truncated, ON_TRUNCATED)
-    options.max_pixels, options.max_memory, options.max_scans = MAX_PIXELS, MAX_MEMORY, MAX_SCANS
-    return options
+def _check_out(out: NDArray[Any], shape: tuple[int, ...], dtype: type) -> None:
+    if not isinstance(out, np.ndarray) or out.dtype != dtype:
+        kind = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
+        raise TypeError(f"out must be an array of {np.dtype(dtype)}, got {kind}")
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape}, got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writable")
+    if with_packed_pixels(out) is not out:
+        raise ValueError(f"the samples of a row of out must lie side by side, got strides {out.strides}")
+
+
+def oriented(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Return a view of *pixels* turned upright; *orientation* is EXIF's, 1..8."""
+    if orientation >= 5:  # 5..8 are stored with rows and columns exchanged
+        pixels = pixels.swapaxes(0, 1)
+    flip_rows = orientation in (3, 4, 7, 8)
+    flip_columns = orientation in (2, 3, 6, 7)
+    return pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+
+
+def _decode_upright(decoder: Decoder, out: NDArray[Any] | None) -> NDArray[Any]:
+    pixels = np.empty(decoder.shape, decoder.dtype)
+    orientation = orientation_of(read_metadata(ffi.buffer(decoder.source)).exif)
+    view = oriented(pixels, orientation)
+    if out is not None:
+        _check_out(out, view.shape, decoder.dtype)
+    decoder.read(pixels)
+    if out is None:
+        return np.ascontiguousarray(view)
+    out[...] = view
+    return out
+
+
+@overload
+def decode(  # type: ignore[overload-overlap]
+    data: Buffer,
+    pixel_format: Literal["planes"],
+    *,
+    out: None = None,
+    apply_orientation: bool = False,
+    **options: Unpack[DecodeOptions],
+) -> tuple[NDArray[Any], ...]: ...
+@overload
+def decode(
+    data: Buffer,
+    pixel_format: str | None = "rgb",
+    *,
+    out: NDArray[Any] | None = None,
+    apply_orientation: bool = False,
+    **options: Unpack[DecodeOptions],
+) -> NDArray[Any]: ...
 
 
 def decode(
     data: Buffer,
     pixel_format: str | None = "rgb",
     *,
-    on_truncated: Literal["error", "warn", "ok"] = "error",
-) -> NDArray[Any]:
-    """Return the pixels of a JPEG, as djpeg gives them: uint8 (H, W, 3), or (H, W) for ``pixel_format="gray"``.
+    out: NDArray[Any] | None = None,
+    apply_orientation: bool = False,
+    **options: Unpack[DecodeOptions],
+) -> NDArray[Any] | tuple[NDArray[Any], ...]:
+    """Return the pixels of a JPEG as djpeg gives them: (H, W, 3), or (H, W) for ``pixel_format="gray"``.
 
-    *pixel_format*: "rgb", "bgr", "rgba", "bgra", "argb", "abgr" (alpha 255), "gray", "ycbcr", "cmyk", or None for the
-    file's own: gray, RGB or CMYK.
+    uint8; uint16 for files of 12 or 16 bits. *pixel_format*: "rgb", "bgr", "rgba", "bgra", "argb", "abgr" (alpha is
+    set to its maximum), "gray", "ycbcr", "cmyk" (as stored: Adobe's are inverted), None for the file's own (gray, RGB
+    or CMYK), or "planes": a tuple of the file's components, 2-D, chroma not upsampled.
+
+    *out* is an array to write into, rows anywhere in memory. *apply_orientation* turns the picture as its EXIF
+    orientation says. *options* are those of :class:`mozcodec.DecodeOptions`; the limits on pixels, memory and scans
+    have defaults (134 million, 1 GiB, 100).
 
     A stream that is cut off or corrupt raises :class:`mozcodec.DamagedError`; ``on_truncated="warn"`` or ``"ok"``
     returns what could be decoded, with or without a :class:`mozcodec.JpegWarning`.
     """
-    with _Decoder(data, _options(pixel_format, on_truncated)) as decoder:
-        pixels = decoder.allocate()
-        decoder.read(pixels)
-        if decoder.status.num_warnings and on_truncated == "warn":
-            warnings.warn(ffi.string(decoder.status.warning).decode("latin-1"), JpegWarning, stacklevel=2)
+    with Decoder(data, decode_options(pixel_format, options)) as decoder:
+        if pixel_format == "planes":
+            if out is not None or apply_orientation:
+                raise ValueError("pixel_format='planes' gives new planes as they are stored: no out, no orientation")
+            planes = decoder.read_planes()
+            decoder.warn(options.get("on_truncated"), stacklevel=2)
+            return planes
+        if apply_orientation:
+            pixels = _decode_upright(decoder, out)
+        else:
+            if out is None:
+                pixels = np.empty(decoder.shape, decoder.dtype)
+            else:
+                _check_out(out, decoder.shape, decoder.dtype)
+                pixels = out
+            decoder.read(pixels)
+        decoder.warn(options.get("on_truncated"), stacklevel=2)
     return pixels
 
 
 def read_header(data: Buffer) -> Header:
-    """Return what a JPEG says about itself, without decoding it; the pixel limits do not apply."""
-    options = _options(None, "error")
-    options.max_pixels = 0
-    with _Decoder(data, options) as decoder:
-        return _header(decoder.header)
+    """Return what a JPEG says about itself, without decoding it; the limits on pixels do not apply."""
+    with Decoder(data, decode_options(None, {"max_pixels": None})) as decoder:
+        return _header(decoder.header, decoder.source)
+
+
+# ---- many pictures --------------------------------------------------------------------------------------------------
+
+
+def num_threads(threads: int | None) -> int:
+    """Return how many threads to use: *threads*, or one for each core that this process may run on."""
+    return len(os.sched_getaffinity(0)) if threads is None else integer("threads", threads, 1, 1024)
+
+
+def _fill_jobs(jobs: Any, files: Sequence[Buffer], out: NDArray[Any]) -> list[Any]:
+    address, stride = out.__array_interface__["data"][0], out.strides[0]
+    sources = [source_of(data) for data in files]
+    for i, source in enumerate(sources):
+        job = jobs[i]
+        job.data, job.size = source, len(source)
+        job.pixels = ffi.cast("void *", address + i * stride)
+    return sources
+
+
+def _new_batch(files: Sequence[Buffer], options: Any) -> NDArray[Any]:
+    if not files:
+        raise ValueError("decode_batch of no files needs out: their size is not known")
+    with Decoder(files[0], options) as first:
+        if first.dtype != np.uint8:
+            raise ValueError("decode_batch decodes 8-bit files")
+        return np.empty((len(files), *first.shape), np.uint8)
+
+
+def decode_batch(
+    files: Sequence[Buffer],
+    pixel_format: str | None = "rgb",
+    *,
+    out: NDArray[np.uint8] | None = None,
+    threads: int | None = None,
+    **options: Unpack[DecodeOptions],
+) -> NDArray[np.uint8]:
+    """Return JPEGs of one size as uint8 (N, H, W, 3), or (N, H, W) for gray, decoded by several threads.
+
+    *out* is the array to write into; without it the first file says the size. *threads* defaults to the cores that
+    this process may use; the calling thread is one of them, and none holds the GIL. *options* as in
+    :func:`mozcodec.decode`.
+
+    Raises what :func:`mozcodec.decode` raises for the first file that fails, its number in front; the others are
+    decoded nevertheless. A file of another size raises :class:`mozcodec.UnsupportedError`.
+    """
+    settings = decode_options(pixel_format, options)
+    if pixel_format == "planes":
+        raise ValueError("decode_batch decodes pixels, not planes")
+    if out is None:
+        out = _new_batch(files, settings)
+    if not isinstance(out, np.ndarray) or out.ndim not in (3, 4) or len(out) != len(files):
+        raise ValueError(f"out must be an array ({len(files)}, H, W, channels) or ({len(files)}, H, W)")
+    if len(files) == 0:
+        return out
+    _check_out(out[0], out.shape[1:], np.uint8)
+    batch, jobs = ffi.new("mzc_decode_batch *"), ffi.new("mzc_decode_job[]", len(files))
+    sources = _fill_jobs(jobs, files, out)
+    batch.jobs, batch.num_jobs, batch.options = jobs, len(files), settings[0]
+    batch.height, batch.width = out.shape[1:3]
+    batch.channels = out.shape[3] if out.ndim == 4 else 1
+    batch.row_stride = out.strides[1]
+    helpers = [
+        threading.Thread(target=lib.mzc_decode_batch_run, args=(batch,))
+        for _ in range(min(num_threads(threads), len(files)) - 1)
+    ]
+    for helper in helpers:
+        helper.start()
+    lib.mzc_decode_batch_run(batch)
+    for helper in helpers:
+        helper.join()
+    del sources
+    _report(jobs, options.get("on_truncated"))
+    return out
+
+
+def _report(jobs: Any, on_truncated: object) -> None:
+    for number, job in enumerate(jobs):
+        if job.status.code:
+            error = error_of(job.status)
+            raise type(error)(f"file {number}: {error}", error.message_code)
+    if on_truncated == "warn":
+        for number, job in enumerate(jobs):
+            if job.status.num_warnings:
+                text = ffi.string(job.status.warning).decode("latin-1")
+                warnings.warn(f"file {number}: {text}", JpegWarning, stacklevel=3)

@@ -1,13 +1,19 @@
 """Pixels to JPEG bytes."""
 
-from typing import Any, Unpack
+from collections.abc import Sequence
+from typing import Any, Unpack, overload
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ._errors import error_of
+from ._metadata import c_markers, segments_to_write
 from ._mozjpeg import ffi, lib
 from ._options import EncodeOptions, Quality, encode_options, integer
-from ._pixels import describe
+from ._pixels import describe, describe_planes
+
+Writable = bytearray | memoryview | NDArray[np.uint8]
+NO_MARKERS: tuple[Any, list[Any]] = (ffi.NULL, [])
 
 
 def precision_of(options: EncodeOptions) -> int:
@@ -26,28 +32,137 @@ def take(buffer: Any) -> bytes:
         lib.mzc_free(buffer.data)
 
 
+def lend(out: Writable) -> tuple[Any, memoryview]:
+    """Return an ``mzc_buffer`` that writes into *out*, and the view that it writes to."""
+    try:
+        view = memoryview(out).cast("B")  # type: ignore[arg-type]
+    except TypeError as error:
+        raise TypeError(f"out must be a contiguous buffer of bytes: {error}") from None
+    if view.readonly:
+        raise ValueError("out must be writable")
+    buffer = ffi.new("mzc_buffer *")
+    buffer.data, buffer.capacity, buffer.borrowed = ffi.from_buffer("unsigned char[]", view), len(view), 1
+    return buffer, view
+
+
+def _run(
+    image: ArrayLike | Sequence[ArrayLike],
+    pixel_format: str | None,
+    precision: int,
+    settings: Any,
+    markers: tuple[Any, list[Any]],
+    out: Writable | None,
+) -> bytes | memoryview:
+    alive: Any  # the pixels that C reads
+    if pixel_format == "planes":
+        struct, settings, alive = describe_planes(image, settings)
+    else:
+        struct, alive = describe(image, pixel_format, precision)  # type: ignore[arg-type]
+    buffer, view = (ffi.new("mzc_buffer *"), None) if out is None else lend(out)
+    status = ffi.new("mzc_status *")
+    failed = lib.mzc_encode(struct, settings, markers[0], len(markers[1]), buffer, status)
+    del alive
+    if failed:
+        raise error_of(status)
+    return take(buffer) if view is None else view[: buffer.size]
+
+
+class Encoder:
+    """An encoder whose options are checked once: for loops over many pictures.
+
+    >>> encoder = mozcodec.Encoder(quality=77, subsampling="4:4:4")
+    >>> files = [encoder.encode(picture) for picture in pictures]
+
+    Takes what :func:`mozcodec.encode` takes, but the picture; any number of threads may share one.
+    """
+
+    def __init__(
+        self,
+        quality: Quality = 75,
+        *,
+        pixel_format: str | None = None,
+        icc_profile: bytes | None = None,
+        exif: bytes | None = None,
+        xmp: bytes | None = None,
+        comment: bytes | str | None = None,
+        **options: Unpack[EncodeOptions],
+    ) -> None:
+        self._precision = precision_of(options)
+        self._settings = encode_options(quality, options)
+        self._pixel_format = pixel_format
+        segments = segments_to_write(icc_profile, exif, xmp, comment)
+        self._markers = c_markers(segments) if segments else NO_MARKERS
+
+    @overload
+    def encode(self, image: ArrayLike | Sequence[ArrayLike], *, out: None = None) -> bytes: ...
+    @overload
+    def encode(self, image: ArrayLike | Sequence[ArrayLike], *, out: Writable) -> memoryview: ...
+
+    def encode(
+        self, image: ArrayLike | Sequence[ArrayLike], *, out: Writable | None = None
+    ) -> bytes | memoryview:
+        """Return *image* as JPEG bytes; see :func:`mozcodec.encode`."""
+        return _run(image, self._pixel_format, self._precision, self._settings, self._markers, out)
+
+
+@overload
 def encode(
-    image: ArrayLike,
+    image: ArrayLike | Sequence[ArrayLike],
     quality: Quality = 75,
     *,
     pixel_format: str | None = None,
+    out: None = None,
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
+    xmp: bytes | None = None,
+    comment: bytes | str | None = None,
     **options: Unpack[EncodeOptions],
-) -> bytes:
+) -> bytes: ...
+@overload
+def encode(
+    image: ArrayLike | Sequence[ArrayLike],
+    quality: Quality = 75,
+    *,
+    pixel_format: str | None = None,
+    out: Writable,
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
+    xmp: bytes | None = None,
+    comment: bytes | str | None = None,
+    **options: Unpack[EncodeOptions],
+) -> memoryview: ...
+
+
+def encode(
+    image: ArrayLike | Sequence[ArrayLike],
+    quality: Quality = 75,
+    *,
+    pixel_format: str | None = None,
+    out: Writable | None = None,
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
+    xmp: bytes | None = None,
+    comment: bytes | str | None = None,
+    **options: Unpack[EncodeOptions],
+) -> bytes | memoryview:
     """Return *image* as JPEG bytes: those that mozjpeg's ``cjpeg -quality`` writes for the same pixels.
 
     *image* is uint8, (H, W) or (H, W, 1) gray, (H, W, 3) RGB, or (H, W, 4) with a *pixel_format*: "rgb", "bgr",
-    "rgba", "bgra", "argb", "abgr" (alpha is ignored), "gray", "ycbcr", "cmyk" or "ycck". Any strides do.
+    "rgba", "bgra", "argb", "abgr" (alpha is ignored), "gray", "ycbcr", "cmyk" or "ycck"; any strides do. With "planes"
+    it is (Y,) or (Y, Cb, Cr), 2-D arrays, chroma already downsampled; their shapes say how. uint16 pixels go with
+    ``precision=12``, or with ``precision=16`` and ``lossless``.
 
     *quality* is a number 1..100, one number for each quantization table (luma, chroma), or None, which leaves cjpeg's
     switch away and is not the same as 75. *options* are those of :class:`mozcodec.EncodeOptions`.
 
+    *out*, a buffer of bytes to write into, makes the result a memoryview of its first part. *icc_profile*, *exif* (a
+    TIFF structure), *xmp* and *comment* are written beside the picture.
+
     Raises ``TypeError`` or ``ValueError`` for pixels or options that are wrong by themselves, and
-    :class:`mozcodec.JpegError` with libjpeg's words for what libjpeg refuses.
+    :class:`mozcodec.JpegError` with libjpeg's words for what libjpeg refuses; :class:`mozcodec.LimitError` when *out*
+    is too small, with the size that it should have.
     """
-    settings = encode_options(quality, options)  # type: ignore[arg-type]
-    struct, alive = describe(image, pixel_format, precision_of(options))
-    out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
-    if lib.mzc_encode(struct, settings, ffi.NULL, 0, out, status):
-        raise error_of(status)
-    del alive
-    return take(out)
+    settings = encode_options(quality, options)
+    segments = segments_to_write(icc_profile, exif, xmp, comment)
+    markers = c_markers(segments) if segments else NO_MARKERS
+    return _run(image, pixel_format, precision_of(options), settings, markers, out)

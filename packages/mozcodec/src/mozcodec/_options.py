@@ -246,7 +246,8 @@ def _set_scan_script(options: Any, value: object) -> None:
             ss, se, ah, al = (integer("scan_script", part, 0, 63) for part in progression)
             members = [integer("scan_script", part, 0, 3) for part in components]
         except (TypeError, ValueError):
-            raise ValueError(f"scan_script: scan {number} must be (components, Ss, Se, Ah, Al), got {entry!r}") from None
+            wanted = "(components, Ss, Se, Ah, Al)"
+            raise ValueError(f"scan_script: scan {number} must be {wanted}, got {entry!r}") from None
         if not 1 <= len(members) <= 4:
             raise ValueError(f"scan_script: scan {number} must have 1..4 components, got {entry!r}")
         scan = options.scans[number]

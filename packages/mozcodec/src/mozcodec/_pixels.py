@@ -1,12 +1,13 @@
 """Arrays as libjpeg sees them: what layouts are taken as they are, what is copied, what is refused."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._mozjpeg import ffi
-from ._options import MAX_DIMENSION, PIXEL_FORMATS, choice
+from ._mozjpeg import ffi, lib
+from ._options import MAX_DIMENSION, PIXEL_FORMATS, SUBSAMPLING, choice
 
 FORMAT_OF_CHANNELS = {1: "gray", 3: "rgb"}
 
@@ -78,3 +79,60 @@ def describe(image: ArrayLike, pixel_format: str | None, precision: int = 8) -> 
     struct.pixel_format = code
     struct.precision = precision
     return struct, array
+
+
+def _factors_of_planes(luma: tuple[int, int], chroma: tuple[int, int]) -> tuple[int, int]:
+    """Return the luma sampling factors that make a chroma plane of this shape from a luma plane of that one."""
+    fitting = [
+        (h, v) for h, v in SUBSAMPLING.values() if (-(-luma[0] // v), -(-luma[1] // h)) == chroma
+    ]
+    if not fitting:
+        raise ValueError(f"no subsampling makes a chroma plane {chroma} of a luma plane {luma}")
+    if len(fitting) > 1:
+        raise ValueError(f"planes {luma} and {chroma} fit several subsamplings: name one with subsampling=")
+    return fitting[0]
+
+
+def _plane(image: ArrayLike) -> NDArray[Any]:
+    array = _as_array(image, 8)
+    if array.ndim != 2:
+        raise ValueError(f"a plane is an array (H, W), got shape {array.shape}")
+    _check_size(*array.shape)
+    return with_packed_pixels(array)
+
+
+def describe_planes(
+    image: ArrayLike | Sequence[ArrayLike], settings: Any
+) -> tuple[Any, Any, list[NDArray[Any]]]:
+    """Return planes as ``mzc_image *``, the settings with their subsampling, and the arrays that must live."""
+    planes = [_plane(part) for part in image]  # type: ignore[union-attr]
+    if len(planes) not in (1, 3):
+        raise ValueError(f"planes are (Y,) or (Y, Cb, Cr), got {len(planes)}")
+    struct = ffi.new("mzc_image *")
+    struct.height, struct.width = planes[0].shape
+    struct.pixel_format, struct.precision, struct.num_planes = lib.MZC_PLANES, 8, len(planes)
+    for i, plane in enumerate(planes):
+        struct.planes[i], struct.plane_stride[i] = ffi.cast("unsigned char *", address_of(plane)), plane.strides[0]
+        struct.plane_height[i], struct.plane_width[i] = plane.shape
+    return struct, _with_sampling(settings, planes), planes
+
+
+def _with_sampling(settings: Any, planes: list[NDArray[Any]]) -> Any:
+    if len(planes) == 1:
+        return settings
+    if planes[1].shape != planes[2].shape:
+        raise ValueError(f"the chroma planes differ: {planes[1].shape} and {planes[2].shape}")
+    own = ffi.new("mzc_encode_options *", settings[0])
+    if not own.num_sampling:
+        own.h_samp_factor[0], own.v_samp_factor[0] = _factors_of_planes(planes[0].shape, planes[1].shape)
+        own.num_sampling = 1
+        return own
+    named = [(own.h_samp_factor[i], own.v_samp_factor[i]) for i in range(own.num_sampling)]
+    factors = [*named, (1, 1), (1, 1)][:3]
+    most_h, most_v = max(h for h, _ in factors), max(v for _, v in factors)
+    height, width = planes[0].shape
+    for plane, (h, v) in zip(planes, factors, strict=True):
+        expected = -(-height * v // most_v), -(-width * h // most_h)
+        if plane.shape != expected:
+            raise ValueError(f"the subsampling wants a plane {expected}, got {plane.shape}")
+    return own

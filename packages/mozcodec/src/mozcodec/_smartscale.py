@@ -130,6 +130,3 @@ def encode_smartscale(
         options["progressive"] = True
     picture = Coefficients(image, quality, options, block_size=block, dct_size=size, pixel_format=pixel_format)
     return picture.encode(quality, options)
-
-
-

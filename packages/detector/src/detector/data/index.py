@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import os
-import tempfile
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import DataError
+from .files import whole_file
 from .shards import Slot
 
 SPLITS = ("train", "val", "test")
@@ -54,12 +53,12 @@ class Face:
 def read_index(path: str | Path) -> list[Face]:
     """Return the faces in the file *path* (or in ``index.csv`` of the folder *path*), sorted by key.
 
-    Raises `DataError`, naming file and line, if the file is missing, a column is missing or unknown, a value has the wrong
-    type or is out of range, a key occurs twice or out of order, or an identity stands in two splits.
+    Raises `DataError`, naming file and line, if the file is missing, a column is missing or unknown, a value has the
+    wrong type or is out of range, a key occurs twice or out of order, or an identity stands in two splits.
     """
     path = Path(path)
     path = path / "index.csv" if path.is_dir() else path
-    faces = read_table(path, Face)
+    faces = read_rows(path, Face)
     for line, face in enumerate(faces, 2):
         if face.split not in SPLITS:
             raise DataError(f"{path}, line {line}: split must be one of {', '.join(SPLITS)}, got {face.split!r}")
@@ -76,13 +75,13 @@ def write_index(path: str | Path, faces: Iterable[Face]) -> None:
     """Write *faces*, sorted by key, to *path*; the file appears whole or not at all."""
     faces = sorted(faces, key=lambda face: face.key)
     check_splits(faces)
-    write_table(path, Face, faces)
+    write_rows(path, Face, faces)
 
 
 def read_masks(path: str | Path) -> dict[str, Slot]:
     """Return where the masks lie that *path* (or ``masks.csv`` of the folder *path*) lists, by key of their face."""
     path = Path(path)
-    return {slot.key: slot for slot in read_table(path / "masks.csv" if path.is_dir() else path, Slot)}
+    return {slot.key: slot for slot in read_rows(path / "masks.csv" if path.is_dir() else path, Slot)}
 
 
 def check_splits(faces: Iterable[Face]) -> None:
@@ -98,7 +97,7 @@ def check_splits(faces: Iterable[Face]) -> None:
                 )
 
 
-def read_table(path: str | Path, kind: type[Row]) -> list[Row]:
+def read_rows(path: str | Path, kind: type[Row]) -> list[Row]:
     """Return the rows of the CSV file *path* as dataclasses *kind*, whose first field is a key: unique and sorted."""
     path = Path(path)
     columns = _columns(kind)
@@ -120,34 +119,13 @@ def read_table(path: str | Path, kind: type[Row]) -> list[Row]:
     return rows
 
 
-def write_table(path: str | Path, kind: type[Row], rows: Sequence[Row]) -> None:
+def write_rows(path: str | Path, kind: type[Row], rows: Sequence[Row]) -> None:
     """Write dataclasses *kind* as the CSV file *path*; the file appears whole or not at all."""
     columns = list(_columns(kind))
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([getattr(row, name) for name in columns] for row in rows)
-
-
-class whole_file:  # noqa: N801 (a context manager, used like a function)
-    """Context manager: a temporary path beside *path* that becomes *path* when the block ends without an error."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-
-    def __enter__(self) -> Path:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent)
-        os.close(handle)
-        self.temporary = Path(name)
-        self.temporary.chmod(0o644)
-        return self.temporary
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            os.replace(self.temporary, self.path)
-        else:
-            self.temporary.unlink(missing_ok=True)
 
 
 def _columns(kind: type) -> dict[str, Callable[[str], Any]]:

@@ -7,7 +7,6 @@ lists it, ``tar xf`` unpacks it.
 from __future__ import annotations
 
 import mmap
-import os
 import tarfile
 import zlib
 from dataclasses import dataclass
@@ -116,7 +115,7 @@ class ShardWriter:
         self._file.write(bytes(2 * BLOCK))
         self._file.write(bytes(-self._tell() % RECORD))
         self._file.close()
-        os.replace(self._part, self.folder / self._name)
+        self._part.replace(self.folder / self._name)
         self._file = None
         self._count += 1
 

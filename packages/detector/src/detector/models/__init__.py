@@ -1,7 +1,8 @@
 """The models, by name: ``build("meso4")``.
 
 A model takes RGB images in [0, 1], ``(N, 3, H, W)``, normalises them itself and returns one logit per image, ``(N,)``;
-the sigmoid of a logit is P(fake). A builder imports its family only when it is called, so that listing the names is free.
+the sigmoid of a logit is P(fake). A builder imports its family only when it is called, so that listing the names is
+free.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Meso4 and MesoInception4 (Afchar et al., MesoNet, WIFS 2018), after the authors' Keras definition.
 
-Both are four stages of convolution -> ReLU -> batch normalisation -> max pooling (BN *after* the activation) and a small
-head with one LeakyReLU; MesoInception4 has inception layers in place of the first two convolutions. At 256 x 256 they
-hold 27,977 and 28,615 trainable parameters. What differs from the original, on purpose:
+Both are four stages of convolution -> ReLU -> batch normalisation -> max pooling (BN *after* the activation) and a
+small head with one LeakyReLU; MesoInception4 has inception layers in place of the first two convolutions. At 256 x 256
+they hold 27,977 and 28,615 trainable parameters. What differs from the original, on purpose:
 
 - the output is a logit of P(fake); the original's sigmoid is P(real) (`from_keras` turns the sign);
 - the head averages to 8 x 8 cells before the first dense layer, nothing at 256 px, so that any input size works;
@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 __all__ = ["Meso4", "MesoInception4", "from_keras"]
 
@@ -37,7 +36,8 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 def average_matrix(size: int, cells: int) -> Tensor:
     """Return the (cells, size) matrix that averages *size* values into *cells* as adaptive average pooling does.
 
-    Cell i averages values floor(i size / cells) .. ceil((i + 1) size / cells) - 1; fewer values than cells are repeated.
+    Cell i averages values floor(i size / cells) .. ceil((i + 1) size / cells) - 1; fewer values than cells are
+    repeated.
     """
     matrix = torch.zeros(cells, size)
     for i in range(cells):
@@ -122,7 +122,8 @@ class MesoNet(nn.Module):
         x = self.stages((images - self.mean) / self.std)  # (N, 16, H / 32, W / 32)
         x = average_to_cells(x, CELLS).flatten(1)  # (N, 16 * 8 * 8)
         x = self.activation(self.fc1(self.dropout1(x)))  # (N, 16)
-        return self.fc2(self.dropout2(x)).squeeze(1)  # (N,)
+        logits: Tensor = self.fc2(self.dropout2(x)).squeeze(1)  # (N,)
+        return logits
 
 
 def keras_init(module: nn.Module) -> None:

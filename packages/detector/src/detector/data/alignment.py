@@ -1,0 +1,77 @@
+"""From a frame and two eye centres to an aligned square crop.
+
+The template is the one that DeepfakeBench's five-point alignment with its margin of 1.3 amounts to: the eyes lie .242
+of the side apart, centred, on a line .470 of the side from the top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+INTER_EYE = 0.242
+EYE_LINE = 0.470
+
+
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """Rotation, scale and shift from frame to crop pixels: ``crop = matrix @ (x, y, 1)``, matrix (2, 3)."""
+
+    matrix: np.ndarray
+
+    @property
+    def scale(self) -> float:
+        return float(np.hypot(self.matrix[0, 0], self.matrix[1, 0]))
+
+
+def align(eyes: np.ndarray, size: int) -> Similarity:
+    """Return the similarity that brings *eyes* (2, 2), x y in frame pixels, to the template in a crop *size* wide.
+
+    Pixel centres have whole coordinates, so the crop spans -.5 .. size - .5.
+    """
+    left = complex(*eyes[0])
+    right = complex(*eyes[1])
+    centre = complex(0.5 * size - 0.5, EYE_LINE * size - 0.5)
+    turn = INTER_EYE * size / (right - left)
+    shift = centre - turn * (left + right) / 2
+    return Similarity(np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]]))
+
+
+def crop(image: np.ndarray, similarity: Similarity, size: int, interpolation: int = cv2.INTER_CUBIC) -> np.ndarray:
+    """Return the *size* square of *image*, uint8 (H, W, 3) or (H, W), seen through *similarity*.
+
+    When it shrinks by the factor s, the image is first smoothed by a Gaussian of standard deviation .5 sqrt(1/s^2 - 1),
+    which brings a pixel's own .5 to that of the larger pixel. Beyond the border the image is reflected.
+    """
+    scale = similarity.scale
+    sigma = 0.5 * np.sqrt(1 / scale**2 - 1) if scale < 1 else 0.0
+    x, y, part = _needed(image, similarity.matrix, size, margin=int(np.ceil(4 * sigma)) + 4)
+    matrix = similarity.matrix.copy()
+    matrix[:, 2] += matrix[:, :2] @ (x, y)
+    if sigma > 0:
+        part = cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    return cv2.warpAffine(part, matrix, (size, size), flags=interpolation, borderMode=cv2.BORDER_REFLECT)
+
+
+def crop_mask(mask: np.ndarray, similarity: Similarity, size: int) -> np.ndarray:
+    """Return the *size* square of a forgery mask, uint8 (H, W, 3), through *similarity*: (size, size), 0 or 255.
+
+    A mask decoded from video counts as set where any channel is above 127.
+    """
+    binary = np.where(mask.max(axis=2) > 127, 255, 0).astype(np.uint8)
+    return np.where(crop(binary, similarity, size, cv2.INTER_LINEAR) > 127, 255, 0).astype(np.uint8)
+
+
+def _needed(image: np.ndarray, matrix: np.ndarray, size: int, margin: int) -> tuple[int, int, np.ndarray]:
+    """Return left, top and the part of *image* that the warp by *matrix* reads, so that no more is smoothed."""
+    corners = np.array([[-1, -1], [size, -1], [-1, size], [size, size]], float)
+    source = np.linalg.solve(matrix[:, :2], (corners - matrix[:, 2]).T).T
+    spans = []
+    for low, high, length in zip(source.min(axis=0), source.max(axis=0), image.shape[1::-1], strict=True):
+        first, last = int(np.floor(low)) - margin, int(np.ceil(high)) + margin
+        # what hangs over one border is a reflection of as much inside it
+        spans.append((max(0, min(first, 2 * length - last)), min(length, max(last, -first) + 1)))
+    (left, right), (top, bottom) = spans
+    return left, top, image[top:bottom, left:right]

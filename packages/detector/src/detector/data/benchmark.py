@@ -1,0 +1,147 @@
+"""DeepfakeBench's dataset files, written and read.
+
+``{dataset: {label: {split: {compression: {video: {"label": ..., "frames": [...], "masks": [...]}}}}}}``, one file
+per dataset: ``FF-DF``, ``FF-F2F``, ``FF-FS``, ``FF-NT`` with the originals and one method each, ``FaceForensics++``
+with the four together, and ``FaceShifter``. Ours carry relative paths, sorted, and one key more, ``root``: the folder
+the paths start from, seen from the file itself. ``detector unpack`` lays the crops out at these paths.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..errors import DataError
+from .files import read_json, whole_file
+from .index import SPLITS, Face
+
+# method -> label of its videos; the datasets are the files
+LABELS = {
+    "original": "FF-real",
+    "Deepfakes": "FF-DF",
+    "Face2Face": "FF-F2F",
+    "FaceSwap": "FF-FS",
+    "NeuralTextures": "FF-NT",
+    "FaceShifter": "FF-FH",
+}
+DATASETS = {
+    "FF-DF": ("original", "Deepfakes"),
+    "FF-F2F": ("original", "Face2Face"),
+    "FF-FS": ("original", "FaceSwap"),
+    "FF-NT": ("original", "NeuralTextures"),
+    "FaceForensics++": ("original", "NeuralTextures", "Face2Face", "Deepfakes", "FaceSwap"),
+    "FaceShifter": ("original", "FaceShifter"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One video of a DeepfakeBench file. `compression` is None where the dataset has no levels, e.g. Celeb-DF."""
+
+    dataset: str
+    label: str
+    split: str
+    compression: str | None
+    name: str
+    frames: tuple[Path, ...]
+    masks: tuple[Path, ...]
+
+
+def frame_path(face: Face, level: str | None = None, suffix: str = ".png", kind: str = "frames") -> str:
+    """Return DeepfakeBench's path of a crop, ``FaceForensics++/manipulated_sequences/Deepfakes/c23/frames/...``.
+
+    *level* (``q10``) stands in for the compression of crops that were encoded again; *kind* is ``frames`` or
+    ``masks``.
+    """
+    subset = "original_sequences/youtube" if face.method == "original" else f"manipulated_sequences/{face.method}"
+    name = face.video.partition("/")[2]
+    return f"FaceForensics++/{subset}/{level or face.compression}/{kind}/{name}/{face.frame:04d}{suffix}"
+
+
+def write_benchmark(
+    folder: str | Path,
+    faces: Iterable[Face],
+    masked: Collection[str] = (),
+    level: str | None = None,
+    suffix: str = ".png",
+) -> list[Path]:
+    """Write the dataset files of *faces* into *folder* and return their paths; *masked* are the keys with a mask.
+
+    A dataset of which a method has no faces is left out, but ``FaceForensics++`` then holds the methods there are.
+    """
+    tree: dict[str, dict[str, Any]] = {}
+    for face in faces:
+        method = tree.setdefault(face.method, {split: {level or face.compression: {}} for split in SPLITS})
+        videos = method[face.split][level or face.compression]
+        video = videos.setdefault(face.video.partition("/")[2], {"label": LABELS[face.method], "frames": []})
+        video["frames"].append(frame_path(face, level, suffix))
+        if face.label:
+            masks = video.setdefault("masks", [])
+            if face.key in masked:
+                masks.append(frame_path(face, level, ".png", "masks"))
+    written = []
+    for dataset, methods in DATASETS.items():
+        there = [method for method in methods if method in tree]
+        if there == list(methods) or (dataset == "FaceForensics++" and len(there) > 1 and "original" in there):
+            path = Path(folder) / f"{dataset}.json"
+            content = {dataset: {LABELS[method]: tree[method] for method in there}, "root": "."}
+            with whole_file(path) as temporary:
+                temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            written.append(path)
+    return written
+
+
+def read_benchmark(path: str | Path, root: str | Path | None = None) -> list[Video]:
+    """Return the videos in the DeepfakeBench file *path*, ours or theirs, sorted; frames are sorted by their number.
+
+    Relative paths are joined to *root*, else to the file's own ``root`` seen from the file. Backslashes count as
+    slashes. Raises `DataError` naming the place if the file is not of this form.
+    """
+    path = Path(path)
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected {{dataset: {{label: ...}}}}")
+    base = Path(root) if root is not None else path.parent / content.pop("root", ".")
+    content.pop("root", None)
+    videos = [
+        video
+        for dataset, labels in content.items()
+        for label, splits in _items(labels, path, dataset)
+        for split, inner in _items(splits, path, f"{dataset}/{label}")
+        for video in _videos(inner, path, base, (dataset, label, split))
+    ]
+    return sorted(videos, key=lambda v: (v.dataset, v.label, v.split, v.compression or "", v.name))
+
+
+def _videos(inner: Any, path: Path, base: Path, place: tuple[str, str, str]) -> Iterator[Video]:
+    where = "/".join(place)
+    for name, value in _items(inner, path, where):
+        if isinstance(value, dict) and "frames" in value:
+            yield _video(value, path, base, (*place, None, name))
+        else:  # a level of compression
+            for video, info in _items(value, path, f"{where}/{name}"):
+                yield _video(info, path, base, (*place, name, video))
+
+
+def _video(info: Any, path: Path, base: Path, place: tuple[str, str, str, str | None, str]) -> Video:
+    dataset, _, split, compression, name = place
+    try:
+        frames, masks = info["frames"], info.get("masks", [])
+        return Video(dataset, str(info["label"]), split, compression, name, _paths(frames, base), _paths(masks, base))
+    except (KeyError, TypeError, AttributeError):
+        where = "/".join(part for part in place if part)
+        raise DataError(f"{path}: {where}: expected label and frames, got {str(info)[:60]}") from None
+
+
+def _paths(names: list[str], base: Path) -> tuple[Path, ...]:
+    paths = [base / PurePosixPath(name.replace("\\", "/")) for name in names]
+    return tuple(sorted(paths, key=lambda p: (int(p.stem), p.name) if p.stem.isdecimal() else (-1, p.name)))
+
+
+def _items(value: Any, path: Path, where: str) -> Iterable[tuple[str, Any]]:
+    if not isinstance(value, Mapping):
+        raise DataError(f"{path}: {where}: expected a mapping, got {str(value)[:60]}")
+    return value.items()

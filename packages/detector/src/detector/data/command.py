@@ -1,0 +1,98 @@
+"""The commands ``detector faces``, ``compress``, ``verify``, ``unpack`` and ``contact-sheet``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..cli import params_option
+from ..config import Params
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+workers_option = click.option(
+    "--workers", type=click.IntRange(0), default=0, show_default="all cores", help="Number of processes or threads."
+)
+
+
+@click.command()
+@click.argument("data", type=FOLDER)
+@click.argument("out", type=FOLDER)
+@workers_option
+@params_option
+def faces(data: Path, out: Path, workers: int, params: Params) -> None:
+    """Crop and align the faces of the videos in DATA, a FaceForensics++ tree, into packed files in OUT.
+
+    An interrupted run goes on where it was. Frames without a face and unreadable videos are listed in OUT/failures.csv.
+    """
+    from .faces import make_faces
+    from .layout import count_table
+
+    summary = make_faces(data, out, params.faces, workers)
+    for note in summary["not_there"]:
+        click.echo(note)
+    click.echo(f"faces in {out}:\n{count_table(summary['faces'])}")
+    failed = summary["failures"]
+    if failed["frames"] or failed["videos"]:
+        click.echo(f"without a crop: {failed['frames']} frames, {failed['videos']} videos; see {out / 'failures.csv'}")
+
+
+@click.command()
+@click.argument("faces", type=FOLDER)
+@click.argument("out", type=FOLDER)
+@workers_option
+@params_option
+def compress(faces: Path, out: Path, workers: int, params: Params) -> None:
+    """Compress the crops in FACES with MozJPEG at the parameter quality into packed files in OUT."""
+    from .compress import compress_faces
+
+    done = compress_faces(faces, out, params.quality, params.compress, workers)["compress"]
+    click.echo(f"{out}: quality {done['quality']}, {done['bytes_per_face']:.0f} bytes a face")
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.pass_context
+def verify(context: click.Context, folder: Path) -> None:
+    """Compare every byte of the packed crops in FOLDER with their index. Exits with 1 if anything is damaged."""
+    from .inspect import verify as damages
+
+    checked, problems = damages(folder)
+    for problem in problems:
+        click.echo(problem)
+    click.echo(f"{folder}: {checked} members checked, {len(problems)} problems")
+    context.exit(1 if problems else 0)
+
+
+method_option = click.option("--method", "methods", multiple=True, help="Only this method; may be given again.")
+split_option = click.option(
+    "--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="Only this split."
+)
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.argument("out", type=FOLDER)
+@method_option
+@split_option
+def unpack(folder: Path, out: Path, methods: tuple[str, ...], splits: tuple[str, ...]) -> None:
+    """Write the packed crops and masks in FOLDER as loose files under OUT, as DeepfakeBench expects them."""
+    from .inspect import unpack as write
+
+    click.echo(f"{out}: {write(folder, out, methods, splits)} files")
+
+
+@click.command("contact-sheet")
+@click.argument("folder", type=FOLDER)
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@method_option
+@split_option
+@click.option("--columns", type=click.IntRange(1, 100), default=10, show_default=True)
+@click.option("--rows", type=click.IntRange(1, 100), default=1, show_default=True, help="Rows for each method.")
+def contact_sheet(
+    folder: Path, out: Path, methods: tuple[str, ...], splits: tuple[str, ...], columns: int, rows: int
+) -> None:
+    """Draw packed crops in FOLDER, a few rows for each method, into the picture OUT (PNG)."""
+    from .inspect import contact_sheet as draw
+
+    click.echo(f"{out}: {draw(folder, out, methods, splits, columns, rows)} faces")

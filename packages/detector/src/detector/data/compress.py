@@ -1,0 +1,95 @@
+"""The compress stage: crops to JPEG, and the one place where a crop is squeezed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mozcodec
+
+from ..config import CompressConfig
+from ..errors import DataError
+from ..progress import track as progress
+from .executors import cores
+from .files import read_json, whole_folder, write_json
+from .index import Face, read_index, write_index
+from .png import decode_png
+from .shards import ShardReader, ShardWriter
+
+WINDOW = 1024  # crops under way at a time
+
+
+def squeeze(image: np.ndarray, quality: int, config: CompressConfig) -> bytes:
+    """Return *image*, uint8 RGB (H, W, 3), as JPEG bytes at *quality* 1..100 with the encoder settings of *config*."""
+    data: bytes = mozcodec.encode(image, quality=quality, **config.options())
+    return data
+
+
+def at_quality(image: np.ndarray, quality: int | str, config: CompressConfig) -> np.ndarray:
+    """Return *image*, uint8 RGB (H, W, 3), as it looks after JPEG at *quality*; ``raw`` leaves it as it is."""
+    if quality == "raw":
+        return image
+    return mozcodec.decode(squeeze(image, int(quality), config), pixel_format="rgb")
+
+
+def encoder() -> dict[str, Any]:
+    """Return which encoder makes the JPEG files: versions, how it is linked and whether it uses SIMD."""
+    info = mozcodec.build_info()
+    return {name: info[name] for name in ("version", "mozjpeg_version", "linking", "simd")}
+
+
+def read_crop(reader: ShardReader, face: Face) -> np.ndarray:
+    """Return the lossless crop *face*, uint8 RGB (H, W, 3), after checking its CRC."""
+    data = reader.read(face, check=True)
+    try:
+        return decode_png(data)
+    except DataError as error:
+        raise DataError(f"{reader.folder / face.shard}: {face.key}: {error}") from error
+
+
+def compress_faces(
+    faces: str | Path, out: str | Path, quality: int, config: CompressConfig, workers: int = 0
+) -> dict[str, Any]:
+    """Write the crops of the folder *faces* as JPEG files to the folder *out*, packed alike, and return the summary.
+
+    The index has the same rows with their own offsets; the summary is that of *faces* with what was done added. Raises
+    `DataError` if *faces* is not whole.
+    """
+    faces, out = Path(faces), Path(out)
+    index, reader = read_index(faces), ShardReader(faces)
+    summary: dict[str, Any] = read_json(faces / "summary.json")
+
+    def encode(face: Face) -> bytes:
+        return squeeze(read_crop(reader, face), quality, config)
+
+    with whole_folder(out, "index.csv") as folder:
+        rows: list[Face] = []
+        with ShardWriter(folder, suffix=".jpg") as shards:
+            encoded = _in_order(encode, index, workers)
+            for face, data in progress(zip(index, encoded, strict=True), len(index), f"compress to {quality}"):
+                slot = shards.add(face.key, data)
+                rows.append(replace(face, shard=slot.shard, offset=slot.offset, size=slot.size, crc32=slot.crc32))
+        summary["compress"] = {
+            "quality": quality,
+            **asdict(config),
+            "bytes": sum(face.size for face in rows),
+            "bytes_per_face": round(sum(face.size for face in rows) / max(1, len(rows)), 1),
+            "encoder": encoder(),
+        }
+        write_json(folder / "summary.json", summary)
+        write_index(folder / "index.csv", rows)
+    return summary
+
+
+def _in_order(function: Any, faces: Iterable[Face], workers: int) -> Iterator[bytes]:
+    """Yield the result for each face in order, from *workers* threads; the encoder needs no interpreter lock."""
+    remaining = iter(faces)
+    with ThreadPoolExecutor(workers or cores()) as pool:
+        while window := list(islice(remaining, WINDOW)):
+            yield from pool.map(function, window)

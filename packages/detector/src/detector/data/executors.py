@@ -1,0 +1,111 @@
+"""Processes that work through a list of jobs and survive a worker that dies.
+
+``concurrent.futures.ProcessPoolExecutor`` loses all outstanding work when one worker is killed. Here the pool is built
+again and unfinished jobs are submitted again; a job that was running at three deaths is run alone, and if its worker
+dies then too, the job is given up and says so. A job may therefore run more than once: it must not mind, and write its
+results under a temporary name.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Generic, TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+STRIKES = 3
+
+
+class WorkerDiedError(RuntimeError):
+    """The process that ran a job was killed each time, e.g. by the system for want of memory."""
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class ProcessPool(Generic[Job, Result]):
+    """Runs *function* over jobs in *workers* fresh processes; *initializer* runs first in each of them."""
+
+    def __init__(
+        self, function: Callable[[Job], Result], workers: int = 0, initializer: Callable[[], None] | None = None
+    ) -> None:
+        self.function = function
+        self.workers = workers or cores()
+        self.initializer = initializer
+
+    def unordered(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | WorkerDiedError]]:
+        """Yield each job with its result as they finish; a job that kills its workers comes with a `WorkerDiedError`.
+
+        An exception that *function* raises is raised here, after the workers have been told to stop.
+        """
+        strikes = [0] * len(jobs)
+        waiting = list(range(len(jobs)))[::-1]
+        while waiting:
+            suspects = [i for i in waiting if strikes[i] >= STRIKES]
+            if suspects:
+                waiting.remove(suspects[0])
+                yield jobs[suspects[0]], self._alone(jobs[suspects[0]])
+                continue
+            running: dict[Future[Result], int] = {}
+            try:
+                for i, result in self._until_death(jobs, waiting, running):
+                    yield jobs[i], result
+            except BrokenProcessPool:
+                for i in running.values():
+                    strikes[i] += 1
+                waiting += sorted(running.values(), reverse=True)
+
+    def _until_death(
+        self, jobs: Sequence[Job], waiting: list[int], running: dict[Future[Result], int]
+    ) -> Iterator[tuple[int, Result]]:
+        """Move jobs from *waiting* to *running* and yield their results, until all are done or the pool breaks."""
+        pool = self._pool(min(self.workers, len(waiting)))
+        try:
+            while waiting or running:
+                # no more than one job ahead of each worker, so that a death has few suspects
+                while waiting and len(running) < 2 * self.workers:
+                    i = waiting[-1]
+                    running[pool.submit(self.function, jobs[i])] = i
+                    waiting.pop()
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in sorted(done, key=running.__getitem__):
+                    result = future.result()
+                    yield running.pop(future), result
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _alone(self, job: Job) -> Result | WorkerDiedError:
+        with self._pool(1) as pool:
+            try:
+                return pool.submit(self.function, job).result()
+            except BrokenProcessPool:
+                return WorkerDiedError(f"the worker process died {STRIKES + 1} times")
+
+    def _pool(self, workers: int) -> ProcessPoolExecutor:
+        # fresh interpreters: a fork would share OpenCV's and FFmpeg's threads and locks
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(workers, context, initializer=_start, initargs=(self.initializer,))
+
+
+def _start(initializer: Callable[[], None] | None) -> None:
+    """Prepare a worker: Ctrl-C is the parent's business, and without a parent there is nothing to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def leave_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=leave_with_parent, daemon=True).start()
+    if initializer is not None:
+        initializer()

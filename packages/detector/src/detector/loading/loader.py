@@ -1,0 +1,166 @@
+"""Crops to uint8 batches, ahead of the model: one thread reads and decodes into buffers that are used again and again.
+
+Threads and not processes: decoding releases the GIL, and handing a batch from one process to another costs as much as
+decoding it. Batches come in the order asked for, whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import mozcodec
+
+from ..data.index import Face
+from ..data.shards import ShardReader
+from ..errors import DataError
+
+__all__ = ["Batch", "Loader", "crop_size", "decode_into"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Crops of one step. `images` is a buffer that is used again for a later batch: use it or copy it."""
+
+    step: int
+    ids: NDArray[np.int64]  # (N,), positions in the loader's faces
+    images: Tensor  # (N, H, W, 3) uint8 RGB
+    labels: Tensor  # (N,) float32, 1 = fake
+
+
+def crop_size(reader: ShardReader, face: Face) -> tuple[int, int]:
+    """Return height and width of a crop, after its JPEG header. Raises DataError if it has none."""
+    try:
+        header = mozcodec.read_header(reader.read(face, check=True))
+    except mozcodec.JpegError as error:
+        raise DataError(f"{reader.folder / face.shard}: {face.key}: {error}") from error
+    return header.height, header.width
+
+
+def decode_into(reader: ShardReader, faces: Sequence[Face], out: NDArray[np.uint8], threads: int = 1) -> None:
+    """Decode the JPEG crops *faces* into *out*, (len(faces), H, W, 3) RGB, after checking their CRC-32.
+
+    Raises DataError, naming the archive and the crop, for one that is damaged or of another size.
+    """
+    data = [reader.read(face, check=True) for face in faces]
+
+    def decode(i: int) -> None:
+        try:
+            out[i] = mozcodec.decode(data[i])
+        except (mozcodec.JpegError, ValueError) as error:
+            raise DataError(f"{reader.folder / faces[i].shard}: {faces[i].key}: {error}") from error
+
+    if threads == 1:
+        for i in range(len(data)):
+            decode(i)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(decode, range(len(data))))
+
+
+class Loader:
+    """Batches of JPEG crops, decoded *ahead* of their use by a thread that shares the work out to *threads*.
+
+    *pin* takes the buffers in page-locked memory, for copies to a CUDA device that overlap with its work. `waited` is
+    the time in seconds that the consumer has spent waiting for batches.
+    """
+
+    def __init__(
+        self,
+        reader: ShardReader,
+        faces: Sequence[Face],
+        *,
+        threads: int = 1,
+        ahead: int = 3,
+        pin: bool = False,
+    ):
+        self.reader, self.faces, self.threads, self.ahead, self.pin = reader, faces, threads, ahead, pin
+        self.labels = np.array([face.label for face in faces], dtype=np.float32)
+        self.waited = 0.0
+
+    def batches(self, plan: Iterable[tuple[int, NDArray[np.int64]]]) -> Generator[Batch]:
+        """Yield a `Batch` for each (step, ids) of *plan*. What goes wrong with a crop is raised here, in its turn.
+
+        A batch's buffer is free again once the next batch is asked for. Closing the iterator ends the thread.
+        """
+        work = _Work(self, plan)
+        try:
+            while True:
+                start = time.perf_counter()
+                item = work.ready.get()
+                self.waited += time.perf_counter() - start
+                if item is None:
+                    return
+                if isinstance(item, BaseException):
+                    raise item
+                batch, buffer = item
+                yield batch
+                event = torch.cuda.current_stream().record_event() if self.pin else None
+                work.free.put((buffer, event))
+        finally:
+            work.stop()
+
+    def load(self, ids: Sequence[int] | NDArray[np.int64], batch_size: int) -> Iterator[Batch]:
+        """Yield the crops *ids* in order, *batch_size* at a time, the last batch smaller."""
+        ids = np.asarray(ids, dtype=np.int64)
+        plan = ((i, ids[start : start + batch_size]) for i, start in enumerate(range(0, len(ids), batch_size)))
+        with closing(self.batches(plan)) as batches:
+            yield from batches
+
+
+class _Work:
+    """The thread behind one iteration: takes free buffers, fills them, hands them over."""
+
+    def __init__(self, loader: Loader, plan: Iterable[tuple[int, NDArray[np.int64]]]):
+        self.loader, self.plan = loader, plan
+        self.free: queue.Queue[tuple[Tensor, torch.cuda.Event | None] | None] = queue.Queue()
+        self.ready: queue.Queue[tuple[Batch, Tensor] | BaseException | None] = queue.Queue()
+        self.stopped = False
+        self.thread = threading.Thread(target=self._run, name="loader", daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.stopped = True
+        self.free.put(None)
+        self.thread.join()
+
+    def _run(self) -> None:
+        try:
+            for step, ids in self.plan:
+                if (buffer := self._buffer(len(ids))) is None:
+                    return
+                images = buffer[: len(ids)]
+                faces = [self.loader.faces[i] for i in ids]
+                decode_into(self.loader.reader, faces, images.numpy(), self.loader.threads)
+                labels = torch.from_numpy(self.loader.labels[ids])
+                self.ready.put((Batch(step, ids, images, labels), buffer))
+            self.ready.put(None)
+        except BaseException as error:  # the consumer raises it; a thread has nobody to tell
+            self.ready.put(error)
+
+    def _buffer(self, count: int) -> Tensor | None:
+        """Return a buffer that nobody uses any more, for at least *count* crops; None when the work is stopped."""
+        if not hasattr(self, "size"):
+            self.size = crop_size(self.loader.reader, self.loader.faces[0])
+            for _ in range(self.loader.ahead + 1):
+                self.free.put((self._new_buffer(count), None))
+        taken = self.free.get()
+        if taken is None or self.stopped:
+            return None
+        buffer, event = taken
+        if event is not None:
+            event.synchronize()
+        return buffer if len(buffer) >= count else self._new_buffer(count)
+
+    def _new_buffer(self, count: int) -> Tensor:
+        return torch.empty((count, *self.size, 3), dtype=torch.uint8, pin_memory=self.loader.pin)

@@ -1,0 +1,185 @@
+"""Checkpoints: everything a run needs to go on, whole or not there, and known to be undamaged.
+
+A checkpoint is ``step-NNNNNNNN.pt`` with the SHA-256 of its bytes beside it. torch.load and safetensors both read a
+file with a flipped bit without a word, so the sum is compared before anything is loaded; a checkpoint that fails is
+left for the one before it. The file holds tensors and plain values only, and is loaded with ``weights_only=True``:
+nothing in it is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import DetectorError
+
+__all__ = ["Checkpoints", "plain"]
+
+NAME = re.compile(r"step-(\d{8})\.pt")
+VALUES = (int, float, str, bool, type(None))
+
+
+def plain(value: Any, where: str = "checkpoint") -> Any:
+    """Return a copy of *value* on the CPU: tensors cloned, mappings as dict.
+
+    TypeError names what is neither tensor, int, float, str, bool, None, list, tuple nor dict: a numpy scalar would be
+    saved without a word and then refused by ``weights_only=True``, so that a run could never go on.
+    """
+    if type(value) in VALUES:
+        return value
+    if type(value) in (Tensor, torch.nn.Parameter):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        for key in value:
+            if type(key) not in (str, int):
+                raise TypeError(f"{where}: key {key!r} is a {type(key).__name__}, not str or int")
+        return {key: plain(item, f"{where}[{key!r}]") for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(plain(item, f"{where}[{i}]") for i, item in enumerate(value))
+    kind = type(value)
+    raise TypeError(f"{where} is a {kind.__module__}.{kind.__qualname__}, which a checkpoint must not hold: {value!r}")
+
+
+class Checkpoints:
+    """The checkpoints in *folder*, of which the newest *keep* stay. *say* gets the lines for the user."""
+
+    def __init__(self, folder: Path, keep: int, say: Callable[[str], None]):
+        self.folder, self.keep, self.say = folder, keep, say
+        self._writer: threading.Thread | None = None
+        self._error: Exception | None = None
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Copy *state* and write it as the checkpoint of *step* in the background, the sum first, atomically.
+
+        A full disk or other system error is said and leaves the older checkpoints as they are; `wait` raises it.
+        """
+        copy = plain(state)
+        self._join()
+        self._error = None
+        self._writer = threading.Thread(target=self._write, args=(step, copy), name="checkpoint")
+        self._writer.start()
+
+    def wait(self) -> None:
+        """Return when the last checkpoint is on disk. Raises DetectorError if it could not be written."""
+        self._join()
+        if self._error is not None:
+            raise DetectorError(str(self._error)) from self._error
+
+    def latest(self) -> dict[str, Any] | None:
+        """Return the newest undamaged checkpoint, None if there is none; each damaged one is said.
+
+        Removes what an interrupted write left behind.
+        """
+        for part in self.folder.glob("*.part"):
+            part.unlink()
+        found = self.steps()
+        for step in reversed(found):
+            try:
+                return self._read(step)
+            except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+                older = [s for s in found if s < step]
+                way = f"going back to step {older[-1]}" if older else "there is no older one: starting again at step 0"
+                self.say(f"{self._path(step)} is damaged ({error}); {way}")
+        return None
+
+    def steps(self) -> list[int]:
+        """Return the steps there are checkpoints of, in order."""
+        names = (NAME.fullmatch(path.name) for path in self.folder.glob("step-*.pt"))
+        return sorted(int(match[1]) for match in names if match)
+
+    def remove(self) -> None:
+        """Delete the checkpoints, the lock and, if nothing else is in it, the folder."""
+        self._join()
+        for pattern in ("step-*.pt", "step-*.pt.sha256", "*.part"):
+            for path in self.folder.glob(pattern):
+                path.unlink()
+        (self.folder / "lock").unlink(missing_ok=True)
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:08d}.pt"
+
+    def _join(self) -> None:
+        if self._writer is not None:
+            self._writer.join()
+            self._writer = None
+
+    def _write(self, step: int, state: dict[str, Any]) -> None:
+        path = self._path(step)
+        try:
+            with _Whole(path) as part:
+                with part.open("wb") as file:
+                    torch.save(state, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                # the sum is there before the file is, so that no file ever lacks one
+                with _Whole(path.with_name(path.name + ".sha256")) as sidecar:
+                    sidecar.write_text(f"{_sha256(part)}  {path.name}\n", encoding="ascii")
+            _fsync_folder(self.folder)
+        except (OSError, RuntimeError) as error:  # torch.save gives a full disk as RuntimeError
+            older = [s for s in self.steps() if s < step]
+            kept = f"the one of step {older[-1]} is intact" if older else "there is no older one"
+            self._error = OSError(f"checkpoint {path} could not be written: {_reason(error)}; {kept}")
+            self.say(f"{self._error}; training goes on")
+            return
+        for old in self.steps()[: -self.keep]:
+            self._path(old).unlink()
+            self._path(old).with_name(self._path(old).name + ".sha256").unlink(missing_ok=True)
+
+    def _read(self, step: int) -> dict[str, Any]:
+        path = self._path(step)
+        expected = path.with_name(path.name + ".sha256").read_text(encoding="ascii").split()[:1]
+        if expected != [_sha256(path)]:
+            raise ValueError("its SHA-256 is not the one noted beside it")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or state.get("step") != step:
+            raise ValueError(f"it is not the checkpoint of step {step}")
+        return state
+
+
+class _Whole:
+    """Context manager: a temporary path beside *path* that becomes *path* when the block ends well, and else is
+    removed.
+    """
+
+    def __init__(self, path: Path):
+        self.path, self.part = path, path.with_name(path.name + ".part")
+
+    def __enter__(self) -> Path:
+        return self.part
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.part.replace(self.path)
+        else:
+            self.part.unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fsync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _reason(error: Exception) -> str:
+    """Return what the system said; torch hides it behind an error of its own."""
+    while error.__context__ is not None and not isinstance(error, OSError):
+        error = error.__context__  # type: ignore[assignment]
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

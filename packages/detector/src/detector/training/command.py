@@ -1,0 +1,71 @@
+"""``detector train``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from ..cli import params_option
+from ..config import Params
+
+
+@click.command()
+@click.argument("crops", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("out/plots/history.csv"),
+    show_default=True,
+    help="Table of the loss and the validation AUC over the steps.",
+)
+@click.option(
+    "--checkpoints",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of unfinished runs.  [default: out/checkpoints of the DVC repository]",
+)
+@click.option("--loader-threads", type=click.IntRange(1), help="Decoding threads.  [default: 1; with a GPU, up to 8]")
+@click.option("--lock-timeout", type=float, help="Seconds to wait for another trainer of this run.  [default: no end]")
+@params_option
+def command(
+    crops: Path,
+    out: Path,
+    history: Path,
+    checkpoints: Path | None,
+    loader_threads: int | None,
+    lock_timeout: float | None,
+    params: Params,
+) -> None:
+    """Train on the compressed crops CROPS and write the weights to OUT.
+
+    A run that was interrupted, in whatever way, goes on from its last checkpoint when it is started again. SIGTERM,
+    SIGINT and SIGUSR1 save first and exit with status 75.
+    """
+    # both are read when torch is loaded
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    from .run import default_checkpoints
+    from .signals import EXIT_CODE
+    from .trainer import Stopped, train
+
+    checkpoints = checkpoints or default_checkpoints()
+    if loader_threads is None:
+        loader_threads = min(8, os.cpu_count() or 1) if torch.cuda.is_available() else 1
+    try:
+        train(
+            params,
+            crops,
+            out,
+            history,
+            checkpoints,
+            timings=checkpoints.parent / "logs" / "train.jsonl",
+            loader_threads=loader_threads,
+            lock_timeout=lock_timeout,
+        )
+    except Stopped as stopped:
+        click.echo(str(stopped), err=True)
+        raise SystemExit(EXIT_CODE) from stopped

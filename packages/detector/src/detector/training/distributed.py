@@ -1,0 +1,91 @@
+"""The processes of a run. Started by torchrun they are several; started alone, one, and everything here does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, distributed, nn
+
+__all__ = ["Processes"]
+
+
+class Processes:
+    """Rank and number of the processes of this run, and what they do together.
+
+    torchrun's environment (RANK, WORLD_SIZE, LOCAL_RANK) makes it a group: nccl on CUDA devices, else gloo. A context
+    manager; the group ends with it.
+    """
+
+    def __init__(self) -> None:
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.world_size = int(os.environ.get("WORLD_SIZE", "1"))
+        cuda = torch.cuda.is_available()
+        self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+
+    @property
+    def main(self) -> bool:
+        """True in the one process that writes files and speaks."""
+        return self.rank == 0
+
+    def __enter__(self) -> Processes:
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        if self.world_size > 1:
+            distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.world_size > 1:
+            distributed.destroy_process_group()
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """Return *module* with its gradients averaged over the processes."""
+        if self.world_size == 1:
+            return module
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(module, device_ids=ids)
+
+    def any(self, flag: bool) -> bool:
+        """Return whether *flag* is true in any process. All must call it at the same step."""
+        if self.world_size == 1:
+            return flag
+        value = torch.tensor(int(flag), device=self.device)
+        distributed.all_reduce(value, distributed.ReduceOp.MAX)
+        return bool(value.item())
+
+    def broadcast(self, value: Any) -> Any:
+        """Return the main process' *value* in all of them."""
+        if self.world_size == 1:
+            return value
+        box = [value]
+        distributed.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def broadcast_tensors(self, tensors: list[Tensor]) -> None:
+        """Overwrite *tensors* with the main process' values."""
+        if self.world_size > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, src=0)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Return the mean of *value* over the processes."""
+        if self.world_size > 1:
+            distributed.all_reduce(value, distributed.ReduceOp.SUM)
+            value = value / self.world_size
+        return value
+
+    def interleave(self, part: NDArray[Any], count: int) -> NDArray[Any]:
+        """Return the *count* values of which every process holds those of its rank, ``values[rank::world_size]``."""
+        if self.world_size == 1:
+            return part
+        parts: list[NDArray[Any]] = [part] * self.world_size
+        distributed.all_gather_object(parts, part)
+        values = np.empty((count, *part.shape[1:]), part.dtype)
+        for rank, values_of_rank in enumerate(parts):
+            values[rank :: self.world_size] = values_of_rank
+        return values

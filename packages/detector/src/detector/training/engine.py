@@ -1,0 +1,93 @@
+"""One training step, the moving average of its weights, and prediction."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..loading.augment import to_float
+from ..loading.draws import key
+from ..losses import binary_cross_entropy
+from .precision import Precision
+from .schedule import ema_decay
+
+__all__ = ["Ema", "Objective", "check_finite", "predict", "reseed"]
+
+
+class Objective(nn.Module):
+    """A model and its loss as one module, so that one forward pass, and one of DistributedDataParallel, gives the loss.
+
+    The loss is binary cross-entropy of the logits against labels drawn in to s/2 and 1 - s/2 (s = *label_smoothing*). A
+    model that learns from more than its logit brings a method ``objective(images, labels, label_smoothing, step) ->
+    loss``.
+    """
+
+    def __init__(self, model: nn.Module, label_smoothing: float):
+        super().__init__()
+        self.model, self.label_smoothing = model, label_smoothing
+
+    def forward(self, images: Tensor, labels: Tensor, step: int) -> Tensor:
+        """Return the loss of *images* (N, 3, H, W) with *labels* (N,), 1 = fake, at *step*."""
+        if hasattr(self.model, "objective"):
+            loss: Tensor = self.model.objective(images, labels, self.label_smoothing, step)  # type: ignore[operator]
+            return loss
+        return binary_cross_entropy(self.model(images), labels, self.label_smoothing)
+
+
+class Ema:
+    """The exponential moving average of a model's weights and buffers, as a model in evaluation mode."""
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+        state, average = model.state_dict(), self.model.state_dict()
+        floating = [name for name in state if state[name].is_floating_point()]
+        self._current = [state[name] for name in floating]  # state_dict's tensors are the model's own
+        self._average = [average[name] for name in floating]
+        self._others = [(average[name], state[name]) for name in state if name not in set(floating)]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after *step* (from 0); whole numbers, as BN's count of batches, are copied."""
+        torch._foreach_lerp_(self._average, self._current, 1 - ema_decay(step, self.decay))
+        for average, current in self._others:
+            average.copy_(current)
+
+
+def reseed(device: torch.device, *parts: int) -> None:
+    """Set the generators that dropout draws from to a state that depends on *parts* alone.
+
+    The generators are set directly: torch.manual_seed does the same on every backend it can find, at 100 times the
+    cost.
+    """
+    seed = key(*parts)
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+
+
+def check_finite(loss: Tensor) -> bool:
+    """Return whether *loss* is a number. On a CUDA device the answer is always True and the device stops itself:
+    reading the value would make the host wait for every step."""
+    if loss.is_cuda:
+        torch._assert_async(torch.isfinite(loss).all())
+        return True
+    return bool(torch.isfinite(loss))
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module, batches: Iterable[Tensor], device: torch.device, precision: Precision
+) -> NDArray[np.float64]:
+    """Return P(fake) of every image of *batches*, uint8 (N, H, W, 3) each. The model must be in evaluation mode."""
+    scores = []
+    for images in batches:
+        with precision.autocast():
+            logits = model(to_float(images.to(device, non_blocking=True)))
+        scores.append(torch.sigmoid(logits.double()).cpu().numpy())
+    return np.concatenate(scores) if scores else np.empty(0)

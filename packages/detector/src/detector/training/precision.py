@@ -1,0 +1,50 @@
+"""Number formats of a run, as one object: bf16 or fp16 where asked for, and nothing at all in fp32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+from ..errors import ConfigError
+
+__all__ = ["Precision"]
+
+DTYPES = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Precision:
+    """Autocast and loss scaling for ``amp`` "off", "bf16", "fp16" or "auto".
+
+    "auto" is bf16 on a CUDA device that computes it in hardware and off elsewhere: on a CPU bf16 makes EfficientNets
+    train slower than fp32, and the small models 1.2 times faster at best. Only fp16 scales its loss.
+    """
+
+    def __init__(self, amp: str, device: torch.device):
+        if amp == "auto":
+            amp = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "off"
+        if amp not in DTYPES:
+            raise ConfigError(f"train.amp must be one of auto, {', '.join(DTYPES)}, got {amp!r}")
+        self.amp, self.device = amp, device
+        self.scaler = torch.amp.GradScaler(device.type, enabled=amp == "fp16")
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Return the context in which a forward pass and its loss belong."""
+        return torch.autocast(self.device.type, DTYPES[self.amp], enabled=self.amp != "off")
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of *loss*, scaled if need be."""
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def update(self, optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor], max_norm: float) -> Tensor:
+        """Clip the gradients to *max_norm*, step the optimizer and return the norm before clipping.
+
+        With fp16, a step whose gradients overflowed is left out and the scale halved.
+        """
+        self.scaler.unscale_(optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        return norm

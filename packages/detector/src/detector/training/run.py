@@ -1,0 +1,68 @@
+"""What a run is made from, as a hash: parameters, data, code. Two runs with one hash give the same weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..config import Params
+
+__all__ = ["Run", "default_checkpoints", "describe_run"]
+
+PACKAGE = Path(__file__).resolve().parents[1]
+CODE = ("loading", "models", "training", "losses.py", "agda.py")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What goes into the weights; `id` names it in 16 hex digits."""
+
+    parameters: dict[str, Any]
+    index_sha256: str
+    code_sha256: str
+    torch: str
+    device: str
+
+    @property
+    def id(self) -> str:
+        values = dataclasses.asdict(self)
+        del values["parameters"]["train"]["checkpoint"]  # when to save changes nothing that is learnt
+        text = json.dumps(values, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def describe_run(params: Params, crops: Path, device: torch.device) -> Run:
+    """Return what the run of *params* on the packed *crops* is made from.
+
+    The index stands for the data: it holds the sum of every crop.
+    """
+    return Run(
+        parameters={"model": params.model, "seed": params.seed, "train": dataclasses.asdict(params.train)},
+        index_sha256=hashlib.sha256((crops / "index.csv").read_bytes()).hexdigest(),
+        code_sha256=_code_sha256(),
+        torch=str(torch.__version__),
+        device=device.type,
+    )
+
+
+def default_checkpoints() -> Path:
+    """Return ``out/checkpoints`` of the DVC repository, or of this folder without DVC: no stage's output."""
+    return Path(os.environ.get("DVC_ROOT", ".")) / "out" / "checkpoints"
+
+
+def _code_sha256() -> str:
+    """Return one sum over the source files that training runs through."""
+    total = hashlib.sha256()
+    for name in CODE:
+        path = PACKAGE / name
+        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+            total.update(f"{file.relative_to(PACKAGE)}\n".encode())
+            total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()

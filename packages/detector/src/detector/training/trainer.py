@@ -1,0 +1,380 @@
+"""A training run from packed crops to weights, told straight; it can be killed at any step and taken up again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from evaluation.metrics import auc
+
+from .. import __version__
+from ..config import Params
+from ..data.index import Face, read_index, whole_file
+from ..data.shards import ShardReader
+from ..errors import ConfigError, DataError, DetectorError
+from ..loading.augment import augment, draw
+from ..loading.draws import key
+from ..loading.loader import Batch, Loader, crop_size
+from ..loading.order import BalancedOrder, PairedOrder, share
+from ..models import build
+from .checkpoint import Checkpoints, plain
+from .distributed import Processes
+from .engine import Ema, Objective, check_finite, predict, reseed
+from .lock import Lock
+from .precision import Precision
+from .progress import Progress
+from .run import Run, describe_run
+from .schedule import one_cycle
+from .signals import StopSignals
+
+__all__ = ["Stopped", "train"]
+
+HISTORY = ("step", "epoch", "loss", "lr", "grad_norm", "val_auc")
+ASK_EVERY = 10  # steps between two agreements of several processes on whether to stop
+CPU_THREADS = 2
+
+
+class Stopped(DetectorError):  # noqa: N818 (no error: the run goes on)
+    """The run was asked to stop and has saved; running it again goes on at the next step."""
+
+
+def train(
+    params: Params,
+    crops: Path,
+    out: Path,
+    history: Path,
+    checkpoints: Path,
+    *,
+    timings: Path | None = None,
+    loader_threads: int = 1,
+    lock_timeout: float | None = None,
+) -> None:
+    """Train ``params.model`` on the packed *crops* and write weights, model.json and log.jsonl to *out* and *history*.
+
+    *checkpoints* holds the folders of unfinished runs, one for each `Run`; what it has of this one is gone on from, and
+    removed at the end. *timings* is a file that rates and times are appended to. Raises Stopped after a signal (see
+    `StopSignals`), and DetectorError for what the user can mend.
+    """
+    with Processes() as processes, StopSignals() as signals:
+        _set_up_torch(params, processes.device)
+        run = describe_run(params, crops, processes.device)
+        progress = Progress(params.train.steps, 0, timings if processes.main else None)
+        folder = checkpoints / run.id
+        lock = Lock(folder)
+        if processes.main and lock.acquire(progress.say, lock_timeout) and _is_finished(run, out, history):
+            progress.say(f"it is done: {out} holds the weights of these parameters and data")
+            lock.release()
+            _remove_if_empty(folder)
+            return
+        try:
+            trainer = Trainer(params, crops, run, processes, signals, loader_threads, folder, progress)
+            trainer.run_steps()
+            if processes.main:
+                trainer.write_outputs(out, history)
+                trainer.checkpoints.remove()
+        finally:
+            if processes.main:
+                lock.release()
+
+
+class Trainer:
+    """A run's parts and its state: `step` updates are done, `rows` of history written, the losses since summed up."""
+
+    def __init__(
+        self,
+        params: Params,
+        crops: Path,
+        run: Run,
+        processes: Processes,
+        signals: StopSignals,
+        loader_threads: int,
+        folder: Path,
+        progress: Progress,
+    ):
+        config = params.train
+        self.params, self.config, self.run_info = params, config, run
+        self.processes, self.signals, self.progress = processes, signals, progress
+        self.device = processes.device
+        reader, faces = ShardReader(crops), read_index(crops)
+        self.training = _split(faces, "train", crops)
+        self.validation = _share_faces(_split(faces, "val", crops), processes)
+        self.num_validation = sum(face.split == "val" for face in faces)
+        order = PairedOrder if config.paired else BalancedOrder
+        self.order = order(self.training, config.batch_size, params.seed, processes.world_size)
+        self.size = crop_size(reader, self.training[0])
+        pin = self.device.type == "cuda"
+        self.loader = Loader(reader, self.training, threads=loader_threads, pin=pin)
+        self.validation_loader = Loader(reader, self.validation, threads=loader_threads, pin=pin)
+
+        torch.manual_seed(key(params.seed))
+        model = build_model(params.model, config.dropout).to(self.device)
+        if config.channels_last:
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model
+        self.objective = processes.wrap(Objective(model, config.label_smoothing))
+        self.ema = Ema(model, config.ema_decay)
+        self.precision = Precision(config.amp, self.device)
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True
+        )
+
+        self.step = 0
+        self.rows: list[dict[str, Any]] = []
+        self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)  # loss and gradient norm since the last row
+        self.count = 0
+        self.best: dict[str, Any] | None = None
+        self.checkpoints = Checkpoints(folder, config.checkpoint.keep, progress.say)
+        self._resume()
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    def run_steps(self) -> None:
+        """Do the steps that are left, save on the way, and see to it that the last state is on disk."""
+        started_at, saved_at = self.step, time.monotonic()
+        self.progress.start = started_at
+        with closing(self.loader.batches(self._plan())) as batches:
+            for batch in batches:
+                self._update(batch)
+                evaluated = self._due(self.config.eval_every)
+                if evaluated or self._due(self.config.log_every):
+                    images = (self.step - started_at) * self.config.batch_size
+                    self._log(self._validate() if evaluated else None, images)
+                stop = self._asked_to_stop()
+                timed = time.monotonic() - saved_at >= self.config.checkpoint.every_seconds
+                if stop or timed or self._due(self.config.checkpoint.every_steps):
+                    saved_at = time.monotonic()
+                    self._save()
+                if stop:
+                    self._stop(stop)
+        self._wait_for_checkpoint()
+
+    def _plan(self) -> Iterator[tuple[int, Any]]:
+        """Yield the steps that are left with this process' part of their batches."""
+        for step in range(self.step, self.config.steps):
+            yield step, share(self.order.batch(step), self.processes.rank, self.processes.world_size)
+
+    def _update(self, batch: Batch) -> None:
+        """Do one step of the optimizer on *batch*."""
+        step, config = batch.step, self.config
+        images = batch.images.to(self.device, non_blocking=True)
+        labels = batch.labels.to(self.device, non_blocking=True)
+        draws = draw(self.params.seed, step, batch.ids).to(self.device, non_blocking=True)
+        x = augment(images, draws, config.augment)
+        reseed(self.device, self.params.seed, step, self.processes.rank)
+        for group in self.optimizer.param_groups:
+            group["lr"] = one_cycle(step, config.steps, config.lr, config.warmup_ratio)
+        with self.precision.autocast():
+            loss = self.objective(x, labels, step)
+        if not check_finite(loss.detach()):
+            raise DetectorError(_diverged(step, self.optimizer.param_groups[0]["lr"], self.precision.amp))
+        self.optimizer.zero_grad(set_to_none=True)
+        self.precision.backward(loss)
+        norm = self.precision.update(self.optimizer, self.parameters, config.max_norm)
+        self.ema.update(step)
+        self.sums += torch.stack([loss.detach(), norm.detach()])
+        self.count += 1
+        self.step = step + 1
+
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.config.steps
+
+    def _log(self, val_auc: float | None, images: int) -> None:
+        """Add a row of history with the means since the last one."""
+        loss, norm = (self.processes.mean(self.sums) / self.count).tolist()
+        lr = float(self.optimizer.param_groups[0]["lr"])
+        values = (self.step, self.order.epoch(self.step - 1), loss, lr, norm, val_auc)
+        self.rows.append(dict(zip(HISTORY, values, strict=True)))
+        self.sums.zero_()
+        self.count = 0
+        if self.processes.main:
+            self.progress.row(self.rows[-1], images, self.loader.waited)
+
+    # -- validation ----------------------------------------------------------------------------------------------------
+
+    def _validate(self) -> float | None:
+        """Return the AUC of the averaged weights on the validation crops, None where there is none to have."""
+        if not self.num_validation:
+            return None
+        self.processes.broadcast_tensors(list(self.ema.model.buffers()))
+        ids, size = range(len(self.validation)), self.config.batch_size
+        images = (batch.images for batch in self.validation_loader.load(ids, size))
+        scores = predict(self.ema.model, images, self.device, self.precision)
+        y_score = self.processes.interleave(scores, self.num_validation)
+        y_true = self.processes.interleave(self.validation_loader.labels, self.num_validation)
+        value = float(auc(y_true, y_score))
+        if math.isnan(value):
+            return None
+        if self.config.select == "best_val" and (self.best is None or value > self.best["val_auc"]):
+            self.best = {"step": self.step, "val_auc": value, "weights": plain(self.ema.model.state_dict())}
+        return value
+
+    # -- stopping, saving, going on ------------------------------------------------------------------------------------
+
+    def _asked_to_stop(self) -> str | None:
+        """Return the signal that asks to stop; several processes agree on it every `ASK_EVERY` steps."""
+        if self.processes.world_size == 1:
+            return self.signals.received
+        if self.step % ASK_EVERY:
+            return None
+        return (self.signals.received or "a signal") if self.processes.any(bool(self.signals.received)) else None
+
+    def _stop(self, name: str) -> None:
+        self._wait_for_checkpoint()
+        raise Stopped(f"stopped by {name}; saved at step {self.step}: run the same command again to go on from there")
+
+    def _save(self) -> None:
+        if self.processes.main:
+            self.checkpoints.save(self.step, self._state())
+
+    def _wait_for_checkpoint(self) -> None:
+        if self.processes.main:
+            self.checkpoints.wait()
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "run": self.run_info.id,
+            "run_info": dataclasses.asdict(self.run_info),
+            "step": self.step,
+            "epoch": self.order.epoch(self.step),
+            "model": self.model.state_dict(),
+            "ema": self.ema.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.precision.scaler.state_dict(),
+            "rows": self.rows,
+            "sums": self.sums,
+            "count": self.count,
+            "best": self.best,
+            "threads": torch.get_num_threads(),
+        }
+
+    def _resume(self) -> None:
+        """Go on from the newest checkpoint of this run, if there is one, with as many threads as it was made with."""
+        state = self.processes.broadcast(self.checkpoints.latest() if self.processes.main else None)
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.ema.model.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.precision.scaler.load_state_dict(state["scaler"])
+        self.step, self.rows, self.count, self.best = state["step"], state["rows"], state["count"], state["best"]
+        self.sums.copy_(state["sums"])
+        if state["threads"] != torch.get_num_threads():
+            # sums over other numbers of threads end in other bits
+            torch.set_num_threads(state["threads"])
+            self._say(f"computing with {state['threads']} threads, as the checkpoint did")
+        self._say(f"going on from step {self.step} of {self.config.steps}")
+
+    def _say(self, text: str) -> None:
+        if self.processes.main:
+            self.progress.say(text)
+
+    # -- outputs -------------------------------------------------------------------------------------------------------
+
+    def write_outputs(self, out: Path, history: Path) -> None:
+        """Write the history, then the weights, and last the model.json that says they are whole."""
+        out.mkdir(parents=True, exist_ok=True)
+        with whole_file(history) as path:
+            path.write_text(_csv(self.rows), encoding="ascii")
+        with whole_file(out / "log.jsonl") as path:
+            path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="ascii")
+        chosen = self.best or {"step": self.step, "val_auc": self.rows[-1]["val_auc"]}
+        weights = chosen.get("weights") or self.ema.model.state_dict()
+        save_weights(out / "weights.safetensors", weights)
+        with whole_file(out / "model.json") as path:
+            path.write_text(json.dumps(self._card(chosen), indent=2) + "\n", encoding="ascii")
+
+    def _card(self, chosen: dict[str, Any]) -> dict[str, Any]:
+        """Return what is needed to build the model again, and what it was made from."""
+        return {
+            "model": self.params.model,
+            "options": {"dropout": self.config.dropout},
+            "height": self.size[0],
+            "width": self.size[1],
+            "weights": "EMA",
+            "step": chosen["step"],
+            "val_auc": chosen["val_auc"],
+            "selected": self.config.select,
+            "amp": self.precision.amp,
+            "run": self.run_info.id,
+            **dataclasses.asdict(self.run_info),
+            "train_crops": len(self.training),
+            "detector": __version__,
+        }
+
+
+# -- parts -------------------------------------------------------------------------------------------------------------
+
+
+def build_model(name: str, dropout: float) -> torch.nn.Module:
+    """Return a new model; ConfigError names one that is unknown."""
+    try:
+        return build(name, dropout=dropout)
+    except DetectorError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"model: {error}") from error
+
+
+def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
+    """Write *weights* as a safetensors file; it appears whole or not at all."""
+    with whole_file(path) as temporary:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary)
+
+
+def _set_up_torch(params: Params, device: torch.device) -> None:
+    """Set threads and determinism for the process."""
+    threads = params.train.threads
+    torch.set_num_threads(CPU_THREADS if threads == "auto" else threads)
+    torch.use_deterministic_algorithms(params.train.deterministic)
+    torch.backends.cudnn.benchmark = not params.train.deterministic and device.type == "cuda"
+
+
+def _split(faces: list[Face], split: str, crops: Path) -> list[Face]:
+    """Return the faces of *split*; DataError when there is none to train on."""
+    chosen = [face for face in faces if face.split == split]
+    if not chosen and split == "train":
+        raise DataError(f"{crops / 'index.csv'}: no faces in the training split; see splits/train.json of the videos")
+    return chosen
+
+
+def _share_faces(faces: list[Face], processes: Processes) -> list[Face]:
+    return faces[processes.rank :: processes.world_size]
+
+
+def _is_finished(run: Run, out: Path, history: Path) -> bool:
+    """Return whether *out* and *history* are whole and of this run: model.json is written last."""
+    card = out / "model.json"
+    if not card.is_file() or not history.is_file():
+        return False
+    return bool(json.loads(card.read_text(encoding="ascii")).get("run") == run.id)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    """Return the history as CSV; numbers read back exactly, a missing AUC is empty."""
+    lines = [",".join(HISTORY)]
+    lines += [",".join("" if row[name] is None else repr(row[name]) for name in HISTORY) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _diverged(step: int, lr: float, amp: str) -> str:
+    precision = "" if amp == "off" else f", or compute in fp32 (train.amp: off, now {amp})"
+    return (
+        f"the loss is not a number at step {step} (lr {lr:.2e}); lower train.lr or train.max_norm{precision}. "
+        "The checkpoints from before are kept, and a new run with other parameters starts at step 0"
+    )

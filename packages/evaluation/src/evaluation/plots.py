@@ -1,0 +1,288 @@
+"""The figures of the report. Each function returns a matplotlib Figure; `png` and `svg` turn it into bytes.
+
+The same input gives the same bytes: no dates, no version stamps, a fixed salt for the ids in SVG. Colours come from a
+`Theme`; the SVG of a page uses one whose colours are CSS variables, so that figures follow a dark page.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from .calibration import reliability
+from .metrics import roc
+from .scores import Scores
+from .summary import HEADLINE, Row, Summary
+
+__all__ = [
+    "LIGHT",
+    "PAGE",
+    "Theme",
+    "compression",
+    "histograms",
+    "history",
+    "metric_bars",
+    "png",
+    "quality_colors",
+    "reliability_diagram",
+    "robustness",
+    "roc_curves",
+    "svg",
+]
+
+Curve = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Colours of ink, of what is less important, and of the paper."""
+
+    ink: str
+    muted: str
+    grid: str
+    paper: str
+
+
+LIGHT = Theme(ink="#1d2530", muted="#687385", grid="#e3e7ec", paper="#ffffff")
+# colours that nothing else uses, replaced by CSS variables in `svg`
+PAGE = Theme(ink="#010203", muted="#010204", grid="#010205", paper="none")
+VARIABLES = {PAGE.ink: "var(--ink)", PAGE.muted: "var(--muted)", PAGE.grid: "var(--line)"}
+
+REAL, FAKE = "#3b7dd8", "#d9534f"
+SCALE = ("#3b7dd8", "#2fa58c", "#dfa032", "#d9534f")        # high to low quality
+NAMES = {"auc": "AUC", "ap": "AP", "eer": "EER", "accuracy": "ACC", "balanced_accuracy": "balanced ACC", "f1": "F1"}
+DPI = 150
+
+
+@contextmanager
+def _style(theme: Theme) -> Iterator[None]:
+    settings: Any = {
+        "axes.edgecolor": theme.muted, "axes.labelcolor": theme.ink, "axes.titlecolor": theme.ink,
+        "axes.facecolor": "none", "axes.grid": True, "axes.axisbelow": True, "axes.linewidth": 0.8,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10.5, "axes.titleweight": "bold",
+        "axes.titlelocation": "left", "figure.facecolor": theme.paper, "font.family": "DejaVu Sans", "font.size": 9,
+        "grid.color": theme.grid, "grid.linewidth": 0.8, "legend.frameon": False, "legend.labelcolor": theme.ink,
+        "lines.linewidth": 1.9, "text.color": theme.ink, "xtick.color": theme.muted, "ytick.color": theme.muted,
+        "xtick.labelcolor": theme.ink, "ytick.labelcolor": theme.ink, "svg.hashsalt": "evaluation",
+        "svg.fonttype": "none",
+    }  # fmt: skip
+    with mpl.rc_context(settings):
+        yield
+
+
+def png(figure: Figure) -> bytes:
+    """Return *figure* as PNG, 150 dots per inch."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
+    return out.getvalue()
+
+
+def svg(figure: Figure) -> str:
+    """Return *figure* as an ``<svg>`` element for a page that sets --ink, --muted and --line."""
+    out = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "evaluation", "svg.fonttype": "none"}):
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*">', "<g>", text)
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 var(--font)", text)
+    text = re.sub(r"font: (\w+) ([\d.]+px) [^;\"]*", r"font: \1 \2 var(--font)", text)
+    # the page scales the figure by its width; the view box keeps the proportions
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    for color, variable in VARIABLES.items():
+        text = text.replace(color, variable)
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
+
+
+def quality_colors(qualities: Sequence[str], theme: Theme) -> dict[str, str]:
+    """Return a colour for each quality: blue for high over green and amber to red for low, ink for raw."""
+    numeric = [quality for quality in qualities if quality != "raw"]
+    scale = mpl.colors.LinearSegmentedColormap.from_list("quality", SCALE)
+    places = np.linspace(0, 1, len(numeric)) if len(numeric) > 1 else np.zeros(len(numeric))
+    return {"raw": theme.ink} | {q: to_hex(scale(place)) for q, place in zip(numeric, places, strict=True)}
+
+
+def _row(figure: Figure, count: int, sharey: bool = True) -> list[Axes]:
+    """Return *count* axes beside each other, at least one."""
+    return list(figure.subplots(1, max(count, 1), sharey=sharey, squeeze=False)[0])
+
+
+def _label(quality: str) -> str:
+    return "uncompressed" if quality == "raw" else f"quality {quality}"
+
+
+def _band(axes: Axes, x: Sequence[float], rows: Sequence[Row | None], color: str, name: str, dashed: bool) -> None:
+    values, lo, hi = (np.array([getattr(r, part) if r else np.nan for r in rows]) for part in ("value", "lo", "hi"))
+    axes.fill_between(x, lo, hi, color=color, alpha=0.08 if dashed else 0.18, linewidth=0)
+    axes.plot(x, values, "--o" if dashed else "-o", color=color, label=name, markersize=5)
+
+
+def robustness(summary: Summary, rates: Mapping[str, float] | None = None, theme: Theme = LIGHT) -> Figure:
+    """Return AUC over JPEG quality with its band, and beside it over bits per pixel where *rates* are known."""
+    with _style(theme):
+        known = {q: rate for q, rate in (rates or {}).items() if q in summary.qualities and q != "raw"}
+        wide = len(known) > 1
+        figure = Figure(figsize=(9.2 if wide else 6.2, 3.7), layout="constrained")
+        panels = _row(figure, 2 if wide else 1)
+        frame = [summary.find(quality, "frame", "auc") for quality in summary.qualities]
+        video = [summary.find(quality, "video", "auc") for quality in summary.qualities]
+        places = list(range(len(summary.qualities)))
+        _band(panels[0], places, video, FAKE, "video AUC", dashed=True)
+        _band(panels[0], places, frame, REAL, "frame AUC", dashed=False)
+        panels[0].set_xticks(places, ["raw" if q == "raw" else q for q in summary.qualities])
+        panels[0].set(xlabel="JPEG quality of the tested faces", ylabel="AUC", title="Over JPEG quality")
+        if wide:
+            by_rate = sorted(known, key=lambda quality: -known[quality])
+            x = [known[quality] for quality in by_rate]
+            _band(panels[1], x, [summary.find(q, "video", "auc") for q in by_rate], FAKE, "video AUC", dashed=True)
+            _band(panels[1], x, [summary.find(q, "frame", "auc") for q in by_rate], REAL, "frame AUC", dashed=False)
+            panels[1].set_xscale("log")
+            panels[1].minorticks_off()
+            panels[1].set_xticks(x, [f"{rate:.2f}" for rate in x])
+            panels[1].invert_xaxis()
+            panels[1].set(xlabel="bits per pixel (log scale, mean of the faces)", title="Over what the file costs")
+        for axes in panels:
+            axes.axhline(0.5, color=theme.muted, linewidth=1, linestyle=":")
+        _guess(panels[0], theme)
+        panels[0].legend(loc="upper right")
+        return figure
+
+
+def _guess(axes: Axes, theme: Theme) -> None:
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.45), min(max(high, 0.6), 1.02))
+    axes.annotate("guessing", (0, 0.5), xytext=(2, 3), textcoords="offset points", color=theme.muted, fontsize=8)
+
+
+def roc_curves(scores: Scores, theme: Theme = LIGHT) -> Figure:
+    """Return the frame-level ROC curve of every quality that holds both classes."""
+    with _style(theme):
+        figure = Figure(figsize=(4.9, 4.6), layout="constrained")
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=1, linestyle=":")
+        for quality, color in quality_colors(scores.qualities, theme).items():
+            here = scores.where(quality=quality)
+            fpr, tpr, _ = roc(here.label, here.score)
+            if not np.isnan(fpr + tpr).any():
+                axes.plot(fpr, tpr, color=color, label=_label(quality), linewidth=1.6)
+        axes.set(xlabel="real faces called fake (FPR)", ylabel="fakes found (TPR)")
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+        axes.set_aspect("equal")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="lower right")
+        return figure
+
+
+def metric_bars(summary: Summary, level: str = "frame", theme: Theme = LIGHT) -> Figure:
+    """Return the headline metrics as groups of bars, one bar per quality, with intervals by videos."""
+    with _style(theme):
+        figure = Figure(figsize=(9.2, 3.6), layout="constrained")
+        axes = figure.subplots()
+        colors = quality_colors(summary.qualities, theme)
+        width = 0.82 / max(len(summary.qualities), 1)
+        for i, quality in enumerate(summary.qualities):
+            rows = [summary.find(quality, level, metric) for metric in HEADLINE]
+            value, lo, hi = (np.array([getattr(r, k) if r else np.nan for r in rows]) for k in ("value", "lo", "hi"))
+            x = np.arange(len(HEADLINE)) + (i - (len(summary.qualities) - 1) / 2) * width
+            axes.bar(x, np.nan_to_num(value), width * 0.9, color=colors[quality], label=_label(quality))
+            axes.vlines(x, lo, hi, color=theme.muted, linewidth=1.1)
+        axes.axhline(0.5, color=theme.muted, linewidth=1, linestyle=":")
+        axes.set_xticks(range(len(HEADLINE)), [NAMES[metric] for metric in HEADLINE])
+        axes.set_ylim(0, 1.02)
+        axes.set_ylabel(f"{level} level")
+        axes.grid(visible=False, axis="x")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=len(summary.qualities) or 1)
+        return figure
+
+
+def compression(panels: Curve, pictures: Mapping[str, np.ndarray], theme: Theme = LIGHT) -> Figure:
+    """Return one face at every quality with PSNR, SSIM and bytes under each.
+
+    panels: rows of panels.csv of one face, best first, numbers parsed; pictures: ``file`` -> uint8 (H, W, 3).
+    """
+    with _style(theme):
+        figure = Figure(figsize=(2.0 * max(len(panels), 1), 2.9), layout="constrained")
+        for axes, row in zip(_row(figure, len(panels)), panels, strict=False):
+            axes.imshow(pictures[row["file"]], interpolation="nearest")
+            axes.set_axis_off()
+            axes.set_title("raw" if row["quality"] == "raw" else f"quality {row['quality']}", loc="center")
+            axes.text(0.5, -0.04, caption(row), transform=axes.transAxes, ha="center", va="top", fontsize=8.5)
+        return figure
+
+
+def caption(row: Mapping[str, Any]) -> str:
+    """Return the lines under one face: PSNR, SSIM, bytes."""
+    close = "identical" if np.isinf(row["psnr"]) else f"{row['psnr']:.1f} dB · SSIM {row['ssim']:.3f}"
+    return f"{close}\n{row['bytes']:,} bytes · {row['bits_per_pixel']:.2f} bpp"
+
+
+def histograms(scores: Scores, theme: Theme = LIGHT) -> Figure:
+    """Return the distribution of the scores of real and of fake faces, one panel per quality."""
+    with _style(theme):
+        qualities = scores.qualities
+        figure = Figure(figsize=(9.2, 2.3), layout="constrained")
+        panels = _row(figure, len(qualities))
+        edges = np.linspace(0, 1, 26).tolist()
+        for axes, quality in zip(panels, qualities, strict=False):
+            here = scores.where(quality=quality)
+            for label, color, name in ((0, REAL, "real"), (1, FAKE, "fake")):
+                values = here.score[here.label == label]
+                weights = np.full(len(values), 1 / max(len(values), 1))
+                axes.hist(values, edges, weights=weights, color=color, alpha=0.55, label=name)
+            axes.set_title(_label(quality), fontsize=9.5)
+            axes.set_xlim(0, 1)
+            axes.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
+        panels[0].set_ylabel("share of faces")
+        panels[len(panels) // 2].set_xlabel("score = P(fake)")
+        if qualities:
+            panels[0].legend(loc="best")
+        return figure
+
+
+def reliability_diagram(scores: Scores, theme: Theme = LIGHT) -> Figure:
+    """Return the share of fakes over the mean score in 15 bins of equal mass, one line per quality."""
+    with _style(theme):
+        figure = Figure(figsize=(4.9, 4.6), layout="constrained")
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=1, linestyle=":")
+        for quality, color in quality_colors(scores.qualities, theme).items():
+            here = scores.where(quality=quality)
+            found = reliability(here.label, here.score)
+            if len(found.count):
+                axes.plot(found.score, found.share, "-o", color=color, label=_label(quality), markersize=3.5)
+        axes.set(xlabel="mean score of the bin", ylabel="share of fakes in the bin", xlim=(0, 1), ylim=(-0.02, 1.02))
+        axes.set_aspect("equal")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="lower right")
+        return figure
+
+
+def history(rows: Curve, theme: Theme = LIGHT) -> Figure:
+    """Return training loss and, where it was measured, validation AUC over the steps."""
+    with _style(theme):
+        aucs = [(row["step"], row["val_auc"]) for row in rows if row.get("val_auc") is not None]
+        figure = Figure(figsize=(9.2, 2.8), layout="constrained")
+        panels = _row(figure, 2 if aucs else 1, sharey=False)
+        panels[0].plot([row["step"] for row in rows], [row["loss"] for row in rows], color=REAL)
+        panels[0].axhline(np.log(2), color=theme.muted, linewidth=1, linestyle=":")
+        panels[0].annotate(
+            "ln 2, guessing", (rows[-1]["step"], np.log(2)), xytext=(0, 3), textcoords="offset points", ha="right",
+            color=theme.muted, fontsize=8,
+        )  # fmt: skip
+        panels[0].set(xlabel="step", title="Training loss")
+        if aucs:
+            panels[1].plot([step for step, _ in aucs], [auc for _, auc in aucs], "-o", color=FAKE, markersize=4)
+            panels[1].set(xlabel="step", title="Frame AUC on the validation split")
+        return figure

@@ -1,0 +1,26 @@
+/* What the files that decode share. */
+#ifndef MOZCODEC_DECODE_H
+#define MOZCODEC_DECODE_H
+
+#include "smartscale.h"
+
+struct mzc_decoder {
+  struct jpeg_decompress_struct cinfo;
+  mzc_guard guard;
+  struct jpeg_progress_mgr progress;
+  mzc_decode_options options;
+  mzc_smartscale smartscale;
+  J_COLOR_SPACE convert_to;     /* what libjpeg cannot give and mzc_convert_row does; else JCS_UNKNOWN */
+};
+
+int mzc_is_lossless(j_decompress_ptr cinfo);
+
+/* Gray, RGB or CMYK samples (Adobe's: 0 is full ink) as one of libjpeg's RGB layouts, alpha at its maximum. */
+void mzc_convert_row(J_COLOR_SPACE from, const void *source, J_COLOR_SPACE to, void *target, int width, int precision);
+
+/* The real inverse transform of a size, or NULL where libjpeg's own is one. */
+jpeg_idct_method mzc_true_idct(int size);
+/* For jpeg_set_idct_method_selector: real 2- and 4-point inverse transforms. */
+void mzc_select_true_idct(j_decompress_ptr cinfo, jpeg_component_info *component, jpeg_idct_method *method, int *category);
+
+#endif
