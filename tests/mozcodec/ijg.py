@@ -1,8 +1,9 @@
 """The Independent JPEG Group's libjpeg as a reference: it wrote SmartScale and DCT scaling and reads them.
 
-The wheel of ``jpeglib`` (package index) holds every version of libjpeg as an extension module that exports the whole C API.
-It is called here through ctypes; ``jpeglib`` itself is never imported. libjpeg's own error handler ends the process, so the
-calls are made in one of their own: ``python ijg.py VERSION`` answers pickled calls, :class:`Reference` asks.
+The wheel of ``jpeglib`` (package index) holds every version of libjpeg as an extension module that exports the whole C
+API. It is called here through ctypes; ``jpeglib`` itself is never imported. libjpeg's own error handler ends the
+process, so the calls are made in one of their own: ``python ijg.py VERSION`` answers pickled calls, :class:`Reference`
+asks.
 """
 
 import ctypes
@@ -31,8 +32,8 @@ class Component(ctypes.Structure):
     """``jpeg_component_info`` of libjpeg 7 and later."""
 
     _fields_ = [
-        *((name, Int) for name in ("component_id", "component_index", "h_samp_factor", "v_samp_factor", "quant_tbl_no")),
-        *((name, Int) for name in ("dc_tbl_no", "ac_tbl_no")),
+        *((name, Int) for name in ("component_id", "component_index", "h_samp_factor", "v_samp_factor")),
+        *((name, Int) for name in ("quant_tbl_no", "dc_tbl_no", "ac_tbl_no")),
         *((name, UInt) for name in ("width_in_blocks", "height_in_blocks")),
         *((name, Int) for name in ("DCT_h_scaled_size", "DCT_v_scaled_size")),
         *((name, UInt) for name in ("downsampled_width", "downsampled_height")),
@@ -187,6 +188,8 @@ class Library:
         cinfo.in_color_space = GRAY if pixels.ndim == 2 else RGB
         api.jpeg_set_defaults(at)
         if color_space is not None:
+            if color_space == BG_RGB:  # no way there from RGB: the pixels are taken as they are
+                cinfo.in_color_space = BG_RGB
             api.jpeg_set_colorspace(at, color_space)
         if color_transform:
             cinfo.color_transform = color_transform
@@ -218,12 +221,14 @@ class Library:
         self.api.jpeg_read_header(ctypes.byref(cinfo), 1)
         return cinfo
 
-    def decode(self, data, *, scale=None, fancy_upsampling=True, block_smoothing=False):
+    def decode(self, data, *, scale=None, gray=False, fancy_upsampling=True, block_smoothing=False):
         """Return the pixels, (H, W) or (H, W, 3); *scale* is (M, N) of ``djpeg -scale M/N``."""
         cinfo = self._opened(data)
         at = ctypes.byref(cinfo)
         if scale is not None:
             cinfo.scale_num, cinfo.scale_denom = scale
+        if gray:
+            cinfo.out_color_space = GRAY
         cinfo.do_fancy_upsampling, cinfo.do_block_smoothing = fancy_upsampling, block_smoothing
         self.api.jpeg_start_decompress(at)
         shape = (cinfo.output_height, cinfo.output_width, cinfo.output_components)
@@ -276,9 +281,11 @@ class Reference:
         try:
             return pickle.load(self._process.stdout)
         except EOFError:
-            self.close()
+            self._process.wait()
             self._words.seek(0)
-            raise RuntimeError(self._words.read().decode().strip()) from None
+            words = self._words.read().decode().strip()
+            self.close()
+            raise RuntimeError(words) from None
 
     def encode(self, image, **options):
         return self._call("encode", (image,), options)
@@ -294,6 +301,7 @@ class Reference:
             self._process.stdin.close()
             self._process.wait()
             self._process.stdout.close()
+            self._words.close()
             self._process = None
 
 

@@ -23,7 +23,7 @@ typedef struct {
   int frame;                    /* its marker, 0 before it came */
   int num_components;
   unsigned char id[4];
-  int bg_ycc;                   /* a JFIF marker of version 2 */
+  int jfif_2;                   /* a JFIF marker of version 2 */
 } survey;
 
 typedef struct {
@@ -128,7 +128,7 @@ static void note_frame(const segment *s, survey *found, mzc_smartscale *ss)
 static void note_jfif(const segment *s, survey *found)
 {
   if (s->size >= 7 && memcmp(s->content, "JFIF", 5) == 0)
-    found->bg_ycc = s->content[5] == 2;
+    found->jfif_2 = s->content[5] == 2;
 }
 
 /* Colours of libjpeg 9 that libmozjpeg would take for others, by jcparam.c and jdapimin.c of 9a to 9f. */
@@ -136,10 +136,10 @@ static int check_colours(const survey *found, mzc_status *status)
 {
   if (found->num_components != 3)
     return 0;
-  if (found->bg_ycc || memcmp(found->id, "\x01\x22\x23", 3) == 0)
-    return mzc_fail(status, MZC_UNSUPPORTED, "big gamut YCC (JFIF version 2) is not supported");
   if (memcmp(found->id, "rgb", 3) == 0)
-    return mzc_fail(status, MZC_UNSUPPORTED, "big gamut RGB (component names r, g, b) is not supported");
+    return mzc_fail(status, MZC_UNSUPPORTED, "big gamut RGB (components named r, g, b) is not supported");
+  if (found->jfif_2 || memcmp(found->id, "\x01\x22\x23", 3) == 0)
+    return mzc_fail(status, MZC_UNSUPPORTED, "big gamut YCC (JFIF version 2) is not supported");
   return 0;
 }
 

@@ -5,7 +5,7 @@
  * k-th of 8 x 8, and so do the quantization table's entries. Nothing else needs to know. */
 #include "scaled.h"
 
-enum { SOF0 = 0xC0, SOF1 = 0xC1, SOF2 = 0xC2, SOF9 = 0xC9, SOF10 = 0xCA, SOS = 0xDA, DQT = 0xDB };
+enum { SOF0 = 0xC0, SOF1 = 0xC1, SOF2 = 0xC2, SOF9 = 0xC9, SOF10 = 0xCA, SOS = 0xDA, DQT = 0xDB, DRI = 0xDD };
 
 typedef struct {
   struct jpeg_compress_struct cinfo;
@@ -158,13 +158,24 @@ static void write_frame_header(j_compress_ptr cinfo)
   }
 }
 
-/* Sequential streams tell the block size in the scan header. */
+/* libjpeg writes DRI when the interval is another than in the scan written last. With an interval of rows it is another in
+ * scans of one and of three components, and the scan search keeps only some of those written: each brings its own. */
+static void write_restart_interval(j_compress_ptr cinfo)
+{
+  if (cinfo->restart_in_rows > 0 && cinfo->master->optimize_scans) {
+    cinfo->marker->write_marker_header(cinfo, DRI, 2);
+    put_16(cinfo, (int)cinfo->restart_interval);
+  }
+}
+
+/* Sequential SmartScale streams tell the block size here. */
 static void write_scan_header(j_compress_ptr cinfo)
 {
   const writer *w = (const writer *)cinfo->client_data;
   int Se = cinfo->Se;
 
-  if (!cinfo->progressive_mode)
+  write_restart_interval(cinfo);
+  if (is_smartscale(w) && !cinfo->progressive_mode)
     cinfo->Se = w->dct->block_size * w->dct->block_size - 1;
   w->write_scan_header(cinfo);
   cinfo->Se = Se;
@@ -286,11 +297,10 @@ static void hook(writer *w)
   j_compress_ptr cinfo = &w->cinfo;
 
   cinfo->fdct->forward_DCT = hand_over;
-  if (is_smartscale(w)) {
+  w->write_scan_header = cinfo->marker->write_scan_header;
+  cinfo->marker->write_scan_header = write_scan_header;
+  if (is_smartscale(w))
     cinfo->marker->write_frame_header = write_frame_header;
-    w->write_scan_header = cinfo->marker->write_scan_header;
-    cinfo->marker->write_scan_header = write_scan_header;
-  }
 }
 
 static void write_blocks(writer *w)

@@ -36,8 +36,8 @@ class DecodeOptions(TypedDict, total=False):
     """What :func:`mozcodec.decode` takes beside the pixel format."""
 
     scale: int
-    """The output is scale/8 of the picture, 1..16; ceil(W * scale / 8) wide. Of a SmartScale stream with blocks of N it is
-    k/N of the picture, k = ceil(N * scale / 8) at most 16."""
+    """The output is scale/8 of the picture, 1..16; ceil(W * scale / 8) wide. Of a SmartScale stream with blocks of N it
+    is k/N of the picture, k = ceil(N * scale / 8) at most 16."""
     region: tuple[int, int, int, int] | None
     """Only this part of the output: (left, top, right, bottom), the pixels that the whole output has there."""
     dct_method: Literal["islow", "ifast", "float"]
