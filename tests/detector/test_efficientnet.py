@@ -15,7 +15,9 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch import nn
 
-from detector.errors import DetectorError
+from detector.config import read_params
+from detector.errors import ConfigError, DetectorError
+from detector.inference import build_model, load_model, save_model, settings
 from detector.models import build, names
 from detector.models._timm import timm
 from detector.models.efficientnet import EfficientNet
@@ -44,6 +46,15 @@ MILLIONS = {
 
 def count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """These pictures are too small to share."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +191,38 @@ def test_one_channel_sums_the_colours_of_the_stem(published_file: Path) -> None:
 
     torch.testing.assert_close(model.backbone.conv_stem.weight.data, stem.sum(1, keepdim=True))
     assert model(torch.rand(2, 1, 64, 64)).shape == (2,)
+
+
+def test_parameters_reach_the_model_and_a_finished_model_needs_no_pretrained_file(
+    published_file: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(
+        f"model: efficientnet_b0\ntrain: {{dropout: null, efficientnet: {{pretrained: {published_file}}}}}"
+    )
+    params = read_params(file)
+    model = build_model(params.model, settings(params)).eval()
+    stem = read_weights(published_file)["conv_stem.weight"]
+    card = {"model": params.model, "options": settings(params), "height": 64, "width": 64}
+    card["options"]["pretrained"] = "gone.pth"
+    save_model(tmp_path / "train", model.state_dict(), card)
+    again, _ = load_model(tmp_path / "train", torch.device("cpu"))
+
+    assert model.dropout == 0.2
+    assert torch.equal(model.backbone.conv_stem.weight, stem)
+    assert torch.equal(again.backbone.conv_stem.weight, stem)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("true", True), ("'false'", False), ("ap_in1k", "ap_in1k"), ("a/b.pth", "a/b.pth")]
+)
+def test_pretrained_in_params_is_a_truth_value_or_text(tmp_path: Path, text: str, expected: bool | str) -> None:
+    (tmp_path / "params.yaml").write_text(f"train: {{efficientnet: {{pretrained: {text}}}}}")
+
+    assert read_params(tmp_path / "params.yaml").train.efficientnet.pretrained == expected
+    (tmp_path / "params.yaml").write_text("train: {efficientnet: {pretrained: 3}}")
+    with pytest.raises(ConfigError, match=r"train\.efficientnet\.pretrained must be text, got 3 \(or true, false\)"):
+        read_params(tmp_path / "params.yaml")
 
 
 def test_our_own_weights_bring_backbone_and_normalisation(tmp_path: Path) -> None:

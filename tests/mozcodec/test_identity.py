@@ -92,6 +92,9 @@ def differing(programs, pictures: dict, switches: list, qualities: list) -> list
     ]
 
 
+RESTART_ROWS = pytest.mark.filterwarnings("ignore:mozjpeg's scan search loses:mozcodec.JpegWarning")
+
+
 def every_quality() -> list:
     return [(str(q), q) for q in range(1, 101)]
 
@@ -100,6 +103,7 @@ def test_every_quality_gives_cjpegs_bytes(programs, small, small_gray):
     assert differing(programs, {"rgb": small, "gray": small_gray}, SWITCHES[:1], every_quality()) == []
 
 
+@RESTART_ROWS
 def test_every_switch_gives_cjpegs_bytes(programs, small, small_gray):
     qualities = [QUALITIES[i] for i in (0, 3, 5, 7)]
     assert differing(programs, {"rgb": small, "gray": small_gray}, SWITCHES, qualities) == []
@@ -133,6 +137,7 @@ def test_every_quality_gives_cjpegs_bytes_on_19_pictures(programs, picture):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
+@RESTART_ROWS
 def test_every_switch_gives_cjpegs_bytes_on_4_pictures(programs, picture):
     pictures = {name: picture(name) for name in ("clock_motion.png", "color.png", "page.png", "chelsea.png")}
     assert differing(programs, pictures, SWITCHES, QUALITIES) == []

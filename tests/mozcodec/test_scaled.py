@@ -1,7 +1,6 @@
-"""DCT scaling: encode_scaled against the Independent JPEG Group's encoder, NumPy and flat pictures; decode at M/8.
+"""DCT scaling: encode_scaled against the DCT's definition, flat pictures and the Independent JPEG Group's encoder.
 
-Measured when written, over pictures of scikit-image: the coefficients differ from IJG's by one step at most, in 1.5 % of
-those that are not 0 at most (their DCT is an integer one).
+Their forward DCT is an integer one: single coefficients differ by a step. And decode at M/8 against their decoder.
 """
 
 import io
@@ -15,7 +14,7 @@ import mozcodec
 
 SIZES = range(1, 17)
 PLAIN = {"trellis_quant": False, "quant_table": 0, "overshoot_deringing": False}
-# jfdctint.c of libjpeg 7 to 9f: the horizontal passes of 12 and 14 points lack a shift, and so do those of 12x6 and 14x7.
+# jfdctint.c of libjpeg 7 to 9f: the horizontal passes of 12 and 14 points lack a shift, also those of 12x6 and 14x7.
 IJG_IS_WRONG = (12, 14)
 SAMPLING = {"4:4:4": (1, 1), "4:2:0": (2, 2), "4:2:2": (2, 1), "4:4:0": (1, 2)}
 
@@ -94,7 +93,7 @@ def cosines(n):
 
 @pytest.mark.parametrize("dct_size", SIZES)
 def test_coefficients_are_those_of_the_definition(dct_size, picture, ijg):
-    """In double precision: 8 / N times the orthonormal N x N DCT of the samples minus 128, its lowest 8 x 8 frequencies."""
+    """In double precision: 8 / N times the orthonormal N x N DCT of the samples minus 128, the lowest 8 x 8 of it."""
     n = dct_size
     image = sharp(picture)
     data = mozcodec.encode_scaled(image, 90, dct_size=n, **PLAIN) if n != 8 else mozcodec.encode(image, 90, **PLAIN)
@@ -147,7 +146,7 @@ def test_colour_coefficients_are_within_a_step_of_ijgs(dct_size, subsampling, pi
 
 @pytest.mark.parametrize("dct_size", IJG_IS_WRONG)
 def test_ijg_is_far_from_the_definition_where_we_say_so(dct_size, picture, ijg):
-    """What the exclusion rests on: the other tests hold us to the definition at 12 and 14, and it is they who differ."""
+    """The other tests hold us to the definition at 12 and 14, so it is they who differ."""
     image = sharp(picture)
     ours = mozcodec.encode_scaled(image, 95, dct_size=dct_size, **PLAIN)
     theirs = ijg("9f").encode(image, scale=(8, dct_size), quality=95)

@@ -193,6 +193,28 @@ static void fill_header(mzc_decoder *decoder, mzc_header *header)
 
 /* ---- open and close ----------------------------------------------------------------------------------------------- */
 
+static void read_header(mzc_decoder *decoder, const unsigned char *data, size_t size)
+{
+  j_decompress_ptr cinfo = &decoder->cinfo;
+
+  jpeg_mem_src(cinfo, data, size);
+  jpeg_read_header(cinfo, TRUE);
+  set_options(decoder);
+  jpeg_calc_output_dimensions(cinfo);
+}
+
+static void leave_out_scans(mzc_decoder *decoder, const unsigned char *data, size_t size)
+{
+  size_t kept = 0;
+
+  decoder->rewritten = mzc_drop_scans(&decoder->cinfo, data, size, &kept);
+  if (decoder->rewritten == NULL)
+    return;
+  jpeg_abort_decompress(&decoder->cinfo);
+  read_header(decoder, decoder->rewritten, kept);
+  decoder->cinfo.do_block_smoothing = FALSE;   /* or what was left out would be guessed */
+}
+
 static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t size, mzc_header *header)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
@@ -206,15 +228,15 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
   decoder->progress.progress_monitor = count_scans;
   cinfo->progress = &decoder->progress;
   cinfo->mem->max_memory_to_use = memory_limit(decoder->options.max_memory);
-  if (is_smartscale(decoder))
-    jpeg_mem_src(cinfo, decoder->smartscale.stream, decoder->smartscale.stream_size);
-  else
-    jpeg_mem_src(cinfo, data, size);
-  jpeg_read_header(cinfo, TRUE);
-  set_options(decoder);
-  jpeg_calc_output_dimensions(cinfo);
+  if (is_smartscale(decoder)) {
+    data = decoder->smartscale.stream;
+    size = decoder->smartscale.stream_size;
+  }
+  read_header(decoder, data, size);
   check_pixels(decoder);
   check_region(decoder);
+  if (decoder->options.scale == 1)
+    leave_out_scans(decoder, data, size);
   fill_header(decoder, header);
   return 0;
 }
@@ -245,6 +267,7 @@ void mzc_decoder_close(mzc_decoder *decoder)
   if (decoder != NULL) {
     jpeg_destroy_decompress(&decoder->cinfo);
     mzc_smartscale_close(&decoder->smartscale);
+    free(decoder->rewritten);
     free(decoder);
   }
 }

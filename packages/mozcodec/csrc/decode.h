@@ -10,10 +10,15 @@ struct mzc_decoder {
   struct jpeg_progress_mgr progress;
   mzc_decode_options options;
   mzc_smartscale smartscale;
+  unsigned char *rewritten;     /* the stream that libjpeg reads where it is not the caller's */
   J_COLOR_SPACE convert_to;     /* what libjpeg cannot give and mzc_convert_row does; else JCS_UNKNOWN */
 };
 
 int mzc_is_lossless(j_decompress_ptr cinfo);
+
+/* After jpeg_calc_output_dimensions: the stream without the scans that a 1/8 picture does not need, in memory for the
+ * caller to free; NULL where nothing can be left out. Such a stream must be decoded without block smoothing. */
+unsigned char *mzc_drop_scans(j_decompress_ptr cinfo, const unsigned char *data, size_t size, size_t *new_size);
 
 /* Gray, RGB or CMYK samples (Adobe's: 0 is full ink) as one of libjpeg's RGB layouts, alpha at its maximum. */
 void mzc_convert_row(J_COLOR_SPACE from, const void *source, J_COLOR_SPACE to, void *target, int width, int precision);

@@ -8,14 +8,6 @@ void mzc_free(void *pointer)
   free(pointer);
 }
 
-static void init_destination(j_compress_ptr cinfo)
-{
-  mzc_destination *destination = (mzc_destination *)cinfo->dest;
-
-  destination->base.next_output_byte = destination->out->data;
-  destination->base.free_in_buffer = destination->out->capacity;
-}
-
 static void drop_the_rest(mzc_destination *destination)
 {
   if (destination->dropping)
@@ -23,6 +15,16 @@ static void drop_the_rest(mzc_destination *destination)
   destination->dropping = 1;
   destination->base.next_output_byte = destination->drop;
   destination->base.free_in_buffer = sizeof destination->drop;
+}
+
+static void init_destination(j_compress_ptr cinfo)
+{
+  mzc_destination *destination = (mzc_destination *)cinfo->dest;
+
+  destination->base.next_output_byte = destination->out->data;
+  destination->base.free_in_buffer = destination->out->capacity;
+  if (destination->out->capacity == 0)   /* libjpeg writes first and looks then */
+    drop_the_rest(destination);
 }
 
 static boolean empty_output_buffer(j_compress_ptr cinfo)
@@ -75,7 +77,7 @@ int mzc_destination_init(mzc_destination *destination, mzc_buffer *out, size_t h
 
 int mzc_destination_check(const mzc_destination *destination, mzc_status *status)
 {
-  if (destination->dropping)
+  if (destination->dropping && destination->out->size > destination->out->capacity)
     return mzc_fail(status, MZC_LIMIT, "out holds %zu bytes, the stream needs %zu", destination->out->capacity,
                     destination->out->size);
   return 0;

@@ -5,19 +5,7 @@
  * right after a progressive frame header (the "pseudo SOS"), or in the scan header of a sequential frame other than
  * baseline. Coefficients and quantization tables of N < 8 are listed along the zigzag of N x N. */
 #include "smartscale.h"
-
-enum {
-  TEM = 0x01, SOF0 = 0xC0, SOF1 = 0xC1, SOF2 = 0xC2, DHT = 0xC4, JPG = 0xC8, SOF9 = 0xC9, SOF10 = 0xCA, DAC = 0xCC,
-  RST0 = 0xD0, SOI = 0xD8, EOI = 0xD9, SOS = 0xDA, DQT = 0xDB, APP0 = 0xE0, LSE = 0xF8
-};
-
-typedef struct {
-  int code;
-  size_t start;                 /* of the marker */
-  const unsigned char *content;   /* after the length */
-  size_t size;                  /* of the content */
-  size_t end;                   /* of the whole segment */
-} segment;
+#include "stream.h"
 
 typedef struct {
   int frame;                    /* its marker, 0 before it came */
@@ -57,78 +45,56 @@ static int read_16(const unsigned char *at)
   return at[0] << 8 | at[1];
 }
 
-/* Finds the next marker segment at or after *at and moves *at behind it; coded data between is passed over. Returns 0 at
- * the end of the picture, or where libjpeg will have something to say. */
-static int next_segment(const unsigned char *data, size_t size, size_t *at, segment *found)
+static const unsigned char *content_of(const mzc_segment *s)
 {
-  size_t i = *at;
-
-  for (;;) {
-    const unsigned char *mark = i < size ? memchr(data + i, 0xFF, size - i) : NULL;
-    if (mark == NULL)
-      return 0;
-    i = (size_t)(mark - data) + 1;
-    while (i < size && data[i] == 0xFF)
-      i++;
-    if (i == size || data[i] == EOI)
-      return 0;
-    found->code = data[i++];
-    if (found->code != 0 && found->code != TEM && (found->code < RST0 || found->code > SOI))
-      break;
-  }
-  found->start = i - 2;
-  if (size - i < 2 || read_16(data + i) < 2 || (size_t)read_16(data + i) > size - i)
-    return 0;
-  found->content = data + i + 2;
-  found->size = (size_t)read_16(data + i) - 2;
-  *at = found->end = i + 2 + found->size;
-  return 1;
-}
-
-static int is_frame(int code)
-{
-  return code >= SOF0 && code <= 0xCF && code != DHT && code != JPG && code != DAC;
+  return s->data + s->content;
 }
 
 static int is_progressive(int frame)
 {
-  return frame == SOF2 || frame == SOF10;
+  return frame == M_SOF2 || frame == M_SOF10;
 }
 
 /* Sequential, and free to have blocks of another size: baseline is always 8. */
 static int is_extended(int frame)
 {
-  return frame == SOF1 || frame == SOF9;
+  return frame == M_SOF1 || frame == M_SOF9;
 }
 
-static int is_scan_header(const segment *s)
+static int is_scan_header(const mzc_segment *s)
 {
-  return s->code == SOS && s->size >= 4 && s->size == 4 + 2 * (size_t)s->content[0];
+  return s->marker == M_SOS && s->content_size >= 4 && s->content_size == 4 + 2 * (size_t)content_of(s)[0];
 }
 
-static int Se_of(const segment *s)
+/* No components: it stands for nothing but the block size. */
+static int is_pseudo(const mzc_segment *s)
 {
-  return s->content[s->size - 2];
+  return content_of(s)[0] == 0;
 }
 
-static void note_frame(const segment *s, survey *found, mzc_smartscale *ss)
+static int Se_of(const mzc_segment *s)
 {
-  if (s->size < 6)
+  return content_of(s)[s->content_size - 2];
+}
+
+static void note_frame(const mzc_segment *s, survey *found, mzc_smartscale *ss)
+{
+  if (s->content_size < 6)
     return;
-  found->frame = s->code;
-  found->num_components = s->content[5];
-  for (int i = 0; i < 4 && i < found->num_components && 6 + 3 * (size_t)i < s->size; i++)
-    found->id[i] = s->content[6 + 3 * i];
-  ss->height = read_16(s->content + 1);
-  ss->width = read_16(s->content + 3);
-  ss->progressive = is_progressive(s->code);
-  ss->arithmetic = s->code >= SOF9;
+  found->frame = s->marker;
+  found->num_components = content_of(s)[5];
+  for (int i = 0; i < 4 && i < found->num_components && 6 + 3 * (size_t)i < s->content_size; i++)
+    found->id[i] = content_of(s)[6 + 3 * i];
+  ss->height = read_16(content_of(s) + 1);
+  ss->width = read_16(content_of(s) + 3);
+  ss->progressive = is_progressive(s->marker);
+  ss->arithmetic = s->marker >= M_SOF9;
 }
 
-static void note_jfif(const segment *s, survey *found)
+static void note_jfif(const mzc_segment *s, survey *found)
 {
-  if (s->size >= 7 && memcmp(s->content, "JFIF", 5) == 0)
-    found->jfif_2 = s->content[5] == 2;
+  if (s->content_size >= 7 && memcmp(content_of(s), "JFIF", 5) == 0)
+    found->jfif_2 = content_of(s)[5] == 2;
 }
 
 /* Colours of libjpeg 9 that libmozjpeg would take for others, by jcparam.c and jdapimin.c of 9a to 9f. */
@@ -147,22 +113,22 @@ static int check_colours(const survey *found, mzc_status *status)
 static int read_header(mzc_smartscale *ss, const unsigned char *data, size_t size, mzc_status *status)
 {
   survey found = { 0 };
-  segment s;
-  size_t at = 0;
+  mzc_segment s;
 
   ss->block_size = 8;
-  while (next_segment(data, size, &at, &s)) {
-    if (s.code == LSE)
+  mzc_segments(&s, data, size);
+  while (mzc_next_header(&s)) {
+    if (s.marker == M_LSE)
       return mzc_fail(status, MZC_UNSUPPORTED, "a colour transform of libjpeg 9 (marker LSE, 0xF8) is not supported");
-    if (s.code == APP0)
+    if (s.marker == M_APP0)
       note_jfif(&s, &found);
-    if (is_frame(s.code))
+    if (mzc_is_sof(s.marker))
       note_frame(&s, &found, ss);
     if (!is_scan_header(&s))
       continue;
     if (is_extended(found.frame) && block_size_of(Se_of(&s)) != 0)
       ss->block_size = block_size_of(Se_of(&s));
-    if (s.content[0] != 0)
+    if (!is_pseudo(&s))
       break;
     if (is_progressive(found.frame) && (ss->block_size = block_size_of(Se_of(&s))) == 0)
       return mzc_fail(status, MZC_LIBRARY, "SmartScale: Se = %d is not N * N - 1 of a block size N = 1..16", Se_of(&s));
@@ -200,7 +166,7 @@ static int square_root(int count)
 /* One table of `count` entries of `width` bytes as one of 64; entries that are not there are 1. */
 static void put_table(growing *out, const unsigned char *table, int count, int width)
 {
-  unsigned char segment[5 + 128] = { 0xFF, DQT, 0, (unsigned char)(3 + 64 * width), table[0] };
+  unsigned char segment[5 + 128] = { 0xFF, M_DQT, 0, (unsigned char)(3 + 64 * width), table[0] };
   int full[64], own[64], position[64], n = square_root(count);
 
   mzc_zigzag(8, full);
@@ -214,15 +180,15 @@ static void put_table(growing *out, const unsigned char *table, int count, int w
   put(out, segment, 5 + 64 * (size_t)width);
 }
 
-static void put_tables(growing *out, const segment *s)
+static void put_tables(growing *out, const mzc_segment *s)
 {
   size_t at = 0;
 
-  while (at < s->size) {
-    int width = s->content[at] >> 4 ? 2 : 1;
-    size_t entries = (s->size - at - 1) / (size_t)width;
+  while (at < s->content_size) {
+    int width = content_of(s)[at] >> 4 ? 2 : 1;
+    size_t entries = (s->content_size - at - 1) / (size_t)width;
     int count = entries < 64 ? (int)entries : 64;
-    put_table(out, s->content + at, count, width);
+    put_table(out, content_of(s) + at, count, width);
     if (count < 64)
       break;
     at += 1 + 64 * (size_t)width;
@@ -235,44 +201,51 @@ static int ceil_div(int a, int b)
 }
 
 /* The same grid of blocks, 8 x 8 each. */
-static void put_frame(growing *out, const mzc_smartscale *ss, const unsigned char *data, const segment *s)
+static void put_frame(growing *out, const mzc_smartscale *ss, const mzc_segment *s)
 {
   int height = ceil_div(8 * ss->height, ss->block_size), width = ceil_div(8 * ss->width, ss->block_size);
   unsigned char size[4] = {
     (unsigned char)(height >> 8), (unsigned char)height, (unsigned char)(width >> 8), (unsigned char)width
   };
 
-  put(out, data + s->start, 5);   /* marker, length, precision */
+  put(out, s->data + s->start, 5);   /* marker, length, precision */
   put(out, size, 4);
-  put(out, data + s->start + 9, s->end - s->start - 9);
+  put(out, s->data + s->start + 9, s->end - s->start - 9);
 }
 
-static void put_scan_header(growing *out, const unsigned char *data, const segment *s)
+static void put_scan_header(growing *out, const mzc_segment *s)
 {
   static const unsigned char last_coefficient = 63;
 
-  put(out, data + s->start, s->end - 2 - s->start);
+  put(out, s->data + s->start, s->end - 2 - s->start);
   put(out, &last_coefficient, 1);
-  put(out, data + s->end - 1, 1);
+  put(out, s->data + s->end - 1, 1);
+}
+
+static void put_segment(growing *out, const mzc_smartscale *ss, const mzc_segment *s)
+{
+  if (s->marker == M_DQT)
+    put_tables(out, s);
+  else if (mzc_is_sof(s->marker) && s->content_size >= 6)
+    put_frame(out, ss, s);
+  else if (is_scan_header(s) && is_pseudo(s))
+    ;   /* left out */
+  else if (is_scan_header(s) && !ss->progressive)
+    put_scan_header(out, s);
+  else
+    put(out, s->data + s->start, s->end - s->start);
 }
 
 static int rewrite(mzc_smartscale *ss, const unsigned char *data, size_t size, mzc_status *status)
 {
   growing out = { NULL, 0, 0, 0 };
-  segment s;
-  size_t at = 0, done = 0;
+  size_t done = 0;
+  mzc_segment s;
 
-  while (next_segment(data, size, &at, &s)) {
-    int frame = is_frame(s.code) && s.size >= 6, scan = is_scan_header(&s);
-    if (s.code != DQT && !frame && !(scan && (s.content[0] == 0 || !ss->progressive)))
-      continue;
-    put(&out, data + done, s.start - done);
-    if (s.code == DQT)
-      put_tables(&out, &s);
-    else if (frame)
-      put_frame(&out, ss, data, &s);
-    else if (s.content[0] != 0)
-      put_scan_header(&out, data, &s);
+  mzc_segments(&s, data, size);
+  while (mzc_next_header(&s)) {
+    put(&out, data + done, s.start - done);   /* coded data */
+    put_segment(&out, ss, &s);
     done = s.end;
   }
   put(&out, data + done, size - done);

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .models._precision import full_precision
+
 __all__ = ["AGDA", "choose_maps", "degrade", "gaussian_blur", "soft_mask"]
 
 
@@ -48,7 +50,7 @@ class AGDA:
         *attention_maps* (N, M, h, w) are at least 0. *generator*, on the device of the images, makes the draws; None
         takes torch's.
         """
-        with torch.autocast(images.device.type, enabled=False):
+        with full_precision(images):
             images, maps = images.float(), attention_maps.float()
             index = choose_maps(maps, generator)
             low, high = torch.tensor([self.threshold, self.zoom], device=images.device).T

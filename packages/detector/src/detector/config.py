@@ -7,6 +7,7 @@ are taken as numbers. The defaults here are the values of params.yaml; a test ke
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import math
@@ -71,6 +72,35 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EfficientNetConfig:
+    """Every ``efficientnet_*``, and the backbone of ``multi_attention``.
+
+    `pretrained`: false, true (timm's default weights), the name or tag of published weights, or a file: the
+    weights.safetensors of another training also will do.
+    """
+
+    pretrained: bool | str = False
+    drop_path: float = number(0.2, 0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class MultiAttentionConfig:
+    """``multi_attention``; the meaning of each is told by `detector.models.multi_attention.MultiAttention`."""
+
+    backbone: str = "efficientnet_b4"
+    num_attentions: int = number(4, 1)
+    texture: str = one_of("v1", "v1", "v2")
+    texture_layer: str | None = None
+    attention_layer: str | None = None
+    region_dropout: float = number(0.25, 0, 1)
+    independence_weight: float = number(0.5, 0)
+    agda_weight: float = number(1.0, 0)
+    match_weight: float = number(0.1, 0)
+    agda_from: int = number(0, 0)
+    epoch_steps: int = number(1000, 1)
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointConfig:
     """A checkpoint every so many steps and at least every so many seconds; the newest `keep` stay."""
 
@@ -81,7 +111,7 @@ class CheckpointConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """The training recipe."""
+    """The training recipe. `dropout` None is what the model was published with."""
 
     steps: int = number(1000, 1)
     batch_size: int = number(32, 1)
@@ -90,7 +120,7 @@ class TrainConfig:
     weight_decay: float = number(5e-4, 0)
     warmup_ratio: float = number(0.25, 0, 1)
     max_norm: float = number(2.0, above=0)
-    dropout: float = number(0.1, 0, 1)
+    dropout: float | None = number(0.1, 0, 1)
     label_smoothing: float = number(0.02, 0, 1)
     ema_decay: float = number(0.98, 0, 1)
     select: str = one_of("last", "last", "best_val")
@@ -101,6 +131,8 @@ class TrainConfig:
     threads: int | Literal["auto"] = number("auto", 1)
     log_every: int = number(50, 1)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    efficientnet: EfficientNetConfig = field(default_factory=EfficientNetConfig)
+    multi_attention: MultiAttentionConfig = field(default_factory=MultiAttentionConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
 
@@ -210,11 +242,15 @@ def _convert_union(value: Any, hints: tuple[Any, ...], checks: Mapping[str, Any]
     for hint in hints:
         if typing.get_origin(hint) is Literal and value in typing.get_args(hint):
             return value
-    (plain,) = (h for h in hints if h is not type(None) and typing.get_origin(h) is not Literal)
+    *others, plain = (h for h in hints if h is not type(None) and typing.get_origin(h) is not Literal)
+    for hint in others:
+        with contextlib.suppress(ConfigError):
+            return _check(_scalar(value, hint, name), checks, name)
     try:
         return _check(_scalar(value, plain, name), checks, name)
     except ConfigError as error:
         words = [repr(w) for h in hints if typing.get_origin(h) is Literal for w in typing.get_args(h)]
+        words += ["true", "false"] if bool in others else []
         words += ["null"] if type(None) in hints else []
         raise ConfigError(f"{error} (or {', '.join(words)})") from None
 

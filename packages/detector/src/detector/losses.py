@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .models._precision import full_precision
+
 __all__ = [
     "RegionalIndependenceLoss",
     "binary_cross_entropy",
@@ -128,7 +130,7 @@ class RegionalIndependenceLoss(nn.Module):
         *epoch* (from 0) sets how far: alpha * alpha_decay^epoch of the way to the batch's mean.
         """
         alpha = self.alpha * self.alpha_decay**epoch
-        with torch.autocast(region_features.device.type, enabled=False):
+        with full_precision(region_features):
             region_features = region_features.float()
             centers = self.feature_centers
             if self.training:

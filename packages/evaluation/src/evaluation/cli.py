@@ -91,3 +91,86 @@ def report(out: Path, **sources: Any) -> None:
     path = pages.build(out, material)
     click.echo(paper.text(material.summary))
     click.echo(f"report: {path}")
+
+
+class GroupArgument(click.ParamType):  # type: ignore[type-arg]  # not generic at run time before click 8.2
+    """``LABEL=PATH`` or ``LABEL=PATH,PATH,...``."""
+
+    name = "LABEL=PATH,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        label, sign, listed = str(value).partition("=")
+        paths = listed.split(",")
+        if not (sign and label and all(paths)):
+            self.fail(f"{value!r} should read LABEL=PATH or LABEL=PATH,PATH (q77=seed-1.csv,seed-2.csv)", param, ctx)
+        for path in paths:
+            if not Path(path).is_file():
+                self.fail(f"{path}: no such file", param, ctx)
+        return label, tuple(paths)
+
+
+def _groups(groups: tuple[tuple[str, tuple[str, ...]], ...]) -> Any:
+    from .scores import read
+    from .seeds import Group
+
+    labels = [label for label, _ in groups]
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if repeated:
+        raise click.UsageError(f"{', '.join(repeated)}: a label names one group; give its files as one list")
+    return [Group(label, paths, tuple(read(path) for path in paths)) for label, paths in groups]
+
+
+@main.command()
+@click.argument("groups", nargs=-1, required=True, type=GroupArgument(), metavar="LABEL=PATH,PATH...")
+@click.option("--out", type=File, help="Markdown file to write the tables to.")
+@click.option("--csv", "csv_path", type=File, help="CSV file to write every row to.")
+@click.option("--note", help="A sentence to stand above the Markdown tables.")
+@_drawing
+def seeds(
+    groups: tuple[tuple[str, tuple[str, ...]], ...], out: Path | None, csv_path: Path | None, note: str | None,
+    replicates: int, confidence: float, seed: int,
+) -> None:  # fmt: skip
+    """Compare groups of runs that differ by their seed: mean, spread, drop, and difference to the first group.
+
+    \b
+    evaluation seeds q77=a.csv,b.csv,c.csv q10=d.csv,e.csv,f.csv --out results.md --csv results.csv
+    """
+    from dataclasses import asdict, fields
+
+    from . import seeds as judge
+    from . import tables as paper
+    from .summary import Settings
+
+    settings = Settings(replicates, confidence, seed)
+    read = _groups(groups)
+    rows = judge.judge(read, settings)
+    if out:
+        paper.write_whole(out, judge.document(read, rows, settings, note))
+    if csv_path:
+        paper.write_csv(csv_path, [f.name for f in fields(judge.SeedRow)], map(asdict, rows))
+    click.echo(judge.terminal(read, rows, settings))
+
+
+@main.command()
+@click.argument("a", type=GroupArgument(), metavar="LABEL=PATH")
+@click.argument("b", type=GroupArgument(), metavar="LABEL=PATH")
+@click.option("--csv", "csv_path", type=File, help="CSV file to write the rows to.")
+@_drawing
+def compare(
+    a: tuple[str, tuple[str, ...]], b: tuple[str, tuple[str, ...]], csv_path: Path | None,
+    replicates: int, confidence: float, seed: int,
+) -> None:  # fmt: skip
+    """Compare two runs on the same test faces: A minus B with intervals, p, and Holm's p over the qualities."""
+    from dataclasses import asdict, fields
+
+    from . import seeds as judge
+    from . import tables as paper
+    from .summary import Settings
+
+    if len(a[1]) > 1 or len(b[1]) > 1:
+        raise click.UsageError("compare takes one file on each side; `evaluation seeds` compares groups of runs")
+    first, second = _groups((a, b))
+    rows = judge.compare_two(first, second, Settings(replicates, confidence, seed))
+    if csv_path:
+        paper.write_csv(csv_path, [f.name for f in fields(judge.Comparison)], map(asdict, rows))
+    click.echo(paper.text_table(*judge.comparison_table(first, second, rows)))

@@ -19,7 +19,7 @@ body { margin:0; background:var(--paper); color:var(--ink); font:16px/1.55 var(-
 main { max-width:62rem; margin:0 auto; padding:3rem 1.4rem 5rem; }
 h1 { font-size:1.05rem; font-weight:600; color:var(--muted); margin:0 0 .7rem; letter-spacing:.01em; }
 .answer { font-size:clamp(1.6rem,4vw,2.35rem); line-height:1.2; font-weight:700; letter-spacing:-.015em;
-  margin:0 0 1rem; text-wrap:balance; }
+  margin:0 0 1rem; text-wrap:pretty; }
 h2 { font-size:1.3rem; letter-spacing:-.01em; margin:3.2rem 0 .6rem; }
 h3 { font-size:1rem; margin:1.8rem 0 .4rem; }
 p { max-width:46rem; margin:.5rem 0; }
@@ -37,10 +37,10 @@ a { color:var(--accent); }
 .scroll { overflow-x:auto; margin:1rem 0; }
 table { border-collapse:collapse; font-size:.9rem; font-variant-numeric:tabular-nums; min-width:100%; }
 caption { caption-side:bottom; text-align:left; padding-top:.5rem; }
-th, td { padding:.36rem .7rem; text-align:right; border-bottom:1px solid var(--line); white-space:nowrap; }
-th { font-weight:600; color:var(--muted); vertical-align:bottom; }
+th, td { padding:.36rem .55rem; text-align:right; border-bottom:1px solid var(--line); white-space:nowrap; }
+th { font-weight:600; color:var(--muted); vertical-align:bottom; white-space:normal; }
 th:first-child, td:first-child { text-align:left; padding-left:.2rem; }
-td.text { text-align:left; white-space:normal; }
+.text { text-align:left; white-space:normal; }
 tr.rule td { border-top:2px solid var(--line); }
 td .range { color:var(--muted); font-size:.86em; display:block; }
 figure { margin:1.2rem 0; background:var(--card); border:1px solid var(--line); border-radius:8px; padding:1rem; }
@@ -107,7 +107,8 @@ def table(
 
     text: the numbers of the columns that hold words.
     """
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    words = ['<th class="text">' if i in text else "<th>" for i in range(len(header))]
+    head = "".join(f"{tag}{escape(name)}</th>" for tag, name in zip(words, header, strict=True))
     lines = []
     for row in rows:
         cells = []

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 
 from . import literature, page, plots, tables
+from .intervals import UNITS
 from .robustness import area_over_log_rate
 from .scores import Scores, by_video, quality_name, read
-from .summary import ALL, Row, Summary
+from .summary import ALL, LEVELS, Row, Summary
 
 __all__ = ["Material", "Sources", "answer", "build", "gather"]
 
 PANELS = ("file", "key", "quality", "psnr", "ssim", "bytes", "bits_per_pixel")
+COST = (("bits_per_pixel", 2), ("psnr", 1), ("ssim", 3))
 WORST = 12
 FACES_SHOWN = 3
 NO_NOTE = "The faces are synthetic. Nothing follows from these numbers for real deepfakes."
@@ -170,8 +172,8 @@ def answer(summary: Summary) -> tuple[str, str]:
     if any(math.isnan(row.lo) for row in (high, low, drop)):
         return (
             "This run cannot say.",
-            f"The frame AUC is {_auc(high)} at quality {ends.high} and {_auc(low)} at quality {ends.low}, but there are "
-            "too few videos to say how sure that is.",
+            f"The frame AUC is {_auc(high)} at quality {ends.high} and {_auc(low)} at quality {ends.low}, "
+            "but there are too few videos to say how sure that is.",
         )
     numbers = f"The frame AUC is {_auc(high)} at quality {ends.high} and {_auc(low)} at quality {ends.low}"
     loss = f"the difference, {tables.with_interval(drop)}, is "
@@ -184,14 +186,14 @@ def answer(summary: Summary) -> tuple[str, str]:
         return (
             f"At quality {ends.high} yes, at quality {ends.low} no longer.",
             f"{numbers}; the second cannot be told from guessing (.5), and {loss}"
-            + ("more than chance." if drop.lo > 0 else "not settled by this many videos."),
+            + ("more than chance would give." if drop.lo > 0 else "not settled by this many videos."),
         )
     if drop.lo > 0:
         kept = summary.retention(ends.low, "frame")
         share = f" Of the separation on uncompressed faces {100 * kept:.0f} % is left." if not math.isnan(kept) else ""
         return (
             f"Yes, but clearly less well at quality {ends.low}.",
-            f"{numbers}: still better than guessing (.5), but {loss}more than chance.{share}",
+            f"{numbers}: still better than guessing (.5), but {loss}more than chance would give.{share}",
         )
     return (
         f"Yes: down to quality {ends.low} no loss can be shown.",
@@ -299,23 +301,18 @@ def _number_card(what: str, row: Any) -> str:
 
 def _by_quality(material: Material) -> str:
     summary = material.summary
-    known = bool(material.fidelity)
-    header = ["quality", "frame AUC by videos", "by pairs", "video AUC by videos", "balanced ACC", "at val threshold",
-              "EER", "TPR at 5 % FPR"]  # fmt: skip
-    header += ["bits per pixel", "PSNR dB", "SSIM"] if known else []
-    header += ["faces", "videos", "pairs"]
-    rows = [_quality_row(material, quality, known) for quality in summary.qualities]
+    header = ["quality", "frame AUC by videos", "by pairs", "video AUC by videos", "by pairs", "balanced ACC", "EER",
+              "faces / videos / pairs"]  # fmt: skip
+    rows = [_quality_row(summary, quality) for quality in summary.qualities]
     ends = summary.ends()
     if ends:
-        drops = [summary.drop("frame", "auc"), summary.drop("frame", "auc", "pair"), summary.drop("video", "auc"),
-                 summary.drop("frame", "balanced_accuracy"), None, summary.drop("frame", "eer")]  # fmt: skip
-        cells = [tables.with_interval(drop) if drop else "" for drop in drops]
-        rows.append([f"drop {ends.high} → {ends.low}", *cells] + [""] * (len(header) - len(cells) - 1))
+        drops = [summary.drop(level, "auc", unit) for level in LEVELS for unit in UNITS]
+        drops += [summary.drop("frame", metric) for metric in ("balanced_accuracy", "eer")]
+        rows.append([f"drop {ends.high} → {ends.low}", *map(tables.with_interval, drops), ""])
     caption = (
-        f"Test split. [{_share(summary)} intervals: {summary.settings.replicates} bootstrap replicates of whole videos, "
-        "real and fake apart, or of whole pairs of people.] Frames of a video are nearly copies, so they are never drawn "
-        "alone. Balanced ACC at the threshold .5, and at the one that is best on the validation split at the same "
-        "quality. The drop is paired: both qualities in the same draws."
+        f"Test split. [{_share(summary)} intervals: {summary.settings.replicates} bootstrap replicates of whole "
+        "videos, real and fake apart, or of whole pairs of people.] Frames of a video are nearly copies, so they are "
+        "never drawn alone. Balanced ACC at the threshold .5. The drop is paired: both qualities in the same draws."
     )
     return page.section(
         "By JPEG quality",
@@ -326,27 +323,36 @@ def _by_quality(material: Material) -> str:
             + _scalars(material),
             "Frame and video AUC falling with JPEG quality",
         ),
+        _thresholds(material),
     )
 
 
-def _quality_row(material: Material, quality: str, known: bool) -> list[str]:
+def _quality_row(summary: Summary, quality: str) -> list[str]:
+    aucs = [summary.find(quality, level, "auc", unit=unit) for level in LEVELS for unit in UNITS]
+    others = [summary.find(quality, "frame", metric) for metric in ("balanced_accuracy", "eer")]
+    n = " / ".join(str(getattr(aucs[0], name) if aucs[0] else 0) for name in ("n_frames", "n_videos", "n_pairs"))
+    return [_named(quality), *map(tables.with_interval, (*aucs, *others)), n]
+
+
+def _thresholds(material: Material) -> str:
+    """Return the numbers that depend on a threshold, and what the compression cost."""
     summary = material.summary
-    frame = summary.find(quality, "frame", "auc")
-    cells = [
-        _named(quality),
-        tables.with_interval(frame),
-        (tables.with_interval(summary.find(quality, "frame", "auc", unit="pair"))),
-        tables.with_interval(summary.find(quality, "video", "auc")),
-        tables.with_interval(summary.find(quality, "frame", "balanced_accuracy")),
-        tables.with_interval(summary.find(quality, "frame", "balanced_accuracy", source="val")),
-        tables.with_interval(summary.find(quality, "frame", "eer")),
-        tables.with_interval(summary.find(quality, "frame", "tpr_at_fpr_0.05")),
-    ]
-    if known:
+    header = ["quality", "threshold of val", "balanced ACC", "real called real", "fakes called fake", "TPR at 5 % FPR",
+              "TPR at 1 % FPR", *(["bits per pixel", "PSNR dB", "SSIM"] if material.fidelity else [])]  # fmt: skip
+    rows = []
+    for quality in summary.qualities:
+        names = ("balanced_accuracy", "acc_real", "acc_fake")
+        chosen = [summary.find(quality, "frame", name, source="val") for name in names]
+        at_fpr = [summary.find(quality, "frame", f"tpr_at_fpr_{fpr}") for fpr in ("0.05", "0.01")]
         found = material.fidelity.get(quality, {})
-        cells += [_fidelity_cell(found.get("bits_per_pixel"), 2), _fidelity_cell(found.get("psnr"), 1),
-                  _fidelity_cell(found.get("ssim"), 3)]  # fmt: skip
-    return cells + [str(getattr(frame, name) if frame else 0) for name in ("n_frames", "n_videos", "n_pairs")]
+        cost = [_fidelity_cell(found.get(name), digits) for name, digits in COST] if material.fidelity else []
+        threshold = tables.number(chosen[0].threshold if chosen[0] else None)
+        rows.append([_named(quality), threshold, *map(tables.with_interval, (*chosen, *at_fpr)), *cost])
+    caption = (
+        "Frame level, intervals by videos. The threshold is the one with the best balanced ACC on the validation split "
+        "at the same quality. Bits per pixel, PSNR and SSIM are means over the faces."
+    )
+    return page.table(header, rows, caption)
 
 
 def _fidelity_cell(value: float | None, digits: int) -> str:
@@ -428,7 +434,7 @@ def _literature(material: Material) -> str:
     for quality, auc in ours.items():
         rows.append([f"this run, {_named(quality)}", *_literature_cells(auc)])
     raw = ours.get("raw") or {}
-    gains = []
+    gains: list[list[str]] = []
     for baseline in literature.BASELINES:
         found = literature.gains(raw, baseline.auc)
         names = (*literature.COLUMNS, "mean")
@@ -449,7 +455,7 @@ def _gain_cell(gain: literature.Gain | None) -> str:
 
 
 def literature_row(summary: Summary, quality: str, scores: Scores) -> dict[str, float]:
-    """Return our frame AUCs by the columns of the literature; FF-c23, FF-c40 when all videos are of that compression."""
+    """Return our frame AUCs by the literature's columns; FF-c23 or FF-c40 when all videos are of that compression."""
     out = {}
     compressions = {str(compression) for compression in np.unique(scores.compression)}
     whole = summary.find(quality, "frame", "auc")
@@ -508,8 +514,8 @@ def _calibration(material: Material) -> str:
     header = ["quality", "ECE", "T", "ECE after", f"T of quality {reference}", "ECE after", "faces"]
     caption = (
         "Expected calibration error of the frames before and after dividing the logits by a temperature T fitted on "
-        f"the validation split: at the same quality, or once at quality {reference}, as a detector must that is not told "
-        "the quality. T is undefined where the validation scores point the wrong way or separate perfectly."
+        f"the validation split: at the same quality, or once at quality {reference}, as a detector must that is not "
+        "told the quality. T is undefined where the validation scores point the wrong way or separate perfectly."
     )
     return page.section("Calibration", page.table(header, rows, caption)) if rows else ""
 
@@ -535,7 +541,8 @@ def _worst(material: Material) -> str:
          str(row["n_frames"])]
         for row in videos
     ]  # fmt: skip
-    scores = [f"score at {_named(reference)}", *(f"at {_named(quality)}" for quality in columns)]
+    named = [_named(quality) if quality == "raw" else f"at {quality}" for quality in columns]
+    scores = [f"score at {_named(reference)}", *named]
     header = ["video", "compression", "is", *scores, "faces"]
     caption = f"The {len(rows)} videos whose mean score is furthest from their label at {_at(reference)}."
     return page.section("Most wrong", page.table(header, rows, caption, text=(1, 2)))
@@ -553,8 +560,8 @@ def _exclusions(material: Material) -> str:
     if failed:
         parts.append(
             page.paragraph(
-                f"{failed.get('frames', 0)} frames and {failed.get('videos', 0)} whole videos gave no face and are in "
-                "no number above."
+                f"The faces stage could not use {failed.get('frames', 0)} frames; of whole videos, "
+                f"{failed.get('videos', 0)}. What gave no face is in no number above."
             )
         )
         reasons = failed.get("reasons") or {}
@@ -595,7 +602,7 @@ def _making(material: Material) -> str:
     definitions = [
         "AUC: probability that a fake scores above a real face, ties counting one half; .5 is guessing. The level is "
         "always said: frame AUC judges single faces, video AUC the mean score of each video.",
-        "EER: the error rate at the threshold where the shares of real faces called fake and of fakes missed are equal.",
+        "EER: the error rate at the threshold where as large a share of the real is called fake as fakes are missed.",
         "Balanced ACC: mean of the shares of real and of fake faces called right; always saying fake gives .5.",
         "Intervals say how much the numbers would move with other test videos of the same kind. They say nothing about "
         "other data, other forgeries, or another training run: for that, see several seeds.",

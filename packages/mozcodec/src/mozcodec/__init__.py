@@ -5,8 +5,8 @@
 """
 
 from ._build import build_info
-from ._decode import DecodeOptions, Header, decode, decode_batch, read_header
-from ._encode import Encoder, encode
+from ._decode import DecodeOptions, Header, decode, decode_batch, decode_many, read_header
+from ._encode import Encoder, encode, encode_many
 from ._errors import DamagedError, JpegError, JpegWarning, LimitError, UnavailableError, UnsupportedError
 from ._metadata import Metadata
 from ._options import EncodeOptions
@@ -27,7 +27,9 @@ __all__ = [
     "build_info",
     "decode",
     "decode_batch",
+    "decode_many",
     "encode",
+    "encode_many",
     "encode_scaled",
     "encode_smartscale",
     "read_header",

@@ -1,9 +1,8 @@
 """JPEG bytes to pixels."""
 
-import os
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypedDict, Unpack, overload
@@ -15,6 +14,7 @@ from ._errors import JpegWarning, error_of
 from ._metadata import Metadata, orientation_of, read_metadata
 from ._mozjpeg import ffi, lib
 from ._options import COLOR_SPACES, DCT_METHODS, PIXEL_FORMATS, SUBSAMPLING, choice, flag, integer
+from ._parallel import num_threads, ordered_map
 from ._pixels import address_of, with_packed_pixels
 
 Buffer = bytes | bytearray | memoryview | NDArray[np.uint8]
@@ -36,8 +36,9 @@ class DecodeOptions(TypedDict, total=False):
     """What :func:`mozcodec.decode` takes beside the pixel format."""
 
     scale: int
-    """The output is scale/8 of the picture, 1..16; ceil(W * scale / 8) wide. Of a SmartScale stream with blocks of N it
-    is k/N of the picture, k = ceil(N * scale / 8) at most 16."""
+    """The output is scale/8 of the picture, 1..16; ceil(W * scale / 8) wide. At 1 the scans of a progressive file that
+    make no difference are not read, and damage there is not seen. Of a SmartScale stream with blocks of N the output is
+    k/N of the picture, k = ceil(N * scale / 8) at most 16."""
     region: tuple[int, int, int, int] | None
     """Only this part of the output: (left, top, right, bottom), the pixels that the whole output has there."""
     dct_method: Literal["islow", "ifast", "float"]
@@ -368,11 +369,6 @@ def read_header(data: Buffer) -> Header:
 # ---- many pictures --------------------------------------------------------------------------------------------------
 
 
-def num_threads(threads: int | None) -> int:
-    """Return how many threads to use: *threads*, or one for each core that this process may run on."""
-    return len(os.sched_getaffinity(0)) if threads is None else integer("threads", threads, 1, 1024)
-
-
 def _fill_jobs(jobs: Any, files: Sequence[Buffer], out: NDArray[Any]) -> list[Any]:
     address, stride = out.__array_interface__["data"][0], out.strides[0]
     sources = [source_of(data) for data in files]
@@ -449,3 +445,26 @@ def _report(jobs: Any, on_truncated: object) -> None:
             if job.status.num_warnings:
                 text = ffi.string(job.status.warning).decode("latin-1")
                 warnings.warn(f"file {number}: {text}", JpegWarning, stacklevel=3)
+
+
+def decode_many(
+    files: Iterable[Buffer],
+    pixel_format: str | None = "rgb",
+    *,
+    threads: int | None = None,
+    apply_orientation: bool = False,
+    **options: Unpack[DecodeOptions],
+) -> Iterator[NDArray[Any]]:
+    """Yield the pixels of each JPEG, in order, decoded by several threads; sizes may differ.
+
+    *files* are taken as they are needed. *threads* defaults to the cores that this process may use. The first failure
+    is raised where its picture would stand.
+    """
+    if pixel_format == "planes":
+        raise ValueError("decode_many decodes pixels, not planes")
+    decode_options(pixel_format, options)  # wrong options are refused here, not at the first picture
+
+    def one(data: Buffer) -> NDArray[Any]:
+        return decode(data, pixel_format, apply_orientation=apply_orientation, **options)
+
+    return ordered_map(one, files, threads)

@@ -1,15 +1,17 @@
 """Pixels to JPEG bytes."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._errors import error_of
+from ._errors import JpegWarning, error_of
 from ._metadata import c_markers, segments_to_write
 from ._mozjpeg import ffi, lib
 from ._options import EncodeOptions, Quality, encode_options, integer
+from ._parallel import ordered_map
 from ._pixels import describe, describe_planes
 
 Writable = bytearray | memoryview | NDArray[np.uint8]
@@ -64,6 +66,8 @@ def _run(
     del alive
     if failed:
         raise error_of(status)
+    if status.num_warnings:
+        warnings.warn(ffi.string(status.warning).decode(), JpegWarning, stacklevel=3)
     return take(buffer) if view is None else view[: buffer.size]
 
 
@@ -166,3 +170,19 @@ def encode(
     segments = segments_to_write(icc_profile, exif, xmp, comment)
     markers = c_markers(segments) if segments else NO_MARKERS
     return _run(image, pixel_format, precision_of(options), settings, markers, out)
+
+
+def encode_many(
+    images: Iterable[ArrayLike],
+    quality: Quality = 75,
+    *,
+    pixel_format: str | None = None,
+    threads: int | None = None,
+    **options: Unpack[EncodeOptions],
+) -> Iterator[bytes]:
+    """Yield each image as JPEG bytes, in order, encoded by several threads; what :func:`mozcodec.encode` gives.
+
+    *images* are taken as they are needed. *threads* defaults to the cores that this process may use. The first failure
+    is raised where its bytes would stand.
+    """
+    return ordered_map(Encoder(quality, pixel_format=pixel_format, **options).encode, images, threads)

@@ -130,9 +130,9 @@ class EncodeOptions(TypedDict, total=False):
     """"4:2:0" and so on, "2x1" and so on, or factors (h, v) of each component (-sample). None is cjpeg's choice: 4:4:4
     from quality 90, 4:2:2 from 80, 4:2:0 below."""
     lossless: "int | tuple[int, int]"
-    """Lossless JPEG (SOF3): the predictor 1..7, or (predictor, point transform) (-lossless)."""
+    """Lossless JPEG (SOF3): the predictor 1..7, or (predictor, point transform) (-revert -lossless)."""
     precision: int
-    """Bits of a sample: 8, 12, or 16 with ``lossless`` (-precision)."""
+    """Bits of a sample: 8, 12, or 16 with ``lossless`` (-precision). mozjpeg's trellis is for 8 bits only."""
     jfif: bool
     """Write the JFIF marker; default True (False: -nojfif)."""
     density: "tuple[int, int, Literal['none', 'inch', 'cm']]"
@@ -352,6 +352,25 @@ _SETTERS: dict[str, Callable[[Any, object], None]] = {
 }
 
 
+_NOT_WITH_LOSSLESS = frozenset(
+    ("progressive", "profile", "arithmetic", "scan_script", "subsampling", "smoothing_factor", "tune", "color_space")
+)
+
+
+def _set_lossless_profile(struct: Any, options: Mapping[str, object]) -> None:
+    """Lossless coding knows no DCT: none of mozjpeg's own extensions work with it ("Bogus buffer control mode")."""
+    for name in options:
+        if name in _NOT_WITH_LOSSLESS or name.startswith(("trellis", "quant", "optimize", "dc", "lambda", "use")):
+            raise ValueError(f"{name} cannot go with lossless")
+    struct.profile = lib.MZC_PROFILE_FASTEST
+
+
+def _set_deep_profile(struct: Any, options: Mapping[str, object]) -> None:
+    if options.get("trellis_quant"):
+        raise ValueError("trellis_quant is for 8-bit samples only")
+    struct.trellis_quant = 0
+
+
 def _build(quality: object, options: Mapping[str, object]) -> Any:
     struct = ffi.new("mzc_encode_options *")
     lib.mzc_default_encode_options(struct)
@@ -367,6 +386,10 @@ def _build(quality: object, options: Mapping[str, object]) -> Any:
                 continue
             raise TypeError(f"unknown option {name!r}; known: {', '.join(sorted((*_SETTERS, 'precision')))}")
         setter(struct, value)
+    if "lossless" in options:
+        _set_lossless_profile(struct, options)
+    elif options.get("precision", 8) != 8:
+        _set_deep_profile(struct, options)
     return struct
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from ..errors import DataError
@@ -61,7 +62,7 @@ def read_frames(path: str | Path, numbers: Iterable[int]) -> Frames:
     """
     wanted = set(numbers)
     frames = Frames()
-    count, damaged, reason = 0, "", ""
+    count, anchor, damaged, reason = 0, 0, "", ""
     with _open(path) as container:
         stream = _stream(container, path)
         stream.thread_count = 1  # the cores are busy with other clips
@@ -73,10 +74,16 @@ def read_frames(path: str | Path, numbers: Iterable[int]) -> Frames:
                 break
             if frame.is_corrupt:
                 damaged = "frame is damaged"
+                # B-frames are shown before, and decoded after, the frame they build on
+                for number in wanted.intersection(range(anchor + 1, count)):
+                    frames.images.pop(number, None)
+                    frames.missing[number] = "frame builds on a damaged one"
             elif frame.key_frame:
                 damaged = ""
             elif damaged:
                 damaged = "frame builds on a damaged one"
+            if frame.pict_type != PictureType.B:
+                anchor = count
             if count in wanted and damaged:
                 frames.missing[count] = damaged
             elif count in wanted:

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from ..agda import AGDA
 from ..errors import DetectorError
 from ..losses import RegionalIndependenceLoss, binary_cross_entropy, match_loss
+from ._precision import full_precision
 from .efficientnet import DROP_PATH, check_ratio, create_backbone
 
 __all__ = [
@@ -279,7 +280,7 @@ def bilinear_attention_pooling(features: Tensor, attention_maps: Tensor) -> Tens
     *features* are (N, C, H, W), or (N, M, C, H, W) with features of their own for each of the M maps; *attention_maps*
     (N, M, h, w) are resized to them. Always float32: at 95 x 95 the sums pass float16's largest number.
     """
-    with torch.autocast(features.device.type, enabled=False):
+    with full_precision(features):
         features, maps = features.float(), resize(attention_maps.float(), features.shape[-2:])
         equation = "nmhw,nchw->nmc" if features.dim() == 4 else "nmhw,nmchw->nmc"
         return F.normalize(torch.einsum(equation, maps, features), dim=-1)
@@ -287,7 +288,7 @@ def bilinear_attention_pooling(features: Tensor, attention_maps: Tensor) -> Tens
 
 def attention_average(features: Tensor, attention: Tensor) -> Tensor:
     """Return the average (N, C) of *features* (N, C, H, W) weighted by *attention* (N, h, w), in float32."""
-    with torch.autocast(features.device.type, enabled=False):
+    with full_precision(features):
         weights = resize(attention.float()[:, None], features.shape[-2:]) + 1e-8  # a map may be 0 everywhere
         return (features.float() * weights).sum((2, 3)) / weights.sum((2, 3))
 
@@ -310,7 +311,7 @@ def area_average(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
 
     Adaptive pooling has no deterministic backward pass on CUDA; this has.
     """
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x):
         return area_matrix(x.shape[-2], size[0], x) @ x.float() @ area_matrix(x.shape[-1], size[1], x).T
 
 

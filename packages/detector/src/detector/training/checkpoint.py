@@ -63,14 +63,14 @@ class Checkpoints:
         A full disk or other system error is said and leaves the older checkpoints as they are; `wait` raises it.
         """
         copy = plain(state)
-        self._join()
+        self.join()
         self._error = None
         self._writer = threading.Thread(target=self._write, args=(step, copy), name="checkpoint")
         self._writer.start()
 
     def wait(self) -> None:
-        """Return when the last checkpoint is on disk. Raises DetectorError if it could not be written."""
-        self._join()
+        """Return when the last checkpoint given to `save` is on disk; DetectorError if it could not be written."""
+        self.join()
         if self._error is not None:
             raise DetectorError(str(self._error)) from self._error
 
@@ -98,7 +98,7 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Delete the checkpoints, the lock and, if nothing else is in it, the folder."""
-        self._join()
+        self.join()
         for pattern in ("step-*.pt", "step-*.pt.sha256", "*.part"):
             for path in self.folder.glob(pattern):
                 path.unlink()
@@ -109,7 +109,8 @@ class Checkpoints:
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}.pt"
 
-    def _join(self) -> None:
+    def join(self) -> None:
+        """Return when no checkpoint is being written any more."""
         if self._writer is not None:
             self._writer.join()
             self._writer = None

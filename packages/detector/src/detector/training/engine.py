@@ -1,22 +1,17 @@
-"""One training step, the moving average of its weights, and prediction."""
+"""Parts of a training step: the loss, the moving average of the weights, the generators, the guard."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..loading.augment import to_float
 from ..loading.draws import key
 from ..losses import binary_cross_entropy
-from .precision import Precision
 from .schedule import ema_decay
 
-__all__ = ["Ema", "Objective", "check_finite", "predict", "reseed"]
+__all__ = ["Ema", "Objective", "check_finite", "reseed"]
 
 
 class Objective(nn.Module):
@@ -78,16 +73,3 @@ def check_finite(loss: Tensor) -> bool:
         torch._assert_async(torch.isfinite(loss).all())
         return True
     return bool(torch.isfinite(loss))
-
-
-@torch.inference_mode()
-def predict(
-    model: nn.Module, batches: Iterable[Tensor], device: torch.device, precision: Precision
-) -> NDArray[np.float64]:
-    """Return P(fake) of every image of *batches*, uint8 (N, H, W, 3) each. The model must be in evaluation mode."""
-    scores = []
-    for images in batches:
-        with precision.autocast():
-            logits = model(to_float(images.to(device, non_blocking=True)))
-        scores.append(torch.sigmoid(logits.double()).cpu().numpy())
-    return np.concatenate(scores) if scores else np.empty(0)

@@ -12,18 +12,21 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """Speaks on *stream* about a run of *steps* from step *start*, and appends what it measures to the file *timings*.
+    """Speaks on *stream* about a run of *steps*, and appends what it measures to the file *timings*, if there is one.
 
     Rates and times of day are kept apart from a run's outputs, which are the same bytes whenever and wherever it runs.
     """
 
-    def __init__(self, steps: int, start: int, timings: Path | None, stream: TextIO | None = None):
+    def __init__(self, steps: int, timings: Path | None = None, stream: TextIO | None = None):
         self.steps, self.timings = steps, timings
         self.stream = stream or sys.stderr
         self.terminal = self.stream.isatty()
-        self.began = self.last = time.perf_counter()
-        self.start = self.last_step = start
         self._open_line = False
+        self.begin(0)
+
+    def begin(self, step: int) -> None:
+        """Start the clock: rates and the time left are those since *step*."""
+        self.start, self.began = step, time.perf_counter()
 
     def say(self, text: str) -> None:
         """Write a line of its own."""
@@ -31,7 +34,7 @@ class Progress:
         self._open_line = False
 
     def row(self, row: dict[str, Any], images: int, waited: float) -> None:
-        """Report *row* of the history: *images* seen since the run started here, *waited* seconds waited for data."""
+        """Report *row* of the history: *images* seen and *waited* seconds waited for data since the clock started."""
         now, step = time.perf_counter(), int(row["step"])
         per_second = images / (now - self.began)
         eta = (now - self.began) / max(step - self.start, 1) * (self.steps - step)

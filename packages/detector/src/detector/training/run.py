@@ -17,7 +17,7 @@ from ..config import Params
 __all__ = ["Run", "default_checkpoints", "describe_run"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
-CODE = ("loading", "models", "training", "losses.py", "agda.py")
+CODE = ("loading", "models", "training", "losses.py", "agda.py", "inference.py")
 
 
 @dataclass(frozen=True)

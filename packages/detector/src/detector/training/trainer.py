@@ -12,24 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
 
 from evaluation.metrics import auc
 
 from .. import __version__
 from ..config import Params
-from ..data.index import Face, read_index, whole_file
+from ..data.files import read_json, whole_file
+from ..data.index import Face, read_index
 from ..data.shards import ShardReader
-from ..errors import ConfigError, DataError, DetectorError
+from ..errors import DataError, DetectorError
+from ..inference import CARD, build_model, predict, save_model, settings
 from ..loading.augment import augment, draw
 from ..loading.draws import key
 from ..loading.loader import Batch, Loader, crop_size
 from ..loading.order import BalancedOrder, PairedOrder, share
-from ..models import build
 from .checkpoint import Checkpoints, plain
 from .distributed import Processes
-from .engine import Ema, Objective, check_finite, predict, reseed
+from .engine import Ema, Objective, check_finite, reseed
 from .lock import Lock
 from .precision import Precision
 from .progress import Progress
@@ -68,7 +67,7 @@ def train(
     with Processes() as processes, StopSignals() as signals:
         _set_up_torch(params, processes.device)
         run = describe_run(params, crops, processes.device)
-        progress = Progress(params.train.steps, 0, timings if processes.main else None)
+        progress = Progress(params.train.steps, timings if processes.main else None)
         folder = checkpoints / run.id
         lock = Lock(folder)
         if processes.main and lock.acquire(progress.say, lock_timeout) and _is_finished(run, out, history):
@@ -117,7 +116,7 @@ class Trainer:
         self.validation_loader = Loader(reader, self.validation, threads=loader_threads, pin=pin)
 
         torch.manual_seed(key(params.seed))
-        model = build_model(params.model, config.dropout).to(self.device)
+        model = build_model(params.model, settings(params)).to(self.device)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model = model
@@ -142,7 +141,7 @@ class Trainer:
     def run_steps(self) -> None:
         """Do the steps that are left, save on the way, and see to it that the last state is on disk."""
         started_at, saved_at = self.step, time.monotonic()
-        self.progress.start = started_at
+        self.progress.begin(started_at)
         with closing(self.loader.batches(self._plan())) as batches:
             for batch in batches:
                 self._update(batch)
@@ -157,7 +156,7 @@ class Trainer:
                     self._save()
                 if stop:
                     self._stop(stop)
-        self._wait_for_checkpoint()
+        self.checkpoints.join()
 
     def _plan(self) -> Iterator[tuple[int, Any]]:
         """Yield the steps that are left with this process' part of their batches."""
@@ -230,16 +229,12 @@ class Trainer:
         return (self.signals.received or "a signal") if self.processes.any(bool(self.signals.received)) else None
 
     def _stop(self, name: str) -> None:
-        self._wait_for_checkpoint()
+        self.checkpoints.wait()
         raise Stopped(f"stopped by {name}; saved at step {self.step}: run the same command again to go on from there")
 
     def _save(self) -> None:
         if self.processes.main:
             self.checkpoints.save(self.step, self._state())
-
-    def _wait_for_checkpoint(self) -> None:
-        if self.processes.main:
-            self.checkpoints.wait()
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -283,22 +278,19 @@ class Trainer:
 
     def write_outputs(self, out: Path, history: Path) -> None:
         """Write the history, then the weights, and last the model.json that says they are whole."""
-        out.mkdir(parents=True, exist_ok=True)
         with whole_file(history) as path:
             path.write_text(_csv(self.rows), encoding="ascii")
         with whole_file(out / "log.jsonl") as path:
             path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="ascii")
         chosen = self.best or {"step": self.step, "val_auc": self.rows[-1]["val_auc"]}
         weights = chosen.get("weights") or self.ema.model.state_dict()
-        save_weights(out / "weights.safetensors", weights)
-        with whole_file(out / "model.json") as path:
-            path.write_text(json.dumps(self._card(chosen), indent=2) + "\n", encoding="ascii")
+        save_model(out, weights, self._card(chosen))
 
     def _card(self, chosen: dict[str, Any]) -> dict[str, Any]:
         """Return what is needed to build the model again, and what it was made from."""
         return {
             "model": self.params.model,
-            "options": {"dropout": self.config.dropout},
+            "options": settings(self.params),
             "height": self.size[0],
             "width": self.size[1],
             "weights": "EMA",
@@ -316,27 +308,13 @@ class Trainer:
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
-def build_model(name: str, dropout: float) -> torch.nn.Module:
-    """Return a new model; ConfigError names one that is unknown."""
-    try:
-        return build(name, dropout=dropout)
-    except DetectorError:
-        raise
-    except ValueError as error:
-        raise ConfigError(f"model: {error}") from error
-
-
-def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
-    """Write *weights* as a safetensors file; it appears whole or not at all."""
-    with whole_file(path) as temporary:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary)
-
-
 def _set_up_torch(params: Params, device: torch.device) -> None:
     """Set threads and determinism for the process."""
     threads = params.train.threads
     torch.set_num_threads(CPU_THREADS if threads == "auto" else threads)
     torch.use_deterministic_algorithms(params.train.deterministic)
+    # filling new memory finds bugs, costs a seventh of a step of Meso4, and changes no result
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not params.train.deterministic and device.type == "cuda"
 
 
@@ -354,10 +332,8 @@ def _share_faces(faces: list[Face], processes: Processes) -> list[Face]:
 
 def _is_finished(run: Run, out: Path, history: Path) -> bool:
     """Return whether *out* and *history* are whole and of this run: model.json is written last."""
-    card = out / "model.json"
-    if not card.is_file() or not history.is_file():
-        return False
-    return bool(json.loads(card.read_text(encoding="ascii")).get("run") == run.id)
+    card = out / CARD
+    return card.is_file() and history.is_file() and bool(read_json(card).get("run") == run.id)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -1,0 +1,88 @@
+"""Trained models: written by training, read again by everything that scores."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from .config import Params
+from .data.files import read_json, whole_file, write_json
+from .errors import ConfigError, DataError, DetectorError
+from .loading.augment import to_float
+from .models import build
+from .models.scaling import SCALING
+from .training.precision import Precision
+
+__all__ = ["CARD", "WEIGHTS", "build_model", "load_model", "predict", "save_model", "settings"]
+
+CARD, WEIGHTS = "model.json", "weights.safetensors"
+
+
+def settings(params: Params) -> dict[str, Any]:
+    """Return the options that the parameters give to the model's constructor."""
+    options: dict[str, Any] = {} if params.train.dropout is None else {"dropout": params.train.dropout}
+    if params.model in SCALING or params.model == "multi_attention":
+        options |= dataclasses.asdict(params.train.efficientnet)
+    if params.model == "multi_attention":
+        options |= dataclasses.asdict(params.train.multi_attention)
+    return options
+
+
+def build_model(name: str, options: dict[str, Any]) -> nn.Module:
+    """Return a new model with freshly drawn weights; ConfigError names a model or an option that there is not."""
+    try:
+        return build(name, **options)
+    except DetectorError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"model: {error}") from error
+
+
+def save_model(folder: Path, weights: dict[str, Tensor], card: dict[str, Any]) -> None:
+    """Write *weights* and then *card*, what is needed to build their model, to *folder*; each file appears whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / WEIGHTS) as path:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, path)
+    write_json(folder / CARD, card)
+
+
+def load_model(folder: Path, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
+    """Return the model in *folder* on *device*, in evaluation mode, and its card.
+
+    DataError if a file is missing or damaged, or the weights are not the card's model's.
+    """
+    card = read_json(folder / CARD)
+    if not isinstance(card, dict) or not {"model", "options", "height", "width"} <= card.keys():
+        raise DataError(f"{folder / CARD}: lacks model, options, height or width; train again")
+    # the weights that training started from need not be there any more
+    model = build_model(card["model"], {k: v for k, v in card["options"].items() if k != "pretrained"})
+    path = folder / WEIGHTS
+    try:
+        model.load_state_dict(load_file(path))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (RuntimeError, SafetensorError) as error:
+        raise DataError(f"{path}: not the weights of {card['model']}: {error}") from error
+    return model.to(device).to(memory_format=torch.channels_last).eval(), card  # type: ignore[call-overload]
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module, batches: Iterable[Tensor], device: torch.device, precision: Precision
+) -> NDArray[np.float64]:
+    """Return P(fake) of every image of *batches*, uint8 (N, H, W, 3) each. The model must be in evaluation mode."""
+    scores = []
+    for images in batches:
+        with precision.autocast():
+            logits = model(to_float(images.to(device, non_blocking=True)))
+        scores.append(torch.sigmoid(logits.double()).cpu().numpy())
+    return np.concatenate(scores) if scores else np.empty(0)

@@ -1,0 +1,199 @@
+"""``detector describe``: what a model is made of, and the EfficientNet family beside the report's table 2.
+
+Sizes are measured, not quoted: the model is built and run on torch's meta device, which has shapes and no numbers, so
+that EfficientNet-L2 at 800 x 800 takes neither memory nor time to speak of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import DetectorError
+from . import build, names
+from .scaling import ALPHA, BETA, GAMMA, REPORT_GIGA_MACS, SCALING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Measured", "Part", "command", "family_table", "measure", "model_table", "report_remark"]
+
+SIZES = {"meso4": 256, "mesoinception4": 256, "multi_attention": 380}  # of the papers, for models not in SCALING
+TOLERANCE = 0.1  # the report's costs are rounded and from other counts; beyond a tenth they are wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a model: its name, output shape for one image, parameters and multiply-adds."""
+
+    name: str
+    shape: str
+    parameters: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A model at an input of *size* x *size*: trainable parameters and multiply-adds for one image, in all and by part.
+
+    Multiply-adds are those of convolutions and matrix products, as torch's flop counter counts them, halved.
+    """
+
+    name: str
+    size: int
+    dropout: float | None
+    parameters: int
+    macs: int
+    parts: tuple[Part, ...]
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option("--size", type=click.IntRange(32), help="Side of the input in pixels.  [default: the published one]")
+def command(model: str | None, size: int | None) -> None:
+    """Print parameters and multiply-adds of MODEL, part by part.
+
+    Without MODEL: width, depth, resolution, dropout and cost of all models, the cost beside the report's table 2.
+    """
+    if model is not None:
+        click.echo(model_table(measure(model, size)))
+        return
+    shown = [name for name in names() if not name.startswith("tf_")]  # the same networks as those without "tf_"
+    click.echo(family_table([measure(name, size) for name in sorted(shown, key=_order)]))
+
+
+def measure(name: str, size: int | None = None) -> Measured:
+    """Return the sizes of the model *name* at *size* x *size* pixels, by default those it was published with.
+
+    DetectorError for an unknown model.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    if name not in names():
+        raise DetectorError(f"unknown model {name!r}; known models: {', '.join(names())}")
+    size = size or (SCALING[name].resolution if name in SCALING else SIZES[name])
+    with torch.device("meta"), torch.no_grad():
+        model = build(name).eval()
+        images = torch.empty(1, 3, size, size)
+        shapes: dict[str, str] = {}
+        for part, module in _parts(model):
+            module.register_forward_hook(_note_shape(shapes, part))
+        counter = FlopCounterMode(display=False)
+        with counter:
+            model(images)
+    counts = {key.partition(".")[2]: sum(ops.values()) // 2 for key, ops in counter.get_flop_counts().items()}
+    macs = counter.get_total_flops() // 2
+    modules = dict(_parts(model))
+    parts = [Part(part, shape, _count(modules[part]), counts.get(part, 0)) for part, shape in shapes.items()]
+    parts = [part for part in parts if part.parameters or part.macs]
+    rest = macs - sum(part.macs for part in parts)
+    if rest:
+        parts.append(Part("(products between the parts)", "", 0, rest))
+    return Measured(name, size, _dropout(model), _count(model), macs, tuple(parts))
+
+
+def report_remark(name: str, macs: int) -> str:
+    """Return what is to be said about the report's cost of *name*, measured as *macs*; empty if it has none."""
+    if name not in REPORT_GIGA_MACS:
+        return ""
+    reported = REPORT_GIGA_MACS[name]
+    if reported is None:
+        return "the report has a dash"
+    if abs(reported / (macs / 1e9) - 1) > TOLERANCE:
+        return f"WRONG in the report: {reported / (macs / 1e9):.2f} times the measured"
+    return ""
+
+
+def family_table(models: Iterable[Measured]) -> str:
+    """Return the table of all models with the report's column and what is wrong with it, as lines of text."""
+    rows = [("model", "width", "depth", "size", "dropout", "parameters", "G multiply-adds", "report", "")]
+    for m in models:
+        scaling = SCALING.get(m.name)
+        reported = REPORT_GIGA_MACS.get(m.name)
+        rows.append(
+            (
+                m.name,
+                f"{scaling.width}" if scaling and scaling.width else "-",
+                f"{scaling.depth}" if scaling and scaling.depth else "-",
+                f"{m.size}",
+                "-" if m.dropout is None else f"{m.dropout:g}",
+                f"{m.parameters:,}",
+                f"{m.macs / 1e9:.3f}",
+                "-" if reported is None else f"{reported:g}",
+                report_remark(m.name, m.macs),
+            )
+        )
+    growth, reports = ALPHA * BETA**2 * GAMMA**2, ALPHA * BETA**2 * GAMMA
+    return "\n".join(
+        [
+            *_aligned(rows, left=(0, 8)),
+            "",
+            "One output each; G multiply-adds for one image of the given size, measured; what the report calls FLOPS",
+            "are such counts of operations, not operations per second.",
+            f"Compound scaling: alpha = {ALPHA}, beta = {BETA}, gamma = {GAMMA}; the constraint is",
+            f"alpha * beta^2 * gamma^2 = {growth:.3f}, about 2. The report's alpha * beta^2 * gamma is {reports:.3f}.",
+        ]
+    )
+
+
+def model_table(model: Measured) -> str:
+    """Return the parts of one model and their sums as lines of text."""
+    rows = [("part", "output", "parameters", "M multiply-adds")]
+    rows += [(p.name, p.shape, f"{p.parameters:,}", f"{p.macs / 1e6:,.2f}") for p in model.parts]
+    rows.append(("all", "", f"{model.parameters:,}", f"{model.macs / 1e6:,.2f}"))
+    dropout = "" if model.dropout is None else f", dropout {model.dropout:g}"
+    remark = report_remark(model.name, model.macs)
+    return "\n".join(
+        [f"{model.name}, one image of {model.size} x {model.size}{dropout}", "", *_aligned(rows, left=(0, 1))]
+        + (["", remark] if remark else [])
+    )
+
+
+def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the parts that a reader of the papers knows: children, and the single stages of a backbone."""
+    for name, child in model.named_children():
+        if name in ("backbone", "blocks", "stages"):
+            yield from ((f"{name}.{inner}", part) for inner, part in _parts(child))
+        else:
+            yield name, child
+
+
+def _note_shape(shapes: dict[str, str], name: str) -> Callable[..., None]:
+    """Return a hook that notes the shape of a part's (first) output under its *name*."""
+
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        first = output[0] if isinstance(output, tuple) else output
+        shapes[name] = " x ".join(str(side) for side in first.shape[1:])
+
+    return hook
+
+
+def _dropout(model: nn.Module) -> float | None:
+    """Return the dropout before the last layer, or None if there is none."""
+    rates: list[Any] = [module.p for module in model.modules() if type(module).__name__ == "Dropout"]
+    rate: float | None = getattr(model, "dropout", rates[-1] if rates else None)
+    return rate
+
+
+def _count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def _order(name: str) -> tuple[int, int]:
+    """Order models as the papers do, the EfficientNets by scale."""
+    family = list(SCALING)
+    return (1, family.index(name)) if name in family else (0, names().index(name))
+
+
+def _aligned(rows: Sequence[Sequence[str]], left: Sequence[int]) -> list[str]:
+    """Return *rows* as lines of columns two spaces apart, flush right but for the columns *left*."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        .rstrip()
+        for row in rows
+    ]  # fmt: skip

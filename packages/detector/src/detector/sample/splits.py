@@ -1,0 +1,22 @@
+"""Which pairs of identities train, validate and test."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SPLIT = 3  # purpose of the random stream
+# Of 38 pairs. The test part is large on purpose: with few pairs the intervals say nothing.
+SHARES = {"train": 22, "val": 4, "test": 12}
+
+Pair = tuple[str, str]
+
+
+def split_pairs(seed: int, pairs: int) -> dict[str, list[Pair]]:
+    """The pairs of every split, as FaceForensics++ lists them: ``{"train": [("070", "071"), ...], ...}``.
+
+    Identities 2i and 2i + 1 are pair i. Every split gets at least one of the *pairs* (three or more).
+    """
+    order = np.random.default_rng([seed, SPLIT]).permutation(pairs).tolist()
+    val, test = (max(1, round(pairs * SHARES[split] / sum(SHARES.values()))) for split in ("val", "test"))
+    parts = {"train": order[test + val :], "val": order[test : test + val], "test": order[:test]}
+    return {split: [(f"{2 * i:03d}", f"{2 * i + 1:03d}") for i in part] for split, part in parts.items()}

@@ -1,0 +1,323 @@
+"""Groups of runs compared: the same model trained several times (seeds) under two or more conditions.
+
+Every run of every group has judged the same test faces, so differences between groups are paired: one set of draws of
+videos (or of pairs) serves all runs. An interval here speaks of the test set; what seeds do is the standard deviation
+beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .intervals import UNITS, Bootstrap, Floats, delong_difference, holm, percentile, seed_mean
+from .robustness import ends
+from .scores import Scores, by_video
+from .summary import ALL, LEVELS, Settings
+from .tables import markdown, number, text_table
+
+__all__ = ["Comparison", "Group", "SeedRow", "compare_two", "comparison_table", "document", "judge", "terminal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Runs that differ by their seed only, with the name of the condition; `paths` say which file is which."""
+
+    label: str
+    paths: tuple[str, ...]
+    runs: tuple[Scores, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedRow:
+    """A mean over seeds, or a difference of two such means, with its interval; nan where undefined.
+
+    `what` is ``auc``, ``drop`` (at the highest minus at the lowest JPEG quality, within the group) or ``difference``
+    (this group minus the first). `sd` is the standard deviation over the seeds (n - 1); of a difference, over the
+    differences of the first seeds, the second seeds, and so on, nan when the groups have unequal numbers of them.
+    """
+
+    group: str
+    what: str
+    quality: str
+    level: str
+    method: str
+    unit: str
+    value: float
+    sd: float
+    lo: float
+    hi: float
+    seeds: int
+    n_frames: int
+    n_videos: int
+    n_pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Mean:
+    """Values of the seeds (S,) and, by unit, the replicates of their mean (R,)."""
+
+    values: Floats
+    replicates: dict[str, Floats]
+
+    @property
+    def value(self) -> float:
+        return float(self.values.mean())
+
+    @property
+    def sd(self) -> float:
+        return float(self.values.std(ddof=1)) if len(self.values) > 1 else float("nan")
+
+    def minus(self, other: _Mean) -> _Mean:
+        """Return the difference, by seed where both have as many seeds, else of the means alone."""
+        same = len(self.values) == len(other.values)
+        values = self.values - other.values if same else np.array([self.value - other.value])
+        return _Mean(values, {unit: drawn - other.replicates[unit] for unit, drawn in self.replicates.items()})
+
+
+def judge(groups: Sequence[Group], settings: Settings | None = None) -> list[SeedRow]:
+    """Return the AUC of each group, its drop, and its difference to the first group.
+
+    By quality, level and method ("all" first), with intervals by videos and by pairs. ValueError if the runs did not
+    judge the same test faces.
+    """
+    settings = settings or Settings()
+    tests = {group.label: [run.where(split="test") for run in group.runs] for group in groups}
+    _check_same_faces(groups, tests)
+    first = tests[groups[0].label][0]
+    out: list[SeedRow] = []
+    for method in (ALL, *first.methods):
+        part = first if method == ALL else first.of_method(method)
+        draws = {unit: Bootstrap.draw(part, unit, settings.replicates, settings.seed) for unit in UNITS}
+        for level in LEVELS:
+            out += _of_method(tests, first.qualities, method, level, draws, settings)
+    return sorted(out, key=lambda row: ("auc", "drop", "difference").index(row.what))
+
+
+def _of_method(
+    tests: dict[str, list[Scores]],
+    qualities: list[str],
+    method: str,
+    level: str,
+    draws: dict[str, Bootstrap],
+    settings: Settings,
+) -> Iterator[SeedRow]:
+    """Return the rows of one method and level."""
+    parts = {label: [run if method == ALL else run.of_method(method) for run in runs] for label, runs in tests.items()}
+    means = {(label, quality): _mean(parts[label], quality, level, draws) for label in tests for quality in qualities}
+    reference = next(iter(tests))
+    found = ends(qualities)
+
+    def rows(label: str, what: str, quality: str, mean: _Mean, counted: str) -> Iterator[SeedRow]:
+        n = parts[label][0].where(quality=counted).counts()
+        for unit, replicates in mean.replicates.items():
+            lo, hi = percentile(replicates, settings.confidence)
+            yield SeedRow(
+                label, what, quality, level, method, unit, mean.value, mean.sd, lo, hi, len(tests[label]),
+                n["frames"], n["videos"], n["pairs"],
+            )  # fmt: skip
+
+    for label in tests:
+        for quality in qualities:
+            yield from rows(label, "auc", quality, means[label, quality], quality)
+        if found:
+            drop = means[label, found.high].minus(means[label, found.low])
+            yield from rows(label, "drop", f"{found.high} -> {found.low}", drop, found.high)
+        for quality in qualities if label != reference else []:
+            difference = means[label, quality].minus(means[reference, quality])
+            yield from rows(label, "difference", quality, difference, quality)
+
+
+def _mean(runs: Sequence[Scores], quality: str, level: str, draws: dict[str, Bootstrap]) -> _Mean:
+    here = [run.where(quality=quality) for run in runs]
+    here = here if level == "frame" else [by_video(scores) for scores in here]
+    found = {unit: seed_mean(here, bootstrap) for unit, bootstrap in draws.items()}
+    return _Mean(found[UNITS[0]][0], {unit: replicates for unit, (_, replicates) in found.items()})
+
+
+def _check_same_faces(groups: Sequence[Group], tests: dict[str, list[Scores]]) -> None:
+    """Refuse runs whose test faces, labels or qualities differ: nothing would be paired."""
+    reference = _faces(tests[groups[0].label][0])
+    for group in groups:
+        for path, run in zip(group.paths, tests[group.label], strict=True):
+            faces = _faces(run)
+            if not len(faces):
+                raise ValueError(f"{path} holds no test faces")
+            if not np.array_equal(faces, reference):
+                other = np.setxor1d(faces, reference)
+                raise ValueError(
+                    f"{path} and {groups[0].paths[0]} did not judge the same test faces: {len(other)} rows (key, "
+                    f"quality, label) are in one only, such as {other[0]}"
+                )
+
+
+def _faces(run: Scores) -> np.ndarray:
+    parts = (run.key, run.quality, run.label.astype(str))
+    return np.sort(np.char.add(np.char.add(parts[0], " at "), np.char.add(np.char.add(parts[1], " label "), parts[2])))
+
+
+def _pick(rows: Sequence[SeedRow], **wanted: str) -> SeedRow | None:
+    return next((row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())), None)
+
+
+def _interval(row: SeedRow | None) -> str:
+    return "-" if row is None or np.isnan(row.lo) else f"[{number(row.lo)}, {number(row.hi)}]"
+
+
+def _value(row: SeedRow | None, spread: bool = True) -> str:
+    if row is None or np.isnan(row.value):
+        return "-"
+    return number(row.value) + (f" ± {number(row.sd)}" if spread and not np.isnan(row.sd) else "")
+
+
+Table = tuple[list[str], list[list[str]]]
+
+
+def _group_table(rows: Sequence[SeedRow], label: str, qualities: Sequence[str]) -> Table:
+    own = [row for row in rows if row.group == label]
+    methods = [method for method in dict.fromkeys(row.method for row in own) if method != ALL]
+    header = ["tested at", "frame AUC", "by videos", "by pairs", *methods, "video AUC", "by videos", "by pairs"]
+    lines = []
+    names = [("auc", quality) for quality in qualities]
+    names += [("drop", row.quality) for row in own if row.what == "drop"][:1]
+    for what, quality in names:
+
+        def cells(level: str, what: str = what, quality: str = quality) -> list[str]:
+            found = {
+                unit: _pick(own, what=what, quality=quality, level=level, method=ALL, unit=unit) for unit in UNITS
+            }
+            return [_value(found["video"]), *(_interval(found[unit]) for unit in UNITS)]
+        by_method = [
+            _value(_pick(own, what=what, quality=quality, level="frame", method=method, unit="video"), spread=False)
+            for method in methods
+        ]
+        title = quality if what == "auc" else f"drop {quality}"
+        lines.append([title, *cells("frame"), *by_method, *cells("video")])
+    return header, lines
+
+
+def _difference_table(rows: Sequence[SeedRow], label: str, qualities: Sequence[str]) -> Table:
+    header = ["tested at", "frame AUC", "by videos", "by pairs", "video AUC", "by videos", "by pairs"]
+    lines = []
+    for quality in qualities:
+        line = [quality]
+        for level in LEVELS:
+            found = [
+                _pick(rows, group=label, what="difference", quality=quality, level=level, method=ALL, unit=unit)
+                for unit in UNITS
+            ]
+            line += [f"{found[0].value:+.3f}" if found[0] and not np.isnan(found[0].value) else "-"]
+            line += [_interval(row) for row in found]
+        lines.append(line)
+    return header, lines
+
+
+def _parts(groups: Sequence[Group], rows: Sequence[SeedRow]) -> Iterator[tuple[str, Table]]:
+    qualities = list(dict.fromkeys(row.quality for row in rows if row.what == "auc"))
+    for group in groups:
+        yield f"{group.label} ({_runs(len(group.runs))})", _group_table(rows, group.label, qualities)
+    for group in groups[1:]:
+        title = f"{group.label} minus {groups[0].label}, paired"
+        yield title, _difference_table(rows, group.label, qualities)
+
+
+def _runs(count: int) -> str:
+    return f"{count} seeds" if count > 1 else "1 seed"
+
+
+def sentence(groups: Sequence[Group], rows: Sequence[SeedRow], settings: Settings) -> str:
+    """Return what was judged and how the intervals were made."""
+    row = rows[0]
+    seeds = ", ".join(f"{group.label} {_runs(len(group.runs))}" for group in groups)
+    return (
+        f"Test split: {row.n_frames} faces of {row.n_videos} videos of {row.n_pairs} pairs; {seeds}. Mean ± standard "
+        f"deviation over seeds; {100 * settings.confidence:g} % percentile intervals of {settings.replicates} "
+        "bootstrap replicates of the mean over seeds, drawing videos (real and fake apart) or whole pairs. Methods: "
+        "frame AUC of each against all real faces."
+    )
+
+
+def document(groups: Sequence[Group], rows: Sequence[SeedRow], settings: Settings, note: str | None = None) -> str:
+    """Return the tables as Markdown, under *note* where one is given."""
+    parts = [f"> {note}\n"] if note else []
+    parts.append(sentence(groups, rows, settings) + "\n")
+    for title, (header, lines) in _parts(groups, rows):
+        parts.append(f"**{title}**\n\n{markdown(header, lines)}\n")
+    return "\n".join(parts)
+
+
+def terminal(groups: Sequence[Group], rows: Sequence[SeedRow], settings: Settings) -> str:
+    """Return the same tables for a terminal."""
+    parts = [f"{title}\n{text_table(*table)}\n" for title, table in _parts(groups, rows)]
+    return "\n".join([*parts, sentence(groups, rows, settings)])
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Frame or video AUC of two runs at one quality: a minus b with the paired bootstrap's and DeLong's verdict."""
+
+    quality: str
+    level: str
+    auc_a: float
+    auc_b: float
+    difference: float
+    lo: float
+    hi: float
+    lo_pairs: float
+    hi_pairs: float
+    p: float
+    p_holm: float
+
+
+def compare_two(a: Group, b: Group, settings: Settings | None = None) -> list[Comparison]:
+    """Return *a* minus *b* for two single runs of the same test faces, by quality and level.
+
+    p: two-sided, paired clustered DeLong by videos; p_holm adjusted over the qualities of a level.
+    """
+    settings = settings or Settings()
+    rows = judge([b, a], settings)
+    tests = [group.runs[0].where(split="test") for group in (a, b)]
+    out = []
+    for level in LEVELS:
+        qualities = tests[0].qualities
+        p_values = [_paired_p([t.where(quality=q) for t in tests], level) for q in qualities]
+        for quality, p, p_holm in zip(qualities, p_values, holm(p_values), strict=True):
+            wanted = {"quality": quality, "level": level, "method": ALL}
+            values = [_pick(rows, what="auc", group=g.label, **wanted) for g in (a, b)]
+            by_video_row, by_pair = (
+                _pick(rows, what="difference", group=a.label, unit=unit, **wanted) for unit in UNITS
+            )
+            assert values[0] and values[1] and by_video_row and by_pair
+            out.append(
+                Comparison(
+                    quality, level, values[0].value, values[1].value, by_video_row.value, by_video_row.lo,
+                    by_video_row.hi, by_pair.lo, by_pair.hi, p, float(p_holm),
+                )
+            )  # fmt: skip
+    return out
+
+
+def _paired_p(pair: Sequence[Scores], level: str) -> float:
+    a, b = pair if level == "frame" else [by_video(scores) for scores in pair]
+    a, b = (scores[np.argsort(scores.key)] for scores in (a, b))
+    return delong_difference(a.label, a.score, b.score, a.video).p
+
+
+def comparison_table(a: Group, b: Group, rows: Sequence[Comparison]) -> Table:
+    """Return the rows of `compare_two` as text."""
+    difference = f"{a.label} - {b.label}"
+    header = ["tested at", "level", a.label, b.label, difference, "by videos", "by pairs", "p", "p (Holm)"]
+    lines = [
+        [
+            row.quality, row.level, number(row.auc_a), number(row.auc_b),
+            "-" if np.isnan(row.difference) else f"{row.difference:+.3f}",
+            *("-" if np.isnan(lo) else f"[{number(lo)}, {number(hi)}]" for lo, hi in (
+                (row.lo, row.hi), (row.lo_pairs, row.hi_pairs)
+            )),
+            "-" if np.isnan(row.p) else f"{row.p:.2g}", "-" if np.isnan(row.p_holm) else f"{row.p_holm:.2g}",
+        ]
+        for row in rows
+    ]  # fmt: skip
+    return header, lines

@@ -1,0 +1,181 @@
+"""Faces are found where they are, and crops are what the template says."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from skimage import data
+from skimage.transform import SimilarityTransform, warp
+
+from detector.data import detection
+from detector.data.alignment import EYE_LINE, INTER_EYE, align, crop, crop_mask
+from detector.data.detection import HaarDetector, LbpDetector, make_detector, settle, track
+
+# eye centres of the astronaut as seen by eye in the 512 x 512 photograph
+EYES = np.array([[201.5, 100.5], [247.5, 103.5]])
+
+
+@pytest.fixture(scope="module")
+def haar() -> HaarDetector:
+    return HaarDetector()
+
+
+def eyes() -> st.SearchStrategy[np.ndarray]:
+    at = st.floats(20, 400)
+    return st.tuples(at, at, st.floats(20, 150), st.floats(-0.7, 0.7)).map(
+        lambda v: np.array([[v[0], v[1]], [v[0] + v[2] * np.cos(v[3]), v[1] + v[2] * np.sin(v[3])]])
+    )
+
+
+@given(eyes(), st.integers(16, 400))
+def test_eyes_go_where_the_template_has_them(at: np.ndarray, size: int) -> None:
+    found = align(at, size).matrix @ np.vstack([at.T, np.ones(2)])
+    # a crop spans -.5 .. size - .5
+    expected = np.array([0.5 - INTER_EYE / 2, 0.5 + INTER_EYE / 2]) * size - 0.5
+    assert found[0] == pytest.approx(expected, abs=1e-6)
+    assert found[1] == pytest.approx(EYE_LINE * size - 0.5, abs=1e-6)
+
+
+@given(eyes())
+def test_the_matrix_is_scikit_images_similarity(at: np.ndarray) -> None:
+    target = np.array([[0.5 - INTER_EYE / 2, EYE_LINE], [0.5 + INTER_EYE / 2, EYE_LINE]]) * 128 - 0.5
+    expected = SimilarityTransform.from_estimate(at, target)
+    assert align(at, 128).matrix == pytest.approx(expected.params[:2], abs=1e-6)
+    assert align(at, 128).scale == pytest.approx(expected.scale, rel=1e-9)
+
+
+def test_the_template_is_deepfakebenchs() -> None:
+    # its eyes at 256 px: (96.87, 120.43) and (158.83, 120.09)
+    assert abs(INTER_EYE - (158.83 - 96.87) / 256) < 5e-4
+    assert abs(EYE_LINE - 120.26 / 256) < 5e-4
+
+
+def test_a_crop_is_what_scikit_image_warps() -> None:
+    image = np.ascontiguousarray(data.astronaut()[:240, 65:385])
+    similarity = align(EYES - (65, 0), 256)  # enlarged by 1.3: no smoothing
+    assert similarity.scale > 1
+    inverse = SimilarityTransform(matrix=np.vstack([similarity.matrix, [0, 0, 1]])).inverse
+    expected = warp(image, inverse, output_shape=(256, 256), order=1, mode="symmetric", preserve_range=True)
+    found = crop(image, similarity, 256, cv2.INTER_LINEAR)
+    # OpenCV places samples on a grid of 1/32 px
+    assert np.abs(found - expected).mean() < 0.6
+    assert np.percentile(np.abs(found - expected), 99) < 5
+
+
+@pytest.mark.parametrize("size", [48, 96, 400])
+@pytest.mark.parametrize("shift", [(0, 0), (-150, -60), (180, 250), (0, 330)])
+def test_only_the_needed_part_is_smoothed_and_nothing_changes(size: int, shift: tuple[int, int]) -> None:
+    image = data.astronaut()
+    similarity = align(EYES + shift, size)
+    scale = similarity.scale
+    smooth = image
+    if scale < 1:
+        smooth = cv2.GaussianBlur(image, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1), borderType=cv2.BORDER_REFLECT)
+    whole = cv2.warpAffine(
+        smooth, similarity.matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
+    difference = np.abs(crop(image, similarity, size).astype(int) - whole)
+    # the shift of the origin moves the 1/32 px grid of a few samples
+    assert difference.mean() < 0.05
+    assert np.percentile(difference, 99.9) <= 8
+
+
+def test_shrinking_does_not_alias() -> None:
+    board = np.indices((400, 400)).sum(axis=0) % 2 * 255
+    image = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
+    shrunk = crop(image, align(np.array([[150.0, 200.0], [250.0, 200.0]]), 64), 64)
+    assert np.abs(shrunk.astype(int) - 127).max() < 6
+
+
+def test_a_mask_lies_on_the_face_it_was_drawn_on() -> None:
+    image = np.zeros((240, 320, 3), np.uint8)
+    cv2.ellipse(image, (150, 120), (40, 55), 20, 0, 360, (255, 255, 255), -1)
+    similarity = align(np.array([[130.0, 105.0], [172.0, 112.0]]), 128)
+    mask, picture = crop_mask(image, similarity, 128), crop(image, similarity, 128)
+    assert set(np.unique(mask)) == {0, 255}
+    assert ((mask > 0) != (picture[..., 0] > 127)).mean() < 0.002
+
+
+def test_the_face_and_eyes_of_the_astronaut_are_found(haar: HaarDetector) -> None:
+    gray = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
+    box = haar.face(gray)
+    assert box is not None
+    left, top, right, bottom = box
+    assert (left, top, right - left, bottom - top) == pytest.approx((177, 66, 95, 95), abs=12)
+    found = haar.eyes(gray, box)
+    assert found is not None
+    assert np.abs(found - EYES).max() < 3
+
+
+def test_a_small_face_is_found_too(haar: HaarDetector) -> None:
+    gray = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
+    canvas = np.full((720, 1280), 128, np.uint8)
+    canvas[200:712, 600:1112] = gray  # the face is an eighth of the height
+    box = haar.face(canvas)
+    assert box is not None
+    assert np.abs(np.array(box) - (777, 266, 872, 361)).max() < 15
+
+
+def test_no_face_is_invented(haar: HaarDetector) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (240, 320, 3)).astype(np.uint8)
+    assert track({0: np.full((240, 320, 3), 90, np.uint8), 1: noise, 2: data.coffee()[:240, :320]}, haar) == {}
+
+
+def test_tracking_agrees_with_looking_everywhere(haar: HaarDetector) -> None:
+    frames = {i: np.roll(data.astronaut()[:300], (i, 3 * i), axis=(0, 1)) for i in range(0, 24, 4)}
+    tracked = track(frames, haar)
+    assert list(tracked) == list(frames)
+    for number, found in tracked.items():
+        alone = track({number: frames[number]}, haar)[number]
+        assert np.abs(np.array(found.box) - alone.box).max() <= 8
+        assert np.abs(found.eyes - alone.eyes).max() <= 3
+
+
+def test_a_lost_face_is_looked_for_everywhere(haar: HaarDetector) -> None:
+    image = data.astronaut()[:300]
+    frames = {0: image, 1: np.roll(image, 190, axis=1), 2: np.zeros_like(image), 3: image}
+    tracked = track(frames, haar)
+    assert list(tracked) == [0, 1, 3]
+    assert tracked[1].box[0] - tracked[0].box[0] == pytest.approx(190, abs=8)
+
+
+def test_eyes_that_are_not_seen_take_the_clips_median_place() -> None:
+    boxes = [(0, 0, 100, 100), (10, 20, 110, 120), (0, 0, 200, 200), (50, 50, 100, 100)]
+    seen = [np.array([[30.0, 40], [70, 40]]), np.array([[42.0, 62], [78, 60]]), None, None]
+    found = settle(boxes, seen, np.array([[0.3, 0.385], [0.7, 0.385]]))
+    # relative: (.30 .40, .70 .40) and (.32 .42, .68 .40); the median of two is their mean
+    assert [d.found for d in found] == ["frame", "frame", "clip", "clip"]
+    assert found[2].eyes == pytest.approx(np.array([[62.0, 82.0], [138.0, 80.0]]))
+    assert found[3].eyes == pytest.approx(np.array([[65.5, 70.5], [84.5, 70.0]]))
+
+
+def test_one_frame_with_eyes_is_too_few_for_a_median() -> None:
+    at = np.array([[0.3, 0.385], [0.7, 0.385]])
+    found = settle([(0, 0, 100, 100), (0, 0, 200, 200)], [np.array([[33.0, 41], [69, 44]]), None], at)
+    assert [d.found for d in found] == ["frame", "constant"]
+    assert found[1].eyes == pytest.approx(at * 200)
+
+
+def test_the_lbp_cascade_finds_the_same_face() -> None:
+    found = track({0: data.astronaut()}, LbpDetector())[0]
+    assert np.abs(np.array(found.box) - (177, 66, 272, 161)).max() < 25  # its boxes vary more than Haar's
+    assert found.found == "constant"
+    assert np.abs(found.eyes - EYES).max() < 8
+
+
+def test_without_opencvs_cascades_lbp_stands_in_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delattr(cv2, "CascadeClassifier")  # as in OpenCV 5
+    detection._make.cache_clear()
+    assert make_detector("haar").name == "lbp"
+    assert "has no CascadeClassifier; faces.detector lbp stands in" in capsys.readouterr().err
+
+
+def test_boxes_are_plain_integers(haar: HaarDetector) -> None:
+    assert json.dumps(track({0: data.astronaut()}, haar)[0].box)

@@ -1,0 +1,139 @@
+"""params.yaml and the dataclasses agree, and every mistake is named."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from detector.config import CompressConfig, Params, from_mapping, read_params
+from detector.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def text_of(error: pytest.ExceptionInfo[ConfigError]) -> str:
+    return str(error.value)
+
+
+def test_defaults_are_those_of_params_yaml() -> None:
+    assert read_params(ROOT / "params.yaml") == Params()
+
+
+def test_params_yaml_says_every_parameter() -> None:
+    def names(mapping: dict[str, Any], prefix: str = "") -> set[str]:
+        return {
+            name
+            for key, value in mapping.items()
+            for name in (names(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key})
+        }
+
+    assert names(YAML(typ="safe", pure=True).load(ROOT / "params.yaml")) == names(asdict(Params()))
+
+
+def test_defaults_pass_their_own_checks() -> None:
+    assert from_mapping(Params, asdict(Params())) == Params()
+
+
+def test_a_missing_section_or_an_empty_file_keeps_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("quality: 10\ntrain:\n")
+    assert read_params(tmp_path / "params.yaml") == Params(quality=10)
+    (tmp_path / "params.yaml").write_text("")
+    assert read_params(tmp_path / "params.yaml") == Params()
+
+
+def test_yaml_1_2_keeps_subsampling_a_text(tmp_path: Path) -> None:
+    # YAML 1.1 would read 4:2:0 as 14520 in base 60
+    (tmp_path / "params.yaml").write_text("compress:\n  subsampling: 4:2:0\n  tune: ms-ssim\ntrain:\n  lr: 1e-3\n")
+    params = read_params(tmp_path / "params.yaml")
+    assert params.compress == CompressConfig("4:2:0", "ms-ssim")
+    assert params.train.lr == 0.001
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"quality": "10"}, ("quality", 10)),
+        ({"quality": 10.0}, ("quality", 10)),
+        ({"seed": "3"}, ("seed", 3)),
+        ({"qualities": ["77", 10]}, ("qualities", (77, 10))),
+        ({"model": "efficientnet_b4"}, ("model", "efficientnet_b4")),
+    ],
+)
+def test_numbers_may_come_as_text(given: dict[str, Any], expected: tuple[str, Any]) -> None:
+    name, value = expected
+    found = getattr(from_mapping(Params, given), name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_unset_values_may_come_as_null_or_its_name() -> None:
+    for nothing in (None, "null", "None", ""):
+        faces = from_mapping(Params, {"faces": {"frames_per_second": nothing}}).faces
+        assert faces.frames_per_second is None
+    assert from_mapping(Params, {"faces": {"frames_per_second": "2.5"}}).faces.frames_per_second == 2.5
+    assert from_mapping(Params, {"train": {"threads": "auto"}}).train.threads == "auto"
+    assert from_mapping(Params, {"train": {"threads": "2"}}).train.threads == 2
+    assert from_mapping(Params, {"train": {"paired": "False"}}).train.paired is False
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"qualty": 10}, "qualty is not a parameter; did you mean quality?"),
+        ({"train": {"drop_out": 0.5}}, "train.drop_out is not a parameter; did you mean train.dropout?"),
+        ({"train": {"augment": {"flips": 1}}}, "train.augment.flips is not a parameter; did you mean train.augment.flip"),
+        ({"lr": 0.1}, "lr is not a parameter; did you mean train.lr?"),
+        ({"score": {"zzz": 1}}, "score.zzz is not a parameter; known here: score.batch_size"),
+        ({"quality": 0}, "quality must be 1..100, got 0"),
+        ({"quality": 101}, "quality must be 1..100, got 101"),
+        ({"quality": 77.5}, "quality must be a whole number, got 77.5"),
+        ({"quality": "high"}, "quality must be a whole number, got 'high'"),
+        ({"quality": True}, "quality must be a whole number, got True"),
+        ({"quality": None}, "quality must be a whole number, got None"),
+        ({"qualities": [77, 0]}, "qualities[1] must be 1..100, got 0"),
+        ({"qualities": []}, "qualities must be a list of one or more values, got []"),
+        ({"qualities": 77}, "qualities must be a list of one or more values, got 77"),
+        ({"qualities": [77, 10, "77"]}, "qualities has a value twice: [77, 10, 77]"),
+        ({"train": {"lr": 0}}, "train.lr must be above 0, got 0.0"),
+        ({"train": {"lr": "nan"}}, "train.lr must be a number, got 'nan'"),
+        ({"train": {"lr": float("inf")}}, "train.lr must be a number, got inf"),
+        ({"train": {"paired": "yes"}}, "train.paired must be true or false, got 'yes'"),
+        ({"train": {"paired": 1}}, "train.paired must be true or false, got 1"),
+        ({"train": {"select": "best_test"}}, "train.select must be one of last, best_val, got 'best_test'"),
+        ({"train": {"threads": "all"}}, "train.threads must be a whole number, got 'all' (or 'auto')"),
+        ({"train": {"threads": 0}}, "train.threads must be at least 1, got 0 (or 'auto')"),
+        ({"train": 5}, "train is a section of parameters, got 5"),
+        ({"compress": {"subsampling": "4:2:2:0"}}, "compress.subsampling must be one of 4:4:4, 4:2:2, 4:2:0"),
+        ({"compress": {"subsampling": 14520}}, "compress.subsampling must be text, got 14520 (or null)"),
+        ({"faces": {"frames_per_second": -1}}, "faces.frames_per_second must be above 0, got -1.0 (or null)"),
+        ({"faces": {"methods": ["Deepfakes", 3]}}, "faces.methods[1] must be text, got 3"),
+        ({"model": ""}, "model must be text, got ''"),
+    ],
+)
+def test_a_mistake_is_named_with_the_way_out(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        from_mapping(Params, given)
+    assert message in text_of(error)
+
+
+def test_the_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    for content, message in (
+        ("quality: 0\n", "quality must be 1..100"),
+        ("quality: [1\n", "not readable as YAML"),
+        ("- 1\n", "expected sections and values, got list"),
+    ):
+        path.write_text(content)
+        with pytest.raises(ConfigError) as error:
+            read_params(path)
+        assert text_of(error).startswith(f"{path}: ")
+        assert message in text_of(error)
+
+
+def test_encoder_options_leave_out_what_is_left_to_mozjpeg() -> None:
+    assert CompressConfig().options() == {}
+    assert CompressConfig(subsampling="4:4:4").options() == {"subsampling": "4:4:4"}

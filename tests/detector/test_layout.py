@@ -1,0 +1,144 @@
+"""The FaceForensics++ tree: which clips are found, what is said of what is missing, what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from detector.data.layout import count, count_table, find_clips, read_splits
+from detector.errors import DataError
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """The tree of two pairs with empty files in the place of videos."""
+    root = tmp_path / "data"
+    names = {"train": ["000", "003"], "val": ["010", "011"], "test": ["001", "002"]}
+    (root / "splits").mkdir(parents=True)
+    for split, (a, b) in names.items():
+        (root / f"splits/{split}.json").write_text(json.dumps([[a, b]]))
+        for method, clips in (("original", (a, b)), ("Deepfakes", (f"{a}_{b}", f"{b}_{a}"))):
+            for clip in clips:
+                folder = "original_sequences/youtube" if method == "original" else f"manipulated_sequences/{method}"
+                for level in ("c23", "c40", "masks"):
+                    path = root / folder / level / "videos" / f"{clip}.mp4"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.touch()
+    return root
+
+
+def test_every_clip_is_described(tree: Path) -> None:
+    clips = find_clips(tree, "c23", ["Deepfakes"]).clips
+    fake = next(clip for clip in clips if clip.name == "003_000")
+    assert (fake.video, fake.method, fake.label) == ("Deepfakes/003_000", "Deepfakes", 1)
+    assert (fake.identity, fake.pair, fake.split, fake.compression) == ("003+000", "000_003", "train", "c23")
+    assert fake.path == tree / "manipulated_sequences/Deepfakes/c23/videos/003_000.mp4"
+    assert fake.mask == tree / "manipulated_sequences/Deepfakes/masks/videos/003_000.mp4"
+    real = next(clip for clip in clips if clip.name == "002")
+    assert (real.video, real.label, real.identity, real.pair) == ("original/002", 0, "002", "001_002")
+    assert real.split == "test"
+    assert real.mask is None
+
+
+def test_counts_are_the_split_files_times_the_methods(tree: Path) -> None:
+    counts = count(find_clips(tree, "c40", ["Deepfakes"]).clips)
+    assert counts == {method: {"train": 2, "val": 2, "test": 2} for method in ("original", "Deepfakes")}
+    assert count_table(counts).splitlines() == [
+        "                   train     val    test     all",
+        "original               2       2       2       6",
+        "Deepfakes              2       2       2       6",
+    ]
+
+
+def test_a_missing_subset_is_skipped_and_said(tree: Path) -> None:
+    found = find_clips(tree, "c23", ["Deepfakes", "NeuralTextures"])
+    assert len(found.clips) == 12
+    assert [note.split(":")[0] for note in found.notes] == ["NeuralTextures"]
+    assert "skipped" in found.notes[0]
+
+
+def test_missing_clips_are_counted(tree: Path) -> None:
+    (tree / "manipulated_sequences/Deepfakes/c23/videos/003_000.mp4").unlink()
+    found = find_clips(tree, "c23", ["Deepfakes"])
+    assert len(found.clips) == 11
+    assert found.notes == ("Deepfakes: 1 of the 6 clips of the splits are not there",)
+
+
+def test_a_fake_without_a_mask_has_none(tree: Path) -> None:
+    shutil.rmtree(tree / "manipulated_sequences/Deepfakes/masks")
+    assert {clip.mask for clip in find_clips(tree, "c23", ["Deepfakes"]).clips} == {None}
+
+
+def break_tree(tree: Path, how: str) -> None:
+    """Do to the tree what the name says."""
+    splits = tree / "splits"
+    if how == "no val.json":
+        (splits / "val.json").unlink()
+    elif how == "val.json is cut":
+        (splits / "val.json").write_text('[["010"')
+    elif how == "val.json is a list of ids":
+        (splits / "val.json").write_text('["010", "011"]')
+    elif how == "a person in two splits":
+        (splits / "val.json").write_text('[["010", "011"], ["001", "012"]]')
+    elif how == "a person of no split":
+        (tree / "original_sequences/youtube/c23/videos/555.mp4").touch()
+    elif how == "a fake across splits":
+        (tree / "manipulated_sequences/Deepfakes/c23/videos/000_001.mp4").touch()
+    elif how == "a strange name":
+        (tree / "manipulated_sequences/Deepfakes/c23/videos/000.mp4").touch()
+    elif how == "no videos":
+        shutil.rmtree(tree / "original_sequences")
+        shutil.rmtree(tree / "manipulated_sequences")
+    elif how == "no folder":
+        shutil.rmtree(tree)
+    elif how == "not pulled":
+        shutil.rmtree(tree)
+        (tree.parent / "data.dvc").touch()
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("no val.json", "splits/val.json: no such file; FaceForensics++'s split files belong in"),
+        ("val.json is cut", "splits/val.json: not readable as JSON"),
+        ("val.json is a list of ids", 'splits/val.json: expected pairs of persons, [["071", "054"], ...]'),
+        ("a person in two splits", "test.json: person 001 is already in val.json, paired with 012"),
+        ("a person of no split", "555.mp4: person 555 is in none of"),
+        ("a fake across splits", "000_001.mp4: its persons are in two splits, 000 in train and 001 in test"),
+        ("a strange name", "Deepfakes/c23/videos/000.mp4: the name must be TARGET_SOURCE.mp4"),
+        ("no videos", "data: no videos at compression 'c23'; there is no FaceForensics++ tree"),
+        ("no folder", "data: no such folder; it should hold FaceForensics++"),
+        ("not pulled", "data.dvc` to get it"),
+    ],
+)
+def test_what_is_wrong_is_named(tree: Path, how: str, message: str) -> None:
+    break_tree(tree, how)
+    with pytest.raises(DataError) as error:
+        find_clips(tree, "c23", ["Deepfakes"])
+    assert message in str(error.value)
+
+
+def test_an_unknown_compression_names_the_known_ones(tree: Path) -> None:
+    with pytest.raises(DataError, match="no videos at compression 'raw'; there is c23, c40"):
+        find_clips(tree, "raw", ["Deepfakes"])
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("deepfakes", "'deepfakes' is unknown; FaceForensics\\+\\+ has Deepfakes, Face2Face"),
+        ("DeepFakeDetection", "actors of DeepFakeDetection are in no split"),
+    ],
+)
+def test_an_unknown_method_is_named(tree: Path, method: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        find_clips(tree, "c23", [method])
+
+
+def test_partners_are_mutual(tree: Path) -> None:
+    partner, split = read_splits(tree / "splits")
+    assert all(partner[partner[person]] == person for person in partner)
+    assert all(split[partner[person]] == split[person] for person in partner)

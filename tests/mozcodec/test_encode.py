@@ -1,0 +1,418 @@
+"""What mozcodec.encode takes, what it refuses, and that nothing leaks or meddles."""
+
+import io
+import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import psutil
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, ImageOps
+
+import mozcodec
+
+# ---- layouts --------------------------------------------------------------------------------------------------------
+
+
+def layouts(pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """The same picture, stored in many ways."""
+    height, width = pixels.shape[:2]
+    room = np.zeros((height + 9, width + 7, *pixels.shape[2:]), np.uint8)
+    room[4 : 4 + height, 3 : 3 + width] = pixels
+    sparse = np.zeros((2 * height, 3 * width, *pixels.shape[2:]), np.uint8)
+    sparse[::2, ::3] = pixels
+    read_only = pixels.copy()
+    read_only.flags.writeable = False
+    return {
+        "contiguous": pixels,
+        "a part of a larger one": room[4 : 4 + height, 3 : 3 + width],
+        "every second row, every third column": sparse[::2, ::3],
+        "upside down": pixels[::-1].copy()[::-1],
+        "mirrored": pixels[:, ::-1].copy()[:, ::-1],
+        "columns first": np.asfortranarray(pixels),
+        "transposed": np.ascontiguousarray(pixels.T).T,
+        "channels reversed": pixels[..., ::-1].copy()[..., ::-1],
+        "read-only": read_only,
+        "big-endian": pixels.astype(">u1"),
+    }
+
+
+def test_layout_of_the_array_does_not_matter(small, small_gray):
+    for pixels in (small, small_gray):
+        expected = mozcodec.encode(pixels, 77)
+        for name, same in layouts(pixels).items():
+            assert mozcodec.encode(same, 77) == expected, name
+    assert mozcodec.encode(small_gray[..., None], 77) == mozcodec.encode(small_gray, 77)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    channels=st.sampled_from([0, 1, 3]),
+    steps=st.tuples(st.sampled_from([-3, -1, 1, 2]), st.sampled_from([-2, -1, 1, 3])),
+    seed=st.integers(0, 2**32 - 1),
+    options=st.fixed_dictionaries(
+        {"quality": st.integers(1, 100)},
+        optional={
+            "progressive": st.booleans(),
+            "trellis_quant": st.booleans(),
+            "optimize_scans": st.booleans(),
+            "arithmetic": st.booleans(),
+            "optimize_coding": st.booleans(),
+            "profile": st.sampled_from(["fastest", "max_compression"]),
+            "subsampling": st.sampled_from(["4:4:4", "4:2:0", "4:1:1", "1x2", None]),
+            "restart_interval": st.integers(0, 9),
+            "quant_table": st.integers(0, 8),
+            "smoothing_factor": st.integers(0, 100),
+            "dct_method": st.sampled_from(["islow", "ifast", "float"]),
+            "trellis_num_loops": st.integers(1, 3),
+            "use_scans_in_trellis": st.booleans(),
+            "trellis_eob_opt": st.booleans(),
+            "trellis_q_opt": st.booleans(),
+            "dc_scan_opt_mode": st.integers(0, 2),
+        },
+    ),
+)
+def test_any_view_and_any_options_make_the_jpeg_of_a_plain_copy(height, width, channels, steps, seed, options):
+    shape = (3 * height, 3 * width) if channels == 0 else (3 * height, 3 * width, channels)
+    room = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    view = room[:: steps[0], :: steps[1]][:height, :width]
+    data = mozcodec.encode(view, **options)
+    assert data == mozcodec.encode(np.ascontiguousarray(view), **options)
+    decoded = mozcodec.decode(data, None, max_scans=None)
+    assert decoded.shape == (height, width) if channels < 2 else (height, width, channels)
+
+
+@pytest.mark.parametrize("pixel_format", ["bgr", "rgba", "bgra", "argb", "abgr", "rgbx", "xbgr"])
+def test_other_channel_orders_give_the_same_bytes(small, pixel_format):
+    planes = {"r": small[..., 0], "g": small[..., 1], "b": small[..., 2]}
+    noise = np.random.default_rng(1).integers(0, 256, small.shape[:2], np.uint8)
+    pixels = np.dstack([planes.get(letter, noise) for letter in pixel_format])  # alpha says nothing
+    assert mozcodec.encode(pixels, 77, pixel_format=pixel_format) == mozcodec.encode(small, 77)
+
+
+def test_ycbcr_pixels_skip_the_conversion(small):
+    ycbcr = mozcodec.decode(mozcodec.encode(small, 90), "ycbcr")
+    again = mozcodec.decode(mozcodec.encode(ycbcr, 100, pixel_format="ycbcr", subsampling="4:4:4"), "ycbcr")
+    assert np.abs(again.astype(int) - ycbcr).max() <= 4
+
+
+def test_planes_are_coded_as_they_are(small, small_gray):
+    assert mozcodec.encode([small_gray], 60, pixel_format="planes") == mozcodec.encode(small_gray, 60)
+    ycbcr = mozcodec.decode(mozcodec.encode(small, 90), "ycbcr")
+    planes = [ycbcr[..., i] for i in range(3)]
+    whole = mozcodec.encode(ycbcr, 60, pixel_format="ycbcr", subsampling="4:4:4")
+    assert mozcodec.encode(planes, 60, pixel_format="planes") == whole
+
+
+@pytest.mark.parametrize("size", [(48, 64), (37, 53), (1, 5), (16, 17)])
+def test_downsampled_planes_give_the_bytes_of_the_picture(astronaut, size):
+    """libjpeg's own 2x2 downsampling, jcsample.c: sums of four rounded with 1 and 2 in turn, edges repeated."""
+    ycbcr = mozcodec.decode(mozcodec.encode(astronaut[: size[0], : size[1]], 95), "ycbcr")
+    padded = np.pad(ycbcr, ((0, -size[0] % 2), (0, -size[1] % 2), (0, 0)), "edge").astype(int)
+    sums = padded[::2, ::2] + padded[::2, 1::2] + padded[1::2, ::2] + padded[1::2, 1::2]
+    halves = ((sums + np.where(np.arange(sums.shape[1]) % 2, 2, 1)[:, None]) >> 2).astype(np.uint8)
+    planes = [ycbcr[..., 0], halves[..., 1], halves[..., 2]]
+    expected = mozcodec.encode(ycbcr, 60, pixel_format="ycbcr", subsampling="4:2:0", profile="fastest")
+    got = mozcodec.encode(planes, 60, pixel_format="planes", subsampling="4:2:0", profile="fastest")
+    np.testing.assert_array_equal(mozcodec.decode(got), mozcodec.decode(expected))
+    if size[1] % 16 == 0:  # else the padding right of the picture, which nobody sees, differs
+        assert got == expected
+
+
+@pytest.mark.parametrize(
+    ("planes", "words"),
+    [
+        ([(8, 8), (4, 4), (4, 5)], "chroma planes differ"),
+        ([(8, 8), (3, 4), (3, 4)], "no subsampling makes"),
+        ([(1, 1), (1, 1), (1, 1)], "fit several subsamplings"),
+        ([(8, 8), (4, 4)], r"\(Y,\) or \(Y, Cb, Cr\), got 2"),
+        ([(8, 8, 3)], r"a plane is an array \(H, W\)"),
+    ],
+)
+def test_planes_that_do_not_fit_are_refused(planes, words):
+    with pytest.raises(ValueError, match=words):
+        mozcodec.encode([np.zeros(shape, np.uint8) for shape in planes], pixel_format="planes")
+
+
+# ---- what is refused ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pixels", "error", "words"),
+    [
+        (np.zeros((4, 4, 3), np.float32), TypeError, "must be uint8 at precision 8, got float32"),
+        (np.zeros((4, 4), bool), TypeError, "got bool"),
+        (np.zeros((4, 4), np.int8), TypeError, "got int8"),
+        (np.zeros((4, 4), np.uint16), TypeError, "uint16 pixels need precision=12"),
+        ([[1, 2], [3, 4]], TypeError, "got int64"),
+        (None, TypeError, "got object"),
+        (np.zeros((), np.uint8), ValueError, r"got shape \(\)"),
+        (np.zeros(7, np.uint8), ValueError, r"got shape \(7,\)"),
+        (np.zeros((2, 2, 2), np.uint8), ValueError, "1, 3 or 4 channels"),
+        (np.zeros((2, 2, 4), np.uint8), ValueError, "say pixel_format='rgba'"),
+        (np.zeros((1, 2, 2, 3), np.uint8), ValueError, "got shape"),
+        (np.zeros((0, 5, 3), np.uint8), ValueError, "0 rows of 5"),
+        (np.zeros((1, 65501), np.uint8), ValueError, "at most 65500"),
+    ],
+)
+def test_wrong_pixels_are_refused(pixels, error, words):
+    with pytest.raises(error, match=words):
+        mozcodec.encode(pixels)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"quality": 0}, ValueError, "quality must be 1..100, got 0"),
+        ({"quality": 100.5}, ValueError, "quality must be 1..100, got 100.5"),
+        ({"quality": float("nan")}, ValueError, "quality must be finite"),
+        ({"quality": "75"}, TypeError, "got '75'"),
+        ({"quality": True}, TypeError, "got True"),
+        ({"quality": []}, ValueError, "one to four numbers, got 0"),
+        ({"quality": (1, 2, 3, 4, 5)}, ValueError, "one to four numbers, got 5"),
+        ({"qualty": 3}, TypeError, "unknown option 'qualty'; known: arithmetic"),
+        ({"progressive": 1}, TypeError, "progressive must be True or False, got 1"),
+        ({"subsampling": "4:2:3"}, ValueError, "subsampling must be one of 4:4:4, 4:2:2"),
+        ({"subsampling": [(5, 1)]}, ValueError, "got \\[\\(5, 1\\)\\]"),
+        ({"tune": "vmaf"}, ValueError, "tune must be one of 'psnr', 'hvs-psnr', 'ssim', 'ms-ssim', got 'vmaf'"),
+        ({"quant_table": 9}, ValueError, "quant_table must be 0..8, got 9"),
+        ({"quant_table": 3.0}, TypeError, "quant_table must be an integer"),
+        ({"quant_tables": [np.zeros((8, 8), int)]}, ValueError, "8x8 integers 1..65535"),
+        ({"scan_script": "0: 0 0 0"}, ValueError, "is not 'components: Ss Se Ah Al'"),
+        ({"scan_script": [([0, 9], 0, 0, 0, 0)]}, ValueError, "scan 0 must be"),
+        ({"restart_interval": 65536}, ValueError, "restart_interval must be 0..65535"),
+        ({"lossless": 8}, ValueError, "lossless must be 1..7"),
+        ({"lossless": 1, "trellis_quant": True}, ValueError, "trellis_quant cannot go with lossless"),
+        ({"precision": 10}, ValueError, "precision must be 8, 12 or 16, got 10"),
+        ({"density": (1, 1, "mile")}, ValueError, "density unit must be one of"),
+        ({"pixel_format": "rbg"}, ValueError, "pixel_format must be one of 'gray', 'rgb'"),
+        ({"pixel_format": "gray"}, ValueError, "'gray' has 1 channels, got shape"),
+        ({"exif": b"no tiff"}, ValueError, "begins with II or MM"),
+        ({"comment": "x" * 65534}, ValueError, "comment takes 65534 bytes, a JPEG segment holds 65533"),
+        ({"icc_profile": b""}, ValueError, "icc_profile must have 1.."),
+    ],
+)
+def test_wrong_options_are_refused_by_name(small, options, error, words):
+    for _ in range(2):  # a refusal is not remembered as an answer
+        with pytest.raises(error, match=words):
+            mozcodec.encode(small, **options)
+
+
+def test_libjpegs_refusals_come_in_its_words(small):
+    with pytest.raises(mozcodec.JpegError, match="Sampling factors too large for interleaved scan"):
+        mozcodec.encode(small, subsampling=[(4, 4), (1, 1), (1, 1)], profile="fastest")
+    with pytest.raises(mozcodec.JpegError, match="Scan script does not transmit all data"):
+        mozcodec.encode(small, scan_script="0: 0 63 0 0;")
+    with pytest.raises(mozcodec.LimitError, match="Memory limit exceeded"):
+        mozcodec.encode(np.zeros((500, 500, 3), np.uint8), max_memory=10_000)
+
+
+def test_the_deep_samples_must_fit(small):
+    with pytest.raises(ValueError, match=r"precision 12 holds 0..4095, the image reaches 4096"):
+        mozcodec.encode(np.full((4, 4), 4096, np.uint16), precision=12)
+    with pytest.raises(TypeError, match="uint16 at precision 12, got uint8"):
+        mozcodec.encode(small, precision=12)
+
+
+# ---- out, metadata, Encoder -----------------------------------------------------------------------------------------
+
+
+def test_encode_writes_into_out(small):
+    expected = mozcodec.encode(small)
+    for out in (bytearray(5000), np.zeros(5000, np.uint8), memoryview(bytearray(5000)), bytearray(len(expected))):
+        written = mozcodec.encode(small, out=out)
+        assert isinstance(written, memoryview)
+        assert written == expected
+        assert bytes(out)[: len(expected)] == expected
+
+
+def test_a_small_out_says_what_it_needs(astronaut, small):
+    for pixels, options in ((small, {}), (astronaut, {"quality": 95}), (astronaut, {"profile": "fastest"})):
+        size = len(mozcodec.encode(pixels, **options))
+        for room in (0, 1, 100, size - 1):
+            with pytest.raises(mozcodec.LimitError, match=f"out holds {room} bytes, the stream needs {size}"):
+                mozcodec.encode(pixels, out=bytearray(room), **options)
+    with pytest.raises(ValueError, match="writable"):
+        mozcodec.encode(small, out=memoryview(bytes(5000)))
+    with pytest.raises(TypeError, match="contiguous"):
+        mozcodec.encode(small, out=np.zeros((5000, 2), np.uint8)[:, 0])
+
+
+def tiff(orientation: int, order: str = "<") -> bytes:
+    """A TIFF structure with the orientation as its only entry."""
+    entry = struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
+    return (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, 1) + entry + bytes(4)
+
+
+def test_metadata_comes_back_and_others_read_it(small):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() + bytes(150_000)  # three segments
+    told = {"icc_profile": profile, "exif": tiff(6), "xmp": b"<x:xmpmeta/>", "comment": "grün"}
+    data = mozcodec.encode(small, **told)
+    metadata = mozcodec.read_header(data).metadata
+    assert metadata == mozcodec.Metadata(profile, tiff(6), b"<x:xmpmeta/>", ("grün".encode(),))
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.info["icc_profile"] == profile
+        assert image.getexif()[0x0112] == 6
+        assert image.info["comment"] == "grün".encode()
+        assert image.info["xmp"] == b"<x:xmpmeta/>"
+    np.testing.assert_array_equal(mozcodec.decode(data), mozcodec.decode(mozcodec.encode(small)))
+
+
+def test_the_icc_profile_is_written_as_cjpeg_does(programs, small, tmp_path):
+    profile = np.random.default_rng(2).bytes(140_000)
+    (tmp_path / "profile").write_bytes(profile)
+    asked = programs.cjpeg(small, "-icc", tmp_path / "profile")
+    assert mozcodec.encode(small, None, icc_profile=profile) == asked
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_is_pillows(small, orientation, order):
+    data = mozcodec.encode(small, exif=tiff(orientation, order))
+    assert mozcodec.read_header(data).orientation == orientation
+    with Image.open(io.BytesIO(mozcodec.encode(mozcodec.decode(data), lossless=1, exif=tiff(orientation)))) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    upright = mozcodec.decode(data, apply_orientation=True)
+    np.testing.assert_array_equal(upright, expected)
+    out = np.empty_like(upright)
+    assert mozcodec.decode(data, apply_orientation=True, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_broken_exif_means_upright(small):
+    for exif in (b"II", b"II*\0\xff\xff\xff\xff", tiff(9), tiff(3)[:12], b"MM\0*\0\0\0\x08\xff\xff"):
+        assert mozcodec.read_header(mozcodec.encode(small, exif=exif)).orientation == 1
+
+
+def test_the_header_tells_the_options(small):
+    options = {"density": (72, 71, "inch"), "restart_interval": 5, "subsampling": "4:2:2", "arithmetic": True}
+    header = mozcodec.read_header(mozcodec.encode(small, 80, **options))
+    assert (header.density, header.restart_interval, header.subsampling) == ((72, 71, "inch"), 5, "4:2:2")
+    assert header.arithmetic and header.progressive and not header.lossless
+    assert (header.color_space, header.sampling_factors) == ("ycbcr", ((2, 1), (1, 1), (1, 1)))
+    assert mozcodec.read_header(mozcodec.encode(small, jfif=False)).density is None
+
+
+def test_an_encoder_is_encode_with_the_options_kept(small, small_gray):
+    told = {"quality": (70, 50), "subsampling": "4:4:4", "comment": b"kept"}
+    encoder = mozcodec.Encoder(**told)
+    for pixels in (small, small_gray, small):
+        assert encoder.encode(pixels) == mozcodec.encode(pixels, **told)
+    assert encoder.encode(small, out=bytearray(9000)) == mozcodec.encode(small, **told)
+    with pytest.raises(ValueError, match=r"quality must be 1\.\.100"):
+        mozcodec.Encoder(quality=101)
+
+
+def test_restart_rows_that_the_scan_search_loses_are_told(programs, astronaut):
+    """cjpeg writes such a stream silently; djpeg calls it corrupt."""
+    with pytest.warns(mozcodec.JpegWarning, match="add optimize_scans=False"):
+        data = mozcodec.encode(astronaut, 60, restart_rows=1)
+    assert data == programs.cjpeg(astronaut, "-quality", 60, "-restart", 1)
+    assert b"extraneous bytes" in programs.run("djpeg", data=data).stderr
+    for options in ({"optimize_scans": False}, {"subsampling": "4:4:4"}, {"progressive": False}, {"profile": "fastest"}):
+        data = mozcodec.encode(astronaut, 60, restart_rows=1, **options)
+        np.testing.assert_array_equal(mozcodec.decode(data), programs.djpeg(data))
+
+
+# ---- memory and threads ---------------------------------------------------------------------------------------------
+
+
+def failing_calls(small):
+    """Calls that fail, each at another place."""
+    good = mozcodec.encode(small)
+    broken = bytearray(good)
+    broken[len(good) // 2 :: 7] = bytes(len(broken[len(good) // 2 :: 7]))
+    tall = mozcodec.encode(np.tile(small, (6, 1, 1)), profile="fastest", progressive=True)
+    room = bytearray(50)
+    return [
+        lambda: mozcodec.encode(small, out=room),
+        lambda: mozcodec.encode(small, scan_script="0: 0 63 0 0;"),
+        lambda: mozcodec.encode(small, subsampling=[(4, 4), (1, 1), (1, 1)], profile="fastest"),
+        lambda: mozcodec.encode(small, max_memory=100),
+        lambda: mozcodec.decode(good[:-200]),
+        lambda: mozcodec.decode(bytes(broken)),
+        lambda: mozcodec.decode(good[:100]),
+        lambda: mozcodec.decode(good, max_pixels=5),
+        lambda: mozcodec.decode(good, max_scans=1),
+        lambda: mozcodec.decode(tall, max_memory=100),
+        lambda: mozcodec.decode(good, region=(0, 0, 1000, 1000)),
+        lambda: mozcodec.decode_batch([good, bytes(broken)], threads=1),
+        lambda: mozcodec.read_header(b"\xff\xd8\xff\xda"),
+    ]
+
+
+def assert_no_leak(calls, rounds):
+    process = psutil.Process()
+
+    def run(count):
+        for _ in range(count):
+            for call in calls:
+                with pytest.raises(mozcodec.JpegError):
+                    call()
+
+    run(max(rounds // 10, 5))
+    before = process.memory_info().rss
+    run(rounds)
+    grown = process.memory_info().rss - before
+    assert grown < 3_000_000, f"{grown} bytes after {rounds * len(calls)} failing calls"
+
+
+def test_ten_thousand_failing_calls_leak_nothing(small):
+    assert_no_leak(failing_calls(small), 770)
+
+
+def test_threads_get_what_one_thread_gets(small, small_gray, astronaut):
+    crop = astronaut[:90, :110]
+    data = mozcodec.encode(crop, 90)
+
+    def mixed(i):
+        match i % 5:
+            case 0:
+                return mozcodec.encode(small, 10 + i % 80)
+            case 1:
+                return mozcodec.decode(data, scale=1 + i % 16).tobytes()
+            case 2:
+                return mozcodec.encode(small_gray, 50, progressive=bool(i % 2), arithmetic=True)
+            case 3:
+                return mozcodec.decode_batch([data] * 3, threads=2).tobytes()
+            case _:
+                with pytest.raises(mozcodec.DamagedError):
+                    mozcodec.decode(data[: 700 + i])
+                return None
+
+    expected = [mixed(i) for i in range(60)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(mixed, range(60))) == expected
+
+
+def test_the_gil_is_free_while_c_works(astronaut):
+    big = np.tile(astronaut, (2, 2, 1))
+    turns = 0
+    done = threading.Event()
+
+    def work():
+        mozcodec.encode(big)
+        done.set()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    while not done.is_set():
+        turns += 1
+    worker.join()
+    assert turns > 1000  # a call that kept the GIL would leave room for a handful
+
+
+def test_many_images_come_encoded_in_order(astronaut):
+    crops = [astronaut[: 20 + i, : 90 - i] for i in range(30)]
+    for threads in (1, 3):
+        got = list(mozcodec.encode_many(iter(crops), 60, threads=threads, subsampling="4:4:4"))
+        assert got == [mozcodec.encode(crop, 60, subsampling="4:4:4") for crop in crops]
+    with pytest.raises(ValueError, match="threads must be"):
+        list(mozcodec.encode_many(crops, threads=0))
+    with pytest.raises(ValueError, match="quality must be"):
+        mozcodec.encode_many(crops, 0)

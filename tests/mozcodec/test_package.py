@@ -1,0 +1,167 @@
+"""What is built, what is in the wheel, what leaves the extension, and what the build says when it cannot go on."""
+
+import ast
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mozcodec
+
+PACKAGE = Path(__file__).resolve().parents[2] / "packages" / "mozcodec"
+LICENSES = ["LICENSE", "licenses/mozjpeg/LICENSE.md", "licenses/mozjpeg/README.ijg"]
+IJG = "this software is based in part on the work of the Independent JPEG Group"
+
+
+@pytest.fixture(scope="session")
+def dist(tmp_path_factory) -> dict[str, Path]:
+    """The wheel and the source distribution, built as a user would."""
+    folder = tmp_path_factory.mktemp("dist")
+    for kind in ("--wheel", "--sdist"):
+        command = [sys.executable, "-m", "build", kind, "--outdir", str(folder), str(PACKAGE)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return {"wheel": next(folder.glob("*.whl")), "sdist": next(folder.glob("*.tar.gz"))}
+
+
+def test_one_wheel_serves_every_python_from_3_11_on(dist):
+    assert dist["wheel"].name.startswith("mozcodec-0.1.0-cp311-abi3-")
+    assert dist["wheel"].stat().st_size < 1_000_000
+
+
+def test_the_wheel_carries_the_licences(dist):
+    with zipfile.ZipFile(dist["wheel"]) as wheel:
+        names = wheel.namelist()
+        for licence in LICENSES:
+            assert wheel.read(f"mozcodec-0.1.0.dist-info/licenses/{licence}") == (PACKAGE / licence).read_bytes()
+        metadata = wheel.read("mozcodec-0.1.0.dist-info/METADATA").decode()
+    assert "License-Expression: MIT" in metadata
+    assert IJG.lower() in " ".join(metadata.split()).lower()
+    assert {"mozcodec/py.typed", "mozcodec/_mozjpeg.abi3.so", "mozcodec/_mozjpeg.pyi"} <= set(names)
+    assert not [name for name in names if name.endswith((".c", ".h", ".a"))]
+
+
+def test_the_sdist_carries_the_licences_and_every_source(dist):
+    with tarfile.open(dist["sdist"]) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+        for licence in LICENSES:
+            member = sdist.extractfile(f"mozcodec-0.1.0/{licence}")
+            assert member is not None
+            assert member.read() == (PACKAGE / licence).read_bytes()
+    sources = {str(path.relative_to(PACKAGE)) for path in (PACKAGE / "csrc").rglob("*.[ch]")}
+    assert sources | {"CMakeLists.txt", "cmake/mozjpeg-source.txt", "cmake/glue.py"} <= names
+    assert not [name for name in names if name.startswith(("build/", "dist/"))]
+
+
+@pytest.mark.usefixtures("programs")
+def test_mozjpegs_licences_are_those_of_the_pinned_source():
+    (source,) = [path for path in (PACKAGE / "build").glob("mozjpeg-*") if (path / "jpeglib.h").exists()]
+    for name in ("LICENSE.md", "README.ijg"):
+        assert (PACKAGE / "licenses" / "mozjpeg" / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_licence_and_acknowledgement_are_declared():
+    project = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
+    assert project["license"] == "MIT"
+    assert (PACKAGE / "LICENSE").read_text().startswith("MIT License")
+    assert IJG.lower() in " ".join((PACKAGE / "README.md").read_text().split()).lower()
+
+
+def test_only_the_module_entry_leaves_the_extension():
+    """Pillow, OpenCV and torchvision bring a libjpeg of their own into the process."""
+    done = subprocess.run(
+        ["nm", "-D", "--defined-only", mozcodec._mozjpeg.__file__], capture_output=True, text=True, check=True
+    )
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == ["PyInit__mozjpeg"]
+
+
+def test_the_extension_needs_no_libjpeg():
+    done = subprocess.run(["readelf", "-d", mozcodec._mozjpeg.__file__], capture_output=True, text=True, check=True)
+    assert "NEEDED" in done.stdout
+    assert "jpeg" not in "".join(line for line in done.stdout.splitlines() if "NEEDED" in line)
+
+
+def test_other_libjpegs_in_the_process_change_nothing(small, tmp_path):
+    """Loaded before, with all their symbols global."""
+    np.save(tmp_path / "pixels.npy", small)
+    code = (
+        "import os, sys; sys.setdlopenflags(os.RTLD_NOW | os.RTLD_GLOBAL); import cv2, PIL.Image; "
+        "import numpy, mozcodec; pixels = numpy.load(sys.argv[1]); sys.stdout.buffer.write(mozcodec.encode(pixels, 60))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "pixels.npy")]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == mozcodec.encode(small, 60)
+
+
+def test_build_info_says_what_the_bytes_come_from():
+    info = mozcodec.build_info()
+    assert (info["linking"], info["mozjpeg_version"], info["simd"]) == ("static", "5.0.0", True)
+    assert info["arithmetic_encoding"] and info["arithmetic_decoding"]
+    with pytest.raises(TypeError):
+        info["linking"] = "system"
+
+
+def test_the_public_names_are_sorted_exist_and_are_documented():
+    names = mozcodec.__all__
+    assert names == sorted(names)
+    public = {name for name in vars(mozcodec) if not name.startswith("_")}
+    assert public == set(names)
+    assert [name for name in names if not getattr(mozcodec, name).__doc__] == []
+
+
+def test_the_c_header_has_no_preprocessor_lines():
+    lines = (PACKAGE / "csrc" / "mozcodec.h").read_text().splitlines()
+    assert [line for line in lines if line.lstrip().startswith("#")] == []
+
+
+def test_the_exception_tree_is_the_one_drawn():
+    drawn = ast.get_docstring(ast.parse((PACKAGE / "src/mozcodec/_errors.py").read_text()))
+    assert drawn is not None
+    for name in mozcodec.__all__:
+        kind = getattr(mozcodec, name)
+        if isinstance(kind, type) and issubclass(kind, Exception):
+            assert f"{name} " in drawn or f"{name}\n" in drawn
+            assert issubclass(kind, mozcodec.JpegError | UserWarning)
+
+
+def configure(tmp_path: Path, *definitions: str) -> str:
+    """Run CMake, which must fail, and return what it says."""
+    command = ["cmake", "-S", str(PACKAGE), "-B", str(tmp_path), f"-DPython_EXECUTABLE={sys.executable}", *definitions]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    return " ".join(done.stderr.split())
+
+
+def test_without_nasm_the_build_stops_with_the_line_to_type(tmp_path):
+    nowhere = ["-DCMAKE_FIND_USE_SYSTEM_ENVIRONMENT_PATH=OFF", "-DCMAKE_FIND_USE_CMAKE_SYSTEM_PATH=OFF"]
+    make, compiler = shutil.which("make"), shutil.which("cc")
+    tools = [f"-DCMAKE_MAKE_PROGRAM={make}", f"-DCMAKE_C_COMPILER={compiler}", "-G", "Unix Makefiles"]
+    said = configure(tmp_path, *nowhere, *tools)
+    assert "nasm was not found" in said
+    assert "apt-get install nasm" in said
+    assert "MOZCODEC_REQUIRE_SIMD=OFF" in said
+
+
+def test_a_wrong_source_folder_is_named(tmp_path):
+    said = configure(tmp_path, f"-DMOZCODEC_MOZJPEG_SOURCE={tmp_path}")
+    assert f"MOZCODEC_MOZJPEG_SOURCE={tmp_path} holds no jpeglib.h" in said
+
+
+def test_a_wrong_hash_stops_the_build(tmp_path):
+    """The source is what the pin says, or there is no build."""
+    copy = tmp_path / "package"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("build", "dist"))
+    pin = copy / "cmake" / "mozjpeg-source.txt"
+    text = pin.read_text()
+    pin.write_text(text.replace("sha256:4d15", "sha256:5d15"))
+    command = ["cmake", "-S", str(copy), "-B", str(tmp_path / "b"), f"-DPython_EXECUTABLE={sys.executable}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in done.stderr
+    assert "MOZCODEC_MOZJPEG_SOURCE" in done.stderr
+    assert "MOZCODEC_SYSTEM_MOZJPEG" in done.stderr
