@@ -113,20 +113,20 @@ def small_faces(small_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="session")
 def packed_crops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Drawn crops of 32 px, as the stages leave them: ``faces`` (PNG) and ``compressed`` (JPEG 77). Not to be written to.
+    """Drawn crops of 32 px, as the stages leave them: ``faces`` (PNG), ``compressed`` (JPEG 77). Not to be written to.
 
-    Six persons in three pairs, one for each split, with forgeries by two methods; a forgery has a fine chequered pattern.
+    Six persons in three pairs, one for each split, with forgeries by two methods: those have a fine chequered pattern.
     """
     root = tmp_path_factory.mktemp("packed")
     rng = np.random.default_rng(0)
-    pattern = 12 * (-1.0) ** np.add.outer(np.arange(32), np.arange(32))[..., None]
+    pattern = 24 * (-1.0) ** np.add.outer(np.arange(32), np.arange(32))[..., None]
     crops: dict[str, tuple[np.ndarray, dict[str, object]]] = {}
     for split, pair in PAIRS.items():
         for target, source in (pair, pair[::-1]):
             for method in ("original", *METHODS):
                 fake = method != "original"
                 name = f"{target}_{source}" if fake else target
-                for frame in range(3 if fake else 4):
+                for frame in range(8 if fake else 12):
                     low = cv2.resize(rng.uniform(60, 200, (4, 4, 3)), (32, 32), interpolation=cv2.INTER_CUBIC)
                     image = np.clip(low + rng.normal(0, 4, low.shape) + fake * pattern, 0, 255).astype(np.uint8)
                     crops[f"c23/{method}/{name}/{frame:04d}"] = image, {

@@ -85,7 +85,7 @@ def test_unset_values_may_come_as_null_or_its_name() -> None:
     [
         ({"qualty": 10}, "qualty is not a parameter; did you mean quality?"),
         ({"train": {"drop_out": 0.5}}, "train.drop_out is not a parameter; did you mean train.dropout?"),
-        ({"train": {"augment": {"flips": 1}}}, "train.augment.flips is not a parameter; did you mean train.augment.flip"),
+        ({"train": {"augment": {"flips": 1}}}, "train.augment.flips is not a parameter; did you mean train.augment"),
         ({"lr": 0.1}, "lr is not a parameter; did you mean train.lr?"),
         ({"score": {"zzz": 1}}, "score.zzz is not a parameter; known here: score.batch_size"),
         ({"quality": 0}, "quality must be 1..100, got 0"),

@@ -33,7 +33,7 @@ from ..progress import track as progress
 from . import alignment, detection, layout, png, video
 from .benchmark import write_benchmark
 from .executors import ProcessPool, WorkerDiedError
-from .files import read_json, whole_file, whole_folder, write_json
+from .files import check_replaceable, read_json, whole_file, whole_folder, write_json
 from .index import SPLITS, Face, write_index, write_rows
 from .layout import Clip, Tree, find_clips
 from .shards import ShardWriter, Slot
@@ -94,6 +94,7 @@ def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: 
     if nothing was cropped at all, or as `find_clips` does.
     """
     out = Path(out)
+    check_replaceable(out, "index.csv")
     tree = find_clips(data, config.compression, config.methods)
     detection.make_detector(config.detector)  # say now, and once, what cannot be had
     with _working_folder(out) as work:

@@ -30,18 +30,22 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-@contextmanager
-def whole_folder(path: str | Path, marker: str) -> Iterator[Path]:
-    """Give a temporary folder beside *path* that takes the place of *path* when the block ends without an error.
-
-    Raises `DataError` if *path* is there already, is not empty and has no file *marker*, so that only a former output
-    is ever replaced.
-    """
-    path = Path(path)
+def check_replaceable(path: Path, marker: str) -> None:
+    """Raise `DataError` if *path* is there already, is not empty and has no file *marker*."""
     if path.exists() and not path.is_dir():
         raise DataError(f"{path}: is a file; a folder is to be written there")
     if path.is_dir() and any(path.iterdir()) and not (path / marker).exists():
         raise DataError(f"{path}: holds other files and no {marker}; name a new or an empty folder")
+
+
+@contextmanager
+def whole_folder(path: str | Path, marker: str) -> Iterator[Path]:
+    """Give a temporary folder beside *path* that takes the place of *path* when the block ends without an error.
+
+    As `check_replaceable` sees to, only a former output with the file *marker* is ever replaced.
+    """
+    path = Path(path)
+    check_replaceable(path, marker)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:

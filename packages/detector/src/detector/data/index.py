@@ -56,8 +56,7 @@ def read_index(path: str | Path) -> list[Face]:
     Raises `DataError`, naming file and line, if the file is missing, a column is missing or unknown, a value has the
     wrong type or is out of range, a key occurs twice or out of order, or an identity stands in two splits.
     """
-    path = Path(path)
-    path = path / "index.csv" if path.is_dir() else path
+    path = _file(path, "index.csv")
     faces = read_rows(path, Face)
     for line, face in enumerate(faces, 2):
         if face.split not in SPLITS:
@@ -80,8 +79,7 @@ def write_index(path: str | Path, faces: Iterable[Face]) -> None:
 
 def read_masks(path: str | Path) -> dict[str, Slot]:
     """Return where the masks lie that *path* (or ``masks.csv`` of the folder *path*) lists, by key of their face."""
-    path = Path(path)
-    return {slot.key: slot for slot in read_rows(path / "masks.csv" if path.is_dir() else path, Slot)}
+    return {slot.key: slot for slot in read_rows(_file(path, "masks.csv"), Slot)}
 
 
 def check_splits(faces: Iterable[Face]) -> None:
@@ -126,6 +124,11 @@ def write_rows(path: str | Path, kind: type[Row], rows: Sequence[Row]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([getattr(row, name) for name in columns] for row in rows)
+
+
+def _file(path: str | Path, name: str) -> Path:
+    path = Path(path)
+    return path if path.suffix == ".csv" else path / name
 
 
 def _columns(kind: type) -> dict[str, Callable[[str], Any]]:

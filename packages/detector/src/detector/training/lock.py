@@ -51,7 +51,7 @@ class Lock:
         start, waited = time.monotonic(), False
         while (owner := self._take()) is not None:
             if not waited:
-                say(f"{_describe(owner)} is training with these parameters and data; waiting until it is done")
+                say(f"{_describe(owner)} is at work with these parameters and data; waiting until it is done")
                 say(_way_out(owner, self.path))
             waited = True
             if timeout is not None and time.monotonic() - start > timeout:
@@ -112,7 +112,7 @@ def _local(owner: dict[str, Any]) -> bool:
 
 
 def _describe(owner: dict[str, Any]) -> str:
-    return f"another trainer, process {owner['pid']}{'' if _local(owner) else ' on ' + owner['host']},"
+    return f"another trainer (process {owner['pid']}{'' if _local(owner) else ' on ' + owner['host']})"
 
 
 def _way_out(owner: dict[str, Any], path: Path) -> str:

@@ -21,7 +21,7 @@ class Progress:
         self.steps, self.timings = steps, timings
         self.stream = stream or sys.stderr
         self.terminal = self.stream.isatty()
-        self._open_line = False
+        self._open_line = self._deaf = False
         self.begin(0)
 
     def begin(self, step: int) -> None:
@@ -60,12 +60,14 @@ class Progress:
             file.write(json.dumps({"time": round(time.time(), 3), **values}) + "\n")
 
     def _write(self, text: str) -> None:
+        if self._deaf:
+            return
         try:
             self.stream.write(text)
             self.stream.flush()
         except OSError:
             # the terminal or dvc at the other end is gone; an orphan's work is worth finishing all the same
-            self.stream = open("/dev/null", "w", encoding="utf-8")  # noqa: SIM115, PTH123
+            self._deaf = True
 
 
 def _duration(seconds: float) -> str:

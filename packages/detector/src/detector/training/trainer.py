@@ -108,6 +108,11 @@ class Trainer:
         self.training = _split(faces, "train", crops)
         self.validation = _share_faces(_split(faces, "val", crops), processes)
         self.num_validation = sum(face.split == "val" for face in faces)
+        if config.select == "best_val" and len({face.label for face in faces if face.split == "val"}) < 2:
+            raise DataError(
+                "train.select is best_val, but the validation split does not have both real and fake faces to choose "
+                "by; take last, or see splits/val.json of the videos"
+            )
         order = PairedOrder if config.paired else BalancedOrder
         self.order = order(self.training, config.batch_size, params.seed, processes.world_size)
         self.size = crop_size(reader, self.training[0])

@@ -1,0 +1,218 @@
+"""`detector train` in processes of its own, killed and asked to stop, against a run that was left alone."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from detector.training.lock import start_time
+
+PARAMS = """
+seed: 5
+train: {{steps: {steps}, batch_size: 16, eval_every: 20, log_every: 5, threads: 1, amp: {amp},
+  checkpoint: {{every_steps: {every}}}}}
+"""
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("DVC_ROOT", "OMP_WAIT_POLICY")}
+
+
+class Training:
+    """`detector train` in *folder*, always with the same parameters and crops."""
+
+    def __init__(self, folder, crops, steps=60, every=1, amp="off", command=("-m", "detector.cli")):
+        self.folder, self.crops, self.command = folder, crops, command
+        folder.mkdir()
+        (folder / "params.yaml").write_text(PARAMS.format(steps=steps, every=every, amp=amp))
+
+    def start(self, *options):
+        """Start it as the leader of a process group."""
+        return subprocess.Popen(
+            [sys.executable, *self.command, "train", self.crops, "out/train", *options],
+            cwd=self.folder,
+            env=ENVIRONMENT,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finish(self, *options):
+        """Run it to its end and return what it said."""
+        process = self.start(*options)
+        _, said = process.communicate(timeout=240)
+        assert process.returncode == 0, said
+        return said
+
+    def kill_at(self, step, *options):
+        """Kill its process group with SIGKILL once the checkpoint of *step* is there; False if it was done before."""
+        process = self.start(*options)
+        self.wait_for(process, step)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return process.returncode == -signal.SIGKILL
+
+    def wait_for(self, process, step):
+        end = time.monotonic() + 240
+        while process.poll() is None and self.saved < step:
+            assert time.monotonic() < end, f"no checkpoint of step {step}"
+            time.sleep(0.002)
+
+    @property
+    def checkpoints(self):
+        return sorted((self.folder / "out" / "checkpoints").glob("*/step-*.pt"))
+
+    @property
+    def saved(self):
+        return max((int(path.stem[5:]) for path in self.checkpoints), default=0)
+
+    @property
+    def outputs(self):
+        files = [self.folder / "out/train/weights.safetensors", self.folder / "out/train/log.jsonl"]
+        files.append(self.folder / "out/plots/history.csv")
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    @property
+    def leftovers(self):
+        folder = self.folder / "out" / "checkpoints"
+        return sorted(str(path) for path in folder.rglob("*")) if folder.exists() else []
+
+
+@pytest.fixture(scope="module")
+def crops(packed_crops):
+    return packed_crops["compressed"]
+
+
+@pytest.fixture(scope="module")
+def whole(crops, tmp_path_factory):
+    """The outputs of a run that nobody disturbed, with few checkpoints and two loading threads."""
+    training = Training(tmp_path_factory.mktemp("whole") / "run", crops, every=500)
+    training.finish("--loader-threads", "2")
+    assert training.leftovers == []
+    return training.outputs
+
+
+def test_a_killed_run_repeats_every_weight(crops, whole, tmp_path):
+    # a checkpoint after every step, so that kills fall into saving as well
+    training = Training(tmp_path / "run", crops)
+    assert training.kill_at(9)
+    assert training.kill_at(31, "--loader-threads", "3")
+    said = training.finish()
+    assert "going on from step " in said
+    assert training.outputs == whole
+    assert training.leftovers == []
+
+
+def test_a_stopped_run_exits_with_75_and_goes_on_at_the_next_step(crops, whole, tmp_path):
+    training = Training(tmp_path / "run", crops, every=500)
+    process = training.start()
+    said = process.stderr.readline()  # the line of step 5
+    process.send_signal(signal.SIGTERM)
+    said += process.communicate(timeout=60)[1]
+    assert process.returncode == 75
+    stopped_at = training.saved
+    assert f"stopped by SIGTERM; saved at step {stopped_at}: run the same command again" in said
+    assert 5 <= stopped_at < 60
+    assert f"going on from step {stopped_at} of 60" in training.finish()
+    assert training.outputs == whole
+
+
+def test_a_run_beside_an_orphan_waits_and_takes_its_result(crops, whole, tmp_path):
+    # dvc was killed, its child was not: the child goes on without a parent, and the rerun meets it
+    training = Training(tmp_path / "run", crops)
+    orphan = training.start()
+    orphan.stderr.readline()
+    orphan.send_signal(signal.SIGSTOP)  # or it would be done before the rerun has loaded torch
+    rerun = training.start()
+    said = rerun.stderr.readline()
+    orphan.send_signal(signal.SIGCONT)
+    orphan.communicate()
+    said += rerun.communicate(timeout=120)[1]
+    assert (orphan.returncode, rerun.returncode) == (0, 0)
+    assert f"another trainer (process {orphan.pid}) is at work with these parameters and data; waiting" in said
+    assert f"kill {orphan.pid}" in said
+    assert "it is done: " in said
+    assert training.outputs == whole
+    assert training.leftovers == []
+
+
+def test_a_run_beside_an_orphan_that_is_ended_goes_on_from_its_checkpoint(crops, whole, tmp_path):
+    training = Training(tmp_path / "run", crops)
+    orphan = training.start()
+    orphan.stderr.readline()
+    orphan.send_signal(signal.SIGSTOP)
+    rerun = training.start()
+    said = rerun.stderr.readline()
+    assert f"process {orphan.pid}" in said
+    orphan.terminate()  # as the message says
+    orphan.send_signal(signal.SIGCONT)
+    orphan.communicate()
+    assert orphan.returncode == 75
+    said += rerun.communicate(timeout=120)[1]
+    assert rerun.returncode == 0, said
+    assert "going on from step " in said
+    assert training.outputs == whole
+
+
+def test_errors_are_a_line_and_no_traceback(crops, tmp_path):
+    training = Training(tmp_path / "run", crops)
+    for line, words in (
+        ("steps: many", "train.steps must be a whole number, got 'many'"),
+        ("step: 60", "train.step is not a parameter; did you mean train.steps?"),
+        ("batch_size: 7", "train.batch_size must be a multiple of 2"),
+    ):
+        (training.folder / "params.yaml").write_text(f"train: {{{line}}}")
+        process = training.start()
+        said = process.communicate()[1]
+        assert process.returncode == 1
+        assert words in said
+        assert "Traceback" not in said
+
+
+@pytest.mark.slow(minutes=4)
+@pytest.mark.parametrize("amp", ["off", "bf16", "fp16"])
+def test_kills_at_random_moments_change_nothing(crops, tmp_path, amp):
+    alone = Training(tmp_path / "alone", crops, amp=amp)
+    alone.finish()
+    rng = random.Random(amp)
+    training = Training(tmp_path / "run", crops, amp=amp)
+    kills = 0
+    while kills < 8:
+        if not training.kill_at(training.saved + rng.randint(1, 8), "--loader-threads", str(rng.choice([1, 2, 4]))):
+            break
+        kills += 1
+    assert kills >= 5
+    training.finish()
+    assert training.outputs == alone.outputs
+    assert training.leftovers == []
+
+
+@pytest.mark.slow(minutes=3)
+def test_two_processes_under_torchrun_go_on_as_one_run(crops, tmp_path):
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "detector.cli")
+    alone = Training(tmp_path / "alone", crops, steps=30, command=torchrun)
+    alone.finish()
+    training = Training(tmp_path / "run", crops, steps=30, command=torchrun)
+    assert training.kill_at(12)
+    wait_until_gone(training)
+    assert "going on from step " in training.finish()
+    assert training.outputs == alone.outputs
+    card = json.loads((training.folder / "out/train/model.json").read_text())
+    assert card["step"] == 30
+
+
+def wait_until_gone(training):
+    """Kill the workers of a killed torchrun: it starts each in a group of its own."""
+    for lock in (training.folder / "out" / "checkpoints").glob("*/lock"):
+        worker = json.loads(lock.read_text())["pid"]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+        while start_time(worker) is not None:
+            time.sleep(0.05)

@@ -1,0 +1,281 @@
+"""Whole runs of the trainer on drawn crops, in this process."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from detector.config import CheckpointConfig, Params, TrainConfig
+from detector.data.index import read_index, write_index
+from detector.errors import ConfigError, DataError, DetectorError
+from detector.inference import load_model
+from detector.training import trainer as trainer_module
+from detector.training.progress import Progress
+from detector.training.run import default_checkpoints, describe_run
+from detector.training.trainer import Stopped, train
+
+CONFIG = TrainConfig(steps=12, batch_size=8, eval_every=5, log_every=4, lr=5e-3, threads=1)
+
+
+@pytest.fixture(autouse=True)
+def torch_as_found():
+    """The trainer sets torch up for its process; put it back for the tests that follow."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+
+
+class Runs:
+    """Runs of the trainer in one folder, each with its own name of outputs and all with the same checkpoints."""
+
+    def __init__(self, crops, folder):
+        self.crops, self.folder = crops, folder
+
+    def train(self, name="a", params=None, crops=None, **changes):
+        config = dataclasses.replace(CONFIG, **changes)
+        params = params or Params(train=config)
+        out, history = self.folder / name, self.folder / f"{name}.csv"
+        train(params, crops or self.crops, out, history, self.folder / "checkpoints", loader_threads=1)
+        return out
+
+    def outputs(self, name="a"):
+        files = [*sorted((self.folder / name).iterdir()), self.folder / f"{name}.csv"]
+        return {path.name.replace(name + ".csv", "csv"): path.read_bytes() for path in files}
+
+    @property
+    def unfinished(self):
+        folder = self.folder / "checkpoints"
+        return sorted(folder.iterdir()) if folder.exists() else []
+
+
+@pytest.fixture
+def runs(packed_crops, tmp_path):
+    return Runs(packed_crops["compressed"], tmp_path)
+
+
+def test_a_run_writes_weights_card_log_and_history_and_leaves_no_checkpoints(runs):
+    out = runs.train()
+    assert sorted(path.name for path in out.iterdir()) == ["log.jsonl", "model.json", "weights.safetensors"]
+    rows = list(csv.DictReader(io.StringIO((runs.folder / "a.csv").read_text())))
+    assert [int(row["step"]) for row in rows] == [4, 5, 8, 10, 12]
+    assert [row["val_auc"] != "" for row in rows] == [False, True, False, True, True]
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [float(row["loss"]) for row in rows] == [row["loss"] for row in log]
+    card = json.loads((out / "model.json").read_text())
+    assert (card["model"], card["step"], card["height"], card["width"]) == ("meso4", 12, 32, 32)
+    assert card["parameters"]["train"]["lr"] == 5e-3
+    assert runs.unfinished == []
+
+
+def test_the_trainer_learns_what_can_be_learnt(runs):
+    # the pattern of the drawn forgeries is plain to see: a working loop finds it in 60 steps
+    out = runs.train(steps=60, eval_every=60, batch_size=16)
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["val_auc"] > 0.9
+    assert log[-1]["loss"] < 0.4 < log[0]["loss"]
+
+
+def test_the_same_parameters_and_data_give_the_same_bytes_in_every_output(runs):
+    runs.train("a")
+    runs.train("b")
+    assert runs.outputs("a") == runs.outputs("b")
+    runs.train("c", params=Params(seed=2, train=CONFIG))
+    assert runs.outputs("c")["weights.safetensors"] != runs.outputs("a")["weights.safetensors"]
+
+
+def test_the_weights_are_the_models_of_the_card(runs):
+    out = runs.train()
+    model, card = load_model(out, torch.device("cpu"))
+    for name, value in load_file(out / "weights.safetensors").items():
+        assert torch.equal(model.state_dict()[name], value)
+    assert not model.training
+    assert card["options"] == {"dropout": CONFIG.dropout}
+
+
+class Interrupted(Exception):  # noqa: N818
+    """Stands for whatever ends a process in the middle of a step."""
+
+
+@pytest.mark.parametrize("changes", [{}, {"amp": "bf16"}, {"amp": "fp16"}, {"select": "best_val"}, {"paired": False}])
+@pytest.mark.parametrize("every_steps", [1, 3])
+def test_an_interrupted_run_ends_in_the_bytes_of_an_uninterrupted_one(runs, monkeypatch, changes, every_steps):
+    runs.train("whole", **changes)
+    update = trainer_module.Trainer._update
+    for stop in (2, 7, 9):
+
+        def interrupted(self, batch, stop=stop):
+            if batch.step == stop:
+                raise Interrupted
+            update(self, batch)
+
+        monkeypatch.setattr(trainer_module.Trainer, "_update", interrupted)
+        with pytest.raises(Interrupted):
+            runs.train("parts", **changes, checkpoint=CheckpointConfig(every_steps=every_steps))
+    monkeypatch.setattr(trainer_module.Trainer, "_update", update)
+    assert runs.unfinished
+    runs.train("parts", **changes, checkpoint=CheckpointConfig(every_steps=every_steps))
+    whole, parts = runs.outputs("whole"), runs.outputs("parts")
+    for outputs in (whole, parts):
+        del outputs["model.json"]  # it tells every parameter, and the checkpoints' interval is one
+    assert parts == whole
+
+
+def test_a_stop_is_saved_at_the_very_step_and_said(runs, monkeypatch, capsys):
+    update = trainer_module.Trainer._update
+
+    def asked(self, batch):
+        update(self, batch)
+        if batch.step == 6:
+            self.signals.received = "SIGTERM"
+
+    runs.train("whole")
+    monkeypatch.setattr(trainer_module.Trainer, "_update", asked)
+    with pytest.raises(Stopped, match="stopped by SIGTERM; saved at step 7"):
+        runs.train("parts")
+    monkeypatch.setattr(trainer_module.Trainer, "_update", update)
+    capsys.readouterr()
+    runs.train("parts")
+    assert "going on from step 7 of 12" in capsys.readouterr().err
+    assert runs.outputs("parts") == runs.outputs("whole")
+
+
+def test_other_parameters_or_data_start_anew_and_leave_the_other_run_alone(runs, monkeypatch, packed_crops, tmp_path):
+    monkeypatch.setattr(trainer_module.Trainer, "write_outputs", lambda *_: (_ for _ in ()).throw(Interrupted))
+    faces = read_index(packed_crops["compressed"])
+    fewer = tmp_path / "fewer"
+    shutil.copytree(packed_crops["compressed"], fewer)
+    write_index(fewer / "index.csv", [face for face in faces if face.frame != 3])
+    for changes in ({}, {"lr": 1e-3}, {"log_every": 3}, {"crops": fewer}):
+        with pytest.raises(Interrupted):
+            runs.train("parts", **changes)
+    assert len(runs.unfinished) == 4
+    # how often to save is no part of it
+    with pytest.raises(Interrupted):
+        runs.train("parts", checkpoint=CheckpointConfig(every_steps=2))
+    assert len(runs.unfinished) == 4
+
+
+def test_a_run_is_named_by_parameters_data_code_torch_and_device(packed_crops, monkeypatch):
+    def name(params=Params(), device="cpu"):  # noqa: B008
+        return describe_run(params, packed_crops["compressed"], torch.device(device)).id
+
+    first = name()
+    assert name() == first
+    assert name(dataclasses.replace(Params(), quality=10)) == first  # it is in the data
+    assert len({first, name(Params(seed=2)), name(Params(model="mesoinception4")), name(device="cuda")}) == 4
+    monkeypatch.setattr("detector.training.run.CODE", ("losses.py",))
+    assert name() != first
+
+
+def test_the_best_evaluation_is_chosen_when_asked_for(runs, monkeypatch):
+    aucs = iter([0.6, 0.9, 0.7])
+    kept = {}
+    validate = trainer_module.Trainer._validate
+
+    def recorded(self):
+        value = validate(self)
+        kept[self.step] = {k: v.clone() for k, v in self.ema.model.state_dict().items()}
+        return value
+
+    monkeypatch.setattr(trainer_module, "auc", lambda *_: next(aucs))
+    monkeypatch.setattr(trainer_module.Trainer, "_validate", recorded)
+    out = runs.train(select="best_val")
+    card = json.loads((out / "model.json").read_text())
+    assert (card["selected"], card["step"], card["val_auc"]) == ("best_val", 10, 0.9)
+    weights = load_file(out / "weights.safetensors")
+    assert all(torch.equal(weights[name], kept[10][name]) for name in weights)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_advice(runs, monkeypatch):
+    monkeypatch.setattr(trainer_module, "augment", lambda images, *_: torch.full((len(images), 3, 32, 32), np.nan))
+    with pytest.raises(DetectorError, match=r"not a number at step 0 \(lr 5.00e-04\); lower train.lr"):
+        runs.train()
+    assert not (runs.folder / "a").exists()
+
+
+def without(faces, **values):
+    return [face for face in faces if any(getattr(face, name) != value for name, value in values.items())]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [({"split": "train"}, "no faces in the training split"), ({"label": 1}, "24 real and 0 fake")],
+)
+def test_a_set_that_cannot_be_trained_on_is_explained(runs, packed_crops, tmp_path, values, words):
+    folder = tmp_path / "less"
+    shutil.copytree(packed_crops["compressed"], folder)
+    write_index(folder / "index.csv", without(read_index(folder), **values))
+    with pytest.raises(DataError, match=words):
+        runs.train(crops=folder)
+
+
+def test_without_validation_crops_the_auc_is_left_out(runs, packed_crops, tmp_path):
+    folder = tmp_path / "less"
+    shutil.copytree(packed_crops["compressed"], folder)
+    write_index(folder / "index.csv", without(read_index(folder), split="val"))
+    out = runs.train(crops=folder)
+    assert json.loads((out / "model.json").read_text())["val_auc"] is None
+    with pytest.raises(DataError, match=r"train\.select.*best_val.*validation"):
+        runs.train(crops=folder, select="best_val")
+
+
+def test_an_unknown_model_is_named_with_the_known_ones(runs):
+    with pytest.raises(ConfigError, match=r"model: unknown model 'meso'; known models: .*meso4"):
+        runs.train(params=Params(model="meso", train=CONFIG))
+
+
+def test_unfinished_runs_lie_in_the_dvc_repository(monkeypatch, tmp_path):
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    assert str(default_checkpoints()) == "out/checkpoints"
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert default_checkpoints() == tmp_path / "out" / "checkpoints"
+
+
+ROW = {"step": 50, "epoch": 0, "loss": 0.5, "lr": 1e-3, "grad_norm": 1.0, "val_auc": None}
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_is_one_line_on_a_terminal_and_lines_elsewhere(tmp_path):
+    stream = io.StringIO()
+    progress = Progress(100, tmp_path / "logs" / "train.jsonl", stream)
+    progress.row(ROW, images=1600, waited=0.0)
+    progress.row({**ROW, "step": 100, "val_auc": 0.75}, images=3200, waited=0.0)
+    first, second = stream.getvalue().splitlines()
+    assert first.startswith("step 50/100  loss 0.5000  lr 1.00e-03  ")
+    assert "img/s" in first
+    assert "val AUC 0.750" in second
+    assert second.endswith("ETA 0:00")
+    lines = [json.loads(line) for line in (tmp_path / "logs" / "train.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [50, 100]
+    assert all(line["images_per_second"] > 0 for line in lines)
+
+    terminal = Terminal()
+    progress = Progress(100, None, terminal)
+    for step in (10, 20):
+        progress.row({**ROW, "step": step}, images=10, waited=0.0)
+    assert terminal.getvalue().count("\n") == 0
+    progress.say("a word")
+    assert terminal.getvalue().endswith("\na word\n")
+
+
+def test_progress_outlives_the_terminal_it_speaks_to():
+    class Gone(io.StringIO):
+        def write(self, _):
+            raise BrokenPipeError
+
+    progress = Progress(100, None, Gone())
+    progress.say("nobody hears this")
+    progress.row(ROW, images=1, waited=0.0)

@@ -1,0 +1,179 @@
+"""Who imports whom, as docs/architecture.md has it, and that asking for help costs nothing."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = ("mozcodec", "detector", "evaluation")
+HEAVY = ("torch", "timm", "torchvision", "cv2", "av", "numpy", "skimage", "sklearn", "scipy", "matplotlib", "mozcodec")
+
+
+def modules(package: str) -> dict[str, Path]:
+    """Return the source files of *package* by module name."""
+    source = ROOT / "packages" / package / "src"
+    names = {}
+    for path in sorted((source / package).rglob("*.py")):
+        parts = path.relative_to(source).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    assert names, f"no sources of {package}"
+    return names
+
+
+def imports(name: str, path: Path) -> Iterator[str]:
+    """Yield the absolute name of everything the module *name* imports anywhere, functions included."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")
+                base = ".".join([*parents[: len(parents) - node.level + 1], *([base] if base else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def imported(package: str, below: str = "") -> dict[str, set[str]]:
+    """Return what each module of *package*, of those whose name begins with *below*, imports."""
+    return {
+        name: set(imports(name, path))
+        for name, path in modules(package).items()
+        if name == below or name.startswith(below and f"{below}.")
+    }
+
+
+def offenders(found: dict[str, set[str]], *forbidden: str, but: tuple[str, ...] = ()) -> list[str]:
+    def within(name: str, roots: tuple[str, ...]) -> bool:
+        return any(name == root or name.startswith(f"{root}.") for root in roots)
+
+    return [
+        f"{module} imports {name}"
+        for module, names in found.items()
+        for name in sorted(names)
+        if within(name, forbidden) and not within(name, but)
+    ]
+
+
+@pytest.mark.parametrize("package", ["mozcodec", "evaluation"])
+def test_codec_and_evaluation_import_nothing_of_ours(package: str) -> None:
+    others = [name for name in OURS if name != package]
+    assert offenders(imported(package), *others) == []
+
+
+def test_detector_takes_only_metrics_and_fidelity_from_evaluation() -> None:
+    allowed = ("evaluation.metrics", "evaluation.fidelity")
+    assert offenders(imported("detector"), "evaluation", but=allowed) == []
+
+
+def test_detector_uses_mozcodecs_public_names_only() -> None:
+    names = {name for names in imported("detector").values() for name in names if name.startswith("mozcodec.")}
+    import mozcodec
+
+    assert {name.removeprefix("mozcodec.") for name in names} <= set(mozcodec.__all__)
+
+
+@pytest.mark.parametrize(
+    ("package", "below"), [("evaluation", "evaluation"), ("detector", "detector.sample"), ("detector", "detector.data")]
+)
+def test_videos_crops_and_judgement_need_no_torch(package: str, below: str) -> None:
+    found = imported(package, below)
+    assert found
+    assert offenders(found, "torch", "timm", "torchvision", "safetensors") == []
+    learning = ("detector.training", "detector.models", "detector.loading", "detector.losses", "detector.score")
+    assert offenders(found, *learning) == []
+
+
+def test_nothing_but_commands_and_tests_imports_the_generator() -> None:
+    found = {name: names for name, names in imported("detector").items() if not name.startswith("detector.sample")}
+    assert offenders(found, "detector.sample") == []
+
+
+def test_the_rule_sees_relative_and_local_imports(tmp_path: Path) -> None:
+    path = tmp_path / "m.py"
+    path.write_text("from ..data import index\ndef f():\n    import torch.nn\n    from . import x\n")
+    assert set(imports("detector.training.m", path)) == {"detector.data.index", "torch.nn", "detector.training.x"}
+    assert offenders({"m": {"torch.nn", "torchless"}}, "torch") == ["m imports torch.nn"]
+
+
+@pytest.mark.parametrize(("package", "group"), [("detector", "cli"), ("evaluation", "main")])
+def test_help_imports_nothing_heavy(package: str, group: str) -> None:
+    code = (
+        "import sys\n"
+        f"from {package}.cli import {group}\n"
+        "from click.testing import CliRunner\n"
+        f"result = CliRunner().invoke({group}, ['--help'])\n"
+        "assert result.exit_code == 0 and 'Commands' in result.output\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_help_of_a_command_imports_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "from detector.cli import COMMANDS, cli\n"
+        "from click.testing import CliRunner\n"
+        "for name in COMMANDS:\n"
+        "    result = CliRunner().invoke(cli, [name, '--help'])\n"
+        "    assert result.exit_code == 0, (name, result.output, result.exception)\n"
+        "    print(name, [m for m in ('torch', 'timm') if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert [line for line in done.stdout.splitlines() if not line.endswith("[]")] == []
+
+
+def test_every_command_is_there() -> None:
+    from detector.cli import COMMANDS
+
+    for name, (target, line) in COMMANDS.items():
+        module, attribute = target.split(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command), name
+        assert line.endswith("."), name
+
+
+def test_dvcs_commands_exist() -> None:
+    from ruamel.yaml import YAML
+
+    from detector.cli import COMMANDS
+
+    stages = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+    used = {stage["cmd"].split()[1] for stage in stages.values() if stage["cmd"].startswith("detector ")}
+    assert used <= set(COMMANDS)
+    assert {"faces", "compress", "fidelity", "train", "score"} <= used
+
+
+def test_params_of_every_stage_are_parameters() -> None:
+    from ruamel.yaml import YAML
+
+    reader = YAML(typ="safe", pure=True)
+    params = reader.load(ROOT / "params.yaml")
+    for name, stage in reader.load(ROOT / "dvc.yaml")["stages"].items():
+        for param in stage.get("params", []):
+            value = params
+            for part in param.split("."):
+                assert part in value, f"{name}: {param}"
+                value = value[part]
+
+
+def test_help_takes_little_time() -> None:
+    before = _children()
+    subprocess.run([sys.executable, "-m", "detector.cli", "--help"], capture_output=True, check=True)
+    assert _children() - before < 0.5  # CPU seconds, so that a busy machine does not count
+
+
+def _children() -> float:
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
