@@ -97,17 +97,15 @@ def test_only_the_attended_region_changes() -> None:
     assert (changed[:, :, :12, :12] - pictures[:, :, :12, :12]).abs().mean() > 0.1
 
 
-def test_result_is_a_picture_without_gradient_and_repeats_with_the_generator() -> None:
+def test_result_has_no_gradient_and_repeats_with_the_generator() -> None:
     pictures, attention = images().requires_grad_(), maps().requires_grad_()
-    first, index = AGDA(noise=1.0)(pictures, attention, torch.Generator().manual_seed(6))
-    second, _ = AGDA(noise=1.0)(pictures, attention, torch.Generator().manual_seed(6))
-    third, _ = AGDA(noise=1.0)(pictures, attention, torch.Generator().manual_seed(7))
+    first, index = AGDA()(pictures, attention, torch.Generator().manual_seed(6))
+    second, _ = AGDA()(pictures, attention, torch.Generator().manual_seed(6))
+    third, _ = AGDA()(pictures, attention, torch.Generator().manual_seed(7))
 
     assert torch.equal(first, second)
     assert not torch.equal(first, third)
     assert not first.requires_grad
-    assert first.min() >= 0
-    assert first.max() <= 1
     assert index.shape == (2,)
 
 

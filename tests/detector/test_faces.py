@@ -26,6 +26,7 @@ from detector.config import FacesConfig
 from detector.data import faces as stage
 from detector.data.benchmark import read_benchmark
 from detector.data.faces import Job, crop_clip, make_faces
+from detector.data.files import whole_folder
 from detector.data.index import read_index, read_masks
 from detector.data.layout import find_clips
 from detector.data.png import decode_png
@@ -275,7 +276,9 @@ def test_two_runs_do_not_write_one_folder(small_tree: Path, small_config: FacesC
     (tmp_path / ".faces.work").mkdir()
     with (tmp_path / ".faces.work/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(DataError, match="another `detector faces` is writing it"):
+        lock.write("4321\n")
+        lock.flush()
+        with pytest.raises(DataError, match="process 4321 is making it; wait for it, or end it"):
             make_faces(small_tree, tmp_path / "faces", small_config)
 
 
@@ -288,6 +291,18 @@ def test_a_folder_with_other_things_is_not_replaced(
     with pytest.raises(DataError, match=r"holds other files and no index\.csv"):
         make_faces(small_tree, tmp_path / "faces", config, workers=2)
     assert (tmp_path / "faces/thesis.txt").read_text() == "mine"
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for process in (gone.pid, os.getppid()):
+        (tmp_path / f".faces.{process}.part").mkdir()
+        (tmp_path / f".faces.{process}.part/faces-000.tar.part").write_bytes(b"half")
+    with whole_folder(tmp_path / "faces", "index.csv") as folder:
+        (folder / "index.csv").touch()
+    # the one of a process that is still there may be in use
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".faces.{os.getppid()}.part", "faces"]
 
 
 def test_an_older_output_is_replaced_whole(

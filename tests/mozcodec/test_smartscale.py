@@ -76,7 +76,7 @@ def test_streams_of_ijgs_encoder_are_read_exactly(block_size, picture, ijg):
     assert (exact, refused) == ((18, 0) if block_size >= 8 else (15, 3))
 
 
-@pytest.mark.slow(minutes=3)
+@pytest.mark.slow(minutes=1)
 @pytest.mark.parametrize("version", ["8d", "9f"])
 @pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png"])
 def test_streams_of_whole_pictures_are_read_exactly(name, version, picture, ijg):
@@ -125,6 +125,37 @@ def test_the_header_says_the_block_size(picture):
         assert header.progressive
 
 
+@pytest.mark.parametrize("block_size", BLOCKS)
+@pytest.mark.parametrize("coding", ["progressive", "sequential", "progressive arithmetic"])
+def test_coefficients_are_read_as_ijg_reads_them(block_size, coding, picture, ijg):
+    data = ijg("9f").encode(face(picture), block_size=block_size, sampling=(2, 2), **CODINGS[coding])
+    read = mozcodec.read_coefficients(data)
+    assert (read.block_size, read.width, read.height) == (block_size, 93, 75)
+    for blocks, table, (want, want_table) in zip(
+        read.components, read.quant_tables, ijg("9f").coefficients(data), strict=True
+    ):
+        np.testing.assert_array_equal(blocks, want)
+        np.testing.assert_array_equal(table, want_table)
+    if block_size != 8:
+        with pytest.raises(mozcodec.UnsupportedError, match=f"block size {block_size}"):
+            mozcodec.write_coefficients(read)
+
+
+@pytest.mark.parametrize("progressive", [True, False])
+def test_transcoding_refuses_them(progressive, small):
+    data = mozcodec.encode_smartscale(small, block_size=11, progressive=progressive)
+    with pytest.raises(mozcodec.UnsupportedError, match="block size is 11"):
+        mozcodec.optimize(data)
+    with pytest.raises(mozcodec.UnsupportedError, match="block size is 11"):
+        mozcodec.transform(data, "rotate_90")
+
+
+def test_inspect_sees_the_pseudo_scan_header(small):
+    seen = mozcodec.inspect(mozcodec.encode_smartscale(small, block_size=4))
+    assert seen.header.block_size == 4
+    assert {scan.spectral_selection[1] for scan in seen.scans} <= set(range(16))
+
+
 def test_decode_batch_reads_them(picture):
     files = [mozcodec.encode_smartscale(face(picture), block_size=n) for n in (3, 8, 13)]
     batch = mozcodec.decode_batch(files)
@@ -170,7 +201,7 @@ def test_ijgs_decoder_reads_our_streams_exactly_as_we_do(block_size, picture, ij
         np.testing.assert_array_equal(ours(data), want, err_msg=f"{options}")
 
 
-@pytest.mark.slow(minutes=3)
+@pytest.mark.slow(minutes=1)
 @pytest.mark.parametrize("name", ["astronaut.png", "coffee.png"])
 def test_ijgs_decoder_reads_streams_of_whole_pictures(name, picture, ijg):
     image = picture(name)
@@ -362,7 +393,7 @@ def test_a_wrong_pseudo_sos_is_refused(small):
     at = data.index(b"\xff\xda\x00\x06\x00\x00")
     assert data[at + 6] == 15
     data[at + 6] = 14
-    with pytest.raises(mozcodec.JpegError, match=r"Se = 14 is not N \* N - 1"):
+    with pytest.raises(mozcodec.JpegError, match=r"is not N \* N - 1 of a block size"):
         mozcodec.decode(bytes(data))
 
 

@@ -2,6 +2,7 @@
 #
 # Static (the default): the pinned source, built here with position-independent code, SIMD and arithmetic coding.
 # MOZCODEC_SYSTEM_MOZJPEG=ON: the installed libmozjpeg that pkg-config finds.
+# MOZCODEC_MOZJPEG_EXTRA_SOURCES: files of the pinned source that are compiled into the extension.
 include(ExternalProject)
 include(CheckCSourceCompiles)
 
@@ -81,6 +82,8 @@ function(mozcodec_static_mozjpeg)
   if(UNIX)
     target_link_libraries(mozjpeg INTERFACE m)
   endif()
+  # jpegtran's moving of blocks, which mozjpeg keeps outside its library; it wants the headers that the build makes.
+  set(MOZCODEC_MOZJPEG_EXTRA_SOURCES "${source}/transupp.c" PARENT_SCOPE)
 endfunction()
 
 add_library(mozjpeg INTERFACE)

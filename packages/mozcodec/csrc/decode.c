@@ -1,6 +1,4 @@
 /* JPEG to pixels. */
-#include <limits.h>
-
 #include "decode.h"
 
 static const J_DCT_METHOD dct_methods[] = {
@@ -22,42 +20,9 @@ static void stop(mzc_decoder *decoder)
   longjmp(decoder->guard.jump, 1);
 }
 
-/* ---- limits ------------------------------------------------------------------------------------------------------- */
-
-/* libjpeg calls this for every row of a scan: a small file with thousands of scans over a big picture costs hours. */
-static void count_scans(j_common_ptr cinfo)
-{
-  mzc_decoder *decoder = cinfo->client_data;
-
-  if (((j_decompress_ptr)cinfo)->input_scan_number > decoder->options.max_scans && decoder->options.max_scans > 0) {
-    mzc_fail(decoder->guard.status, MZC_LIMIT, "more than max_scans = %d scans", decoder->options.max_scans);
-    stop(decoder);
-  }
-  mzc_smartscale_before_data((j_decompress_ptr)cinfo, &decoder->smartscale);
-}
-
 static int is_smartscale(const mzc_decoder *decoder)
 {
   return decoder->smartscale.block_size != 8;
-}
-
-static void check_pixels(mzc_decoder *decoder)
-{
-  j_decompress_ptr cinfo = &decoder->cinfo;
-  int64_t limit = decoder->options.max_pixels;
-  int64_t pixels = (int64_t)cinfo->image_width * cinfo->image_height;
-  int64_t output = (int64_t)cinfo->output_width * cinfo->output_height;
-
-  if (limit > 0 && (pixels > limit || output > limit)) {
-    mzc_fail(decoder->guard.status, MZC_LIMIT, "%u x %u has %lld pixels, more than max_pixels = %lld",
-             cinfo->image_width, cinfo->image_height, (long long)(pixels > output ? pixels : output), (long long)limit);
-    stop(decoder);
-  }
-}
-
-static long memory_limit(int64_t bytes)
-{
-  return bytes > 0 && bytes < LONG_MAX ? (long)bytes : LONG_MAX;   /* set always: else JPEGMEM would decide */
 }
 
 /* ---- formats ------------------------------------------------------------------------------------------------------ */
@@ -173,6 +138,8 @@ static void fill_header(mzc_decoder *decoder, mzc_header *header)
     header->v_samp_factor[i] = component->v_samp_factor;
     header->quant_table_index[i] = component->quant_tbl_no;
     header->plane_width[i] = divide_up((int)cinfo->image_width * component->h_samp_factor, cinfo->max_h_samp_factor);
+    header->blocks_wide[i] = component->width_in_blocks;
+    header->blocks_high[i] = component->height_in_blocks;
     header->plane_height[i] = divide_up((int)cinfo->image_height * component->v_samp_factor, cinfo->max_v_samp_factor);
   }
   header->restart_interval = cinfo->restart_interval;
@@ -224,16 +191,14 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
   jpeg_create_decompress(cinfo);
   if (mzc_smartscale_open(&decoder->smartscale, data, size, decoder->guard.status))
     return -1;
-  cinfo->client_data = decoder;
-  decoder->progress.progress_monitor = count_scans;
-  cinfo->progress = &decoder->progress;
-  cinfo->mem->max_memory_to_use = memory_limit(decoder->options.max_memory);
   if (is_smartscale(decoder)) {
     data = decoder->smartscale.stream;
     size = decoder->smartscale.stream_size;
   }
+  mzc_limit_scans(cinfo, &decoder->scan_limit, decoder->options.max_scans);
+  mzc_limit_memory((j_common_ptr)cinfo, decoder->options.max_memory);
   read_header(decoder, data, size);
-  check_pixels(decoder);
+  mzc_limit_pixels(cinfo, decoder->options.max_pixels);
   check_region(decoder);
   if (decoder->options.scale == 1)
     leave_out_scans(decoder, data, size);
@@ -397,7 +362,8 @@ int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, m
   if (setjmp(decoder->guard.jump))
     return -1;
   jpeg_start_decompress(cinfo);
-  mzc_smartscale_before_data(cinfo, &decoder->smartscale);
+  if (is_smartscale(decoder))
+    mzc_smartscale_before_data(cinfo);
   if (decoder->options.right > 0 || decoder->convert_to != JCS_UNKNOWN)
     read_through(decoder, pixels, row_stride);
   else

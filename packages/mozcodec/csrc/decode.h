@@ -7,7 +7,7 @@
 struct mzc_decoder {
   struct jpeg_decompress_struct cinfo;
   mzc_guard guard;
-  struct jpeg_progress_mgr progress;
+  mzc_scan_limit scan_limit;
   mzc_decode_options options;
   mzc_smartscale smartscale;
   unsigned char *rewritten;     /* the stream that libjpeg reads where it is not the caller's */

@@ -172,6 +172,7 @@ typedef struct {
   int adobe, adobe_transform;
   int output_width, output_height, output_channels;   /* under the options given */
   int plane_width[4], plane_height[4];                /* of MZC_PLANES */
+  int blocks_wide[4], blocks_high[4];                 /* 8x8 blocks of each component */
 } mzc_header;
 
 typedef struct mzc_decoder mzc_decoder;
@@ -184,6 +185,9 @@ mzc_decoder *mzc_decoder_open(const unsigned char *data, size_t size, const mzc_
 int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, mzc_status *status);
 /* Writes the planes, plane_height rows of plane_width samples each. */
 int mzc_decoder_read_planes(mzc_decoder *decoder, unsigned char **planes, const ptrdiff_t *strides, mzc_status *status);
+/* Instead of pixels: the quantized coefficients of each component, blocks_high x blocks_wide x 64 in natural order, and
+ * its quantization table. */
+int mzc_decoder_read_coefficients(mzc_decoder *decoder, int16_t **blocks, uint16_t (*tables)[64], mzc_status *status);
 void mzc_decoder_close(mzc_decoder *decoder);
 
 typedef struct {
@@ -205,6 +209,51 @@ typedef struct {
 
 /* Decodes jobs until none is left; any number of threads may run this on one batch. */
 void mzc_decode_batch_run(mzc_decode_batch *batch);
+
+/* ---- coefficients and lossless work ------------------------------------------------------------------------------- */
+
+typedef struct {
+  int width, height;
+  int num_components;
+  int color_space;              /* a pixel format */
+  int precision;
+  int h_samp_factor[4], v_samp_factor[4];
+  const int16_t *blocks[4];     /* as mzc_decoder_read_coefficients gives them */
+  int num_tables;
+  uint16_t tables[4][64];       /* natural order */
+  int table_of[4];              /* of each component */
+} mzc_coefficients;
+
+/* Of the options only those of entropy coding and markers count. */
+int mzc_write_coefficients(const mzc_coefficients *coefficients, const mzc_encode_options *options,
+                           const mzc_marker *markers, int num_markers, mzc_buffer *out, mzc_status *status);
+
+enum {
+  MZC_FLIP_HORIZONTAL = 1,
+  MZC_FLIP_VERTICAL = 2,
+  MZC_TRANSPOSE = 3,
+  MZC_TRANSVERSE = 4,
+  MZC_ROTATE_90 = 5,            /* clockwise */
+  MZC_ROTATE_180 = 6,
+  MZC_ROTATE_270 = 7
+};
+enum { MZC_COPY_NONE = 0, MZC_COPY_COMMENTS = 1, MZC_COPY_ICC = 2, MZC_COPY_ALL = 3 };
+
+typedef struct {
+  int operation;                /* 0: none */
+  int trim;                     /* drop edge blocks that the operation cannot move; else it fails at them */
+  int grayscale;                /* drop the chroma */
+  int crop;                     /* 1: to the four below, in pixels of the result; left and top move to the MCU */
+  int left, top, width, height;
+  int copy;                     /* which markers of the source stay */
+  int64_t max_pixels, max_memory;
+  int max_scans;
+} mzc_transform_options;
+
+/* The same picture, coded anew: jpegtran. Of the encode options only those of entropy coding count. */
+int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_options *transform,
+                  const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_buffer *out,
+                  mzc_status *status);
 
 /* ---- the build ---------------------------------------------------------------------------------------------------- */
 

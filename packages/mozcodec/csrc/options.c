@@ -1,5 +1,4 @@
 /* cjpeg's switches as libjpeg parameters, in the order in which cjpeg sets them: some of them overwrite others. */
-#include <limits.h>
 #include <math.h>
 
 #include "shim.h"
@@ -176,11 +175,21 @@ static void set_scans(j_compress_ptr cinfo, const mzc_encode_options *options)
   jpeg_c_set_bool_param(cinfo, JBOOLEAN_OPTIMIZE_SCANS, FALSE);
 }
 
-static void set_memory(j_compress_ptr cinfo, int64_t max_memory)
+static void set_markers(j_compress_ptr cinfo, const mzc_encode_options *options)
 {
-  if (max_memory <= 0 || max_memory > LONG_MAX)
-    max_memory = LONG_MAX;
-  cinfo->mem->max_memory_to_use = (long)max_memory;   /* else the environment's JPEGMEM would decide */
+  if (options->restart_interval != NO_SWITCH) {
+    cinfo->restart_interval = (unsigned int)options->restart_interval;
+    cinfo->restart_in_rows = 0;
+  }
+  if (options->restart_rows != NO_SWITCH)
+    cinfo->restart_in_rows = options->restart_rows;
+  if (options->jfif == 0)
+    cinfo->write_JFIF_header = FALSE;
+  if (options->density_unit != NO_SWITCH) {
+    cinfo->density_unit = (UINT8)options->density_unit;
+    cinfo->X_density = (UINT16)options->x_density;
+    cinfo->Y_density = (UINT16)options->y_density;
+  }
 }
 
 /* cjpeg.c, parse_switches up to its clean-up. */
@@ -214,12 +223,6 @@ static void set_switches(j_compress_ptr cinfo, const mzc_encode_options *options
     jpeg_c_set_int_param(cinfo, JINT_BASE_QUANT_TBL_IDX, options->quant_table);
     jpeg_set_quality(cinfo, 75, TRUE);
   }
-  if (options->restart_interval != NO_SWITCH) {
-    cinfo->restart_interval = (unsigned int)options->restart_interval;
-    cinfo->restart_in_rows = 0;
-  }
-  if (options->restart_rows != NO_SWITCH)
-    cinfo->restart_in_rows = options->restart_rows;
   if (options->smoothing_factor != NO_SWITCH)
     cinfo->smoothing_factor = options->smoothing_factor;
   set_bool(cinfo, JBOOLEAN_TRELLIS_QUANT, options->trellis_quant);
@@ -231,13 +234,31 @@ static void set_switches(j_compress_ptr cinfo, const mzc_encode_options *options
   set_int(cinfo, JINT_TRELLIS_NUM_LOOPS, options->trellis_num_loops);
   set_float(cinfo, JFLOAT_TRELLIS_DELTA_DC_WEIGHT, options->trellis_delta_dc_weight);
   set_bool(cinfo, JBOOLEAN_OVERSHOOT_DERINGING, options->overshoot_deringing);
-  if (options->jfif == 0)
-    cinfo->write_JFIF_header = FALSE;
-  if (options->density_unit != NO_SWITCH) {
-    cinfo->density_unit = (UINT8)options->density_unit;
-    cinfo->X_density = (UINT16)options->x_density;
-    cinfo->Y_density = (UINT16)options->y_density;
+  set_markers(cinfo, options);
+}
+
+/* jpegtran.c, parse_switches: what changes no coefficient. progressive 0 is its -revert -optimize, but for the profile,
+ * which jpeg_set_defaults must have known. */
+void mzc_configure_coding(j_compress_ptr cinfo, const mzc_encode_options *options)
+{
+  jpeg_c_set_bool_param(cinfo, JBOOLEAN_TRELLIS_QUANT, FALSE);
+  if (options->arithmetic == 1) {
+    cinfo->arith_code = TRUE;
+    cinfo->optimize_coding = FALSE;
   }
+  set_bool(cinfo, JBOOLEAN_OPTIMIZE_SCANS, options->optimize_scans);
+  set_int(cinfo, JINT_DC_SCAN_OPT_MODE, options->dc_scan_opt_mode);
+  if (options->optimize_coding != NO_SWITCH)
+    cinfo->optimize_coding = options->optimize_coding != 0;
+  set_markers(cinfo, options);
+  if (options->progressive == 0) {
+    cinfo->num_scans = 0;
+    cinfo->scan_info = NULL;
+    cinfo->optimize_coding = options->optimize_coding != 0 && !cinfo->arith_code;
+  } else if (options->progressive == 1 || cinfo->num_scans != 0) {
+    jpeg_simple_progression(cinfo);
+  }
+  set_scans(cinfo, options);
 }
 
 void mzc_configure(j_compress_ptr cinfo, const mzc_encode_options *options)
@@ -245,7 +266,7 @@ void mzc_configure(j_compress_ptr cinfo, const mzc_encode_options *options)
   boolean force_baseline, progressive;
   int precision = cinfo->data_precision;
 
-  set_memory(cinfo, options->max_memory);
+  mzc_limit_memory((j_common_ptr)cinfo, options->max_memory);
   if (options->profile == MZC_PROFILE_FASTEST)
     jpeg_c_set_int_param(cinfo, JINT_COMPRESS_PROFILE, JCP_FASTEST);
   jpeg_set_defaults(cinfo);

@@ -59,10 +59,22 @@ typedef struct {
 mzc_layout mzc_layout_of(int pixel_format);
 int mzc_pixel_format_of(J_COLOR_SPACE color_space);
 
+/* Limits; 0 = none. The error manager of cinfo is a guard, whose jump they take. */
+typedef struct {
+  struct jpeg_progress_mgr base;
+  int max_scans;
+} mzc_scan_limit;
+
+void mzc_limit_memory(j_common_ptr cinfo, int64_t max_memory);
+void mzc_limit_pixels(j_decompress_ptr cinfo, int64_t max_pixels);   /* of the picture and of the output */
+void mzc_limit_scans(j_decompress_ptr cinfo, mzc_scan_limit *limit, int max_scans);
+
 /* Sets image size, components, in_color_space and precision. */
 void mzc_describe_input(j_compress_ptr cinfo, const mzc_image *image);
 /* Sets everything that cjpeg would set; image size, components and in_color_space stand already. */
 void mzc_configure(j_compress_ptr cinfo, const mzc_encode_options *options);
+/* The part of it that says how coefficients are coded. */
+void mzc_configure_coding(j_compress_ptr cinfo, const mzc_encode_options *options);
 void mzc_write_markers(j_compress_ptr cinfo, const mzc_marker *markers, int num_markers);
 /* Between jpeg_start_compress and jpeg_finish_compress. */
 void mzc_write_pixels(j_compress_ptr cinfo, const mzc_image *image);

@@ -12,6 +12,7 @@ typedef struct {
   int num_components;
   unsigned char id[4];
   int jfif_2;                   /* a JFIF marker of version 2 */
+  int lse;
 } survey;
 
 typedef struct {
@@ -100,6 +101,8 @@ static void note_jfif(const mzc_segment *s, survey *found)
 /* Colours of libjpeg 9 that libmozjpeg would take for others, by jcparam.c and jdapimin.c of 9a to 9f. */
 static int check_colours(const survey *found, mzc_status *status)
 {
+  if (found->lse)
+    return mzc_fail(status, MZC_UNSUPPORTED, "a colour transform of libjpeg 9 (marker LSE, 0xF8) is not supported");
   if (found->num_components != 3)
     return 0;
   if (memcmp(found->id, "rgb", 3) == 0)
@@ -109,31 +112,38 @@ static int check_colours(const survey *found, mzc_status *status)
   return 0;
 }
 
-/* Reads up to the first scan. */
-static int read_header(mzc_smartscale *ss, const unsigned char *data, size_t size, mzc_status *status)
+/* Reads up to the first scan. A block size that makes no sense is 0. */
+static void look(mzc_smartscale *ss, survey *found, const unsigned char *data, size_t size)
 {
-  survey found = { 0 };
   mzc_segment s;
 
   ss->block_size = 8;
   mzc_segments(&s, data, size);
   while (mzc_next_header(&s)) {
-    if (s.marker == M_LSE)
-      return mzc_fail(status, MZC_UNSUPPORTED, "a colour transform of libjpeg 9 (marker LSE, 0xF8) is not supported");
+    found->lse |= s.marker == M_LSE;
     if (s.marker == M_APP0)
-      note_jfif(&s, &found);
+      note_jfif(&s, found);
     if (mzc_is_sof(s.marker))
-      note_frame(&s, &found, ss);
+      note_frame(&s, found, ss);
     if (!is_scan_header(&s))
       continue;
-    if (is_extended(found.frame) && block_size_of(Se_of(&s)) != 0)
+    if (is_extended(found->frame) && block_size_of(Se_of(&s)) != 0)
       ss->block_size = block_size_of(Se_of(&s));
     if (!is_pseudo(&s))
-      break;
-    if (is_progressive(found.frame) && (ss->block_size = block_size_of(Se_of(&s))) == 0)
-      return mzc_fail(status, MZC_LIBRARY, "SmartScale: Se = %d is not N * N - 1 of a block size N = 1..16", Se_of(&s));
+      return;
+    if (is_progressive(found->frame))
+      ss->block_size = block_size_of(Se_of(&s));
   }
-  return check_colours(&found, status);
+}
+
+int mzc_block_size(const unsigned char *data, size_t size)
+{
+  mzc_smartscale ss;
+  survey found;
+
+  memset(&found, 0, sizeof found);
+  look(&ss, &found, data, size);
+  return ss.block_size;
 }
 
 static void put(growing *out, const void *from, size_t size)
@@ -256,13 +266,18 @@ static int rewrite(mzc_smartscale *ss, const unsigned char *data, size_t size, m
 
 int mzc_smartscale_open(mzc_smartscale *ss, const unsigned char *data, size_t size, mzc_status *status)
 {
+  survey found;
   int limit;
 
   memset(ss, 0, sizeof *ss);
-  if (read_header(ss, data, size, status))
+  memset(&found, 0, sizeof found);
+  look(ss, &found, data, size);
+  if (check_colours(&found, status))
     return -1;
   if (ss->block_size == 8)
     return 0;
+  if (ss->block_size == 0)
+    return mzc_fail(status, MZC_LIBRARY, "SmartScale: Se in its header is not N * N - 1 of a block size N = 1..16");
 #ifdef MOZCODEC_SYSTEM_MOZJPEG
   return mzc_fail(status, MZC_UNAVAILABLE, "SmartScale streams (this one's block size is %d) are read by a build without "
                   "MOZCODEC_SYSTEM_MOZJPEG=ON", ss->block_size);

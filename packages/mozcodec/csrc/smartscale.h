@@ -20,17 +20,24 @@ typedef struct {
   int position[64];             /* block size below 8: place in its block of the k-th coefficient ... */
   jpeg_idct_method idct[MAX_COMPONENTS];   /* ... and the inverse DCT that reads it there */
   void *huffman;                /* the sequential decoder's state, once it runs */
+  void (*progress_monitor)(j_common_ptr cinfo);   /* the one that was there before ours */
 } mzc_smartscale;
+
+/* The block size that a stream's header tells; 0 where it makes no sense. */
+int mzc_block_size(const unsigned char *data, size_t size);
 
 /* Looks at the header; of a SmartScale stream it makes an ordinary JPEG. Colours that libmozjpeg would mistake are refused.
  * To be closed whatever comes back. */
 int mzc_smartscale_open(mzc_smartscale *ss, const unsigned char *data, size_t size, mzc_status *status);
 void mzc_smartscale_close(mzc_smartscale *ss);
 
-/* The rest is for block sizes other than 8. After jpeg_read_header and the other options: output size, inverse DCTs. */
+/* The rest is for block sizes other than 8. After jpeg_read_header and the other options: output size, inverse DCTs. Takes
+ * client_data and wraps the progress monitor, which libjpeg calls before it decodes anything. */
 int mzc_smartscale_configure(j_decompress_ptr cinfo, mzc_smartscale *ss, const mzc_decode_options *options,
                              mzc_status *status);
-/* Before libjpeg decodes anything: in jpeg_start_decompress (the progress monitor is the place) or right after. */
-void mzc_smartscale_before_data(j_decompress_ptr cinfo, mzc_smartscale *ss);
+/* After jpeg_start_decompress, where rows may be skipped without a call of the progress monitor. */
+void mzc_smartscale_before_data(j_decompress_ptr cinfo);
+/* Moves the coefficients of a block from where libjpeg has them to their own places, natural order. */
+void mzc_smartscale_put_in_place(const mzc_smartscale *ss, int16_t *block);
 
 #endif

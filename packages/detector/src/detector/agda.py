@@ -45,7 +45,7 @@ class AGDA:
     def __call__(
         self, images: Tensor, attention_maps: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the degraded *images* (N, C, H, W), in [0, 1] as they were, and the map degraded in each, (N,).
+        """Return the degraded *images* (N, C, H, W), not clamped to their range, and the map degraded in each, (N,).
 
         *attention_maps* (N, M, h, w) are at least 0. *generator*, on the device of the images, makes the draws; None
         takes torch's.
@@ -58,7 +58,7 @@ class AGDA:
             chosen = maps[torch.arange(len(maps), device=maps.device), index]  # (N, h, w)
             mask = soft_mask(chosen, images.shape[-2:], threshold, zoom)  # (N, 1, H, W)
             worse = degrade(images, self.scale, self.sigma, self.kernel_size, self.noise, generator)
-            return torch.lerp(images, worse, mask).clamp(0, 1), index
+            return torch.lerp(images, worse, mask), index
 
 
 def choose_maps(attention_maps: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -24,6 +24,8 @@ COMMANDS = {
     "score": ("detector.score:command", "Weights and crops to one score per face and quality."),
     "grid": ("detector.experiments:command", "Run a grid of DVC experiments and keep their scores."),
     "describe": ("detector.models.describe:command", "Layers, parameters and cost of a model."),
+    "predict": ("detector.predict:command", "Is this picture real, and would one know after it was shared?"),
+    "explain": ("detector.explain:command", "Where a model looks: heat maps, their share in the masks, features."),
     "verify": ("detector.data.command:verify", "Check every byte of a folder of packed crops."),
     "unpack": ("detector.data.command:unpack", "Packed crops to loose image files."),
     "contact-sheet": ("detector.data.command:contact_sheet", "Many crops in one picture."),

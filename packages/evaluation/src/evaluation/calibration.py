@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
 from .metrics import CLIP
 
@@ -13,7 +14,6 @@ __all__ = ["Reliability", "apply_temperature", "ece", "logit", "reliability", "t
 
 Floats = NDArray[np.float64]
 BINS = 15
-MAX_SHARPNESS = 1e4                # 1/T beyond which the fit counts as having no optimum
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,6 @@ def logit(y_score: ArrayLike) -> Floats:
     return np.log(p) - np.log1p(-p)
 
 
-def _sigmoid(z: Floats) -> Floats:
-    return np.exp(-np.logaddexp(0, -z))
-
-
 def temperature(y_true: ArrayLike, logits: ArrayLike) -> float:
     """Return the T > 0 that minimises the log loss of sigmoid(logits / T) (Guo et al. 2017); above 1: overconfident.
 
@@ -75,15 +71,14 @@ def temperature(y_true: ArrayLike, logits: ArrayLike) -> float:
         return float("nan")
 
     def slope(sharpness: float) -> float:
-        return float(np.mean(z * (_sigmoid(sharpness * z) - labels)))
+        return float(np.mean(z * (expit(sharpness * z) - labels)))
 
-    low, high = 0.0, 1.0
-    if slope(low) >= 0:
+    # falling for ever: every logit has the sign of its class; rising from the start: they point the wrong way
+    if (z * (2 * labels - 1) >= 0).all() or slope(0.0) >= 0:
         return float("nan")
+    low, high = 0.0, 1.0
     while slope(high) < 0:
         low, high = high, 2 * high
-        if high > MAX_SHARPNESS:
-            return float("nan")
     for _ in range(100):
         middle = (low + high) / 2
         low, high = (middle, high) if slope(middle) < 0 else (low, middle)
@@ -92,4 +87,5 @@ def temperature(y_true: ArrayLike, logits: ArrayLike) -> float:
 
 def apply_temperature(y_score: ArrayLike, temperature: float) -> Floats:
     """Return sigmoid(logit(score) / temperature)."""
-    return _sigmoid(logit(y_score) / temperature)
+    cooled: Floats = expit(logit(y_score) / temperature)
+    return cooled

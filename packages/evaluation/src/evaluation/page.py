@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -24,7 +25,7 @@ h2 { font-size:1.3rem; letter-spacing:-.01em; margin:3.2rem 0 .6rem; }
 h3 { font-size:1rem; margin:1.8rem 0 .4rem; }
 p { max-width:46rem; margin:.5rem 0; }
 .lead { font-size:1.08rem; }
-.small, figcaption, caption, footer { font-size:.86rem; color:var(--muted); }
+.small, figcaption, footer { font-size:.86rem; color:var(--muted); }
 a { color:var(--accent); }
 .note { background:var(--warn); border-left:4px solid var(--warn-line); padding:.75rem 1rem; border-radius:4px;
   margin:1.3rem 0; max-width:46rem; }
@@ -36,7 +37,7 @@ a { color:var(--accent); }
 .card .range { font-size:.82rem; color:var(--muted); font-variant-numeric:tabular-nums; }
 .scroll { overflow-x:auto; margin:1rem 0; }
 table { border-collapse:collapse; font-size:.9rem; font-variant-numeric:tabular-nums; min-width:100%; }
-caption { caption-side:bottom; text-align:left; padding-top:.5rem; }
+.below { margin:-.4rem 0 1.4rem; max-width:60rem; }
 th, td { padding:.36rem .55rem; text-align:right; border-bottom:1px solid var(--line); white-space:nowrap; }
 th { font-weight:600; color:var(--muted); vertical-align:bottom; white-space:normal; }
 th:first-child, td:first-child { text-align:left; padding-left:.2rem; }
@@ -44,11 +45,13 @@ th:first-child, td:first-child { text-align:left; padding-left:.2rem; }
 tr.rule td { border-top:2px solid var(--line); }
 td .range { color:var(--muted); font-size:.86em; display:block; }
 figure { margin:1.2rem 0; background:var(--card); border:1px solid var(--line); border-radius:8px; padding:1rem; }
-figure svg { display:block; width:100%; height:auto; max-height:34rem; }
+figure { overflow-x:auto; }
+figure svg { display:block; width:100%; min-width:17rem; height:auto; max-height:34rem; }
+figure svg.wide { min-width:34rem; }
 figcaption { margin-top:.7rem; max-width:46rem; }
 .pair { display:grid; grid-template-columns:repeat(auto-fit,minmax(19rem,1fr)); gap:0 1rem; align-items:start; }
 .faces { display:grid; grid-template-columns:repeat(var(--n),minmax(6.5rem,1fr)); gap:.7rem; overflow-x:auto; }
-.faces + .faces { margin-top:1.2rem; }
+.faces { margin:.3rem 0 1.2rem; }
 .face img { width:100%; display:block; border-radius:4px; image-rendering:pixelated; }
 .face b { display:block; font-size:.88rem; margin:.35rem 0 .05rem; }
 .face span { display:block; font-size:.8rem; line-height:1.4; color:var(--muted); font-variant-numeric:tabular-nums; }
@@ -107,8 +110,8 @@ def table(
 
     text: the numbers of the columns that hold words.
     """
-    words = ['<th class="text">' if i in text else "<th>" for i in range(len(header))]
-    head = "".join(f"{tag}{escape(name)}</th>" for tag, name in zip(words, header, strict=True))
+    opening = ['<th class="text">' if i in text else "<th>" for i in range(len(header))]
+    head = "".join(f"{tag}{escape(name)}</th>" for tag, name in zip(opening, header, strict=True))
     lines = []
     for row in rows:
         cells = []
@@ -117,10 +120,11 @@ def table(
             attributes = (f' style="{style}"' if style else "") + (' class="text"' if i in text else "")
             cells.append(f"<td{attributes}>{_cell(words)}</td>")
         lines.append("<tr>" + "".join(cells) + "</tr>")
-    below = f"<caption>{escape(caption)}</caption>" if caption else ""
+    # below the part that scrolls, not in it: on a phone a caption as wide as its table cannot be read
+    below = f'<p class="below small">{escape(caption)}</p>' if caption else ""
     return (
-        f'<div class="scroll"><table>{below}<thead><tr>{head}</tr></thead>\n<tbody>\n' + "\n".join(lines)
-        + "\n</tbody></table></div>"
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>\n' + "\n".join(lines)
+        + f"\n</tbody></table></div>{below}"
     )  # fmt: skip
 
 
@@ -133,8 +137,15 @@ def _cell(words: str) -> str:
 
 def figure(content: str, caption: str, description: str) -> str:
     """Return *content* (an inline SVG or other HTML) with its caption; *description* is for who cannot see it."""
-    content = content.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
+    wide = ' class="wide"' if _is_wide(content) else ""
+    content = content.replace("<svg ", f'<svg{wide} role="img" aria-label="{escape(description)}" ', 1)
     return f"<figure>{content}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _is_wide(svg: str) -> bool:
+    """Return whether a figure is more than twice as wide as high: on a phone it scrolls instead of shrinking."""
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    return box is not None and float(box[1]) > 2 * float(box[2])
 
 
 def data_uri(data: bytes, kind: str = "image/png") -> str:

@@ -150,7 +150,8 @@ def robustness(summary: Summary, rates: Mapping[str, float] | None = None, theme
             _band(panels[1], x, [summary.find(q, "frame", "auc") for q in by_rate], REAL, "frame AUC", dashed=False)
             panels[1].set_xscale("log")
             panels[1].minorticks_off()
-            panels[1].set_xticks(x, [f"{rate:.2f}" for rate in x])
+            shown = _apart(x)
+            panels[1].set_xticks(shown, [f"{rate:.2f}" for rate in shown])
             panels[1].invert_xaxis()
             panels[1].set(xlabel="bits per pixel (log scale, mean of the faces)", title="Over what the file costs")
         for axes in panels:
@@ -158,6 +159,16 @@ def robustness(summary: Summary, rates: Mapping[str, float] | None = None, theme
         _guess(panels[0], theme)
         panels[0].legend(loc="upper right")
         return figure
+
+
+def _apart(rates: Sequence[float], share: float = 0.07) -> list[float]:
+    """Return the falling *rates* whose labels do not run into each other on a log axis, both ends kept."""
+    gap = share * np.log(rates[0] / rates[-1])
+    kept = [rates[0]]
+    for rate in rates[1:-1]:
+        if np.log(kept[-1] / rate) >= gap and np.log(rate / rates[-1]) >= gap:
+            kept.append(rate)
+    return [*kept, rates[-1]]
 
 
 def _guess(axes: Axes, theme: Theme) -> None:

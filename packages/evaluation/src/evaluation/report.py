@@ -19,12 +19,21 @@ from .robustness import area_over_log_rate
 from .scores import Scores, by_video, quality_name, read
 from .summary import ALL, LEVELS, Row, Summary
 
-__all__ = ["Material", "Sources", "answer", "build", "gather"]
+__all__ = [
+    "Material",
+    "Sources",
+    "answer",
+    "build",
+    "dataset_note",
+    "gather",
+    "literature_row",
+    "literature_section",
+]
 
 PANELS = ("file", "key", "quality", "psnr", "ssim", "bytes", "bits_per_pixel")
 COST = (("bits_per_pixel", 2), ("psnr", 1), ("ssim", 3))
 WORST = 12
-FACES_SHOWN = 3
+FACES_SHOWN = 2
 NO_NOTE = "The faces are synthetic. Nothing follows from these numbers for real deepfakes."
 
 
@@ -223,7 +232,7 @@ def _body(material: Material) -> list[str]:
         _by_quality(material),
         _compression(material),
         _by_method(material),
-        _literature(material),
+        literature_section(material),
         _separation(material),
         _calibration(material),
         _training(material),
@@ -243,16 +252,12 @@ def _opening(material: Material) -> str:
             "<header>",
             "<h1>Is a fake face still detected after JPEG compression?</h1>",
             f'<p class="answer">{escape(short)}</p>',
-            paragraph_lead(f"{trained} {long}".strip()),
-            _dataset_note(material),
+            page.paragraph(f"{trained} {long}".strip(), "lead"),
+            dataset_note(material),
             _cards(summary),
             "</header>",
         ]
     )
-
-
-def paragraph_lead(text: str) -> str:
-    return page.paragraph(text, "lead")
 
 
 def _trained(material: Material) -> str:
@@ -263,7 +268,8 @@ def _trained(material: Material) -> str:
     return f"The detector is {name}{at}."
 
 
-def _dataset_note(material: Material) -> str:
+def dataset_note(material: Material) -> str:
+    """Return the notice that goes on top: that the faces are synthetic, or the name of the data."""
     dataset = material.dataset
     if dataset["synthetic"]:
         name = f"Data: {dataset['name']}." if dataset["name"] else ""
@@ -379,25 +385,26 @@ def _scalars(material: Material) -> str:
 def _compression(material: Material) -> str:
     if not material.panels:
         return ""
-    rows = []
-    for face in material.panels[:FACES_SHOWN]:
-        cells = []
-        for row in face:
-            lines = "".join(f"<span>{escape(line)}</span>" for line in plots.caption(row).split("\n"))
-            source = page.data_uri(material.pictures[row["file"]])
-            label = "raw" if row["quality"] == "raw" else f"quality {row['quality']}"
-            image = f'<img alt="{escape(row["key"])}, {label}" src="{source}">'
-            cells.append(f'<div class="face">{image}<b>{label}</b>{lines}</div>')
-        rows.append(f'<div class="faces" style="--n:{len(face)}">{"".join(cells)}</div>')
-    keys = ", ".join(face[0]["key"] for face in material.panels[:FACES_SHOWN])
+    rows = [_face_row(face, material.pictures) for face in material.panels]
+    caption = "PSNR and SSIM against the uncompressed crop; bytes of the whole file: a PNG for raw, else a JPEG."
+    more = rows[FACES_SHOWN:]
     return page.section(
         "What compression does to a face",
-        page.figure(
-            "\n".join(rows),
-            f"PSNR and SSIM against the uncompressed crop; bytes of the whole JPEG file (PNG for raw). Faces: {keys}.",
-            "",
-        ),
+        page.figure("\n".join(rows[:FACES_SHOWN]), caption, ""),
+        page.details(f"{len(more)} more", page.figure("\n".join(more), caption, "")) if more else "",
     )
+
+
+def _face_row(face: list[dict[str, Any]], pictures: Mapping[str, bytes]) -> str:
+    """Return one face at all its qualities."""
+    key = escape(face[0]["key"])
+    cells = []
+    for row in face:
+        label = "raw" if row["quality"] == "raw" else f"quality {row['quality']}"
+        image = f'<img alt="{key}, {label}" src="{page.data_uri(pictures[row["file"]])}">'
+        lines = "".join(f"<span>{escape(line)}</span>" for line in plots.caption(row).split("\n"))
+        cells.append(f'<div class="face">{image}<b>{label}</b>{lines}</div>')
+    return f'<div class="small">{key}</div><div class="faces" style="--n:{len(face)}">{"".join(cells)}</div>'
 
 
 def _by_method(material: Material) -> str:
@@ -421,7 +428,7 @@ def _by_method(material: Material) -> str:
     return page.section("By forgery method", *parts)
 
 
-def _literature(material: Material) -> str:
+def literature_section(material: Material) -> str:
     """Return the table of the field, for real FaceForensics++ only."""
     if material.dataset["synthetic"] is not False:
         return ""

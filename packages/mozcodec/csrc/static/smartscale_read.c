@@ -9,20 +9,30 @@
 
 static mzc_smartscale *of(j_decompress_ptr cinfo)
 {
-  return &((mzc_decoder *)cinfo->client_data)->smartscale;
+  return (mzc_smartscale *)cinfo->client_data;
 }
 
 /* ---- inverse DCTs ---- */
 
 /* Block sizes below 8: libjpeg has the k-th coefficient at the k-th place of its own zigzag. */
+void mzc_smartscale_put_in_place(const mzc_smartscale *ss, int16_t *block)
+{
+  int16_t theirs[DCTSIZE2];
+
+  memcpy(theirs, block, sizeof theirs);
+  memset(block, 0, sizeof theirs);
+  for (int k = 0; k < ss->block_size * ss->block_size; k++)
+    block[ss->position[k]] = theirs[jpeg_natural_order[k]];
+}
+
 static void idct_in_place(j_decompress_ptr cinfo, jpeg_component_info *component, JCOEFPTR block, JSAMPARRAY out,
                           JDIMENSION column)
 {
   const mzc_smartscale *ss = of(cinfo);
-  JBLOCK natural = { 0 };
+  JBLOCK natural;
 
-  for (int k = 0; k < ss->block_size * ss->block_size; k++)
-    natural[ss->position[k]] = block[jpeg_natural_order[k]];
+  memcpy(natural, block, sizeof natural);
+  mzc_smartscale_put_in_place(ss, natural);
   ss->idct[component->component_index](cinfo, component, natural, out, column);
 }
 
@@ -142,8 +152,9 @@ static boolean decode_mcu(j_decompress_ptr cinfo, JBLOCKROW *MCU)
   return TRUE;
 }
 
-void mzc_smartscale_before_data(j_decompress_ptr cinfo, mzc_smartscale *ss)
+void mzc_smartscale_before_data(j_decompress_ptr cinfo)
 {
+  mzc_smartscale *ss = of(cinfo);
   huffman *h;
 
   if (ss->block_size >= DCTSIZE || ss->progressive || ss->huffman != NULL)
@@ -157,7 +168,15 @@ void mzc_smartscale_before_data(j_decompress_ptr cinfo, mzc_smartscale *ss)
   start_scan(cinfo);   /* libjpeg has started the first scan already */
 }
 
-/* ---- the decoder's options and rows ---- */
+static void monitor(j_common_ptr cinfo)
+{
+  j_decompress_ptr dinfo = (j_decompress_ptr)cinfo;
+
+  of(dinfo)->progress_monitor(cinfo);
+  mzc_smartscale_before_data(dinfo);
+}
+
+/* ---- the decoder's options ---- */
 
 static int ceil_div(int a, int b)
 {
@@ -176,6 +195,11 @@ int mzc_smartscale_configure(j_decompress_ptr cinfo, mzc_smartscale *ss, const m
   if (points > MZC_MAX_BLOCK)
     return mzc_fail(status, MZC_UNSUPPORTED, "scale %d/8 of SmartScale block size %d: at most %d/8 is possible",
                     options->scale, ss->block_size, 8 * MZC_MAX_BLOCK / ss->block_size);
+  cinfo->client_data = ss;
+  if (cinfo->progress->progress_monitor != monitor) {
+    ss->progress_monitor = cinfo->progress->progress_monitor;
+    cinfo->progress->progress_monitor = monitor;
+  }
   cinfo->scale_num = (unsigned int)points;
   cinfo->scale_denom = DCTSIZE;
   jpeg_set_idct_method_selector(cinfo, select_idct);

@@ -25,7 +25,7 @@ void mzc_dct_close(mzc_dct *dct)
   (void)dct;
 }
 
-/* The next two are never called: mzc_smartscale_open refuses the streams. */
+/* What follows is never called: mzc_smartscale_open refuses the streams. */
 int mzc_smartscale_configure(j_decompress_ptr cinfo, mzc_smartscale *ss, const mzc_decode_options *options,
                              mzc_status *status)
 {
@@ -33,7 +33,12 @@ int mzc_smartscale_configure(j_decompress_ptr cinfo, mzc_smartscale *ss, const m
   return mzc_fail(status, MZC_UNAVAILABLE, "SmartScale block size %d " WAY_OUT, ss->block_size);
 }
 
-void mzc_smartscale_before_data(j_decompress_ptr cinfo, mzc_smartscale *ss)
+void mzc_smartscale_before_data(j_decompress_ptr cinfo)
 {
-  (void)cinfo, (void)ss;
+  (void)cinfo;
+}
+
+void mzc_smartscale_put_in_place(const mzc_smartscale *ss, int16_t *block)
+{
+  (void)ss, (void)block;
 }

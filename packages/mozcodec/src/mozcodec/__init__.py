@@ -5,26 +5,36 @@
 """
 
 from ._build import build_info
+from ._coefficients import Coefficients, coefficient_histograms, read_coefficients, write_coefficients
 from ._decode import DecodeOptions, Header, decode, decode_batch, decode_many, read_header
 from ._encode import Encoder, encode, encode_many
 from ._errors import DamagedError, JpegError, JpegWarning, LimitError, UnavailableError, UnsupportedError
+from ._inspect import HuffmanTable, Inspection, MarkerSegment, QualityEstimate, Scan, inspect
 from ._metadata import Metadata
 from ._options import EncodeOptions
 from ._smartscale import encode_scaled, encode_smartscale
+from ._transform import optimize, transform
 
 __all__ = [
+    "Coefficients",
     "DamagedError",
     "DecodeOptions",
     "EncodeOptions",
     "Encoder",
     "Header",
+    "HuffmanTable",
+    "Inspection",
     "JpegError",
     "JpegWarning",
     "LimitError",
+    "MarkerSegment",
     "Metadata",
+    "QualityEstimate",
+    "Scan",
     "UnavailableError",
     "UnsupportedError",
     "build_info",
+    "coefficient_histograms",
     "decode",
     "decode_batch",
     "decode_many",
@@ -32,5 +42,10 @@ __all__ = [
     "encode_many",
     "encode_scaled",
     "encode_smartscale",
+    "inspect",
+    "optimize",
+    "read_coefficients",
     "read_header",
+    "transform",
+    "write_coefficients",
 ]

@@ -111,7 +111,9 @@ def subsampling_name(factors: tuple[tuple[int, int], ...]) -> str:
     return ",".join(f"{h}x{v}" for h, v in factors)
 
 
-def _header(struct: Any, data: Any) -> Header:
+def header_of(decoder: "Decoder") -> Header:
+    """Return the header of an open stream."""
+    struct = decoder.header
     factors = tuple((struct.h_samp_factor[i], struct.v_samp_factor[i]) for i in range(min(struct.num_components, 4)))
     unit = {0: "none", 1: "inch", 2: "cm"}.get(struct.density_unit, "none")
     return Header(
@@ -130,7 +132,7 @@ def _header(struct: Any, data: Any) -> Header:
         jfif_version=(struct.jfif_major, struct.jfif_minor) if struct.jfif else None,
         density=(struct.x_density, struct.y_density, unit) if struct.jfif else None,
         adobe_transform=struct.adobe_transform if struct.adobe else None,
-        metadata=read_metadata(ffi.buffer(data)),
+        metadata=read_metadata(ffi.buffer(decoder.source)),
     )
 
 
@@ -363,7 +365,7 @@ def decode(
 def read_header(data: Buffer) -> Header:
     """Return what a JPEG says about itself, without decoding it; the limits on pixels do not apply."""
     with Decoder(data, decode_options(None, {"max_pixels": None})) as decoder:
-        return _header(decoder.header, decoder.source)
+        return header_of(decoder)
 
 
 # ---- many pictures --------------------------------------------------------------------------------------------------

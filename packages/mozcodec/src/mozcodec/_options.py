@@ -407,3 +407,30 @@ def encode_options(quality: object, options: Mapping[str, object]) -> Any:
     except TypeError:  # lists and arrays cannot be looked up
         return _build(quality, options)
     return _build(quality, options) if isinstance(quality, bool) else _cached(quality, key)
+
+
+CODING = frozenset(
+    (
+        "arithmetic",
+        "dc_scan_opt_mode",
+        "density",
+        "jfif",
+        "max_memory",
+        "optimize_coding",
+        "optimize_scans",
+        "profile",
+        "progressive",
+        "restart_interval",
+        "restart_rows",
+        "scan_script",
+    )
+)
+"""The options that change how coefficients are coded and none of the coefficients."""
+
+
+def coding_options(options: Mapping[str, object]) -> Any:
+    """Return the C form of options for coefficients that stand already."""
+    for name in options:
+        if name in EncodeOptions.__annotations__ and name not in CODING:
+            raise ValueError(f"{name} would change the coefficients; here these count: {', '.join(sorted(CODING))}")
+    return encode_options(None, options)

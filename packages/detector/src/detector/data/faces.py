@@ -12,13 +12,14 @@ import functools
 import hashlib
 import inspect
 import json
+import os
 import platform
 import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +97,16 @@ def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: 
     out = Path(out)
     check_replaceable(out, "index.csv")
     tree = find_clips(data, config.compression, config.methods)
-    detection.make_detector(config.detector)  # say now, and once, what cannot be had
+    # said here and once, should another detector have to stand in
+    there = replace(config, detector=detection.make_detector(config.detector).name)
     with _working_folder(out) as work:
-        jobs = [Job(clip, config, work) for clip in tree.clips]
+        jobs = [Job(clip, there, work) for clip in tree.clips]
         pool = ProcessPool(crop_clip, workers, quiet_worker)
         results: dict[str, Path | WorkerDiedError] = {}
         for job, result in progress(pool.unordered(jobs), len(jobs), "faces"):
             results[job.clip.video] = result
         with whole_folder(out, "index.csv") as folder:
-            summary = _write(folder, tree, results, config, Path(data))
+            summary = _write(folder, tree, results, there, Path(data))
     return summary
 
 
@@ -238,11 +240,16 @@ def _working_folder(out: Path) -> Iterator[Path]:
     """Give the folder of finished clips beside *out*, kept when the block fails, removed when it succeeds."""
     work = out.with_name(f".{out.name}.work")
     work.mkdir(parents=True, exist_ok=True)
-    with (work / "lock").open("w") as lock:
+    with (work / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DataError(f"{out}: another `detector faces` is writing it; wait for it or end it") from None
+            lock.seek(0)
+            owner = f"process {lock.read().strip() or '?'}"
+            raise DataError(f"{out}: {owner} is making it; wait for it, or end it with `kill`") from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
         yield work
         shutil.rmtree(work)
 
@@ -323,7 +330,6 @@ def _summary(
     return {
         "dataset": _dataset(data),
         "parameters": asdict(config),
-        "detector": detection.make_detector(config.detector).name,
         "videos": clips,
         "faces": {method: {split: counts[method, split] for split in SPLITS} for method in clips},
         "eyes_found": _eyes_found(geometry),

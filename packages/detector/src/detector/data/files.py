@@ -47,15 +47,34 @@ def whole_folder(path: str | Path, marker: str) -> Iterator[Path]:
     path = Path(path)
     check_replaceable(path, marker)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    _remove_abandoned(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        temporary.chmod(0o755)
+        temporary.mkdir()
         yield temporary
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the temporary folders for *path* that killed processes have left."""
+    for folder in path.parent.glob(f".{path.name}.*.part"):
+        owner = folder.name.split(".")[-2]
+        if owner.isdecimal() and not _is_running(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -10,7 +10,6 @@ import queue
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -53,19 +52,21 @@ def decode_into(reader: ShardReader, faces: Sequence[Face], out: NDArray[np.uint
     Raises DataError, naming the archive and the crop, for one that is damaged or of another size.
     """
     data = [reader.read(face, check=True) for face in faces]
-
-    def decode(i: int) -> None:
-        try:
-            out[i] = mozcodec.decode(data[i])
-        except (mozcodec.JpegError, ValueError) as error:
-            raise DataError(f"{reader.folder / faces[i].shard}: {faces[i].key}: {error}") from error
-
-    if threads == 1:
-        for i in range(len(data)):
-            decode(i)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(decode, range(len(data))))
+    try:
+        mozcodec.decode_batch(data, out=out, threads=threads)
+    except mozcodec.JpegError:
+        # one by one, to name the crop
+        for face, crop, image in zip(faces, data, out, strict=True):
+            try:
+                shape = mozcodec.decode(crop).shape
+            except mozcodec.JpegError as error:
+                raise DataError(f"{reader.folder / face.shard}: {face.key}: {error}") from error
+            if shape != image.shape:
+                raise DataError(
+                    f"{reader.folder / face.shard}: {face.key} is {shape[0]} x {shape[1]}, other crops "
+                    f"{image.shape[0]} x {image.shape[1]}; make the faces again with one faces.size"
+                ) from None
+        raise
 
 
 class Loader:

@@ -1,0 +1,385 @@
+"""The explain stage: where a model looks, drawn for a few faces and measured over many, and feature vectors.
+
+Heat maps are Grad-CAM (Selvaraju et al. 2017) of every model and the attention maps of the multi-attentional one. Where
+the forgery's mask is known, a map is judged by the part of its heat that lies inside. Beside it stands what the average
+of all maps has inside the same mask: faces and masks are in the middle, and so is the heat of a map that knows nothing
+of the single picture.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from .cli import params_option
+from .config import Params
+from .data.index import Face
+from .errors import DetectorError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+__all__ = [
+    "Explained",
+    "Localization",
+    "Map",
+    "cam_layer",
+    "command",
+    "explain",
+    "grad_cam",
+    "heat_inside",
+    "localize",
+    "overlay",
+    "sample",
+]
+
+BATCH = 32  # pictures with their gradients at a time
+FEATURES = "features.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A picture of ``maps/``: its face, quality and kind, and the score of the face at that quality.
+
+    kind: ``face`` (the crop itself), ``mask`` (the forgery's), ``grad_cam``, ``attention_1`` and so on. peak: the
+    largest value of the map, which is drawn as the brightest colour; 0 where there is no map.
+    """
+
+    file: str
+    key: str
+    quality: str
+    kind: str
+    score: float
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Localization:
+    """How much of the heat lies inside the forgeries' masks: means over n fakes of one quality, kind of map and method.
+
+    inside: part of a map's heat in its mask (of the average map for a map without heat, which says nothing). average:
+    the same of the average map of all faces. covered: part of the picture that the mask covers. method ``all`` is over
+    all fakes.
+    """
+
+    quality: str
+    kind: str
+    method: str
+    n: int
+    inside: float
+    average: float
+    covered: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What a model makes of a batch: scores (N,), maps by kind, (N, h, w) each, at least 0, and features (N, d)."""
+
+    scores: NDArray[np.float64]
+    maps: dict[str, NDArray[np.float32]]
+    features: NDArray[np.float32]
+
+
+@click.command()
+@click.argument("faces", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("train", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--layer", help="Module whose output Grad-CAM weighs.  [default: the last feature maps]")
+@click.option("--faces-measured", type=click.IntRange(1), default=200, show_default=True, help="Fakes with masks.")
+@click.option("--features", type=click.IntRange(2), default=1000, show_default=True, help="Faces with feature vectors.")
+@params_option
+def command(
+    faces: Path, train: Path, out: Path, layer: str | None, faces_measured: int, features: int, params: Params
+) -> None:
+    """Draw and measure where the model in TRAIN looks in the test crops of FACES; write pictures and tables to OUT.
+
+    maps.csv and maps/ hold the pictures of a few faces at every test quality, localization.csv how much of the heat
+    lies inside the forgery masks, features.npy with features.csv the vectors before the last layer.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
+    for row in explain(faces, train, out, params, layer, faces_measured, features):
+        if row.method == "all":
+            click.echo(
+                f"{row.quality:>4} {row.kind:<12} {row.inside:.3f} of the heat in the mask, "
+                f"{row.average:.3f} of the average map's (n = {row.n})"
+            )
+
+
+def explain(
+    faces: Path, train: Path, out: Path, params: Params, layer: str | None, num_measured: int, num_features: int
+) -> list[Localization]:
+    """Write the whole output folder *out* and return the rows of its localization.csv.
+
+    Faces are those of the test split, or all if there is none. DataError if *faces* or *train* is not whole,
+    DetectorError for a *layer* that the model does not have.
+    """
+    import torch
+
+    from .data.executors import cores
+    from .data.files import whole_folder
+    from .data.index import read_index, read_masks, write_rows
+    from .data.shards import ShardReader
+    from .fidelity import examples
+    from .inference import load_model
+
+    torch.set_num_threads(cores())
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model, card = load_model(train, device)
+    index, reader = read_index(faces), ShardReader(faces)
+    masks = read_masks(faces) if (faces / "masks.csv").is_file() else {}
+    test = [face for face in index if face.split == "test"] or index
+    explainer = Explainer(model, layer, device)
+    looker = Looker(explainer, reader, (card["height"], card["width"]), params)
+    qualities = ["raw", *map(str, params.qualities)]
+    with whole_folder(out, "maps.csv") as folder:
+        rows = _draw_maps(folder, looker, examples(index), qualities, masks)
+        write_rows(folder / "maps.csv", Map, rows)
+        forged = sample([face for face in test if face.key in masks], num_measured)
+        localization = localize(looker, forged, qualities, masks)
+        write_rows(folder / "localization.csv", Localization, localization)
+        _write_features(folder, looker, sample(test, num_features), [qualities[0], qualities[-1]])
+    return localization
+
+
+class Explainer:
+    """A model in evaluation mode whose scores, maps and features are asked for together.
+
+    *layer* is the dotted name of the module whose output (N, C, h, w) Grad-CAM weighs, None the last feature maps.
+    """
+
+    def __init__(self, model: nn.Module, layer: str | None, device: torch.device) -> None:
+        import inspect
+
+        self.model, self.device = model.eval(), device
+        self.layer = cam_layer(model, layer)
+        self.last = _last_linear(model)
+        self.has_extras = "return_extras" in inspect.signature(model.forward).parameters
+
+    def __call__(self, images: NDArray[np.uint8]) -> Explained:
+        """Return what the model makes of *images*, uint8 (N, H, W, 3)."""
+        import torch
+
+        from .loading.augment import to_float
+
+        seen: dict[str, Tensor] = {}
+        hooks = [
+            self.layer.register_forward_hook(lambda _module, _inputs, output: seen.update(maps=output)),
+            self.last.register_forward_pre_hook(lambda _module, inputs: seen.update(features=inputs[0])),
+        ]
+        try:
+            # the gradient must get to the maps even if all that comes before them is frozen
+            x = to_float(torch.from_numpy(images).to(self.device)).requires_grad_()
+            logits, extras = self.model(x, return_extras=True) if self.has_extras else (self.model(x), {})
+            maps = {"grad_cam": grad_cam(seen["maps"], logits)}
+        finally:
+            for hook in hooks:
+                hook.remove()
+        attention = extras.get("attention_maps")
+        if attention is not None:
+            maps |= {f"attention_{m + 1}": attention[:, m] for m in range(attention.shape[1])}
+        return Explained(
+            torch.sigmoid(logits.detach().double()).cpu().numpy(),
+            {kind: values.detach().float().cpu().numpy() for kind, values in maps.items()},
+            seen["features"].detach().float().cpu().numpy(),
+        )
+
+
+def grad_cam(maps: Tensor, logits: Tensor) -> Tensor:
+    """Return Grad-CAM (N, h, w) of the logits of P(fake): ReLU of the feature *maps* (N, C, h, w), each weighted by the
+    mean over its pixels of the logit's gradient (Selvaraju et al. 2017, equations 1 and 2)."""
+    import torch
+
+    (gradient,) = torch.autograd.grad(logits.sum(), maps)
+    return torch.relu((gradient.mean((2, 3), keepdim=True) * maps).sum(1))
+
+
+def cam_layer(model: nn.Module, name: str | None = None) -> nn.Module:
+    """Return the module *name* of *model*; None: the last one that gives feature maps.
+
+    That is the convolution after the last stage of an EfficientNet, with its normalisation and activation, and the last
+    convolution of a Meso network, before it is pooled. DetectorError if there is none of that name.
+    """
+    if name is not None:
+        try:
+            return model.get_submodule(name)
+        except AttributeError:
+            children = ", ".join(child for child, _ in model.named_children())
+            raise DetectorError(f"the model has no module {name!r}; it has {children} and what is in them") from None
+    if hasattr(model, "backbone"):
+        return model.get_submodule("backbone.bn2")
+    if hasattr(model, "stages"):
+        stages: Any = model.stages
+        layer: nn.Module = stages[-1][0]
+        return layer
+    raise DetectorError(f"{type(model).__name__} has no feature maps that are known here; name a module with --layer")
+
+
+def _last_linear(model: nn.Module) -> nn.Module:
+    from torch import nn
+
+    return [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+
+
+class Looker:
+    """Crops of a folder, squeezed and explained."""
+
+    def __init__(self, explainer: Explainer, reader: Any, size: tuple[int, int], params: Params) -> None:
+        self.explainer, self.reader, self.size, self.params = explainer, reader, size, params
+
+    def look(self, faces: Sequence[Face], quality: str) -> Iterator[tuple[Face, NDArray[np.uint8], Explained]]:
+        """Yield each of *faces* with its crop at *quality*, uint8 (H, W, 3), and what the model makes of it (N = 1)."""
+        from .score import squeezed
+
+        for start in range(0, len(faces), BATCH):
+            some = faces[start : start + BATCH]
+            images = np.concatenate([*squeezed(some, self.reader, self.size, [quality], self.params)])[:, 0]
+            found = self.explainer(images)
+            for i, face in enumerate(some):
+                one = slice(i, i + 1)
+                maps = {kind: values[one] for kind, values in found.maps.items()}
+                yield face, images[i], Explained(found.scores[one], maps, found.features[one])
+
+
+def sample(faces: Sequence[Face], number: int) -> list[Face]:
+    """Return at most *number* of *faces*, evenly spaced within each method; half of them real, if there are real ones.
+
+    The fakes' half is shared evenly by the methods. The result is sorted by key.
+    """
+    groups: dict[str, list[Face]] = {}
+    for face in sorted(faces, key=lambda face: face.key):
+        groups.setdefault(face.method, []).append(face)
+    real = groups.pop("original", [])
+    for_real = number // 2 if groups else number
+    chosen = _spread(real, for_real)
+    rest = number - len(chosen)
+    for left, method in zip(range(len(groups), 0, -1), sorted(groups, key=lambda m: len(groups[m])), strict=True):
+        picked = _spread(groups[method], rest // left)
+        chosen += picked
+        rest -= len(picked)
+    return sorted(chosen, key=lambda face: face.key)
+
+
+def _spread(faces: Sequence[Face], number: int) -> list[Face]:
+    """Return *number* of *faces*, evenly spaced, or all if there are fewer."""
+    if number >= len(faces):
+        return list(faces)
+    return [faces[int((i + 0.5) * len(faces) / number)] for i in range(number)]
+
+
+def localize(
+    looker: Looker, faces: Sequence[Face], qualities: Sequence[str], masks: dict[str, Any]
+) -> list[Localization]:
+    """Return how much of the heat lies inside the *masks* of *faces*, for every quality, kind of map and method."""
+    from .progress import track
+
+    inside = [_read_mask(looker.reader, masks[face.key]) for face in faces]
+    looks = ((quality, look) for quality in qualities for look in looker.look(faces, quality))
+    heat: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
+    for quality, (_, image, explained) in track(looks, len(faces) * len(qualities), "explain"):
+        for kind, values in explained.maps.items():
+            heat.setdefault((quality, kind), []).append(resize(values[0], image.shape[:2]))
+    rows = []
+    for (quality, kind), maps in heat.items():
+        shares = _shares(maps, inside)
+        for method in ("all", *dict.fromkeys(face.method for face in faces)):
+            own = [share for face, share in zip(faces, shares, strict=True) if method in ("all", face.method)]
+            means = (round(float(mean), 6) for mean in np.mean(own, axis=0))
+            rows.append(Localization(quality, kind, method, len(own), *means))
+    return rows
+
+
+def _shares(
+    maps: Sequence[NDArray[np.float32]], masks: Sequence[NDArray[np.bool_]]
+) -> list[tuple[float, float, float]]:
+    """Return for each of *maps* (H, W) its part inside its mask, that of the average map, and the mask's own share."""
+    normalized = [heat / heat.sum(dtype=np.float64) for heat in maps if heat.any()]
+    average = np.mean(normalized, axis=0) if normalized else np.ones(masks[0].shape)
+    shares = []
+    for heat, mask in zip(maps, masks, strict=True):
+        of_average = heat_inside(average, mask)
+        of_map = heat_inside(heat, mask) if heat.any() else of_average
+        shares.append((of_map, of_average, float(mask.mean())))
+    return shares
+
+
+def heat_inside(heat: NDArray[Any], mask: NDArray[np.bool_]) -> float:
+    """Return the part of *heat* (H, W), at least 0 and somewhere above, that lies where *mask* (H, W) is set."""
+    return float(heat[mask].sum(dtype=np.float64) / heat.sum(dtype=np.float64))
+
+
+def resize(heat: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return *heat* (h, w) at *size* = (H, W), bilinear."""
+    import cv2
+
+    return np.asarray(cv2.resize(heat, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return *image*, uint8 (H, W, 3), in gray under the colours (inferno) of *heat* (h, w), whose largest value is
+    the brightest; where there is no heat, the gray shows alone."""
+    import cv2
+
+    peak = float(heat.max())
+    level = resize(heat, image.shape[:2]) / peak if peak > 0 else np.zeros(image.shape[:2], np.float32)
+    level = np.clip(level, 0, 1)[..., None]
+    colours = cv2.applyColorMap(np.round(255 * level[..., 0]).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+    mixed = gray * (1 - 0.7 * level) + colours * (0.7 * level)
+    return np.round(mixed).astype(np.uint8)
+
+
+def _draw_maps(
+    folder: Path, looker: Looker, faces: Sequence[Face], qualities: Sequence[str], masks: dict[str, Any]
+) -> list[Map]:
+    """Write the pictures of *faces* at *qualities* into ``maps`` of *folder*; return their rows."""
+    from .data.png import encode_png
+
+    (folder / "maps").mkdir()
+    rows: list[Map] = []
+
+    def write(face: Face, quality: str, kind: str, score: float, peak: float, image: NDArray[np.uint8]) -> None:
+        name = quality if quality == "raw" else f"q{quality}"
+        file = f"maps/{face.key.replace('/', '-')}-{name}-{kind}.png"
+        (folder / file).write_bytes(encode_png(image))
+        rows.append(Map(file, face.key, quality, kind, round(score, 6), round(peak, 6)))
+
+    for quality in qualities:
+        for face, image, explained in looker.look(faces, quality):
+            score = float(explained.scores[0])
+            write(face, quality, "face", score, 0.0, image)
+            for kind, values in explained.maps.items():
+                write(face, quality, kind, score, float(values.max()), overlay(image, values[0]))
+            if quality == "raw" and face.key in masks:
+                mask = _read_mask(looker.reader, masks[face.key])
+                write(face, quality, "mask", score, 0.0, np.where(mask, 255, 0).astype(np.uint8))
+    return sorted(rows, key=lambda row: row.file)
+
+
+def _read_mask(reader: Any, slot: Any) -> NDArray[np.bool_]:
+    """Return the forgery mask in *slot*, (H, W), true where the picture was changed."""
+    from .data.png import decode_png
+
+    return decode_png(reader.read(slot, check=True)) > 127
+
+
+def _write_features(folder: Path, looker: Looker, faces: Sequence[Face], qualities: Sequence[str]) -> None:
+    """Write the features of *faces* at *qualities*, float32 (n, d), and a table that says what each row is of."""
+    vectors = []
+    with (folder / "features.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("key", "video", "method", "split", "label", "quality", "score"))
+        for quality in qualities:
+            for face, _, explained in looker.look(faces, quality):
+                vectors.append(explained.features)
+                score = repr(float(explained.scores[0]))
+                writer.writerow((face.key, face.video, face.method, face.split, face.label, quality, score))
+    np.save(folder / FEATURES, np.concatenate(vectors))

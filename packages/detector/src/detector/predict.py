@@ -1,0 +1,287 @@
+"""``detector predict``: is this picture, or this video, real - and would one still know after it was shared?
+
+Each face is scored as it is and after JPEG at the test qualities. By default the crop is what is encoded, as in the
+scores that the evaluation judges; ``--whole-picture`` encodes the picture that the crop is taken from, as a site does
+that takes uploads.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from .cli import params_option
+from .config import CompressConfig, Params
+from .errors import DataError, DetectorError
+
+if TYPE_CHECKING:
+    from .data.detection import Detector
+
+__all__ = [
+    "IMAGES",
+    "VIDEOS",
+    "Prediction",
+    "command",
+    "crops_of",
+    "find_files",
+    "frames_of",
+    "predict_files",
+    "read_image",
+    "table",
+    "write_predictions",
+]
+
+IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The scores of one file: P(fake), (frames with a face, qualities), and which frames those are (0 for an image)."""
+
+    path: Path
+    frames: tuple[int, ...]
+    scores: NDArray[np.float64]
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Return the file's score at each quality, the mean of P(fake) over its frames."""
+        return np.asarray(self.scores.mean(0))
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--train",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path("out/train"),
+    show_default=True,
+    help="Folder with the weights.",
+)
+@click.option("--frames", type=click.IntRange(1), default=16, show_default=True, help="Frames taken of a video.")
+@click.option("--aligned", is_flag=True, help="The images are crops already, as `detector unpack` writes them.")
+@click.option("--whole-picture", is_flag=True, help="Encode the picture before the face is cut out, not the crop.")
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="P(fake) that is called fake."
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write every frame's scores, CSV.")
+@params_option
+def command(
+    inputs: Sequence[Path],
+    train: Path,
+    frames: int,
+    aligned: bool,
+    whole_picture: bool,
+    threshold: float,
+    out: Path | None,
+    params: Params,
+) -> None:
+    """Print P(fake) of the largest face in each of INPUTS: images, videos, or folders of both.
+
+    One line for each file: the score as it is (raw), after JPEG at each test quality, the verdict, and at which
+    qualities the verdict would be another. A video's score is the mean over its frames.
+
+    Files without a face, or unreadable ones, are named at the end, and the exit status is 1.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
+    files = find_files(inputs)
+    width = max(len(str(file)) for file in files)
+    qualities: list[int | str] = ["raw", *params.qualities]
+    predictions: list[Prediction] = []
+    failures: list[str] = []
+    click.echo(table([], qualities, threshold, width))
+    for file, found in predict_files(files, train, qualities, params, frames, aligned, whole_picture):
+        if not isinstance(found, Prediction):
+            failures.append(f"{file}: {found.strerror if isinstance(found, OSError) else found}")
+        else:
+            predictions.append(found)
+            click.echo(table([found], qualities, threshold, width, header=False))
+    if out is not None:
+        write_predictions(out, predictions, qualities)
+    if failures:
+        raise DataError(f"{len(failures)} of {len(files)} files have no score:\n  " + "\n  ".join(failures))
+
+
+def find_files(inputs: Iterable[Path]) -> list[Path]:
+    """Return the image and video files that *inputs* name; folders give all those below them, sorted.
+
+    DataError for a folder without any.
+    """
+    files: list[Path] = []
+    for given in inputs:
+        if not given.is_dir():
+            files.append(given)
+            continue
+        below = [path for path in sorted(given.rglob("*")) if path.suffix.lower() in IMAGES | VIDEOS and path.is_file()]
+        if not below:
+            raise DataError(f"{given}: no images ({', '.join(sorted(IMAGES))}) or videos ({', '.join(sorted(VIDEOS))})")
+        files += below
+    return list(dict.fromkeys(files))
+
+
+def predict_files(
+    files: Iterable[Path],
+    train: Path,
+    qualities: Sequence[int | str],
+    params: Params,
+    num_frames: int = 16,
+    aligned: bool = False,
+    whole_picture: bool = False,
+) -> Iterator[tuple[Path, Prediction | DetectorError | OSError]]:
+    """Yield each of *files* with its scores by the model in the folder *train*, or why it has none.
+
+    Options are those of `command`. DataError if *train* is not whole.
+    """
+    import torch
+
+    from .data.detection import make_detector
+    from .data.executors import cores
+    from .inference import load_model, predict
+    from .training.precision import Precision
+
+    torch.set_num_threads(cores())
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model, card = load_model(train, device)
+    precision = Precision("auto", device)
+    side = card["height"]
+    if side != card["width"]:
+        raise DataError(f"{train}: the model takes {side} x {card['width']} pixels; faces are cut out square")
+    detector = None if aligned else make_detector(params.faces.detector)
+    for file in files:
+        try:
+            pictures = frames_of(file, num_frames)
+            crops = crops_of(pictures, side, detector, qualities, params.compress, whole_picture)
+        except (DetectorError, OSError) as error:
+            yield file, error
+            continue
+        images = torch.from_numpy(np.concatenate(list(crops.values())))  # (frames * qualities, H, W, 3)
+        batch = params.score.batch_size
+        batches = (images[start : start + batch] for start in range(0, len(images), batch))
+        scores = predict(model, batches, device, precision)
+        yield file, Prediction(file, tuple(crops), scores.reshape(len(crops), len(qualities)))
+
+
+def frames_of(path: Path, number: int) -> dict[int, NDArray[np.uint8]]:
+    """Return the picture in the image file *path*, or *number* evenly spaced frames of a video, by frame number.
+
+    uint8 RGB (H, W, 3). What is a video is told by its suffix. DataError if nothing can be read.
+    """
+    if path.suffix.lower() not in VIDEOS:
+        return {0: read_image(path)}
+    from .data.video import evenly_spaced, length, read_frames
+
+    count, _ = length(path)
+    frames = read_frames(path, evenly_spaced(count, number))
+    if not frames.images:
+        raise DataError(f"no readable frame: {next(iter(frames.missing.values()))}")
+    return frames.images
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Return the picture in the file *path* as it is shown, EXIF orientation applied: uint8 RGB (H, W, 3).
+
+    DataError if it is no image, or not all of it is there.
+    """
+    import cv2
+
+    import mozcodec
+
+    data = path.read_bytes()
+    if data.startswith(b"\xff\xd8"):
+        try:
+            return np.asarray(mozcodec.decode(data, pixel_format="rgb", apply_orientation=True), np.uint8)
+        except mozcodec.JpegError as error:
+            raise DataError(f"not a readable JPEG file: {error}") from error
+    if data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]:  # OpenCV would fill in the rest
+        raise DataError("the PNG file ends too early")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if image is None:
+        raise DataError("not an image that OpenCV can read")
+    return np.ascontiguousarray(image[..., ::-1], np.uint8)
+
+
+def crops_of(
+    pictures: Mapping[int, NDArray[np.uint8]],
+    side: int,
+    detector: Detector | None,
+    qualities: Sequence[int | str],
+    config: CompressConfig,
+    whole_picture: bool = False,
+) -> dict[int, NDArray[np.uint8]]:
+    """Return the crops of *pictures* in which there is a face, each at all qualities: uint8 (Q, *side*, *side*, 3).
+
+    *detector* finds the largest face, None takes the pictures as crops. JPEG comes after the crop is cut out, or with
+    *whole_picture* before; the face is looked for once, in the picture as it is. DataError if there is no face, or a
+    picture that is to be a crop has another size.
+    """
+    from .data.alignment import align, crop
+    from .data.compress import at_quality
+    from .data.detection import track
+
+    if detector is None:
+        for image in pictures.values():
+            if image.shape[:2] != (side, side):
+                raise DataError(
+                    f"is {image.shape[0]} x {image.shape[1]}, the model takes crops of {side} x {side}; "
+                    "leave --aligned away to have the face cut out"
+                )
+        return {n: np.stack([at_quality(image, q, config) for q in qualities]) for n, image in pictures.items()}
+    cut = {}
+    for number, found in track(pictures, detector).items():
+        similarity = align(found.eyes, side)
+        if whole_picture:
+            crops = [crop(at_quality(pictures[number], q, config), similarity, side) for q in qualities]
+        else:
+            crops = [at_quality(crop(pictures[number], similarity, side), q, config) for q in qualities]
+        cut[number] = np.stack(crops)
+    if not cut:
+        raise DataError("no face found" + ("" if len(pictures) == 1 else f" in {len(pictures)} frames"))
+    return cut
+
+
+def table(
+    predictions: Iterable[Prediction],
+    qualities: Sequence[int | str],
+    threshold: float,
+    width: int,
+    header: bool = True,
+) -> str:
+    """Return one line for each of *predictions*, file names in *width* columns, below a line of headings.
+
+    A verdict is "fake" for a score of *threshold* or more; qualities at which it would be another are named.
+    """
+    lines = []
+    if header:
+        lines.append(f"{'':{width}}  " + "  ".join(f"{q!s:>5}" for q in qualities) + "  verdict")
+    for prediction in predictions:
+        mean = prediction.mean
+        verdicts = ["fake" if score >= threshold else "real" for score in mean]
+        verdict = verdicts[0]
+        others = [str(q) for q, v in zip(qualities, verdicts, strict=True) if v != verdict]
+        if others:
+            verdict += f", but {'real' if verdict == 'fake' else 'fake'} at {', '.join(others)}"
+        if len(prediction.frames) > 1:
+            verdict += f" ({len(prediction.frames)} frames)"
+        lines.append(f"{prediction.path!s:{width}}  " + "  ".join(f"{score:5.3f}" for score in mean) + f"  {verdict}")
+    return "\n".join(lines)
+
+
+def write_predictions(out: Path, predictions: Iterable[Prediction], qualities: Sequence[int | str]) -> None:
+    """Write the score of every frame at every quality to the CSV file *out*; it appears whole."""
+    from .data.files import whole_file
+
+    with whole_file(out) as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("path", "frame", "quality", "score"))
+        for prediction in predictions:
+            for frame, row in zip(prediction.frames, prediction.scores.tolist(), strict=True):
+                for quality, score in zip(qualities, row, strict=True):
+                    writer.writerow((prediction.path, frame, quality, repr(score)))

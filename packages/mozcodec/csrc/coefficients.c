@@ -1,0 +1,186 @@
+/* Quantized DCT coefficients, out of a stream and into one. */
+#include "decode.h"
+
+/* ---- reading ------------------------------------------------------------------------------------------------------ */
+
+static void copy_component(j_decompress_ptr cinfo, jvirt_barray_ptr array, int i, int16_t *blocks)
+{
+  jpeg_component_info *component = &cinfo->comp_info[i];
+  size_t row_size = (size_t)component->width_in_blocks * DCTSIZE2;
+
+  for (JDIMENSION y = 0; y < component->height_in_blocks; y++) {
+    JBLOCKARRAY row = cinfo->mem->access_virt_barray((j_common_ptr)cinfo, array, y, 1, FALSE);
+    memcpy(blocks + y * row_size, row[0], row_size * sizeof(int16_t));
+  }
+}
+
+static void put_in_place(const mzc_decoder *decoder, int i, int16_t *blocks)
+{
+  const jpeg_component_info *component = &decoder->cinfo.comp_info[i];
+  size_t count = (size_t)component->width_in_blocks * component->height_in_blocks;
+
+  for (size_t b = 0; b < count && decoder->smartscale.block_size < DCTSIZE; b++)
+    mzc_smartscale_put_in_place(&decoder->smartscale, blocks + b * DCTSIZE2);
+}
+
+int mzc_decoder_read_coefficients(mzc_decoder *decoder, int16_t **blocks, uint16_t (*tables)[64], mzc_status *status)
+{
+  j_decompress_ptr cinfo = &decoder->cinfo;
+  jvirt_barray_ptr *arrays;
+
+  decoder->guard.status = status;
+  if (setjmp(decoder->guard.jump))
+    return -1;
+  arrays = jpeg_read_coefficients(cinfo);
+  for (int i = 0; i < cinfo->num_components && i < 4; i++) {
+    const JQUANT_TBL *table = cinfo->comp_info[i].quant_table;
+    if (table == NULL)
+      ERREXIT1(cinfo, JERR_NO_QUANT_TABLE, cinfo->comp_info[i].quant_tbl_no);
+    for (int k = 0; k < DCTSIZE2; k++)
+      tables[i][k] = table->quantval[k];
+    copy_component(cinfo, arrays[i], i, blocks[i]);
+    put_in_place(decoder, i, blocks[i]);
+  }
+  jpeg_finish_decompress(cinfo);
+  return 0;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+  struct jpeg_compress_struct cinfo;
+  mzc_guard guard;
+  mzc_destination destination;
+} writer;
+
+static void describe(j_compress_ptr cinfo, const mzc_coefficients *coefficients)
+{
+  J_COLOR_SPACE color_space = mzc_layout_of(coefficients->color_space).color_space;
+
+  cinfo->image_width = coefficients->width;
+  cinfo->image_height = coefficients->height;
+  cinfo->input_components = coefficients->num_components;
+  cinfo->in_color_space = color_space;
+  jpeg_set_defaults(cinfo);
+  jpeg_set_colorspace(cinfo, color_space);
+  cinfo->data_precision = coefficients->precision;
+  for (int i = 0; i < coefficients->num_tables; i++) {
+    unsigned int table[DCTSIZE2];
+    for (int k = 0; k < DCTSIZE2; k++)
+      table[k] = coefficients->tables[i][k];
+    jpeg_add_quant_table(cinfo, i, table, 100, FALSE);
+  }
+  for (int i = 0; i < cinfo->num_components; i++) {
+    cinfo->comp_info[i].h_samp_factor = coefficients->h_samp_factor[i];
+    cinfo->comp_info[i].v_samp_factor = coefficients->v_samp_factor[i];
+    cinfo->comp_info[i].quant_tbl_no = coefficients->table_of[i];
+  }
+}
+
+static JDIMENSION divide_up(JDIMENSION a, JDIMENSION b)
+{
+  return (a + b - 1) / b;
+}
+
+static void most_sampled(j_compress_ptr cinfo, JDIMENSION *h, JDIMENSION *v)
+{
+  *h = *v = 1;
+  for (int i = 0; i < cinfo->num_components; i++) {
+    if (cinfo->comp_info[i].h_samp_factor > (int)*h)
+      *h = cinfo->comp_info[i].h_samp_factor;
+    if (cinfo->comp_info[i].v_samp_factor > (int)*v)
+      *v = cinfo->comp_info[i].v_samp_factor;
+  }
+}
+
+/* Arrays of whole MCUs: interleaved scans code the blocks beyond the edge too, here empty but for the DC before them. */
+static jvirt_barray_ptr *request_arrays(j_compress_ptr cinfo)
+{
+  jvirt_barray_ptr *arrays =
+    cinfo->mem->alloc_small((j_common_ptr)cinfo, JPOOL_IMAGE, cinfo->num_components * sizeof *arrays);
+  JDIMENSION h, v;
+
+  most_sampled(cinfo, &h, &v);
+  for (int i = 0; i < cinfo->num_components; i++) {
+    jpeg_component_info *component = &cinfo->comp_info[i];
+    arrays[i] = cinfo->mem->request_virt_barray(
+      (j_common_ptr)cinfo, JPOOL_IMAGE, FALSE, divide_up(cinfo->image_width, h * DCTSIZE) * component->h_samp_factor,
+      divide_up(cinfo->image_height, v * DCTSIZE) * component->v_samp_factor, component->v_samp_factor);
+  }
+  cinfo->mem->realize_virt_arrays((j_common_ptr)cinfo);
+  return arrays;
+}
+
+static void fill_row(JBLOCKROW row, const int16_t *blocks, JDIMENSION wide, JDIMENSION padded)
+{
+  memcpy(row, blocks, (size_t)wide * sizeof(JBLOCK));
+  for (JDIMENSION x = wide; x < padded; x++) {
+    memset(row[x], 0, sizeof(JBLOCK));
+    row[x][0] = row[wide - 1][0];
+  }
+}
+
+static void fill_arrays(j_compress_ptr cinfo, const mzc_coefficients *coefficients, jvirt_barray_ptr *arrays)
+{
+  JDIMENSION h, v;
+
+  most_sampled(cinfo, &h, &v);
+  for (int i = 0; i < cinfo->num_components; i++) {
+    jpeg_component_info *component = &cinfo->comp_info[i];
+    JDIMENSION wide = divide_up(cinfo->image_width * component->h_samp_factor, h * DCTSIZE);
+    JDIMENSION high = divide_up(cinfo->image_height * component->v_samp_factor, v * DCTSIZE);
+    JDIMENSION padded_wide = divide_up(cinfo->image_width, h * DCTSIZE) * component->h_samp_factor;
+    JDIMENSION padded_high = divide_up(cinfo->image_height, v * DCTSIZE) * component->v_samp_factor;
+    for (JDIMENSION y = 0; y < padded_high; y++) {
+      JBLOCKARRAY row = cinfo->mem->access_virt_barray((j_common_ptr)cinfo, arrays[i], y, 1, TRUE);
+      const int16_t *source = coefficients->blocks[i] + (size_t)(y < high ? y : high - 1) * wide * DCTSIZE2;
+      fill_row(row[0], source, wide, padded_wide);
+      for (JDIMENSION x = 0; x < padded_wide && y >= high; x++)
+        memset(row[0][x] + 1, 0, sizeof(JBLOCK) - sizeof(JCOEF));
+    }
+  }
+}
+
+static int write_stream(writer *w, const mzc_coefficients *coefficients, const mzc_encode_options *options,
+                        const mzc_marker *markers, int num_markers)
+{
+  j_compress_ptr cinfo = &w->cinfo;
+  jvirt_barray_ptr *arrays;
+
+  if (setjmp(w->guard.jump)) {
+    jpeg_destroy_compress(cinfo);
+    return -1;
+  }
+  jpeg_create_compress(cinfo);
+  mzc_limit_memory((j_common_ptr)cinfo, options->max_memory);
+  if (options->profile == MZC_PROFILE_FASTEST || options->progressive == 0)
+    jpeg_c_set_int_param(cinfo, JINT_COMPRESS_PROFILE, JCP_FASTEST);
+  describe(cinfo, coefficients);
+  mzc_configure_coding(cinfo, options);
+  arrays = request_arrays(cinfo);
+  fill_arrays(cinfo, coefficients, arrays);
+  cinfo->dest = &w->destination.base;
+  jpeg_write_coefficients(cinfo, arrays);
+  mzc_write_markers(cinfo, markers, num_markers);
+  jpeg_finish_compress(cinfo);
+  jpeg_destroy_compress(cinfo);
+  return mzc_destination_check(&w->destination, w->guard.status);
+}
+
+int mzc_write_coefficients(const mzc_coefficients *coefficients, const mzc_encode_options *options,
+                           const mzc_marker *markers, int num_markers, mzc_buffer *out, mzc_status *status)
+{
+  writer w;
+
+  memset(&w.cinfo, 0, sizeof w.cinfo);
+  w.cinfo.err = mzc_guard_init(&w.guard, status);
+  if (mzc_destination_init(&w.destination, out, (size_t)coefficients->width * coefficients->height / 4, status))
+    return -1;
+  if (write_stream(&w, coefficients, options, markers, num_markers) == 0)
+    return 0;
+  if (!out->borrowed) {
+    free(out->data);
+    out->data = NULL;
+  }
+  return -1;
+}

@@ -1,0 +1,220 @@
+/* The same picture in another coding, another orientation, or a part of it: what jpegtran does, with its own code for
+ * the moving of blocks (transupp.c of the pinned source). */
+#include "smartscale.h"
+
+#ifndef MOZCODEC_SYSTEM_MOZJPEG
+#include <transupp.h>
+#endif
+
+#define ICC_MARKER (JPEG_APP0 + 2)
+
+typedef struct {
+  struct jpeg_decompress_struct source;
+  struct jpeg_compress_struct target;
+  mzc_guard guard;
+  mzc_destination destination;
+  mzc_scan_limit scan_limit;
+} transcoder;
+
+/* ---- markers ------------------------------------------------------------------------------------------------------ */
+
+static void save_markers(j_decompress_ptr source, int copy)
+{
+  if (copy == MZC_COPY_COMMENTS || copy == MZC_COPY_ALL)
+    jpeg_save_markers(source, JPEG_COM, 0xFFFF);
+  for (int i = 0; i < 16 && copy == MZC_COPY_ALL; i++)
+    jpeg_save_markers(source, JPEG_APP0 + i, 0xFFFF);
+  if (copy == MZC_COPY_ICC)
+    jpeg_save_markers(source, ICC_MARKER, 0xFFFF);
+}
+
+static int begins_with(const struct jpeg_marker_struct *marker, const char *signature)
+{
+  return marker->data_length >= 5 && memcmp(marker->data, signature, 5) == 0;
+}
+
+/* All but those that libjpeg writes itself. */
+static void copy_markers(j_decompress_ptr source, j_compress_ptr target)
+{
+  for (jpeg_saved_marker_ptr marker = source->marker_list; marker != NULL; marker = marker->next) {
+    if (target->write_JFIF_header && marker->marker == JPEG_APP0 && begins_with(marker, "JFIF\0"))
+      continue;
+    if (target->write_Adobe_marker && marker->marker == JPEG_APP0 + 14 && begins_with(marker, "Adobe"))
+      continue;
+    jpeg_write_marker(target, marker->marker, marker->data, marker->data_length);
+  }
+}
+
+/* ---- coefficients ------------------------------------------------------------------------------------------------- */
+
+/* A corrupt stream can decode to coefficients that no code stands for. libjpeg would stop at them, within a scan, where
+ * mozjpeg loses memory: so they are looked for beforehand. */
+static int block_in_range(const JCOEF *block, int limit)
+{
+  int within = block[0] >= -limit - 1 && block[0] <= limit;
+
+  for (int k = 1; k < DCTSIZE2; k++)
+    within &= block[k] >= -limit && block[k] <= limit;
+  return within;
+}
+
+static void check_coefficients(transcoder *t, jvirt_barray_ptr *arrays)
+{
+  j_decompress_ptr source = &t->source;
+  int limit = source->data_precision == 12 ? 16383 : 1023;
+
+  for (int i = 0; i < source->num_components; i++) {
+    jpeg_component_info *component = &source->comp_info[i];
+    for (JDIMENSION y = 0; y < component->height_in_blocks; y++) {
+      JBLOCKARRAY row = source->mem->access_virt_barray((j_common_ptr)source, arrays[i], y, 1, FALSE);
+      for (JDIMENSION x = 0; x < component->width_in_blocks; x++) {
+        if (block_in_range(row[0][x], limit))
+          continue;
+        mzc_fail(t->guard.status, MZC_DAMAGED, "component %d has coefficients beyond %d", i, limit);
+        longjmp(t->guard.jump, 1);
+      }
+    }
+  }
+}
+
+#ifndef MOZCODEC_SYSTEM_MOZJPEG
+
+static void describe(jpeg_transform_info *info, const mzc_transform_options *options)
+{
+  static const JXFORM_CODE codes[] = {
+    JXFORM_NONE, [MZC_FLIP_HORIZONTAL] = JXFORM_FLIP_H, [MZC_FLIP_VERTICAL] = JXFORM_FLIP_V,
+    [MZC_TRANSPOSE] = JXFORM_TRANSPOSE, [MZC_TRANSVERSE] = JXFORM_TRANSVERSE, [MZC_ROTATE_90] = JXFORM_ROT_90,
+    [MZC_ROTATE_180] = JXFORM_ROT_180, [MZC_ROTATE_270] = JXFORM_ROT_270
+  };
+
+  memset(info, 0, sizeof *info);
+  info->transform = codes[options->operation];
+  info->perfect = !options->trim;
+  info->trim = options->trim;
+  info->force_grayscale = options->grayscale;
+  info->crop = options->crop;
+  info->crop_xoffset = options->left;
+  info->crop_yoffset = options->top;
+  info->crop_width = options->width;
+  info->crop_height = options->height;
+  info->crop_xoffset_set = info->crop_yoffset_set = info->crop_width_set = info->crop_height_set = JCROP_POS;
+}
+
+static void request_workspace(transcoder *t, jpeg_transform_info *info, const mzc_transform_options *options)
+{
+  mzc_status *status = t->guard.status;
+
+  describe(info, options);
+  if (!jtransform_request_workspace(&t->source, info))
+    mzc_fail(status, MZC_UNSUPPORTED,
+             "%u x %u is no whole number of MCUs in the direction of the transform: trim=True drops the rest",
+             t->source.image_width, t->source.image_height);
+  else if (options->crop && !options->trim &&
+           (options->left % info->iMCU_sample_width || options->top % info->iMCU_sample_height))
+    mzc_fail(status, MZC_UNSUPPORTED,
+             "a lossless crop begins at a multiple of %d x %d pixels, not at (%d, %d): trim=True begins it before",
+             info->iMCU_sample_width, info->iMCU_sample_height, options->left, options->top);
+  else
+    return;
+  longjmp(t->guard.jump, 1);
+}
+
+#endif
+
+/* ---- the stages of jpegtran --------------------------------------------------------------------------------------- */
+
+static void open_source(transcoder *t, const unsigned char *data, size_t size, const mzc_transform_options *options)
+{
+  j_decompress_ptr source = &t->source;
+
+  jpeg_create_decompress(source);
+  mzc_limit_scans(source, &t->scan_limit, options->max_scans);
+  mzc_limit_memory((j_common_ptr)source, options->max_memory);
+  jpeg_mem_src(source, data, size);
+  save_markers(source, options->copy);
+  jpeg_read_header(source, TRUE);
+  mzc_limit_pixels(source, options->max_pixels);
+}
+
+static void open_target(transcoder *t, const mzc_encode_options *options)
+{
+  j_compress_ptr target = &t->target;
+
+  jpeg_create_compress(target);
+  mzc_limit_memory((j_common_ptr)target, options->max_memory);
+  if (options->profile == MZC_PROFILE_FASTEST || options->progressive == 0)
+    jpeg_c_set_int_param(target, JINT_COMPRESS_PROFILE, JCP_FASTEST);
+}
+
+static void write_target(transcoder *t, jvirt_barray_ptr *arrays, const mzc_encode_options *options,
+                         const mzc_marker *markers, int num_markers)
+{
+  mzc_configure_coding(&t->target, options);
+  t->target.dest = &t->destination.base;
+  jpeg_write_coefficients(&t->target, arrays);
+  copy_markers(&t->source, &t->target);
+  mzc_write_markers(&t->target, markers, num_markers);
+}
+
+static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_transform_options *transform,
+               const mzc_encode_options *options, const mzc_marker *markers, int num_markers)
+{
+  jvirt_barray_ptr *read, *written;
+#ifndef MOZCODEC_SYSTEM_MOZJPEG
+  jpeg_transform_info info;
+#endif
+
+  if (setjmp(t->guard.jump)) {
+    jpeg_destroy_compress(&t->target);
+    jpeg_destroy_decompress(&t->source);
+    return -1;
+  }
+  open_target(t, options);
+  open_source(t, data, size, transform);
+#ifndef MOZCODEC_SYSTEM_MOZJPEG
+  request_workspace(t, &info, transform);
+#endif
+  written = read = jpeg_read_coefficients(&t->source);
+  check_coefficients(t, read);
+  jpeg_copy_critical_parameters(&t->source, &t->target);
+#ifndef MOZCODEC_SYSTEM_MOZJPEG
+  written = jtransform_adjust_parameters(&t->source, &t->target, read, &info);
+#endif
+  write_target(t, written, options, markers, num_markers);
+#ifndef MOZCODEC_SYSTEM_MOZJPEG
+  jtransform_execute_transform(&t->source, &t->target, read, &info);
+#endif
+  jpeg_finish_compress(&t->target);
+  jpeg_destroy_compress(&t->target);
+  jpeg_finish_decompress(&t->source);
+  jpeg_destroy_decompress(&t->source);
+  return mzc_destination_check(&t->destination, t->guard.status);
+}
+
+int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_options *transform,
+                  const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_buffer *out,
+                  mzc_status *status)
+{
+  transcoder t;
+
+  memset(&t, 0, sizeof t);
+  t.source.err = t.target.err = mzc_guard_init(&t.guard, status);
+  t.guard.fatal_damage = 1;
+#ifdef MOZCODEC_SYSTEM_MOZJPEG
+  if (transform->operation || transform->crop || transform->grayscale)
+    return mzc_fail(status, MZC_UNAVAILABLE,
+                    "transform needs mozcodec built with its own mozjpeg (MOZCODEC_SYSTEM_MOZJPEG=OFF)");
+#endif
+  if (mzc_block_size(data, size) != 8)
+    return mzc_fail(status, MZC_UNSUPPORTED, "SmartScale streams (this one's block size is %d) cannot be transcoded",
+                    mzc_block_size(data, size));
+  if (mzc_destination_init(&t.destination, out, size, status))
+    return -1;
+  if (run(&t, data, size, transform, options, markers, num_markers) == 0)
+    return 0;
+  if (!out->borrowed) {
+    free(out->data);
+    out->data = NULL;
+  }
+  return -1;
+}

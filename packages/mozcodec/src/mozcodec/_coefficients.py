@@ -1,0 +1,195 @@
+"""Quantized DCT coefficients and quantization tables: read, written, and looked at."""
+
+from dataclasses import dataclass
+from typing import Any, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._decode import Buffer, Decoder, Header, decode_options, header_of
+from ._encode import NO_MARKERS, take
+from ._errors import UnsupportedError, error_of
+from ._metadata import Metadata, c_markers, segments_to_write
+from ._mozjpeg import ffi, lib
+from ._options import COLOR_SPACES, EncodeOptions, choice, coding_options, integer
+from ._pixels import address_of
+
+MAX_COMPONENTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """The coded content of a JPEG; change the arrays, or use ``dataclasses.replace``, and write it back."""
+
+    width: int
+    height: int
+    color_space: str
+    """Of the stream: "gray", "ycbcr", "rgb", "cmyk" or "ycck"."""
+    sampling_factors: tuple[tuple[int, int], ...]
+    """Of each component: (h, v)."""
+    components: tuple[NDArray[np.int16], ...]
+    """Quantized coefficients of each component, (rows of blocks, blocks in a row, 8, 8): [y, x, v, u] has vertical
+    frequency v and horizontal frequency u; [..., 0, 0] is DC."""
+    quant_tables: tuple[NDArray[np.uint16], ...]
+    """The quantization table of each component, (8, 8), [v, u]."""
+    precision: int = 8
+    """Bits of a sample: 8 or 12."""
+    block_size: int = 8
+    """N of a SmartScale stream, of whose blocks the lowest N x N coefficients are there (8 x 8 above N = 8)."""
+
+    def dequantized(self, component: int = 0) -> NDArray[np.int32]:
+        """Return the coefficients of a component times their quantization steps."""
+        table = self.quant_tables[component].astype(np.int32)
+        return self.components[component].astype(np.int32) * table
+
+
+def read_coefficients(
+    data: Buffer, *, max_pixels: int | None = 1 << 27, max_memory: int | None = 1 << 30, max_scans: int | None = 100
+) -> Coefficients:
+    """Return the quantized DCT coefficients and quantization tables of a JPEG.
+
+    Raises :class:`mozcodec.UnsupportedError` for lossless files, which have none, and for colour spaces that libjpeg
+    does not know; otherwise as :func:`mozcodec.decode`.
+    """
+    limits = {"max_pixels": max_pixels, "max_memory": max_memory, "max_scans": max_scans}
+    with Decoder(data, decode_options(None, limits)) as decoder:
+        header = header_of(decoder)
+        if header.lossless or header.color_space is None or header.num_components > MAX_COMPONENTS:
+            kind = "a lossless file" if header.lossless else "a file of an unknown colour space"
+            raise UnsupportedError(f"{kind} has no coefficients to read")
+        return _read(decoder, header)
+
+
+def _read(decoder: Decoder, header: Header) -> Coefficients:
+    raw, count = decoder.header, header.num_components
+    shapes = [(raw.blocks_high[i], raw.blocks_wide[i], 8, 8) for i in range(count)]
+    components = tuple(np.empty(shape, np.int16) for shape in shapes)
+    tables = np.ones((MAX_COMPONENTS, 64), np.uint16)
+    pointers = ffi.new("int16_t *[]", [ffi.cast("int16_t *", address_of(blocks)) for blocks in components])
+    tables_pointer = ffi.cast("uint16_t (*)[64]", address_of(tables))
+    if lib.mzc_decoder_read_coefficients(decoder.handle, pointers, tables_pointer, decoder.status):
+        raise error_of(decoder.status)
+    return Coefficients(
+        width=header.width,
+        height=header.height,
+        color_space=str(header.color_space),
+        sampling_factors=header.sampling_factors,
+        components=components,
+        quant_tables=tuple(tables[i].reshape(8, 8).copy() for i in range(count)),
+        precision=header.precision,
+        block_size=header.block_size,
+    )
+
+
+# ---- writing --------------------------------------------------------------------------------------------------------
+
+
+def _block_shapes(coefficients: Coefficients) -> list[tuple[int, ...]]:
+    """The shapes that size and sampling ask for; T.81, A.1.1 and A.2."""
+    most_h = max(h for h, _ in coefficients.sampling_factors)
+    most_v = max(v for _, v in coefficients.sampling_factors)
+    return [
+        (-(-coefficients.height * v // (8 * most_v)), -(-coefficients.width * h // (8 * most_h)), 8, 8)
+        for h, v in coefficients.sampling_factors
+    ]
+
+
+def _check(coefficients: Coefficients) -> list[NDArray[np.int16]]:
+    count = len(coefficients.components)
+    code = choice("color_space", coefficients.color_space, COLOR_SPACES)
+    wanted = {lib.MZC_GRAY: 1, lib.MZC_CMYK: 4, lib.MZC_YCCK: 4}.get(code, 3)
+    if not count == wanted == len(coefficients.quant_tables) == len(coefficients.sampling_factors):
+        raise ValueError(f"color_space {coefficients.color_space!r} has {wanted} components, tables and factors")
+    integer("width", coefficients.width, 1, 65500)
+    integer("height", coefficients.height, 1, 65500)
+    if coefficients.precision not in (8, 12):
+        raise ValueError(f"precision must be 8 or 12, got {coefficients.precision}")
+    limit = 1023 if coefficients.precision == 8 else 16383  # T.81, F.1.2.1 and F.1.2.2
+    arrays = []
+    for i, (blocks, shape) in enumerate(zip(coefficients.components, _block_shapes(coefficients), strict=True)):
+        array = np.asarray(blocks)
+        if array.shape != shape or array.dtype.kind not in "iu":
+            raise ValueError(f"components[{i}] must be integers of shape {shape}, got {array.dtype} {array.shape}")
+        dc, highest = array[..., 0, 0], np.abs(array.reshape(-1, 64)[:, 1:].astype(np.int64)).max()
+        if highest > limit or dc.min() < -limit - 1 or dc.max() > limit:
+            raise ValueError(f"components[{i}]: AC must be within +-{limit}, DC within {-limit - 1}..{limit}")
+        arrays.append(np.ascontiguousarray(array, np.int16))
+    return arrays
+
+
+def _set_tables(struct: Any, coefficients: Coefficients) -> None:
+    distinct: list[bytes] = []
+    for i, entries in enumerate(coefficients.quant_tables):
+        table = np.asarray(entries)
+        if table.shape != (8, 8) or table.dtype.kind not in "iu" or table.min() < 1 or table.max() > 65535:
+            raise ValueError(f"quant_tables[{i}] must be 8x8 integers 1..65535")
+        raw = np.ascontiguousarray(table, np.uint16).tobytes()
+        if raw not in distinct:
+            distinct.append(raw)
+        struct.table_of[i] = distinct.index(raw)
+    struct.num_tables = len(distinct)
+    for number, raw in enumerate(distinct):
+        ffi.memmove(struct.tables[number], raw, 128)
+
+
+def write_coefficients(
+    coefficients: Coefficients, *, metadata: Metadata | None = None, **options: Unpack[EncodeOptions]
+) -> bytes:
+    """Return a JPEG that holds exactly these coefficients and tables.
+
+    *options* are those of :class:`mozcodec.EncodeOptions` that say how coefficients are coded: progressive,
+    optimize_scans, scan_script, dc_scan_opt_mode, arithmetic, optimize_coding, restart_interval, restart_rows,
+    profile, jfif, density, max_memory. *metadata* is written beside, as :func:`mozcodec.read_header` gives it.
+
+    Raises ``ValueError`` for arrays that do not fit the size and sampling, and for values that no JPEG can hold;
+    :class:`mozcodec.UnsupportedError` for those of a SmartScale stream.
+    """
+    settings = coding_options(options)
+    if coefficients.block_size != 8:
+        raise UnsupportedError(f"coefficients of SmartScale block size {coefficients.block_size} cannot be written")
+    arrays = _check(coefficients)
+    struct = ffi.new("mzc_coefficients *")
+    struct.width, struct.height = coefficients.width, coefficients.height
+    struct.num_components, struct.precision = len(arrays), coefficients.precision
+    struct.color_space = COLOR_SPACES[coefficients.color_space]
+    for i, ((h, v), blocks) in enumerate(zip(coefficients.sampling_factors, arrays, strict=True)):
+        struct.h_samp_factor[i] = integer("sampling factor", h, 1, 4)
+        struct.v_samp_factor[i] = integer("sampling factor", v, 1, 4)
+        struct.blocks[i] = ffi.cast("int16_t *", address_of(blocks))
+    _set_tables(struct, coefficients)
+    markers = c_markers(segments_of(metadata)) if metadata else NO_MARKERS
+    out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
+    if lib.mzc_write_coefficients(struct, settings, markers[0], len(markers[1]), out, status):
+        raise error_of(status)
+    return take(out)
+
+
+def segments_of(metadata: Metadata) -> list[tuple[int, bytes]]:
+    """Return the marker segments that hold *metadata*."""
+    segments = segments_to_write(metadata.icc_profile, metadata.exif, metadata.xmp, None)
+    for comment in metadata.comments:
+        segments += segments_to_write(None, None, None, comment)
+    return segments
+
+
+# ---- forensics ------------------------------------------------------------------------------------------------------
+
+
+def coefficient_histograms(
+    source: "Buffer | Coefficients", component: int = 0, *, limit: int = 64
+) -> NDArray[np.int64]:
+    """Return how often each quantized value occurs at each frequency: (8, 8, 2 * limit + 1) counts.
+
+    ``[v, u, limit + k]`` counts the value k at vertical frequency v and horizontal frequency u; values beyond +-limit
+    are left out. A picture that was compressed twice shows periodic peaks and gaps where the first table's step does
+    not divide the second's (Popescu and Farid, Statistical Tools for Digital Forensics, 2004).
+    """
+    coefficients = source if isinstance(source, Coefficients) else read_coefficients(source)
+    integer("component", component, 0, len(coefficients.components) - 1)
+    integer("limit", limit, 1, 16383)
+    values = coefficients.components[component].reshape(-1, 64)
+    counts = np.zeros((64, 2 * limit + 1), np.int64)
+    for k in range(64):
+        inside = values[:, k][np.abs(values[:, k].astype(np.int32)) <= limit]
+        counts[k] = np.bincount(inside.astype(np.int64) + limit, minlength=2 * limit + 1)
+    return counts.reshape(8, 8, -1)

@@ -1,0 +1,240 @@
+"""What a JPEG is made of: segments, tables, scans."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._decode import Buffer, Header, read_header
+from ._encode import encode
+from ._metadata import Segment
+
+_NAMES = {
+    0xC4: "DHT", 0xC8: "JPG", 0xCC: "DAC", 0xD8: "SOI", 0xD9: "EOI", 0xDA: "SOS", 0xDB: "DQT", 0xDC: "DNL",
+    0xDD: "DRI", 0xDE: "DHP", 0xDF: "EXP", 0xF8: "LSE", 0xFE: "COM",
+    **{0xC0 + i: f"SOF{i}" for i in range(16) if i not in (4, 8, 12)},
+    **{0xE0 + i: f"APP{i}" for i in range(16)},
+}  # fmt: skip
+
+# T.81, figure 5: the place in the 8x8 block, row by row, of the k-th coefficient in zigzag order.
+ZIGZAG = np.array(
+    sorted(range(64), key=lambda k: (k // 8 + k % 8, k // 8 if (k // 8 + k % 8) % 2 else k % 8)), dtype=np.intp
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerSegment:
+    """A marker segment: its name ("APP0", "DQT" ...), where it begins and how many bytes it takes in all."""
+
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class HuffmanTable:
+    """A Huffman table as it stands in the file."""
+
+    kind: str
+    """"dc" or "ac"."""
+    slot: int
+    counts: tuple[int, ...]
+    """How many codes have 1, 2, ... 16 bits."""
+    symbols: bytes
+    """The symbols in order of their codes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One scan: which coefficients of which components it sends."""
+
+    components: tuple[int, ...]
+    """Their numbers in the frame header, from 0."""
+    spectral_selection: tuple[int, int]
+    """(Ss, Se): first and last coefficient in zigzag order."""
+    approximation: tuple[int, int]
+    """(Ah, Al): bits sent before and bits left for later."""
+    offset: int
+    size: int
+    """Bytes of the scan, header and coded data."""
+
+
+@dataclass(frozen=True, slots=True)
+class QualityEstimate:
+    """The quality whose tables come nearest to those of a file."""
+
+    quality: int
+    quant_table: int
+    """The base table, as in :class:`mozcodec.EncodeOptions`."""
+    exact: bool
+    """Whether the tables are those of that quality to the last entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a JPEG is made of."""
+
+    header: Header
+    segments: tuple[MarkerSegment, ...]
+    quant_tables: dict[int, NDArray[np.uint16]]
+    """By slot: (8, 8), [v, u]; the last definition of each."""
+    huffman_tables: tuple[HuffmanTable, ...]
+    """In the order of the file; progressive files define slots again and again."""
+    scans: tuple[Scan, ...]
+    quality: QualityEstimate | None
+    """None where there are no quantization tables."""
+    trailing_bytes: int
+    """Bytes after the end of the picture."""
+
+
+def _end_of_coded_data(view: memoryview, start: int) -> int:
+    data = view.obj if isinstance(view.obj, bytes) and len(view.obj) == len(view) else bytes(view)
+    while True:
+        start = data.find(b"\xff", start)
+        if start < 0 or start + 1 >= len(data):
+            return len(data)
+        if data[start + 1] != 0 and not 0xD0 <= data[start + 1] <= 0xD7 and data[start + 1] != 0xFF:
+            return start
+        start += 1 if data[start + 1] == 0xFF else 2
+
+
+def _segments(view: memoryview) -> tuple[list[tuple[Segment, int]], int]:
+    """Return the segments with where each ends, coded data included, and where the picture ends."""
+    found: list[tuple[Segment, int]] = []
+    position = 2
+    while position + 2 <= len(view) and view[position] == 0xFF:
+        marker = view[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        if marker == 0xD9:
+            return found, position + 2
+        end = position + 2 + int.from_bytes(view[position + 2 : position + 4], "big")
+        if end > len(view):
+            break
+        segment = Segment(position, marker, view[position + 4 : end])
+        position = _end_of_coded_data(view, end) if marker == 0xDA else end
+        found.append((segment, position))
+    return found, len(view)
+
+
+def _quant_tables(content: bytes) -> dict[int, NDArray[np.uint16]]:
+    tables = {}
+    while content:
+        slot, wide = content[0] & 15, content[0] >> 4
+        entries = np.frombuffer(content[1 : 1 + 64 * (wide + 1)], ">u2" if wide else np.uint8)
+        if len(entries) != 64:
+            break
+        table = np.zeros(64, np.uint16)
+        table[ZIGZAG] = entries
+        tables[slot] = table.reshape(8, 8)
+        content = content[1 + 64 * (wide + 1) :]
+    return tables
+
+
+def _huffman_tables(content: bytes) -> list[HuffmanTable]:
+    tables = []
+    while len(content) >= 17:
+        counts = tuple(content[1:17])
+        symbols = content[17 : 17 + sum(counts)]
+        tables.append(HuffmanTable("ac" if content[0] >> 4 else "dc", content[0] & 15, counts, symbols))
+        content = content[17 + sum(counts) :]
+    return tables
+
+
+def _scan(segment: Segment, end: int, ids: list[int]) -> Scan | None:
+    content = bytes(segment.data)
+    count = content[0] if content else 0
+    if len(content) != 4 + 2 * count or count == 0:
+        return None
+    members = [content[1 + 2 * i] for i in range(count)]
+    ss, se, approximation = content[-3:]
+    return Scan(
+        components=tuple(ids.index(member) for member in members if member in ids),
+        spectral_selection=(ss, se),
+        approximation=(approximation >> 4, approximation & 15),
+        offset=segment.offset,
+        size=end - segment.offset,
+    )
+
+
+# ---- quality --------------------------------------------------------------------------------------------------------
+
+
+@cache
+def base_tables() -> NDArray[np.int64]:
+    """Return mozjpeg's nine pairs of base tables, luma and chroma: (9, 2, 8, 8)."""
+    pixel = np.zeros((1, 1, 3), np.uint8)
+    pairs = []
+    for k in range(9):
+        data = encode(pixel, 50, quant_table=k, progressive=False, quant_baseline=False)  # quality 50 scales by 100 %
+        tables: dict[int, NDArray[np.uint16]] = {}
+        for segment, _ in _segments(memoryview(data))[0]:
+            if segment.marker == 0xDB:
+                tables |= _quant_tables(bytes(segment.data))
+        pairs.append([tables[0], tables.get(1, tables[0])])
+    return np.array(pairs, np.int64)
+
+
+def scaled_tables(quality: int, force_baseline: bool = False) -> NDArray[np.int64]:
+    """Return the nine pairs at a quality; jcparam.c, jpeg_quality_scaling and jpeg_add_quant_table."""
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    tables = np.clip((base_tables() * scale + 50) // 100, 1, 32767)
+    return np.minimum(tables, 255) if force_baseline else tables
+
+
+@cache
+def _all_tables() -> NDArray[np.int64]:
+    """(2, 100, 9, 2, 8, 8): without and with 8-bit tables, quality, base table, luma and chroma."""
+    return np.stack([[scaled_tables(q, baseline) for q in range(1, 101)] for baseline in (False, True)])
+
+
+def estimate_quality(luma: NDArray[np.uint16], chroma: NDArray[np.uint16] | None = None) -> QualityEstimate:
+    """Return the quality and base table whose tables come nearest, by the mean ratio of the entries.
+
+    *luma* and *chroma* are (8, 8). Of several exact ones (at quality 100 all tables are 1) the lowest base table wins.
+    """
+    given = np.stack([luma] if chroma is None else [luma, chroma]).astype(np.int64)
+    candidates = _all_tables()[:, :, :, : len(given)]
+    distance = np.abs(np.log(candidates / np.maximum(given, 1))).mean(axis=(-3, -2, -1)).min(axis=0)
+    quality, table = np.unravel_index(np.argmin(distance), distance.shape)
+    return QualityEstimate(int(quality) + 1, int(table), bool(distance[quality, table] == 0))
+
+
+def inspect(data: Buffer) -> Inspection:
+    """Return what a JPEG is made of: header, segments, tables, scans, and the quality that its tables speak for.
+
+    Raises as :func:`mozcodec.read_header`; what follows the header is listed as far as it makes sense.
+    """
+    header = read_header(data)
+    view = memoryview(data).cast("B")  # type: ignore[arg-type]
+    found, end = _segments(view)
+    quant_tables: dict[int, NDArray[np.uint16]] = {}
+    huffman_tables: list[HuffmanTable] = []
+    scans, ids, slots = [], [], []
+    for segment, segment_end in found:
+        content = bytes(segment.data)
+        if segment.marker == 0xDB:
+            quant_tables |= _quant_tables(content)
+        elif segment.marker == 0xC4:
+            huffman_tables += _huffman_tables(content)
+        elif _NAMES.get(segment.marker, "").startswith("SOF") and len(content) >= 6:
+            ids = list(content[6::3])
+            slots = list(content[8::3])
+        elif segment.marker == 0xDA:
+            scan = _scan(segment, segment_end, ids)
+            if scan is not None:
+                scans.append(scan)
+    tables = [quant_tables[slot] for slot in dict.fromkeys(slots) if slot in quant_tables]
+    return Inspection(
+        header=header,
+        segments=tuple(
+            MarkerSegment(_NAMES.get(s.marker, f"0x{s.marker:02X}"), s.offset, e - s.offset) for s, e in found
+        ),
+        quant_tables=quant_tables,
+        huffman_tables=tuple(huffman_tables),
+        scans=tuple(scans),
+        quality=estimate_quality(tables[0], tables[1] if len(tables) > 1 else None) if tables else None,
+        trailing_bytes=len(view) - end,
+    )

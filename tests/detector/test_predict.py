@@ -1,0 +1,198 @@
+"""``detector predict``: the same scores as the stages give, files of all sorts, failures named and not fatal."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+import mozcodec
+from detector.cli import cli
+from detector.config import CompressConfig, FacesConfig, Params, from_mapping
+from detector.data.alignment import align, crop
+from detector.data.detection import make_detector, track
+from detector.data.index import read_index
+from detector.data.shards import ShardReader
+from detector.errors import DataError
+from detector.inference import save_model
+from detector.models import build
+from detector.predict import Prediction, crops_of, find_files, frames_of, predict_files, read_image, table
+from detector.score import score_faces
+
+QUALITIES: list[int | str] = ["raw", 77, 10]
+PARAMS = from_mapping(Params, {"score": {"batch_size": 5}})
+CONFIG = CompressConfig()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What training leaves, of an untrained Meso4 for crops of 64 px."""
+    folder = tmp_path_factory.mktemp("train")
+    torch.manual_seed(1)
+    model = build("meso4").train()
+    with torch.no_grad():
+        model(torch.rand(16, 3, 64, 64))
+    save_model(folder, model.state_dict(), {"model": "meso4", "options": {}, "height": 64, "width": 64})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def portrait(tmp_path_factory: pytest.TempPathFactory, face_photograph: np.ndarray) -> Path:
+    """A photograph of a face as a PNG file."""
+    path = tmp_path_factory.mktemp("pictures") / "face.png"
+    Image.fromarray(face_photograph).save(path)
+    return path
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(cli, ["predict", *map(str, arguments)])
+    return result.exit_code, result.output
+
+
+def one(file: Path, trained: Path, **options: bool | int) -> Prediction:
+    ((path, found),) = predict_files([file], trained, QUALITIES, PARAMS, **options)  # type: ignore[arg-type]
+    assert path == file
+    assert isinstance(found, Prediction), found
+    return found
+
+
+def test_a_video_gets_the_scores_that_the_stages_give_it(
+    trained: Path, small_tree: Path, small_faces: Path, small_config: FacesConfig
+) -> None:
+    faces = [face for face in read_index(small_faces) if face.video == "original/004"]
+    expected = score_faces(faces, ShardReader(small_faces), trained, QUALITIES, PARAMS)
+    video = small_tree / "original_sequences/youtube/c23/videos/004.mp4"
+    found = one(video, trained, num_frames=small_config.frames_real)
+
+    assert found.frames == tuple(face.frame for face in faces)
+    np.testing.assert_allclose(found.scores, expected, rtol=1e-6)
+    np.testing.assert_allclose(found.mean, expected.mean(0), rtol=1e-6)
+
+
+def test_a_crop_gets_the_score_of_the_score_stage(trained: Path, small_faces: Path, tmp_path: Path) -> None:
+    face, reader = read_index(small_faces)[0], ShardReader(small_faces)
+    (tmp_path / "crop.png").write_bytes(reader.read(face))
+    expected = score_faces([face], reader, trained, QUALITIES, PARAMS)
+
+    np.testing.assert_allclose(one(tmp_path / "crop.png", trained, aligned=True).scores, expected, rtol=1e-6)
+
+
+def test_jpeg_comes_after_the_crop_or_before_it(portrait: Path) -> None:
+    picture, detector = read_image(portrait), make_detector("haar")
+    similarity = align(track({0: picture}, detector)[0].eyes, 64)
+    shared = mozcodec.decode(mozcodec.encode(picture, quality=10))
+    cut = crop(picture, similarity, 64)
+    after = crops_of({0: picture}, 64, detector, ["raw", 10], CONFIG)[0]
+    before = crops_of({0: picture}, 64, detector, ["raw", 10], CONFIG, whole_picture=True)[0]
+
+    np.testing.assert_array_equal(after, [cut, mozcodec.decode(mozcodec.encode(cut, quality=10))])
+    np.testing.assert_array_equal(before, [cut, crop(shared, similarity, 64)])
+
+
+def test_files_of_every_kind_show_the_same_picture(face_photograph: np.ndarray, tmp_path: Path) -> None:
+    image = Image.fromarray(face_photograph)
+    for name in ("a.png", "a.bmp", "a.tif"):
+        image.save(tmp_path / name)
+        np.testing.assert_array_equal(read_image(tmp_path / name), face_photograph)
+    Image.fromarray(face_photograph).convert("L").save(tmp_path / "gray.png")
+    assert read_image(tmp_path / "gray.png").shape == face_photograph.shape
+    image.save(tmp_path / "a.webp", lossless=True)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.webp"), face_photograph)
+
+
+def test_exif_orientation_is_applied(face_photograph: np.ndarray, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to show
+    Image.fromarray(face_photograph).save(tmp_path / "turned.jpg", quality=95, exif=exif)
+    Image.fromarray(face_photograph).save(tmp_path / "plain.jpg", quality=95)
+
+    turned, plain = read_image(tmp_path / "turned.jpg"), read_image(tmp_path / "plain.jpg")
+    np.testing.assert_array_equal(turned, np.rot90(plain, -1))
+
+
+def test_damaged_files_are_refused(portrait: Path, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.open(portrait).save(buffer, "JPEG")
+    for name, data, message in (
+        ("cut.png", portrait.read_bytes()[:-2000], "PNG file ends too early"),
+        ("cut.jpg", buffer.getvalue()[:-500], "not a readable JPEG file"),
+        ("text.png", b"no picture", "not an image that OpenCV can read"),
+        ("empty.png", b"", "not an image that OpenCV can read"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(DataError, match=message):
+            read_image(tmp_path / name)
+
+
+def test_frames_of_a_video_are_spread_evenly(small_tree: Path, tmp_path: Path) -> None:
+    video = small_tree / "original_sequences/youtube/c23/videos/000.mp4"
+
+    assert list(frames_of(video, 3)) == [0, 3, 7]
+    (tmp_path / "cut.mp4").write_bytes(video.read_bytes()[:300])
+    with pytest.raises(DataError, match=r"no video stream in cut\.mp4"):
+        frames_of(tmp_path / "cut.mp4", 3)
+
+
+def test_folders_give_their_images_and_videos_once_and_sorted(portrait: Path, tmp_path: Path) -> None:
+    for name in ("b.JPG", "sub/a.mp4", "notes.txt", "a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    found = find_files([portrait, tmp_path, tmp_path / "a.png"])
+    assert found == [portrait, tmp_path / "a.png", tmp_path / "b.JPG", tmp_path / "sub/a.mp4"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: no images \(\.bmp, .*\) or videos \(\.avi, "):
+        find_files([tmp_path / "empty"])
+
+
+def test_verdict_says_at_which_qualities_it_would_be_another() -> None:
+    lost = Prediction(Path("a.jpg"), (0,), np.array([[0.9, 0.6, 0.4]]))
+    video = Prediction(Path("b.mp4"), (0, 5), np.array([[0.1, 0.2, 0.3], [0.3, 0.2, 0.9]]))
+    lines = table([lost, video], QUALITIES, 0.5, 6).splitlines()
+
+    assert lines[0] == "          raw     77     10  verdict"
+    assert lines[1] == "a.jpg   0.900  0.600  0.400  fake, but real at 10"
+    assert lines[2] == "b.mp4   0.200  0.200  0.600  real, but fake at 10 (2 frames)"
+
+
+def test_one_bad_file_does_not_stop_the_others(trained: Path, portrait: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_bytes(b"no picture")
+    cv2.imwrite(str(tmp_path / "wall.png"), np.full((200, 200, 3), 128, np.uint8))
+    code, output = run(tmp_path, portrait, "--train", trained, "--out", tmp_path / "scores.csv")
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    assert code == 1
+    assert "2 of 3 files have no score" in output
+    assert f"{tmp_path / 'text.jpg'}: not an image that OpenCV can read" in output
+    assert f"{tmp_path / 'wall.png'}: no face found" in output
+    assert {row["path"] for row in rows} == {str(portrait)}
+    assert [row["quality"] for row in rows] == ["raw", "77", "60", "15", "10"]
+    np.testing.assert_allclose(float(rows[1]["score"]), one(portrait, trained).scores[0, 1], rtol=1e-6)
+
+
+def test_threshold_decides_the_verdict(trained: Path, portrait: Path) -> None:
+    verdicts = [run(portrait, "--train", trained, "--threshold", t)[1].splitlines()[-1][-4:] for t in (0, 1)]
+
+    assert verdicts == ["fake", "real"]
+
+
+def test_an_image_that_is_no_crop_is_refused_as_one(trained: Path, portrait: Path) -> None:
+    code, output = run(portrait, "--train", trained, "--aligned")
+
+    assert code == 1
+    assert "is 240 x 320, the model takes crops of 64 x 64; leave --aligned away" in output
+
+
+def test_missing_weights_are_named(portrait: Path, tmp_path: Path) -> None:
+    code, output = run(portrait, "--train", tmp_path)
+
+    assert code == 1
+    assert f"{tmp_path / 'model.json'}: no such file" in output

@@ -1,0 +1,302 @@
+"""The commands: files they write, words they print, input they refuse."""
+
+import csv
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from evaluation import metrics as field
+from evaluation.cli import main
+from evaluation.scores import read
+from evaluation.tables import read_summary, thinned
+
+FAST = ["--replicates", "40"]
+
+
+def run(*args):
+    """Run a command in this process; SystemExit and output as a user has them."""
+    return CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)
+
+
+@pytest.fixture
+def judged(write_scores, tmp_path):
+    """judged(**make_rows) -> folder with scores.csv and everything `evaluation metrics` writes."""
+
+    def judge(extra=(), **options):
+        scores = write_scores(**options)
+        out = tmp_path / "out"
+        args = [scores, out / "metrics.json", "--tables", out / "tables", "--plots", out / "plots", *FAST, *extra]
+        result = run("metrics", *args)
+        assert result.exit_code == 0, result.output
+        return scores, out, result.output
+
+    return judge
+
+
+def table(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_metrics_json_has_quality_level_metric_and_interval(judged):
+    scores, out, _ = judged()
+    found = json.loads((out / "metrics.json").read_text())
+    assert list(found) == ["raw", "q77", "q10", "drop", "n", "undefined"]
+    names = ["auc", "ap", "eer", "accuracy", "balanced_accuracy", "f1"]
+    wanted = [name + end for name in names for end in ("", "_lo", "_hi")]
+    for key in ("raw", "q77", "q10", "drop"):
+        assert list(found[key]) == ["frame", "video"]
+        for level in ("frame", "video"):
+            assert list(found[key][level]) == wanted
+    test = read(scores).where(split="test", quality="77")
+    assert found["q77"]["frame"]["auc"] == pytest.approx(field.auc(test.label, test.score), abs=1e-6)
+    drop = found["q77"]["frame"]["auc"] - found["q10"]["frame"]["auc"]
+    assert found["drop"]["frame"]["auc"] == pytest.approx(drop, abs=2e-6)
+    assert found["n"] == {"frames": 120, "videos": 40, "pairs": 4}
+    assert found["undefined"] == []
+
+
+def test_every_leaf_of_metrics_json_but_undefined_is_a_number_that_dvc_can_subtract(judged):
+    def leaves(value):
+        return [leaf for part in value.values() for leaf in leaves(part)] if isinstance(value, dict) else [value]
+
+    _, out, _ = judged()
+    found = json.loads((out / "metrics.json").read_text())
+    del found["undefined"]
+    assert {type(leaf) for leaf in leaves(found)} == {int, float}
+
+
+def test_long_table_has_both_units_and_every_method(judged):
+    _, out, _ = judged()
+    rows = table(out / "tables" / "metrics.csv")
+    assert ",".join(rows[0]) == (
+        "quality,level,method,metric,value,lo,hi,unit,n_frames,n_videos,n_pairs,threshold,threshold_source"
+    )
+    assert {row["unit"] for row in rows} == {"video", "pair"}
+    assert {row["method"] for row in rows} == {"all", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"}
+    keys = [(*list(row.values())[:4], row["unit"], row["threshold_source"]) for row in rows]
+    assert len(set(keys)) == len(keys)
+    tpr = [row for row in rows if row["metric"] == "tpr_at_fpr_0.001"]
+    assert {row["value"] for row in tpr} == {""}                     # 24 real faces cannot show it
+
+
+def test_a_table_that_was_written_is_read_back(judged):
+    _, out, _ = judged()
+    summary = read_summary(out / "metrics.json", out / "tables")
+    found = json.loads((out / "metrics.json").read_text())
+    assert summary.qualities == ["raw", "77", "10"]
+    assert summary.find("77", "video", "eer").hi == found["q77"]["video"]["eer_hi"]
+    assert summary.drop("frame", "auc").lo == found["drop"]["frame"]["auc_lo"]
+    assert summary.settings.replicates == 40
+
+
+def test_plots_keep_the_ends_of_the_curve_and_leave_raw_off_the_number_line(judged):
+    _, out, _ = judged()
+    roc = table(out / "plots" / "roc.csv")
+    assert list(roc[0]) == ["quality", "fpr", "tpr"]
+    for quality in ("raw", "77", "10"):
+        points = [(float(row["fpr"]), float(row["tpr"])) for row in roc if row["quality"] == quality]
+        assert (points[0], points[-1]) == ((0, 0), (1, 1))
+        assert points == sorted(points)
+    curve = table(out / "plots" / "robustness.csv")
+    assert [row["quality"] for row in curve] == ["77", "10"]
+    assert float(curve[0]["auc_lo"]) <= float(curve[0]["auc"]) <= float(curve[0]["auc_hi"])
+
+
+def test_a_long_curve_is_thinned_evenly():
+    import numpy as np
+
+    x = np.linspace(0, 1, 5000)
+    kept = thinned(x, np.sqrt(x), 200)
+    assert len(kept) <= 200
+    assert (kept[0], kept[-1]) == (0, 4999)
+    length = np.diff(x[kept]) + np.diff(np.sqrt(x[kept]))
+    assert length.max() < 2.2 * 2 / 199
+
+
+def test_the_run_ends_with_a_table(judged):
+    _, _, output = judged()
+    lines = output.splitlines()
+    assert lines[0].split() == ["quality", "frame", "AUC", "video", "AUC", "balanced", "ACC", "EER", "faces"]
+    assert [line.split()[0] for line in lines[2:6]] == ["raw", "77", "10", "drop"]
+    assert lines[6].startswith("test split: 120 faces of 40 videos of 4 pairs; [95 % intervals by videos, 40 ")
+
+
+def test_the_same_scores_give_the_same_bytes(write_scores, tmp_path):
+    scores = write_scores()
+    for name in ("a", "b"):
+        out = tmp_path / name
+        run("metrics", scores, out / "metrics.json", "--tables", out / "tables", "--plots", out / "plots", *FAST)
+    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert len(files) == 9
+    for name in files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_one_class_leaves_keys_out_and_names_them(write_scores, rows_of, tmp_path):
+    scores = write_scores(rows=[row for row in rows_of() if row["label"] == 0])
+    result = run("metrics", scores, tmp_path / "metrics.json", "--tables", tmp_path / "t", *FAST)
+    assert result.exit_code == 0
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    assert "auc" not in found["q77"]["frame"]
+    assert "q77.frame.auc: one class only" in found["undefined"]
+    assert "undefined: q77.frame.auc: one class only" in result.output
+
+
+def test_an_empty_test_split_is_named(write_scores, rows_of, tmp_path):
+    scores = write_scores(rows=[row for row in rows_of() if row["split"] == "val"])
+    result = run("metrics", scores, tmp_path / "metrics.json", "--plots", tmp_path / "p", *FAST)
+    assert result.exit_code == 0
+    assert json.loads((tmp_path / "metrics.json").read_text())["undefined"] == ["everything: the test split is empty"]
+    assert "undefined: everything: the test split is empty" in result.output
+
+
+def test_nan_scores_fail_unless_allowed_and_are_then_counted(write_scores, rows_of, tmp_path):
+    rows = rows_of()
+    rows[-1]["score"] = "nan"
+    scores = write_scores(rows=rows)
+    result = run("metrics", scores, tmp_path / "m.json", *FAST)
+    assert result.exit_code == 1
+    assert f"line {len(rows) + 1}, column score: nan is not finite (1 of {len(rows)} rows" in result.output
+    assert not (tmp_path / "m.json").exists()
+    result = run("metrics", scores, tmp_path / "m.json", "--allow-nan", *FAST)
+    assert result.exit_code == 0
+    assert json.loads((tmp_path / "m.json").read_text())["n"]["dropped"] == 1
+    assert "left out: 1 rows of the file whose score is not finite" in result.output
+
+
+def test_bad_knobs_are_named(write_scores, tmp_path):
+    scores = write_scores()
+    result = run("metrics", scores, tmp_path / "m.json", "--confidence", "95")
+    assert (result.exit_code, "confidence must lie between 0 and 1, got 95.0" in result.output) == (1, True)
+    result = run("metrics", tmp_path / "none.csv", tmp_path / "m.json")
+    assert (result.exit_code, "none.csv" in result.output) == (2, True)
+
+
+def test_seeds_compares_groups_on_the_same_faces(write_scores, tmp_path):
+    weak = {"raw": 0.9, "77": 0.8, "10": 0.3}
+    files = {
+        label: [write_scores(f"{label}-{m}.csv", model=m, pairs=8, **options) for m in models]
+        for label, models, options in (("q77", (1, 2, 3), {}), ("q10", (4, 5), {"qualities": weak}))
+    }
+    groups = [f"{label}={','.join(map(str, paths))}" for label, paths in files.items()]
+    result = run("seeds", *groups, "--out", tmp_path / "r.md", "--csv", tmp_path / "r.csv", "--note", "Made up.", *FAST)
+    assert result.exit_code == 0, result.output
+    rows = table(tmp_path / "r.csv")
+
+    def pick(**wanted):
+        return next(row for row in rows if all(row[name] == value for name, value in wanted.items()))
+
+    aucs = {}
+    for label, paths in files.items():
+        for quality in ("77", "10"):
+            tests = [read(path).where(split="test", quality=quality) for path in paths]
+            aucs[label, quality] = [field.auc(test.label, test.score) for test in tests]
+    mean = {key: sum(values) / len(values) for key, values in aucs.items()}
+    of_frames = {"level": "frame", "method": "all", "unit": "video"}
+    row = pick(group="q77", what="auc", quality="77", **of_frames)
+    assert float(row["value"]) == pytest.approx(mean["q77", "77"], abs=1e-5)
+    spread = math.sqrt(sum((auc - mean["q77", "77"]) ** 2 for auc in aucs["q77", "77"]) / 2)
+    assert float(row["sd"]) == pytest.approx(spread, abs=1e-5)
+    assert (row["seeds"], row["n_frames"], row["n_videos"], row["n_pairs"]) == ("3", "240", "80", "8")
+    drop = pick(group="q77", what="drop", quality="77 -> 10", **of_frames)
+    assert float(drop["value"]) == pytest.approx(mean["q77", "77"] - mean["q77", "10"], abs=1e-5)
+    difference = pick(group="q10", what="difference", quality="77", **of_frames)
+    assert float(difference["value"]) == pytest.approx(mean["q10", "77"] - mean["q77", "77"], abs=1e-5)
+    assert float(difference["hi"]) < 0
+    assert difference["sd"] == ""                                    # 3 and 2 seeds: no pairs of seeds
+    text = (tmp_path / "r.md").read_text()
+    assert text.startswith("> Made up.\n")
+    assert "240 faces of 80 videos of 8 pairs; q77 3 seeds, q10 2 seeds" in text
+    assert "**q10 minus q77, paired**" in text
+    assert f"| 77 | {mean['q77', '77']:.3f} ± {spread:.3f} | [" in text
+
+
+def test_seeds_that_judged_other_faces_are_refused(write_scores):
+    a, b = write_scores("a.csv", pairs=3), write_scores("b.csv", pairs=4)
+    result = run("seeds", f"x={a},{b}", *FAST)
+    assert result.exit_code == 1
+    assert "b.csv and" in result.output
+    assert "did not judge the same test faces: 90 rows" in result.output
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [(["q77"], "should read LABEL=PATH"), (["q77=nowhere.csv"], "nowhere.csv: no such file"), (["=x"], "should read")],
+)
+def test_groups_that_cannot_be_read_are_named(groups, message):
+    result = run("seeds", *groups)
+    assert (result.exit_code, message in result.output) == (2, True)
+
+
+def test_a_label_twice_is_refused(write_scores):
+    path = write_scores()
+    result = run("seeds", f"a={path}", f"a={path}")
+    assert (result.exit_code, "a: a label names one group" in result.output) == (2, True)
+
+
+def test_compare_gives_paired_differences_with_holms_p(write_scores, tmp_path):
+    a = write_scores("a.csv", model=1, pairs=10)
+    b = write_scores("b.csv", model=2, pairs=10, qualities={"raw": 0.5, "77": 0.4, "10": 0.3})
+    result = run("compare", f"good={a}", f"bad={b}", "--csv", tmp_path / "c.csv", *FAST)
+    assert result.exit_code == 0, result.output
+    rows = {(row["quality"], row["level"]): row for row in table(tmp_path / "c.csv")}
+    assert len(rows) == 6
+    first, second = (read(path).where(split="test", quality="77") for path in (a, b))
+    row = rows["77", "frame"]
+    expected = field.auc(first.label, first.score) - field.auc(second.label, second.score)
+    assert float(row["difference"]) == pytest.approx(expected, abs=1e-5)
+    assert 0 < float(row["p"]) <= float(row["p_holm"]) < 0.01
+    assert float(rows["10", "frame"]["p"]) > float(row["p"])
+    assert "good - bad" in result.output
+    result = run("compare", f"good={a},{b}", f"bad={b}")
+    assert (result.exit_code, "takes one file on each side" in result.output) == (2, True)
+
+
+def test_help_loads_neither_numpy_nor_matplotlib():
+    code = (
+        "import sys; from evaluation.cli import main; main(['metrics', '--help'], standalone_mode=False); "
+        "print(sorted({'numpy', 'scipy', 'matplotlib'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("module", ["metrics", "fidelity"])
+def test_what_the_detector_imports_is_light(module):
+    code = (
+        f"import sys, evaluation.{module}; "
+        "print(sorted({'torch', 'scipy', 'skimage', 'sklearn', 'matplotlib', 'click'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_nothing_of_ours_and_no_torch_is_imported():
+    import ast
+    from pathlib import Path
+
+    import evaluation
+
+    for path in Path(evaluation.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            assert not {name.partition(".")[0] for name in names} & {"torch", "detector", "mozcodec"}, path
+
+
+def test_exported_names_exist_and_are_sorted():
+    import importlib
+    from pathlib import Path
+
+    import evaluation
+
+    for path in Path(evaluation.__file__).parent.glob("[a-z]*.py"):
+        module = importlib.import_module(f"evaluation.{path.stem}")
+        exported = list(module.__all__)
+        assert all(hasattr(module, name) for name in exported), path
+        assert len(set(exported)) == len(exported)

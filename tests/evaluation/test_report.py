@@ -1,0 +1,216 @@
+"""The page: what it says, that it loads nothing, that it repeats byte for byte."""
+
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from matplotlib.image import imsave
+
+from evaluation.cli import main
+from evaluation.report import Sources, answer, dataset_note, gather, literature_row, literature_section
+from evaluation.summary import Settings, summarize
+
+NOTE = "Drawn by a program."
+QUALITIES = ("raw", 77, 10)
+PANELS = "file,key,quality,psnr,ssim,bytes,bits_per_pixel"
+
+
+def run(*args):
+    return CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)
+
+
+def make_sources(folder, scores):
+    """Write everything else that `evaluation report` reads into *folder*; return its arguments after OUT."""
+    run("metrics", scores, folder / "metrics.json", "--tables", folder / "tables", "--replicates", "40")
+    fidelity, training = folder / "fidelity", folder / "train"
+    (fidelity / "panels").mkdir(parents=True)
+    training.mkdir()
+    lines = [PANELS]
+    for key in ("c23/original/004/0000", "c23/Deepfakes/004_005/0000", "c23/FaceSwap/004_005/0000"):
+        for quality in QUALITIES:
+            file = f"panels/{key.replace('/', '-')}-{quality}.png"
+            imsave(fidelity / file, np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8))
+            close = "inf,1.0" if quality == "raw" else f"{20 + quality / 10},0.8765"
+            lines.append(f"{file},{key},{quality},{close},1234,4.82")
+    (fidelity / "panels.csv").write_text("\n".join(lines) + "\n")
+    rates = {f"q{quality}": {"psnr": 30.0, "ssim": 0.9, "bits_per_pixel": quality / 40} for quality in QUALITIES[1:]}
+    (folder / "fidelity.json").write_text(json.dumps(rates | {"n": {"faces": 3}}))
+    summary = {
+        "dataset": {"name": "set <B>", "synthetic": True, "note": NOTE},
+        "faces": {"original": {"test": 12}}, "videos": {"original": 4},
+        "failures": {"frames": 3, "videos": 1, "reasons": {"no face found": 3}}, "not_there": ["Face2Face: none"],
+        "versions": {"opencv": "4.14.0"},
+    }  # fmt: skip
+    (folder / "summary.json").write_text(json.dumps(summary))
+    (folder / "failures.csv").write_text("video,frame,reason\nDeepfakes/000_001,12,no face found\n")
+    (training / "model.json").write_text(json.dumps({"model": "meso4", "train": {"lr": 0.002}}))
+    log = [{"step": 50, "loss": 0.69, "val_auc": None}, {"step": 100, "loss": 0.5, "val_auc": 0.7}]
+    (training / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
+    return [
+        "--metrics", folder / "metrics.json", "--scores", scores, "--tables", folder / "tables",
+        "--fidelity", fidelity, "--fidelity-summary", folder / "fidelity.json",
+        "--faces", folder / "summary.json", "--failures", folder / "failures.csv", "--training", training,
+        "--quality", "77",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def sources(tmp_path, write_scores):
+    """The arguments, their files in tmp_path to be spoilt."""
+    return make_sources(tmp_path, write_scores())
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, rows_of, write_table):
+    """Two reports of one input, in folders a and b, and what the commands printed: drawing takes a second or two."""
+    folder = tmp_path_factory.mktemp("reports")
+    args = make_sources(folder, write_table(folder / "scores.csv", rows_of()))
+    outputs = [run("report", folder / name, *args).output for name in ("a", "b")]
+    return folder, outputs
+
+
+class Balance(HTMLParser):
+    """Checks that every tag that opens closes, and collects what the page would load."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.loads = [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.loads += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
+        assert tag not in ("script", "link", "iframe")
+
+    def handle_startendtag(self, tag, attributes):  # noqa: ARG002 - HTMLParser's signature
+        self.loads += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_loads_nothing(written):
+    folder, _ = written
+    html = (folder / "a" / "index.html").read_text()
+    balance = Balance()
+    balance.feed(html)
+    assert balance.open == []
+    assert all(value.startswith(("data:image/png;base64,", "#")) for value in balance.loads)
+    without_namespaces = re.sub(r'xmlns(:\w+)?="[^"]*"', "", html)
+    assert "http://" not in without_namespaces
+    assert "https://" not in without_namespaces
+    for name in ("robustness", "roc", "metrics", "compression"):
+        assert (folder / "a" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_run_ends_with_the_table_and_the_path(written):
+    folder, (output, _) = written
+    assert output.startswith("quality")
+    assert output.splitlines()[-1] == f"report: {folder / 'a' / 'index.html'}"
+
+
+def test_the_page_says_what_was_measured_and_what_left_out(written):
+    html = (written[0] / "a" / "index.html").read_text()
+    for text in (
+        "Nothing follows from these numbers for real deepfakes", NOTE, "set &lt;B&gt;", "meso4", "JPEG quality 77",
+        "27.7 dB · SSIM 0.876", "1,234 bytes", "identical", "120 / 40 / 4", "could not use 3 frames",
+        "Face2Face: none", "no face found", "model.train.lr", "versions.opencv", "1 more",
+    ):  # fmt: skip
+        assert text in html, text
+    assert html.count("data:image/png") == 9
+
+
+def test_the_same_input_gives_the_same_bytes(written):
+    folder, _ = written
+    files = sorted(path.name for path in (folder / "a").iterdir())
+    assert files == ["compression.png", "index.html", "metrics.png", "robustness.png", "roc.png"]
+    for name in files:
+        assert (folder / "a" / name).read_bytes() == (folder / "b" / name).read_bytes(), name
+
+
+def test_the_literature_stands_beside_real_data_only(sources):
+    options = {str(name)[2:].replace("-", "_"): value for name, value in zip(sources[::2], sources[1::2], strict=True)}
+    material = gather(Sources(**options))
+    assert literature_section(material) == ""
+    for synthetic, shown in ((False, True), (None, False)):
+        faces = {"dataset": {"name": "FaceForensics++", "synthetic": synthetic, "note": None}}
+        real = dataclasses.replace(material, faces=faces)
+        section = literature_section(real)
+        assert ("DeepfakeBench" in section) is shown
+        assert "are synthetic" not in dataset_note(real)
+        assert "Data: FaceForensics++." in dataset_note(real)
+    row = literature_row(material.summary, "raw", material.scores)
+    assert row["FF-c23"] == material.summary.find("raw", "frame", "auc").value
+    assert row["FF-NT"] == material.summary.find("raw", "frame", "auc", "NeuralTextures").value
+    assert "FF-c40" not in row
+
+
+def test_only_metrics_scores_and_tables_are_needed(sources, tmp_path):
+    result = run("report", tmp_path / "report", *sources[:6])
+    assert result.exit_code == 0
+    html = (tmp_path / "report" / "index.html").read_text()
+    assert "What compression does to a face" not in html
+    assert not (tmp_path / "report" / "compression.png").exists()
+
+
+@pytest.mark.parametrize("rows", ["one class", "empty", "one video", "no validation", "one quality"])
+def test_a_page_comes_of_undefined_numbers_too(rows, rows_of, write_scores, tmp_path):
+    chosen = {
+        "one class": lambda: [row for row in rows_of() if row["label"] == 1],
+        "empty": lambda: [row for row in rows_of() if row["split"] == "val"],
+        "one video": lambda: [row for row in rows_of() if row["video"] == "original/004"],
+        "no validation": lambda: rows_of(val_pairs=0),
+        "one quality": lambda: rows_of(qualities={"77": 1.0}),
+    }[rows]()
+    args = {"metrics": tmp_path / "m.json", "scores": write_scores(rows=chosen), "tables": tmp_path / "t"}
+    run("metrics", args["scores"], args["metrics"], "--tables", args["tables"], "--replicates", "20")
+    result = run("report", tmp_path / "r", *(word for name, path in args.items() for word in (f"--{name}", path)))
+    assert result.exit_code == 0, result.output
+    html = (tmp_path / "r" / "index.html").read_text()
+    assert ("This run cannot say." in html) is (rows != "no validation")
+    assert ">nan<" not in html
+
+
+@pytest.mark.parametrize(
+    ("qualities", "short"),
+    [
+        ({"raw": 1.6, "77": 1.3, "10": 0.0}, "At quality 77 yes, at quality 10 no longer."),
+        ({"raw": 1.6, "77": 1.3, "10": 0.5}, "Yes, but clearly less well at quality 10."),
+        ({"raw": 0.9, "77": 0.9, "10": 0.9}, "Yes: down to quality 10 no loss can be shown."),
+        ({"raw": 0.0, "77": 0.0, "10": 0.0}, "No: not even at quality 77."),
+        ({"raw": 0.9, "77": 0.9}, "This run cannot say."),
+    ],
+)
+def test_the_answer_follows_from_the_intervals(scores_of, qualities, short):
+    summary = summarize(scores_of(seed=2, pairs=16, qualities=qualities), Settings(replicates=200))
+    found = answer(summary)
+    assert found[0] == short
+    if summary.ends():
+        assert f"{summary.find('77', 'frame', 'auc').value:.3f} [" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("metrics.json", "{", "metrics.json is no JSON"),
+        ("metrics.json", "{}", "metrics.json lacks n, undefined"),
+        ("fidelity.json", '{"q77": {"psnr": 3}}', "q77 has no bits_per_pixel"),
+        ("fidelity/panels.csv", "file,key\n", "panels.csv, line 1: no column quality"),
+        ("fidelity/panels.csv", f"{PANELS}\na,b,77,x,1,1,1\n", "line 2, column psnr: 'x'"),
+        ("fidelity/panels.csv", f"{PANELS}\nnone.png,b,77,30,1,1,1\n", "none.png"),
+        ("train/log.jsonl", "{]\n", "log.jsonl is no JSON lines"),
+        ("tables/metrics.csv", "", "metrics.csv, line 1: no column quality"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(sources, tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    result = run("report", tmp_path / "report", *sources)
+    assert (result.exit_code, message in result.output) == (1, True), result.output
+    assert not (tmp_path / "report" / "index.html").exists()
