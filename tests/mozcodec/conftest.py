@@ -1,13 +1,15 @@
 """Pictures, and mozjpeg's own programs to ask."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,3 +109,21 @@ def small(astronaut) -> np.ndarray:
 def small_gray(picture) -> np.ndarray:
     """(45, 61): edges that no block size divides."""
     return np.ascontiguousarray(picture("camera.png")[100:145, 200:261])
+
+
+@pytest.fixture(scope="session")
+def ijg() -> Iterator[Callable[[str], Any]]:
+    """A function: version of the Independent JPEG Group's libjpeg ("8d", "9f") -> ``Reference`` of ijg.py."""
+    spec = importlib.util.spec_from_file_location("ijg", Path(__file__).with_name("ijg.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    libraries = {}
+
+    def library(version: str) -> Any:
+        if version not in libraries:
+            libraries[version] = module.Reference(version)
+        return libraries[version]
+
+    yield library
+    for reference in libraries.values():
+        reference.close()

@@ -14,6 +14,15 @@ static void copy_component(j_decompress_ptr cinfo, jvirt_barray_ptr array, int i
   }
 }
 
+static void put_in_place(const mzc_decoder *decoder, int i, int16_t *blocks)
+{
+  const jpeg_component_info *component = &decoder->cinfo.comp_info[i];
+  size_t count = (size_t)component->width_in_blocks * component->height_in_blocks;
+
+  for (size_t b = 0; b < count && decoder->smartscale.block_size < DCTSIZE; b++)
+    mzc_smartscale_put_in_place(&decoder->smartscale, blocks + b * DCTSIZE2);
+}
+
 int mzc_decoder_read_coefficients(mzc_decoder *decoder, int16_t **blocks, uint16_t (*tables)[64], mzc_status *status)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
@@ -30,6 +39,7 @@ int mzc_decoder_read_coefficients(mzc_decoder *decoder, int16_t **blocks, uint16
     for (int k = 0; k < DCTSIZE2; k++)
       tables[i][k] = table->quantval[k];
     copy_component(cinfo, arrays[i], i, blocks[i]);
+    put_in_place(decoder, i, blocks[i]);
   }
   jpeg_finish_decompress(cinfo);
   return 0;

@@ -20,6 +20,11 @@ static void stop(mzc_decoder *decoder)
   longjmp(decoder->guard.jump, 1);
 }
 
+static int is_smartscale(const mzc_decoder *decoder)
+{
+  return decoder->smartscale.block_size != 8;
+}
+
 /* ---- formats ------------------------------------------------------------------------------------------------------ */
 
 static int is_rgb(J_COLOR_SPACE color_space)
@@ -84,19 +89,25 @@ static void set_options(mzc_decoder *decoder)
   } else {
     choose_color_space(decoder);
   }
+  if (is_smartscale(decoder) && mzc_smartscale_configure(cinfo, &decoder->smartscale, options, decoder->guard.status))
+    stop(decoder);
 }
 
 static void check_region(mzc_decoder *decoder)
 {
-  const mzc_decode_options *o = &decoder->options;
-  j_decompress_ptr cinfo = &decoder->cinfo;
+  mzc_decode_options *o = &decoder->options;
+  const mzc_smartscale *ss = &decoder->smartscale;
+  int width = is_smartscale(decoder) ? ss->output_width : (int)decoder->cinfo.output_width;
+  int height = is_smartscale(decoder) ? ss->output_height : (int)decoder->cinfo.output_height;
 
-  if (o->right == 0)
-    return;
-  if (o->right > (int)cinfo->output_width || o->bottom > (int)cinfo->output_height) {
-    mzc_fail(decoder->guard.status, MZC_UNSUPPORTED, "region (%d, %d, %d, %d) leaves the %u x %u picture", o->left, o->top,
-             o->right, o->bottom, cinfo->output_width, cinfo->output_height);
+  if (o->right > width || o->bottom > height) {
+    mzc_fail(decoder->guard.status, MZC_UNSUPPORTED, "region (%d, %d, %d, %d) leaves the %d x %d picture", o->left, o->top,
+             o->right, o->bottom, width, height);
     stop(decoder);
+  }
+  if (o->right == 0 && is_smartscale(decoder)) {   /* libjpeg's picture has whole blocks */
+    o->right = width;
+    o->bottom = height;
   }
 }
 
@@ -111,8 +122,9 @@ static void fill_header(mzc_decoder *decoder, mzc_header *header)
   const mzc_decode_options *o = &decoder->options;
 
   memset(header, 0, sizeof *header);
-  header->width = cinfo->image_width;
-  header->height = cinfo->image_height;
+  header->width = is_smartscale(decoder) ? decoder->smartscale.width : (int)cinfo->image_width;
+  header->height = is_smartscale(decoder) ? decoder->smartscale.height : (int)cinfo->image_height;
+  header->block_size = decoder->smartscale.block_size;
   header->num_components = cinfo->num_components;
   header->color_space = mzc_pixel_format_of(cinfo->jpeg_color_space);
   header->precision = cinfo->data_precision;
@@ -177,6 +189,12 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
   if (setjmp(decoder->guard.jump))
     return -1;
   jpeg_create_decompress(cinfo);
+  if (mzc_smartscale_open(&decoder->smartscale, data, size, decoder->guard.status))
+    return -1;
+  if (is_smartscale(decoder)) {
+    data = decoder->smartscale.stream;
+    size = decoder->smartscale.stream_size;
+  }
   mzc_limit_scans(cinfo, &decoder->scan_limit, decoder->options.max_scans);
   mzc_limit_memory((j_common_ptr)cinfo, decoder->options.max_memory);
   read_header(decoder, data, size);
@@ -213,6 +231,7 @@ void mzc_decoder_close(mzc_decoder *decoder)
 {
   if (decoder != NULL) {
     jpeg_destroy_decompress(&decoder->cinfo);
+    mzc_smartscale_close(&decoder->smartscale);
     free(decoder->rewritten);
     free(decoder);
   }
@@ -343,6 +362,8 @@ int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, m
   if (setjmp(decoder->guard.jump))
     return -1;
   jpeg_start_decompress(cinfo);
+  if (is_smartscale(decoder))
+    mzc_smartscale_before_data(cinfo);
   if (decoder->options.right > 0 || decoder->convert_to != JCS_UNKNOWN)
     read_through(decoder, pixels, row_stride);
   else

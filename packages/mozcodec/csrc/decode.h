@@ -2,13 +2,14 @@
 #ifndef MOZCODEC_DECODE_H
 #define MOZCODEC_DECODE_H
 
-#include "shim.h"
+#include "smartscale.h"
 
 struct mzc_decoder {
   struct jpeg_decompress_struct cinfo;
   mzc_guard guard;
   mzc_scan_limit scan_limit;
   mzc_decode_options options;
+  mzc_smartscale smartscale;
   unsigned char *rewritten;     /* the stream that libjpeg reads where it is not the caller's */
   J_COLOR_SPACE convert_to;     /* what libjpeg cannot give and mzc_convert_row does; else JCS_UNKNOWN */
 };

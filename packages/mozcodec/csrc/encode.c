@@ -11,7 +11,7 @@ typedef struct {
   mzc_destination destination;
 } encoder;
 
-static void describe_input(j_compress_ptr cinfo, const mzc_image *image)
+void mzc_describe_input(j_compress_ptr cinfo, const mzc_image *image)
 {
   cinfo->image_width = image->width;
   cinfo->image_height = image->height;
@@ -153,7 +153,7 @@ static int run(encoder *e, const mzc_image *image, const mzc_encode_options *opt
     return -1;
   }
   jpeg_create_compress(cinfo);   /* a fresh one for every picture: a used one remembers tables and scans */
-  describe_input(cinfo, image);
+  mzc_describe_input(cinfo, image);
   mzc_configure(cinfo, options);
   cinfo->raw_data_in = image->pixel_format == MZC_PLANES;
   cinfo->dest = &e->destination.base;

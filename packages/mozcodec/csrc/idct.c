@@ -18,6 +18,9 @@ static JSAMPLE clamp(long value)
 static long dequantized(jpeg_component_info *component, JCOEFPTR block, int row, int column)
 {
   int k = row * DCTSIZE + column;
+
+  if (component->quant_table == NULL)   /* no scan of this component came: its coefficients are 0 */
+    return 0;
   return (long)block[k] * component->quant_table->quantval[k];
 }
 

@@ -140,6 +140,20 @@ void mzc_default_encode_options(mzc_encode_options *options);
 int mzc_encode(const mzc_image *image, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
                mzc_engine *engine, mzc_buffer *out, mzc_status *status);
 
+/* ---- DCT scaling and SmartScale ----------------------------------------------------------------------------------- */
+
+/* A picture as DCT coefficients before quantization: each square of dct_size x dct_size samples gives block_size x
+ * block_size coefficients, so that the coded picture has block_size / dct_size of the size. Block size 8 makes ordinary
+ * JPEG, others make SmartScale streams. Colour space and sampling are decided here, by the options; everything else is up
+ * to mzc_dct_encode, which may be called often. NULL on failure. */
+typedef struct mzc_dct mzc_dct;
+
+mzc_dct *mzc_dct_open(const mzc_image *image, const mzc_encode_options *options, int block_size, int dct_size,
+                      mzc_status *status);
+int mzc_dct_encode(const mzc_dct *dct, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
+                   mzc_buffer *out, mzc_status *status);
+void mzc_dct_close(mzc_dct *dct);
+
 /* ---- decoding ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -158,6 +172,7 @@ typedef struct {
 
 typedef struct {
   int width, height;            /* of the picture */
+  int block_size;               /* 8; 1..16 in a SmartScale stream */
   int num_components;
   int color_space;              /* of the stream, as a pixel format; -1 unknown */
   int precision;                /* bits of a sample */

@@ -73,6 +73,8 @@ void mzc_limit_memory(j_common_ptr cinfo, int64_t max_memory);
 void mzc_limit_pixels(j_decompress_ptr cinfo, int64_t max_pixels);   /* of the picture and of the output */
 void mzc_limit_scans(j_decompress_ptr cinfo, mzc_scan_limit *limit, int max_scans);
 
+/* Sets image size, components, in_color_space and precision. */
+void mzc_describe_input(j_compress_ptr cinfo, const mzc_image *image);
 /* Sets everything that cjpeg would set; image size, components and in_color_space stand already. */
 void mzc_configure(j_compress_ptr cinfo, const mzc_encode_options *options);
 /* The part of it that says how coefficients are coded. */

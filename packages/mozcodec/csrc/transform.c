@@ -1,6 +1,6 @@
 /* The same picture in another coding, another orientation, or a part of it: what jpegtran does, with its own code for
  * the moving of blocks (transupp.c of the pinned source). */
-#include "shim.h"
+#include "smartscale.h"
 
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
 #include <transupp.h>
@@ -205,6 +205,9 @@ int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_op
     return mzc_fail(status, MZC_UNAVAILABLE,
                     "transform needs mozcodec built with its own mozjpeg (MOZCODEC_SYSTEM_MOZJPEG=OFF)");
 #endif
+  if (mzc_block_size(data, size) != 8)
+    return mzc_fail(status, MZC_UNSUPPORTED, "SmartScale streams (this one's block size is %d) cannot be transcoded",
+                    mzc_block_size(data, size));
   if (mzc_destination_init(&t.destination, out, size, status))
     return -1;
   if (run(&t, data, size, transform, options, markers, num_markers) == 0)

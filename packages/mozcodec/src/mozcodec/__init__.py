@@ -21,6 +21,7 @@ from ._errors import (
 from ._inspect import HuffmanTable, Inspection, MarkerSegment, QualityEstimate, Scan, inspect
 from ._metadata import Metadata
 from ._options import EncodeOptions
+from ._smartscale import encode_scaled, encode_smartscale
 from ._transform import optimize, transform
 
 __all__ = [
@@ -50,6 +51,8 @@ __all__ = [
     "decode_many",
     "encode",
     "encode_many",
+    "encode_scaled",
+    "encode_smartscale",
     "engine_used",
     "inspect",
     "optimize",

@@ -34,6 +34,8 @@ class Coefficients:
     """The quantization table of each component, (8, 8), [v, u]."""
     precision: int = 8
     """Bits of a sample: 8 or 12."""
+    block_size: int = 8
+    """N of a SmartScale stream, of whose blocks the lowest N x N coefficients are there (8 x 8 above N = 8)."""
 
     def dequantized(self, component: int = 0) -> NDArray[np.int32]:
         """Return the coefficients of a component times their quantization steps."""
@@ -75,6 +77,7 @@ def _read(decoder: Decoder, header: Header) -> Coefficients:
         components=components,
         quant_tables=tuple(tables[i].reshape(8, 8).copy() for i in range(count)),
         precision=header.precision,
+        block_size=header.block_size,
     )
 
 
@@ -138,9 +141,12 @@ def write_coefficients(
     optimize_scans, scan_script, dc_scan_opt_mode, arithmetic, optimize_coding, restart_interval, restart_rows,
     profile, jfif, density, max_memory. *metadata* is written beside, as :func:`mozcodec.read_header` gives it.
 
-    Raises ``ValueError`` for arrays that do not fit the size and sampling, and for values that no JPEG can hold.
+    Raises ``ValueError`` for arrays that do not fit the size and sampling, and for values that no JPEG can hold;
+    :class:`mozcodec.UnsupportedError` for those of a SmartScale stream.
     """
     settings = coding_options(options)
+    if coefficients.block_size != 8:
+        raise UnsupportedError(f"coefficients of SmartScale block size {coefficients.block_size} cannot be written")
     arrays = _check(coefficients)
     struct = ffi.new("mzc_coefficients *")
     struct.width, struct.height = coefficients.width, coefficients.height

@@ -37,7 +37,8 @@ class DecodeOptions(TypedDict, total=False):
 
     scale: int
     """The output is scale/8 of the picture, 1..16; ceil(W * scale / 8) wide. At 1 the scans of a progressive file that
-    make no difference are not read, and damage there is not seen."""
+    make no difference are not read, and damage there is not seen. Of a SmartScale stream with blocks of N the output is
+    k/N of the picture, k = ceil(N * scale / 8) at most 16."""
     region: tuple[int, int, int, int] | None
     """Only this part of the output: (left, top, right, bottom), the pixels that the whole output has there."""
     dct_method: Literal["islow", "ifast", "float"]
@@ -64,6 +65,8 @@ class Header:
 
     width: int
     height: int
+    block_size: int
+    """8; in a SmartScale stream 1..16."""
     num_components: int
     color_space: str | None
     """Of the stream: "gray", "ycbcr", "rgb", "cmyk", "ycck", or None where libjpeg does not know it."""
@@ -116,6 +119,7 @@ def header_of(decoder: "Decoder") -> Header:
     return Header(
         width=struct.width,
         height=struct.height,
+        block_size=struct.block_size,
         num_components=struct.num_components,
         color_space=_COLOR_SPACE_NAMES.get(struct.color_space),
         precision=struct.precision,

@@ -49,7 +49,8 @@ def optimize(
     markers stay: "all", "icc", "comments" or "none". *options* are those of :class:`mozcodec.EncodeOptions` that say
     how coefficients are coded; ``progressive=False`` makes a baseline file, ``arithmetic=True`` an arithmetic one.
 
-    Raises :class:`mozcodec.DamagedError` for a stream that is cut off or corrupt: nothing is mended silently.
+    Raises :class:`mozcodec.DamagedError` for a stream that is cut off or corrupt: nothing is mended silently, and
+    :class:`mozcodec.UnsupportedError` for a SmartScale stream.
     """
     struct = ffi.new("mzc_transform_options *")
     struct.copy = choice("copy", copy, COPY)

@@ -1,0 +1,168 @@
+"""DCT-scaled JPEG and SmartScale streams.
+
+Two sizes describe such a picture. Its samples are transformed in squares of ``dct_size`` x ``dct_size``; of each square
+``block_size`` x ``block_size`` coefficients are coded. The coded picture has ``block_size / dct_size`` of the size of
+the given one: ceil(W * block_size / dct_size) x ceil(H * block_size / dct_size).
+
+The Independent JPEG Group's ``cjpeg -block N -scale M/N`` says the same with M = ``block_size`` and N = ``dct_size``.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+from numpy.typing import ArrayLike
+
+from ._encode import NO_MARKERS, encode, take
+from ._errors import error_of
+from ._metadata import c_markers, segments_to_write
+from ._mozjpeg import ffi, lib
+from ._options import EncodeOptions, Quality, encode_options, integer
+from ._pixels import describe
+
+_WITHOUT_MEANING: Mapping[str, tuple[object, str]] = {
+    # option -> (the value that asks for nothing, why no other can be had)
+    "overshoot_deringing": (False, "deringing works on squares of 8 x 8 samples"),
+    "dct_method": (None, "a DCT of another size than 8 is calculated in floating point"),
+    "lossless": (None, "lossless JPEG has no DCT"),
+    "precision": (8, "samples have 8 bits here"),
+}
+
+
+def _check_options(options: Mapping[str, object]) -> None:
+    for name, (nothing, reason) in _WITHOUT_MEANING.items():
+        if name in options and options[name] != nothing:
+            raise ValueError(f"{name}={options[name]!r} is not possible: {reason}")
+
+
+class ScaledPicture:
+    """A picture as DCT coefficients before quantization: prepared once, encoded at many qualities.
+
+    Colour space and sampling are decided here, by *quality* and *options*; :meth:`encode` refuses others with
+    :class:`mozcodec.UnsupportedError`. Any number of threads may share one.
+    """
+
+    def __init__(
+        self,
+        image: ArrayLike,
+        quality: Quality,
+        options: EncodeOptions,
+        *,
+        block_size: int,
+        dct_size: int,
+        pixel_format: str | None,
+    ) -> None:
+        _check_options(options)
+        settings = encode_options(quality, options)
+        struct, alive = describe(image, pixel_format)
+        status = ffi.new("mzc_status *")
+        handle = lib.mzc_dct_open(struct, settings, block_size, dct_size, status)
+        del alive
+        if handle == ffi.NULL:
+            raise error_of(status)
+        self._handle = ffi.gc(handle, lib.mzc_dct_close)
+
+    def encode(self, quality: Quality, options: EncodeOptions, segments: Any = None) -> bytes:
+        """Return the picture as a stream of this quality."""
+        _check_options(options)
+        settings = encode_options(quality, options)
+        markers = c_markers(segments) if segments else NO_MARKERS
+        out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
+        if lib.mzc_dct_encode(self._handle, settings, markers[0], len(markers[1]), out, status):
+            raise error_of(status)
+        return take(out)
+
+
+def smartscale_options(options: EncodeOptions) -> EncodeOptions:
+    """Return *options* with ``progressive=True`` unless they say how: sequential streams fool other decoders."""
+    if "progressive" in options or "scan_script" in options:
+        return options
+    return {**options, "progressive": True}
+
+
+def encode_scaled(
+    image: ArrayLike,
+    quality: Quality = 75,
+    *,
+    dct_size: int,
+    pixel_format: str | None = None,
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
+    xmp: bytes | None = None,
+    comment: bytes | str | None = None,
+    **options: Unpack[EncodeOptions],
+) -> bytes:
+    """Return *image* as an ordinary JPEG of 8/N of its size, N = *dct_size* = 1..16. Every decoder reads it.
+
+    Squares of N x N samples are transformed by a DCT of N points, and the lowest 8 x 8 frequencies are coded: scaling
+    where JPEG works anyway. The result is ceil(8 W / N) x ceil(8 H / N): N = 16 halves the picture, 8 is
+    :func:`mozcodec.encode`, 4 doubles it, 1 gives eight times its size. (:func:`mozcodec.decode` counts the other way
+    round: its ``scale`` is the M of M/8.)
+
+    The rest is as in :func:`mozcodec.encode`, trellis quantization, scan search and arithmetic coding included.
+    ``overshoot_deringing``, ``dct_method``, ``lossless`` and ``precision`` have no meaning unless N is 8. Chroma is
+    subsampled as by the Independent JPEG Group's encoder (libjpeg 7 and later): by a DCT of twice the size as far as 16
+    points go, by averages beyond.
+
+    Raises what :func:`mozcodec.encode` raises, and :class:`mozcodec.LimitError` for a result beyond 65500 pixels.
+    """
+    return encode_smartscale(
+        image,
+        quality,
+        block_size=8,
+        dct_size=dct_size,
+        pixel_format=pixel_format,
+        icc_profile=icc_profile,
+        exif=exif,
+        xmp=xmp,
+        comment=comment,
+        **options,
+    )
+
+
+def encode_smartscale(
+    image: ArrayLike,
+    quality: Quality = 75,
+    *,
+    block_size: int,
+    dct_size: int | None = None,
+    pixel_format: str | None = None,
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
+    xmp: bytes | None = None,
+    comment: bytes | str | None = None,
+    **options: Unpack[EncodeOptions],
+) -> bytes:
+    """Return *image* as a SmartScale stream with blocks of N x N coefficients, N = *block_size* = 1..16.
+
+    The picture keeps its size, unless *dct_size* = n (default N) is another: then it has N/n of it, ceil(W N / n) x
+    ceil(H N / n), every factor from 1/16 to 16. Above N = 8 the lowest 8 x 8 coefficients of a block are coded; with
+    N = 8 the stream is ordinary JPEG. ``block_size=1, color_space="rgb"`` is lossless at a quality of 74 or more (whose
+    first table entry is 8 at most).
+
+    **Only mozcodec and libjpeg 8 to 9f of the Independent JPEG Group read SmartScale.** Streams are progressive, so
+    that other decoders refuse them. ``progressive=False`` is possible from N = 9 on, and dangerous: decoders that do
+    not know SmartScale show a wrong picture without a word.
+
+    The rest is as in :func:`mozcodec.encode_scaled`. Below N = 8, ``scan_script`` counts coefficients along the zigzag
+    of N x N.
+
+    Raises what :func:`mozcodec.encode_scaled` raises, :class:`mozcodec.UnsupportedError` for a sequential stream of
+    N < 8, and :class:`mozcodec.LimitError` for one that is larger than 65500 N / 8 pixels.
+    """
+    block = integer("block_size", block_size, 1, 16)
+    size = block if dct_size is None else integer("dct_size", dct_size, 1, 16)
+    if block == size == 8:
+        return encode(
+            image,
+            quality,
+            pixel_format=pixel_format,
+            icc_profile=icc_profile,
+            exif=exif,
+            xmp=xmp,
+            comment=comment,
+            **options,
+        )
+    segments = segments_to_write(icc_profile, exif, xmp, comment)
+    settings = options if block == 8 else smartscale_options(options)
+    picture = ScaledPicture(image, quality, settings, block_size=block, dct_size=size, pixel_format=pixel_format)
+    return picture.encode(quality, settings, segments)
