@@ -1,5 +1,6 @@
 /* Quantized DCT coefficients, out of a stream and into one. */
 #include "decode.h"
+#include "engine/engine.h"
 
 /* ---- reading ------------------------------------------------------------------------------------------------------ */
 
@@ -142,7 +143,7 @@ static void fill_arrays(j_compress_ptr cinfo, const mzc_coefficients *coefficien
 }
 
 static int write_stream(writer *w, const mzc_coefficients *coefficients, const mzc_encode_options *options,
-                        const mzc_marker *markers, int num_markers)
+                        const mzc_marker *markers, int num_markers, mzc_engine *engine)
 {
   j_compress_ptr cinfo = &w->cinfo;
   jvirt_barray_ptr *arrays;
@@ -157,26 +158,39 @@ static int write_stream(writer *w, const mzc_coefficients *coefficients, const m
     jpeg_c_set_int_param(cinfo, JINT_COMPRESS_PROFILE, JCP_FASTEST);
   describe(cinfo, coefficients);
   mzc_configure_coding(cinfo, options);
+  if (mzc_choose_engine(options->engine, engine, engine ? mzc_engine_refuses_coefficients(cinfo) : NULL,
+                        w->guard.status) < 0) {
+    jpeg_destroy_compress(cinfo);
+    return -1;
+  }
   arrays = request_arrays(cinfo);
   fill_arrays(cinfo, coefficients, arrays);
   cinfo->dest = &w->destination.base;
   jpeg_write_coefficients(cinfo, arrays);
   mzc_write_markers(cinfo, markers, num_markers);
-  jpeg_finish_compress(cinfo);
+  if (mzc_finish_coefficients(cinfo, arrays, options->engine, engine, w->guard.status)) {
+    jpeg_destroy_compress(cinfo);
+    return -1;
+  }
   jpeg_destroy_compress(cinfo);
   return mzc_destination_check(&w->destination, w->guard.status);
 }
 
 int mzc_write_coefficients(const mzc_coefficients *coefficients, const mzc_encode_options *options,
-                           const mzc_marker *markers, int num_markers, mzc_buffer *out, mzc_status *status)
+                           const mzc_marker *markers, int num_markers, mzc_engine *engine, mzc_buffer *out,
+                           mzc_status *status)
 {
   writer w;
+  int result;
 
   memset(&w.cinfo, 0, sizeof w.cinfo);
   w.cinfo.err = mzc_guard_init(&w.guard, status);
   if (mzc_destination_init(&w.destination, out, (size_t)coefficients->width * coefficients->height / 4, status))
     return -1;
-  if (write_stream(&w, coefficients, options, markers, num_markers) == 0)
+  result = write_stream(&w, coefficients, options, markers, num_markers, engine);
+  if (engine)
+    mzc_engine_trim(engine);
+  if (result == 0)
     return 0;
   if (!out->borrowed) {
     free(out->data);

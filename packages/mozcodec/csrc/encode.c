@@ -139,11 +139,29 @@ static void warn_of_lost_intervals(j_compress_ptr cinfo, mzc_status *status)
   }
 }
 
+int mzc_decline_engine(int wish, const mzc_engine *engine, mzc_status *status)
+{
+  return mzc_choose_engine(wish, engine, "so large a picture, or coefficients out of range", status);
+}
+
+int mzc_finish_coefficients(j_compress_ptr cinfo, jvirt_barray_ptr *coefficients, int wish, mzc_engine *engine,
+                            mzc_status *status)
+{
+  if (status->engine == MZC_ENGINE_FAST) {
+    if (mzc_engine_write_coefficients(engine, cinfo, coefficients) == 0)
+      return 0;
+    if (mzc_decline_engine(wish, engine, status) < 0)
+      return -1;
+  }
+  jpeg_finish_compress(cinfo);
+  return 0;
+}
+
 enum { DECLINED = 1 };
 
-/* DECLINED: our engine met coefficients beyond it, and the picture has to go through the library. */
+/* DECLINED: our engine met coefficients beyond it, and the picture has to go through the library again. */
 static int run(encoder *e, const mzc_image *image, const mzc_encode_options *options, const mzc_marker *markers,
-               int num_markers, mzc_engine *engine, int wish)
+               int num_markers, mzc_engine *engine, int again)
 {
   j_compress_ptr cinfo = &e->cinfo;
   int choice, declined = 0;
@@ -157,7 +175,9 @@ static int run(encoder *e, const mzc_image *image, const mzc_encode_options *opt
   mzc_configure(cinfo, options);
   cinfo->raw_data_in = image->pixel_format == MZC_PLANES;
   cinfo->dest = &e->destination.base;
-  choice = mzc_choose_engine(wish, engine, engine ? mzc_engine_refuses(cinfo) : NULL, e->guard.status);
+  choice = MZC_ENGINE_LIBRARY;
+  if (!again)
+    choice = mzc_choose_engine(options->engine, engine, engine ? mzc_engine_refuses(cinfo) : NULL, e->guard.status);
   if (choice < 0) {
     jpeg_destroy_compress(cinfo);
     return -1;
@@ -187,14 +207,11 @@ int mzc_encode(const mzc_image *image, const mzc_encode_options *options, const 
   e.cinfo.err = mzc_guard_init(&e.guard, status);
   if (mzc_destination_init(&e.destination, out, samples / 4, status))
     return -1;
-  result = run(&e, image, options, markers, num_markers, engine, options->engine);
+  result = run(&e, image, options, markers, num_markers, engine, 0);
   if (result == DECLINED) {
-    static const char reason[] = "coefficients out of range or too large a picture";
-
-    result = mzc_choose_engine(options->engine, engine, reason, status);
+    result = mzc_decline_engine(options->engine, engine, status);
     if (result >= 0)
-      result = run(&e, image, options, markers, num_markers, NULL, MZC_ENGINE_LIBRARY);
-    snprintf(status->engine_reason, sizeof status->engine_reason, "%s", reason);
+      result = run(&e, image, options, markers, num_markers, engine, 1);
   }
   if (engine)
     mzc_engine_trim(engine);

@@ -151,7 +151,7 @@ typedef struct mzc_dct mzc_dct;
 mzc_dct *mzc_dct_open(const mzc_image *image, const mzc_encode_options *options, int block_size, int dct_size,
                       mzc_status *status);
 int mzc_dct_encode(const mzc_dct *dct, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
-                   mzc_buffer *out, mzc_status *status);
+                   mzc_engine *engine, mzc_buffer *out, mzc_status *status);
 void mzc_dct_close(mzc_dct *dct);
 
 /* ---- decoding ----------------------------------------------------------------------------------------------------- */
@@ -239,7 +239,8 @@ typedef struct {
 
 /* Of the options only those of entropy coding and markers count. */
 int mzc_write_coefficients(const mzc_coefficients *coefficients, const mzc_encode_options *options,
-                           const mzc_marker *markers, int num_markers, mzc_buffer *out, mzc_status *status);
+                           const mzc_marker *markers, int num_markers, mzc_engine *engine, mzc_buffer *out,
+                           mzc_status *status);
 
 enum {
   MZC_FLIP_HORIZONTAL = 1,
@@ -265,8 +266,8 @@ typedef struct {
 
 /* The same picture, coded anew: jpegtran. Of the encode options only those of entropy coding count. */
 int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_options *transform,
-                  const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_buffer *out,
-                  mzc_status *status);
+                  const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_engine *engine,
+                  mzc_buffer *out, mzc_status *status);
 
 /* ---- the build ---------------------------------------------------------------------------------------------------- */
 

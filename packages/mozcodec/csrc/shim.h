@@ -62,6 +62,12 @@ int mzc_pixel_format_of(J_COLOR_SPACE color_space);
 /* Which engine codes: MZC_ENGINE_FAST or MZC_ENGINE_LIBRARY, said in status too; -1: wish is "fast" and reason (NULL =
  * nothing) stands against it. */
 int mzc_choose_engine(int wish, const mzc_engine *engine, const char *reason, mzc_status *status);
+/* The engine that was chosen has met coefficients beyond it: the library's turn, or -1 as above. */
+int mzc_decline_engine(int wish, const mzc_engine *engine, mzc_status *status);
+/* After jpeg_write_coefficients and the markers, in place of jpeg_finish_compress, by the engine that was chosen. -1: as
+ * above. */
+int mzc_finish_coefficients(j_compress_ptr cinfo, jvirt_barray_ptr *coefficients, int wish, mzc_engine *engine,
+                            mzc_status *status);
 
 /* Limits; 0 = none. The error manager of cinfo is a guard, whose jump they take. */
 typedef struct {

@@ -1,5 +1,6 @@
 /* The same picture in another coding, another orientation, or a part of it: what jpegtran does, with its own code for
  * the moving of blocks (transupp.c of the pinned source). */
+#include "engine/engine.h"
 #include "smartscale.h"
 
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
@@ -147,9 +148,12 @@ static void open_target(transcoder *t, const mzc_encode_options *options)
 }
 
 static void write_target(transcoder *t, jvirt_barray_ptr *arrays, const mzc_encode_options *options,
-                         const mzc_marker *markers, int num_markers)
+                         const mzc_marker *markers, int num_markers, mzc_engine *engine)
 {
   mzc_configure_coding(&t->target, options);
+  if (mzc_choose_engine(options->engine, engine, engine ? mzc_engine_refuses_coefficients(&t->target) : NULL,
+                        t->guard.status) < 0)
+    longjmp(t->guard.jump, 1);
   t->target.dest = &t->destination.base;
   jpeg_write_coefficients(&t->target, arrays);
   copy_markers(&t->source, &t->target);
@@ -157,9 +161,10 @@ static void write_target(transcoder *t, jvirt_barray_ptr *arrays, const mzc_enco
 }
 
 static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_transform_options *transform,
-               const mzc_encode_options *options, const mzc_marker *markers, int num_markers)
+               const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_engine *engine)
 {
   jvirt_barray_ptr *read, *written;
+  int failed;
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
   jpeg_transform_info info;
 #endif
@@ -180,22 +185,27 @@ static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
   written = jtransform_adjust_parameters(&t->source, &t->target, read, &info);
 #endif
-  write_target(t, written, options, markers, num_markers);
+  write_target(t, written, options, markers, num_markers, engine);
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
   jtransform_execute_transform(&t->source, &t->target, read, &info);
 #endif
-  jpeg_finish_compress(&t->target);
+  failed = mzc_finish_coefficients(&t->target, written, options->engine, engine, t->guard.status);
   jpeg_destroy_compress(&t->target);
+  if (failed) {
+    jpeg_destroy_decompress(&t->source);
+    return -1;
+  }
   jpeg_finish_decompress(&t->source);
   jpeg_destroy_decompress(&t->source);
   return mzc_destination_check(&t->destination, t->guard.status);
 }
 
 int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_options *transform,
-                  const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_buffer *out,
-                  mzc_status *status)
+                  const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_engine *engine,
+                  mzc_buffer *out, mzc_status *status)
 {
   transcoder t;
+  int result;
 
   memset(&t, 0, sizeof t);
   t.source.err = t.target.err = mzc_guard_init(&t.guard, status);
@@ -210,7 +220,10 @@ int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_op
                     mzc_block_size(data, size));
   if (mzc_destination_init(&t.destination, out, size, status))
     return -1;
-  if (run(&t, data, size, transform, options, markers, num_markers) == 0)
+  result = run(&t, data, size, transform, options, markers, num_markers, engine);
+  if (engine)
+    mzc_engine_trim(engine);
+  if (result == 0)
     return 0;
   if (!out->borrowed) {
     free(out->data);

@@ -29,7 +29,8 @@ const char *mzc_engine_refuses(j_compress_ptr cinfo);
 /* The same for coefficients handed to jpeg_write_coefficients. */
 const char *mzc_engine_refuses_coefficients(j_compress_ptr cinfo);
 
-/* After jpeg_start_compress(cinfo, TRUE). own_dct: cinfo->fdct has been replaced by the caller. */
+/* After jpeg_start_compress(cinfo, TRUE). own_dct: the caller has replaced cinfo->fdct->forward_DCT, and may not look at
+ * samples. */
 void mzc_engine_begin(mzc_engine *engine, j_compress_ptr cinfo, int own_dct);
 /* After the last row: writes the file. 0, or -1 when the coefficients are beyond the engine: cinfo is aborted and the
  * whole picture goes through the library instead. */

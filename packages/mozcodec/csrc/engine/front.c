@@ -290,23 +290,28 @@ static int simd_dct_available(void)
 }
 
 /* One row of blocks: raw coefficients, and the library's own quantized ones where it does the DCT. */
-static void transform_row(mzc_engine *e, jpeg_component_info *info, JSAMPARRAY rows, JDIMENSION num_blocks)
+static void transform_row(mzc_engine *e, jpeg_component_info *info, JSAMPARRAY samples, JDIMENSION first_row,
+                          JDIMENSION num_blocks)
 {
   j_compress_ptr cinfo = e->cinfo;
 
 #ifdef WITH_SIMD
   if (e->simd_dct) {
+    JSAMPARRAY rows = samples + first_row;
+
     for (JDIMENSION b = 0; b < num_blocks; b++) {
       JCOEF *out = e->raw + (size_t)b * DCTSIZE2;
       if (e->deringing && has_white(rows, b * DCTSIZE))
-        (*cinfo->fdct->forward_DCT)(cinfo, info, rows, (JBLOCKROW)e->quantized, 0, b * DCTSIZE, 1, (JBLOCKROW)out);
+        (*cinfo->fdct->forward_DCT)(cinfo, info, samples, (JBLOCKROW)e->quantized, first_row, b * DCTSIZE, 1,
+                                    (JBLOCKROW)out);
       else
         transform_block(rows, b * DCTSIZE, out);
     }
     return;
   }
 #endif
-  (*cinfo->fdct->forward_DCT)(cinfo, info, rows, (JBLOCKROW)e->quantized, 0, 0, num_blocks, (JBLOCKROW)e->raw);
+  (*cinfo->fdct->forward_DCT)(cinfo, info, samples, (JBLOCKROW)e->quantized, first_row, 0, num_blocks,
+                              (JBLOCKROW)e->raw);
 }
 
 /* Statistics of the library's own rounding, where ours is not proven to be the same. */
@@ -390,12 +395,12 @@ static void read_rounded_by_library(mzc_engine *e, int component, int row)
     k->dc[(size_t)row * k->padded_width + x] = e->quantized[(size_t)x * DCTSIZE2];
 }
 
-static void take_row(mzc_engine *e, int component, int row, JSAMPARRAY rows)
+static void take_row(mzc_engine *e, int component, int row, JSAMPARRAY samples, JDIMENSION first_row)
 {
   j_compress_ptr cinfo = e->cinfo;
   mzc_component *k = &e->component[component];
 
-  transform_row(e, &cinfo->comp_info[component], rows, k->width);
+  transform_row(e, &cinfo->comp_info[component], samples, first_row, k->width);
   if (!e->plain_from_library)
     mzc_read_blocks(e, component, row, e->raw);
   else if (e->trellis)
@@ -415,7 +420,7 @@ static boolean compress_data(j_compress_ptr cinfo, JSAMPIMAGE input)
     for (int y = 0; y < k->v_samp_factor; y++) {
       int row = e->row * k->v_samp_factor + y;
       if (row < k->height)
-        take_row(e, c, row, input[c] + y * DCTSIZE);
+        take_row(e, c, row, input[c], (JDIMENSION)(y * DCTSIZE));
     }
   }
   e->row++;
@@ -430,7 +435,8 @@ static void choose_road(mzc_engine *e, j_compress_ptr cinfo, int own_dct)
   e->trellis_dc = m->trellis_quant_dc;
   e->deringing = m->overshoot_deringing;
   e->own_dct = own_dct;
-  e->plain_from_library = cinfo->dct_method != JDCT_ISLOW;
+  /* where another DCT than islow hands over raw coefficients, the library (or that DCT's owner) rounds its own values */
+  e->plain_from_library = own_dct || cinfo->dct_method != JDCT_ISLOW;
   for (int c = 0; c < cinfo->num_components; c++) {
     int number = cinfo->comp_info[c].quant_tbl_no;
 

@@ -4,6 +4,7 @@
  * In a SmartScale stream of block size N < 8 the k-th coefficient along the zigzag of N x N stands where libjpeg has the
  * k-th of 8 x 8, and so do the quantization table's entries. Nothing else needs to know. */
 #include "scaled.h"
+#include "../engine/engine.h"
 
 enum { SOF0 = 0xC0, SOF1 = 0xC1, SOF2 = 0xC2, SOF9 = 0xC9, SOF10 = 0xCA, SOS = 0xDA, DQT = 0xDB, DRI = 0xDD };
 
@@ -312,9 +313,15 @@ static void write_blocks(writer *w)
     jpeg_write_raw_data(cinfo, no_samples, (JDIMENSION)(cinfo->max_v_samp_factor * DCTSIZE));
 }
 
-static int run(writer *w, const mzc_encode_options *options, const mzc_marker *markers, int num_markers)
+enum { DECLINED = 1 };
+
+/* DECLINED: our engine met coefficients beyond it, and the picture has to go through the library again. */
+static int run(writer *w, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
+               mzc_engine *engine, int again)
 {
   j_compress_ptr cinfo = &w->cinfo;
+  mzc_status *status = w->guard.status;
+  int choice = MZC_ENGINE_LIBRARY, declined = 0;
 
   if (setjmp(w->guard.jump)) {
     jpeg_destroy_compress(cinfo);
@@ -325,19 +332,31 @@ static int run(writer *w, const mzc_encode_options *options, const mzc_marker *m
     jpeg_destroy_compress(cinfo);
     return -1;
   }
+  if (!again)
+    choice = mzc_choose_engine(options->engine, engine, engine ? mzc_engine_refuses(cinfo) : NULL, status);
+  if (choice < 0) {
+    jpeg_destroy_compress(cinfo);
+    return -1;
+  }
   jpeg_start_compress(cinfo, TRUE);
   hook(w);
+  if (choice == MZC_ENGINE_FAST)
+    mzc_engine_begin(engine, cinfo, 1);
   mzc_write_markers(cinfo, markers, num_markers);
   write_blocks(w);
-  jpeg_finish_compress(cinfo);
+  if (choice == MZC_ENGINE_FAST)
+    declined = mzc_engine_finish(engine, cinfo);
+  else
+    jpeg_finish_compress(cinfo);
   jpeg_destroy_compress(cinfo);
-  return mzc_destination_check(&w->destination, w->guard.status);
+  return declined ? DECLINED : mzc_destination_check(&w->destination, status);
 }
 
 int mzc_dct_encode(const mzc_dct *dct, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
-                   mzc_buffer *out, mzc_status *status)
+                   mzc_engine *engine, mzc_buffer *out, mzc_status *status)
 {
   writer w;
+  int result;
   size_t samples = (size_t)dct->container_width * dct->container_height;
 
   memset(&w, 0, sizeof w);
@@ -345,7 +364,15 @@ int mzc_dct_encode(const mzc_dct *dct, const mzc_encode_options *options, const 
   w.cinfo.err = mzc_guard_init(&w.guard, status);
   if (mzc_destination_init(&w.destination, out, samples / 4, status))
     return -1;
-  if (run(&w, options, markers, num_markers)) {
+  result = run(&w, options, markers, num_markers, engine, 0);
+  if (result == DECLINED) {
+    result = mzc_decline_engine(options->engine, engine, status);
+    if (result >= 0)
+      result = run(&w, options, markers, num_markers, engine, 1);
+  }
+  if (engine)
+    mzc_engine_trim(engine);
+  if (result) {
     if (!out->borrowed) {
       free(out->data);
       out->data = NULL;

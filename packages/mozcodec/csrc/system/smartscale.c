@@ -13,9 +13,9 @@ mzc_dct *mzc_dct_open(const mzc_image *image, const mzc_encode_options *options,
 }
 
 int mzc_dct_encode(const mzc_dct *dct, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
-                   mzc_buffer *out, mzc_status *status)
+                   mzc_engine *engine, mzc_buffer *out, mzc_status *status)
 {
-  (void)dct, (void)options, (void)markers, (void)num_markers, (void)out;
+  (void)dct, (void)options, (void)markers, (void)num_markers, (void)engine, (void)out;
   memset(status, 0, sizeof *status);
   return mzc_fail(status, MZC_UNAVAILABLE, "DCT-scaled encoding " WAY_OUT);
 }

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ._decode import Buffer, Decoder, Header, decode_options, header_of
 from ._encode import NO_MARKERS, take
+from ._engine import engine, note_engine
 from ._errors import UnsupportedError, error_of
 from ._metadata import Metadata, c_markers, segments_to_write
 from ._mozjpeg import ffi, lib
@@ -159,8 +160,9 @@ def write_coefficients(
     _set_tables(struct, coefficients)
     markers = c_markers(segments_of(metadata)) if metadata else NO_MARKERS
     out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
-    if lib.mzc_write_coefficients(struct, settings, markers[0], len(markers[1]), out, status):
+    if lib.mzc_write_coefficients(struct, settings, markers[0], len(markers[1]), engine(), out, status):
         raise error_of(status)
+    note_engine(status)
     return take(out)
 
 

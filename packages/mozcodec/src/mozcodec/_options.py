@@ -419,6 +419,7 @@ CODING = frozenset(
         "arithmetic",
         "dc_scan_opt_mode",
         "density",
+        "engine",
         "jfif",
         "max_memory",
         "optimize_coding",

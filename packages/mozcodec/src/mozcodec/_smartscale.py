@@ -13,6 +13,7 @@ from typing import Any, Unpack
 from numpy.typing import ArrayLike
 
 from ._encode import NO_MARKERS, encode, take
+from ._engine import engine, note_engine
 from ._errors import error_of
 from ._metadata import c_markers, segments_to_write
 from ._mozjpeg import ffi, lib
@@ -67,8 +68,9 @@ class ScaledPicture:
         settings = encode_options(quality, options)
         markers = c_markers(segments) if segments else NO_MARKERS
         out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
-        if lib.mzc_dct_encode(self._handle, settings, markers[0], len(markers[1]), out, status):
+        if lib.mzc_dct_encode(self._handle, settings, markers[0], len(markers[1]), engine(), out, status):
             raise error_of(status)
+        note_engine(status)
         return take(out)
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal, Unpack
 
 from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Buffer, source_of
 from ._encode import take
+from ._engine import engine, note_engine
 from ._errors import error_of
 from ._mozjpeg import ffi, lib
 from ._options import EncodeOptions, choice, coding_options, flag, integer
@@ -35,8 +36,9 @@ def _transform(data: Buffer, struct: Any, settings: Any) -> bytes:
     struct.max_pixels, struct.max_scans = struct.max_pixels or MAX_PIXELS, MAX_SCANS
     struct.max_memory = settings.max_memory or MAX_MEMORY
     out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
-    if lib.mzc_transform(source, len(source), struct, settings, ffi.NULL, 0, out, status):
+    if lib.mzc_transform(source, len(source), struct, settings, ffi.NULL, 0, engine(), out, status):
         raise error_of(status)
+    note_engine(status)
     return take(out)
 
 
@@ -56,7 +58,7 @@ def optimize(
     struct.copy = choice("copy", copy, COPY)
     struct.max_pixels = integer("max_pixels", max_pixels, 1, 2**62)
     smaller = _transform(data, struct, coding_options(options))
-    if len(smaller) > len(source_of(data)) and copy == "all" and not options:
+    if len(smaller) > len(source_of(data)) and copy == "all" and options.keys() <= {"engine"}:
         return bytes(data)
     return smaller
 
