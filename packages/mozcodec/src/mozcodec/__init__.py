@@ -13,6 +13,7 @@ from ._inspect import HuffmanTable, Inspection, MarkerSegment, QualityEstimate, 
 from ._metadata import Metadata
 from ._options import EncodeOptions
 from ._smartscale import encode_scaled, encode_smartscale
+from ._sweep import Encoded, SweepPoint, encode_to_target, sweep
 from ._transform import optimize, transform
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "DamagedError",
     "DecodeOptions",
     "EncodeOptions",
+    "Encoded",
     "Encoder",
     "Header",
     "HuffmanTable",
@@ -31,6 +33,7 @@ __all__ = [
     "Metadata",
     "QualityEstimate",
     "Scan",
+    "SweepPoint",
     "UnavailableError",
     "UnsupportedError",
     "build_info",
@@ -42,10 +45,12 @@ __all__ = [
     "encode_many",
     "encode_scaled",
     "encode_smartscale",
+    "encode_to_target",
     "inspect",
     "optimize",
     "read_coefficients",
     "read_header",
+    "sweep",
     "transform",
     "write_coefficients",
 ]
