@@ -269,6 +269,19 @@ int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_op
                   const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_engine *engine,
                   mzc_buffer *out, mzc_status *status);
 
+/* ---- fidelity ----------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  const unsigned char *first;
+  ptrdiff_t row_stride;
+  int width, height, channels;
+} mzc_samples;
+
+/* Both of one size. PSNR in dB over all samples, infinite for equal ones; SSIM as scikit-image's structural_similarity with
+ * its 7 x 7 window, the mean over the channels, of at least 7 x 7 pixels. */
+double mzc_psnr(const mzc_samples *a, const mzc_samples *b);
+int mzc_ssim(const mzc_samples *a, const mzc_samples *b, double *ssim);
+
 /* ---- the build ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {

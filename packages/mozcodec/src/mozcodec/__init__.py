@@ -22,6 +22,7 @@ from ._inspect import HuffmanTable, Inspection, MarkerSegment, QualityEstimate, 
 from ._metadata import Metadata
 from ._options import EncodeOptions
 from ._smartscale import encode_scaled, encode_smartscale
+from ._sweep import Encoded, SweepPoint, encode_to_target, sweep
 from ._transform import optimize, transform
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "DamagedError",
     "DecodeOptions",
     "EncodeOptions",
+    "Encoded",
     "Encoder",
     "EngineUse",
     "Header",
@@ -42,6 +44,7 @@ __all__ = [
     "OutOfMemoryError",
     "QualityEstimate",
     "Scan",
+    "SweepPoint",
     "UnavailableError",
     "UnsupportedError",
     "build_info",
@@ -53,11 +56,13 @@ __all__ = [
     "encode_many",
     "encode_scaled",
     "encode_smartscale",
+    "encode_to_target",
     "engine_used",
     "inspect",
     "optimize",
     "read_coefficients",
     "read_header",
+    "sweep",
     "transform",
     "write_coefficients",
 ]

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._engine import engine, note_engine
-from ._errors import JpegWarning, error_of
-from ._metadata import c_markers, segments_to_write
+from ._errors import JpegWarning, LimitError, error_of
+from ._metadata import DQT, c_markers, header_segments, segments_to_write
 from ._mozjpeg import ffi, lib
-from ._options import EncodeOptions, Quality, encode_options, integer
+from ._options import EncodeOptions, Quality, encode_options, flag, integer
 from ._parallel import ordered_map
 from ._pixels import describe, describe_planes
 
@@ -111,6 +111,45 @@ class Encoder:
         return _run(image, self._pixel_format, self._precision, self._settings, self._markers, out)
 
 
+def _has_wide_tables(data: bytes) -> bool:
+    for segment in header_segments(data):
+        content = segment.data if segment.marker == DQT else b""
+        while content:
+            if content[0] >> 4:
+                return True
+            content = content[65:]
+    return False
+
+
+def _smallest(
+    image: ArrayLike | Sequence[ArrayLike],
+    quality: Quality,
+    pixel_format: str | None,
+    options: EncodeOptions,
+    markers: tuple[Any, list[Any]],
+    out: Writable | None,
+) -> bytes | memoryview:
+    for name in ("progressive", "quant_baseline", "scan_script", "lossless"):
+        if name in options:
+            raise ValueError(f"smallest=True decides over the coding itself: leave {name} out")
+
+    def run(more: EncodeOptions) -> bytes:
+        settings = encode_options(quality, {**options, **more})
+        return bytes(_run(image, pixel_format, precision_of(options), settings, markers, None))
+
+    files = [run({"progressive": True}), run({"progressive": False})]
+    if _has_wide_tables(files[0]):
+        files.append(run({"progressive": True, "quant_baseline": True}))
+    data = min(files, key=len)
+    if out is None:
+        return data
+    _, view = lend(out)
+    if len(data) > len(view):
+        raise LimitError(f"out holds {len(view)} bytes, the stream needs {len(data)}")
+    view[: len(data)] = data
+    return view[: len(data)]
+
+
 @overload
 def encode(
     image: ArrayLike | Sequence[ArrayLike],
@@ -118,6 +157,7 @@ def encode(
     *,
     pixel_format: str | None = None,
     out: None = None,
+    smallest: bool = False,
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
     xmp: bytes | None = None,
@@ -131,6 +171,7 @@ def encode(
     *,
     pixel_format: str | None = None,
     out: Writable,
+    smallest: bool = False,
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
     xmp: bytes | None = None,
@@ -145,6 +186,7 @@ def encode(
     *,
     pixel_format: str | None = None,
     out: Writable | None = None,
+    smallest: bool = False,
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
     xmp: bytes | None = None,
@@ -164,13 +206,19 @@ def encode(
     *out*, a buffer of bytes to write into, makes the result a memoryview of its first part. *icc_profile*, *exif* (a
     TIFF structure), *xmp* and *comment* are written beside the picture.
 
+    *smallest* makes several files and gives the one with the fewest bytes: progressive with searched scans, baseline,
+    and, where the quality makes entries beyond 255, progressive with 8-bit tables. It decides over ``progressive`` and
+    ``quant_baseline`` itself.
+
     Raises ``TypeError`` or ``ValueError`` for pixels or options that are wrong by themselves, and
     :class:`mozcodec.JpegError` with libjpeg's words for what libjpeg refuses; :class:`mozcodec.LimitError` when *out*
     is too small, with the size that it should have.
     """
-    settings = encode_options(quality, options)
     segments = segments_to_write(icc_profile, exif, xmp, comment)
     markers = c_markers(segments) if segments else NO_MARKERS
+    if flag("smallest", smallest):
+        return _smallest(image, quality, pixel_format, options, markers, out)
+    settings = encode_options(quality, options)
     return _run(image, pixel_format, precision_of(options), settings, markers, out)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ._mozjpeg import ffi
 
-APP1, APP2, COM = 0xE1, 0xE2, 0xFE
+DQT, APP1, APP2, COM = 0xDB, 0xE1, 0xE2, 0xFE
 EXIF_SIGNATURE = b"Exif\0\0"
 XMP_SIGNATURE = b"http://ns.adobe.com/xap/1.0/\0"
 ICC_SIGNATURE = b"ICC_PROFILE\0"

@@ -29,7 +29,7 @@ _WITHOUT_MEANING: Mapping[str, tuple[object, str]] = {
 }
 
 
-def _check_options(options: Mapping[str, object]) -> None:
+def check_scaled_options(options: Mapping[str, object]) -> None:
     for name, (nothing, reason) in _WITHOUT_MEANING.items():
         if name in options and options[name] != nothing:
             raise ValueError(f"{name}={options[name]!r} is not possible: {reason}")
@@ -52,7 +52,7 @@ class ScaledPicture:
         dct_size: int,
         pixel_format: str | None,
     ) -> None:
-        _check_options(options)
+        check_scaled_options(options)
         settings = encode_options(quality, options)
         struct, alive = describe(image, pixel_format)
         status = ffi.new("mzc_status *")
@@ -64,7 +64,7 @@ class ScaledPicture:
 
     def encode(self, quality: Quality, options: EncodeOptions, segments: Any = None) -> bytes:
         """Return the picture as a stream of this quality."""
-        _check_options(options)
+        check_scaled_options(options)
         settings = encode_options(quality, options)
         markers = c_markers(segments) if segments else NO_MARKERS
         out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")

@@ -1,0 +1,237 @@
+"""One picture at many qualities and sizes, and the quality that reaches a target."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._decode import decode
+from ._encode import encode
+from ._errors import LimitError
+from ._fidelity import Picture, psnr, ssim
+from ._options import EncodeOptions, Quality, encode_options, integer, real
+from ._parallel import num_threads, ordered_map
+from ._pixels import describe
+from ._smartscale import ScaledPicture, check_scaled_options, smartscale_options
+
+# ---- sweeps ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPoint:
+    """One file of a sweep."""
+
+    quality: Quality
+    block_size: int
+    """8 is ordinary JPEG, others are SmartScale streams."""
+    dct_size: int
+    """N of 8/N; the coded picture has block_size / dct_size of the size."""
+    data: bytes
+
+
+def _sampling_class(quality: Quality, options: EncodeOptions) -> int:
+    """Return a number that is the same for qualities whose files have the same subsampling.
+
+    rdswitch.c, set_quality_ratings: without -sample the last quality decides, from 80 on and from 90 on.
+    """
+    if options.get("subsampling") is not None or quality is None:
+        return 0
+    last = quality if isinstance(quality, int | float | np.integer | np.floating) else quality[-1]
+    return 2 if last >= 90 else 1 if last >= 80 else 0
+
+
+class _Sizes:
+    """One pair of sizes: its coefficients are calculated once for each subsampling, by the thread that comes first."""
+
+    def __init__(
+        self, image: ArrayLike, options: EncodeOptions, pixel_format: str | None, block_size: int, dct_size: int
+    ) -> None:
+        self.image, self.pixel_format = image, pixel_format
+        self.options = options if block_size == 8 else smartscale_options(options)
+        self.block_size, self.dct_size = block_size, dct_size
+        self._pictures: dict[int, ScaledPicture] = {}
+        self._lock = threading.Lock()
+
+    def _picture(self, quality: Quality) -> ScaledPicture:
+        sampling = _sampling_class(quality, self.options)
+        with self._lock:
+            if sampling not in self._pictures:
+                self._pictures[sampling] = ScaledPicture(
+                    self.image,
+                    quality,
+                    self.options,
+                    block_size=self.block_size,
+                    dct_size=self.dct_size,
+                    pixel_format=self.pixel_format,
+                )
+            return self._pictures[sampling]
+
+    def encode(self, quality: Quality) -> SweepPoint:
+        if self.block_size == self.dct_size == 8:
+            # colour conversion and DCT are 3 % of mozjpeg's work: nothing is worth keeping
+            data = encode(self.image, quality, pixel_format=self.pixel_format, **self.options)
+        else:
+            data = self._picture(quality).encode(quality, self.options)
+        return SweepPoint(quality, self.block_size, self.dct_size, data)
+
+
+def sweep(
+    image: ArrayLike,
+    qualities: Iterable[Quality],
+    *,
+    scales: Iterable[int] | None = None,
+    blocks: Iterable[int] = (8,),
+    pixel_format: str | None = None,
+    threads: int | None = None,
+    **options: Unpack[EncodeOptions],
+) -> Iterator[SweepPoint]:
+    """Return an iterator over files of *image*: every quality at every size, made by several threads as you go.
+
+    *blocks* are block sizes, *scales* DCT sizes, N of 8/N: a block size and a DCT size give a file of block/N of the
+    size, as in :func:`mozcodec.encode_scaled` and :func:`mozcodec.encode_smartscale`. Without *scales* each block size
+    stands with itself: no scaling. The order is that of nested loops: for block, for scale, for quality. A sweep is
+    lazy, ``list(sweep(...))`` makes it a list; at most two files for each thread wait for you. Leave *image* as it is
+    meanwhile.
+
+    *threads* defaults to the cores that this process may use. *pixel_format* and *options* as in
+    :func:`mozcodec.encode`. The coefficients of scaled pictures are calculated once for all qualities.
+
+    Wrong sizes, qualities and options raise at once, with what :func:`mozcodec.encode_smartscale` raises.
+
+    >>> for point in mozcodec.sweep(image, range(10, 100, 10), scales=(8, 12, 16)):
+    ...     print(point.dct_size, point.quality, len(point.data))
+    """
+    wanted = list(qualities)
+    block_sizes = [integer("blocks", block, 1, 16) for block in blocks]
+    dct_sizes = None if scales is None else [integer("scales", scale, 1, 16) for scale in scales]
+    pairs = [(block, size) for block in block_sizes for size in ([block] if dct_sizes is None else dct_sizes)]
+    if any(pair != (8, 8) for pair in pairs):
+        check_scaled_options(options)
+    for quality in wanted:
+        encode_options(quality, options)
+    num_threads(threads)
+
+    def jobs() -> Iterator[tuple[_Sizes, Quality]]:
+        for block_size, dct_size in pairs:
+            sizes = _Sizes(image, options, pixel_format, block_size, dct_size)
+            for quality in wanted:
+                yield sizes, quality
+
+    return ordered_map(lambda job: job[0].encode(job[1]), jobs(), threads)
+
+
+# ---- targets --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The file that reaches a target, and the one beside it that does not."""
+
+    data: bytes
+    quality: int
+    value: float
+    """What the file has: its bytes, its PSNR in dB or its SSIM."""
+    next_quality: int | None
+    """The quality beside it on the other side of the target; None where there is none (1 and 100 are the ends)."""
+    next_value: float | None
+
+
+_WITH_ALPHA = ("rgba", "bgra", "argb", "abgr", "rgbx", "bgrx", "xrgb", "xbgr")
+
+
+def _colours(image: ArrayLike, pixel_format: str | None) -> tuple[Picture, str]:
+    """Return the samples that count, without alpha, and the pixel format in which a file gives them back."""
+    describe(image, pixel_format)  # checks
+    array: Picture = np.asarray(image)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if pixel_format is None:
+        return array, "gray" if array.ndim == 2 else "rgb"
+    if pixel_format in _WITH_ALPHA:
+        places = [pixel_format.index(channel) for channel in "rgb"]
+        return array[..., places], "rgb"
+    return array, pixel_format
+
+
+def _criterion(
+    image: ArrayLike, pixel_format: str | None, measure: Callable[[Picture, Picture], float]
+) -> Callable[[bytes], float]:
+    original, layout = _colours(image, pixel_format)
+    return lambda data: measure(decode(data, layout), original)
+
+
+def _bisect(reaches: Callable[[int], bool], rising: bool) -> tuple[int, int]:
+    """Return neighbouring qualities (that reaches, that does not); 0 and 101 stand for the ends.
+
+    *rising*: what reaches lies above. Where the course is not quite monotonous any such pair may be found.
+    """
+    low, high = 0, 101
+    while high - low > 1:
+        middle = (low + high) // 2
+        if reaches(middle) == rising:
+            high = middle
+        else:
+            low = middle
+    return (high, low) if rising else (low, high)
+
+
+def _target(**targets: float | None) -> tuple[str, float]:
+    given = {name: value for name, value in targets.items() if value is not None}
+    if len(given) != 1:
+        raise TypeError(f"give one of bytes, psnr and ssim, got {', '.join(given) or 'none'}")
+    ((name, value),) = given.items()
+    if name == "bytes":
+        return name, integer("bytes", value, 1, 2**62)
+    number = real(name, value)
+    if number <= 0 or (name == "ssim" and number > 1):
+        raise ValueError(f"{name} must be {'0..1' if name == 'ssim' else 'positive'}, got {value}")
+    return name, number
+
+
+def encode_to_target(
+    image: ArrayLike,
+    *,
+    bytes: int | None = None,  # noqa: A002 - what it is
+    psnr: float | None = None,
+    ssim: float | None = None,
+    smallest: bool = False,
+    pixel_format: str | None = None,
+    **options: Unpack[EncodeOptions],
+) -> Encoded:
+    """Return *image* at the integer quality that just reaches a target, and say which quality that is.
+
+    *bytes*: the best quality whose file has at most so many bytes. *psnr* in dB, *ssim* 0..1: the lowest quality whose
+    decoded file is at least so close to *image*, over all colour samples, alpha left out. The neighbouring quality is
+    on the other side of the target and is told too. *smallest* as in :func:`mozcodec.encode`: at each quality the
+    smallest of several codings.
+
+    PSNR and SSIM are criteria of this search (SSIM: 7 x 7 uniform window, mean over the channels, as scikit-image).
+    About seven files are encoded. *pixel_format* and *options* as in :func:`mozcodec.encode`.
+
+    Raises :class:`mozcodec.LimitError` where no quality reaches the target.
+    """
+    name, wanted = _target(bytes=bytes, psnr=psnr, ssim=ssim)
+    rising = name != "bytes"
+    value_of: Callable[[Any], float] = len
+    if rising:
+        value_of = _criterion(image, pixel_format, _MEASURES[name])
+    tried: dict[int, tuple[Any, float]] = {}
+
+    def reaches(quality: int) -> bool:
+        data = encode(image, quality, pixel_format=pixel_format, smallest=smallest, **options)
+        tried[quality] = data, value_of(data)
+        return tried[quality][1] >= wanted if rising else tried[quality][1] <= wanted
+
+    quality, other = _bisect(reaches, rising)
+    if quality not in tried:
+        raise LimitError(f"no quality reaches {name}={wanted:g}: quality {other} has {tried[other][1]:g}")
+    data, value = tried[quality]
+    if other not in tried:
+        return Encoded(data, quality, value, None, None)
+    return Encoded(data, quality, value, other, tried[other][1])
+
+
+_MEASURES: dict[str, Callable[[Picture, Picture], float]] = {"psnr": psnr, "ssim": ssim}
