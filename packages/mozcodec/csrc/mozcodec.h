@@ -154,6 +154,15 @@ int mzc_dct_encode(const mzc_dct *dct, const mzc_encode_options *options, const 
                    mzc_engine *engine, mzc_buffer *out, mzc_status *status);
 void mzc_dct_close(mzc_dct *dct);
 
+/* A picture whose colour conversion, downsampling and DCT are done: for many qualities with the same subsampling. Its
+ * pixels must outlive it. NULL on failure. */
+typedef struct mzc_prepared mzc_prepared;
+
+mzc_prepared *mzc_prepare(const mzc_image *image, const mzc_encode_options *options, mzc_status *status);
+int mzc_prepared_encode(const mzc_prepared *prepared, const mzc_encode_options *options, const mzc_marker *markers,
+                        int num_markers, mzc_engine *engine, mzc_buffer *out, mzc_status *status);
+void mzc_prepared_close(mzc_prepared *prepared);
+
 /* ---- decoding ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {

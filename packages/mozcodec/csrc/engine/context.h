@@ -53,6 +53,13 @@ struct mzc_engine {
   ((array) = mzc_grown(cinfo, array, &(capacity), count, sizeof *(array)))
 void *mzc_grown(j_compress_ptr cinfo, void *array, size_t *capacity, size_t count, size_t size);
 
+/* The SIMD DCT of one block, without deringing, which a block needs only if it has a sample 255. */
+int mzc_simd_dct_available(void);
+int mzc_has_white(JSAMPARRAY rows, JDIMENSION column);
+void mzc_transform_block(JSAMPARRAY rows, JDIMENSION column, JCOEF *out);
+
+/* What the parameters ask for, and memory for the picture. */
+void mzc_choose_road(mzc_engine *engine, j_compress_ptr cinfo, int own_dct);
 void mzc_setup(mzc_engine *engine, j_compress_ptr cinfo);
 /* One row of raw blocks of a component, the last group of eight padded. */
 void mzc_read_blocks(mzc_engine *engine, int component, int row, const JCOEF *raw);

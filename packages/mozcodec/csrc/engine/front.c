@@ -254,9 +254,7 @@ void mzc_setup(mzc_engine *e, j_compress_ptr cinfo)
 
 /* ---- the main pass ------------------------------------------------------------------------------------------------ */
 
-#ifdef WITH_SIMD
-/* Deringing changes a block only if it has a sample 255. */
-static int has_white(JSAMPARRAY rows, JDIMENSION column)
+int mzc_has_white(JSAMPARRAY rows, JDIMENSION column)
 {
 #if defined(__SSE2__)
   __m128i any = _mm_setzero_si128(), white = _mm_set1_epi8(-1);
@@ -273,21 +271,34 @@ static int has_white(JSAMPARRAY rows, JDIMENSION column)
 #endif
 }
 
-static void transform_block(JSAMPARRAY rows, JDIMENSION column, JCOEF *out)
+#ifdef WITH_SIMD
+
+int mzc_simd_dct_available(void)
+{
+  return jsimd_can_convsamp() && jsimd_can_fdct_islow();
+}
+
+void mzc_transform_block(JSAMPARRAY rows, JDIMENSION column, JCOEF *out)
 {
   jsimd_convsamp(rows, column, out);
   jsimd_fdct_islow(out);
 }
-#endif
 
-static int simd_dct_available(void)
-{
-#ifdef WITH_SIMD
-  return jsimd_can_convsamp() && jsimd_can_fdct_islow();
 #else
+
+int mzc_simd_dct_available(void)
+{
   return 0;
-#endif
 }
+
+void mzc_transform_block(JSAMPARRAY rows, JDIMENSION column, JCOEF *out)
+{
+  (void)rows;
+  (void)column;
+  (void)out;
+}
+
+#endif
 
 /* One row of blocks: raw coefficients, and the library's own quantized ones where it does the DCT. */
 static void transform_row(mzc_engine *e, jpeg_component_info *info, JSAMPARRAY samples, JDIMENSION first_row,
@@ -295,21 +306,19 @@ static void transform_row(mzc_engine *e, jpeg_component_info *info, JSAMPARRAY s
 {
   j_compress_ptr cinfo = e->cinfo;
 
-#ifdef WITH_SIMD
   if (e->simd_dct) {
     JSAMPARRAY rows = samples + first_row;
 
     for (JDIMENSION b = 0; b < num_blocks; b++) {
       JCOEF *out = e->raw + (size_t)b * DCTSIZE2;
-      if (e->deringing && has_white(rows, b * DCTSIZE))
+      if (e->deringing && mzc_has_white(rows, b * DCTSIZE))
         (*cinfo->fdct->forward_DCT)(cinfo, info, samples, (JBLOCKROW)e->quantized, first_row, b * DCTSIZE, 1,
                                     (JBLOCKROW)out);
       else
-        transform_block(rows, b * DCTSIZE, out);
+        mzc_transform_block(rows, b * DCTSIZE, out);
     }
     return;
   }
-#endif
   (*cinfo->fdct->forward_DCT)(cinfo, info, samples, (JBLOCKROW)e->quantized, first_row, 0, num_blocks,
                               (JBLOCKROW)e->raw);
 }
@@ -427,7 +436,7 @@ static boolean compress_data(j_compress_ptr cinfo, JSAMPIMAGE input)
   return TRUE;
 }
 
-static void choose_road(mzc_engine *e, j_compress_ptr cinfo, int own_dct)
+void mzc_choose_road(mzc_engine *e, j_compress_ptr cinfo, int own_dct)
 {
   struct jpeg_comp_master *m = cinfo->master;
 
@@ -443,12 +452,12 @@ static void choose_road(mzc_engine *e, j_compress_ptr cinfo, int own_dct)
     set_quantizer(&e->quantizer[number], cinfo->quant_tbl_ptrs[number]);
     e->plain_from_library |= has_coarse_step(cinfo->quant_tbl_ptrs[number]);
   }
-  e->simd_dct = !own_dct && !e->plain_from_library && simd_dct_available();
+  e->simd_dct = !own_dct && !e->plain_from_library && mzc_simd_dct_available();
 }
 
 void mzc_engine_begin(mzc_engine *e, j_compress_ptr cinfo, int own_dct)
 {
-  choose_road(e, cinfo, own_dct);
+  mzc_choose_road(e, cinfo, own_dct);
   mzc_setup(e, cinfo);
   e->library_controller = cinfo->coef;
   e->controller = *cinfo->coef;

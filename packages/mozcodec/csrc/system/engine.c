@@ -59,3 +59,46 @@ int mzc_engine_write_coefficients(mzc_engine *engine, j_compress_ptr cinfo, jvir
   (void)coefficients;
   return -1;
 }
+
+mzc_transformed *mzc_transformed_new(void)
+{
+  return NULL;
+}
+
+void mzc_transformed_free(mzc_transformed *transformed)
+{
+  (void)transformed;
+}
+
+const char *mzc_transformed_refuses(j_compress_ptr cinfo)
+{
+  (void)cinfo;
+  return REASON;
+}
+
+void mzc_transformed_begin(mzc_transformed *transformed, j_compress_ptr cinfo)
+{
+  (void)transformed;
+  (void)cinfo;
+}
+
+void mzc_transformed_finish(mzc_transformed *transformed, j_compress_ptr cinfo)
+{
+  (void)transformed;
+  (void)cinfo;
+}
+
+int mzc_transformed_fits(const mzc_transformed *transformed, j_compress_ptr cinfo)
+{
+  (void)transformed;
+  (void)cinfo;
+  return 0;
+}
+
+int mzc_engine_write_transformed(mzc_engine *engine, j_compress_ptr cinfo, const mzc_transformed *transformed)
+{
+  (void)engine;
+  (void)cinfo;
+  (void)transformed;
+  return -1;
+}

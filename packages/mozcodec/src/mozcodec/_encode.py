@@ -67,10 +67,14 @@ def _run(
     del alive
     if failed:
         raise error_of(status)
+    _report(status)
+    return take(buffer) if view is None else view[: buffer.size]
+
+
+def _report(status: Any) -> None:
     note_engine(status)
     if status.num_warnings:
-        warnings.warn(ffi.string(status.warning).decode(), JpegWarning, stacklevel=3)
-    return take(buffer) if view is None else view[: buffer.size]
+        warnings.warn(ffi.string(status.warning).decode(), JpegWarning, stacklevel=4)
 
 
 class Encoder:
@@ -236,3 +240,37 @@ def encode_many(
     is raised where its bytes would stand.
     """
     return ordered_map(Encoder(quality, pixel_format=pixel_format, **options).encode, images, threads)
+
+
+class PreparedPicture:
+    """A picture whose colour conversion, downsampling and DCT are done once for many qualities.
+
+    The subsampling is decided here, by *quality* and *options*; :meth:`encode` gives :func:`mozcodec.encode`'s bytes
+    for any quality and options, but is quick only with the same subsampling. Leave *image* as it is meanwhile; any
+    number of threads may share one.
+    """
+
+    def __init__(
+        self,
+        image: ArrayLike,
+        quality: Quality,
+        options: EncodeOptions,
+        *,
+        pixel_format: str | None,
+    ) -> None:
+        settings = encode_options(quality, options)
+        struct, self._alive = describe(image, pixel_format, precision_of(options))
+        status = ffi.new("mzc_status *")
+        handle = lib.mzc_prepare(struct, settings, status)
+        if handle == ffi.NULL:
+            raise error_of(status)
+        self._handle = ffi.gc(handle, lib.mzc_prepared_close)
+
+    def encode(self, quality: Quality, options: EncodeOptions) -> bytes:
+        """Return the picture as JPEG bytes of this quality."""
+        settings = encode_options(quality, options)
+        buffer, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
+        if lib.mzc_prepared_encode(self._handle, settings, ffi.NULL, 0, engine(), buffer, status):
+            raise error_of(status)
+        _report(status)
+        return take(buffer)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._decode import decode
-from ._encode import encode
+from ._encode import PreparedPicture, encode
 from ._errors import LimitError
 from ._fidelity import Picture, psnr, ssim
 from ._options import EncodeOptions, Quality, encode_options, integer, real
@@ -52,27 +52,31 @@ class _Sizes:
         self.image, self.pixel_format = image, pixel_format
         self.options = options if block_size == 8 else smartscale_options(options)
         self.block_size, self.dct_size = block_size, dct_size
-        self._pictures: dict[int, ScaledPicture] = {}
+        self._pictures: dict[int, PreparedPicture | ScaledPicture] = {}
         self._lock = threading.Lock()
 
-    def _picture(self, quality: Quality) -> ScaledPicture:
+    def _picture(self, quality: Quality) -> PreparedPicture | ScaledPicture:
         sampling = _sampling_class(quality, self.options)
         with self._lock:
             if sampling not in self._pictures:
-                self._pictures[sampling] = ScaledPicture(
-                    self.image,
-                    quality,
-                    self.options,
-                    block_size=self.block_size,
-                    dct_size=self.dct_size,
-                    pixel_format=self.pixel_format,
-                )
+                self._pictures[sampling] = self._prepare(quality)
             return self._pictures[sampling]
 
-    def encode(self, quality: Quality) -> SweepPoint:
+    def _prepare(self, quality: Quality) -> PreparedPicture | ScaledPicture:
         if self.block_size == self.dct_size == 8:
-            # colour conversion and DCT are 3 % of mozjpeg's work: nothing is worth keeping
-            data = encode(self.image, quality, pixel_format=self.pixel_format, **self.options)
+            return PreparedPicture(self.image, quality, self.options, pixel_format=self.pixel_format)
+        return ScaledPicture(
+            self.image,
+            quality,
+            self.options,
+            block_size=self.block_size,
+            dct_size=self.dct_size,
+            pixel_format=self.pixel_format,
+        )
+
+    def encode(self, quality: Quality) -> SweepPoint:
+        if self.pixel_format == "planes" and self.block_size == self.dct_size == 8:  # nothing to convert
+            data = encode(self.image, quality, pixel_format="planes", **self.options)
         else:
             data = self._picture(quality).encode(quality, self.options)
         return SweepPoint(quality, self.block_size, self.dct_size, data)
@@ -97,7 +101,8 @@ def sweep(
     meanwhile.
 
     *threads* defaults to the cores that this process may use. *pixel_format* and *options* as in
-    :func:`mozcodec.encode`. The coefficients of scaled pictures are calculated once for all qualities.
+    :func:`mozcodec.encode`. Colour conversion, downsampling and the DCT are done once for all qualities with the
+    same subsampling.
 
     Wrong sizes, qualities and options raise at once, with what :func:`mozcodec.encode_smartscale` raises.
 
