@@ -58,7 +58,7 @@ def test_write_coefficients_gives_the_librarys_bytes(files):
 
 def test_a_coefficient_beyond_the_range_is_the_librarys_to_refuse(files):
     coefficients = mozcodec.read_coefficients(files[0])
-    XX
+    coefficients.components[0][0, 0, 3, 3] = 1024
     with pytest.raises((ValueError, mozcodec.JpegError)):
         mozcodec.write_coefficients(coefficients)
 
