@@ -360,12 +360,19 @@ static void count_plain(mzc_engine *e, mzc_component *k, int row)
   }
 }
 
+static void reserve_values(mzc_engine *e, mzc_component *k, size_t count)
+{
+  mzc_sparse *level = &k->level[0];
+
+  MZC_RESERVE(e->cinfo, level->value, level->value_capacity, count);
+  MZC_RESERVE(e->cinfo, level->symbol, level->symbol_capacity, count);
+}
+
 void mzc_take_blocks(mzc_engine *e, int component, int row, const JCOEF *quantized)
 {
   mzc_component *k = &e->component[component];
-  mzc_sparse *level = &k->level[0];
 
-  MZC_RESERVE(e->cinfo, level->value, level->value_capacity, k->num_values + (size_t)k->width * (DCTSIZE2 - 1));
+  reserve_values(e, k, k->num_values + (size_t)k->width * (DCTSIZE2 - 1));
   if (e->kernels->gather_row(k, quantized, row, &e->statistics[component], e->restart_interval) != 0)
     e->declined = 1;
 }
@@ -374,13 +381,12 @@ void mzc_read_blocks(mzc_engine *e, int component, int row, const JCOEF *raw)
 {
   mzc_component *k = &e->component[component];
   mzc_quantizer *q = &e->quantizer[k->quant_table];
-  mzc_sparse *level = &k->level[0];
 
   if (e->trellis) {
     MZC_RESERVE(e->cinfo, k->token, k->token_capacity, k->num_tokens + (size_t)k->width * (DCTSIZE2 - 1));
     e->kernels->read_row(k, q, &e->lambda, raw, row, e->restart_interval);
   } else {
-    MZC_RESERVE(e->cinfo, level->value, level->value_capacity, k->num_values + (size_t)k->width * (DCTSIZE2 - 1));
+    reserve_values(e, k, k->num_values + (size_t)k->width * (DCTSIZE2 - 1));
     if (e->kernels->round_row(k, q, raw, row, &e->statistics[component], e->restart_interval) != 0)
       e->declined = 1;
   }
@@ -514,7 +520,7 @@ static void run_trellis(mzc_engine *e, int component)
   } else if (!e->plain_from_library) {
     e->kernels->round_dc(k, q);
   }
-  MZC_RESERVE(e->cinfo, k->level[0].value, k->level[0].value_capacity, k->num_tokens + 1);
+  reserve_values(e, k, k->num_tokens + 1);
   e->kernels->choose_ac(k, q, &e->rates, &e->statistics[component], e->restart_interval);
 }
 

@@ -42,6 +42,7 @@ static void visit_component(mzc_component *k, visitor visit, size_t *total)
   for (int l = 0; l < MZC_NUM_LEVELS; l++) {
     mzc_sparse *p = &k->level[l];
     p->block = visit(p->block, &p->block_capacity, sizeof *p->block, total);
+    p->symbol = visit(p->symbol, &p->symbol_capacity, sizeof *p->symbol, total);
     p->value = visit(p->value, &p->value_capacity, sizeof *p->value, total);
   }
 }

@@ -44,10 +44,12 @@ typedef struct {
   uint32_t start;                /* of the block's values */
 } mzc_sparse_block;
 
+/* symbol: run of zeros since the last nonzero coefficient << 4 | size, and from bit 10 on the extra bits. */
 typedef struct {
   mzc_sparse_block *block;
   int16_t *value;
-  size_t block_capacity, value_capacity;
+  uint32_t *symbol;
+  size_t block_capacity, value_capacity, symbol_capacity;
 } mzc_sparse;
 
 /* What the token pass says of a block. */

@@ -57,8 +57,8 @@ static void need_level(mzc_engine *e, mzc_component *k, int level)
     mzc_sparse *out = &k->level[k->levels_built + 1];
 
     MZC_RESERVE(e->cinfo, out->block, out->block_capacity, num_blocks(k));
-    /* what gets zero is written once and then overwritten, so one value more than is kept */
     MZC_RESERVE(e->cinfo, out->value, out->value_capacity, k->num_values + 1);
+    MZC_RESERVE(e->cinfo, out->symbol, out->symbol_capacity, k->num_values + 1);
     e->kernels->coarser(k, ++k->levels_built);
   }
 }

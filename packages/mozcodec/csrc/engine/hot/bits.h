@@ -28,6 +28,7 @@ typedef float float8 __attribute__((vector_size(32)));
 enum { LARGEST_AC = 1023, LARGEST_DC = 1023, SMALLEST_DC = -1024 };
 
 #define ALIGNED __attribute__((aligned(64)))
+#define INLINE inline __attribute__((always_inline))
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* Size class of a positive value: its number of bits. */
@@ -73,6 +74,13 @@ static const uint8_t zigzag_of[64] = {
   10, 19, 23, 32, 39, 45, 52, 54, 20, 22, 33, 38, 46, 51, 55, 60, 21, 34, 37, 47, 50, 56, 59, 61, 35, 36, 48, 49, 57, 58,
   62, 63
 };
+
+/* What a coefficient is coded as (mzc_sparse). */
+static inline uint32_t symbol_of(int value, int run, int size)
+{
+  uint32_t extra = (uint32_t)(value + (value >> 31)) & ((1u << size) - 1);
+  return extra << 10 | (uint32_t)(run << 4 | size);
+}
 
 /* ---- EOB runs ----------------------------------------------------------------------------------------------------- */
 

@@ -9,7 +9,7 @@ typedef struct {
   uint8_t *out;
 } bit_writer;
 
-static inline uint8_t *put_stuffed(uint8_t *out, uint8_t byte)
+static INLINE uint8_t *put_stuffed(uint8_t *out, uint8_t byte)
 {
   *out++ = byte;
   if (byte == 0xFF)
@@ -17,7 +17,7 @@ static inline uint8_t *put_stuffed(uint8_t *out, uint8_t byte)
   return out;
 }
 
-static inline void put_bits(bit_writer *w, uint32_t code, int length)
+static INLINE void put_bits(bit_writer *w, uint32_t code, int length)
 {
   w->bits = w->bits << length | code;
   w->num += length;
@@ -34,7 +34,7 @@ static inline void put_bits(bit_writer *w, uint32_t code, int length)
   }
 }
 
-static inline void put_symbol(bit_writer *w, const mzc_huffman *t, int symbol)
+static INLINE void put_symbol(bit_writer *w, const mzc_huffman *t, int symbol)
 {
   put_bits(w, t->code[symbol], t->length[symbol]);
 }
@@ -52,15 +52,16 @@ static void flush_bits(bit_writer *w)
   }
 }
 
-static void put_restart(bit_writer *w, int *number)
+static bit_writer restarted(bit_writer w, int *number)
 {
-  flush_bits(w);
-  *w->out++ = 0xFF;
-  *w->out++ = (uint8_t)(0xD0 + *number);
+  flush_bits(&w);
+  *w.out++ = 0xFF;
+  *w.out++ = (uint8_t)(0xD0 + *number);
   *number = (*number + 1) & 7;
+  return w;
 }
 
-static inline void put_eob_run(bit_writer *w, const mzc_huffman *t, int *run)
+static INLINE void put_eob_run(bit_writer *w, const mzc_huffman *t, int *run)
 {
   if (*run) {
     int size = size_of(*run) - 1;
@@ -103,51 +104,61 @@ static uint8_t *put_ac_header(uint8_t *out, const mzc_component *k, const mzc_sc
 
 /* ---- AC scans ----------------------------------------------------------------------------------------------------- */
 
-static void write_first(bit_writer *w, const mzc_component *k, const mzc_scan_bytes *scan, int restart_interval)
+/* By run << 4 | size: code << 6 | length of code and extra bits, with room for the extra bits in the code. */
+static void fill_words(const mzc_huffman *t, uint32_t *word)
+{
+  for (int symbol = 0; symbol < 256; symbol++) {
+    int size = symbol & 15;
+    word[symbol] = size > 10 ? 0 : (uint32_t)t->code[symbol] << size << 6 | (uint32_t)(t->length[symbol] + size);
+  }
+}
+
+static INLINE void put_coefficient(bit_writer *w, const mzc_huffman *t, const uint32_t *word, uint32_t run_size,
+                                   uint32_t extra)
+{
+  uint32_t entry;
+
+  for (; UNLIKELY(run_size > 255); run_size -= 256)
+    put_symbol(w, t, 0xF0);
+  entry = word[run_size];
+  put_bits(w, entry >> 6 | extra, entry & 63);
+}
+
+/* The writer is a copy, so that it stays in registers; only restarts see it in memory. */
+static bit_writer write_first(bit_writer w, const mzc_component *k, const mzc_scan_bytes *scan, int restart_interval)
 {
   const mzc_sparse *p = &k->level[scan->Al];
   const mzc_huffman *t = &scan->table;
   uint64_t band = up_to(scan->Se) & ~up_to(scan->Ss - 1), below = up_to(scan->Ss - 1);
   size_t blocks = (size_t)k->width * k->height;
-  uint32_t word[16][16];         /* code, room for the extra bits; length of both */
+  uint32_t word[256];
   int run = 0, restart = 0;
 
-  for (int zeros = 0; zeros < 16; zeros++)
-    for (int size = 1; size < 11; size++) {
-      int symbol = zeros << 4 | size;
-      word[zeros][size] = (uint32_t)t->code[symbol] << size << 6 | (uint32_t)(t->length[symbol] + size);
-    }
+  fill_words(t, word);
   for (size_t i = 0; i < blocks; i++) {
     uint64_t mask = p->block[i].mask & band;
-    const int16_t *value = p->value + p->block[i].start + count_bits(p->block[i].mask & below);
-    int previous = scan->Ss - 1;
+    const uint32_t *symbol, *end;
 
     if (restart_before(i, restart_interval)) {
-      put_eob_run(w, t, &run);
-      put_restart(w, &restart);
+      put_eob_run(&w, t, &run);
+      w = restarted(w, &restart);
     }
     if (!mask) {
       if (UNLIKELY(++run == MZC_MAX_EOB_RUN))
-        put_eob_run(w, t, &run);
+        put_eob_run(&w, t, &run);
       continue;
     }
-    put_eob_run(w, t, &run);
-    do {
-      int at = lowest(mask), zeros = at - previous - 1, v = *value++, sign = v >> 31, size = size_of((v ^ sign) - sign);
-      uint32_t extra = (uint32_t)(v + sign) & ((1u << size) - 1), entry;
-
-      mask &= mask - 1;
-      previous = at;
-      while (UNLIKELY(zeros > 15)) {
-        put_symbol(w, t, 0xF0);
-        zeros -= 16;
-      }
-      entry = word[zeros][size];
-      put_bits(w, entry >> 6 | extra, entry & 63);
-    } while (mask);
-    run = previous != scan->Se;
+    put_eob_run(&w, t, &run);
+    symbol = p->symbol + p->block[i].start + count_bits(p->block[i].mask & below);
+    end = symbol + count_bits(mask);
+    /* the run of the band's first coefficient begins where the band does */
+    put_coefficient(&w, t, word, (uint32_t)(lowest(mask) - scan->Ss) << 4 | (*symbol & 15), *symbol >> 10);
+    while (++symbol != end)
+      put_coefficient(&w, t, word, *symbol & 1023, *symbol >> 10);
+    run = highest(mask) != scan->Se;
   }
-  put_eob_run(w, t, &run);
+  put_eob_run(&w, t, &run);
+  return w;
 }
 
 /* Correction bits of one block that wait for the symbol or EOB run that they follow. */
@@ -161,7 +172,7 @@ typedef struct {
   int num_blocks, num_bits, run;
 } pending_run;
 
-static inline void put_corrections(bit_writer *w, corrections *c)
+static INLINE void put_corrections(bit_writer *w, corrections *c)
 {
   if (c->num > 32) {
     put_bits(w, (uint32_t)(c->bits >> 32), c->num - 32);
@@ -173,7 +184,7 @@ static inline void put_corrections(bit_writer *w, corrections *c)
   c->num = 0;
 }
 
-static void put_pending(bit_writer *w, const mzc_huffman *t, pending_run *pending)
+static INLINE void put_pending(bit_writer *w, const mzc_huffman *t, pending_run *pending)
 {
   put_eob_run(w, t, &pending->run);
   for (int i = 0; i < pending->num_blocks; i++)
@@ -190,7 +201,7 @@ static inline uint64_t newly_nonzero(uint64_t mask, const int16_t *value)
   return ones;
 }
 
-static void write_refinement(bit_writer *w, const mzc_component *k, const mzc_scan_bytes *scan, int restart_interval)
+static bit_writer write_refinement(bit_writer w, const mzc_component *k, const mzc_scan_bytes *scan, int restart_interval)
 {
   const mzc_sparse *p = &k->level[scan->Al];
   const mzc_huffman *t = &scan->table;
@@ -207,8 +218,8 @@ static void write_refinement(bit_writer *w, const mzc_component *k, const mzc_sc
     corrections own = { 0, 0 };
 
     if (restart_before(i, restart_interval)) {
-      put_pending(w, t, &pending);
-      put_restart(w, &restart);
+      put_pending(&w, t, &pending);
+      w = restarted(w, &restart);
     }
     ones = newly_nonzero(mask, value);
     last_new = ones ? highest(ones) : scan->Ss - 1;
@@ -218,19 +229,19 @@ static void write_refinement(bit_writer *w, const mzc_component *k, const mzc_sc
       zeros += at - previous - 1;
       previous = at;
       while (UNLIKELY(zeros > 15) && at <= last_new) {
-        put_pending(w, t, &pending);
-        put_symbol(w, t, 0xF0);
+        put_pending(&w, t, &pending);
+        put_symbol(&w, t, 0xF0);
         zeros -= 16;
-        put_corrections(w, &own);
+        put_corrections(&w, &own);
       }
       if (!(ones >> at & 1)) {
         own.bits = own.bits << 1 | (magnitude(v) & 1);
         own.num++;
         continue;
       }
-      put_pending(w, t, &pending);
-      put_bits(w, (uint32_t)t->code[zeros << 4 | 1] << 1 | (v > 0), t->length[zeros << 4 | 1] + 1);
-      put_corrections(w, &own);
+      put_pending(&w, t, &pending);
+      put_bits(&w, (uint32_t)t->code[zeros << 4 | 1] << 1 | (v > 0), t->length[zeros << 4 | 1] + 1);
+      put_corrections(&w, &own);
       zeros = 0;
     }
     if (last_new == scan->Se)
@@ -241,9 +252,10 @@ static void write_refinement(bit_writer *w, const mzc_component *k, const mzc_sc
       pending.num_bits += own.num;
     }
     if (pending.run == MZC_MAX_EOB_RUN || pending.num_bits > MZC_MAX_CORRECTION_BITS)
-      put_pending(w, t, &pending);
+      put_pending(&w, t, &pending);
   }
-  put_pending(w, t, &pending);
+  put_pending(&w, t, &pending);
+  return w;
 }
 
 /* scan->bytes has room for every byte stuffed. */
@@ -252,9 +264,9 @@ static void write_scan(const mzc_component *k, mzc_scan_bytes *scan, int restart
   bit_writer w = { 0, 0, put_ac_header(scan->bytes.data, k, scan) };
 
   if (scan->Ah)
-    write_refinement(&w, k, scan, restart_interval);
+    w = write_refinement(w, k, scan, restart_interval);
   else
-    write_first(&w, k, scan, restart_interval);
+    w = write_first(w, k, scan, restart_interval);
   flush_bits(&w);
   scan->bytes.size = w.out - scan->bytes.data;
 }
@@ -348,7 +360,7 @@ static size_t write_dc(const mzc_component *const *component, int num_components
   for (int i = 0; i < MZC_MAX_COMPONENTS; i++)
     build_huffman(histogram[i], &table[i]);   /* 12 symbols at most: never too deep */
   w.out = put_dc_header(out, &s, table);
-  FOR_DC_DIFFERENCES(&s, restart_interval, put_restart(&w, &restart), {
+  FOR_DC_DIFFERENCES(&s, restart_interval, w = restarted(w, &restart), {
     const mzc_huffman *t = &table[k->dc_table];
     uint32_t extra = (uint32_t)(difference + sign) & ((1u << size) - 1);
     put_bits(&w, (uint32_t)t->code[size] << size | extra, t->length[size] + size);

@@ -64,7 +64,7 @@ static inline int store_block(mzc_component *k, size_t index, int16_t *dc, uint6
   k->num_values += count;
   if (restart_before(index, restart_interval))
     end_all_runs(s);
-  count_block(s, mask, value);
+  count_block(s, mask, value, out->symbol + (value - out->value));
   return 0;
 }
 
@@ -109,16 +109,19 @@ static void coarser(mzc_component *k, int level)
   for (size_t i = 0; i < blocks; i++) {
     const int16_t *value = fine->value + fine->block[i].start;
     int16_t *half = out->value + used;
+    uint32_t *symbol = out->symbol + used;
     uint64_t kept = 0;
-    int n = 0;
+    int n = 0, previous = 0;
 
     for (uint64_t left = fine->block[i].mask; left; left &= left - 1) {
-      int v = *value++ / 2;
+      int v = *value++ / 2, at = lowest(left);
+
+      if (v == 0)
+        continue;
       half[n] = (int16_t)v;
-      if (v) {
-        n++;
-        kept |= left & -left;
-      }
+      symbol[n++] = symbol_of(v, at - previous - 1, size_of(magnitude(v)));
+      previous = at;
+      kept |= left & -left;
     }
     out->block[i] = (mzc_sparse_block){ kept, (uint32_t)used };
     used += n;

@@ -72,9 +72,11 @@ static inline void count_cut(mzc_statistics *s, int c, uint64_t mask, const uint
   }
 }
 
-/* jcphuff.c, encode_mcu_AC_refine: a block whose last newly nonzero coefficient is not the 63rd joins an EOB run with the
+/* Counts one block and notes its symbols.
+ *
+ * jcphuff.c, encode_mcu_AC_refine: a block whose last newly nonzero coefficient is not the 63rd joins an EOB run with the
  * correction bits that follow it; too many of either force the run out. */
-static inline void count_block(mzc_statistics *s, uint64_t mask, const int16_t *value)
+static inline void count_block(mzc_statistics *s, uint64_t mask, const int16_t *value, uint32_t *symbol)
 {
   uint8_t sizes[64];
   uint64_t left = mask, coarse = 0;
@@ -86,10 +88,11 @@ static inline void count_block(mzc_statistics *s, uint64_t mask, const int16_t *
     return;
   }
   do {
-    int i = lowest(left), amount = magnitude(value[n]), size = size_of(amount), run = i - previous - 1;
+    int i = lowest(left), v = value[n], amount = magnitude(v), size = size_of(amount), run = i - previous - 1;
 
     left &= left - 1;
     s->zone[zone_of[i]][run * 16 + size]++;
+    symbol[n] = symbol_of(v, run, size);
     sizes[n++] = (uint8_t)size;
     zeros += run;
     previous = i;
@@ -122,15 +125,15 @@ static inline void count_block(mzc_statistics *s, uint64_t mask, const int16_t *
     count_cut(s, c, mask, sizes);
 }
 
-static void count_level(const mzc_component *k, int level, mzc_statistics *s, int restart_interval)
+static void count_level(mzc_component *k, int level, mzc_statistics *s, int restart_interval)
 {
-  const mzc_sparse *p = &k->level[level];
+  mzc_sparse *p = &k->level[level];
   size_t blocks = (size_t)k->width * k->height;
 
   for (size_t i = 0; i < blocks; i++) {
     if (restart_before(i, restart_interval))
       end_all_runs(s);
-    count_block(s, p->block[i].mask, p->value + p->block[i].start);
+    count_block(s, p->block[i].mask, p->value + p->block[i].start, p->symbol + p->block[i].start);
   }
 }
 

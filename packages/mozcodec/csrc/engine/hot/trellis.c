@@ -284,7 +284,7 @@ static void choose_ac(mzc_component *k, const mzc_quantizer *q, const mzc_rates 
     out->block[i] = (mzc_sparse_block){ chosen, (uint32_t)used };
     if (restart_before(i, restart_interval))
       end_all_runs(s);
-    count_block(s, chosen, out->value + used);
+    count_block(s, chosen, out->value + used, out->symbol + used);
     used += count_bits(chosen);
   }
   k->num_values = used;
