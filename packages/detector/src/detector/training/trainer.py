@@ -187,19 +187,30 @@ class Trainer:
 
     def _update(self, batch: Batch) -> None:
         """Do one step of the optimizer on *batch*."""
-        step, config = batch.step, self.config
+        x, labels = self._inputs(batch)
+        self._start_step(batch.step)
+        loss = self._gradients(x, labels, batch.step)
+        if not check_finite(loss):
+            raise DetectorError(_diverged(batch.step, self.optimizer.param_groups[0]["lr"], self.precision.amp))
+        self._advance(batch.step, loss)
+
+    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the augmented images and the labels of *batch* on the device."""
         images = batch.images.to(self.device, non_blocking=True)
         labels = batch.labels.to(self.device, non_blocking=True)
-        draws = draw(self.params.seed, step, batch.ids).to(self.device, non_blocking=True)
-        x = augment(images, draws, config.augment)
+        draws = draw(self.params.seed, batch.step, batch.ids).to(self.device, non_blocking=True)
+        return augment(images, draws, self.config.augment), labels
+
+    def _start_step(self, step: int) -> None:
+        """Set what depends on the step alone: the generators, the learning rate, and no gradients yet."""
         reseed(self.device, self.params.seed, step, self.processes.rank)
         for group in self.optimizer.param_groups:
-            group["lr"] = one_cycle(step, config.steps, config.lr, config.warmup_ratio)
+            group["lr"] = one_cycle(step, self.config.steps, self.config.lr, self.config.warmup_ratio)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._gradients(x, labels, step)
-        if not check_finite(loss):
-            raise DetectorError(_diverged(step, self.optimizer.param_groups[0]["lr"], self.precision.amp))
-        norm = self.precision.update(self.optimizer, self.parameters, config.max_norm)
+
+    def _advance(self, step: int, loss: Tensor) -> None:
+        """Let the optimizer and the average take the step."""
+        norm = self.precision.update(self.optimizer, self.parameters, self.config.max_norm)
         self.ema.update(step)
         self.sums += torch.stack([loss, norm.detach()])
         self.count += 1
