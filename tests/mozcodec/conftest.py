@@ -1,6 +1,7 @@
 """Pictures, and mozjpeg's own programs to ask."""
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -107,3 +108,21 @@ def small(astronaut) -> np.ndarray:
 def small_gray(picture) -> np.ndarray:
     """(45, 61): edges that no block size divides."""
     return np.ascontiguousarray(picture("camera.png")[100:145, 200:261])
+
+
+@pytest.fixture(scope="session")
+def ijg() -> Callable[[list[tuple]], list]:
+    """A function: jobs of reference_ijg.py -> results of IJG's own libjpeg 8d and 9f, which PyPI's jpeglib brings."""
+    folder = PACKAGE / "build" / "jpeglib-1.0.2"
+    if not (folder / "jpeglib").exists():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+        subprocess.run([*pip, "--target", str(folder), "jpeglib==1.0.2"], check=True)
+
+    def run(jobs: list[tuple]) -> list:
+        script = Path(__file__).with_name("reference_ijg.py")
+        command = [sys.executable, str(script), str(folder)]
+        done = subprocess.run(command, input=pickle.dumps(jobs), capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()[-2000:]
+        return pickle.loads(done.stdout)
+
+    return run

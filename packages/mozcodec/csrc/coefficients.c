@@ -19,6 +19,8 @@ int mzc_decoder_read_coefficients(mzc_decoder *decoder, int16_t **blocks, uint16
   j_decompress_ptr cinfo = &decoder->cinfo;
   jvirt_barray_ptr *arrays;
 
+  if (decoder->smartscale.block_size != DCTSIZE)
+    return mzc_fail(status, MZC_UNSUPPORTED, "coefficients of SmartScale streams are not supported");
   decoder->guard.status = status;
   if (setjmp(decoder->guard.jump))
     return -1;

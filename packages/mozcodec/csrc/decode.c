@@ -1,5 +1,6 @@
 /* JPEG to pixels. */
 #include "decode.h"
+#include "zigzag.h"
 
 static const J_DCT_METHOD dct_methods[] = {
   [MZC_DCT_ISLOW] = JDCT_ISLOW, [MZC_DCT_IFAST] = JDCT_IFAST, [MZC_DCT_FLOAT] = JDCT_FLOAT
@@ -71,13 +72,15 @@ static void set_options(mzc_decoder *decoder)
   j_decompress_ptr cinfo = &decoder->cinfo;
   const mzc_decode_options *options = &decoder->options;
 
-  cinfo->scale_num = options->scale;
+  cinfo->scale_num = options->scale * decoder->smartscale.block_size / 8;
   cinfo->scale_denom = 8;
   cinfo->dct_method = dct_methods[options->dct_method];
   cinfo->do_fancy_upsampling = options->fancy_upsampling;
   cinfo->do_block_smoothing = options->block_smoothing;
-  if (options->true_idct)
-    jpeg_set_idct_method_selector(cinfo, mzc_select_true_idct);
+  if (options->true_idct || decoder->smartscale.block_size != DCTSIZE)
+    jpeg_set_idct_method_selector(cinfo, mzc_select_idct);
+  if (decoder->smartscale.block_size < DCTSIZE)
+    cinfo->do_block_smoothing = FALSE;   /* coefficients that a small block does not have were never sent */
   if (options->pixel_format == MZC_PLANES) {
     cinfo->raw_data_out = TRUE;
     cinfo->out_color_space = cinfo->jpeg_color_space;
@@ -86,23 +89,32 @@ static void set_options(mzc_decoder *decoder)
   }
 }
 
-static void check_region(mzc_decoder *decoder)
+static int divide_up(int64_t a, int64_t b)
 {
-  const mzc_decode_options *o = &decoder->options;
-  j_decompress_ptr cinfo = &decoder->cinfo;
-
-  if (o->right == 0)
-    return;
-  if (o->right > (int)cinfo->output_width || o->bottom > (int)cinfo->output_height) {
-    mzc_fail(decoder->guard.status, MZC_UNSUPPORTED, "region (%d, %d, %d, %d) leaves the %u x %u picture", o->left, o->top,
-             o->right, o->bottom, cinfo->output_width, cinfo->output_height);
-    stop(decoder);
-  }
+  return (int)((a + b - 1) / b);
 }
 
-static int divide_up(int a, int b)
+static void set_output_size(mzc_decoder *decoder)
 {
-  return (a + b - 1) / b;
+  j_decompress_ptr cinfo = &decoder->cinfo;
+  mzc_decode_options *o = &decoder->options;
+  int width = cinfo->output_width, height = cinfo->output_height;
+
+  if (decoder->smartscale.block_size != DCTSIZE) {
+    width = divide_up((int64_t)decoder->smartscale.width * o->scale, 8);
+    height = divide_up((int64_t)decoder->smartscale.height * o->scale, 8);
+  }
+  if (o->right > width || o->bottom > height) {
+    mzc_fail(decoder->guard.status, MZC_UNSUPPORTED, "region (%d, %d, %d, %d) leaves the %d x %d picture", o->left, o->top,
+             o->right, o->bottom, width, height);
+    stop(decoder);
+  }
+  decoder->output_width = width;
+  decoder->output_height = height;
+  if (o->right == 0 && (width < (int)cinfo->output_width || height < (int)cinfo->output_height)) {
+    o->right = width;   /* a part of what libjpeg makes */
+    o->bottom = height;
+  }
 }
 
 static void fill_header(mzc_decoder *decoder, mzc_header *header)
@@ -111,8 +123,9 @@ static void fill_header(mzc_decoder *decoder, mzc_header *header)
   const mzc_decode_options *o = &decoder->options;
 
   memset(header, 0, sizeof *header);
-  header->width = cinfo->image_width;
-  header->height = cinfo->image_height;
+  header->block_size = decoder->smartscale.block_size;
+  header->width = header->block_size == DCTSIZE ? (int)cinfo->image_width : decoder->smartscale.width;
+  header->height = header->block_size == DCTSIZE ? (int)cinfo->image_height : decoder->smartscale.height;
   header->num_components = cinfo->num_components;
   header->color_space = mzc_pixel_format_of(cinfo->jpeg_color_space);
   header->precision = cinfo->data_precision;
@@ -125,10 +138,10 @@ static void fill_header(mzc_decoder *decoder, mzc_header *header)
     header->h_samp_factor[i] = component->h_samp_factor;
     header->v_samp_factor[i] = component->v_samp_factor;
     header->quant_table_index[i] = component->quant_tbl_no;
-    header->plane_width[i] = divide_up((int)cinfo->image_width * component->h_samp_factor, cinfo->max_h_samp_factor);
+    header->plane_width[i] = divide_up((int64_t)cinfo->image_width * component->h_samp_factor, cinfo->max_h_samp_factor);
     header->blocks_wide[i] = component->width_in_blocks;
     header->blocks_high[i] = component->height_in_blocks;
-    header->plane_height[i] = divide_up((int)cinfo->image_height * component->v_samp_factor, cinfo->max_v_samp_factor);
+    header->plane_height[i] = divide_up((int64_t)cinfo->image_height * component->v_samp_factor, cinfo->max_v_samp_factor);
   }
   header->restart_interval = cinfo->restart_interval;
   header->jfif = cinfo->saw_JFIF_marker;
@@ -139,8 +152,8 @@ static void fill_header(mzc_decoder *decoder, mzc_header *header)
   header->y_density = cinfo->Y_density;
   header->adobe = cinfo->saw_Adobe_marker;
   header->adobe_transform = cinfo->Adobe_transform;
-  header->output_width = o->right > 0 ? o->right - o->left : (int)cinfo->output_width;
-  header->output_height = o->right > 0 ? o->bottom - o->top : (int)cinfo->output_height;
+  header->output_width = o->right > 0 ? o->right - o->left : decoder->output_width;
+  header->output_height = o->right > 0 ? o->bottom - o->top : decoder->output_height;
   header->output_channels = decoder->convert_to != JCS_UNKNOWN
                               ? mzc_layout_of(mzc_pixel_format_of(decoder->convert_to)).channels
                               : cinfo->output_components;
@@ -177,15 +190,47 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
   if (setjmp(decoder->guard.jump))
     return -1;
   jpeg_create_decompress(cinfo);
+  cinfo->client_data = decoder;
   mzc_limit_scans(cinfo, &decoder->scan_limit, decoder->options.max_scans);
   mzc_limit_memory((j_common_ptr)cinfo, decoder->options.max_memory);
   read_header(decoder, data, size);
   mzc_limit_pixels(cinfo, decoder->options.max_pixels);
-  check_region(decoder);
-  if (decoder->options.scale == 1)
+  set_output_size(decoder);
+  if (decoder->options.scale == 1 && decoder->rewritten == NULL)
     leave_out_scans(decoder, data, size);
   fill_header(decoder, header);
   return 0;
+}
+
+/* Only what block size and scale make together is up to libjpeg's 16. */
+static int check_scale(mzc_decoder *decoder)
+{
+  int block_size = decoder->smartscale.block_size, scale = decoder->options.scale;
+
+  if (block_size * scale % 8 == 0 && block_size * scale <= 128)
+    return 0;
+  return mzc_fail(decoder->guard.status, MZC_UNSUPPORTED,
+                  "blocks of %d samples do not decode at scale %d/8: their product must be a multiple of 8 up to 128",
+                  block_size, scale);
+}
+
+static int open_smartscale(mzc_decoder *decoder, const unsigned char **data, size_t *size)
+{
+  mzc_smartscale *smartscale = &decoder->smartscale;
+
+  if (mzc_smartscale_read(*data, *size, smartscale, decoder->guard.status))
+    return -1;
+  if (smartscale->block_size == DCTSIZE)
+    return 0;
+  decoder->rewritten = smartscale->stream;
+  *data = smartscale->stream;
+  *size = smartscale->stream_size;
+  if (decoder->options.pixel_format == MZC_PLANES)
+    return mzc_fail(decoder->guard.status, MZC_UNSUPPORTED, "planes of SmartScale streams are not supported");
+  mzc_zigzag(DCTSIZE, decoder->zigzag);
+  if (smartscale->block_size < DCTSIZE)
+    mzc_zigzag(smartscale->block_size, decoder->small_zigzag);
+  return check_scale(decoder);
 }
 
 mzc_decoder *mzc_decoder_open(const unsigned char *data, size_t size, const mzc_decode_options *options, mzc_header *header,
@@ -202,7 +247,7 @@ mzc_decoder *mzc_decoder_open(const unsigned char *data, size_t size, const mzc_
   decoder->guard.fatal_damage = !options->tolerate_damage;
   decoder->options = *options;
   decoder->convert_to = JCS_UNKNOWN;
-  if (open_stream(decoder, data, size, header)) {
+  if (open_smartscale(decoder, &data, &size) || open_stream(decoder, data, size, header)) {
     mzc_decoder_close(decoder);
     return NULL;
   }
@@ -265,6 +310,20 @@ static void *row_at(void *pixels, ptrdiff_t row_stride, int y)
   return (unsigned char *)pixels + (ptrdiff_t)y * row_stride;
 }
 
+static void start(mzc_decoder *decoder)
+{
+  j_decompress_ptr cinfo = &decoder->cinfo;
+  int own_decoder = decoder->smartscale.block_size < DCTSIZE && !decoder->smartscale.progressive;
+
+  if (own_decoder && cinfo->comps_in_scan < cinfo->num_components) {
+    mzc_fail(decoder->guard.status, MZC_UNSUPPORTED, "sequential blocks below 8 in more than one scan are not supported");
+    stop(decoder);
+  }
+  jpeg_start_decompress(cinfo);
+  if (own_decoder)
+    mzc_decode_sequential_small(decoder);
+}
+
 static void read_all(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
@@ -280,7 +339,7 @@ static int crop_to_region(mzc_decoder *decoder)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
   const mzc_decode_options *o = &decoder->options;
-  int margin = cinfo->max_h_samp_factor * DCTSIZE * o->scale / 8 + 1;
+  int margin = cinfo->max_h_samp_factor * cinfo->min_DCT_scaled_size + 1;
   JDIMENSION left = o->left > margin ? o->left - margin : 0;
   JDIMENSION right = (JDIMENSION)o->right + margin;
   JDIMENSION width;
@@ -337,12 +396,10 @@ static void read_through(mzc_decoder *decoder, void *pixels, ptrdiff_t row_strid
 
 int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, mzc_status *status)
 {
-  j_decompress_ptr cinfo = &decoder->cinfo;
-
   decoder->guard.status = status;
   if (setjmp(decoder->guard.jump))
     return -1;
-  jpeg_start_decompress(cinfo);
+  start(decoder);
   if (decoder->options.right > 0 || decoder->convert_to != JCS_UNKNOWN)
     read_through(decoder, pixels, row_stride);
   else
@@ -362,8 +419,8 @@ static JSAMPARRAY allocate_rows(j_decompress_ptr cinfo, const jpeg_component_inf
 static void copy_rows(j_decompress_ptr cinfo, int i, int imcu_row, JSAMPARRAY rows, unsigned char *plane, ptrdiff_t stride)
 {
   jpeg_component_info *component = &cinfo->comp_info[i];
-  int height = divide_up((int)cinfo->image_height * component->v_samp_factor, cinfo->max_v_samp_factor);
-  int width = divide_up((int)cinfo->image_width * component->h_samp_factor, cinfo->max_h_samp_factor);
+  int height = divide_up((int64_t)cinfo->image_height * component->v_samp_factor, cinfo->max_v_samp_factor);
+  int width = divide_up((int64_t)cinfo->image_width * component->h_samp_factor, cinfo->max_h_samp_factor);
   int count = component->v_samp_factor * DCTSIZE;
 
   for (int k = 0, y = imcu_row * count; k < count && y < height; k++, y++)

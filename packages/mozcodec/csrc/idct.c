@@ -80,11 +80,29 @@ jpeg_idct_method mzc_true_idct(int size)
   return size == 2 ? idct_2x2 : size == 4 ? idct_4x4 : NULL;
 }
 
-void mzc_select_true_idct(j_decompress_ptr cinfo, jpeg_component_info *component, jpeg_idct_method *method, int *category)
+/* Coefficients of an NxN block stand at the first places of an 8x8 zigzag: back to their corner. */
+static void idct_of_small_block(j_decompress_ptr cinfo, jpeg_component_info *component, JCOEFPTR block, JSAMPARRAY rows,
+                                JDIMENSION column)
 {
-  (void)cinfo;
-  if (mzc_true_idct(component->DCT_scaled_size) == NULL)
-    return;
-  *method = mzc_true_idct(component->DCT_scaled_size);
-  *category = JDCT_ISLOW;
+  const mzc_decoder *decoder = cinfo->client_data;
+  int count = decoder->smartscale.block_size * decoder->smartscale.block_size;
+  _Alignas(32) JCOEF moved[DCTSIZE2] = { 0 };   /* as SIMD code wants it */
+
+  for (int k = 0; k < count; k++)
+    moved[decoder->small_zigzag[k]] = block[decoder->zigzag[k]];
+  decoder->idct[component->component_index](cinfo, component, moved, rows, column);
+}
+
+void mzc_select_idct(j_decompress_ptr cinfo, jpeg_component_info *component, jpeg_idct_method *method, int *category)
+{
+  mzc_decoder *decoder = cinfo->client_data;
+
+  if (mzc_true_idct(component->DCT_scaled_size) != NULL) {
+    *method = mzc_true_idct(component->DCT_scaled_size);
+    *category = JDCT_ISLOW;
+  }
+  if (decoder->smartscale.block_size < DCTSIZE) {
+    decoder->idct[component->component_index] = *method;
+    *method = idct_of_small_block;
+  }
 }

@@ -149,6 +149,7 @@ typedef struct {
   int color_space;              /* of the stream, as a pixel format; -1 unknown */
   int precision;                /* bits of a sample */
   int progressive, arithmetic, lossless;
+  int block_size;               /* 8, or 1..16 of a SmartScale stream */
   int component_id[4];
   int h_samp_factor[4], v_samp_factor[4];
   int quant_table_index[4];
@@ -194,6 +195,26 @@ typedef struct {
 
 /* Decodes jobs until none is left; any number of threads may run this on one batch. */
 void mzc_decode_batch_run(mzc_decode_batch *batch);
+
+/* ---- DCT scaling and SmartScale ----------------------------------------------------------------------------------- */
+
+/* Full-size colour planes of a picture. */
+typedef struct mzc_planes mzc_planes;
+/* Raw DCT coefficients of the planes for one pair of sizes: of the whole of a block of `scale` samples the stream keeps
+ * block_size x block_size, so that it is block_size / scale of the picture. block_size 8 makes an ordinary JPEG. */
+typedef struct mzc_scaled mzc_scaled;
+
+mzc_planes *mzc_planes_new(const mzc_image *image, const mzc_encode_options *options, mzc_status *status);
+void mzc_planes_free(mzc_planes *planes);
+int mzc_planes_color_space(const mzc_planes *planes);
+/* The sampling factors that the options give to these planes. */
+int mzc_planes_sampling(const mzc_planes *planes, const mzc_encode_options *options, int *h, int *v, mzc_status *status);
+mzc_scaled *mzc_scaled_new(const mzc_planes *planes, int block_size, int scale, const int *h, const int *v,
+                           mzc_status *status);
+void mzc_scaled_free(mzc_scaled *scaled);
+void mzc_scaled_size(const mzc_scaled *scaled, int *width, int *height);
+int mzc_encode_scaled(const mzc_scaled *scaled, const mzc_encode_options *options, const mzc_marker *markers,
+                      int num_markers, mzc_buffer *out, mzc_status *status);
 
 /* ---- coefficients and lossless work ------------------------------------------------------------------------------- */
 

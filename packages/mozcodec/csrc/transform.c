@@ -1,6 +1,7 @@
 /* The same picture in another coding, another orientation, or a part of it: what jpegtran does, with its own code for
  * the moving of blocks (transupp.c of the pinned source). */
 #include "shim.h"
+#include "smartscale.h"
 
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
 #include <transupp.h>
@@ -191,6 +192,19 @@ static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_
   return mzc_destination_check(&t->destination, t->guard.status);
 }
 
+/* libjpeg would take a sequential stream of larger blocks for an ordinary one. */
+static int refuse_smartscale(const unsigned char *data, size_t size, mzc_status *status)
+{
+  mzc_smartscale smartscale;
+
+  if (mzc_smartscale_read(data, size, &smartscale, status))
+    return -1;
+  if (smartscale.block_size == DCTSIZE)
+    return 0;
+  free(smartscale.stream);
+  return mzc_fail(status, MZC_UNSUPPORTED, "lossless work on SmartScale streams is not supported");
+}
+
 int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_options *transform,
                   const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_buffer *out,
                   mzc_status *status)
@@ -205,7 +219,7 @@ int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_op
     return mzc_fail(status, MZC_UNAVAILABLE,
                     "transform needs mozcodec built with its own mozjpeg (MOZCODEC_SYSTEM_MOZJPEG=OFF)");
 #endif
-  if (mzc_destination_init(&t.destination, out, size, status))
+  if (refuse_smartscale(data, size, status) || mzc_destination_init(&t.destination, out, size, status))
     return -1;
   if (run(&t, data, size, transform, options, markers, num_markers) == 0)
     return 0;

@@ -12,6 +12,7 @@ from ._errors import DamagedError, JpegError, JpegWarning, LimitError, Unavailab
 from ._inspect import HuffmanTable, Inspection, MarkerSegment, QualityEstimate, Scan, inspect
 from ._metadata import Metadata
 from ._options import EncodeOptions
+from ._scaled import encode_scaled, encode_smartscale
 from ._transform import optimize, transform
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
     "decode_many",
     "encode",
     "encode_many",
+    "encode_scaled",
+    "encode_smartscale",
     "inspect",
     "optimize",
     "read_coefficients",

@@ -76,6 +76,8 @@ class Header:
     progressive: bool
     arithmetic: bool
     lossless: bool
+    block_size: int
+    """8, or 1..16 of a SmartScale stream."""
     restart_interval: int
     """In MCUs; 0 = none."""
     jfif_version: tuple[int, int] | None
@@ -124,6 +126,7 @@ def header_of(decoder: "Decoder") -> Header:
         progressive=bool(struct.progressive),
         arithmetic=bool(struct.arithmetic),
         lossless=bool(struct.lossless),
+        block_size=struct.block_size,
         restart_interval=struct.restart_interval,
         jfif_version=(struct.jfif_major, struct.jfif_minor) if struct.jfif else None,
         density=(struct.x_density, struct.y_density, unit) if struct.jfif else None,
