@@ -14,8 +14,6 @@ import time
 
 import pytest
 
-from detector.training.lock import start_time
-
 PARAMS = """
 seed: 5
 train: {{steps: {steps}, batch_size: 16, eval_every: 20, log_every: 5, threads: 1, amp: {amp},
@@ -195,24 +193,17 @@ def test_kills_at_random_moments_change_nothing(crops, tmp_path, amp):
 
 
 @pytest.mark.slow(minutes=3)
-def test_two_processes_under_torchrun_go_on_as_one_run(crops, tmp_path):
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "detector.cli")
-    alone = Training(tmp_path / "alone", crops, steps=30, command=torchrun)
-    alone.finish()
-    training = Training(tmp_path / "run", crops, steps=30, command=torchrun)
-    assert training.kill_at(12)
-    wait_until_gone(training)
-    assert "going on from step " in training.finish()
+def test_a_worker_of_torchrun_that_is_killed_is_started_again_and_goes_on(crops, tmp_path):
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1")
+    alone = Training(tmp_path / "alone", crops, steps=200, every=500, command=(*torchrun, "-m", "detector.cli"))
+    assert "going on" not in alone.finish()
+    training = Training(tmp_path / "run", crops, steps=200, command=(*torchrun, "-m", "detector.cli"))
+    process = training.start()
+    training.wait_for(process, 12)
+    (lock,) = (training.folder / "out" / "checkpoints").glob("*/lock")
+    os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
+    said = process.communicate(timeout=240)[1]
+    assert process.returncode == 0, said
+    assert "going on from step " in said
     assert training.outputs == alone.outputs
-    card = json.loads((training.folder / "out/train/model.json").read_text())
-    assert card["step"] == 30
-
-
-def wait_until_gone(training):
-    """Kill the workers of a killed torchrun: it starts each in a group of its own."""
-    for lock in (training.folder / "out" / "checkpoints").glob("*/lock"):
-        worker = json.loads(lock.read_text())["pid"]
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker, signal.SIGKILL)
-        while start_time(worker) is not None:
-            time.sleep(0.05)
+    assert training.leftovers == []

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.data.video import evenly_spaced, length, per_second, read_frames
+from detector.data.video import Footage, evenly_spaced, length, per_second, read_frames
 from detector.errors import DataError
 
 COUNT = 40
@@ -56,6 +56,15 @@ def test_the_frames_asked_for_come(clip: Path) -> None:
     assert {number: which(image) for number, image in frames.images.items()} == {0: 0, 17: 17, 39: 39}
     assert frames.images[0].shape == (64, 96, 3)
     assert frames.images[0].dtype == np.uint8
+
+
+@pytest.mark.parametrize("keep_bytes", [0, 3 * 64 * 96 * 3, 1 << 20])
+def test_footage_can_be_looped_over_whether_it_is_kept_or_decoded_again(clip: Path, keep_bytes: int) -> None:
+    footage = Footage(clip, range(0, COUNT, 4), keep_bytes)
+    first, second = dict(footage), dict(footage)
+    assert list(first) == list(second) == list(range(0, COUNT, 4))
+    assert all(np.array_equal(first[number], second[number]) for number in first)
+    assert (first[0] is second[0]) == (keep_bytes == 1 << 20)
 
 
 def test_colours_come_as_red_green_blue(tmp_path: Path, write_video: Callable[..., Path]) -> None:

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from .calibration import reliability
+from .calibration import logit, reliability
 from .metrics import roc
 from .scores import Scores
 from .summary import HEADLINE, Row, Summary
@@ -240,23 +240,28 @@ def caption(row: Mapping[str, Any]) -> str:
 
 
 def histograms(scores: Scores, theme: Theme = LIGHT) -> Figure:
-    """Return the distribution of the scores of real and of fake faces, one panel per quality."""
+    """Return the distribution of the scores of real and of fake faces, one panel per quality.
+
+    Over log odds: a confident model's scores crowd at 0 and 1, where equal steps of probability would hide them.
+    """
     with _style(theme):
         qualities = scores.qualities
         figure = Figure(figsize=(9.2, 2.3), layout="constrained")
         panels = _row(figure, len(qualities))
-        edges = np.linspace(0, 1, 26).tolist()
+        odds = logit(scores.score)
+        end = float(np.clip(np.quantile(np.abs(odds), 0.99), 3, 16)) if len(odds) else 3.0     # the rest joins the last
+        edges = np.linspace(-end, end, 31).tolist()
+        ticks = [0.001, 0.5, 0.999] if end > 7 else [0.1, 0.5, 0.9]
         for axes, quality in zip(panels, qualities, strict=False):
-            here = scores.where(quality=quality)
             for label, color, name in ((0, REAL, "real"), (1, FAKE, "fake")):
-                values = here.score[here.label == label]
+                values = np.clip(odds[(scores.quality == quality) & (scores.label == label)], -end, end)
                 weights = np.full(len(values), 1 / max(len(values), 1))
                 axes.hist(values, edges, weights=weights, color=color, alpha=0.55, label=name)
             axes.set_title(_label(quality), fontsize=9.5)
-            axes.set_xlim(0, 1)
-            axes.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
+            axes.set_xlim(-end, end)
+            axes.set_xticks(logit(ticks).tolist(), [f"{tick:g}"[1:] for tick in ticks])
         panels[0].set_ylabel("share of faces")
-        panels[len(panels) // 2].set_xlabel("score = P(fake)")
+        panels[len(panels) // 2].set_xlabel("score = P(fake), on a scale of log odds")
         if qualities:
             panels[0].legend(loc="best")
         return figure

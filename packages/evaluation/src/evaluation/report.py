@@ -277,7 +277,7 @@ def dataset_note(material: Material) -> str:
         # the page says it in any case, whatever the data set's own note leaves out
         return page.note(*[text for text in (NO_NOTE, given if given.strip() != NO_NOTE else "", name) if text])
     if dataset["name"]:
-        return page.paragraph(f"Data: {dataset['name']}. {dataset['note'] or ''}".strip())
+        return page.paragraph(f"Data: {dataset['name']}{f' ({note})' if (note := dataset['note']) else ''}.")
     return ""
 
 
@@ -452,13 +452,13 @@ def literature_section(material: Material) -> str:
         page.table(header, rows, f"Frame AUC. {sources}. Published numbers carry no intervals and no JPEG quality."),
         page.table(
             ["this run, uncompressed", *literature.COLUMNS, "mean"], gains,
-            "Gain in points (relative, both from the same row); a column that one side lacks counts on neither side.",
+            "Gain in points [relative], both from one column; a column that one side lacks counts on neither side.",
         ) if raw else "",
     )  # fmt: skip
 
 
 def _gain_cell(gain: literature.Gain | None) -> str:
-    return "-" if gain is None else f"{gain.points:+.2f} ({gain.relative:+.1f} %)"
+    return "-" if gain is None else f"{gain.points:+.2f} [{gain.relative:+.1f} %]"
 
 
 def literature_row(summary: Summary, quality: str, scores: Scores) -> dict[str, float]:
@@ -488,7 +488,8 @@ def _separation(material: Material) -> str:
         "How the scores separate",
         page.figure(
             plots.svg(plots.histograms(scores, plots.PAGE)),
-            "Scores of real and of fake faces at each quality. Two separate hills are a detector, one hill is a coin.",
+            "Scores of real and of fake faces at each quality. Two hills that stand apart are a detector, one hill is "
+            "a coin.",
             "Histograms of the scores",
         ),
         page.figure(
@@ -589,11 +590,12 @@ def _making(material: Material) -> str:
     parts = []
     if isinstance(faces.get("faces"), dict) and faces["faces"]:
         splits = list(dict.fromkeys(split for counts in faces["faces"].values() for split in counts))
+        videos = faces.get("videos") or {}
         rows = [
-            [method, str(faces.get("videos", {}).get(method, "-")), *(str(counts.get(split, 0)) for split in splits)]
+            [method, *(f"{counts.get(split, 0)} / {videos.get(method, {}).get(split, '-')}" for split in splits)]
             for method, counts in faces["faces"].items()
         ]
-        parts.append(page.table(["method", "videos", *(f"faces, {split}" for split in splits)], rows, "The data."))
+        parts.append(page.table(["method", *(f"{split}, faces / videos" for split in splits)], rows, "The data."))
     settings: dict[str, Any] = {}
     if material.quality:
         settings["training quality"] = material.quality

@@ -29,7 +29,7 @@ static void idct_in_place(j_decompress_ptr cinfo, jpeg_component_info *component
                           JDIMENSION column)
 {
   const mzc_smartscale *ss = of(cinfo);
-  JBLOCK natural;
+  _Alignas(32) JCOEF natural[DCTSIZE2];   /* as libjpeg's SIMD code wants it */
 
   memcpy(natural, block, sizeof natural);
   mzc_smartscale_put_in_place(ss, natural);

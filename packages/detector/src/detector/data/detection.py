@@ -175,7 +175,12 @@ class LbpDetector:
 
 
 def track(frames: Mapping[int, np.ndarray], detector: Detector) -> dict[int, Detection]:
-    """Return the face of each of the RGB *frames* (H, W, 3) of a clip, by frame number.
+    """Return the face of each of the RGB *frames* (H, W, 3) of a clip, by frame number; see `follow`."""
+    return follow(sorted(frames.items(), key=lambda item: item[0]), detector)
+
+
+def follow(frames: Iterable[tuple[int, np.ndarray]], detector: Detector) -> dict[int, Detection]:
+    """Return the face of each of the RGB *frames* (H, W, 3) of a clip, pairs of number and image in order, by number.
 
     The face is looked for around its last place first, and in the whole frame when it is lost. A frame in which none is
     found is left out.
@@ -183,8 +188,8 @@ def track(frames: Mapping[int, np.ndarray], detector: Detector) -> dict[int, Det
     boxes: dict[int, Box] = {}
     eyes: dict[int, np.ndarray | None] = {}
     last: Box | None = None
-    for number in sorted(frames):
-        gray = cv2.cvtColor(frames[number], cv2.COLOR_RGB2GRAY)
+    for number, image in frames:
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         box = detector.face(gray, last) if last is not None else None
         box = box or detector.face(gray)
         if box is not None:

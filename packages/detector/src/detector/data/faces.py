@@ -129,17 +129,19 @@ def crop_frames(clip: Clip, config: FacesConfig) -> Cropped:
     """Return the crops of a clip; every frame that has none is among the failures."""
     cropped = Cropped()
     try:
-        numbers = frame_numbers(clip, config)
-        frames = video.read_frames(clip.path, numbers)
+        footage = video.Footage(clip.path, frame_numbers(clip, config))
+        found = detection.follow(footage, detection.make_detector(config.detector))
     except DataError as error:
         cropped.failures.append((None, str(error)))
         return cropped
-    cropped.failures += list(frames.missing.items())
-    cropped.detections = detection.track(frames.images, detection.make_detector(config.detector))
-    cropped.failures += [(number, "no face found") for number in frames.images if number not in cropped.detections]
-    for number, found in cropped.detections.items():
-        similarity = alignment.align(found.eyes, config.size)
-        cropped.crops[number] = png.encode_png(alignment.crop(frames.images[number], similarity, config.size))
+    cropped.failures += list(footage.missing.items())
+    cropped.detections = {number: face for number, face in found.items() if number not in footage.missing}
+    for number, image in footage:
+        if number in cropped.detections:
+            similarity = alignment.align(cropped.detections[number].eyes, config.size)
+            cropped.crops[number] = png.encode_png(alignment.crop(image, similarity, config.size))
+        elif number not in footage.missing:
+            cropped.failures.append((number, "no face found"))
     if clip.mask is not None and cropped.crops:
         _crop_masks(clip.mask, config.size, cropped)
     return cropped
@@ -155,15 +157,17 @@ def frame_numbers(clip: Clip, config: FacesConfig) -> list[int]:
 
 def _crop_masks(path: Path, size: int, cropped: Cropped) -> None:
     """Add the masks of the crops there are; one that cannot be read is a failure, its crop stays."""
+    footage = video.Footage(path, cropped.crops, keep_bytes=0)
     try:
-        frames = video.read_frames(path, cropped.crops)
+        for number, image in footage:
+            similarity = alignment.align(cropped.detections[number].eyes, size)
+            cropped.masks[number] = png.encode_png(alignment.crop_mask(image, similarity, size))
     except DataError as error:
         cropped.failures.append((None, f"mask: {error}"))
         return
-    cropped.failures += [(number, f"mask: {reason}") for number, reason in frames.missing.items()]
-    for number, image in frames.images.items():
-        similarity = alignment.align(cropped.detections[number].eyes, size)
-        cropped.masks[number] = png.encode_png(alignment.crop_mask(image, similarity, size))
+    for number, reason in footage.missing.items():
+        cropped.masks.pop(number, None)
+        cropped.failures.append((number, f"mask: {reason}"))
 
 
 def _fingerprint(job: Job) -> str:

@@ -55,44 +55,76 @@ def length(path: str | Path) -> tuple[int, float]:
 
 
 def read_frames(path: str | Path, numbers: Iterable[int]) -> Frames:
-    """Return the frames *numbers* (from 0, in the order of showing) of the video *path*.
+    """Return the frames *numbers* of the video *path*, all at once; see `Footage`, which takes less memory."""
+    footage = Footage(path, numbers, keep_bytes=0)
+    images = dict(footage)
+    return Frames({n: image for n, image in images.items() if n not in footage.missing}, footage.missing)
 
-    Frames that the file does not hold, that the decoder marks as damaged, or that build on a damaged one are in
-    `missing` with the reason. Raises `DataError` if the file cannot be opened or holds no video.
+
+class Footage:
+    """The frames *numbers* (from 0, in the order of showing) of the video *path*, to be looped over, more than once.
+
+    Gives pairs of number and image, uint8 RGB (H, W, 3). Up to *keep_bytes* of them are kept for the next loop, beyond
+    that the next loop decodes again. After a loop, `missing` has the reason for every frame that the file does not
+    hold, that the decoder marks as damaged, or that builds on a damaged one. The last kind may have been given before
+    the damage was seen.
+
+    Raises `DataError` if the file cannot be opened or holds no video.
     """
-    wanted = set(numbers)
-    frames = Frames()
-    count, anchor, damaged, reason = 0, 0, "", ""
-    with _open(path) as container:
-        stream = _stream(container, path)
-        stream.thread_count = 1  # the cores are busy with other clips
-        decoded = _decode(container, stream)
-        while count <= max(wanted):
-            frame = next(decoded, "")
-            if isinstance(frame, str):
-                reason = frame
-                break
-            if frame.is_corrupt:
-                damaged = "frame is damaged"
-                # B-frames are shown before, and decoded after, the frame they build on
-                for number in wanted.intersection(range(anchor + 1, count)):
-                    frames.images.pop(number, None)
-                    frames.missing[number] = "frame builds on a damaged one"
-            elif frame.key_frame:
-                damaged = ""
-            elif damaged:
-                damaged = "frame builds on a damaged one"
-            if frame.pict_type != PictureType.B:
-                anchor = count
-            if count in wanted and damaged:
-                frames.missing[count] = damaged
-            elif count in wanted:
-                frames.images[count] = frame.to_ndarray(format="rgb24")
-            count += 1
-    for number in sorted(wanted):
-        if number >= count:
-            frames.missing[number] = f"video ends after {count} readable frames{reason}"
-    return frames
+
+    def __init__(self, path: str | Path, numbers: Iterable[int], keep_bytes: int = 512 << 20) -> None:
+        self.path = path
+        self.wanted = set(numbers)
+        self.missing: dict[int, str] = {}
+        self._keep_bytes = keep_bytes
+        self._kept: dict[int, np.ndarray] | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        if self._kept is not None:
+            yield from self._kept.items()
+            return
+        kept: dict[int, np.ndarray] = {}
+        size = 0
+        for number, image in self._decoded():
+            size += image.nbytes
+            if size <= self._keep_bytes:
+                kept[number] = image
+            else:
+                kept.clear()
+            yield number, image
+        if size <= self._keep_bytes:
+            self._kept = {number: image for number, image in kept.items() if number not in self.missing}
+
+    def _decoded(self) -> Iterator[tuple[int, np.ndarray]]:
+        count, anchor, damaged, reason = 0, 0, "", ""
+        with _open(self.path) as container:
+            stream = _stream(container, self.path)
+            stream.thread_count = 1  # the cores are busy with other clips
+            decoded = _decode(container, stream)
+            while count <= max(self.wanted):
+                frame = next(decoded, "")
+                if isinstance(frame, str):
+                    reason = frame
+                    break
+                if frame.is_corrupt:
+                    damaged = "frame is damaged"
+                    # B-frames are shown before, and decoded after, the frame they build on
+                    before = self.wanted.intersection(range(anchor + 1, count))
+                    self.missing.update(dict.fromkeys(before, "frame builds on a damaged one"))
+                elif frame.key_frame:
+                    damaged = ""
+                elif damaged:
+                    damaged = "frame builds on a damaged one"
+                if frame.pict_type != PictureType.B:
+                    anchor = count
+                if count in self.wanted and damaged:
+                    self.missing[count] = damaged
+                elif count in self.wanted:
+                    yield count, frame.to_ndarray(format="rgb24")
+                count += 1
+        for number in sorted(self.wanted):
+            if number >= count:
+                self.missing[number] = f"video ends after {count} readable frames{reason}"
 
 
 def _decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame | str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class Processes:
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         if self.world_size > 1:
-            distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo", **_meeting_place())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -49,6 +50,13 @@ class Processes:
             return module
         ids = [self.device.index] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(module, device_ids=ids)
+
+    def last_of(self, module: nn.Module, last: bool) -> AbstractContextManager[None]:
+        """Return the context for one of several backward passes of a step: gradients are averaged after the *last*."""
+        if self.world_size == 1 or last:
+            return nullcontext()
+        assert isinstance(module, nn.parallel.DistributedDataParallel)
+        return module.no_sync()
 
     def any(self, flag: bool) -> bool:
         """Return whether *flag* is true in any process. All must call it at the same step."""
@@ -89,3 +97,17 @@ class Processes:
         for rank, values_of_rank in enumerate(parts):
             values[rank :: self.world_size] = values_of_rank
         return values
+
+
+def _meeting_place() -> dict[str, Any]:
+    """Return the arguments of init_process_group by which the processes find each other.
+
+    On one node torchrun's workers meet in the agent's store, where those of before a restart left their addresses;
+    without a prefix for each attempt a new worker may try to reach a dead one. Elsewhere torch's own way is right.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or os.environ.get("GROUP_WORLD_SIZE") != "1":
+        return {}
+    store, rank, world_size = next(distributed.rendezvous("env://"))  # type: ignore[attr-defined]
+    attempt = os.environ["TORCHELASTIC_RESTART_COUNT"]
+    store = distributed.PrefixStore(f"attempt {attempt}", store)  # type: ignore[attr-defined]
+    return {"store": store, "rank": rank, "world_size": world_size}
