@@ -40,7 +40,7 @@ from .run import Run, describe_run
 from .schedule import one_cycle
 from .signals import StopSignals
 
-__all__ = ["Stopped", "train"]
+__all__ = ["Stopped", "Trainer", "set_up_torch", "train"]
 
 HISTORY = ("step", "epoch", "loss", "lr", "grad_norm", "val_auc")
 ASK_EVERY = 10  # steps between two agreements of several processes on whether to stop
@@ -69,7 +69,7 @@ def train(
     `StopSignals`), and DetectorError for what the user can mend.
     """
     with Processes() as processes, StopSignals() as signals:
-        _set_up_torch(params, processes.device)
+        set_up_torch(params, processes.device)
         run = describe_run(params, crops, processes.device)
         progress = Progress(params.train.steps, timings if processes.main else None)
         folder = checkpoints / run.id
@@ -382,7 +382,7 @@ class Trainer:
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
-def _set_up_torch(params: Params, device: torch.device) -> None:
+def set_up_torch(params: Params, device: torch.device) -> None:
     """Set threads and determinism for the process."""
     threads = params.train.threads
     torch.set_num_threads(CPU_THREADS if threads == "auto" else threads)
