@@ -267,7 +267,7 @@ class GroupedTextureEnhancement(nn.Module):
         return self._split(self.last(x)), averaged
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.reshape(len(x), self.num_attentions, -1, *x.shape[-2:])  # (N, M * c, H, W) -> (N, M, c, H, W)
+        return x.reshape(x.shape[0], self.num_attentions, -1, *x.shape[-2:])  # (N, M * c, H, W) -> (N, M, c, H, W)
 
     def _join(self, a: Tensor, b: Tensor) -> Tensor:
         """Concatenate the channels of each group, not of the whole."""
