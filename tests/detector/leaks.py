@@ -83,21 +83,22 @@ def pixels(path: Path) -> dict[str, list[float]]:
     """Features of the decoded frames that lie away from the face or average over the whole frame."""
     with av.open(str(path)) as file:
         file.streams.video[0].thread_count = 1
-        frames = np.stack([frame.to_ndarray(format="bgr24") for frame in file.decode(video=0)])
-    some = frames[::4]
-    ring = np.concatenate([frames[:, :, :RING], frames[:, :, -RING:]], 2)
+        decoded = list(file.decode(video=0))
+    frames = np.stack([frame.to_ndarray(format="bgr24") for frame in decoded[::4]])
+    next_frames = np.stack([frame.to_ndarray(format="bgr24") for frame in decoded[1::4]])
+    ring, next_ring = (np.concatenate([f[:, :, :RING], f[:, :, -RING:]], 2) for f in (frames, next_frames))
     return {
-        "brightness": [float(some.mean())],
-        "frame colour": _moments(some),
-        "ring colour": _moments(ring[::4]),
-        "ring texture": [_texture(ring[::4])],
-        "ring motion": [float(np.abs(np.diff(ring.astype(np.int16), axis=0)).mean())],
+        "brightness": [float(frames.mean())],
+        "frame colour": _moments(frames),
+        "ring colour": _moments(ring),
+        "ring texture": [_texture(ring)],
+        "ring motion": [float(cv2.absdiff(ring, next_ring).mean())],
     }
 
 
 def _moments(frames: np.ndarray) -> list[float]:
-    values = frames.reshape(-1, 3).astype(np.float32)
-    return [*values.mean(0).tolist(), *values.std(0).tolist()]
+    mean, deviation = cv2.meanStdDev(frames.reshape(1, -1, 3))
+    return [*mean.ravel().tolist(), *deviation.ravel().tolist()]
 
 
 def _texture(frames: np.ndarray) -> float:
