@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import signal
 import subprocess
@@ -139,6 +140,14 @@ def test_other_samples_and_other_files_are_left_alone(small, tmp_path):
         generate(tmp_path, **SMALL)
     with pytest.raises(DataError, match="is a file"):
         generate(tmp_path / "holiday.jpg", **SMALL)
+
+
+def test_two_runs_do_not_write_one_sample(tmp_path):
+    (tmp_path / "data/.sample").mkdir(parents=True)
+    with (tmp_path / "data/.sample/lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="another process is making a sample here"):
+            generate(tmp_path / "data", **SMALL)
 
 
 def test_command_makes_the_sample_and_says_what_it_is(small):
