@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 repro: setup
 	@start=$$(date +%s); \
 	if $(IN_VENV) dvc status --quiet; then \
-	  echo "repro: nothing has changed"; $(IN_VENV) evaluation show out/metrics.json out/report/index.html; \
+	  echo "repro: nothing has changed"; $(IN_VENV) evaluation show out/metrics.json out/tables --page out/report/index.html; \
 	else \
 	  echo "repro: running what has changed (all of it: about 5 minutes on 2 idle cores)"; $(IN_VENV) dvc repro; \
 	fi && echo "repro: done in $$(( $$(date +%s) - start )) s"
@@ -35,7 +35,7 @@ seeds: setup
 	@$(IN_VENV) sh -c 'detector grid quality=77,10 seed=1,2,3 && \
 	evaluation seeds q77=out/experiments/quality-77.seed-1.csv,out/experiments/quality-77.seed-2.csv,out/experiments/quality-77.seed-3.csv \
 	  q10=out/experiments/quality-10.seed-1.csv,out/experiments/quality-10.seed-2.csv,out/experiments/quality-10.seed-3.csv \
-	  --out out/seeds.md --csv out/seeds.csv'
+	  --note "The faces are synthetic; nothing follows for real deepfakes." --out out/seeds.md --csv out/seeds.csv'
 
 bench: setup
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/encode.py

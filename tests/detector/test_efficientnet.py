@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,6 +170,36 @@ def test_every_listed_name_is_a_network_of_timm() -> None:
     assert [name for name in SCALING if not timm.is_model(name)] == []
 
 
+# timm's import
+
+GUARD = "from detector.models import _timm; print(len(_timm.declared), _timm.timm.__name__)"
+
+
+def import_timm(packages: Path, torchvision: str) -> subprocess.CompletedProcess[str]:
+    """Import timm as the models do, beside a torchvision made of the line *torchvision* and an empty timm."""
+    (packages / "torchvision.py").write_text(torchvision)
+    (packages / "timm.py").write_text("import torchvision")
+    environment = os.environ | {"PYTHONPATH": str(packages)}
+    return subprocess.run([sys.executable, "-c", GUARD], capture_output=True, text=True, env=environment, check=False)
+
+
+def test_a_torchvision_that_fits_is_left_alone(tmp_path: Path) -> None:
+    assert import_timm(tmp_path, "").stdout == "0 timm\n"
+
+
+def test_a_torchvision_without_its_operators_gets_their_names(tmp_path: Path) -> None:
+    done = import_timm(tmp_path, "import torch\ntorch.library.register_fake('torchvision::nms')(print)")
+
+    assert done.stdout == "1 timm\n", done.stderr
+
+
+def test_any_other_error_of_torchvision_is_shown(tmp_path: Path) -> None:
+    done = import_timm(tmp_path, "raise RuntimeError('something else')")
+
+    assert done.returncode == 1
+    assert "RuntimeError: something else" in done.stderr
+
+
 # weights by name and by file
 
 
@@ -208,6 +241,7 @@ def test_parameters_reach_the_model_and_a_finished_model_needs_no_pretrained_fil
     save_model(tmp_path / "train", model.state_dict(), card)
     again, _ = load_model(tmp_path / "train", torch.device("cpu"))
 
+    assert (tmp_path / "train" / "weights.safetensors").stat().st_mode & 0o777 == 0o644
     assert model.dropout == 0.2
     assert torch.equal(model.backbone.conv_stem.weight, stem)
     assert torch.equal(again.backbone.conv_stem.weight, stem)

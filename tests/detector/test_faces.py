@@ -201,6 +201,12 @@ def test_frames_per_second_takes_the_place_of_the_counts(
     assert len(read_index(tmp_path / "out")) == 12 * 4
 
 
+def test_the_lbp_detector_crops_too(small_tree: Path, small_config: FacesConfig, tmp_path: Path) -> None:
+    summary = make_faces(small_tree, tmp_path / "out", replace(small_config, detector="lbp"), workers=2)
+    assert summary["failures"]["frames"] == 0
+    assert {row["found"] for row in rows(tmp_path / "out/geometry.csv")} == {"constant"}
+
+
 def test_an_interrupted_run_goes_on(
     small_tree: Path, small_faces: Path, small_config: FacesConfig, tmp_path: Path
 ) -> None:

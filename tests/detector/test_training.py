@@ -13,11 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from detector.config import CheckpointConfig, Params, TrainConfig
+from detector.config import AugmentConfig, CheckpointConfig, Params, TrainConfig
 from detector.data.index import read_index, write_index
 from detector.errors import ConfigError, DataError, DetectorError
 from detector.inference import load_model
 from detector.training import trainer as trainer_module
+from detector.training.memory import fitting
 from detector.training.progress import Progress
 from detector.training.run import default_checkpoints, describe_run
 from detector.training.trainer import Stopped, train
@@ -193,6 +194,90 @@ def test_the_best_evaluation_is_chosen_when_asked_for(runs, monkeypatch):
     assert (card["selected"], card["step"], card["val_auc"]) == ("best_val", 10, 0.9)
     weights = load_file(out / "weights.safetensors")
     assert all(torch.equal(weights[name], kept[10][name]) for name in weights)
+
+
+def test_a_run_stops_early_when_the_validation_gets_no_better(runs, monkeypatch, capsys):
+    aucs = iter([0.6, 0.9, 0.7, 0.8])
+    monkeypatch.setattr(trainer_module, "auc", lambda *_: next(aucs))
+    out = runs.train(eval_every=2, patience=2)
+    assert json.loads((out / "model.json").read_text())["step"] == 8
+    assert "stopping early: no better validation AUC in 2 evaluations" in capsys.readouterr().err
+    assert runs.unfinished == []
+
+
+class Plain(torch.nn.Module):
+    """A model whose gradients of parts add up exactly: no batch normalisation, no dropout."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 1)
+
+    def forward(self, images):
+        return self.layer(images.mean((2, 3))).squeeze(1)
+
+
+def test_a_batch_in_parts_gives_the_gradients_of_the_whole(runs, monkeypatch):
+    monkeypatch.setattr(trainer_module, "build_model", lambda *_: Plain())
+    whole = load_file(runs.train("whole") / "weights.safetensors")
+    for name, size in (("even", 4), ("uneven", 3), ("larger", 100)):
+        parts = load_file(runs.train(name, micro_batch=size) / "weights.safetensors")
+        for key in whole:
+            torch.testing.assert_close(parts[key], whole[key], rtol=1e-4, atol=1e-6)
+
+
+def test_a_batch_that_does_not_fit_is_halved_until_it_does():
+    said, tried = [], []
+
+    def attempt(size):
+        tried.append(size)
+        if size > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert fitting(attempt, 60, said.append) == 6
+    assert tried == [60, 30, 14, 6]
+    assert said == ["60 crops do not fit into the memory of the GPU: computing with 6 at a time"]
+    assert fitting(attempt, 8, pytest.fail) == 8
+
+    def never(_size):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(DetectorError, match="not even two crops fit"):
+        fitting(never, 16, said.append)
+
+
+def test_trying_a_micro_batch_leaves_no_trace(runs, monkeypatch):
+    traces = []
+    run_steps = trainer_module.Trainer.run_steps
+
+    def tried(self):
+        before = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self._try_micro_batch(6)
+        traces.append(all(torch.equal(v, before[k]) for k, v in self.model.state_dict().items()))
+        traces.append(all(p.grad is None for p in self.parameters))
+        run_steps(self)
+
+    runs.train("whole")
+    monkeypatch.setattr(trainer_module.Trainer, "run_steps", tried)
+    runs.train("tried")
+    assert traces == [True, True]
+    assert runs.outputs("tried") == runs.outputs("whole")
+
+
+def test_all_augmentations_together_train_and_repeat(runs):
+    changes = {"augment": AugmentConfig(rotate=10, scale=0.1, blur=0.5, jpeg=0.5)}
+    runs.train("a", **changes)
+    runs.train("b", **changes)
+    assert runs.outputs("a") == runs.outputs("b")
+
+
+@pytest.mark.slow(minutes=3)
+@pytest.mark.filterwarnings("default")  # inductor's, which are torch's own business
+def test_a_compiled_model_trains_alike(runs):
+    eager = load_file(runs.train("eager", steps=3) / "weights.safetensors")
+    compiled = load_file(runs.train("compiled", steps=3, compile=True) / "weights.safetensors")
+    assert eager.keys() == compiled.keys()
+    for key in eager:
+        torch.testing.assert_close(compiled[key], eager[key], rtol=1e-3, atol=1e-4)
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_advice(runs, monkeypatch):

@@ -126,6 +126,19 @@ def test_the_run_ends_with_a_table(judged):
     assert lines[6].startswith("test split: 120 faces of 40 videos of 4 pairs; [95 % intervals by videos, 40 ")
 
 
+def test_show_prints_the_same_table_again_and_the_page(judged):
+    scores, out, output = judged()
+    shown = run("show", out / "metrics.json", out / "tables", "--page", scores).output
+
+    assert shown == f"{output}report: {scores}\n"
+
+
+def test_quiet_names_the_file_and_leaves_the_table_to_the_next_command(judged):
+    _, out, output = judged(extra=["--quiet"])
+
+    assert output == f"metrics: {out / 'metrics.json'}\n"
+
+
 def test_the_same_scores_give_the_same_bytes(write_scores, tmp_path):
     scores = write_scores()
     for name in ("a", "b"):

@@ -42,6 +42,12 @@ class Programs:
 
     folder: Path
 
+    @property
+    def source(self) -> Path:
+        """mozjpeg's source tree that they were built from."""
+        cache = (self.folder / "CMakeCache.txt").read_text()
+        return Path(next(line.partition("=")[2] for line in cache.splitlines() if "HOME_DIRECTORY" in line))
+
     def run(self, program: str, *arguments: object, data: bytes) -> subprocess.CompletedProcess:
         command = [str(self.folder / f"{program}-static"), *map(str, arguments)]
         return subprocess.run(command, input=data, capture_output=True, timeout=120, check=False)

@@ -1,6 +1,8 @@
 """What is built, what is in the wheel, what leaves the extension, and what the build says when it cannot go on."""
 
 import ast
+import doctest
+import os
 import shutil
 import subprocess
 import sys
@@ -59,11 +61,9 @@ def test_the_sdist_carries_the_licences_and_every_source(dist):
     assert not [name for name in names if name.startswith(("build/", "dist/"))]
 
 
-@pytest.mark.usefixtures("programs")
-def test_mozjpegs_licences_are_those_of_the_pinned_source():
-    (source,) = [path for path in (PACKAGE / "build").glob("mozjpeg-*") if (path / "jpeglib.h").exists()]
+def test_mozjpegs_licences_are_those_of_the_pinned_source(programs):
     for name in ("LICENSE.md", "README.ijg"):
-        assert (PACKAGE / "licenses" / "mozjpeg" / name).read_bytes() == (source / name).read_bytes()
+        assert (PACKAGE / "licenses" / "mozjpeg" / name).read_bytes() == (programs.source / name).read_bytes()
 
 
 def test_licence_and_acknowledgement_are_declared():
@@ -165,3 +165,90 @@ def test_a_wrong_hash_stops_the_build(tmp_path):
     assert "THESE PACKAGES DO NOT MATCH THE HASHES" in done.stderr
     assert "MOZCODEC_MOZJPEG_SOURCE" in done.stderr
     assert "MOZCODEC_SYSTEM_MOZJPEG" in done.stderr
+
+
+def run(*command: object, **environment: str) -> str:
+    words = list(map(str, command))
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ | environment)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed_mozjpeg(programs, tmp_path_factory) -> Path:
+    """A shared libmozjpeg as a distribution would install it."""
+    source = programs.source
+    build, prefix = tmp_path_factory.mktemp("shared"), tmp_path_factory.mktemp("prefix")
+    choices = ["-DPNG_SUPPORTED=OFF", "-DWITH_TURBOJPEG=OFF", "-DCMAKE_POSITION_INDEPENDENT_CODE=ON"]
+    run("cmake", "-S", source, "-B", build, "-DCMAKE_BUILD_TYPE=Release", *choices)
+    run("cmake", "--build", build, "--target", "jpeg")
+    for folder in ("include", "lib"):
+        (prefix / folder).mkdir()
+    for header in (*(source / name for name in ("jpeglib.h", "jmorecfg.h", "jerror.h")), build / "jconfig.h"):
+        shutil.copy(header, prefix / "include")
+    for library in build.glob("libjpeg.so*"):
+        shutil.copy(library, prefix / "lib", follow_symlinks=False)
+    return prefix
+
+
+SYSTEM_CHECKS = """
+import numpy, sys, mozcodec
+pixels = numpy.load(sys.argv[1])
+info = mozcodec.build_info()
+assert (info["linking"], info["simd"]) == ("system", None), info
+for options in ({}, {"progressive": False}, {"tune": "ssim"}, {"precision": 12}):
+    image = pixels.astype(numpy.uint16) * 16 if "precision" in options else pixels
+    decoded = mozcodec.decode(mozcodec.encode(image, 77, **options), region=(3, 3, 30, 30))
+    assert decoded.shape == (27, 27, 3)
+data = mozcodec.encode(pixels, 77)
+assert mozcodec.decode_batch([data] * 3).shape == (3, *pixels.shape)
+assert len(mozcodec.optimize(mozcodec.encode(pixels, profile="fastest"))) > 0
+assert (mozcodec.decode(mozcodec.write_coefficients(mozcodec.read_coefficients(data))) == mozcodec.decode(data)).all()
+refused = [
+    lambda: mozcodec.encode_scaled(pixels, scale=4),
+    lambda: mozcodec.encode_smartscale(pixels, block_size=4),
+    lambda: mozcodec.transform(data, "rotate_90"),
+]
+for call in refused:
+    try:
+        call()
+    except mozcodec.UnavailableError as error:
+        assert "MOZCODEC_SYSTEM_MOZJPEG=OFF" in str(error), error
+    else:
+        raise AssertionError("a system build did what its public interface cannot")
+sys.stdout.buffer.write(data)
+"""
+
+
+@pytest.mark.slow
+def test_an_installed_libmozjpeg_offers_what_its_interface_can(installed_mozjpeg, small, tmp_path):
+    target = tmp_path / "site"
+    run(
+        sys.executable, "-m", "pip", "install", "--no-deps", "--target", target, f"-Cbuild-dir={tmp_path / 'build'}",
+        PACKAGE, MOZCODEC_SYSTEM_MOZJPEG="ON", CMAKE_PREFIX_PATH=str(installed_mozjpeg), PKG_CONFIG_PATH="",
+        PKG_CONFIG_LIBDIR="/nowhere",
+    )  # fmt: skip
+    np.save(tmp_path / "pixels.npy", small)
+    command = [sys.executable, "-c", SYSTEM_CHECKS, str(tmp_path / "pixels.npy")]
+    done = subprocess.run(command, capture_output=True, check=False, env=os.environ | {"PYTHONPATH": str(target)})
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == mozcodec.encode(small, 77)  # the same source, and no other libjpeg in the process
+
+
+def test_a_system_build_refuses_another_libjpeg(tmp_path):
+    """libjpeg-turbo's header has no mozjpeg parameters; a header of three lines stands for it."""
+    for folder in ("include", "lib"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "include" / "jpeglib.h").write_text("struct jpeg_compress_struct { int nothing; };\n")
+    (tmp_path / "lib" / "libjpeg.a").write_bytes(b"!<arch>\n")
+    said = configure(
+        tmp_path / "build", "-DMOZCODEC_SYSTEM_MOZJPEG=ON", f"-DCMAKE_PREFIX_PATH={tmp_path}",
+        "-DCMAKE_DISABLE_FIND_PACKAGE_PkgConfig=ON",
+    )  # fmt: skip
+    assert "the installed libjpeg is not mozjpeg" in said
+
+
+def test_the_readmes_session_runs_as_printed():
+    done = doctest.testfile(str(PACKAGE / "README.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert done.failed == 0
+    assert done.attempted > 12

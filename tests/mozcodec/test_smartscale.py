@@ -397,6 +397,24 @@ def test_a_wrong_pseudo_sos_is_refused(small):
         mozcodec.decode(bytes(data))
 
 
+def test_thousands_of_short_quantization_tables_are_an_error_not_an_overrun(small):
+    # each of the shortest takes 4 + 2 bytes here and 69 as libjpeg gets it
+    data = mozcodec.encode_smartscale(small, block_size=1)
+    stuffed = data[:2] + b"\xff\xdb\x00\x04\x00\x01" * 5000 + data[2:]
+    np.testing.assert_array_equal(mozcodec.decode(stuffed), mozcodec.decode(data))
+    with pytest.raises(mozcodec.JpegError):
+        mozcodec.decode(stuffed[:-600])
+
+
+@pytest.mark.parametrize("block_size", [1, 3])
+def test_huffman_table_numbers_out_of_range_are_an_error(block_size, small, ijg):
+    data = bytearray(ijg("9f").encode(small, block_size=block_size))
+    at = data.index(b"\xff\xda")
+    data[at + 6] = 0xEE  # tables 14 of component 1
+    with pytest.raises(mozcodec.JpegError, match="Huffman table"):
+        mozcodec.decode(bytes(data))
+
+
 @pytest.mark.parametrize("block_size", [1, 3, 12])
 @pytest.mark.parametrize("coding", ["progressive", "sequential", "restarts"])
 def test_truncated_streams_raise_or_give_what_there_is(block_size, coding, picture, ijg):

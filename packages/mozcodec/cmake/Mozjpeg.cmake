@@ -1,7 +1,7 @@
 # The target `mozjpeg`: include folders and library of the mozjpeg that mozcodec is built on.
 #
 # Static (the default): the pinned source, built here with position-independent code, SIMD and arithmetic coding.
-# MOZCODEC_SYSTEM_MOZJPEG=ON: the installed libmozjpeg that pkg-config finds.
+# MOZCODEC_SYSTEM_MOZJPEG=ON: an installed libmozjpeg, found through pkg-config or CMAKE_PREFIX_PATH.
 # MOZCODEC_MOZJPEG_EXTRA_SOURCES: files of the pinned source that are compiled into the extension.
 include(ExternalProject)
 include(CheckCSourceCompiles)
@@ -22,21 +22,44 @@ function(mozcodec_require_nasm)
   endif()
 endfunction()
 
+# Where pkg-config does not know a libjpeg, CMake looks itself: CMAKE_PREFIX_PATH in the environment says where.
+function(mozcodec_find_libjpeg)
+  find_package(PkgConfig QUIET)
+  if(PkgConfig_FOUND)
+    pkg_check_modules(JPEG QUIET IMPORTED_TARGET libjpeg)
+  endif()
+  if(JPEG_FOUND)
+    add_library(mozcodec_libjpeg ALIAS PkgConfig::JPEG)
+    return()
+  endif()
+  find_path(MOZCODEC_LIBJPEG_INCLUDE jpeglib.h)
+  find_library(MOZCODEC_LIBJPEG_LIBRARY jpeg)
+  if(NOT MOZCODEC_LIBJPEG_INCLUDE OR NOT MOZCODEC_LIBJPEG_LIBRARY)
+    message(FATAL_ERROR "mozcodec: no installed libjpeg was found.\n"
+      "Set CMAKE_PREFIX_PATH (or PKG_CONFIG_PATH) in the environment to where libmozjpeg is installed,\n"
+      "or build without MOZCODEC_SYSTEM_MOZJPEG.")
+  endif()
+  add_library(mozcodec_libjpeg INTERFACE)
+  target_include_directories(mozcodec_libjpeg INTERFACE "${MOZCODEC_LIBJPEG_INCLUDE}")
+  target_link_libraries(mozcodec_libjpeg INTERFACE "${MOZCODEC_LIBJPEG_LIBRARY}")
+endfunction()
+
 function(mozcodec_system_mozjpeg)
-  find_package(PkgConfig REQUIRED)
-  pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libjpeg)
-  set(CMAKE_REQUIRED_LIBRARIES PkgConfig::JPEG)
+  mozcodec_find_libjpeg()
+  set(CMAKE_REQUIRED_LIBRARIES mozcodec_libjpeg)
   check_c_source_compiles("
     #include <stdio.h>
     #include <jpeglib.h>
     int main(void) { struct jpeg_compress_struct c;
       jpeg_c_set_bool_param(&c, JBOOLEAN_TRELLIS_QUANT, TRUE); return 0; }" MOZCODEC_LIBJPEG_IS_MOZJPEG)
   if(NOT MOZCODEC_LIBJPEG_IS_MOZJPEG)
-    message(FATAL_ERROR "mozcodec: the libjpeg that pkg-config finds is not mozjpeg (it has no JBOOLEAN_TRELLIS_QUANT).\n"
-      "Put mozjpeg's pkgconfig folder first in PKG_CONFIG_PATH, or build without MOZCODEC_SYSTEM_MOZJPEG.")
+    message(FATAL_ERROR "mozcodec: the installed libjpeg is not mozjpeg (it has no JBOOLEAN_TRELLIS_QUANT).\n"
+      "Set CMAKE_PREFIX_PATH (or PKG_CONFIG_PATH) in the environment to where libmozjpeg is installed,\n"
+      "or build without MOZCODEC_SYSTEM_MOZJPEG.")
   endif()
-  target_link_libraries(mozjpeg INTERFACE PkgConfig::JPEG)
+  target_link_libraries(mozjpeg INTERFACE mozcodec_libjpeg)
   target_compile_definitions(mozjpeg INTERFACE MOZCODEC_SYSTEM_MOZJPEG)
+  set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON PARENT_SCOPE)
 endfunction()
 
 function(mozcodec_static_mozjpeg)

@@ -26,6 +26,8 @@ COMMANDS = {
     "describe": ("detector.models.describe:command", "Layers, parameters and cost of a model."),
     "predict": ("detector.predict:command", "Is this picture real, and would one know after it was shared?"),
     "explain": ("detector.explain:command", "Where a model looks: heat maps, their share in the masks, features."),
+    "export": ("detector.export:command", "A trained model as one file: .pt2 or .onnx."),
+    "bench": ("detector.bench:command", "Images per second of training, loading and inference."),
     "verify": ("detector.data.command:verify", "Check every byte of a folder of packed crops."),
     "unpack": ("detector.data.command:unpack", "Packed crops to loose image files."),
     "contact-sheet": ("detector.data.command:contact_sheet", "Many crops in one picture."),
@@ -62,6 +64,8 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except DetectorError as error:
             raise click.ClickException(str(error)) from error
+        except BrokenPipeError:
+            raise  # click ends quietly when the reader of a pipe has gone
         except OSError as error:
             if error.filename is None and error.strerror is None:
                 raise

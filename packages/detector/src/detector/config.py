@@ -63,12 +63,17 @@ class CompressConfig:
 
 @dataclass(frozen=True, slots=True)
 class AugmentConfig:
-    """Training augmentation: probability of a flip; ranges of contrast, brightness and colour."""
+    """Training augmentation; what each does is told by `detector.loading.augment` and `detector.loading.recompress`."""
 
     flip: float = number(0.5, 0, 1)
+    rotate: float = number(0.0, 0, 180)
+    scale: float = number(0.0, 0, 0.9)
+    blur: float = number(0.0, 0, 1)
     contrast: float = number(0.15, 0, 1)
     brightness: float = number(0.12, 0, 1)
     color: float = number(0.06, 0, 1)
+    jpeg: float = number(0.0, 0, 1)
+    jpeg_qualities: tuple[int, ...] = number((77, 60, 15, 10), 1, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,7 @@ class TrainConfig:
 
     steps: int = number(1000, 1)
     batch_size: int = number(32, 1)
+    micro_batch: int | Literal["auto"] = number("auto", 1)
     paired: bool = True
     lr: float = number(2e-3, above=0)
     weight_decay: float = number(5e-4, 0)
@@ -125,8 +131,10 @@ class TrainConfig:
     ema_decay: float = number(0.98, 0, 1)
     select: str = one_of("last", "last", "best_val")
     eval_every: int = number(250, 1)
+    patience: int | None = number(None, 1)
     amp: str = one_of("auto", "auto", "off", "bf16", "fp16")
     channels_last: bool = True
+    compile: bool = False
     deterministic: bool = True
     threads: int | Literal["auto"] = number("auto", 1)
     log_every: int = number(50, 1)

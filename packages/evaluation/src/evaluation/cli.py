@@ -46,9 +46,10 @@ def _drawing(command: Any) -> Any:
 @click.option("--tables", type=Folder, help="Folder for the long tables (metrics.csv, differences.csv, ...).")
 @click.option("--plots", type=Folder, help="Folder for roc.csv and robustness.csv.")
 @click.option("--allow-nan", is_flag=True, help="Judge the other rows when scores are not finite.")
+@click.option("--quiet", is_flag=True, help="Print no table; a later command does.")
 @_drawing
 def metrics(
-    scores: Path, out: Path, tables: Path | None, plots: Path | None, allow_nan: bool,
+    scores: Path, out: Path, tables: Path | None, plots: Path | None, allow_nan: bool, quiet: bool,
     replicates: int, confidence: float, seed: int,
 ) -> None:  # fmt: skip
     """Write the metrics of the test split of SCORES to OUT (JSON), with intervals, and print them."""
@@ -67,7 +68,20 @@ def metrics(
         rows = [row for row in paper.robustness_rows(summary) if row["quality"] != "raw"]
         paper.write_csv(plots / "robustness.csv", paper.ROBUSTNESS, rows)
     paper.write_json(out, paper.metrics_json(summary))
-    click.echo(paper.text(summary))
+    click.echo(f"metrics: {out}" if quiet else paper.text(summary))
+
+
+@main.command()
+@click.argument("metrics", type=Existing)
+@click.argument("tables", type=Existing)
+@click.option("--page", type=Existing, help="The report page, named under the table.")
+def show(metrics: Path, tables: Path, page: Path | None) -> None:
+    """Print what `evaluation metrics` found: METRICS (JSON) and the folder TABLES."""
+    from . import tables as paper
+
+    click.echo(paper.text(paper.read_summary(metrics, tables)))
+    if page:
+        click.echo(f"report: {page}")
 
 
 @main.command()

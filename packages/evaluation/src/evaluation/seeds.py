@@ -18,7 +18,17 @@ from .scores import Scores, by_video
 from .summary import ALL, LEVELS, Settings
 from .tables import markdown, number, text_table
 
-__all__ = ["Comparison", "Group", "SeedRow", "compare_two", "comparison_table", "document", "judge", "terminal"]
+__all__ = [
+    "Comparison",
+    "Group",
+    "SeedRow",
+    "compare_two",
+    "comparison_table",
+    "document",
+    "judge",
+    "sentence",
+    "terminal",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from .scores import Scores, by_video, quality_name
 from .summary import ALL, HEADLINE, LEVELS, Difference, Row, Settings, Summary
 
 __all__ = [
+    "ROBUSTNESS",
     "markdown",
     "metrics_json",
     "number",

@@ -29,7 +29,7 @@ static void idct_in_place(j_decompress_ptr cinfo, jpeg_component_info *component
                           JDIMENSION column)
 {
   const mzc_smartscale *ss = of(cinfo);
-  JBLOCK natural;
+  _Alignas(32) JCOEF natural[DCTSIZE2];   /* as libjpeg's SIMD code wants it */
 
   memcpy(natural, block, sizeof natural);
   mzc_smartscale_put_in_place(ss, natural);
@@ -59,15 +59,21 @@ typedef struct {
   d_derived_tbl *dc[NUM_HUFF_TBLS], *ac[NUM_HUFF_TBLS];
 } huffman;
 
+static void make_table(j_decompress_ptr cinfo, boolean is_dc, int number, d_derived_tbl **tables)
+{
+  if (number < 0 || number >= NUM_HUFF_TBLS)
+    ERREXIT1(cinfo, JERR_NO_HUFF_TABLE, number);
+  jpeg_make_d_derived_tbl(cinfo, is_dc, number, &tables[number]);
+}
+
 static void start_scan(j_decompress_ptr cinfo)
 {
   huffman *h = (huffman *)of(cinfo)->huffman;
 
   for (int i = 0; i < cinfo->comps_in_scan; i++) {
-    const jpeg_component_info *component = cinfo->cur_comp_info[i];
-    jpeg_make_d_derived_tbl(cinfo, TRUE, component->dc_tbl_no, &h->dc[component->dc_tbl_no]);
+    make_table(cinfo, TRUE, cinfo->cur_comp_info[i]->dc_tbl_no, h->dc);
     if (h->last_coefficient > 0)
-      jpeg_make_d_derived_tbl(cinfo, FALSE, component->ac_tbl_no, &h->ac[component->ac_tbl_no]);
+      make_table(cinfo, FALSE, cinfo->cur_comp_info[i]->ac_tbl_no, h->ac);
   }
   memset(h->last_dc, 0, sizeof h->last_dc);
   memset(&h->bits, 0, sizeof h->bits);
@@ -117,7 +123,8 @@ static boolean decode_blocks(j_decompress_ptr cinfo, huffman *h, JBLOCKROW *MCU)
     if (MCU != NULL)
       (*MCU[b])[0] = (JCOEF)h->last_dc[ci];
 
-    table = h->ac[component->ac_tbl_no];
+    if (h->last_coefficient > 0)
+      table = h->ac[component->ac_tbl_no];
     for (int k = 1; k <= h->last_coefficient; k++) {
       HUFF_DECODE(s, br_state, table, return FALSE, ac_by_bits);
       r = s >> 4;

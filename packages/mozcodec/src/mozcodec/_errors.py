@@ -67,3 +67,7 @@ def error_of(status: Any) -> JpegError:
     """Return the exception that says what *status* says."""
     kind = _KINDS.get(status.code, JpegError)
     return kind(ffi.string(status.message).decode("latin-1"), status.message_code)
+
+
+for _kind in (JpegError, DamagedError, LimitError, UnsupportedError, UnavailableError, JpegWarning):
+    _kind.__module__ = "mozcodec"  # where users find them

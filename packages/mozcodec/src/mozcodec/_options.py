@@ -81,7 +81,7 @@ class EncodeOptions(TypedDict, total=False):
     dc_scan_opt_mode: Literal[0, 1, 2]
     """DC scans (-dc-scan-opt): 0 one for all components, 1 one each, 2 whichever is smaller."""
     trellis_quant: bool
-    """Trellis quantization; default True (False: -notrellis)."""
+    """Trellis quantization; default True (False: -notrellis). In a sequential file it implies ``optimize_coding``."""
     trellis_quant_dc: bool
     """Trellis quantization of the DC coefficients; default True (False: -notrellis-dc)."""
     trellis_eob_opt: bool
@@ -376,6 +376,24 @@ def _set_deep_profile(struct: Any, options: Mapping[str, object]) -> None:
     struct.trellis_quant = 0
 
 
+def _is_sequential(struct: Any) -> bool:
+    if struct.num_scans:
+        return all((struct.scans[i].Ss, struct.scans[i].Se) == (0, 63) for i in range(struct.num_scans))
+    return bool(struct.progressive == 0 or (struct.progressive < 0 and struct.profile == lib.MZC_PROFILE_FASTEST))
+
+
+def _keep_trellis_with_its_tables(struct: Any) -> None:
+    """In a sequential file mozjpeg's trellis counts on optimal tables; without them its streams are corrupt."""
+    fastest = struct.profile == lib.MZC_PROFILE_FASTEST
+    trellis = struct.trellis_quant == 1 or (struct.trellis_quant < 0 and not fastest)
+    if not trellis or not _is_sequential(struct) or struct.arithmetic == 1:
+        return
+    if struct.optimize_coding == 0:
+        raise ValueError("optimize_coding=False needs trellis_quant=False in a sequential file")
+    if fastest:
+        struct.optimize_coding = 1
+
+
 def _build(quality: object, options: Mapping[str, object]) -> Any:
     struct = ffi.new("mzc_encode_options *")
     lib.mzc_default_encode_options(struct)
@@ -395,6 +413,7 @@ def _build(quality: object, options: Mapping[str, object]) -> Any:
         _set_lossless_profile(struct, options)
     elif options.get("precision", 8) != 8:
         _set_deep_profile(struct, options)
+    _keep_trellis_with_its_tables(struct)
     return struct
 
 

@@ -23,8 +23,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        temporary.chmod(0o644)
         yield temporary
+        temporary.chmod(0o644)  # after the block: some writers put a file of their own in its place
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -72,7 +72,8 @@ def decode_into(reader: ShardReader, faces: Sequence[Face], out: NDArray[np.uint
 class Loader:
     """Batches of JPEG crops, decoded *ahead* of their use by a thread that shares the work out to *threads*.
 
-    *pin* takes the buffers in page-locked memory, for copies to a CUDA device that overlap with its work. `waited` is
+    *edit* is called with the step, the ids and the decoded images of each batch, which it may change in place. *pin*
+    takes the buffers in page-locked memory, for copies to a CUDA device that overlap with its work. `waited` is
     the time in seconds that the consumer has spent waiting for batches.
     """
 
@@ -84,8 +85,10 @@ class Loader:
         threads: int = 1,
         ahead: int = 3,
         pin: bool = False,
+        edit: Callable[[int, NDArray[np.int64], NDArray[np.uint8]], None] | None = None,
     ):
         self.reader, self.faces, self.threads, self.ahead, self.pin = reader, faces, threads, ahead, pin
+        self.edit = edit
         self.labels = np.array([face.label for face in faces], dtype=np.float32)
         self.waited = 0.0
 
@@ -143,6 +146,8 @@ class _Work:
                 images = buffer[: len(ids)]
                 faces = [self.loader.faces[i] for i in ids]
                 decode_into(self.loader.reader, faces, images.numpy(), self.loader.threads)
+                if self.loader.edit is not None:
+                    self.loader.edit(step, ids, images.numpy())
                 labels = torch.from_numpy(self.loader.labels[ids])
                 self.ready.put((Batch(step, ids, images, labels), buffer))
             self.ready.put(None)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,13 @@ class Processes:
             return module
         ids = [self.device.index] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(module, device_ids=ids)
+
+    def last_of(self, module: nn.Module, last: bool) -> AbstractContextManager[None]:
+        """Return the context for one of several backward passes of a step: gradients are averaged after the *last*."""
+        if self.world_size == 1 or last:
+            return nullcontext()
+        assert isinstance(module, nn.parallel.DistributedDataParallel)
+        return module.no_sync()
 
     def any(self, flag: bool) -> bool:
         """Return whether *flag* is true in any process. All must call it at the same step."""

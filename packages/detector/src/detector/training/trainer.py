@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from evaluation.metrics import auc
 
@@ -26,17 +28,19 @@ from ..loading.augment import augment, draw
 from ..loading.draws import key
 from ..loading.loader import Batch, Loader, crop_size
 from ..loading.order import BalancedOrder, PairedOrder, share
+from ..loading.recompress import Recompress
 from .checkpoint import Checkpoints, plain
 from .distributed import Processes
 from .engine import Ema, Objective, check_finite, reseed
 from .lock import Lock
+from .memory import fitting
 from .precision import Precision
 from .progress import Progress
 from .run import Run, describe_run
 from .schedule import one_cycle
 from .signals import StopSignals
 
-__all__ = ["Stopped", "train"]
+__all__ = ["Stopped", "Trainer", "set_up_torch", "train"]
 
 HISTORY = ("step", "epoch", "loss", "lr", "grad_norm", "val_auc")
 ASK_EVERY = 10  # steps between two agreements of several processes on whether to stop
@@ -65,7 +69,7 @@ def train(
     `StopSignals`), and DetectorError for what the user can mend.
     """
     with Processes() as processes, StopSignals() as signals:
-        _set_up_torch(params, processes.device)
+        set_up_torch(params, processes.device)
         run = describe_run(params, crops, processes.device)
         progress = Progress(params.train.steps, timings if processes.main else None)
         folder = checkpoints / run.id
@@ -117,7 +121,10 @@ class Trainer:
         self.order = order(self.training, config.batch_size, params.seed, processes.world_size)
         self.size = crop_size(reader, self.training[0])
         pin = self.device.type == "cuda"
-        self.loader = Loader(reader, self.training, threads=loader_threads, pin=pin)
+        edit = None
+        if config.augment.jpeg:
+            edit = Recompress(config.augment, params.compress, params.seed, loader_threads)
+        self.loader = Loader(reader, self.training, threads=loader_threads, pin=pin, edit=edit)
         self.validation_loader = Loader(reader, self.validation, threads=loader_threads, pin=pin)
 
         torch.manual_seed(key(params.seed))
@@ -125,7 +132,10 @@ class Trainer:
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model = model
-        self.objective = processes.wrap(Objective(model, config.label_smoothing))
+        objective = Objective(model, config.label_smoothing)
+        if config.compile:
+            objective.compile()  # in place: the weights keep their names
+        self.objective = processes.wrap(objective)
         self.ema = Ema(model, config.ema_decay)
         self.precision = Precision(config.amp, self.device)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
@@ -138,29 +148,36 @@ class Trainer:
         self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)  # loss and gradient norm since the last row
         self.count = 0
         self.best: dict[str, Any] | None = None
+        self.best_auc, self.evaluations_since = -math.inf, 0  # of the validation, for early stopping
+        self.micro_batch = 0
         self.checkpoints = Checkpoints(folder, config.checkpoint.keep, progress.say)
         self._resume()
+        if not self.micro_batch:
+            self.micro_batch = self._choose_micro_batch()
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 
     def run_steps(self) -> None:
         """Do the steps that are left, save on the way, and see to it that the last state is on disk."""
-        started_at, saved_at = self.step, time.monotonic()
+        config, started_at, saved_at = self.config, self.step, time.monotonic()
         self.progress.begin(started_at)
         with closing(self.loader.batches(self._plan())) as batches:
             for batch in batches:
                 self._update(batch)
-                evaluated = self._due(self.config.eval_every)
-                if evaluated or self._due(self.config.log_every):
-                    images = (self.step - started_at) * self.config.batch_size
+                evaluated = self._due(config.eval_every)
+                if evaluated or self._due(config.log_every):
+                    images = (self.step - started_at) * config.batch_size
                     self._log(self._validate() if evaluated else None, images)
                 stop = self._asked_to_stop()
-                timed = time.monotonic() - saved_at >= self.config.checkpoint.every_seconds
-                if stop or timed or self._due(self.config.checkpoint.every_steps):
+                timed = time.monotonic() - saved_at >= config.checkpoint.every_seconds
+                if stop or timed or self._due(config.checkpoint.every_steps):
                     saved_at = time.monotonic()
                     self._save()
                 if stop:
                     self._stop(stop)
+                if config.patience is not None and self.evaluations_since >= config.patience:
+                    self._say(f"stopping early: no better validation AUC in {config.patience} evaluations")
+                    break
         self.checkpoints.join()
 
     def _plan(self) -> Iterator[tuple[int, Any]]:
@@ -170,25 +187,70 @@ class Trainer:
 
     def _update(self, batch: Batch) -> None:
         """Do one step of the optimizer on *batch*."""
-        step, config = batch.step, self.config
+        x, labels = self._inputs(batch)
+        self._start_step(batch.step)
+        loss = self._gradients(x, labels, batch.step)
+        if not check_finite(loss):
+            raise DetectorError(_diverged(batch.step, self.optimizer.param_groups[0]["lr"], self.precision.amp))
+        self._advance(batch.step, loss)
+
+    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the augmented images and the labels of *batch* on the device."""
         images = batch.images.to(self.device, non_blocking=True)
         labels = batch.labels.to(self.device, non_blocking=True)
-        draws = draw(self.params.seed, step, batch.ids).to(self.device, non_blocking=True)
-        x = augment(images, draws, config.augment)
+        draws = draw(self.params.seed, batch.step, batch.ids).to(self.device, non_blocking=True)
+        return augment(images, draws, self.config.augment), labels
+
+    def _start_step(self, step: int) -> None:
+        """Set what depends on the step alone: the generators, the learning rate, and no gradients yet."""
         reseed(self.device, self.params.seed, step, self.processes.rank)
         for group in self.optimizer.param_groups:
-            group["lr"] = one_cycle(step, config.steps, config.lr, config.warmup_ratio)
-        with self.precision.autocast():
-            loss = self.objective(x, labels, step)
-        if not check_finite(loss.detach()):
-            raise DetectorError(_diverged(step, self.optimizer.param_groups[0]["lr"], self.precision.amp))
+            group["lr"] = one_cycle(step, self.config.steps, self.config.lr, self.config.warmup_ratio)
         self.optimizer.zero_grad(set_to_none=True)
-        self.precision.backward(loss)
-        norm = self.precision.update(self.optimizer, self.parameters, config.max_norm)
+
+    def _advance(self, step: int, loss: Tensor) -> None:
+        """Let the optimizer and the average take the step."""
+        norm = self.precision.update(self.optimizer, self.parameters, self.config.max_norm)
         self.ema.update(step)
-        self.sums += torch.stack([loss.detach(), norm.detach()])
+        self.sums += torch.stack([loss, norm.detach()])
         self.count += 1
         self.step = step + 1
+
+    def _gradients(self, x: Tensor, labels: Tensor, step: int) -> Tensor:
+        """Add the gradients of the batch, `micro_batch` crops at a time, and return its loss.
+
+        A part takes every so-manieth crop, so that it is half real and half fake as the batch is.
+        """
+        parts = -(-len(x) // self.micro_batch)
+        total = torch.zeros((), device=self.device)
+        for i in range(parts):
+            images = x if parts == 1 else x[i::parts].contiguous(memory_format=torch.channels_last)
+            with self.processes.last_of(self.objective, i == parts - 1), self.precision.autocast():
+                loss = self.objective(images, labels[i::parts], step) * (len(images) / len(x))
+                self.precision.backward(loss)
+            total += loss.detach()
+        return total
+
+    def _choose_micro_batch(self) -> int:
+        """Return how many crops of this process' part of a batch go through the model at a time."""
+        share_size = self.config.batch_size // self.processes.world_size
+        if self.config.micro_batch != "auto":
+            return min(self.config.micro_batch, share_size)
+        if self.device.type != "cuda":
+            return share_size
+        return fitting(self._try_micro_batch, share_size, self._say)
+
+    def _try_micro_batch(self, size: int) -> None:
+        """Do a step's work on *size* blank crops, and leave no trace of it."""
+        before = copy.deepcopy(self.model.state_dict())
+        try:
+            x = torch.zeros((size, 3, *self.size), device=self.device).contiguous(memory_format=torch.channels_last)
+            with self.precision.autocast():
+                loss = self.objective(x, torch.arange(size, device=self.device).float() % 2, self.step)
+            loss.backward()
+        finally:
+            self.optimizer.zero_grad(set_to_none=True)
+            self.model.load_state_dict(before)
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.config.steps
@@ -219,6 +281,8 @@ class Trainer:
         value = float(auc(y_true, y_score))
         if math.isnan(value):
             return None
+        self.evaluations_since = 0 if value > self.best_auc else self.evaluations_since + 1
+        self.best_auc = max(self.best_auc, value)
         if self.config.select == "best_val" and (self.best is None or value > self.best["val_auc"]):
             self.best = {"step": self.step, "val_auc": value, "weights": plain(self.ema.model.state_dict())}
         return value
@@ -255,6 +319,9 @@ class Trainer:
             "sums": self.sums,
             "count": self.count,
             "best": self.best,
+            "best_auc": self.best_auc,
+            "evaluations_since": self.evaluations_since,
+            "micro_batch": self.micro_batch,
             "threads": torch.get_num_threads(),
         }
 
@@ -268,6 +335,8 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.precision.scaler.load_state_dict(state["scaler"])
         self.step, self.rows, self.count, self.best = state["step"], state["rows"], state["count"], state["best"]
+        self.best_auc, self.evaluations_since = state["best_auc"], state["evaluations_since"]
+        self.micro_batch = state["micro_batch"]
         self.sums.copy_(state["sums"])
         if state["threads"] != torch.get_num_threads():
             # sums over other numbers of threads end in other bits
@@ -313,7 +382,7 @@ class Trainer:
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
-def _set_up_torch(params: Params, device: torch.device) -> None:
+def set_up_torch(params: Params, device: torch.device) -> None:
     """Set threads and determinism for the process."""
     threads = params.train.threads
     torch.set_num_threads(CPU_THREADS if threads == "auto" else threads)

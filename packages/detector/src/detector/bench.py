@@ -1,0 +1,460 @@
+"""``detector bench``: how fast training, loading and inference are, and beside what.
+
+Rates are taken in windows of equal time; the median stands with the least and the greatest. Two clocks are kept: the
+wall's, which is what one waits for, and the processor time of all threads, which on a machine with other work is what
+can be compared. References are measured in the same run, window by window in turn with what they are compared with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .cli import params_option
+from .config import Params
+from .errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from .loading.loader import Batch
+    from .training.trainer import Trainer
+
+__all__ = ["MODES", "Rate", "bench", "command", "draw_crops", "table"]
+
+WINDOWS = 5
+REFERENCES = {"synthetic": "bare", "loader": "pillow"}
+MODES = {
+    "synthetic": "the trainer's whole step on one batch that is already there",
+    "bare": "forward, backward and optimizer alone, the same model and batch (reference of synthetic)",
+    "loader": "batches read, checked, decoded and edited; no model",
+    "pillow": "loose JPEG files through Pillow to normalised tensors, as ImageFolder does (reference of loader)",
+    "data": "the trainer's whole step on batches from the loader",
+    "infer": "scores of uint8 batches that are already there",
+}
+
+
+@dataclass
+class Rate:
+    """What a mode did: images and seconds of each window, by the wall and by the processor."""
+
+    mode: str
+    windows: list[tuple[int, float, float]] = field(default_factory=list)  # images, wall seconds, processor seconds
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def report(self) -> dict[str, Any]:
+        """Return the rates as plain values."""
+        wall = [images / seconds for images, seconds, _ in self.windows]
+        processor = [images / seconds for images, _, seconds in self.windows if seconds > 0]
+        return {
+            "mode": self.mode,
+            "images": sum(images for images, _, _ in self.windows),
+            "images_per_second": statistics.median(wall),
+            "images_per_second_min": min(wall),
+            "images_per_second_max": max(wall),
+            "images_per_cpu_second": statistics.median(processor) if processor else None,
+            **self.details,
+        }
+
+
+@click.command()
+@click.option("--mode", "modes", type=click.Choice(list(MODES)), multiple=True, help="May be repeated.  [default: all]")
+@click.option("--crops", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Packed JPEG crops.")
+@click.option("--size", type=click.IntRange(32), default=256, show_default=True, help="Side of drawn crops, in pixels.")
+@click.option("--model", help="[default: that of the parameters]")
+@click.option("--batch", type=click.IntRange(2), help="[default: train.batch_size]")
+@click.option("--amp", help="[default: train.amp]")
+@click.option("--compile", "compiled", is_flag=True, help="With torch.compile.")
+@click.option("--threads", type=click.IntRange(1), help="Of torch.  [default: train.threads]")
+@click.option("--loader-threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--jpeg", type=click.FloatRange(0, 1), help="Probability of MozJPEG on the fly.  [default: train's]")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=20.0, show_default=True)
+@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the results there as well.")
+@params_option
+def command(
+    modes: tuple[str, ...],
+    crops: Path | None,
+    size: int,
+    model: str | None,
+    batch: int | None,
+    amp: str | None,
+    compiled: bool,
+    threads: int | None,
+    loader_threads: int,
+    jpeg: float | None,
+    seconds: float,
+    out: Path | None,
+    params: Params,
+) -> None:
+    """Measure images per second of training, loading and inference.
+
+    Without --crops, crops are drawn. Each mode runs for --seconds. The modes are:
+
+    \b
+    synthetic  the trainer's whole step on one batch that is already there
+    bare       forward, backward and optimizer alone (reference of synthetic)
+    loader     batches read, checked, decoded and edited; no model
+    pillow     loose JPEG files through Pillow, as ImageFolder does (reference of loader)
+    data       the trainer's whole step on batches from the loader
+    infer      scores of batches that are already there
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    values: dict[str, Any] = {"batch_size": batch, "amp": amp, "threads": threads, "compile": compiled or None}
+    train = dataclasses.replace(params.train, **{name: value for name, value in values.items() if value is not None})
+    if jpeg is not None:
+        train = dataclasses.replace(train, augment=dataclasses.replace(train.augment, jpeg=jpeg))
+    params = dataclasses.replace(params, train=train, model=model or params.model)
+    with tempfile.TemporaryDirectory() as folder:
+        if crops is None:
+            crops = Path(folder) / "crops"
+            draw_crops(crops, size, max(256, 2 * params.train.batch_size))
+        result = bench(params, crops, modes or tuple(MODES), seconds, loader_threads, Path(folder))
+    click.echo(table(result))
+    if out is not None:
+        from .data.files import write_json
+
+        write_json(out, result)
+
+
+def bench(
+    params: Params, crops: Path, modes: tuple[str, ...], seconds: float, loader_threads: int, folder: Path
+) -> dict[str, Any]:
+    """Return the rates of *modes* on the packed JPEG *crops*, and what they were measured with.
+
+    A mode and its reference, if both are asked for, run window by window in turn. *folder* is for files of the moment.
+    """
+    from .training.distributed import Processes
+    from .training.progress import Progress
+    from .training.run import describe_run
+    from .training.signals import StopSignals
+    from .training.trainer import Trainer, set_up_torch
+
+    if params.train.steps < 2:
+        raise ConfigError("train.steps must be at least 2 to measure anything")
+    with Processes() as processes, StopSignals() as signals:
+        set_up_torch(params, processes.device)
+        run = describe_run(params, crops, processes.device)
+        progress = Progress(params.train.steps)
+        trainer = Trainer(params, crops, run, processes, signals, loader_threads, folder / "run", progress)
+        rates = _measure(trainer, modes, seconds, folder)
+        return {
+            "results": [rate.report() for rate in rates],
+            "ratios": _ratios({rate.mode: rate.report() for rate in rates}),
+            **_circumstances(params, trainer, loader_threads),
+        }
+
+
+def _measure(trainer: Trainer, modes: tuple[str, ...], seconds: float, folder: Path) -> list[Rate]:
+    """Run each of *modes* for *seconds*, those that are compared in turn, and return their rates."""
+    import torch
+
+    device = trainer.device
+    makers: dict[str, Callable[..., Generator[int]]] = {
+        "synthetic": _synthetic,
+        "bare": _bare,
+        "loader": _loader,
+        "pillow": partial(_pillow, folder=folder / "loose"),
+        "data": _data,
+        "infer": _infer,
+    }
+    rates: list[Rate] = []
+    done: set[str] = set()
+    for mode in modes:
+        group = [m for m in (mode, REFERENCES.get(mode)) if m in modes and m not in done]
+        done.update(group)
+        found = {m: Rate(m) for m in group}
+        works: dict[str, Generator[int]] = {m: makers[m](trainer, found[m].details) for m in group}
+        for work in works.values():
+            for _ in range(2):  # the first times are slower: memory, compilation, caches
+                next(work)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        for _ in range(WINDOWS):
+            for m, work in works.items():
+                found[m].windows.append(_window(work, seconds / WINDOWS, device))
+        for m, work in works.items():
+            work.close()
+            found[m].details["peak_memory_bytes"] = _peak_memory(device)
+        rates += found.values()
+    return rates
+
+
+def _window(work: Iterator[int], seconds: float, device: torch.device) -> tuple[int, float, float]:
+    """Return images, wall and processor seconds of as much *work* as begins within *seconds*."""
+    images, wall, processor = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - wall < seconds:
+        images += next(work)
+    _wait_for(device)
+    return images, time.perf_counter() - wall, time.process_time() - processor
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+# -- the modes: generators that do a piece of work and yield how many images it was ------------------------------------
+
+
+def _first_batch(trainer: Trainer) -> Batch:
+    """Return the first batch, in memory of its own on the device."""
+    from .loading.loader import Batch
+
+    batches = trainer.loader.batches([(0, trainer.order.batch(0))])
+    batch = next(batches)
+    copy = Batch(0, batch.ids, batch.images.to(trainer.device, copy=True), batch.labels.to(trainer.device))
+    batches.close()
+    return copy
+
+
+def _synthetic(trainer: Trainer, details: dict[str, Any]) -> Generator[int]:
+    batch = _first_batch(trainer)
+    details["step_milliseconds"] = _split(trainer, batch)
+    for step in _steps(trainer):
+        trainer._update(dataclasses.replace(batch, step=step))
+        yield len(batch.ids)
+
+
+def _bare(trainer: Trainer, _details: dict[str, Any]) -> Generator[int]:
+    import torch
+
+    batch = _first_batch(trainer)
+    x, labels = trainer._inputs(batch)
+    optimizer = torch.optim.AdamW(trainer.parameters, lr=1e-3, fused=True)
+    for step in _steps(trainer):
+        with trainer.precision.autocast():
+            loss = trainer.objective(x, labels, step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        yield len(labels)
+
+
+def _loader(trainer: Trainer, _details: dict[str, Any]) -> Generator[int]:
+    with closing(trainer.loader.batches((step, trainer.order.batch(step)) for step in _steps(trainer))) as batches:
+        for batch in batches:
+            yield len(batch.ids)
+
+
+def _pillow(trainer: Trainer, _details: dict[str, Any], folder: Path) -> Generator[int]:
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for i, face in enumerate(trainer.training):
+        files.append(folder / f"{i}.jpg")
+        files[-1].write_bytes(trainer.loader.reader.read(face))
+    for step in _steps(trainer):
+        images = []
+        for i in trainer.order.batch(step):
+            with files[i].open("rb") as file:
+                image = Image.open(file).convert("RGB")
+            # torchvision's ToTensor and Normalize
+            tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous().float().div_(255)
+            images.append(tensor.sub_(0.5).div_(0.5))
+        torch.stack(images)
+        yield len(images)
+
+
+def _data(trainer: Trainer, details: dict[str, Any]) -> Generator[int]:
+    loader, waited, start = trainer.loader, trainer.loader.waited, time.perf_counter()
+    with closing(loader.batches((step, trainer.order.batch(step)) for step in _steps(trainer))) as batches:
+        for batch in batches:
+            trainer._update(batch)
+            details["stall_share"] = (loader.waited - waited) / (time.perf_counter() - start)
+            yield len(batch.ids)
+
+
+def _infer(trainer: Trainer, _details: dict[str, Any]) -> Generator[int]:
+    from .inference import predict
+
+    batch = _first_batch(trainer)
+    model = trainer.ema.model
+    while True:
+        predict(model, [batch.images], trainer.device, trainer.precision)
+        yield len(batch.ids)
+
+
+def _steps(trainer: Trainer) -> Iterator[int]:
+    """Yield steps of the run's schedule, over and over."""
+    while True:
+        yield from range(trainer.config.steps)
+
+
+# -- details and circumstances -----------------------------------------------------------------------------------------
+
+
+def _split(trainer: Trainer, batch: Batch) -> dict[str, float]:
+    """Return the milliseconds of a step's parts, the median of some steps with the device awaited after each part."""
+    parts: dict[str, list[float]] = {"inputs": [], "gradients": [], "update": []}
+
+    def timed(name: str, work: Callable[..., Any], *args: Any) -> Any:
+        start = time.perf_counter()
+        result = work(*args)
+        _wait_for(trainer.device)
+        parts[name].append(1e3 * (time.perf_counter() - start))
+        return result
+
+    for step in range(5):
+        x, labels = timed("inputs", trainer._inputs, batch)
+        trainer._start_step(step)
+        loss = timed("gradients", trainer._gradients, x, labels, step)
+        timed("update", trainer._advance, step, loss)
+    return {name: statistics.median(values) for name, values in parts.items()}
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Return the most bytes taken: of the GPU's memory by tensors, else of the machine's by this process so far."""
+    if device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _ratios(reports: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Return how a mode compares with its reference, by processor time."""
+    ratios = {}
+    if {"synthetic", "bare"} <= reports.keys():
+        ratios["time_of_synthetic_over_bare"] = (
+            reports["bare"]["images_per_cpu_second"] / reports["synthetic"]["images_per_cpu_second"]
+        )
+    if {"loader", "pillow"} <= reports.keys():
+        ratios["rate_of_loader_over_pillow"] = (
+            reports["loader"]["images_per_cpu_second"] / reports["pillow"]["images_per_cpu_second"]
+        )
+    return ratios
+
+
+def _circumstances(params: Params, trainer: Trainer, loader_threads: int) -> dict[str, Any]:
+    import torch
+
+    import mozcodec
+
+    from . import __version__
+
+    device = trainer.device
+    return {
+        "model": params.model,
+        "size": list(trainer.size),
+        "batch": params.train.batch_size,
+        "micro_batch": trainer.micro_batch,
+        "amp": trainer.precision.amp,
+        "compile": params.train.compile,
+        "deterministic": params.train.deterministic,
+        "channels_last": params.train.channels_last,
+        "jpeg": params.train.augment.jpeg,
+        "threads": torch.get_num_threads(),
+        "loader_threads": loader_threads,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "versions": {
+            "detector": __version__,
+            "mozcodec": mozcodec.build_info()["version"],
+            "torch": str(torch.__version__),
+            "cuda": torch.version.cuda,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def draw_crops(folder: Path, size: int, count: int, quality: int = 95) -> None:
+    """Write *count* drawn crops of *size* x *size* pixels, half of them fake, as JPEG of *quality*, packed, to
+    *folder*.
+
+    Smooth colours with grain: about as hard to code as a face. The same arguments give the same files.
+    """
+    import numpy as np
+
+    import mozcodec
+
+    from .data.index import Face, write_index
+    from .data.shards import ShardWriter
+
+    rng = np.random.default_rng([size, count])
+    faces = []
+    with ShardWriter(folder, suffix=".jpg") as shards:
+        for number in range(count):
+            fake = number < count // 2  # "Drawn" comes before "original"
+            method, name = ("Drawn", f"{number:06d}_x") if fake else ("original", f"{number - count // 2:06d}")
+            data = mozcodec.encode(_picture(rng, size), quality=quality, profile="fastest")
+            slot = shards.add(f"c23/{method}/{name}/0000", data)
+            person = name.partition("_")[0]
+            faces.append(
+                Face(
+                    **dataclasses.asdict(slot),
+                    video=f"{method}/{name}",
+                    compression="c23",
+                    frame=0,
+                    method=method,
+                    identity=person,
+                    pair=person,
+                    split="train",
+                    label=int(fake),
+                )
+            )
+    write_index(folder / "index.csv", faces)
+
+
+def _picture(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
+    import cv2
+    import numpy as np
+
+    low = cv2.resize(rng.uniform(40, 220, (8, 8, 3)), (size, size), interpolation=cv2.INTER_CUBIC)
+    middle = cv2.resize(rng.normal(0, 14, (size // 4, size // 4, 3)), (size, size), interpolation=cv2.INTER_LINEAR)
+    image: NDArray[np.uint8] = np.clip(low + middle + rng.normal(0, 3, low.shape), 0, 255).astype(np.uint8)
+    return image
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return what `bench` found as text."""
+    height, width = result["size"]
+    lines = [
+        f"{result['model']} at {height} x {width}, batch {result['batch']}, amp {result['amp']}, "
+        f"{result['threads']} threads + {result['loader_threads']} loading, {result['device']}, "
+        f"torch {result['versions']['torch']}, load {result['load']:.1f}",
+        f"{'mode':10} {'img/s':>9} {'min':>9} {'max':>9} {'img/cpu-s':>10}  details",
+    ]
+    for row in result["results"]:
+        known = sorted({"step_milliseconds", "stall_share"} & row.keys())
+        details = ", ".join(f"{name} {json.dumps(_rounded(row[name]))}" for name in known)
+        rates = (row["images_per_second"], row["images_per_second_min"], row["images_per_second_max"])
+        columns = " ".join(f"{rate:9.1f}" for rate in rates)
+        processor = row["images_per_cpu_second"]
+        cpu = "-" if processor is None else f"{processor:.1f}"
+        lines.append(f"{row['mode']:10} {columns} {cpu:>10}  {details}".rstrip())
+    lines += [f"{name.replace('_', ' ')}: {value:.2f}" for name, value in result["ratios"].items()]
+    return "\n".join(lines)
+
+
+def _rounded(value: Any) -> Any:
+    return {k: round(v, 2) for k, v in value.items()} if isinstance(value, dict) else round(value, 4)

@@ -1,0 +1,141 @@
+"""``detector export``: a trained model as one file that needs none of our code.
+
+The file takes pictures as decoders give them, uint8 RGB (N, H, W, 3), any number at a time, and gives P(fake), float32
+(N,): scaling, normalisation and the sigmoid are inside, so there is nothing left to get wrong. ``.pt2`` is PyTorch's
+exported program (``torch.export.load``), ``.onnx`` what ONNX Runtime and others run. Either is run and compared with
+the model before it gets its name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .errors import DetectorError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+__all__ = ["CARD", "command", "export", "export_onnx", "export_program"]
+
+CARD = "model.json"  # the extra file of a .pt2, and the metadata key of an .onnx
+TOLERANCE = 1e-5  # greatest difference of a score between the file and the model
+EXAMPLES = 3
+
+
+@click.command()
+@click.argument("train", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+def command(train: Path, out: Path) -> None:
+    """Write the model in TRAIN to the file OUT, a .pt2 (PyTorch) or an .onnx.
+
+    The file takes uint8 RGB crops (N, H, W, 3) of the training size and gives P(fake), (N,).
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
+    difference = export(train, out)
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, scores differ by at most {difference:.1e} from the model's")
+
+
+def export(train: Path, out: Path) -> float:
+    """Write the model in the folder *train* to *out* and return the greatest difference of a score from the model's.
+
+    The format is told by the suffix. The file appears whole, and only if it gives the model's scores. DetectorError for
+    another suffix, for packages that ``.onnx`` needs and that are missing, or a greater difference than `TOLERANCE`.
+    """
+    import torch
+
+    from .data.files import whole_file
+    from .inference import load_model
+
+    writers = {".pt2": export_program, ".onnx": export_onnx}
+    if out.suffix not in writers:
+        raise DetectorError(f"{out}: the suffix must be {' or '.join(writers)}")
+    model, card = load_model(train, torch.device("cpu"))
+    # channels-last weights count as parts of tensors when a program is saved
+    scorer = _scorer(model.to(memory_format=torch.contiguous_format))  # type: ignore[call-overload]
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (EXAMPLES, card["height"], card["width"], 3), generator=generator, dtype=torch.uint8)
+    with whole_file(out) as path, torch.no_grad():
+        run = writers[out.suffix](scorer, images[:2], card, path)
+        # other numbers of pictures than the one that was shown
+        difference = max(float((run(images[:n]) - scorer(images[:n])).abs().max()) for n in (1, EXAMPLES))
+        if not difference <= TOLERANCE:
+            raise DetectorError(f"{out}: the exported file's scores differ by {difference:.1e} from the model's")
+    return difference
+
+
+def export_program(
+    scorer: nn.Module, images: Tensor, card: dict[str, Any], path: Path
+) -> Callable[[Tensor], Tensor]:
+    """Write *scorer* as an exported program to *path*, traced on *images*, and return what the file does.
+
+    *card* goes along as the extra file `CARD`.
+    """
+    import torch
+
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.export.export(scorer, (images,), dynamic_shapes=({0: batch},))
+    with path.open("wb") as file:
+        torch.export.save(program, file, extra_files={CARD: json.dumps(card)})
+    with path.open("rb") as file:
+        module: Callable[[Tensor], Tensor] = torch.export.load(file).module()
+    return module
+
+
+def export_onnx(scorer: nn.Module, images: Tensor, card: dict[str, Any], path: Path) -> Callable[[Tensor], Tensor]:
+    """Write *scorer* as an ONNX model to *path*, traced on *images*, and return what ONNX Runtime makes of the file.
+
+    Its input is called ``images``, its output ``scores``; *card* goes along as the metadata `CARD`.
+    """
+    import torch
+
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401 (torch's exporter needs it)
+    except ImportError as error:
+        raise DetectorError(
+            f"{error.name} is not installed, which .onnx needs: pip install 'detector[onnx]', or export a .pt2"
+        ) from error
+    batch = torch.export.Dim("batch", min=1)
+    with warnings.catch_warnings():
+        # torch 2.13's exporter uses what torch 2.13 deprecates
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
+        program = torch.onnx.export(
+            scorer,
+            (images,),
+            dynamo=True,
+            dynamic_shapes=({0: batch},),
+            input_names=["images"],
+            output_names=["scores"],
+            verbose=False,
+        )
+    assert program is not None
+    program.model.metadata_props[CARD] = json.dumps(card)
+    program.save(path)
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    return lambda some: torch.from_numpy(session.run(["scores"], {"images": some.numpy()})[0])
+
+
+def _scorer(model: nn.Module) -> nn.Module:
+    """Return *model* from uint8 pictures to P(fake)."""
+    import torch
+    from torch import nn
+
+    from .loading.augment import to_float
+
+    class Scorer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.sigmoid(self.model(to_float(images)))
+
+    return Scorer().eval()

@@ -1,0 +1,77 @@
+"""The bench on drawn crops: what it reports and that it changes nothing it measures."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from detector.bench import MODES, Rate, bench, draw_crops, table
+from detector.cli import cli
+from detector.config import Params, TrainConfig
+from detector.data.index import read_index
+from detector.data.shards import ShardReader
+
+PARAMS = Params(train=TrainConfig(batch_size=4, threads=1))
+
+
+@pytest.fixture(autouse=True)
+def torch_as_found():
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench") / "crops"
+    draw_crops(folder, 48, 8)
+    return folder
+
+
+def test_drawn_crops_are_packed_crops_of_both_classes(crops, tmp_path):
+    faces = read_index(crops)
+    assert [face.label for face in faces] == [1] * 4 + [0] * 4
+    draw_crops(tmp_path / "again", 48, 8)
+    reader, again = ShardReader(crops), ShardReader(tmp_path / "again")
+    assert all(reader.read(face, check=True) == again.read(face, check=True) for face in faces)
+
+
+def test_every_mode_reports_its_rates(crops, tmp_path):
+    result = bench(PARAMS, crops, tuple(MODES), 0.05, 1, tmp_path)
+    assert [row["mode"] for row in result["results"]] == list(MODES)
+    for row in result["results"]:
+        assert row["images"] % 4 == 0
+        assert 0 < row["images_per_second_min"] <= row["images_per_second"] <= row["images_per_second_max"]
+        assert row["peak_memory_bytes"] > 10_000_000
+    rows = {row["mode"]: row for row in result["results"]}
+    assert rows["synthetic"]["step_milliseconds"].keys() == {"inputs", "gradients", "update"}
+    assert 0 <= rows["data"]["stall_share"] < 1
+    assert result["ratios"].keys() == {"time_of_synthetic_over_bare", "rate_of_loader_over_pillow"}
+    assert (result["size"], result["batch"], result["versions"]["torch"]) == ([48, 48], 4, str(torch.__version__))
+    text = table(result)
+    assert all(mode in text for mode in MODES)
+
+
+def test_rates_are_medians_over_windows():
+    # by hand: 10, 20 and 40 images in a second each, by half a second of the processor
+    report = Rate("loader", [(10, 1.0, 0.5), (40, 1.0, 0.5), (20, 1.0, 0.5)]).report()
+    names = ("images_per_second_min", "images_per_second", "images_per_second_max")
+    assert [report[name] for name in names] == [10, 20, 40]
+    assert report["images_per_cpu_second"] == 40
+    assert report["images"] == 70
+
+
+def test_the_command_prints_a_table_and_writes_json(crops, tmp_path):
+    out = tmp_path / "bench.json"
+    arguments = ["bench", "--mode", "loader", "--crops", str(crops), "--batch", "4", "--seconds", "0.05"]
+    result = CliRunner().invoke(cli, [*arguments, "--jpeg", "0.5", "--json", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "loader" in result.output
+    written = json.loads(out.read_text())
+    assert written["jpeg"] == 0.5
+    assert np.isfinite(written["results"][0]["images_per_second"])

@@ -1,0 +1,117 @@
+"""``detector export``: the file alone gives the model's scores."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import nn
+
+from detector import export as module
+from detector.cli import cli
+from detector.errors import DetectorError
+from detector.export import export
+from detector.inference import load_model, predict, save_model
+from detector.models import build
+from detector.training.precision import Precision
+
+CPU = torch.device("cpu")
+MODELS = {"meso4": {}, "multi_attention": {"backbone": "test_efficientnet", "texture": "v2"}}
+HAS_ONNX = importlib.util.find_spec("onnxscript") and importlib.util.find_spec("onnxruntime")
+
+
+def trained(name: str, folder: Path) -> Path:
+    """Write what training leaves, of a model for crops of 48 x 64 whose scores differ from picture to picture."""
+    torch.manual_seed(1)
+    model = build(name, **MODELS[name]).train()
+    with torch.no_grad():
+        for _ in range(3):
+            model(torch.rand(8, 3, 48, 64))
+        last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+        images = torch.from_numpy(pictures(5)).permute(0, 3, 1, 2) / 255
+        last.weight /= model.eval()(images).std()
+        last.bias -= model(images).mean()
+    card = {"model": name, "options": MODELS[name], "height": 48, "width": 64}
+    save_model(folder, model.state_dict(), card)
+    return folder
+
+
+def pictures(n: int) -> np.ndarray:
+    """Pictures of different contrast, uint8 (n, 48, 64, 3)."""
+    noise = np.random.default_rng(1).normal(0, 1, (n, 48, 64, 3))
+    return np.clip(128 + noise * np.linspace(5, 90, n)[:, None, None, None], 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ["meso4", pytest.param("multi_attention", marks=pytest.mark.slow(minutes=1))])
+def test_exported_program_alone_gives_the_models_scores(name: str, tmp_path: Path) -> None:
+    folder = trained(name, tmp_path / "train")
+    difference = export(folder, tmp_path / "model.pt2")
+    np.save(tmp_path / "pictures.npy", pictures(5))
+    script = textwrap.dedent(
+        f"""
+        import json, sys, numpy, torch
+        extra = {{"model.json": ""}}
+        program = torch.export.load(r"{tmp_path / 'model.pt2'}", extra_files=extra).module()
+        images = torch.from_numpy(numpy.load(r"{tmp_path / 'pictures.npy'}"))
+        assert "detector" not in sys.modules and "timm" not in sys.modules
+        print(json.dumps([program(images).tolist(), program(images[:1]).tolist(), json.loads(extra["model.json"])]))
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    several, single, card = json.loads(done.stdout)
+    model = load_model(folder, CPU)[0]
+    expected = predict(model, [torch.from_numpy(pictures(5))], CPU, Precision("off", CPU))
+
+    assert expected.std() > 0.1
+    # other numbers of threads and pictures round differently, and the last layer magnifies
+    np.testing.assert_allclose(several, expected, atol=1e-3)
+    np.testing.assert_allclose(single, expected[:1], atol=1e-3)
+    assert card == {"model": name, "options": MODELS[name], "height": 48, "width": 64}
+    assert difference <= 1e-6
+
+
+def test_onnx_gives_the_models_scores_or_says_what_to_install(tmp_path: Path) -> None:
+    folder = trained("meso4", tmp_path / "train")
+    if not HAS_ONNX:
+        with pytest.raises(DetectorError, match=r"which \.onnx needs: pip install 'detector\[onnx\]', or export"):
+            export(folder, tmp_path / "model.onnx")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["train"]
+        return
+    import onnxruntime
+
+    export(folder, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    (scores,) = session.run(["scores"], {"images": pictures(5)})
+    expected = predict(load_model(folder, CPU)[0], [torch.from_numpy(pictures(5))], CPU, Precision("off", CPU))
+
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["model.json"])["model"] == "meso4"
+
+
+def test_a_file_that_differs_from_the_model_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = trained("meso4", tmp_path / "train")
+    monkeypatch.setattr(module, "TOLERANCE", -1.0)
+
+    with pytest.raises(DetectorError, match=r"model\.pt2: the exported file's scores differ by \d\.\de[+-]\d+ from"):
+        export(folder, tmp_path / "model.pt2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train"]
+
+
+def test_command_names_the_file_and_refuses_other_formats(tmp_path: Path) -> None:
+    folder = trained("meso4", tmp_path / "train")
+    good = CliRunner().invoke(cli, ["export", str(folder), str(tmp_path / "model.pt2")])
+    bad = CliRunner().invoke(cli, ["export", str(folder), str(tmp_path / "model.pth")])
+
+    assert good.exit_code == 0, good.output
+    assert f"{tmp_path / 'model.pt2'}: " in good.output
+    assert "scores differ by at most" in good.output
+    assert bad.exit_code == 1
+    assert "model.pth: the suffix must be .pt2 or .onnx" in bad.output
