@@ -29,6 +29,7 @@ from detector.models.multi_attention import (
     attention_average,
     bilinear_attention_pooling,
     border_mask,
+    resize,
 )
 
 TEXTURES = ("v1", "v2")
@@ -234,6 +235,20 @@ def test_bilinear_attention_pooling_is_the_formula_in_loops(own: bool) -> None:
             expected[n, m] /= np.sqrt((expected[n, m] ** 2).sum())
 
     np.testing.assert_allclose(bilinear_attention_pooling(features, maps).numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("side", "size"), [((24, 24), (95, 95)), ((24, 20), (12, 10)), ((3, 2), (1, 7)), ((5, 5), (5, 5))]
+)
+def test_resize_is_torchs_bilinear_interpolation(side: tuple[int, int], size: tuple[int, int]) -> None:
+    x = randn(2, 3, *side).requires_grad_()
+    ours, theirs = resize(x, size), F.interpolate(x, size, mode="bilinear", align_corners=True)
+    weights = randn(2, 3, *size, seed=2)
+    (gradient,) = torch.autograd.grad((ours * weights).sum(), x)
+    (expected,) = torch.autograd.grad((theirs * weights).sum(), x)
+
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=3e-5)
 
 
 def test_maps_are_resized_with_aligned_corners() -> None:

@@ -281,7 +281,7 @@ def bilinear_attention_pooling(features: Tensor, attention_maps: Tensor) -> Tens
     (N, M, h, w) are resized to them. Always float32: at 95 x 95 the sums pass float16's largest number.
     """
     with full_precision(features):
-        features, maps = features.float(), resize(attention_maps.float(), features.shape[-2:])
+        features, maps = features.float(), resize(attention_maps, features.shape[-2:])
         equation = "nmhw,nchw->nmc" if features.dim() == 4 else "nmhw,nmchw->nmc"
         return F.normalize(torch.einsum(equation, maps, features), dim=-1)
 
@@ -289,15 +289,26 @@ def bilinear_attention_pooling(features: Tensor, attention_maps: Tensor) -> Tens
 def attention_average(features: Tensor, attention: Tensor) -> Tensor:
     """Return the average (N, C) of *features* (N, C, H, W) weighted by *attention* (N, h, w), in float32."""
     with full_precision(features):
-        weights = resize(attention.float()[:, None], features.shape[-2:]) + 1e-8  # a map may be 0 everywhere
+        weights = resize(attention[:, None], features.shape[-2:]) + 1e-8  # a map may be 0 everywhere
         return (features.float() * weights).sum((2, 3)) / weights.sum((2, 3))
 
 
 def resize(maps: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
-    """Return *maps* (N, M, h, w) at *size*, bilinear with aligned corners, as they are if they have it."""
+    """Return *maps* (N, M, h, w) at *size*, bilinear with aligned corners, in float32.
+
+    The values of ``F.interpolate``, whose deterministic backward pass on CUDA is a slow one, as two matrix products.
+    """
     if maps.shape[-2:] == tuple(size):
-        return maps
-    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=True)
+        return maps.float()
+    with full_precision(maps):
+        rows = linear_matrix(maps.shape[-2], size[0], maps) @ maps.float()  # (N, M, H, w)
+        return rows @ linear_matrix(maps.shape[-1], size[1], maps).T
+
+
+def linear_matrix(size: int, out: int, like: Tensor) -> Tensor:
+    """Return the float32 matrix (out, size) that interpolates *out* values linearly between *size*, first to last."""
+    position = torch.arange(out, device=like.device)[:, None] * ((size - 1) / max(1, out - 1))
+    return (1 - (position - torch.arange(size, device=like.device)).abs()).clamp_min(0)
 
 
 def split_average(texture: Tensor, size: torch.Size) -> tuple[Tensor, Tensor]:
