@@ -83,6 +83,13 @@ class Training:
         return sorted(str(path) for path in folder.rglob("*")) if folder.exists() else []
 
 
+def rest(process):
+    """Return what *process* says until its end, after lines that were read already, and its exit status."""
+    with process.stderr:
+        said = process.stderr.read()
+    return said, process.wait()
+
+
 @pytest.fixture(scope="module")
 def crops(packed_crops):
     return packed_crops["compressed"]
@@ -94,6 +101,9 @@ def whole(crops, tmp_path_factory):
     training = Training(tmp_path_factory.mktemp("whole") / "run", crops, every=500)
     training.finish("--loader-threads", "2")
     assert training.leftovers == []
+    log = [json.loads(line) for line in (training.folder / "out/logs/train.jsonl").read_text().splitlines()]
+    assert log[0]["omp_wait_policy"] == "PASSIVE"  # set before torch was loaded, since the user had not
+    assert log[0]["loader_threads"] == 2
     return training.outputs
 
 
@@ -111,10 +121,11 @@ def test_a_killed_run_repeats_every_weight(crops, whole, tmp_path):
 def test_a_stopped_run_exits_with_75_and_goes_on_at_the_next_step(crops, whole, tmp_path):
     training = Training(tmp_path / "run", crops, every=500)
     process = training.start()
-    said = process.stderr.readline()  # the line of step 5
+    said = process.stderr.readline() + process.stderr.readline()  # what it is, and the line of step 5
     process.send_signal(signal.SIGTERM)
-    said += process.communicate(timeout=60)[1]
-    assert process.returncode == 75
+    more, status = rest(process)
+    assert status == 75
+    said += more
     stopped_at = training.saved
     assert f"stopped by SIGTERM; saved at step {stopped_at}: run the same command again" in said
     assert 5 <= stopped_at < 60
@@ -126,14 +137,16 @@ def test_a_run_beside_an_orphan_waits_and_takes_its_result(crops, whole, tmp_pat
     # dvc was killed, its child was not: the child goes on without a parent, and the rerun meets it
     training = Training(tmp_path / "run", crops)
     orphan = training.start()
-    orphan.stderr.readline()
+    for _ in range(2):
+        orphan.stderr.readline()
     orphan.send_signal(signal.SIGSTOP)  # or it would be done before the rerun has loaded torch
     rerun = training.start()
     said = rerun.stderr.readline()
     orphan.send_signal(signal.SIGCONT)
-    orphan.communicate()
-    said += rerun.communicate(timeout=120)[1]
-    assert (orphan.returncode, rerun.returncode) == (0, 0)
+    assert rest(orphan)[1] == 0
+    more, status = rest(rerun)
+    said += more
+    assert status == 0, said
     assert f"another trainer (process {orphan.pid}) is at work with these parameters and data; waiting" in said
     assert f"kill {orphan.pid}" in said
     assert "it is done: " in said
@@ -144,17 +157,18 @@ def test_a_run_beside_an_orphan_waits_and_takes_its_result(crops, whole, tmp_pat
 def test_a_run_beside_an_orphan_that_is_ended_goes_on_from_its_checkpoint(crops, whole, tmp_path):
     training = Training(tmp_path / "run", crops)
     orphan = training.start()
-    orphan.stderr.readline()
+    for _ in range(2):
+        orphan.stderr.readline()
     orphan.send_signal(signal.SIGSTOP)
     rerun = training.start()
     said = rerun.stderr.readline()
     assert f"process {orphan.pid}" in said
     orphan.terminate()  # as the message says
     orphan.send_signal(signal.SIGCONT)
-    orphan.communicate()
-    assert orphan.returncode == 75
-    said += rerun.communicate(timeout=120)[1]
-    assert rerun.returncode == 0, said
+    assert rest(orphan)[1] == 75
+    more, status = rest(rerun)
+    said += more
+    assert status == 0, said
     assert "going on from step " in said
     assert training.outputs == whole
 

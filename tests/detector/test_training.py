@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from detector.config import AugmentConfig, CheckpointConfig, Params, TrainConfig
+from detector.config import AugmentConfig, CheckpointConfig, EfficientNetConfig, Params, TrainConfig
 from detector.data.index import read_index, write_index
 from detector.errors import ConfigError, DataError, DetectorError
 from detector.inference import load_model
@@ -149,7 +149,9 @@ def test_a_stop_is_saved_at_the_very_step_and_said(runs, monkeypatch, capsys):
     assert runs.outputs("parts") == runs.outputs("whole")
 
 
-def test_other_parameters_or_data_start_anew_and_leave_the_other_run_alone(runs, monkeypatch, packed_crops, tmp_path):
+def test_other_parameters_or_data_start_anew_and_leave_the_others_alone(
+    runs, monkeypatch, packed_crops, tmp_path, capsys
+):
     monkeypatch.setattr(trainer_module.Trainer, "write_outputs", lambda *_: (_ for _ in ()).throw(Interrupted))
     faces = read_index(packed_crops["compressed"])
     fewer = tmp_path / "fewer"
@@ -159,6 +161,7 @@ def test_other_parameters_or_data_start_anew_and_leave_the_other_run_alone(runs,
         with pytest.raises(Interrupted):
             runs.train("parts", **changes)
     assert len(runs.unfinished) == 4
+    assert "checkpoints keeps 3 unfinished runs of other parameters, data or code" in capsys.readouterr().err
     # how often to save is no part of it
     with pytest.raises(Interrupted):
         runs.train("parts", checkpoint=CheckpointConfig(every_steps=2))
@@ -175,6 +178,32 @@ def test_a_run_is_named_by_parameters_data_code_torch_and_device(packed_crops, m
     assert len({first, name(Params(seed=2)), name(Params(model="mesoinception4")), name(device="cuda")}) == 4
     monkeypatch.setattr("detector.training.run.CODE", ("losses.py",))
     assert name() != first
+
+
+def test_weights_to_start_from_are_known_by_their_bytes(packed_crops, tmp_path):
+    file = tmp_path / "start.safetensors"
+    params = Params(train=dataclasses.replace(CONFIG, efficientnet=EfficientNetConfig(pretrained=str(file))))
+    names = []
+    for content in (b"one", b"other"):
+        file.write_bytes(content)
+        names.append(describe_run(params, packed_crops["compressed"], torch.device("cpu")).id)
+    assert names[0] != names[1]
+
+
+def test_a_folder_without_an_index_is_refused_by_name(runs, tmp_path):
+    with pytest.raises(DataError, match=r"index.csv: no such file; is .* the output of a stage"):
+        runs.train(crops=tmp_path)
+
+
+def test_real_crops_without_a_fake_of_their_target_are_said(runs, packed_crops, tmp_path, capsys):
+    folder = tmp_path / "less"
+    shutil.copytree(packed_crops["compressed"], folder)
+    faces = read_index(folder)
+    write_index(folder / "index.csv", [f for f in faces if not (f.label and f.video.endswith("000_001"))])
+    runs.train(crops=folder)
+    said = capsys.readouterr().err
+    assert "meso4, 27,977 parameters, on 40 crops (24 real), 56 for validation; 12 steps of 8, amp off" in said
+    assert "12 real crops have no fake of their target" in said
 
 
 def test_the_best_evaluation_is_chosen_when_asked_for(runs, monkeypatch):

@@ -192,7 +192,9 @@ def installed_mozjpeg(programs, tmp_path_factory) -> Path:
 
 
 SYSTEM_CHECKS = """
-import numpy, sys, mozcodec
+import sys
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in type(finder).__module__]
+import numpy, mozcodec
 pixels = numpy.load(sys.argv[1])
 info = mozcodec.build_info()
 assert (info["linking"], info["simd"]) == ("system", None), info

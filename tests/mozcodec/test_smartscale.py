@@ -5,6 +5,7 @@ import itertools
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -454,3 +455,26 @@ def test_damaged_streams_raise_and_never_crash(picture, ijg):
             except mozcodec.JpegError:
                 outcomes["refused"] += 1
     assert min(outcomes.values()) > 100
+
+
+def test_failing_calls_leak_nothing(picture, ijg):
+    image = face(picture)[:40, :50]
+    streams = [mozcodec.encode_smartscale(image, 60, block_size=n)[:-200] for n in (1, 3, 5, 9, 16)]
+    streams += [ijg("9f").encode(image, block_size=n)[:-200] for n in (1, 4, 12)]
+
+    def fail():
+        for data in streams:
+            with pytest.raises(mozcodec.JpegError):
+                mozcodec.decode(data)
+            with pytest.raises(mozcodec.JpegError):
+                mozcodec.read_coefficients(data)
+        for options in ({"block_size": 3, "progressive": False}, {"block_size": 5, "max_memory": 1000}):
+            with pytest.raises(mozcodec.JpegError):
+                mozcodec.encode_smartscale(image, 50, **options)
+
+    for _ in range(60):  # until the allocator has what it wants
+        fail()
+    before = psutil.Process().memory_info().rss
+    for _ in range(200):
+        fail()
+    assert psutil.Process().memory_info().rss - before < 3 << 20  # of 3,600 calls

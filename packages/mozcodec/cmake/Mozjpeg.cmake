@@ -23,13 +23,13 @@ function(mozcodec_require_nasm)
 endfunction()
 
 # Where pkg-config does not know a libjpeg, CMake looks itself: CMAKE_PREFIX_PATH in the environment says where.
-function(mozcodec_find_libjpeg)
+function(mozcodec_find_libjpeg result)
   find_package(PkgConfig QUIET)
   if(PkgConfig_FOUND)
     pkg_check_modules(JPEG QUIET IMPORTED_TARGET libjpeg)
   endif()
   if(JPEG_FOUND)
-    add_library(mozcodec_libjpeg ALIAS PkgConfig::JPEG)
+    set(${result} PkgConfig::JPEG PARENT_SCOPE)
     return()
   endif()
   find_path(MOZCODEC_LIBJPEG_INCLUDE jpeglib.h)
@@ -39,14 +39,15 @@ function(mozcodec_find_libjpeg)
       "Set CMAKE_PREFIX_PATH (or PKG_CONFIG_PATH) in the environment to where libmozjpeg is installed,\n"
       "or build without MOZCODEC_SYSTEM_MOZJPEG.")
   endif()
-  add_library(mozcodec_libjpeg INTERFACE)
+  add_library(mozcodec_libjpeg INTERFACE IMPORTED GLOBAL)
   target_include_directories(mozcodec_libjpeg INTERFACE "${MOZCODEC_LIBJPEG_INCLUDE}")
   target_link_libraries(mozcodec_libjpeg INTERFACE "${MOZCODEC_LIBJPEG_LIBRARY}")
+  set(${result} mozcodec_libjpeg PARENT_SCOPE)
 endfunction()
 
 function(mozcodec_system_mozjpeg)
-  mozcodec_find_libjpeg()
-  set(CMAKE_REQUIRED_LIBRARIES mozcodec_libjpeg)
+  mozcodec_find_libjpeg(libjpeg)
+  set(CMAKE_REQUIRED_LIBRARIES ${libjpeg})
   check_c_source_compiles("
     #include <stdio.h>
     #include <jpeglib.h>
@@ -57,7 +58,7 @@ function(mozcodec_system_mozjpeg)
       "Set CMAKE_PREFIX_PATH (or PKG_CONFIG_PATH) in the environment to where libmozjpeg is installed,\n"
       "or build without MOZCODEC_SYSTEM_MOZJPEG.")
   endif()
-  target_link_libraries(mozjpeg INTERFACE mozcodec_libjpeg)
+  target_link_libraries(mozjpeg INTERFACE ${libjpeg})
   target_compile_definitions(mozjpeg INTERFACE MOZCODEC_SYSTEM_MOZJPEG)
   set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON PARENT_SCOPE)
 endfunction()

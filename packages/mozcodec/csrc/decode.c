@@ -299,7 +299,7 @@ static int crop_to_region(mzc_decoder *decoder)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
   const mzc_decode_options *o = &decoder->options;
-  int margin = cinfo->max_h_samp_factor * DCTSIZE * o->scale / 8 + 1;
+  int margin = cinfo->max_h_samp_factor * cinfo->min_DCT_scaled_size + 1;
   JDIMENSION left = o->left > margin ? o->left - margin : 0;
   JDIMENSION right = (JDIMENSION)o->right + margin;
   JDIMENSION width;

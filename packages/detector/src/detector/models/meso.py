@@ -9,7 +9,9 @@ they hold 27,977 and 28,615 trainable parameters. What differs from the original
 - the input is scaled from [0, 1] to [-1, 1] inside unless ``mean`` and ``std`` say otherwise (`from_keras` weights
   were trained on [0, 1]);
 - batch-normalisation momentum is an argument: Keras' .99 is torch's ``bn_momentum=0.01``, which is slow for a thousand
-  steps.
+  steps;
+- weights start as torch draws them, narrower than Keras' Glorot: on the sample, after 1000 steps at one seed, the loss
+  was .18 instead of .23 and the validation AUC .85 instead of .76 (8 real and 32 fake videos).
 """
 
 from __future__ import annotations
@@ -113,7 +115,6 @@ class MesoNet(nn.Module):
         self.activation = nn.LeakyReLU(LEAKY_SLOPE)
         self.dropout2 = nn.Dropout(dropout)
         self.fc2 = nn.Linear(16, 1)
-        self.apply(keras_init)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of P(fake), (N,), of *images* (N, 3, H, W), RGB in [0, 1], H and W at least 32."""
@@ -124,14 +125,6 @@ class MesoNet(nn.Module):
         x = self.activation(self.fc1(self.dropout1(x)))  # (N, 16)
         logits: Tensor = self.fc2(self.dropout2(x)).squeeze(1)  # (N,)
         return logits
-
-
-def keras_init(module: nn.Module) -> None:
-    """Draw the weights of a convolution or dense layer as Keras does: Glorot uniform, biases zero."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 def convolution(in_channels: int, out_channels: int, kernel: int, activation: Callable[[], nn.Module]) -> nn.Module:

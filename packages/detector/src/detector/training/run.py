@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ..config import Params
+from ..errors import DataError
 
 __all__ = ["Run", "default_checkpoints", "describe_run"]
 
@@ -26,6 +27,7 @@ class Run:
 
     parameters: dict[str, Any]
     index_sha256: str
+    pretrained_sha256: str | None  # of the file that training starts from
     code_sha256: str
     torch: str
     device: str
@@ -41,11 +43,15 @@ class Run:
 def describe_run(params: Params, crops: Path, device: torch.device) -> Run:
     """Return what the run of *params* on the packed *crops* is made from.
 
-    The index stands for the data: it holds the sum of every crop.
+    The index stands for the data: it holds the sum of every crop. DataError if there is none.
     """
+    index, pretrained = crops / "index.csv", Path(str(params.train.efficientnet.pretrained))
+    if not index.is_file():
+        raise DataError(f"{index}: no such file; is {crops} the output of a stage that has run?")
     return Run(
         parameters={"model": params.model, "seed": params.seed, "train": dataclasses.asdict(params.train)},
-        index_sha256=hashlib.sha256((crops / "index.csv").read_bytes()).hexdigest(),
+        index_sha256=_sha256(index),
+        pretrained_sha256=_sha256(pretrained) if pretrained.is_file() else None,
         code_sha256=_code_sha256(),
         torch=str(torch.__version__),
         device=device.type,
@@ -57,6 +63,11 @@ def default_checkpoints() -> Path:
     return Path(os.environ.get("DVC_ROOT", ".")) / "out" / "checkpoints"
 
 
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _code_sha256() -> str:
     """Return one sum over the source files that training runs through."""
     total = hashlib.sha256()
@@ -64,5 +75,5 @@ def _code_sha256() -> str:
         path = PACKAGE / name
         for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
             total.update(f"{file.relative_to(PACKAGE)}\n".encode())
-            total.update(hashlib.sha256(file.read_bytes()).digest())
+            total.update(_sha256(file).encode())
     return total.hexdigest()

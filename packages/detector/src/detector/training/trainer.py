@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import math
+import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -74,13 +75,14 @@ def train(
         progress = Progress(params.train.steps, timings if processes.main else None)
         folder = checkpoints / run.id
         lock = Lock(folder)
-        if processes.main and lock.acquire(progress.say, lock_timeout) and _is_finished(run, out, history):
-            progress.say(f"it is done: {out} holds the weights of these parameters and data")
-            lock.release()
-            _remove_if_empty(folder)
-            return
+        waited = lock.acquire(progress.say, lock_timeout) if processes.main else False
         try:
+            if processes.broadcast(waited and _is_finished(run, out, history)):
+                if processes.main:
+                    progress.say(f"it is done: {out} holds the weights of these parameters and data")
+                return
             trainer = Trainer(params, crops, run, processes, signals, loader_threads, folder, progress)
+            trainer.introduce()
             trainer.run_steps()
             if processes.main:
                 trainer.write_outputs(out, history)
@@ -88,6 +90,7 @@ def train(
         finally:
             if processes.main:
                 lock.release()
+                _remove_if_empty(folder)
 
 
 class Trainer:
@@ -155,6 +158,29 @@ class Trainer:
         if not self.micro_batch:
             self.micro_batch = self._choose_micro_batch()
 
+    def introduce(self) -> None:
+        """Say what is about to be trained, on what and how; the file of timings gets more of it."""
+        parameters = sum(p.numel() for p in self.parameters)
+        real = len(self.order.real)
+        self._say(
+            f"{self.params.model}, {parameters:,} parameters, on {len(self.training)} crops ({real} real), "
+            f"{self.num_validation} for validation; {self.config.steps} steps of {self.config.batch_size}, "
+            f"amp {self.precision.amp}, {torch.get_num_threads()} threads, {self.device}"
+        )
+        if isinstance(self.order, PairedOrder) and self.order.unpaired:
+            self._say(f"{self.order.unpaired} real crops have no fake of their target and stand beside any fake")
+        if self.processes.main:
+            self.progress.log(
+                run=self.run_info.id,
+                pid=os.getpid(),
+                step=self.step,
+                processes=self.processes.world_size,
+                threads=torch.get_num_threads(),
+                loader_threads=self.loader.threads,
+                micro_batch=self.micro_batch,
+                omp_wait_policy=os.environ.get("OMP_WAIT_POLICY"),
+            )
+
     # -- the loop ------------------------------------------------------------------------------------------------------
 
     def run_steps(self) -> None:
@@ -212,7 +238,8 @@ class Trainer:
         """Let the optimizer and the average take the step."""
         norm = self.precision.update(self.optimizer, self.parameters, self.config.max_norm)
         self.ema.update(step)
-        self.sums += torch.stack([loss, norm.detach()])
+        # of all processes, so that the main one's checkpoint is everybody's
+        self.sums += self.processes.mean(torch.stack([loss, norm.detach()]))
         self.count += 1
         self.step = step + 1
 
@@ -257,7 +284,7 @@ class Trainer:
 
     def _log(self, val_auc: float | None, images: int) -> None:
         """Add a row of history with the means since the last one."""
-        loss, norm = (self.processes.mean(self.sums) / self.count).tolist()
+        loss, norm = (self.sums / self.count).tolist()
         lr = float(self.optimizer.param_groups[0]["lr"])
         values = (self.step, self.order.epoch(self.step - 1), loss, lr, norm, val_auc)
         self.rows.append(dict(zip(HISTORY, values, strict=True)))
@@ -329,6 +356,13 @@ class Trainer:
         """Go on from the newest checkpoint of this run, if there is one, with as many threads as it was made with."""
         state = self.processes.broadcast(self.checkpoints.latest() if self.processes.main else None)
         if state is None:
+            others = sum(path != self.checkpoints.folder for path in self.checkpoints.folder.parent.glob("*/"))
+            if others:
+                runs = "1 unfinished run" if others == 1 else f"{others} unfinished runs"
+                self._say(
+                    f"starting at step 0; {self.checkpoints.folder.parent} keeps {runs} of other parameters, data or "
+                    "code: what is of no use any more may be removed"
+                )
             return
         self.model.load_state_dict(state["model"])
         self.ema.model.load_state_dict(state["ema"])

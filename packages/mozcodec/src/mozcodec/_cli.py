@@ -1,0 +1,340 @@
+"""The command line ``mozcodec encode|decode|optimize|inspect|sweep|tree``."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ._build import build_info
+from ._decode import decode
+from ._errors import JpegError
+from ._fidelity import SSIM_WINDOW, psnr, ssim
+from ._files import JPEG_SUFFIXES, PICTURE_SUFFIXES, pixels_from, write_whole
+from ._inspect import Inspection, inspect
+from ._parallel import num_threads, ordered_map
+from ._sweep import sweep
+from ._switches import (
+    Convert,
+    add_switch,
+    decode_switches,
+    decoder,
+    encode_options_of,
+    encode_switches,
+    encoder,
+    numbers,
+    optimize_switches,
+    optimizer,
+)
+
+# ---- files and folders ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file."""
+
+    source: Path
+    before: int = 0
+    after: int = 0
+    skipped: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    source: Path
+    target: Path
+
+
+def _is_done(job: Job) -> bool:
+    """Whether the target is there, not older than its source, and another file."""
+    if not job.target.is_file() or job.target.resolve() == job.source.resolve():
+        return False
+    return job.target.stat().st_mtime_ns >= job.source.stat().st_mtime_ns
+
+
+def _run_job(job: Job, convert: Convert, force: bool) -> Outcome:
+    try:
+        if not force and _is_done(job):
+            return Outcome(job.source, skipped=True)
+        data = job.source.read_bytes()
+        result = convert(data, job.source.name, job.target.suffix.lower())
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(job.target, result)
+        return Outcome(job.source, len(data), len(result))
+    except (JpegError, ValueError, TypeError, OSError, MemoryError) as error:
+        return Outcome(job.source, error=f"{type(error).__name__}: {error}")
+
+
+def _pictures(folder: Path, below: bool, suffixes: frozenset[str], leave_out: Path) -> list[Path]:
+    found = sorted(folder.rglob("*") if below else folder.iterdir())
+    inside = leave_out.resolve()
+    return [
+        path
+        for path in found
+        if path.is_file() and path.suffix.lower() in suffixes and not path.name.startswith(".")
+        and (inside == folder.resolve() or inside not in path.resolve().parents)
+    ]  # fmt: skip
+
+
+def _jobs(source: Path, target: Path, suffix: str, below: bool, suffixes: frozenset[str]) -> list[Job]:
+    if not source.exists():
+        raise ValueError(f"{source} does not exist")
+    if source.is_file():
+        return [Job(source, target / f"{source.stem}{suffix}" if target.is_dir() else target)]
+    if target.is_file():
+        raise ValueError(f"{source} is a folder and {target} is a file")
+    pictures = _pictures(source, below, suffixes, target)
+    if not pictures:
+        raise ValueError(f"{source} holds no picture ({', '.join(sorted(suffixes))})")
+    jobs = [Job(path, (target / path.relative_to(source)).with_suffix(suffix)) for path in pictures]
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        if job.target in taken:
+            raise ValueError(f"{taken[job.target]} and {job.source} would both become {job.target}")
+        taken[job.target] = job.source
+    return jobs
+
+
+def _progress(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
+    shown = sys.stderr.isatty() and total > 1
+    for number, outcome in enumerate(outcomes, 1):
+        if shown:
+            print(f"\r{number}/{total} {number * 100 // total} %", end="", file=sys.stderr, flush=True)
+        yield outcome
+    if shown:
+        print(file=sys.stderr)
+
+
+def _summary(outcomes: Sequence[Outcome], seconds: float) -> int:
+    """Print what happened, and return the exit status."""
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    skipped = sum(outcome.skipped for outcome in outcomes)
+    before, after = sum(o.before for o in outcomes), sum(o.after for o in outcomes)
+    made = len(outcomes) - len(failed) - skipped
+    words = [f"{made} files made"]
+    if made:
+        words.append(f"{before} -> {after} bytes ({after / max(before, 1):.1%})")
+    if skipped:
+        words.append(f"{skipped} were there already (--force makes them anew)")
+    print(f"{', '.join(words)}, {seconds:.2f} s", file=sys.stderr)
+    if failed:
+        print(f"{len(failed)} failed:", file=sys.stderr)
+        for outcome in failed:
+            print(f"  {outcome.source}: {outcome.error}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _one_stream(args: argparse.Namespace, convert: Convert, suffix: str) -> int:
+    """From or to standard input and output, or one file; no summary where the bytes go to standard output."""
+    data = sys.stdin.buffer.read() if args.source == "-" else Path(args.source).read_bytes()
+    target = Path(args.target)
+    result = convert(data, args.source, suffix if args.target == "-" else target.suffix.lower())
+    if args.target == "-":
+        sys.stdout.buffer.write(result)
+    else:
+        write_whole(target, result)
+    return 0
+
+
+def _convert_files(
+    args: argparse.Namespace, convert: Convert, suffix: str, suffixes: frozenset[str]
+) -> int:
+    if "-" in (args.source, args.target):
+        return _one_stream(args, convert, suffix)
+    jobs = _jobs(Path(args.source), Path(args.target), suffix, getattr(args, "below", False), suffixes)
+    start = time.perf_counter()
+    work = partial(_run_job, convert=convert, force=args.force)
+    outcomes = list(_progress(ordered_map(work, jobs, num_threads(args.threads)), len(jobs)))
+    return _summary(outcomes, time.perf_counter() - start)
+
+
+# ---- commands -------------------------------------------------------------------------------------------------------
+
+
+def _encode_command(args: argparse.Namespace) -> int:
+    return _convert_files(args, encoder(args), ".jpg", PICTURE_SUFFIXES)
+
+
+def _decode_command(args: argparse.Namespace) -> int:
+    return _convert_files(args, decoder(args), f".{args.format.lstrip('.').lower()}", JPEG_SUFFIXES)
+
+
+def _optimize_command(args: argparse.Namespace) -> int:
+    return _convert_files(args, optimizer(args), ".jpg", JPEG_SUFFIXES)
+
+
+def _facts(inspection: Inspection) -> dict[str, Any]:
+    header, quality = inspection.header, inspection.quality
+    return {
+        "width": header.width,
+        "height": header.height,
+        "color_space": header.color_space,
+        "subsampling": header.subsampling,
+        "precision": header.precision,
+        "progressive": header.progressive,
+        "arithmetic": header.arithmetic,
+        "lossless": header.lossless,
+        "block_size": header.block_size,
+        "restart_interval": header.restart_interval,
+        "orientation": header.orientation,
+        "icc_profile_bytes": len(header.metadata.icc_profile or b""),
+        "exif_bytes": len(header.metadata.exif or b""),
+        "xmp_bytes": len(header.metadata.xmp or b""),
+        "comments": [comment.decode("utf-8", "replace") for comment in header.metadata.comments],
+        "quality": None
+        if quality is None
+        else {"quality": quality.quality, "quant_table": quality.quant_table, "exact": quality.exact},
+        "quant_tables": {slot: table.tolist() for slot, table in inspection.quant_tables.items()},
+        "scans": [
+            {
+                "components": list(scan.components),
+                "Ss": scan.spectral_selection[0],
+                "Se": scan.spectral_selection[1],
+                "Ah": scan.approximation[0],
+                "Al": scan.approximation[1],
+                "bytes": scan.size,
+            }
+            for scan in inspection.scans
+        ],
+        "segments": [[segment.name, segment.offset, segment.size] for segment in inspection.segments],
+        "trailing_bytes": inspection.trailing_bytes,
+    }
+
+
+def _print_facts(name: str, facts: dict[str, Any]) -> None:
+    kinds = [word for word in ("progressive", "arithmetic", "lossless") if facts[word]] or ["sequential"]
+    colours = f"{facts['color_space']} {facts['subsampling']}"
+    print(f"{name}: {facts['width']} x {facts['height']}, {colours}, {', '.join(kinds)}, {facts['precision']} bits")
+    if facts["quality"] is not None:
+        word = "is" if facts["quality"]["exact"] else "is nearest to"
+        print(f"  quality {word} {facts['quality']['quality']} of table {facts['quality']['quant_table']}")
+    for scan in facts["scans"]:
+        bits = f"Ss={scan['Ss']} Se={scan['Se']} Ah={scan['Ah']} Al={scan['Al']}"
+        print(f"  scan of components {scan['components']}: {bits}, {scan['bytes']} bytes")
+    for segment_name, offset, size in facts["segments"]:
+        print(f"  {offset:8d} {segment_name} {size}")
+    if facts["trailing_bytes"]:
+        print(f"  {facts['trailing_bytes']} bytes after the end")
+
+
+def _inspect_command(args: argparse.Namespace) -> int:
+    failed = 0
+    everything: dict[str, Any] = {}
+    for name in args.files:
+        try:
+            data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+            everything[name] = _facts(inspect(data))
+        except (JpegError, OSError) as error:
+            print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+            failed = 1
+    if args.json:
+        print(json.dumps(everything, indent=1))
+    else:
+        for name, facts in everything.items():
+            _print_facts(name, facts)
+    return failed
+
+
+def _closeness(data: bytes, image: np.ndarray) -> tuple[float, float] | None:
+    """(PSNR, SSIM) where the file has the picture's size."""
+    decoded = decode(data, "gray" if image.ndim == 2 else "rgb")
+    if decoded.shape != image.shape:
+        return None
+    return psnr(decoded, image), ssim(decoded, image) if min(image.shape[:2]) >= SSIM_WINDOW else float("nan")
+
+
+def _sweep_command(args: argparse.Namespace) -> int:
+    options = encode_options_of(args)
+    path = Path(args.source)
+    image = pixels_from(path.read_bytes(), path.name)
+    folder = None if args.out is None else Path(args.out)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    print("quality,block,scale,bytes,bits_per_pixel,psnr,ssim")
+    points = sweep(
+        image, args.qualities, scales=args.scales, blocks=args.blocks, threads=num_threads(args.threads), **options
+    )
+    for point in points:
+        close = _closeness(point.data, image)
+        measured = "," if close is None else f"{close[0]:.4f},{close[1]:.6f}"
+        bits = 8 * len(point.data) / (image.shape[0] * image.shape[1])
+        sizes = f"{point.block_size},{point.dct_size}"
+        print(f"{point.quality},{sizes},{len(point.data)},{bits:.4f},{measured}", flush=True)
+        if folder is not None:
+            mark = "" if sizes == "8,8" else f".{point.block_size}-{point.dct_size}"
+            write_whole(folder / f"{path.stem}.q{point.quality}{mark}.jpg", point.data)
+    return 0
+
+
+def _add_paths(parser: argparse.ArgumentParser, source: str, target: str) -> None:
+    parser.add_argument("source", metavar="SRC", help=source)
+    parser.add_argument("target", metavar="DST", help=target)
+    parser.add_argument("--force", action="store_true", help="make files anew that are there already")
+    parser.add_argument("--threads", type=int, metavar="N", help="default: the cores that this process may use")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mozcodec",
+        description="JPEG with mozjpeg's encoder. The switches of cjpeg, djpeg and jpegtran, as -switch or --switch.",
+    )
+    info = build_info()
+    version = f"mozcodec {info['version']}, mozjpeg {info['mozjpeg_version']}, {info['linking']}"
+    parser.add_argument("-version", "--version", action="version", version=version)
+    commands = parser.add_subparsers(required=True, metavar="encode|decode|optimize|inspect|sweep|tree")
+
+    def command(name: str, text: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        added.set_defaults(run=run)
+        return added
+
+    one = command("encode", "Pictures to JPEG: a file, '-', or the pictures of a folder.", _encode_command)
+    _add_paths(one, "picture, folder or -", "JPEG, folder or -")
+    encode_switches(one)
+    one = command("decode", "JPEG to pictures: PPM, PGM, NPY, and what Pillow or OpenCV write.", _decode_command)
+    _add_paths(one, "JPEG, folder or -", "picture, folder or -")
+    decode_switches(one)
+    one = command("optimize", "The same JPEG in fewer bytes, turned or cut, without loss.", _optimize_command)
+    _add_paths(one, "JPEG, folder or -", "JPEG, folder or -")
+    optimize_switches(one)
+    one = command("inspect", "What a JPEG is made of.", _inspect_command)
+    one.add_argument("files", nargs="+", metavar="JPEG")
+    one.add_argument("--json", action="store_true", help="as JSON, with the tables")
+    one = command("sweep", "One picture at many qualities: bytes, PSNR and SSIM as CSV.", _sweep_command)
+    one.add_argument("source", metavar="PICTURE")
+    one.add_argument("--threads", type=int, metavar="N", help="default: the cores that this process may use")
+    add_switch(one, "qualities", type=numbers, default=list(range(10, 101, 10)), metavar="N,...|A-B:STEP")
+    add_switch(one, "scales", type=numbers, metavar="N,...", help="DCT sizes N of 8/N; default the block size's own")
+    add_switch(one, "blocks", type=numbers, default=[8], metavar="N,...", help="block sizes 1..16; default 8")
+    add_switch(one, "out", metavar="FOLDER", help="keep the files here")
+    encode_switches(one)
+    one = command("tree", "A folder tree of pictures, mirrored as JPEG.", _encode_command)
+    _add_paths(one, "folder", "folder")
+    one.set_defaults(below=True)
+    encode_switches(one)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 1 where a file failed, 2 for wrong switches."""
+    args = _parser().parse_args(arguments)
+    try:
+        status: int = args.run(args)
+        return status
+    except KeyboardInterrupt:
+        print("mozcodec: interrupted; files made so far are whole", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except (JpegError, ValueError, TypeError, OSError) as error:
+        print(f"mozcodec: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ValueError | TypeError) else 1

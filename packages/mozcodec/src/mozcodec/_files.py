@@ -1,0 +1,158 @@
+"""Pictures in files: PPM, PGM, NPY and JPEG here, the rest through Pillow or OpenCV where one is installed."""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._decode import decode
+
+Pixels = NDArray[Any]
+JPEG_SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif"))
+PICTURE_SUFFIXES = JPEG_SUFFIXES.union(
+    (".ppm", ".pgm", ".pnm", ".npy", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write *data* so that *path* is never half there: under another name, then in one step."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+# ---- PPM and PGM ----------------------------------------------------------------------------------------------------
+
+
+def _pnm_header(data: bytes) -> tuple[int, int, int, int]:
+    """Return (width, height, maximum, where the samples begin); netpbm's ppm(5), comments included."""
+    numbers: list[int] = []
+    at = 2
+    while len(numbers) < 3:
+        if at >= len(data):
+            raise ValueError("the PNM header ends before its three numbers")
+        if data[at : at + 1] == b"#":
+            at = data.find(b"\n", at) + 1 or len(data)
+        elif data[at : at + 1].isspace():
+            at += 1
+        else:
+            end = at
+            while end < len(data) and data[end : end + 1].isdigit():
+                end += 1
+            if end == at:
+                raise ValueError(f"the PNM header has {data[at : at + 1]!r} where a number should be")
+            numbers.append(int(data[at:end]))
+            at = end
+    width, height, maximum = numbers
+    return width, height, maximum, at + 1
+
+
+def _from_pnm(data: bytes) -> Pixels:
+    width, height, maximum, start = _pnm_header(data)
+    if maximum not in (255, 4095, 65535):
+        raise ValueError(f"PNM files with a maximum of 255, 4095 or 65535 are read, this one has {maximum}")
+    kind = np.dtype(np.uint8) if maximum == 255 else np.dtype(">u2")
+    channels = 3 if data[:2] == b"P6" else 1
+    wanted = width * height * channels
+    if len(data) - start < wanted * kind.itemsize:
+        raise ValueError(f"the PNM file holds {len(data) - start} bytes of samples, {width} x {height} needs more")
+    samples = np.frombuffer(data, kind, wanted, start).astype(kind.newbyteorder("="))
+    return samples.reshape((height, width, 3) if channels == 3 else (height, width))
+
+
+def _to_pnm(pixels: Pixels) -> bytes:
+    height, width = pixels.shape[:2]
+    kind = b"P6" if pixels.ndim == 3 else b"P5"
+    if pixels.dtype == np.uint8:
+        return kind + b"\n%d %d\n255\n" % (width, height) + pixels.tobytes()
+    maximum = 4095 if int(pixels.max()) < 4096 else 65535
+    return kind + b"\n%d %d\n%d\n" % (width, height, maximum) + pixels.astype(">u2").tobytes()
+
+
+# ---- other formats --------------------------------------------------------------------------------------------------
+
+
+def _with_pillow(data: bytes) -> Pixels:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        if image.mode.startswith(("I", "F")):
+            raise ValueError(f"pictures of mode {image.mode} have more than 8 bits: convert them first")
+        gray = image.mode in ("1", "L", "LA")
+        return np.asarray(image.convert("L" if gray else "RGB"))  # alpha is left out
+
+
+def _with_opencv(data: bytes) -> Pixels:
+    import cv2
+
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("OpenCV cannot read it")
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"pictures of {pixels.dtype} have more than 8 bits: convert them first")
+    return pixels if pixels.ndim == 2 else np.asarray(pixels[..., 2::-1])
+
+
+def _save_with_pillow(pixels: Pixels, suffix: str) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format=Image.registered_extensions()[suffix])
+    return buffer.getvalue()
+
+
+def _save_with_opencv(pixels: Pixels, suffix: str) -> bytes:
+    import cv2
+
+    ok, data = cv2.imencode(suffix, pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., ::-1]))
+    if not ok:
+        raise ValueError(f"OpenCV cannot write {suffix}")
+    return bytes(data)
+
+
+def _first_installed(what: str, *ways: Callable[[], Any]) -> Any:
+    for way in ways:
+        try:
+            return way()
+        except ImportError:
+            continue
+    raise ValueError(f"{what} needs Pillow or OpenCV: pip install pillow")
+
+
+# ---- both -----------------------------------------------------------------------------------------------------------
+
+
+def pixels_from(data: bytes, name: str) -> Pixels:
+    """Return the pixels of a picture in any format, uint8 gray or RGB; its content says which, for NPY too.
+
+    Alpha is left out, EXIF orientation is not applied. Raises ``ValueError`` or :class:`mozcodec.JpegError`.
+    """
+    if data[:2] == b"\xff\xd8":
+        return decode(data, None)
+    if data[:2] in (b"P5", b"P6"):
+        return _from_pnm(data)
+    if data[:6] == b"\x93NUMPY":
+        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
+    suffix = Path(name).suffix or "this format"
+    return np.asarray(_first_installed(f"reading {suffix}", lambda: _with_pillow(data), lambda: _with_opencv(data)))
+
+
+def bytes_of(pixels: Pixels, suffix: str) -> bytes:
+    """Return *pixels* as a file of the format that *suffix* names."""
+    if suffix in (".ppm", ".pgm", ".pnm"):
+        return _to_pnm(pixels)
+    if suffix == ".npy":
+        buffer = io.BytesIO()
+        np.save(buffer, pixels)
+        return buffer.getvalue()
+    if suffix not in PICTURE_SUFFIXES or suffix in JPEG_SUFFIXES:
+        raise ValueError(f"pictures are written as .ppm, .pgm, .npy, .png, .bmp, .tif, .webp or .gif, not {suffix!r}")
+    ways = (lambda: _save_with_pillow(pixels, suffix), lambda: _save_with_opencv(pixels, suffix))
+    return bytes(_first_installed(f"writing {suffix}", *ways))

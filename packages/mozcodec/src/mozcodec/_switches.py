@@ -1,0 +1,299 @@
+"""The switches of cjpeg, djpeg and jpegtran, for the command line: what they are called, and what they mean here."""
+
+import argparse
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ._decode import decode
+from ._encode import encode
+from ._files import bytes_of, pixels_from
+from ._options import DCT_METHODS, TUNES
+from ._smartscale import encode_scaled, encode_smartscale
+from ._transform import COPY, optimize, transform
+
+Convert = Callable[[bytes, str, str], bytes]
+"""From a file's content, its name and the suffix of the new one to the new one's content."""
+
+
+def add_switch(parser: argparse._ActionsContainer, name: str, **settings: Any) -> None:
+    """Add a switch that is spelt -name, as cjpeg's are, and --name."""
+    parser.add_argument(f"-{name}", f"--{name}", dest=name.replace("-", "_"), **settings)
+
+
+def _add_flags(parser: argparse._ActionsContainer, **flags: str) -> None:
+    for name, text in flags.items():
+        add_switch(parser, name.replace("_", "-"), action="store_true", help=text)
+
+
+def _quality(text: str) -> Any:
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"quality is N or N,N,..., got {text!r}") from None
+    plain = [int(value) if value.is_integer() else value for value in values]
+    return plain[0] if len(plain) == 1 else tuple(plain)
+
+
+def _restart(text: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(\d+)([bB]?)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"restart is N rows or NB blocks, got {text!r}")
+    return ("restart_interval" if match[2] else "restart_rows"), int(match[1])
+
+
+def _lossless(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d)(?:,(\d+))?", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"lossless is a predictor 1..7 or predictor,point transform, got {text!r}")
+    return int(match[1]), int(match[2] or 0)
+
+
+def numbers(text: str) -> list[int]:
+    """10,20,30 or 10-90:20, or both."""
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)
+        if match is None or match[3] == "0":
+            raise argparse.ArgumentTypeError(f"numbers are N,N,... or FIRST-LAST:STEP, got {text!r}")
+        found += range(int(match[1]), int(match[2] or match[1]) + 1, int(match[3] or 1))
+    return found
+
+
+def _coding_switches(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("coding")
+    _add_flags(
+        group,
+        progressive="progressive JPEG (the default)",
+        baseline="baseline JPEG",
+        arithmetic="arithmetic coding",
+        optimize="optimal Huffman tables",
+        fastcrush="no search for the best scans",
+        revert="libjpeg-turbo's defaults instead of mozjpeg's",
+        nojfif="no JFIF marker",
+    )
+    add_switch(group, "dc-scan-opt", type=int, metavar="0|1|2", help="how DC scans are made")
+    add_switch(group, "restart", type=_restart, metavar="N[B]", help="restart marker every N rows (NB: blocks)")
+    add_switch(group, "scans", metavar="FILE", help="scan script")
+    add_switch(group, "maxmemory", type=int, metavar="KB", help="limit of libjpeg's working memory")
+
+
+def _coding_options(args: argparse.Namespace) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if args.progressive:
+        options["progressive"] = True
+    if args.baseline:
+        options["progressive"] = False
+    for switch, name, value in (
+        ("arithmetic", "arithmetic", True),
+        ("optimize", "optimize_coding", True),
+        ("fastcrush", "optimize_scans", False),
+        ("revert", "profile", "fastest"),
+        ("nojfif", "jfif", False),
+    ):
+        if getattr(args, switch):
+            options[name] = value
+    if args.dc_scan_opt is not None:
+        options["dc_scan_opt_mode"] = args.dc_scan_opt
+    if args.restart is not None:
+        options[args.restart[0]] = args.restart[1]
+    if args.scans is not None:
+        options["scan_script"] = Path(args.scans).read_text()
+    if args.maxmemory is not None:
+        options["max_memory"] = args.maxmemory * 1000
+    return options
+
+
+def encode_switches(parser: argparse.ArgumentParser) -> None:
+    """Add cjpeg's switches."""
+    _coding_switches(parser)
+    group = parser.add_argument_group("encoding")
+    add_switch(group, "quality", type=_quality, default=75, metavar="N[,N]", help="1..100 (of each table); default 75")
+    _add_flags(
+        group,
+        grayscale="gray JPEG",
+        rgb="RGB JPEG",
+        quant_baseline="8-bit table entries",
+        notrellis="no trellis quantization",
+        trellis_dc="trellis quantization of DC (the default)",
+        notrellis_dc="no trellis quantization of DC",
+        noovershoot="no deringing on white",
+        smallest="the smallest of searched progressive and baseline with trellis, with 8-bit tables",
+    )
+    for tune in TUNES:
+        _add_flags(group, **{f"tune-{tune}".replace("-", "_"): f"tune for {tune}"})
+    add_switch(group, "quant-table", type=int, metavar="0..8", help="base quantization table")
+    add_switch(group, "qtables", metavar="FILE", help="own base tables, 64 numbers each")
+    add_switch(group, "qslots", type=numbers, metavar="N,...", help="the table of each component")
+    add_switch(group, "sample", metavar="HxV,...|J:a:b", help="sampling factors or 4:2:0 and so on")
+    add_switch(group, "dct", choices=("int", "fast", "float"), help="forward DCT")
+    add_switch(group, "smooth", type=int, metavar="0..100", help="smooth the input")
+    add_switch(group, "lambda1", type=float, metavar="X", help="lambda_log_scale1 of the trellis")
+    add_switch(group, "lambda2", type=float, metavar="X", help="lambda_log_scale2 of the trellis")
+    add_switch(group, "precision", type=int, choices=(8, 12, 16), help="bits of a sample")
+    add_switch(group, "lossless", type=_lossless, metavar="PSV[,PT]", help="lossless JPEG")
+    add_switch(group, "icc", metavar="FILE", help="ICC profile to embed")
+    add_switch(group, "scale", type=int, metavar="N", help="8/N of the size, by the DCT: 1..16")
+    add_switch(group, "block", type=int, metavar="N", help="SmartScale block size 1..16 (few programs read such files)")
+
+
+def _qtables(path: str) -> list[np.ndarray]:
+    lines = (line.partition("#")[0] for line in Path(path).read_text().splitlines())
+    entries = [int(word) for word in " ".join(lines).split()]
+    if not entries or len(entries) % 64:
+        raise ValueError(f"{path} holds {len(entries)} numbers, a table has 64")
+    return [np.array(entries[i : i + 64]).reshape(8, 8) for i in range(0, len(entries), 64)]
+
+
+def encode_options_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the switches are as options of mozcodec.encode."""
+    options = _coding_options(args)
+    for switch, name, value in (
+        ("quant_baseline", "quant_baseline", True),
+        ("notrellis", "trellis_quant", False),
+        ("trellis_dc", "trellis_quant_dc", True),
+        ("notrellis_dc", "trellis_quant_dc", False),
+        ("noovershoot", "overshoot_deringing", False),
+        ("grayscale", "color_space", "gray"),
+        ("rgb", "color_space", "rgb"),
+        *((f"tune_{tune}".replace("-", "_"), "tune", tune) for tune in TUNES),
+    ):
+        if getattr(args, switch):
+            options[name] = value
+    for switch, name in (
+        ("quant_table", "quant_table"),
+        ("qslots", "quant_slots"),
+        ("sample", "subsampling"),
+        ("smooth", "smoothing_factor"),
+        ("lambda1", "lambda_log_scale1"),
+        ("lambda2", "lambda_log_scale2"),
+        ("precision", "precision"),
+        ("lossless", "lossless"),
+    ):
+        if getattr(args, switch) is not None:
+            options[name] = getattr(args, switch)
+    if args.dct is not None:
+        options["dct_method"] = _DCT[args.dct]
+    if args.qtables is not None:
+        options["quant_tables"] = _qtables(args.qtables)
+    return options
+
+
+_DCT = dict(zip(("int", "fast", "float"), DCT_METHODS, strict=True))
+
+
+def encoder(args: argparse.Namespace) -> Convert:
+    """Return the conversion to JPEG that the switches describe; wrong ones raise here, before the first file."""
+    options, quality = encode_options_of(args), args.quality
+    if args.icc is not None:
+        options["icc_profile"] = Path(args.icc).read_bytes()
+    if args.smallest and (args.scale or args.block):
+        raise ValueError("-smallest compares files of 8x8 blocks and cannot go with -scale or -block")
+    one: Callable[..., bytes] = encode
+    if args.block is not None:
+        one = partial(encode_smartscale, block_size=args.block, dct_size=args.scale or args.block)
+    elif args.scale is not None:
+        one = partial(encode_scaled, dct_size=args.scale)
+    elif args.smallest:
+        options["smallest"] = True
+    one(np.zeros((8, 8, 3), np.uint8), quality, **_for_a_trial(options))
+
+    def convert(data: bytes, name: str, suffix: str) -> bytes:  # noqa: ARG001 - as every conversion
+        return one(pixels_from(data, name), quality, **options)
+
+    return convert
+
+
+def _for_a_trial(options: dict[str, Any]) -> dict[str, Any]:
+    """Without what depends on the picture: the precision, and scans of components that it may not have."""
+    return {name: value for name, value in options.items() if name not in ("precision", "scan_script")}
+
+
+def decode_switches(parser: argparse.ArgumentParser) -> None:
+    """Add djpeg's switches."""
+    group = parser.add_argument_group("decoding")
+    add_switch(group, "format", default="ppm", metavar="SUFFIX", help="in a folder: ppm, npy, png ...; default ppm")
+    add_switch(group, "scale", default="8/8", metavar="M/8", help="M = 1..16; 1/2, 1/4, 1/8 too")
+    add_switch(group, "crop", metavar="WxH+X+Y", help="only this part of the output")
+    add_switch(group, "dct", choices=("int", "fast", "float"), help="inverse DCT")
+    add_switch(group, "on-truncated", choices=("error", "warn", "ok"), default="error", help="damaged files")
+    _add_flags(
+        group,
+        grayscale="gray pixels",
+        rgb="RGB pixels, from gray files too",
+        nosmooth="plain chroma upsampling",
+        upright="turn as EXIF's orientation says",
+    )
+
+
+def _eighths(text: str) -> int:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or int(match[2]) == 0 or int(match[1]) * 8 % int(match[2]):
+        raise ValueError(f"-scale is M/8 with M = 1..16, got {text}")
+    return int(match[1]) * 8 // int(match[2])
+
+
+def _geometry(text: str) -> tuple[int, int, int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)\+(\d+)\+(\d+)", text)
+    if match is None:
+        raise ValueError(f"-crop is WxH+X+Y, got {text}")
+    width, height, left, top = map(int, match.groups())
+    return left, top, left + width, top + height
+
+
+def decoder(args: argparse.Namespace) -> Convert:
+    """Return the conversion from JPEG that the switches describe."""
+    options: dict[str, Any] = {"scale": _eighths(args.scale), "on_truncated": args.on_truncated}
+    if args.crop is not None:
+        options["region"] = _geometry(args.crop)
+    if args.dct is not None:
+        options["dct_method"] = _DCT[args.dct]
+    if args.nosmooth:
+        options["fancy_upsampling"] = False
+    pixel_format = "gray" if args.grayscale else "rgb" if args.rgb else None
+
+    def convert(data: bytes, name: str, suffix: str) -> bytes:  # noqa: ARG001 - as every conversion
+        pixels = decode(data, pixel_format, apply_orientation=args.upright, **options)
+        if pixels.ndim == 3 and pixels.shape[2] == 4 and suffix != ".npy":
+            pixels = decode(data, "rgb", apply_orientation=args.upright, **options)  # CMYK has no PPM
+        return bytes_of(pixels, suffix)
+
+    return convert
+
+
+def optimize_switches(parser: argparse.ArgumentParser) -> None:
+    """Add jpegtran's switches."""
+    _coding_switches(parser)
+    group = parser.add_argument_group("lossless")
+    add_switch(group, "copy", choices=tuple(COPY), default="all", help="which markers stay; default all")
+    add_switch(group, "rotate", type=int, choices=(90, 180, 270), help="clockwise")
+    add_switch(group, "flip", choices=("horizontal", "vertical"))
+    add_switch(group, "crop", metavar="WxH+X+Y", help="only this part of the result")
+    _add_flags(
+        group,
+        transpose="rows become columns",
+        transverse="transpose along the other diagonal",
+        trim="drop edges that cannot be moved",
+        grayscale="drop the chroma",
+    )
+
+
+def optimizer(args: argparse.Namespace) -> Convert:
+    """Return the lossless conversion that the switches describe."""
+    options = _coding_options(args)
+    operations = [f"rotate_{args.rotate}"] if args.rotate else []
+    operations += [f"flip_{args.flip}"] if args.flip else []
+    operations += [name for name in ("transpose", "transverse") if getattr(args, name)]
+    if len(operations) > 1:
+        raise ValueError(f"one of {', '.join(operations)} at a time")
+    crop = _geometry(args.crop) if args.crop is not None else None
+    operation: Any = operations[0] if operations else None
+    if operation is None and crop is None and not args.grayscale:
+        return lambda data, *_: optimize(data, copy=args.copy, **options)
+    return lambda data, *_: transform(
+        data, operation, crop=crop, trim=args.trim, grayscale=args.grayscale, copy=args.copy, **options
+    )

@@ -1,0 +1,249 @@
+"""The command line: cjpeg's, djpeg's and jpegtran's bytes, whole files, honest summaries."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mozcodec
+from mozcodec._cli import main
+from mozcodec._files import bytes_of, pixels_from
+
+
+@pytest.fixture
+def folder(tmp_path, small, small_gray):
+    """Pictures in many formats, one of them broken, one of them deeper."""
+    source = tmp_path / "in"
+    (source / "deep" / "er").mkdir(parents=True)
+    for name, pixels in (("a.ppm", small), ("b.pgm", small_gray), ("c.npy", small), ("deep/er/e.ppm", small[:20])):
+        (source / name).write_bytes(bytes_of(pixels, "." + name.partition(".")[2]))
+    Image.fromarray(small).save(source / "d.png")
+    (source / "notes.txt").write_text("no picture")
+    return source
+
+
+def test_encode_writes_cjpegs_bytes(programs, small, tmp_path):
+    source, target = tmp_path / "a.ppm", tmp_path / "a.jpg"
+    source.write_bytes(bytes_of(small, ".ppm"))
+    (tmp_path / "scans").write_text("0 1 2: 0 0 0 0; 0: 1 63 0 0; 1: 1 63 0 0; 2: 1 63 0 0;")
+    (tmp_path / "tables").write_text(" ".join(map(str, range(1, 65))) + "\n" + " ".join(["20"] * 64))
+    (tmp_path / "icc").write_bytes(bytes(range(256)) * 300)
+    for line in (
+        "-quality 60",
+        "-quality 77.5,50 -sample 2x2,1x1,1x1",
+        "-quality 60 -baseline -optimize -notrellis",
+        "-quality 85 -revert -progressive -nojfif -restart 3b",
+        "-quality 30 -tune-ms-ssim -grayscale -dct float -smooth 10",
+        "-quality 30 -quant-table 2 -quant-baseline -noovershoot -notrellis-dc -dc-scan-opt 2 -fastcrush",
+        "-quality 90 -arithmetic -rgb -lambda1 12 -lambda2 13",
+        f"-quality 50 -scans {tmp_path}/scans -qtables {tmp_path}/tables -qslots 0,1 -icc {tmp_path}/icc",
+        "-lossless 3,1 -revert -quality 75",
+    ):
+        for switches in (line.split(), ["-" + word if word[0] == "-" else word for word in line.split()]):
+            ours = [word for word in switches if "lossless" not in line or word.strip("-") != "revert"]
+            assert main(["encode", str(source), str(target), "--force", *ours]) == 0
+            assert target.read_bytes() == programs.cjpeg(small, *line.split()), line
+
+
+def test_decode_writes_djpegs_file(programs, small, tmp_path):
+    source, target = tmp_path / "a.jpg", tmp_path / "a.ppm"
+    source.write_bytes(mozcodec.encode(small, 80))
+    for line in ("", "-scale 1/2", "-scale 3/8 -nosmooth", "-dct fast", "-grayscale"):
+        assert main(["decode", str(source), str(target), "--force", *line.split()]) == 0
+        assert target.read_bytes() == programs.ask("djpeg", "-pnm", *line.split(), data=source.read_bytes()), line
+    assert main(["decode", str(source), str(target), "--force", "-crop", "20x10+7+5"]) == 0
+    part = mozcodec.decode(source.read_bytes())[5:15, 7:27]
+    np.testing.assert_array_equal(pixels_from(target.read_bytes(), ""), part)
+
+
+def test_optimize_writes_jpegtrans_bytes(programs, small, tmp_path):
+    source, target = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    source.write_bytes(mozcodec.encode(small, 80, profile="fastest", comment="kept?"))
+    for line in ("-copy all", "-rotate 90 -copy none", "-flip vertical -copy comments", "-crop 16x16+16+16 -copy all"):
+        assert main(["optimize", str(source), str(target), "--force", *line.split()]) == 0
+        assert target.read_bytes() == programs.jpegtran(source.read_bytes(), *line.split()), line
+
+
+def test_standard_input_and_output(small):
+    command = [sys.executable, "-m", "mozcodec"]
+    ppm = bytes_of(small, ".ppm")
+    coded = subprocess.run([*command, "encode", "-", "-", "-quality", "60"], input=ppm, capture_output=True, check=True)
+    assert (coded.stdout, coded.stderr) == (mozcodec.encode(small, 60), b"")
+    decoded = subprocess.run([*command, "decode", "-", "-"], input=coded.stdout, capture_output=True, check=True)
+    np.testing.assert_array_equal(pixels_from(decoded.stdout, ""), mozcodec.decode(coded.stdout))
+
+
+# ---- folders --------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_becomes_a_folder(folder, tmp_path, small, small_gray, capsys):
+    target = tmp_path / "out"
+    assert main(["encode", str(folder), str(target), "-quality", "60", "--threads", "2"]) == 0
+    assert sorted(path.name for path in target.iterdir()) == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    for name, pixels in (("a", small), ("b", small_gray), ("c", small), ("d", small)):
+        assert (target / f"{name}.jpg").read_bytes() == mozcodec.encode(pixels, 60)
+    before = sum((folder / name).stat().st_size for name in ("a.ppm", "b.pgm", "c.npy", "d.png"))
+    after = sum(path.stat().st_size for path in target.iterdir())
+    assert f"4 files made, {before} -> {after} bytes" in capsys.readouterr().err
+
+
+def test_a_tree_is_mirrored(folder, small):
+    target = folder / "mirror"  # inside the source: its files are not taken for pictures of the source
+    assert main(["tree", str(folder), str(target)]) == 0
+    assert (target / "deep" / "er" / "e.jpg").read_bytes() == mozcodec.encode(small[:20])
+    assert main(["tree", str(folder), str(target), "--force"]) == 0
+    assert len([path for path in target.rglob("*") if path.is_file()]) == 5
+
+
+def test_what_is_done_is_not_done_again(folder, tmp_path, capsys):
+    target = tmp_path / "out"
+    assert main(["encode", str(folder), str(target)]) == 0
+    times = {path: path.stat().st_mtime_ns for path in target.iterdir()}
+    later = max(times.values()) + 10**9
+    os.utime(folder / "a.ppm", ns=(later, later))
+    capsys.readouterr()
+    assert main(["encode", str(folder), str(target)]) == 0
+    assert "1 files made" in (said := capsys.readouterr().err)
+    assert "3 were there already (--force makes them anew)" in said
+    changed = [path.name for path in target.iterdir() if path.stat().st_mtime_ns != times[path]]
+    assert changed == ["a.jpg"]
+
+
+def test_files_that_fail_are_listed_and_the_rest_is_made(folder, tmp_path, small, capsys):
+    (folder / "broken.jpg").write_bytes(mozcodec.encode(small)[:500])
+    (folder / "floats.npy").write_bytes(bytes_of(np.zeros((4, 4), np.float32), ".npy"))
+    (folder / "short.ppm").write_bytes(bytes_of(small, ".ppm")[:100])
+    assert main(["encode", str(folder), str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "4 files made" in said
+    assert "3 failed:" in said
+    assert "broken.jpg: DamagedError: Premature end of JPEG file" in said
+    assert "floats.npy: TypeError: pixels must be uint8 at precision 8, got float32" in said
+    assert "short.ppm: ValueError: the PNM file holds" in said
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_nothing_half_written_stays(folder, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(type(tmp_path), "replace", fail)
+    assert main(["encode", str(folder / "a.ppm"), str(tmp_path / "a.jpg")]) == 1
+    assert not list(tmp_path.glob("*.jpg")) + list(tmp_path.glob(".*"))
+
+
+def test_optimising_in_place_works(tmp_path, small):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(plain := mozcodec.encode(small, profile="fastest"))
+    assert main(["optimize", str(path), str(path)]) == 0
+    assert path.read_bytes() == mozcodec.optimize(plain)
+
+
+def test_two_pictures_of_one_name_are_refused(tmp_path, small, capsys):
+    for suffix in (".ppm", ".npy"):
+        (tmp_path / f"same{suffix}").write_bytes(bytes_of(small, suffix))
+    assert main(["encode", str(tmp_path), str(tmp_path / "out")]) == 2
+    assert "same.npy and" in (said := capsys.readouterr().err)
+    assert "would both become" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["encode", "nowhere.ppm", "x.jpg"], "nowhere.ppm does not exist"),
+        (["encode", "{folder}", "{folder}/a.ppm"], "is a folder and"),
+        (["encode", "{folder}/deep", "x"], "holds no picture"),
+        (["encode", "{folder}", "x", "-quality", "0"], "quality must be 1..100, got 0"),
+        (["encode", "{folder}", "x", "-quant-table", "9"], "quant_table must be 0..8"),
+        (["encode", "{folder}", "x", "-smallest", "-scale", "4"], "cannot go with -scale"),
+        (["decode", "{folder}", "x", "-scale", "1/3"], "-scale is M/8"),
+        (["optimize", "{folder}", "x", "-rotate", "90", "-transpose"], "one of rotate_90, transpose at a time"),
+    ],
+)
+def test_wrong_words_stop_before_the_first_file(folder, tmp_path, capsys, arguments, words, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([word.format(folder=folder) for word in arguments]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("arguments", [["encode", "a", "b", "-quality", "high"], ["encode", "a"], ["squeeze"], []])
+def test_usage_errors_exit_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "usage: mozcodec" in capsys.readouterr().err
+
+
+# ---- inspect and sweep ----------------------------------------------------------------------------------------------
+
+
+def test_inspect_tells_what_a_file_is(tmp_path, small, capsys):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(mozcodec.encode(small, 77, comment="hello"))
+    assert main(["inspect", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "64 x 48, ycbcr 4:2:0, progressive, 8 bits" in said
+    assert "quality is 77 of table 3" in said
+    assert main(["inspect", "--json", str(path)]) == 0
+    facts = json.loads(capsys.readouterr().out)[str(path)]
+    assert facts["comments"] == ["hello"]
+    assert sum(segment[2] for segment in facts["segments"]) + 4 == path.stat().st_size
+    (tmp_path / "b.jpg").write_bytes(b"no jpeg")
+    assert main(["inspect", str(tmp_path / "b.jpg"), str(path)]) == 1
+    assert "Not a JPEG file" in capsys.readouterr().err
+
+
+def test_sweep_prints_a_table_and_keeps_the_files(tmp_path, small, capsys):
+    source = tmp_path / "a.ppm"
+    source.write_bytes(bytes_of(small, ".ppm"))
+    out = tmp_path / "files"
+    words = ["-qualities", "10-50:20", "-scales", "8,16", "-out", str(out), "-notrellis"]
+    assert main(["sweep", str(source), *words]) == 0
+    head, *rows = [line.split(",") for line in capsys.readouterr().out.splitlines()]
+    assert head == ["quality", "block", "scale", "bytes", "bits_per_pixel", "psnr", "ssim"]
+    assert [row[:3] for row in rows] == [[q, "8", n] for n in ("8", "16") for q in ("10", "30", "50")]
+    data = mozcodec.encode(small, 30, trellis_quant=False)
+    assert (out / "a.q30.jpg").read_bytes() == data
+    assert int(rows[1][3]) == len(data)
+    error = ((mozcodec.decode(data).astype(float) - small) ** 2).mean()
+    assert float(rows[1][5]) == pytest.approx(10 * np.log10(255**2 / error), abs=1e-4)
+    assert rows[4][5:] == ["", ""]  # another size: nothing to compare
+    assert (out / "a.q30.8-16.jpg").exists()
+
+
+# ---- formats --------------------------------------------------------------------------------------------------------
+
+
+def test_pictures_come_back_from_every_format(small, small_gray):
+    for pixels in (small, small_gray):
+        for suffix in (".ppm", ".npy", ".png", ".bmp", ".tif"):
+            np.testing.assert_array_equal(pixels_from(bytes_of(pixels, suffix), f"a{suffix}"), pixels, suffix)
+    deep = small.astype(np.uint16) * 16
+    np.testing.assert_array_equal(pixels_from(bytes_of(deep, ".ppm"), ""), deep)
+
+
+def test_pnm_headers_with_comments_are_read(small):
+    data = b"P6 # made by hand\n# two lines\n64\t48\n255\n" + small.tobytes()
+    np.testing.assert_array_equal(pixels_from(data, ""), small)
+
+
+def test_opencv_stands_in_for_pillow(small, monkeypatch):
+    png = bytes_of(small, ".png")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    np.testing.assert_array_equal(pixels_from(png, "a.png"), small)
+    np.testing.assert_array_equal(pixels_from(bytes_of(small, ".png"), "a.png"), small)
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(ValueError, match=r"reading \.png needs Pillow or OpenCV: pip install pillow"):
+        pixels_from(png, "a.png")
+
+
+def test_alpha_is_left_out(small):
+    buffer = io.BytesIO()
+    Image.fromarray(np.dstack([small, small[..., 0]])).save(buffer, "png")
+    np.testing.assert_array_equal(pixels_from(buffer.getvalue(), "a.png"), small)
