@@ -26,6 +26,7 @@ typedef struct {
   int (*gather_row)(mzc_component *, const int16_t *blocks, int row, mzc_statistics *, int restart_interval);
 
   void (*coarser)(mzc_component *, int level);      /* level from level - 1 */
+  void (*settle)(mzc_statistics *);                 /* before the statistics are read */
   void (*count_level)(mzc_component *, int level, mzc_statistics *, int restart_interval);
   void (*count_scan)(const mzc_component *, mzc_scan_bytes *, int restart_interval);
   void (*fold)(mzc_scan_bytes *, const uint32_t *by_run, int num_runs, const mzc_eob_runs *);

@@ -123,6 +123,7 @@ typedef struct {
   uint32_t coarse[2][64 * 16];   /* at Al + 1, coefficients 1..8 and 9..63 */
   uint32_t new_ones[64];         /* refinement to Al: newly nonzero coefficients by the run of zeros before them */
   mzc_eob_runs whole, low[3], high[3], coarse_low, coarse_high, refine;
+  uint32_t empty;                /* blocks without coefficients since the last with some, not yet in the runs */
   uint32_t pending_corrections;  /* correction bits waiting with the refinement's EOB run */
   uint64_t num_corrections;
 } mzc_statistics;

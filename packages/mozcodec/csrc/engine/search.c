@@ -192,11 +192,12 @@ static void fold_cuts(mzc_engine *e, mzc_candidates *d, const mzc_statistics *s,
 }
 
 /* What the statistics of level Al say: the whole band and its cuts there, the refinement to Al, the two bands at Al + 1. */
-static void make_candidates(mzc_engine *e, int component, int Al, const mzc_statistics *s)
+static void make_candidates(mzc_engine *e, int component, int Al, mzc_statistics *s)
 {
   mzc_candidates *d = &e->candidates[component];
   uint32_t whole[64 * 16];
 
+  e->kernels->settle(s);
   if (Al + 1 < MZC_NUM_LEVELS) {
     uint32_t ones[64 * 16] = { 0 };
 

@@ -28,8 +28,37 @@ static inline void end_refinement_run(mzc_statistics *s)
   s->pending_corrections = 0;
 }
 
+static inline void pass_blocks(mzc_eob_runs *runs, uint32_t count)
+{
+  runs->run += (int)count;
+  while (UNLIKELY(runs->run >= MZC_MAX_EOB_RUN)) {
+    runs->count[size_of(MZC_MAX_EOB_RUN) - 1]++;
+    runs->run -= MZC_MAX_EOB_RUN;
+  }
+}
+
+/* The empty blocks so far join every scan's run. */
+static __attribute__((noinline)) void settle(mzc_statistics *s)
+{
+  uint32_t count = s->empty;
+  int refining = s->refine.run;
+
+  s->empty = 0;
+  pass_blocks(&s->whole, count);
+  for (int c = 0; c < NUM_CUTS; c++) {
+    pass_blocks(&s->low[c], count);
+    pass_blocks(&s->high[c], count);
+  }
+  pass_blocks(&s->coarse_low, count);
+  pass_blocks(&s->coarse_high, count);
+  pass_blocks(&s->refine, count);
+  if (refining + count >= MZC_MAX_EOB_RUN)
+    s->pending_corrections = 0;   /* a run was full and took its correction bits along */
+}
+
 static void end_all_runs(mzc_statistics *s)
 {
+  settle(s);
   end_run(&s->whole);
   for (int c = 0; c < NUM_CUTS; c++) {
     end_run(&s->low[c]);
@@ -38,20 +67,6 @@ static void end_all_runs(mzc_statistics *s)
   end_run(&s->coarse_low);
   end_run(&s->coarse_high);
   end_refinement_run(s);
-}
-
-static inline void count_empty_block(mzc_statistics *s)
-{
-  pass_block(&s->whole);
-  pass_block(&s->coarse_low);
-  pass_block(&s->coarse_high);
-  pass_block(&s->refine);
-  if (!s->refine.run)
-    s->pending_corrections = 0;
-  for (int c = 0; c < NUM_CUTS; c++) {
-    pass_block(&s->low[c]);
-    pass_block(&s->high[c]);
-  }
 }
 
 /* The first coefficient above a cut: its run starts at the cut, not at the nonzero coefficient below it. */
@@ -84,9 +99,11 @@ static inline void count_block(mzc_statistics *s, uint64_t mask, const int16_t *
   int zeros = 0, corrections = 0, last_new = 0;
 
   if (!mask) {
-    count_empty_block(s);
+    s->empty++;
     return;
   }
+  if (s->empty)
+    settle(s);
   do {
     int i = lowest(left), v = value[n], amount = magnitude(v), size = size_of(amount), run = i - previous - 1;
 

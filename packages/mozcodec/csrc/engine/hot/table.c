@@ -10,6 +10,6 @@
 #include "emission.c"
 
 const mzc_kernels MZC_KERNELS = {
-  MZC_KERNELS_NAME, read_row, set_rates, choose_dc, choose_ac, round_dc, round_row, gather_row, coarser, count_level, count_scan, fold,
+  MZC_KERNELS_NAME, read_row, set_rates, choose_dc, choose_ac, round_dc, round_row, gather_row, coarser, settle, count_level, count_scan, fold,
   build_huffman, write_scan, write_dc
 };

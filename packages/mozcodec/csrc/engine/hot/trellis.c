@@ -165,91 +165,166 @@ static void choose_dc(mzc_component *k, const mzc_quantizer *q, const mzc_rates 
 
 /* ---- AC ----------------------------------------------------------------------------------------------------------- */
 
+/* What a token may become at what distortion: sizes smallest .. size; value 2^s - 1 below the largest. */
 typedef struct {
+  int position, amount, step, rounded, size, smallest;
+  float weight, zero_before, zero_after;
+  float distortion[12];
+} choices;
+
+typedef struct {
+  float lambda, zero_total, largest;   /* largest: the highest cost so far, for the margins */
+  const mzc_rates *rates;
   float accumulated[64], zero_after[64];   /* of the tokens so far; 0 is the start of the block */
-  int position[64], came_from[64], open[64];
+  uint8_t position[64], came_from[64], open[64];
   int16_t value[64];
+  int num_open;                  /* predecessors that can still win, the newest last */
 } ac_path;
 
+static INLINE float distortion_of(const ac_path *p, const choices *c, int value)
+{
+  int delta = value * c->step - c->amount;
+  return (float)(delta * delta) * p->lambda * c->weight;
+}
+
+/* (a): is this smaller candidate still in the race against the full magnitude? */
+static INLINE int may_win(const ac_path *p, const choices *c, float distortion)
+{
+  return !(distortion > c->distortion[c->size] + LARGEST_RATE_DIFFERENCE +
+                          (p->zero_total + p->largest + distortion) * 1e-6f);
+}
+
+/* The newest predecessor is the only one left: five times of six. */
+static INLINE float follow_newest(const ac_path *p, choices *c, int newest, int *chosen_size)
+{
+  int run = c->position - 1 - p->position[newest];
+  float before = c->zero_before - p->zero_after[newest] + p->accumulated[newest];
+  float best = p->rates->ac[c->size][run] + c->distortion[c->size] + before;
+
+  *chosen_size = c->size;
+  for (int s = c->size - 1; s >= 1; s--) {
+    float d = distortion_of(p, c, (1 << s) - 1), cost;
+    if (!may_win(p, c, d))
+      break;
+    cost = p->rates->ac[s][run] + d + before;
+    if (cost <= best) {          /* of equals the library keeps the smaller, which it meets first */
+      best = cost;
+      *chosen_size = s;
+    }
+  }
+  return best;
+}
+
+static float follow_any(const ac_path *p, choices *c, int *from, int *chosen_size)
+{
+  float best = NEVER;
+
+  for (c->smallest = c->size; c->smallest > 1; c->smallest--) {
+    float d = distortion_of(p, c, (1 << (c->smallest - 1)) - 1);
+    if (!may_win(p, c, d))
+      break;
+    c->distortion[c->smallest - 1] = d;
+  }
+  for (int a = 0; a < p->num_open; a++) {
+    int j = p->open[a], run = c->position - 1 - p->position[j];
+    float before = c->zero_before - p->zero_after[j] + p->accumulated[j];
+
+    for (int s = c->smallest; s <= c->size; s++) {
+      float cost = p->rates->ac[s][run] + c->distortion[s];
+      cost += before;
+      if (cost < best) {
+        best = cost;
+        *from = j;
+        *chosen_size = s;
+      }
+    }
+  }
+  return best;
+}
+
+/* (b): token n joins the predecessors; those that it beats for good go. */
+static INLINE void join_open(ac_path *p, int n)
+{
+  float limit = p->accumulated[n] - p->zero_after[n] + p->rates->shorter_run_excess + 0.05f +
+                (p->zero_total + p->largest) * 2e-6f;
+
+  if (p->num_open == 1) {
+    p->num_open = 1 + !(p->accumulated[n - 1] - p->zero_after[n - 1] > limit);
+    p->open[0] = (uint8_t)(n - 1);
+  } else {
+    int kept = 0;
+    for (int a = 0; a < p->num_open; a++) {
+      int j = p->open[a];
+      p->open[kept] = (uint8_t)j;
+      kept += !(p->accumulated[j] - p->zero_after[j] > limit);
+    }
+    p->num_open = kept + 1;
+  }
+  p->open[p->num_open - 1] = (uint8_t)n;
+}
+
+/* Values along the chosen path in zigzag order; returns their mask. */
+static INLINE uint64_t trace_back(const ac_path *p, int last, int16_t *out)
+{
+  uint64_t chosen = 0;
+  uint8_t order[64];
+  int count = 0;
+
+  for (int j = last; j; j = p->came_from[j]) {
+    order[count++] = (uint8_t)j;
+    chosen |= (uint64_t)1 << p->position[j];
+  }
+  while (count)
+    *out++ = p->value[order[--count]];
+  return chosen;
+}
+
 /* Chooses one block; the values go to out in zigzag order. Returns their mask. */
-static inline uint64_t choose_block(uint64_t mask, const mzc_token *token, float lambda, float zero_total,
+static INLINE uint64_t choose_block(uint64_t mask, const mzc_token *token, float lambda, float zero_total,
                                     const mzc_quantizer *q, const mzc_rates *rates, int16_t *out)
 {
   ac_path p;
-  float largest = 0, best_end = zero_total + rates->eob;
-  int n = 0, num_open = 1, last = 0, count = 0, order[64];
-  uint64_t chosen = 0;
+  float best_end = zero_total + rates->eob;
+  int n = 0, last = 0;
 
+  p.lambda = lambda;
+  p.zero_total = zero_total;
+  p.largest = 0;
+  p.rates = rates;
   p.accumulated[0] = p.zero_after[0] = 0;
   p.position[0] = p.open[0] = 0;
+  p.num_open = 1;
   do {
-    int i = lowest(mask), z = natural_of[i], step = q->step8[z];
-    int amount = magnitude(token->raw), rounded = token->rounded, size = size_of(rounded), smallest = size;
-    float weight = q->weight[z], zero_before = token->zero_before;
-    float zero_after = (float)(amount * amount) * lambda * weight + zero_before;
-    float distortion[12], best = NEVER, end;
-    int from = 0, value = rounded, delta = rounded * step - amount, still_open = 0;
+    int i = lowest(mask), z = natural_of[i], raw = token->raw, from = n, size = 0, value;
+    choices c;
+    float best, end;
 
+    c.position = i;
+    c.amount = magnitude(raw);
+    c.step = q->step8[z];
+    c.weight = q->weight[z];
+    c.rounded = token->rounded;
+    c.size = size_of((unsigned)c.rounded);
+    c.zero_before = token->zero_before;
+    c.zero_after = (float)(c.amount * c.amount) * lambda * c.weight + c.zero_before;
+    c.distortion[c.size] = distortion_of(&p, &c, c.rounded);
+    if (p.num_open == 1)
+      best = follow_newest(&p, &c, n, &size);
+    else
+      best = follow_any(&p, &c, &from, &size);
     mask &= mask - 1;
     token++;
     n++;
-    distortion[size] = (float)(delta * delta) * lambda * weight;
-    while (smallest > 1) {                     /* (a) */
-      float d;
-      delta = ((1 << (smallest - 1)) - 1) * step - amount;
-      d = (float)(delta * delta) * lambda * weight;
-      if (d > distortion[size] + LARGEST_RATE_DIFFERENCE + (zero_total + largest + d) * 1e-6f)
-        break;
-      distortion[--smallest] = d;
-    }
-    if (smallest == size) {
-      const float *rate = rates->ac[size] + i - 1;
-      float own = distortion[size];
-      for (int a = 0; a < num_open; a++) {
-        int j = p.open[a];
-        float cost = rate[-p.position[j]] + own;
-        cost += zero_before - p.zero_after[j] + p.accumulated[j];
-        if (cost < best) {
-          best = cost;
-          from = j;
-        }
-      }
-    } else {
-      int best_size = size;
-      for (int a = 0; a < num_open; a++) {
-        int j = p.open[a], run = i - 1 - p.position[j];
-        float before = zero_before - p.zero_after[j] + p.accumulated[j];
-        for (int s = smallest; s <= size; s++) {
-          float cost = rates->ac[s][run] + distortion[s];
-          cost += before;
-          if (cost < best) {
-            best = cost;
-            from = j;
-            best_size = s;
-          }
-        }
-      }
-      if (best_size != size)
-        value = (1 << best_size) - 1;
-    }
+    value = size == c.size ? c.rounded : (1 << size) - 1;
     p.accumulated[n] = best;
-    p.zero_after[n] = zero_after;
-    p.position[n] = i;
-    p.came_from[n] = from;
-    p.value[n] = (int16_t)(token[-1].raw < 0 ? -value : value);
-    if (best > largest)
-      largest = best;
-    {                                          /* (b) */
-      float limit = best - zero_after + rates->shorter_run_excess + 0.05f + (zero_total + largest) * 2e-6f;
-      for (int a = 0; a < num_open; a++) {
-        int j = p.open[a];
-        p.open[still_open] = j;
-        still_open += !(p.accumulated[j] - p.zero_after[j] > limit);
-      }
-      p.open[still_open] = n;
-      num_open = still_open + 1;
-    }
-    end = best + zero_total - zero_after;
+    p.zero_after[n] = c.zero_after;
+    p.position[n] = (uint8_t)i;
+    p.came_from[n] = (uint8_t)from;
+    p.value[n] = (int16_t)(raw < 0 ? -value : value);
+    if (best > p.largest)
+      p.largest = best;
+    join_open(&p, n);
+    end = best + zero_total - c.zero_after;
     if (i < 63)
       end += rates->eob;
     if (end < best_end) {
@@ -257,13 +332,7 @@ static inline uint64_t choose_block(uint64_t mask, const mzc_token *token, float
       last = n;
     }
   } while (mask);
-  for (int j = last; j; j = p.came_from[j]) {
-    order[count++] = j;
-    chosen |= (uint64_t)1 << p.position[j];
-  }
-  while (count)
-    *out++ = p.value[order[--count]];
-  return chosen;
+  return trace_back(&p, last, out);
 }
 
 static void choose_ac(mzc_component *k, const mzc_quantizer *q, const mzc_rates *rates, mzc_statistics *s,
