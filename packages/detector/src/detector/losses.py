@@ -99,7 +99,7 @@ def match_loss(region_features: Tensor, degraded: Tensor, index: Tensor) -> Tens
     which counts 0 in the mean, as with the authors.
     """
     others = F.one_hot(index, region_features.shape[1]) == 0  # (N, M)
-    distances = torch.linalg.vector_norm(region_features - degraded, dim=-1)
+    distances: Tensor = torch.linalg.vector_norm(region_features - degraded, dim=-1)
     return (distances * others).mean()
 
 
