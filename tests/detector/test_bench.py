@@ -51,7 +51,11 @@ def test_every_mode_reports_its_rates(crops, tmp_path):
     rows = {row["mode"]: row for row in result["results"]}
     assert rows["synthetic"]["step_milliseconds"].keys() == {"inputs", "gradients", "update"}
     assert 0 <= rows["data"]["stall_share"] < 1
-    assert result["ratios"].keys() == {"time_of_synthetic_over_bare", "rate_of_loader_over_pillow"}
+    assert result["ratios"].keys() == {
+        "time_of_synthetic_over_bare",
+        "rate_of_loader_over_pillow",
+        "rate_of_loader_over_imagefolder",
+    }
     assert (result["size"], result["batch"], result["versions"]["torch"]) == ([48, 48], 4, str(torch.__version__))
     text = table(result)
     assert all(mode in text for mode in MODES)

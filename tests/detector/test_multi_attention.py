@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from detector.config import read_params
+from detector.config import CheckpointConfig, MultiAttentionConfig, Params, TrainConfig, read_params
 from detector.errors import DetectorError
 from detector.inference import build_model, settings
 from detector.losses import match_loss, regional_independence_loss
@@ -31,6 +32,7 @@ from detector.models.multi_attention import (
     border_mask,
     resize,
 )
+from detector.training.trainer import Trainer, train
 
 TEXTURES = ("v1", "v2")
 
@@ -474,6 +476,43 @@ def test_training_separates_two_kinds_of_pictures() -> None:
         logits = model(images.clamp(0, 1))
 
     assert logits[labels == 1].min() > logits[labels == 0].max()
+
+
+def test_an_interrupted_training_ends_in_the_same_weights_and_centers(
+    packed_crops: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attention is drawn, regions are dropped, centres move: all of it goes on where it was."""
+    options = MultiAttentionConfig(backbone="test_efficientnet", agda_from=1, epoch_steps=2)
+    config = TrainConfig(steps=4, batch_size=4, eval_every=4, threads=1, dropout=None, multi_attention=options)
+
+    def run(name: str, every_steps: int) -> dict[str, Tensor]:
+        checkpoint = CheckpointConfig(every_steps=every_steps)
+        params = Params(model="multi_attention", train=dataclasses.replace(config, checkpoint=checkpoint))
+        train(params, packed_crops["compressed"], tmp_path / name, tmp_path / f"{name}.csv", tmp_path / "unfinished")
+        return load_file(tmp_path / name / "weights.safetensors")
+
+    class Interrupted(Exception):  # noqa: N818
+        pass
+
+    def interrupted(self: Trainer, batch: Any) -> None:
+        if batch.step == 3:
+            raise Interrupted
+        update(self, batch)
+
+    update = Trainer._update
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        whole = run("whole", 100)
+        monkeypatch.setattr(Trainer, "_update", interrupted)
+        with pytest.raises(Interrupted):
+            run("parts", 1)
+        monkeypatch.setattr(Trainer, "_update", update)
+        parts = run("parts", 1)
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+
+    assert whole["independence_loss.feature_centers"].abs().max() > 0
+    assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
 
 
 @pytest.mark.parametrize(

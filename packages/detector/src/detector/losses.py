@@ -93,14 +93,14 @@ def regional_independence_loss(
 
 
 def match_loss(region_features: Tensor, degraded: Tensor, index: Tensor) -> Tensor:
-    """Return how far the regions that were not degraded moved: their mean distance between the two pictures.
+    """Return how far the regions that were not degraded moved: their distance between the two pictures, over N M.
 
-    *region_features* of the pictures and of the *degraded* ones are (N, M, C), *index* (N,) the map degraded in each.
+    *region_features* of the pictures and of the *degraded* ones are (N, M, C), *index* (N,) the map degraded in each,
+    which counts 0 in the mean, as with the authors.
     """
     others = F.one_hot(index, region_features.shape[1]) == 0  # (N, M)
-    distances = torch.linalg.vector_norm(region_features - degraded, dim=-1)
-    mean: Tensor = (distances * others).sum() / others.sum().clamp_min(1)
-    return mean
+    distances: Tensor = torch.linalg.vector_norm(region_features - degraded, dim=-1)
+    return (distances * others).mean()
 
 
 class RegionalIndependenceLoss(nn.Module):
