@@ -302,11 +302,14 @@ def test_all_augmentations_together_train_and_repeat(runs):
 @pytest.mark.slow(minutes=3)
 @pytest.mark.filterwarnings("default")  # inductor's, which are torch's own business
 def test_a_compiled_model_trains_alike(runs):
-    eager = load_file(runs.train("eager", steps=3) / "weights.safetensors")
-    compiled = load_file(runs.train("compiled", steps=3, compile=True) / "weights.safetensors")
-    assert eager.keys() == compiled.keys()
-    for key in eager:
-        torch.testing.assert_close(compiled[key], eager[key], rtol=1e-3, atol=1e-4)
+    # the compiler draws dropout otherwise, and Adam's first steps make much of small differences: look at one gradient
+    changes = {"steps": 1, "log_every": 1, "dropout": 0.0}
+    eager, compiled = runs.train("eager", **changes), runs.train("compiled", compile=True, **changes)
+    rows = [json.loads((out / "log.jsonl").read_text()) for out in (eager, compiled)]
+    assert rows[1]["loss"] == pytest.approx(rows[0]["loss"], rel=1e-5)
+    assert rows[1]["grad_norm"] == pytest.approx(rows[0]["grad_norm"], rel=1e-3)
+    weights = [load_file(out / "weights.safetensors") for out in (eager, compiled)]
+    assert weights[0].keys() == weights[1].keys()
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_advice(runs, monkeypatch):
