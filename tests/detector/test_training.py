@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import resource
 import shutil
 
 import numpy as np
@@ -310,6 +311,29 @@ def test_a_compiled_model_trains_alike(runs):
     assert rows[1]["grad_norm"] == pytest.approx(rows[0]["grad_norm"], rel=1e-3)
     weights = [load_file(out / "weights.safetensors") for out in (eager, compiled)]
     assert weights[0].keys() == weights[1].keys()
+
+
+def test_a_disk_that_is_full_at_the_end_costs_the_outputs_and_not_the_training(runs, monkeypatch, capsys):
+    runs.train("whole")
+    write_outputs = trainer_module.Trainer.write_outputs
+
+    def on_a_full_disk(self, *paths):
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # no file may grow beyond
+        try:
+            write_outputs(self, *paths)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    monkeypatch.setattr(trainer_module.Trainer, "write_outputs", on_a_full_disk)
+    with pytest.raises(DetectorError, match=r"weights.safetensors: could not be written: .*File too large"):
+        runs.train("parts")
+    assert not list(runs.folder.glob("parts/*weights*"))
+    monkeypatch.setattr(trainer_module.Trainer, "write_outputs", write_outputs)
+    capsys.readouterr()
+    runs.train("parts")
+    assert "going on from step 12 of 12" in capsys.readouterr().err
+    assert runs.outputs("parts") == runs.outputs("whole")
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_advice(runs, monkeypatch):
