@@ -12,8 +12,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
+from detector.cli import cli
 from detector.config import AugmentConfig, CheckpointConfig, EfficientNetConfig, Params, TrainConfig
 from detector.data.index import read_index, write_index
 from detector.errors import ConfigError, DataError, DetectorError
@@ -372,6 +374,24 @@ def test_without_validation_crops_the_auc_is_left_out(runs, packed_crops, tmp_pa
 def test_an_unknown_model_is_named_with_the_known_ones(runs):
     with pytest.raises(ConfigError, match=r"model: unknown model 'meso'; known models: .*meso4"):
         runs.train(params=Params(model="meso", train=CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("steps: many", "train.steps must be a whole number, got 'many'"),
+        ("step: 60", "train.step is not a parameter; did you mean train.steps?"),
+        ("batch_size: 7", "train.batch_size must be a multiple of 2"),
+    ],
+)
+def test_errors_are_a_line_and_no_traceback(packed_crops, tmp_path, line, words):
+    (tmp_path / "params.yaml").write_text(f"train: {{{line}, threads: 1}}")
+    arguments = ["train", packed_crops["compressed"], tmp_path / "out", "--params", tmp_path / "params.yaml"]
+    arguments += ["--checkpoints", tmp_path / "checkpoints", "--history", tmp_path / "history.csv"]
+    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert words in result.output
 
 
 def test_unfinished_runs_lie_in_the_dvc_repository(monkeypatch, tmp_path):
