@@ -207,7 +207,7 @@ assert mozcodec.decode_batch([data] * 3).shape == (3, *pixels.shape)
 assert len(mozcodec.optimize(mozcodec.encode(pixels, profile="fastest"))) > 0
 assert (mozcodec.decode(mozcodec.write_coefficients(mozcodec.read_coefficients(data))) == mozcodec.decode(data)).all()
 refused = [
-    lambda: mozcodec.encode_scaled(pixels, scale=4),
+    lambda: mozcodec.encode_scaled(pixels, dct_size=4),
     lambda: mozcodec.encode_smartscale(pixels, block_size=4),
     lambda: mozcodec.transform(data, "rotate_90"),
 ]

@@ -51,7 +51,10 @@ def save_model(folder: Path, weights: dict[str, Tensor], card: dict[str, Any]) -
     """Write *weights* and then *card*, what is needed to build their model, to *folder*; each file appears whole."""
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / WEIGHTS) as path:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, path)
+        try:
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, path)
+        except SafetensorError as error:  # what a full disk looks like from here
+            raise DetectorError(f"{folder / WEIGHTS}: could not be written: {error}") from error
     write_json(folder / CARD, card)
 
 

@@ -28,7 +28,7 @@ from .forgeries import METHODS, Footage
 from .splits import split_pairs
 from .writer import FPS, read_video, write_video
 
-VERSION = 1  # of the generator: raised when the same settings give other clips
+VERSION = 2  # of the generator: raised when the same settings give other clips
 COMPRESSIONS = {"c23": 23, "c40": 40}  # folder -> constant rate factor
 MASK_CRF = 23  # exact after thresholding at 127, and an ordinary profile, unlike lossless H.264
 DESCRIPTION, SCRATCH = "dataset.json", ".sample"

@@ -20,9 +20,9 @@ def forge(target: Footage, source: Footage, rng: np.random.Generator) -> Forgery
     still = _still(source.landmarks)
     texture = source.frames[still].astype(np.float32)
     texture_points = with_forehead(source.landmarks[still] + rng.normal(0, 0.4, (68, 2)))
-    color = float(np.clip(rng.normal(0.80, 0.08), 0.6, 0.95))
-    feather = float(rng.uniform(0.010, 0.026))  # face widths
-    tint = rng.normal(0, 2.2, 3).astype(np.float32)  # levels
+    color = float(np.clip(rng.normal(0.60, 0.08), 0.4, 0.8))
+    feather = float(rng.uniform(0.006, 0.020))  # face widths
+    tint = rng.normal(0, 3.5, 3).astype(np.float32)  # levels
     forgery = Forgery([], [])
     for frame, points in zip(target.frames, target_points, strict=True):
         original = frame.astype(np.float32)
