@@ -147,6 +147,13 @@ def test_without_nasm_the_build_stops_with_the_line_to_type(tmp_path):
     assert "MOZCODEC_REQUIRE_SIMD=OFF" in said
 
 
+def test_without_pythons_headers_the_build_stops_with_the_line_to_type(tmp_path):
+    said = configure(tmp_path, "-DPython_INCLUDE_DIR=/nowhere")
+    assert "were not found (Python.h)" in said
+    assert "apt-get install python3-dev" in said
+    assert not list(tmp_path.rglob("jpeglib.h"))  # before anything is brought
+
+
 def test_a_wrong_source_folder_is_named(tmp_path):
     said = configure(tmp_path, f"-DMOZCODEC_MOZJPEG_SOURCE={tmp_path}")
     assert f"MOZCODEC_MOZJPEG_SOURCE={tmp_path} holds no jpeglib.h" in said
