@@ -126,14 +126,24 @@ def test_an_overflow_in_fp16_leaves_the_step_out_and_halves_the_scale():
     assert precision.scaler.get_scale() == scale / 2
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as in a terminal: a suite started in the background of a shell is told to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_the_first_signal_is_noted_and_the_second_has_its_effect():
+    terminate = signal.getsignal(signal.SIGTERM)
     with StopSignals() as signals:
         assert signals.received is None
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.received == "SIGINT"
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is terminate
 
 
 def test_one_process_alone_needs_no_group():
