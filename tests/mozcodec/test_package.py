@@ -222,7 +222,7 @@ for call in refused:
     try:
         call()
     except mozcodec.UnavailableError as error:
-        assert "MOZCODEC_SYSTEM_MOZJPEG=OFF" in str(error), error
+        assert "MOZCODEC_SYSTEM_MOZJPEG" in str(error), error
     else:
         raise AssertionError("a system build did what its public interface cannot")
 sys.stdout.buffer.write(data)
@@ -230,6 +230,7 @@ sys.stdout.buffer.write(data)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_an_installed_libmozjpeg_offers_what_its_interface_can(installed_mozjpeg, small, tmp_path):
     target = tmp_path / "site"
     run(
