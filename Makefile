@@ -23,7 +23,7 @@ repro: setup
 	fi && echo "repro: done in $$(( $$(date +%s) - start )) s"
 
 test: setup
-	@start=$$(date +%s); echo "test: everything not marked slow (about 6 minutes on 2 cores)"; \
+	@start=$$(date +%s); echo "test: everything not marked slow (about 8 minutes on 2 cores)"; \
 	$(IN_VENV) ruff check && $(IN_VENV) mypy packages/mozcodec/src packages/evaluation/src packages/detector/src && \
 	$(IN_VENV) python -m pytest -m "not slow" && echo "test: done in $$(( $$(date +%s) - start )) s"
 
@@ -38,7 +38,7 @@ seeds: setup
 	  --note "The faces are synthetic; nothing follows for real deepfakes." --out out/seeds.md --csv out/seeds.csv'
 
 bench: setup
-	$(IN_VENV) python $(MOZCODEC)/benchmarks/encode.py
+	$(IN_VENV) python $(MOZCODEC)/benchmarks/benchmark.py encode
 
 setup: $(VENV)/.complete $(VENV)/.data
 
