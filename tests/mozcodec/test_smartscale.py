@@ -77,7 +77,7 @@ def test_streams_of_ijgs_encoder_are_read_exactly(block_size, picture, ijg):
     assert (exact, refused) == ((18, 0) if block_size >= 8 else (15, 3))
 
 
-@pytest.mark.slow(minutes=1)
+@pytest.mark.slow(minutes=0.5)
 @pytest.mark.parametrize("version", ["8d", "9f"])
 @pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png"])
 def test_streams_of_whole_pictures_are_read_exactly(name, version, picture, ijg):
@@ -202,7 +202,7 @@ def test_ijgs_decoder_reads_our_streams_exactly_as_we_do(block_size, picture, ij
         np.testing.assert_array_equal(ours(data), want, err_msg=f"{options}")
 
 
-@pytest.mark.slow(minutes=1)
+@pytest.mark.slow(minutes=0.5)
 @pytest.mark.parametrize("name", ["astronaut.png", "coffee.png"])
 def test_ijgs_decoder_reads_streams_of_whole_pictures(name, picture, ijg):
     image = picture(name)
@@ -251,7 +251,7 @@ def test_coefficients_of_every_pair_are_within_a_step_of_ijgs(picture, ijg):
     assert unequal < 0.02 * present
 
 
-@pytest.mark.slow(minutes=2)
+@pytest.mark.slow(minutes=1)
 def test_coefficients_of_colour_pictures_are_within_a_step_of_ijgs(picture, ijg):
     image = picture("chelsea.png")
     # 6 and 7: their subsampled chroma would have 12 and 14 points
