@@ -174,7 +174,7 @@ def test_a_run_beside_an_orphan_that_is_ended_goes_on_from_its_checkpoint(crops,
     assert training.outputs == whole
 
 
-@pytest.mark.slow(minutes=4)
+@pytest.mark.slow(minutes=2)
 @pytest.mark.parametrize("amp", ["off", "bf16", "fp16"])
 def test_kills_at_random_moments_change_nothing(crops, tmp_path, amp):
     alone = Training(tmp_path / "alone", crops, amp=amp)
@@ -192,7 +192,7 @@ def test_kills_at_random_moments_change_nothing(crops, tmp_path, amp):
     assert training.leftovers == []
 
 
-@pytest.mark.slow(minutes=3)
+@pytest.mark.slow(minutes=1.5)
 def test_a_worker_of_torchrun_that_is_killed_is_started_again_and_goes_on(crops, tmp_path):
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1")
     alone = Training(tmp_path / "alone", crops, steps=200, every=500, command=(*torchrun, "-m", "detector.cli"))

@@ -302,7 +302,7 @@ def test_all_augmentations_together_train_and_repeat(runs):
     assert runs.outputs("a") == runs.outputs("b")
 
 
-@pytest.mark.slow(minutes=3)
+@pytest.mark.slow(minutes=1.5)
 @pytest.mark.filterwarnings("default")  # inductor's, which are torch's own business
 def test_a_compiled_model_trains_alike(runs):
     # the compiler draws dropout otherwise, and Adam's first steps make much of small differences: look at one gradient

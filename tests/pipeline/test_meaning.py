@@ -73,7 +73,7 @@ def test_three_seeds_detect_at_77_and_lose_at_10(crops, compressed, tmp_path):
     assert drop.lo > 0
 
 
-@pytest.mark.slow(minutes=5)
+@pytest.mark.slow(minutes=4)
 def test_nothing_is_learnt_with_the_face_greyed_out(crops, tmp_path):
     """Background, hair, ears and neck stay; everything a forgery can touch is grey (columns .19-.81, rows .20-.98)."""
     reader, faces, grey = ShardReader(crops), read_index(crops), []
