@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "packages" / "mozcodec"
 
 
-@pytest.mark.slow(minutes=8)
+@pytest.mark.slow(minutes=5)
 @pytest.mark.timeout(1800)
 def test_fifty_thousand_mutated_streams_make_no_report():
     """10,000 of each target, or those that are not done yet for this state of the sources."""

@@ -128,13 +128,13 @@ def test_own_tables_slots_and_scans_give_cjpegs_bytes(programs, small, tmp_path)
     assert mozcodec.encode(small, (60, 30), quant_tables=tables, quant_slots=[1, 0], scan_script=script) == asked
 
 
-@pytest.mark.slow(minutes=10)
+@pytest.mark.slow(minutes=3)
 def test_every_quality_gives_cjpegs_bytes_on_19_pictures(programs, picture):
     pictures = {name: picture(name) for name in PICTURES}
     assert differing(programs, pictures, SWITCHES[:1], every_quality()) == []
 
 
-@pytest.mark.slow(minutes=7)
+@pytest.mark.slow(minutes=2)
 @RESTART_ROWS
 def test_every_switch_gives_cjpegs_bytes_on_4_pictures(programs, picture):
     pictures = {name: picture(name) for name in ("clock_motion.png", "color.png", "page.png", "chelsea.png")}

@@ -229,7 +229,7 @@ sys.stdout.buffer.write(data)
 """
 
 
-@pytest.mark.slow(minutes=4)
+@pytest.mark.slow(minutes=1)
 @pytest.mark.timeout(1500)
 def test_an_installed_libmozjpeg_offers_what_its_interface_can(installed_mozjpeg, small, tmp_path):
     target = tmp_path / "site"
