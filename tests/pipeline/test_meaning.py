@@ -57,7 +57,7 @@ def picked(row, what: str) -> bool:
     return (row.what, row.level, row.method, row.unit) == (what, "frame", "all", "video")
 
 
-@pytest.mark.slow(minutes=12)
+@pytest.mark.slow(minutes=7)
 def test_three_seeds_detect_at_77_and_lose_at_10(crops, compressed, tmp_path):
     runs = []
     for seed in (1, 2, 3):
