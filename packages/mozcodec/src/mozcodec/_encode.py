@@ -21,7 +21,9 @@ NO_MARKERS: tuple[Any, list[Any]] = (ffi.NULL, [])
 
 def precision_of(options: EncodeOptions) -> int:
     """Return the bits of a sample that *options* ask for."""
-    bits = integer("precision", options.get("precision", 8), 8, 16)
+    if "precision" not in options:
+        return 8
+    bits = integer("precision", options["precision"], 8, 16)
     if bits not in (8, 12, 16):
         raise ValueError(f"precision must be 8, 12 or 16, got {bits}")
     return bits
@@ -30,7 +32,7 @@ def precision_of(options: EncodeOptions) -> int:
 def take(buffer: Any) -> bytes:
     """Return the bytes of a filled ``mzc_buffer`` and free it."""
     try:
-        return bytes(ffi.buffer(buffer.data, buffer.size))
+        return ffi.buffer(buffer.data, buffer.size)[:]  # type: ignore[no-any-return]
     finally:
         lib.mzc_free(buffer.data)
 

@@ -152,9 +152,12 @@ def choice(name: str, value: object, choices: Mapping[str, Any]) -> Any:
     raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
+BOOLEANS = (bool, np.bool_)
+
+
 def integer(name: str, value: object, low: int, high: int) -> int:
     """Return *value* as an ``int`` within low..high."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+    if isinstance(value, BOOLEANS) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer {low}..{high}, got {value!r}")
     if not low <= value <= high:
         raise ValueError(f"{name} must be {low}..{high}, got {value}")
@@ -163,7 +166,7 @@ def integer(name: str, value: object, low: int, high: int) -> int:
 
 def real(name: str, value: object) -> float:
     """Return *value* as a finite ``float``."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, BOOLEANS) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{name} must be a number, got {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"{name} must be finite, got {value}")
@@ -172,7 +175,7 @@ def real(name: str, value: object) -> float:
 
 def flag(name: str, value: object) -> int:
     """Return *value*, a bool, as 0 or 1."""
-    if not isinstance(value, bool | np.bool_):
+    if not isinstance(value, BOOLEANS):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return int(value)
 
@@ -418,19 +421,18 @@ def _build(quality: object, options: Mapping[str, object]) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _cached(quality: object, options: tuple[tuple[str, object, type], ...]) -> Any:
-    return _build(quality, {name: value for name, value, _ in options})
+def _cached(quality: object, options: tuple[tuple[str, object], ...], _types: tuple[type, ...]) -> Any:
+    return _build(quality, dict(options))
 
 
 def encode_options(quality: object, options: Mapping[str, object]) -> Any:
     """Return the C form of the options, after checking names, types and ranges."""
-    # The types are part of the key because 1 == True == 1.0.
-    key = tuple((name, value, type(value)) for name, value in options.items())
     try:
-        hash((quality, key))
-    except TypeError:  # lists and arrays cannot be looked up
-        return _build(quality, options)
-    return _build(quality, options) if isinstance(quality, bool) else _cached(quality, key)
+        # The types are part of the key because 1 == True == 1.0.
+        return _cached(quality, tuple(options.items()), (type(quality), *map(type, options.values())))
+    except TypeError:  # lists and arrays cannot be looked up; a value of a wrong type is refused once more below
+        pass
+    return _build(quality, options)
 
 
 CODING = frozenset(

@@ -10,15 +10,17 @@ from ._mozjpeg import ffi, lib
 from ._options import MAX_DIMENSION, PIXEL_FORMATS, SUBSAMPLING, choice
 
 FORMAT_OF_CHANNELS = {1: "gray", 3: "rgb"}
+UINT8, UINT16 = np.dtype(np.uint8), np.dtype(np.uint16)
 
 
 def _as_array(image: ArrayLike, precision: int) -> NDArray[Any]:
     array = np.asarray(image)
-    wanted = np.uint8 if precision == 8 else np.uint16
-    if array.dtype == np.uint16 and precision == 8:
-        raise TypeError("uint16 pixels need precision=12, or precision=16 with lossless=1..7; or scale them to uint8")
+    wanted = UINT8 if precision == 8 else UINT16
     if array.dtype != wanted:
-        raise TypeError(f"pixels must be {wanted.__name__} at precision {precision}, got {array.dtype}")
+        if precision == 8 and array.dtype == UINT16:
+            needed = "precision=12, or precision=16 with lossless=1..7; or scale them to uint8"
+            raise TypeError(f"uint16 pixels need {needed}")
+        raise TypeError(f"pixels must be {wanted.name} at precision {precision}, got {array.dtype}")
     if precision > 8 and array.size and int(array.max()) >= 1 << precision:
         raise ValueError(f"precision {precision} holds 0..{(1 << precision) - 1}, the image reaches {int(array.max())}")
     return array
@@ -47,6 +49,8 @@ def _check_size(height: int, width: int) -> None:
 
 def with_packed_pixels(array: NDArray[Any]) -> NDArray[Any]:
     """Return *array* itself where the samples of a row lie side by side (rows may lie anywhere), else a copy."""
+    if array.flags.c_contiguous:
+        return array
     item = array.itemsize
     if array.ndim == 2:
         packed = array.strides[1] == item or array.shape[1] == 1
@@ -59,7 +63,9 @@ def with_packed_pixels(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def address_of(array: NDArray[Any]) -> Any:
-    """Return the address of the first sample as cffi's ``void *``; *array* must be kept alive."""
+    """Return a pointer of cffi's to the first sample; *array* must be kept alive."""
+    if array.flags.c_contiguous:
+        return ffi.from_buffer(array)  # 0.2 microseconds; NumPy's number takes 1.4
     return ffi.cast("void *", array.__array_interface__["data"][0])
 
 
