@@ -86,6 +86,23 @@ static int is_plain_script(j_compress_ptr cinfo)
   return 1;
 }
 
+/* jcmaster.c, per_scan_setup: the library stops at an MCU of more than ten blocks, and no decoder reads one. */
+static int has_large_mcus(j_compress_ptr cinfo)
+{
+  for (int i = 0; i < cinfo->num_scans; i++) {
+    const jpeg_scan_info *s = &cinfo->scan_info[i];
+    int blocks = 0;
+
+    for (int c = 0; c < s->comps_in_scan && s->comps_in_scan > 1; c++) {
+      const jpeg_component_info *component = &cinfo->comp_info[s->component_index[c]];
+      blocks += component->h_samp_factor * component->v_samp_factor;
+    }
+    if (blocks > C_MAX_BLOCKS_IN_MCU)
+      return 1;
+  }
+  return 0;
+}
+
 static const char *refuses_coding(j_compress_ptr cinfo)
 {
   struct jpeg_comp_master *m = cinfo->master;
@@ -116,6 +133,8 @@ static const char *refuses_coding(j_compress_ptr cinfo)
   } else if (!is_plain_script(cinfo)) {
     return "this scan script";
   }
+  if (has_large_mcus(cinfo))
+    return "MCUs of more than ten blocks";
   return NULL;
 }
 
