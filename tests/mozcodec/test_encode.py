@@ -1,5 +1,6 @@
 """What mozcodec.encode takes, what it refuses, and that nothing leaks or meddles."""
 
+import hashlib
 import io
 import struct
 import threading
@@ -205,8 +206,6 @@ def test_wrong_pixels_are_refused(pixels, error, words):
         ({"pixel_format": "rbg"}, ValueError, "pixel_format must be one of 'gray', 'rgb'"),
         ({"pixel_format": "gray"}, ValueError, "'gray' has 1 channels, got shape"),
         ({"exif": b"no tiff"}, ValueError, "begins with II or MM"),
-        ({"comment": "x" * 65534}, ValueError, "comment takes 65534 bytes, a JPEG segment holds 65533"),
-        ({"icc_profile": b""}, ValueError, "icc_profile must have 1.."),
     ],
 )
 def test_wrong_options_are_refused_by_name(small, options, error, words):
@@ -255,9 +254,10 @@ def test_a_small_out_says_what_it_needs(astronaut, small):
         mozcodec.encode(small, out=np.zeros((5000, 2), np.uint8)[:, 0])
 
 
-def tiff(orientation: int, order: str = "<") -> bytes:
-    """A TIFF structure with the orientation as its only entry."""
-    entry = struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
+def tiff(orientation: int, order: str = "<", kind: str = "HHIHH") -> bytes:
+    """A TIFF structure with the orientation as its only entry, a SHORT; of kind "HHII" a LONG."""
+    number = 4 if kind == "HHII" else 3
+    entry = struct.pack(order + kind, 0x0112, number, 1, orientation, *[0][: number == 3])
     return (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, 1) + entry + bytes(4)
 
 
@@ -294,6 +294,69 @@ def test_the_orientation_is_pillows(small, orientation, order):
     out = np.empty_like(upright)
     assert mozcodec.decode(data, apply_orientation=True, out=out) is out
     np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_an_orientation_of_four_bytes_is_read_as_pillow_does(small, order):
+    data = mozcodec.encode(small, exif=tiff(6, order, "HHII"))
+    with Image.open(io.BytesIO(data)) as image:
+        assert mozcodec.read_header(data).orientation == image.getexif()[0x0112] == 6
+
+
+def test_extended_xmp_comes_back_whole_or_not_at_all(small):
+    """XMP Specification, part 3, 1.1.3.1: chunks of one digest, each with the whole's size and its own offset."""
+    rest = np.random.default_rng(3).bytes(150_000)
+    digest = hashlib.md5(rest).hexdigest().upper().encode()
+    metadata = mozcodec.Metadata(xmp=b"<x xmpNote:HasExtendedXMP='" + digest + b"'/>", extended_xmp=rest)
+    coefficients = mozcodec.read_coefficients(mozcodec.encode(small))
+    data = mozcodec.write_coefficients(coefficients, metadata=metadata)
+    assert mozcodec.read_header(data).metadata == metadata
+    first = data.index(b"http://ns.adobe.com/xmp/extension/\0")
+    assert data[first - 4 : first] == b"\xff\xe1" + struct.pack(">H", 2 + 35 + 40 + 65400)
+    assert data[first + 35 : first + 75] == digest + struct.pack(">II", 150_000, 0)
+    starts = [first - 4 + i * (4 + 75 + 65400) for i in range(3)]
+    segments = [data[at : at + 79 + size] for at, size in zip(starts, (65400, 65400, 19200), strict=True)]
+    assert b"".join(segments) in data
+    turned = data.replace(b"".join(segments), b"".join(segments[::-1]))  # in any order
+    assert mozcodec.read_header(turned).metadata == metadata
+    damaged = data.replace(segments[1], b"")
+    assert mozcodec.read_header(damaged).metadata == mozcodec.Metadata(xmp=metadata.xmp)
+    with pytest.raises(ValueError, match=f"xmp must name extended_xmp .* is to be {digest.decode()}"):
+        mozcodec.write_coefficients(coefficients, metadata=mozcodec.Metadata(xmp=b"<x/>", extended_xmp=rest))
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "words"),
+    [
+        ({"xmp": "<x/>"}, TypeError, "xmp must be bytes, got str"),
+        ({"icc_profile": "sRGB"}, TypeError, "icc_profile must be bytes, got str"),
+        ({"exif": 6}, TypeError, "exif must be bytes, got int"),
+        ({"comment": 6}, TypeError, "comment must be bytes, got int"),
+        ({"exif": b"orientation"}, ValueError, "begins with II or MM"),
+        ({"xmp": bytes(65505)}, ValueError, "xmp has 65505 bytes, a JPEG segment holds 65504 of it"),
+        ({"exif": b"II" + bytes(65526)}, ValueError, "exif has 65528 bytes, a JPEG segment holds 65527 of it"),
+        ({"comment": bytes(65534)}, ValueError, "comment has 65534 bytes, a JPEG segment holds 65533 of it"),
+        ({"icc_profile": b""}, ValueError, r"icc_profile must have 1\.\.16707345 bytes, got 0"),
+    ],
+)
+def test_metadata_that_fits_no_segment_is_refused(small, told, error, words):
+    with pytest.raises(error, match=words):
+        mozcodec.encode(small, **told)
+
+
+def test_the_largest_segments_come_back(small):
+    told = {"xmp": bytes(65504), "exif": b"II" + bytes(65525), "comment": bytes(65533)}
+    metadata = mozcodec.read_header(mozcodec.encode(small, **told)).metadata
+    assert metadata == mozcodec.Metadata(None, told["exif"], told["xmp"], (told["comment"],))
+
+
+def test_damaged_icc_profiles_count_as_none(small):
+    data = mozcodec.encode(small, icc_profile=bytes(140_000))
+    second = b"ICC_PROFILE\0\x02\x03"
+    at = data.index(second)
+    for damaged in (data.replace(second, b"ICC_PROFILE\0\x01\x03"), data[: at - 4] + data[at + 65533 - 2 :]):
+        assert mozcodec.read_header(damaged).metadata.icc_profile is None
+        np.testing.assert_array_equal(mozcodec.decode(damaged), mozcodec.decode(data))
 
 
 def test_broken_exif_means_upright(small):

@@ -10,7 +10,7 @@ from ._decode import Buffer, Decoder, Header, decode_options, header_of
 from ._encode import NO_MARKERS, take
 from ._engine import engine, note_engine
 from ._errors import UnsupportedError, error_of
-from ._metadata import Metadata, c_markers, segments_to_write
+from ._metadata import Metadata, c_markers, segments_of
 from ._mozjpeg import ffi, lib
 from ._options import COLOR_SPACES, EncodeOptions, choice, coding_options, integer
 from ._pixels import address_of
@@ -164,14 +164,6 @@ def write_coefficients(
         raise error_of(status)
     note_engine(status)
     return take(out)
-
-
-def segments_of(metadata: Metadata) -> list[tuple[int, bytes]]:
-    """Return the marker segments that hold *metadata*."""
-    segments = segments_to_write(metadata.icc_profile, metadata.exif, metadata.xmp, None)
-    for comment in metadata.comments:
-        segments += segments_to_write(None, None, None, comment)
-    return segments
 
 
 # ---- forensics ------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """ICC profiles, EXIF, XMP and comments: the marker segments beside the picture."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,13 @@ from ._mozjpeg import ffi
 DQT, APP1, APP2, COM = 0xDB, 0xE1, 0xE2, 0xFE
 EXIF_SIGNATURE = b"Exif\0\0"
 XMP_SIGNATURE = b"http://ns.adobe.com/xap/1.0/\0"
+EXTENDED_XMP_SIGNATURE = b"http://ns.adobe.com/xmp/extension/\0"  # XMP Specification, part 3, 1.1.3.1
 ICC_SIGNATURE = b"ICC_PROFILE\0"
 MAX_SEGMENT = 65533  # a length of two bytes that counts itself
 ICC_CHUNK = MAX_SEGMENT - len(ICC_SIGNATURE) - 2  # and two bytes: number of the chunk, number of chunks
+EXTENDED_XMP_CHUNK = 65400  # Adobe's; a signature, a digest of 32 digits and two numbers of 4 bytes stand before it
 _ORIENTATION_TAG = 0x0112  # EXIF 2.32, section 4.6.4 A
+_TIFF_SHORT, _TIFF_LONG = 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,35 @@ class Metadata:
     exif: bytes | None = None
     """The TIFF structure, without the "Exif" signature."""
     xmp: bytes | None = None
+    """The packet of the first XMP segment."""
     comments: tuple[bytes, ...] = ()
+    extended_xmp: bytes | None = None
+    """The rest of an XMP packet that is longer than a segment; *xmp* names its MD5 as xmpNote:HasExtendedXMP."""
+
+
+def _extended_xmp(xmp: bytes | None, chunks: list[bytes]) -> bytes | None:
+    """Return what the chunks hold of the packet that *xmp* names; None where that is not all of it."""
+    parts: dict[int, bytes] = {}
+    size = 0
+    for chunk in chunks:
+        digest, numbers, part = chunk[:32], chunk[32:40], chunk[40:]
+        if xmp is not None and len(numbers) == 8 and digest in xmp:
+            size = int.from_bytes(numbers[:4], "big")
+            parts[int.from_bytes(numbers[4:], "big")] = part
+    whole = b""
+    for offset in sorted(parts):
+        if offset != len(whole):
+            return None
+        whole += parts[offset]
+    return whole if parts and len(whole) == size else None
 
 
 def read_metadata(data: bytes | bytearray | memoryview) -> Metadata:
-    """Return the ICC profile, EXIF, XMP and comments of a JPEG. Incomplete ICC profiles count as none."""
+    """Return the ICC profile, EXIF, XMP and comments of a JPEG. Incomplete profiles and extensions count as none."""
     chunks: dict[int, bytes] = {}
     number_of_chunks = 0
     exif = xmp = None
+    extensions = []
     comments = []
     for segment in header_segments(data):
         content = bytes(segment.data)
@@ -65,6 +90,8 @@ def read_metadata(data: bytes | bytearray | memoryview) -> Metadata:
             exif = content[len(EXIF_SIGNATURE) :]
         elif segment.marker == APP1 and content.startswith(XMP_SIGNATURE) and xmp is None:
             xmp = content[len(XMP_SIGNATURE) :]
+        elif segment.marker == APP1 and content.startswith(EXTENDED_XMP_SIGNATURE):
+            extensions.append(content[len(EXTENDED_XMP_SIGNATURE) :])
         elif segment.marker == APP2 and content.startswith(ICC_SIGNATURE) and len(content) > len(ICC_SIGNATURE) + 2:
             number, number_of_chunks = content[len(ICC_SIGNATURE)], content[len(ICC_SIGNATURE) + 1]
             chunks[number] = content[len(ICC_SIGNATURE) + 2 :]
@@ -72,7 +99,7 @@ def read_metadata(data: bytes | bytearray | memoryview) -> Metadata:
             comments.append(content)
     complete = number_of_chunks > 0 and set(chunks) == set(range(1, number_of_chunks + 1))
     icc_profile = b"".join(chunks[i] for i in sorted(chunks)) if complete else None
-    return Metadata(icc_profile, exif, xmp, tuple(comments))
+    return Metadata(icc_profile, exif, xmp, tuple(comments), _extended_xmp(xmp, extensions))
 
 
 def orientation_of(exif: bytes | None) -> int:
@@ -90,15 +117,22 @@ def orientation_of(exif: bytes | None) -> int:
         if entry + 12 > len(exif):
             break
         if number(entry, 2) == _ORIENTATION_TAG:
-            value = number(entry + 8, 2)
+            value = number(entry + 8, {_TIFF_SHORT: 2, _TIFF_LONG: 4}.get(number(entry + 2, 2), 2))
             return value if 1 <= value <= 8 else 1
     return 1
 
 
-def _segment(name: str, content: bytes) -> bytes:
-    if len(content) > MAX_SEGMENT:
-        raise ValueError(f"{name} takes {len(content)} bytes, a JPEG segment holds {MAX_SEGMENT}")
-    return content
+def _bytes(name: str, value: object) -> bytes:
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError(f"{name} must be bytes, got {type(value).__name__}")
+    return bytes(value)
+
+
+def _segment(name: str, signature: bytes, content: bytes) -> bytes:
+    room = MAX_SEGMENT - len(signature)
+    if len(content) > room:
+        raise ValueError(f"{name} has {len(content)} bytes, a JPEG segment holds {room} of it")
+    return signature + content
 
 
 def _icc_segments(profile: bytes) -> list[bytes]:
@@ -114,17 +148,39 @@ def segments_to_write(
     """Return the marker segments, (marker, content), that hold these, in the order EXIF, XMP, ICC, comment."""
     segments = []
     if exif is not None:
-        tiff = exif.removeprefix(EXIF_SIGNATURE)
+        tiff = _bytes("exif", exif).removeprefix(EXIF_SIGNATURE)
         if tiff[:2] not in (b"II", b"MM"):
             raise ValueError("exif must be a TIFF structure: it begins with II or MM")
-        segments.append((APP1, _segment("exif", EXIF_SIGNATURE + tiff)))
+        segments.append((APP1, _segment("exif", EXIF_SIGNATURE, tiff)))
     if xmp is not None:
-        segments.append((APP1, _segment("xmp", XMP_SIGNATURE + xmp)))
+        segments.append((APP1, _segment("xmp", XMP_SIGNATURE, _bytes("xmp", xmp))))
     if icc_profile is not None:
-        segments += [(APP2, chunk) for chunk in _icc_segments(icc_profile)]
+        segments += [(APP2, chunk) for chunk in _icc_segments(_bytes("icc_profile", icc_profile))]
     if comment is not None:
-        text = comment.encode() if isinstance(comment, str) else comment
-        segments.append((COM, _segment("comment", text)))
+        text = comment.encode() if isinstance(comment, str) else _bytes("comment", comment)
+        segments.append((COM, _segment("comment", b"", text)))
+    return segments
+
+
+def _extended_xmp_segments(xmp: bytes | None, extended: bytes) -> list[tuple[int, bytes]]:
+    digest = hashlib.md5(extended, usedforsecurity=False).hexdigest().upper().encode()
+    if xmp is None or digest not in xmp:
+        raise ValueError(f"xmp must name extended_xmp by its MD5: xmpNote:HasExtendedXMP is to be {digest.decode()}")
+    head = EXTENDED_XMP_SIGNATURE + digest + len(extended).to_bytes(4, "big")
+    return [
+        (APP1, head + at.to_bytes(4, "big") + extended[at : at + EXTENDED_XMP_CHUNK])
+        for at in range(0, len(extended), EXTENDED_XMP_CHUNK)
+    ]
+
+
+def segments_of(metadata: Metadata) -> list[tuple[int, bytes]]:
+    """Return the marker segments that hold *metadata*: EXIF, XMP and its extension, ICC, comments."""
+    segments = segments_to_write(None, metadata.exif, metadata.xmp, None)
+    if metadata.extended_xmp is not None:
+        segments += _extended_xmp_segments(metadata.xmp, _bytes("extended_xmp", metadata.extended_xmp))
+    segments += segments_to_write(metadata.icc_profile, None, None, None)
+    for comment in metadata.comments:
+        segments += segments_to_write(None, None, None, comment)
     return segments
 
 
