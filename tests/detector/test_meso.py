@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional as F
 
 from detector.models import build, names
-from detector.models.meso import Meso4, MesoInception4, average_to_cells, from_keras
+from detector.models._area import area_average
+from detector.models.meso import Meso4, MesoInception4, from_keras
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("meso4", 27_977), ("mesoinception4", 28_615)])
@@ -62,8 +63,8 @@ def test_images_in_0_1_are_scaled_to_minus_1_1():
 
 @pytest.mark.parametrize("size", [(4, 4), (5, 7), (8, 8), (12, 8), (16, 3), (1, 1), (17, 20)])
 def test_averaging_to_cells_is_adaptive_average_pooling(size):
-    x = torch.rand(2, 3, *size, dtype=torch.float64)
-    torch.testing.assert_close(average_to_cells(x, 8), F.adaptive_avg_pool2d(x, 8))
+    x = torch.rand(2, 3, *size)
+    torch.testing.assert_close(area_average(x, (8, 8)), F.adaptive_avg_pool2d(x, 8))
 
 
 def test_an_unknown_model_is_named_beside_the_known_ones():

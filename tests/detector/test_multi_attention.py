@@ -20,13 +20,13 @@ from detector.errors import DetectorError
 from detector.inference import build_model, settings
 from detector.losses import match_loss, regional_independence_loss
 from detector.models import build
+from detector.models._area import area_average
 from detector.models.efficientnet import EfficientNet
 from detector.models.multi_attention import (
     AttentionModule,
     GroupedTextureEnhancement,
     MultiAttention,
     TextureEnhancement,
-    area_average,
     attention_average,
     bilinear_attention_pooling,
     border_mask,

@@ -270,6 +270,12 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does():
     assert said == ["60 crops do not fit into the memory of the GPU: computing with 6 at a time"]
     assert fitting(attempt, 8, pytest.fail) == 8
 
+    # another process, to whom the same happened at 60 only
+    others = iter([True, False])
+    tried.clear()
+    assert fitting(tried.append, 60, said.append, lambda mine: mine or next(others)) == 30
+    assert tried == [60, 30]
+
     def never(_size):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -343,6 +349,55 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice(runs, monkeypatch):
     with pytest.raises(DetectorError, match=r"not a number at step 0 \(lr 5.00e-04\); lower train.lr"):
         runs.train()
     assert not (runs.folder / "a").exists()
+
+
+def test_a_gradient_that_is_no_number_ends_the_run_before_it_reaches_the_weights(runs, monkeypatch):
+    gradients = trainer_module.Trainer._gradients
+
+    def poisoned(self, x, labels, step):
+        loss = gradients(self, x, labels, step)
+        if step == 3:
+            self.parameters[0].grad[0] = float("inf")
+        return loss
+
+    monkeypatch.setattr(trainer_module.Trainer, "_gradients", poisoned)
+    with pytest.raises(DetectorError, match="the gradient is not a number at step 3 "):
+        runs.train(checkpoint=CheckpointConfig(every_steps=1))
+    newest = sorted(runs.folder.glob("checkpoints/*/step-*.pt"))[-1]
+    assert newest.name == "step-00000003.pt"
+    state = torch.load(newest, weights_only=True)
+    assert all(torch.isfinite(weights).all() for weights in state["model"].values())
+    # fp16 overflows now and then: the step is left out, and the run goes on
+    runs.train("half", amp="fp16")
+    assert all(torch.isfinite(w).all() for w in load_file(runs.folder / "half/weights.safetensors").values())
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore"), "out of memory: CUDA out of"),
+        (MemoryError(), "out of memory: MemoryError. Give train.micro_batch a smaller number"),
+        (RuntimeError("CUDA error: device-side assert triggered"), "the loss or its gradient is not a number; lower"),
+    ],
+)
+def test_no_memory_and_a_devices_refusal_are_explained(runs, monkeypatch, error, words):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(trainer_module.Trainer, "_gradients", fails)
+    with pytest.raises(DetectorError) as told:
+        runs.train()
+    assert words in str(told.value)
+    assert "more" not in str(told.value)
+    monkeypatch.setattr(trainer_module.Trainer, "_gradients", lambda *_: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="size"):  # a bug keeps its own words
+        runs.train()
+
+
+def test_a_machine_without_memory_says_so(runs, monkeypatch):
+    monkeypatch.setattr(trainer_module, "augment", lambda *_: torch.empty(1 << 56))
+    with pytest.raises(DetectorError, match=r"out of memory: .*allocate.*train\.micro_batch"):
+        runs.train()
 
 
 def without(faces, **values):

@@ -110,7 +110,8 @@ def test_gradients_are_clipped_after_the_scale_is_taken_off(amp):
     optimizer = torch.optim.SGD([weight], lr=1.0)
     precision = Precision(amp, CPU)
     precision.backward((weight * torch.tensor([3.0, 4.0])).sum())
-    norm = precision.update(optimizer, [weight], max_norm=1.0)
+    norm = precision.clip(optimizer, [weight], max_norm=1.0)
+    precision.step(optimizer)
     assert norm.item() == pytest.approx(5.0)
     assert weight.tolist() == pytest.approx([-0.6, -0.8], rel=1e-5)
 
@@ -121,7 +122,8 @@ def test_an_overflow_in_fp16_leaves_the_step_out_and_halves_the_scale():
     precision = Precision("fp16", CPU)
     scale = precision.scaler.get_scale()
     precision.backward((weight * float("inf")).sum())
-    precision.update(optimizer, [weight], max_norm=1.0)
+    precision.clip(optimizer, [weight], max_norm=1.0)
+    precision.step(optimizer)
     assert weight.item() == 1.0
     assert precision.scaler.get_scale() == scale / 2
 

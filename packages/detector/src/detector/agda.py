@@ -53,8 +53,9 @@ class AGDA:
         with full_precision(images):
             images, maps = images.float(), attention_maps.float()
             index = choose_maps(maps, generator)
-            low, high = torch.tensor([self.threshold, self.zoom], device=images.device).T
-            threshold, zoom = low + (high - low) * torch.rand(2, generator=generator, device=images.device)
+            draws = torch.rand(2, generator=generator, device=images.device)
+            ranges = (self.threshold, self.zoom)  # plain numbers: a tensor of them would be copied to the device
+            threshold, zoom = (low + (high - low) * x for (low, high), x in zip(ranges, draws.unbind(), strict=True))
             chosen = maps[torch.arange(len(maps), device=maps.device), index]  # (N, h, w)
             mask = soft_mask(chosen, images.shape[-2:], threshold, zoom)  # (N, 1, H, W)
             worse = degrade(images, self.scale, self.sigma, self.kernel_size, self.noise, generator)
@@ -64,7 +65,9 @@ class AGDA:
 def choose_maps(attention_maps: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Return the number of one map for each image, (N,), drawn with weights sqrt(sum of the map + 1)."""
     weights = (attention_maps.sum((2, 3)) + 1).sqrt()  # (N, M)
-    return torch.multinomial(weights, 1, generator=generator).squeeze(1)
+    # the first of exponential clocks with these rates to ring; torch.multinomial does the same and checks its input,
+    # for which the host has to wait
+    return (weights / torch.empty_like(weights).exponential_(generator=generator)).argmax(1)
 
 
 def soft_mask(attention: Tensor, size: torch.Size | tuple[int, int], threshold: Tensor, zoom: Tensor) -> Tensor:

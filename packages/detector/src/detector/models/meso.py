@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ._area import area_average
+
 __all__ = ["Meso4", "MesoInception4", "from_keras"]
 
 BN_EPS = 1e-3  # Keras' default
@@ -33,32 +35,6 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": lambda: nn.LeakyReLU(LEAKY_SLOPE),
 }
-
-
-def average_matrix(size: int, cells: int) -> Tensor:
-    """Return the (cells, size) matrix that averages *size* values into *cells* as adaptive average pooling does.
-
-    Cell i averages values floor(i size / cells) .. ceil((i + 1) size / cells) - 1; fewer values than cells are
-    repeated.
-    """
-    matrix = torch.zeros(cells, size)
-    for i in range(cells):
-        start, stop = i * size // cells, -(-(i + 1) * size // cells)
-        matrix[i, start:stop] = 1 / (stop - start)
-    return matrix
-
-
-def average_to_cells(x: Tensor, cells: int) -> Tensor:
-    """Return *x* (N, C, h, w) averaged to (N, C, cells, cells).
-
-    The same values as ``F.adaptive_avg_pool2d``, whose backward pass has no deterministic form on CUDA.
-    """
-    h, w = x.shape[-2:]
-    if h != cells:
-        x = average_matrix(h, cells).to(x) @ x
-    if w != cells:
-        x = x @ average_matrix(w, cells).to(x).T
-    return x
 
 
 class Inception(nn.Module):
@@ -121,7 +97,7 @@ class MesoNet(nn.Module):
         if min(images.shape[-2:]) < 32:
             raise ValueError(f"images must be at least 32 x 32, got {images.shape[-2]} x {images.shape[-1]}")
         x = self.stages((images - self.mean) / self.std)  # (N, 16, H / 32, W / 32)
-        x = average_to_cells(x, CELLS).flatten(1)  # (N, 16 * 8 * 8)
+        x = area_average(x, (CELLS, CELLS)).flatten(1)  # (N, 16 * 8 * 8)
         x = self.activation(self.fc1(self.dropout1(x)))  # (N, 16)
         logits: Tensor = self.fc2(self.dropout2(x)).squeeze(1)  # (N,)
         return logits

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from ..agda import AGDA
 from ..errors import DetectorError
 from ..losses import RegionalIndependenceLoss, binary_cross_entropy, match_loss
+from ._area import area_average
 from ._precision import full_precision
 from .efficientnet import DROP_PATH, check_ratio, create_backbone
 
@@ -32,7 +33,6 @@ __all__ = [
     "GroupedTextureEnhancement",
     "MultiAttention",
     "TextureEnhancement",
-    "area_average",
     "bilinear_attention_pooling",
     "border_mask",
 ]
@@ -315,24 +315,6 @@ def split_average(texture: Tensor, size: torch.Size) -> tuple[Tensor, Tensor]:
     """Return what of *texture* (N, C, H, W) is not its local average, and that average, (N, C) + *size*."""
     averaged = area_average(texture, size)
     return texture - F.interpolate(averaged, texture.shape[-2:], mode="nearest").to(texture.dtype), averaged
-
-
-def area_average(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
-    """Return *x* (N, C, H, W) averaged to *size* in float32: ``F.adaptive_avg_pool2d`` as two matrix products.
-
-    Adaptive pooling has no deterministic backward pass on CUDA; this has.
-    """
-    with full_precision(x):
-        return area_matrix(x.shape[-2], size[0], x) @ x.float() @ area_matrix(x.shape[-1], size[1], x).T
-
-
-def area_matrix(size: int, cells: int, like: Tensor) -> Tensor:
-    """Return the float32 matrix (cells, size) whose row i averages the values floor(i size / cells) and on, up to but
-    not including ceil((i + 1) size / cells)."""
-    cell = torch.arange(cells, device=like.device)[:, None]
-    value = torch.arange(size, device=like.device)[None]
-    inside = ((value * cells + cells > cell * size) & (value * cells < (cell + 1) * size)).float()
-    return inside / inside.sum(1, keepdim=True)
 
 
 def border_mask(height: int, width: int, like: Tensor) -> Tensor:

@@ -127,7 +127,7 @@ class Checkpoints:
                 with _Whole(path.with_name(path.name + ".sha256")) as sidecar:
                     sidecar.write_text(f"{_sha256(part)}  {path.name}\n", encoding="ascii")
             _fsync_folder(self.folder)
-        except (OSError, RuntimeError) as error:  # torch.save gives a full disk as RuntimeError
+        except (OSError, RuntimeError, MemoryError) as error:  # torch.save gives a full disk as RuntimeError
             older = [s for s in self.steps() if s < step]
             kept = f"the one of step {older[-1]} is intact" if older else "there is no older one"
             self._error = OSError(f"checkpoint {path} could not be written: {_reason(error)}; {kept}")

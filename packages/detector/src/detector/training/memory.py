@@ -11,25 +11,35 @@ from ..errors import DetectorError
 __all__ = ["fitting"]
 
 
-def fitting(attempt: Callable[[int], None], size: int, say: Callable[[str], None]) -> int:
+def fitting(
+    attempt: Callable[[int], None],
+    size: int,
+    say: Callable[[str], None],
+    anywhere: Callable[[bool], bool] = bool,
+) -> int:
     """Return *size*, or the first of its halves for which *attempt* does not run out of memory.
 
     The batch stays as large as it was asked for: its parts go through one after the other and their gradients add up.
-    Only batch normalisation sees the smaller parts. Raises DetectorError when not even a pair of crops fits.
+    Only batch normalisation sees the smaller parts. *anywhere* tells whether a flag is true in any of several
+    processes, which all get the same answer. Raises DetectorError when not even a pair of crops fits.
     """
     whole = size
-    while True:
-        try:
-            attempt(size)
-        except torch.OutOfMemoryError as error:
-            if size <= 2:
-                raise DetectorError(
-                    "not even two crops fit into the memory of the GPU; take a smaller model or a smaller faces.size"
-                ) from error
-            size //= 2
-            size -= size % 2
-            torch.cuda.empty_cache()
-        else:
-            if size < whole:
-                say(f"{whole} crops do not fit into the memory of the GPU: computing with {size} at a time")
-            return size
+    while anywhere(_runs_out(attempt, size)):
+        if size <= 2:
+            raise DetectorError(
+                "not even two crops fit into the memory of the GPU; take a smaller model or a smaller faces.size"
+            )
+        size //= 2
+        size -= size % 2
+    if size < whole:
+        say(f"{whole} crops do not fit into the memory of the GPU: computing with {size} at a time")
+    return size
+
+
+def _runs_out(attempt: Callable[[int], None], size: int) -> bool:
+    try:
+        attempt(size)
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        return True
+    return False

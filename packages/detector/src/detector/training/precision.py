@@ -38,13 +38,12 @@ class Precision:
         """Add the gradients of *loss*, scaled if need be."""
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
-    def update(self, optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor], max_norm: float) -> Tensor:
-        """Clip the gradients to *max_norm*, step the optimizer and return the norm before clipping.
-
-        With fp16, a step whose gradients overflowed is left out and the scale halved.
-        """
+    def clip(self, optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor], max_norm: float) -> Tensor:
+        """Take the scale off the gradients, clip them to *max_norm* and return their norm before clipping."""
         self.scaler.unscale_(optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+        return torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let *optimizer* take its step; with fp16 one whose gradients overflowed is left out and the scale halved."""
         self.scaler.step(optimizer)
         self.scaler.update()
-        return norm

@@ -33,6 +33,7 @@ from ..loading.recompress import Recompress
 from .checkpoint import Checkpoints, plain
 from .distributed import Processes
 from .engine import Ema, Objective, check_finite, reseed
+from .failures import diverged, explained
 from .lock import Lock
 from .memory import fitting
 from .precision import Precision
@@ -44,7 +45,7 @@ from .signals import StopSignals
 __all__ = ["Stopped", "Trainer", "set_up_torch", "train"]
 
 HISTORY = ("step", "epoch", "loss", "lr", "grad_norm", "val_auc")
-ASK_EVERY = 10  # steps between two agreements of several processes on whether to stop
+ASK_EVERY = 10  # steps between two agreements of several processes with GPUs on whether to stop
 CPU_THREADS = 2
 
 
@@ -69,7 +70,7 @@ def train(
     removed at the end. *timings* is a file that rates and times are appended to. Raises Stopped after a signal (see
     `StopSignals`), and DetectorError for what the user can mend.
     """
-    with Processes() as processes, StopSignals() as signals:
+    with explained(params.train.amp), Processes() as processes, StopSignals() as signals:
         set_up_torch(params, processes.device)
         run = describe_run(params, crops, processes.device)
         progress = Progress(params.train.steps, timings if processes.main else None)
@@ -216,9 +217,13 @@ class Trainer:
         x, labels = self._inputs(batch)
         self._start_step(batch.step)
         loss = self._gradients(x, labels, batch.step)
-        if not check_finite(loss):
-            raise DetectorError(_diverged(batch.step, self.optimizer.param_groups[0]["lr"], self.precision.amp))
+        self._check(loss, "the loss", batch.step)
         self._advance(batch.step, loss)
+
+    def _check(self, value: Tensor, what: str, step: int) -> None:
+        if not check_finite(value):
+            lr = self.optimizer.param_groups[0]["lr"]
+            raise DetectorError(diverged(what, self.precision.amp, f" at step {step} (lr {lr:.2e})"))
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the augmented images and the labels of *batch* on the device."""
@@ -236,7 +241,10 @@ class Trainer:
 
     def _advance(self, step: int, loss: Tensor) -> None:
         """Let the optimizer and the average take the step."""
-        norm = self.precision.update(self.optimizer, self.parameters, self.config.max_norm)
+        norm = self.precision.clip(self.optimizer, self.parameters, self.config.max_norm)
+        if self.precision.amp != "fp16":  # whose overflows are expected: the scaler leaves the step out
+            self._check(norm, "the gradient", step)
+        self.precision.step(self.optimizer)
         self.ema.update(step)
         # of all processes, so that the main one's checkpoint is everybody's
         self.sums += self.processes.mean(torch.stack([loss, norm.detach()]))
@@ -265,17 +273,24 @@ class Trainer:
             return min(self.config.micro_batch, share_size)
         if self.device.type != "cuda":
             return share_size
-        return fitting(self._try_micro_batch, share_size, self._say)
+        return fitting(self._try_micro_batch, share_size, self._say, self.processes.any)
 
     def _try_micro_batch(self, size: int) -> None:
-        """Do a step's work on *size* blank crops, and leave no trace of it."""
+        """Do a step's work on *size* blank crops, beside what the optimizer will keep, and leave no trace of it.
+
+        It is the work of the last step, which may hold more than the first (`MultiAttention.objective`). Gradients are
+        not averaged over processes, of which one may run out of memory and another not.
+        """
         before = copy.deepcopy(self.model.state_dict())
+        kept = [] if self.optimizer.state else [torch.empty_like(p) for p in self.parameters for _ in range(2)]
         try:
             x = torch.zeros((size, 3, *self.size), device=self.device).contiguous(memory_format=torch.channels_last)
-            with self.precision.autocast():
-                loss = self.objective(x, torch.arange(size, device=self.device).float() % 2, self.step)
-            loss.backward()
+            labels = torch.arange(size, device=self.device).float() % 2
+            with self.processes.last_of(self.objective, False), self.precision.autocast():
+                loss = self.objective(x, labels, self.config.steps - 1)
+                loss.backward()
         finally:
+            kept.clear()
             self.optimizer.zero_grad(set_to_none=True)
             self.model.load_state_dict(before)
 
@@ -317,10 +332,11 @@ class Trainer:
     # -- stopping, saving, going on ------------------------------------------------------------------------------------
 
     def _asked_to_stop(self) -> str | None:
-        """Return the signal that asks to stop; several processes agree on it every `ASK_EVERY` steps."""
+        """Return the signal that asks to stop. Several processes agree on it: at every step on CPUs, every `ASK_EVERY`
+        on GPUs, which the host would have to wait for."""
         if self.processes.world_size == 1:
             return self.signals.received
-        if self.step % ASK_EVERY:
+        if self.device.type == "cuda" and self.step % ASK_EVERY:
             return None
         return (self.signals.received or "a signal") if self.processes.any(bool(self.signals.received)) else None
 
@@ -454,11 +470,3 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     lines = [",".join(HISTORY)]
     lines += [",".join("" if row[name] is None else repr(row[name]) for name in HISTORY) for row in rows]
     return "\n".join(lines) + "\n"
-
-
-def _diverged(step: int, lr: float, amp: str) -> str:
-    precision = "" if amp == "off" else f", or compute in fp32 (train.amp: off, now {amp})"
-    return (
-        f"the loss is not a number at step {step} (lr {lr:.2e}); lower train.lr or train.max_norm{precision}. "
-        "The checkpoints from before are kept, and a new run with other parameters starts at step 0"
-    )
