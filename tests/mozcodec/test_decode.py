@@ -1,8 +1,10 @@
 """mozcodec.decode gives djpeg's pixels."""
 
 import io
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,6 +105,9 @@ def test_a_region_outside_is_refused(streams):
         mozcodec.decode(streams["gray"], region=(0, 0, 62, 77))
     with pytest.raises(ValueError, match="left < right"):
         mozcodec.decode(streams["gray"], region=(5, 0, 5, 7))
+    for wrong in ((0, 0, 5), 7, (0, 0, "5", 7)):
+        with pytest.raises(TypeError, match="region must be"):
+            mozcodec.decode(streams["gray"], region=wrong)
 
 
 def test_true_idct_is_the_real_transform(picture):
@@ -246,6 +251,10 @@ def test_what_is_no_buffer_is_a_type_error():
     for wrong in (None, "text", 5, np.zeros((4, 4), np.uint8)[:, ::2]):
         with pytest.raises(TypeError, match="a JPEG is bytes"):
             mozcodec.decode(wrong)
+    ways_out = ((Path("a.jpg"), "read_bytes()"), ("a.jpg", "read_bytes()"), (io.BytesIO(), "its read() gives"))
+    for wrong, way_out in ways_out:
+        with pytest.raises(TypeError, match=re.escape(way_out)):
+            mozcodec.decode(wrong)
 
 
 def with_size(data: bytes, height: int, width: int) -> bytes:
@@ -313,6 +322,17 @@ def test_a_batch_names_the_file_that_fails(small, astronaut):
         mozcodec.decode_batch([good, good, mozcodec.encode(astronaut)])
     with pytest.warns(mozcodec.JpegWarning, match="file 1: "):
         mozcodec.decode_batch(files, out=out, on_truncated="warn")
+    with pytest.raises(mozcodec.JpegError, match="file 0: Not a JPEG"):
+        mozcodec.decode_batch([b"no jpeg", good])
+    with pytest.raises(TypeError, match=r"file 1: a JPEG is bytes .* got NoneType"):
+        mozcodec.decode_batch([good, None])
+
+
+def test_a_batch_is_any_series_of_files_but_no_file(small):
+    data = mozcodec.encode(small)
+    assert mozcodec.decode_batch(data for _ in range(2)).shape == (2, *small.shape)
+    with pytest.raises(TypeError, match="takes a list of JPEGs; this is one"):
+        mozcodec.decode_batch(data)
 
 
 def test_an_empty_batch_needs_out():

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import pickle
 import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -371,6 +372,29 @@ def test_the_header_tells_the_options(small):
     assert header.arithmetic and header.progressive and not header.lossless
     assert (header.color_space, header.sampling_factors) == ("ycbcr", ((2, 1), (1, 1), (1, 1)))
     assert mozcodec.read_header(mozcodec.encode(small, jfif=False)).density is None
+
+
+def test_an_encoder_goes_to_other_processes(small):
+    encoder = mozcodec.Encoder(60, pixel_format="bgr", subsampling="4:4:4", comment="hello")
+    assert repr(encoder) == "Encoder(60, pixel_format='bgr', comment='hello', subsampling='4:4:4')"
+    copy = pickle.loads(pickle.dumps(encoder))
+    assert copy.encode(small) == encoder.encode(small)
+    with pytest.raises(ValueError, match="pixel_format must be one of 'gray', 'rgb'"):
+        mozcodec.Encoder(pixel_format="BGR")
+
+
+def test_errors_go_to_other_processes():
+    for name in mozcodec.__all__:
+        kind = getattr(mozcodec, name)
+        if isinstance(kind, type) and issubclass(kind, mozcodec.JpegError):
+            error = pickle.loads(pickle.dumps(kind("words", 7)))
+            assert (type(error), str(error), error.message_code) == (kind, "words", 7)
+            assert kind.__module__ == "mozcodec"
+
+
+def test_samples_of_the_other_byte_order_are_taken(small):
+    deep = small.astype(np.uint16) * 16
+    assert mozcodec.encode(deep.astype(">u2"), precision=12) == mozcodec.encode(deep, precision=12)
 
 
 def test_an_encoder_is_encode_with_the_options_kept(small, small_gray):

@@ -127,6 +127,48 @@ def test_grayscale_drops_the_chroma(programs, files):
         np.testing.assert_array_equal(mozcodec.decode(gray, "gray"), mozcodec.decode(files[name], "gray"))
 
 
+def test_metadata_can_be_given_anew(files):
+    data, told = files["baseline"], mozcodec.Metadata(comments=(b"one", b"two"), xmp=b"<x/>")
+    for rewritten in (
+        mozcodec.optimize(data, copy="none", metadata=told),
+        mozcodec.transform(data, "transpose", copy="none", metadata=told),
+    ):
+        assert mozcodec.read_header(rewritten).metadata == told
+    beside = mozcodec.read_header(mozcodec.optimize(data, copy="icc", metadata=told)).metadata
+    assert beside == replace(told, icc_profile=bytes(300))
+
+
+def test_lossless_work_has_decodes_limits(files):
+    data, script = files["gray"], [([0], 0, 0, 0, 0), *(([0], k, k, 0, 0) for k in range(1, 40))]
+    many = mozcodec.optimize(data, scan_script=script)
+    for call in (mozcodec.optimize, mozcodec.transform):
+        with pytest.raises(mozcodec.LimitError, match="max_pixels = 1000"):
+            call(data, max_pixels=1000)
+        with pytest.raises(mozcodec.LimitError, match="more than max_scans = 39 scans"):
+            call(many, max_scans=39)
+        with pytest.raises(mozcodec.LimitError, match="Memory limit exceeded"):
+            call(many, max_memory=5000)
+        none = call(many, max_pixels=None, max_scans=None, max_memory=None)
+        np.testing.assert_array_equal(mozcodec.decode(none), mozcodec.decode(many))
+    with pytest.raises(TypeError, match="max_scans must be an integer"):
+        mozcodec.optimize(data, max_scans="many")
+
+
+def test_results_are_equal_where_their_arrays_are(files):
+    for read in (mozcodec.read_coefficients, mozcodec.inspect):
+        assert read(files["4:4:4"]) == read(files["4:4:4"])
+        assert read(files["4:4:4"]) != read(files["low"])
+        assert read(files["4:4:4"]) != files["4:4:4"]
+    coefficients = mozcodec.read_coefficients(files["gray"])
+    table = coefficients.quant_tables[0] + np.eye(8, dtype=np.uint16)
+    assert coefficients != replace(coefficients, quant_tables=(table,))
+
+
+def test_inspect_takes_any_buffer(files):
+    seen = mozcodec.inspect(files["best"])
+    assert mozcodec.inspect(bytearray(files["best"])) == mozcodec.inspect(memoryview(files["best"])) == seen
+
+
 def test_damaged_files_are_not_mended_silently(files):
     for name, data in files.items():
         with pytest.raises(mozcodec.DamagedError):

@@ -193,6 +193,8 @@ def test_options_and_smallest_reach_the_search(small):
         ({"psnr": -1}, ValueError, "psnr must be positive, got -1"),
         ({"bytes": 0}, ValueError, "bytes must be"),
         ({"psnr": float("nan")}, ValueError, "psnr must be finite"),
+        ({"psnr": 30, "precision": 12}, ValueError, "psnr compares 8-bit pixels"),
+        ({"ssim": 0.9, "pixel_format": "planes"}, ValueError, "ssim compares 8-bit pixels"),
     ],
 )
 def test_targets_are_checked(target, error, words, small):

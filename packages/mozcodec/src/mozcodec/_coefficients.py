@@ -1,26 +1,29 @@
 """Quantized DCT coefficients and quantization tables: read, written, and looked at."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._decode import Buffer, Decoder, Header, decode_options, header_of
+from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Buffer, Decoder, Header, decode_options, header_of
 from ._encode import NO_MARKERS, take
 from ._engine import engine, note_engine
 from ._errors import UnsupportedError, error_of
 from ._metadata import Metadata, c_markers, segments_of
 from ._mozjpeg import ffi, lib
 from ._options import COLOR_SPACES, EncodeOptions, choice, coding_options, integer
-from ._pixels import address_of
+from ._pixels import address_of, same
 
 MAX_COMPONENTS = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Coefficients:
-    """The coded content of a JPEG; change the arrays, or use ``dataclasses.replace``, and write it back."""
+    """The coded content of a JPEG; change the arrays, or use ``dataclasses.replace``, and write it back.
+
+    Two are equal when all that they hold is.
+    """
 
     width: int
     height: int
@@ -38,6 +41,13 @@ class Coefficients:
     block_size: int = 8
     """N of a SmartScale stream, of whose blocks the lowest N x N coefficients are there (8 x 8 above N = 8)."""
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Coefficients):
+            return NotImplemented
+        return all(same(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+
+    __hash__ = None  # type: ignore[assignment]
+
     def dequantized(self, component: int = 0) -> NDArray[np.int32]:
         """Return the coefficients of a component times their quantization steps."""
         table = self.quant_tables[component].astype(np.int32)
@@ -45,7 +55,11 @@ class Coefficients:
 
 
 def read_coefficients(
-    data: Buffer, *, max_pixels: int | None = 1 << 27, max_memory: int | None = 1 << 30, max_scans: int | None = 100
+    data: Buffer,
+    *,
+    max_pixels: int | None = MAX_PIXELS,
+    max_memory: int | None = MAX_MEMORY,
+    max_scans: int | None = MAX_SCANS,
 ) -> Coefficients:
     """Return the quantized DCT coefficients and quantization tables of a JPEG.
 

@@ -1,5 +1,6 @@
 """JPEG bytes to pixels."""
 
+import os
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any, Literal, TypedDict, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ._errors import JpegWarning, error_of
+from ._errors import JpegError, JpegWarning, error_of
 from ._metadata import Metadata, orientation_of, read_metadata
 from ._mozjpeg import ffi, lib
 from ._options import COLOR_SPACES, DCT_METHODS, PIXEL_FORMATS, SUBSAMPLING, choice, flag, integer
@@ -141,26 +142,36 @@ def source_of(data: Buffer) -> Any:
     try:
         return ffi.from_buffer("unsigned char[]", data)
     except (TypeError, BufferError, ValueError) as error:
-        raise TypeError(f"a JPEG is bytes or a contiguous buffer of them, got {type(data).__name__}: {error}") from None
+        what: object = error
+        if isinstance(data, str | os.PathLike):
+            what = "pass what the file holds, Path(...).read_bytes()"
+        elif hasattr(data, "read"):
+            what = "pass what its read() gives"
+        raise TypeError(f"a JPEG is bytes or a contiguous buffer of them, got {type(data).__name__}: {what}") from None
 
 
 # ---- options --------------------------------------------------------------------------------------------------------
 
 
-def _limit(name: str, value: object) -> int:
-    return 0 if value is None else integer(name, value, 1, 2**62)
+def limit(name: str, value: object, largest: int = 2**62) -> int:
+    """Return a limit, *value* or None, as C has it: 0 is none."""
+    return 0 if value is None else min(integer(name, value, 1, 2**62), largest)
+
+
+def rectangle(name: str, value: object, largest: int) -> tuple[int, int, int, int]:
+    """Return (left, top, right, bottom), checked."""
+    parts = list(value) if isinstance(value, Iterable) else []
+    if len(parts) != 4:
+        raise TypeError(f"{name} must be (left, top, right, bottom) in pixels, got {value!r}")
+    left, top, right, bottom = (integer(name, part, 0, largest) for part in parts)
+    if not (left < right and top < bottom):
+        raise ValueError(f"{name} must have left < right and top < bottom, got {(left, top, right, bottom)}")
+    return left, top, right, bottom
 
 
 def _set_region(options: Any, value: object) -> None:
-    if value is None:
-        return
-    try:
-        left, top, right, bottom = (integer("region", part, 0, 65500 * 2) for part in value)  # type: ignore[attr-defined]
-    except TypeError:
-        raise TypeError(f"region must be (left, top, right, bottom) in pixels, got {value!r}") from None
-    if not (left < right and top < bottom):
-        raise ValueError(f"region must have left < right and top < bottom, got {(left, top, right, bottom)}")
-    options.left, options.top, options.right, options.bottom = left, top, right, bottom
+    if value is not None:
+        options.left, options.top, options.right, options.bottom = rectangle("region", value, 65500 * 2)
 
 
 def _set(options: Any, name: str, value: object) -> None:
@@ -178,9 +189,9 @@ def _set(options: Any, name: str, value: object) -> None:
         case "on_truncated":
             options.tolerate_damage = choice(name, value, _ON_TRUNCATED)
         case "max_pixels" | "max_memory":
-            setattr(options, name, _limit(name, value))
+            setattr(options, name, limit(name, value))
         case "max_scans":
-            options.max_scans = min(_limit(name, value), 2**31 - 1)
+            options.max_scans = limit(name, value, 2**31 - 1)
         case _:
             raise TypeError(f"unknown option {name!r}; known: {', '.join(sorted(DecodeOptions.__annotations__))}")
 
@@ -204,8 +215,8 @@ def _cached(pixel_format: str | None, named: tuple[tuple[str, object, type], ...
 def decode_options(pixel_format: str | None, options: Mapping[str, object]) -> Any:
     """Return the C form of the options, after checking names, types and ranges."""
     region = options.get("region")
-    if region is not None and not isinstance(region, tuple):
-        options = {**options, "region": tuple(region)}  # type: ignore[arg-type]
+    if region is not None and not isinstance(region, tuple) and isinstance(region, Iterable):
+        options = {**options, "region": tuple(region)}
     named = tuple((name, value, type(value)) for name, value in options.items())
     try:
         return _cached(pixel_format, named)
@@ -371,27 +382,39 @@ def read_header(data: Buffer) -> Header:
 # ---- many pictures --------------------------------------------------------------------------------------------------
 
 
-def _fill_jobs(jobs: Any, files: Sequence[Buffer], out: NDArray[Any]) -> list[Any]:
+def _sources(files: Sequence[Buffer]) -> list[Any]:
+    sources = []
+    for number, data in enumerate(files):
+        try:
+            sources.append(source_of(data))
+        except TypeError as error:
+            raise TypeError(f"file {number}: {error}") from None
+    return sources
+
+
+def _fill_jobs(jobs: Any, sources: list[Any], out: NDArray[Any]) -> None:
     address, stride = out.__array_interface__["data"][0], out.strides[0]
-    sources = [source_of(data) for data in files]
     for i, source in enumerate(sources):
         job = jobs[i]
         job.data, job.size = source, len(source)
         job.pixels = ffi.cast("void *", address + i * stride)
-    return sources
 
 
 def _new_batch(files: Sequence[Buffer], options: Any) -> NDArray[Any]:
-    if not files:
+    if len(files) == 0:
         raise ValueError("decode_batch of no files needs out: their size is not known")
-    with Decoder(files[0], options) as first:
+    try:
+        first = Decoder(files[0], options)
+    except JpegError as error:
+        raise _numbered(0, error) from None
+    with first:
         if first.dtype != np.uint8:
             raise ValueError("decode_batch decodes 8-bit files")
         return np.empty((len(files), *first.shape), np.uint8)
 
 
 def decode_batch(
-    files: Sequence[Buffer],
+    files: Iterable[Buffer],
     pixel_format: str | None = "rgb",
     *,
     out: NDArray[np.uint8] | None = None,
@@ -410,6 +433,10 @@ def decode_batch(
     settings = decode_options(pixel_format, options)
     if pixel_format == "planes":
         raise ValueError("decode_batch decodes pixels, not planes")
+    if isinstance(files, bytes | bytearray | memoryview):
+        raise TypeError("decode_batch takes a list of JPEGs; this is one: decode it, or give [data]")
+    files = list(files)
+    sources = _sources(files)
     if out is None:
         out = _new_batch(files, settings)
     if not isinstance(out, np.ndarray) or out.ndim not in (3, 4) or len(out) != len(files):
@@ -418,7 +445,7 @@ def decode_batch(
         return out
     _check_out(out[0], out.shape[1:], np.uint8)
     batch, jobs = ffi.new("mzc_decode_batch *"), ffi.new("mzc_decode_job[]", len(files))
-    sources = _fill_jobs(jobs, files, out)
+    _fill_jobs(jobs, sources, out)
     batch.jobs, batch.num_jobs, batch.options = jobs, len(files), settings[0]
     batch.height, batch.width = out.shape[1:3]
     batch.channels = out.shape[3] if out.ndim == 4 else 1
@@ -437,11 +464,14 @@ def decode_batch(
     return out
 
 
+def _numbered(number: int, error: JpegError) -> JpegError:
+    return type(error)(f"file {number}: {error}", error.message_code)
+
+
 def _report(jobs: Any, on_truncated: object) -> None:
     for number, job in enumerate(jobs):
         if job.status.code:
-            error = error_of(job.status)
-            raise type(error)(f"file {number}: {error}", error.message_code)
+            raise _numbered(number, error_of(job.status))
     if on_truncated == "warn":
         for number, job in enumerate(jobs):
             if job.status.num_warnings:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Unpack, overload
 
 import numpy as np
@@ -11,7 +12,7 @@ from ._engine import engine, note_engine
 from ._errors import JpegWarning, LimitError, error_of
 from ._metadata import DQT, c_markers, header_segments, segments_to_write
 from ._mozjpeg import ffi, lib
-from ._options import EncodeOptions, Quality, encode_options, flag, integer
+from ._options import PIXEL_FORMATS, EncodeOptions, Quality, choice, encode_options, flag, integer
 from ._parallel import ordered_map
 from ._pixels import describe, describe_planes
 
@@ -85,7 +86,8 @@ class Encoder:
     >>> encoder = mozcodec.Encoder(quality=77, subsampling="4:4:4")
     >>> files = [encoder.encode(picture) for picture in pictures]
 
-    Takes what :func:`mozcodec.encode` takes, but the picture; any number of threads may share one.
+    Takes what :func:`mozcodec.encode` takes, but the picture; any number of threads may share one, and it can be
+    pickled for other processes.
     """
 
     def __init__(
@@ -99,11 +101,24 @@ class Encoder:
         comment: bytes | str | None = None,
         **options: Unpack[EncodeOptions],
     ) -> None:
+        told = {"pixel_format": pixel_format, "icc_profile": icc_profile, "exif": exif, "xmp": xmp, "comment": comment}
+        given = {name: value for name, value in told.items() if value is not None}
+        self._arguments: tuple[Quality, dict[str, Any]] = quality, {**given, **options}
+        if pixel_format not in (None, "planes"):
+            choice("pixel_format", pixel_format, PIXEL_FORMATS)
         self._precision = precision_of(options)
         self._settings = encode_options(quality, options)
         self._pixel_format = pixel_format
         segments = segments_to_write(icc_profile, exif, xmp, comment)
         self._markers = c_markers(segments) if segments else NO_MARKERS
+
+    def __repr__(self) -> str:
+        quality, keywords = self._arguments
+        return f"Encoder({', '.join([repr(quality), *(f'{name}={value!r}' for name, value in keywords.items())])})"
+
+    def __reduce__(self) -> tuple[Any, tuple[Quality]]:
+        quality, keywords = self._arguments
+        return partial(Encoder, **keywords), (quality,)
 
     @overload
     def encode(self, image: ArrayLike | Sequence[ArrayLike], *, out: None = None) -> bytes: ...
@@ -222,7 +237,7 @@ def encode(
     """
     segments = segments_to_write(icc_profile, exif, xmp, comment)
     markers = c_markers(segments) if segments else NO_MARKERS
-    if flag("smallest", smallest):
+    if smallest is not False and flag("smallest", smallest):
         return _smallest(image, quality, pixel_format, options, markers, out)
     settings = encode_options(quality, options)
     return _run(image, pixel_format, precision_of(options), settings, markers, out)

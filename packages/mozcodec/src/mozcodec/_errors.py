@@ -69,5 +69,5 @@ def error_of(status: Any) -> JpegError:
     return kind(ffi.string(status.message).decode("latin-1"), status.message_code)
 
 
-for _kind in (JpegError, DamagedError, LimitError, UnsupportedError, UnavailableError, JpegWarning):
+for _kind in (JpegError, *_KINDS.values(), JpegWarning):
     _kind.__module__ = "mozcodec"  # where users find them

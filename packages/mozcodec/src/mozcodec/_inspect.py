@@ -1,6 +1,6 @@
 """What a JPEG is made of: segments, tables, scans."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ._decode import Buffer, Header, read_header
 from ._encode import encode
 from ._metadata import Segment
+from ._pixels import same
 
 _NAMES = {
     0xC4: "DHT", 0xC8: "JPG", 0xCC: "DAC", 0xD8: "SOI", 0xD9: "EOI", 0xDA: "SOS", 0xDB: "DQT", 0xDC: "DNL",
@@ -71,9 +72,9 @@ class QualityEstimate:
     """Whether the tables are those of that quality to the last entry."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Inspection:
-    """What a JPEG is made of."""
+    """What a JPEG is made of. Two are equal when all that they hold is."""
 
     header: Header
     segments: tuple[MarkerSegment, ...]
@@ -87,9 +88,15 @@ class Inspection:
     trailing_bytes: int
     """Bytes after the end of the picture."""
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Inspection):
+            return NotImplemented
+        return all(same(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
 
-def _end_of_coded_data(view: memoryview, start: int) -> int:
-    data = view.obj if isinstance(view.obj, bytes) and len(view.obj) == len(view) else bytes(view)
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _end_of_coded_data(data: bytes, start: int) -> int:
     while True:
         start = data.find(b"\xff", start)
         if start < 0 or start + 1 >= len(data):
@@ -99,8 +106,9 @@ def _end_of_coded_data(view: memoryview, start: int) -> int:
         start += 1 if data[start + 1] == 0xFF else 2
 
 
-def _segments(view: memoryview) -> tuple[list[tuple[Segment, int]], int]:
+def _segments(data: bytes) -> tuple[list[tuple[Segment, int]], int]:
     """Return the segments with where each ends, coded data included, and where the picture ends."""
+    view = memoryview(data)
     found: list[tuple[Segment, int]] = []
     position = 2
     while position + 2 <= len(view) and view[position] == 0xFF:
@@ -114,7 +122,7 @@ def _segments(view: memoryview) -> tuple[list[tuple[Segment, int]], int]:
         if end > len(view):
             break
         segment = Segment(position, marker, view[position + 4 : end])
-        position = _end_of_coded_data(view, end) if marker == 0xDA else end
+        position = _end_of_coded_data(data, end) if marker == 0xDA else end
         found.append((segment, position))
     return found, len(view)
 
@@ -170,7 +178,7 @@ def base_tables() -> NDArray[np.int64]:
     for k in range(9):
         data = encode(pixel, 50, quant_table=k, progressive=False, quant_baseline=False)  # quality 50 scales by 100 %
         tables: dict[int, NDArray[np.uint16]] = {}
-        for segment, _ in _segments(memoryview(data))[0]:
+        for segment, _ in _segments(data)[0]:
             if segment.marker == 0xDB:
                 tables |= _quant_tables(bytes(segment.data))
         pairs.append([tables[0], tables.get(1, tables[0])])
@@ -208,8 +216,8 @@ def inspect(data: Buffer) -> Inspection:
     Raises as :func:`mozcodec.read_header`; what follows the header is listed as far as it makes sense.
     """
     header = read_header(data)
-    view = memoryview(data).cast("B")  # type: ignore[arg-type]
-    found, end = _segments(view)
+    stream = bytes(data)
+    found, end = _segments(stream)
     quant_tables: dict[int, NDArray[np.uint16]] = {}
     huffman_tables: list[HuffmanTable] = []
     scans, ids, slots = [], [], []
@@ -236,5 +244,5 @@ def inspect(data: Buffer) -> Inspection:
         huffman_tables=tuple(huffman_tables),
         scans=tuple(scans),
         quality=estimate_quality(tables[0], tables[1] if len(tables) > 1 else None) if tables else None,
-        trailing_bytes=len(view) - end,
+        trailing_bytes=len(stream) - end,
     )

@@ -138,8 +138,8 @@ class EncodeOptions(TypedDict, total=False):
     """Write the JFIF marker; default True (False: -nojfif)."""
     density: "tuple[int, int, Literal['none', 'inch', 'cm']]"
     """Pixel density of the JFIF marker: (x, y, unit); unit "none" makes it an aspect ratio."""
-    max_memory: int
-    """Bytes that libjpeg's working arrays may take; default no limit (-maxmemory)."""
+    max_memory: int | None
+    """Bytes that libjpeg's working arrays may take; default None, no limit (-maxmemory)."""
     engine: Literal["auto", "library", "fast"]
     """Who does the trellis, the scan search and the entropy coding. "auto" (default): mozcodec's own engine wherever
     it gives the library's bytes, else the library; "library" and "fast" force one. See :func:`mozcodec.engine_used`."""
@@ -300,6 +300,10 @@ def _set_density(options: Any, value: object) -> None:
     options.density_unit = choice("density unit", unit, {"none": 0, "inch": 1, "cm": 2})
 
 
+def _set_max_memory(options: Any, value: object) -> None:
+    options.max_memory = 0 if value is None else integer("max_memory", value, 1, 2**62)
+
+
 def _flag_setter(name: str) -> Callable[[Any, object], None]:
     return lambda options, value: setattr(options, name, flag(name, value))
 
@@ -345,7 +349,7 @@ _SETTERS: dict[str, Callable[[Any, object], None]] = {
     "restart_rows": _integer_setter("restart_rows", 0, 65535),
     "trellis_freq_split": _integer_setter("trellis_freq_split", 1, 63),
     "trellis_num_loops": _integer_setter("trellis_num_loops", 1, 10),
-    "max_memory": _integer_setter("max_memory", 1, 2**62),
+    "max_memory": _set_max_memory,
     "profile": _choice_setter("profile", PROFILES),
     "tune": _choice_setter("tune", TUNES),
     "dct_method": _choice_setter("dct_method", DCT_METHODS),

@@ -16,6 +16,8 @@ UINT8, UINT16 = np.dtype(np.uint8), np.dtype(np.uint16)
 def _as_array(image: ArrayLike, precision: int) -> NDArray[Any]:
     array = np.asarray(image)
     wanted = UINT8 if precision == 8 else UINT16
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype != wanted:
         if precision == 8 and array.dtype == UINT16:
             needed = "precision=12, or precision=16 with lossless=1..7; or scale them to uint8"
@@ -67,6 +69,17 @@ def address_of(array: NDArray[Any]) -> Any:
     if array.flags.c_contiguous:
         return ffi.from_buffer(array)  # 0.2 microseconds; NumPy's number takes 1.4
     return ffi.cast("void *", array.__array_interface__["data"][0])
+
+
+def same(a: object, b: object) -> bool:
+    """Return whether two results are equal that may hold arrays, also within tuples and dictionaries."""
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.array_equal(a, b)  # type: ignore[arg-type]
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    return a == b
 
 
 def describe(image: ArrayLike, pixel_format: str | None, precision: int = 8) -> tuple[Any, NDArray[Any]]:

@@ -222,6 +222,8 @@ def encode_to_target(
     rising = name != "bytes"
     value_of: Callable[[Any], float] = len
     if rising:
+        if pixel_format == "planes" or options.get("precision", 8) != 8:
+            raise ValueError(f"{name} compares 8-bit pixels; for planes and other precisions the target is bytes=")
         value_of = _criterion(image, pixel_format, _MEASURES[name])
     tried: dict[int, tuple[Any, float]] = {}
 

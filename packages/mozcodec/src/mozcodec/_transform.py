@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Literal, Unpack
 
-from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Buffer, source_of
-from ._encode import take
+from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Buffer, limit, rectangle, source_of
+from ._encode import NO_MARKERS, take
 from ._engine import engine, note_engine
 from ._errors import error_of
+from ._metadata import Metadata, c_markers, segments_of
 from ._mozjpeg import ffi, lib
-from ._options import EncodeOptions, choice, coding_options, flag, integer
+from ._options import EncodeOptions, choice, coding_options, flag
 
 OPERATIONS: Mapping[str, int] = {
     "flip_horizontal": lib.MZC_FLIP_HORIZONTAL,
@@ -31,34 +32,50 @@ COPY: Mapping[str, int] = {
 Copy = Literal["none", "comments", "icc", "all"]
 
 
-def _transform(data: Buffer, struct: Any, settings: Any) -> bytes:
+def _options(copy: Copy, max_pixels: int | None, max_scans: int | None) -> Any:
+    struct = ffi.new("mzc_transform_options *")
+    struct.copy = choice("copy", copy, COPY)
+    struct.max_pixels = limit("max_pixels", max_pixels)
+    struct.max_scans = limit("max_scans", max_scans, 2**31 - 1)
+    return struct
+
+
+def _transform(data: Buffer, struct: Any, metadata: Metadata | None, options: EncodeOptions) -> bytes:
+    settings = coding_options(options)
     source = source_of(data)
-    struct.max_pixels, struct.max_scans = struct.max_pixels or MAX_PIXELS, MAX_SCANS
-    struct.max_memory = settings.max_memory or MAX_MEMORY
+    struct.max_memory = settings.max_memory if "max_memory" in options else MAX_MEMORY
+    markers = c_markers(segments_of(metadata)) if metadata else NO_MARKERS
     out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
-    if lib.mzc_transform(source, len(source), struct, settings, ffi.NULL, 0, engine(), out, status):
+    if lib.mzc_transform(
+        source, len(source), struct, settings, markers[0], len(markers[1]), engine(), out, status
+    ):
         raise error_of(status)
     note_engine(status)
     return take(out)
 
 
 def optimize(
-    data: Buffer, *, copy: Copy = "all", max_pixels: int = MAX_PIXELS, **options: Unpack[EncodeOptions]
+    data: Buffer,
+    *,
+    copy: Copy = "all",
+    metadata: Metadata | None = None,
+    max_pixels: int | None = MAX_PIXELS,
+    max_scans: int | None = MAX_SCANS,
+    **options: Unpack[EncodeOptions],
 ) -> bytes:
     """Return a smaller JPEG with the same coefficients: what mozjpeg's ``jpegtran -copy all`` writes.
 
     By default progressive with searched scans, and the bytes that were given where those are fewer. *copy* says which
-    markers stay: "all", "icc", "comments" or "none". *options* are those of :class:`mozcodec.EncodeOptions` that say
-    how coefficients are coded; ``progressive=False`` makes a baseline file, ``arithmetic=True`` an arithmetic one.
+    markers stay: "all", "icc", "comments" or "none"; *metadata* is written beside them. *options* are those of
+    :class:`mozcodec.EncodeOptions` that say how coefficients are coded; ``progressive=False`` makes a baseline file,
+    ``arithmetic=True`` an arithmetic one. The limits on pixels and scans are :func:`mozcodec.decode`'s, None = none;
+    ``max_memory`` is 1 GiB unless given.
 
     Raises :class:`mozcodec.DamagedError` for a stream that is cut off or corrupt: nothing is mended silently, and
     :class:`mozcodec.UnsupportedError` for a SmartScale stream.
     """
-    struct = ffi.new("mzc_transform_options *")
-    struct.copy = choice("copy", copy, COPY)
-    struct.max_pixels = integer("max_pixels", max_pixels, 1, 2**62)
-    smaller = _transform(data, struct, coding_options(options))
-    if len(smaller) > len(source_of(data)) and copy == "all" and options.keys() <= {"engine"}:
+    smaller = _transform(data, _options(copy, max_pixels, max_scans), metadata, options)
+    if len(smaller) > len(source_of(data)) and copy == "all" and metadata is None and options.keys() <= {"engine"}:
         return bytes(data)
     return smaller
 
@@ -71,7 +88,9 @@ def transform(
     trim: bool = False,
     grayscale: bool = False,
     copy: Copy = "all",
-    max_pixels: int = MAX_PIXELS,
+    metadata: Metadata | None = None,
+    max_pixels: int | None = MAX_PIXELS,
+    max_scans: int | None = MAX_SCANS,
     **options: Unpack[EncodeOptions],
 ) -> bytes:
     """Return the JPEG turned, mirrored or cut without decoding it to pixels; what ``jpegtran`` writes.
@@ -84,18 +103,14 @@ def transform(
     around its far edges, and a region begins at an MCU. Where that is not so, :class:`mozcodec.UnsupportedError` says
     it; ``trim=True`` drops the odd edge, and begins a region at the MCU before.
 
-    *copy* and *options* as in :func:`mozcodec.optimize`. EXIF is copied as it is, its orientation too.
+    The rest is as in :func:`mozcodec.optimize`. EXIF is copied as it is, its orientation too.
     """
-    struct = ffi.new("mzc_transform_options *")
+    struct = _options(copy, max_pixels, max_scans)
     if operation is not None:
         struct.operation = choice("operation", operation, OPERATIONS)
     struct.trim, struct.grayscale = flag("trim", trim), flag("grayscale", grayscale)
-    struct.copy = choice("copy", copy, COPY)
-    struct.max_pixels = integer("max_pixels", max_pixels, 1, 2**62)
     if crop is not None:
-        left, top, right, bottom = (integer("crop", part, 0, 65500) for part in crop)
-        if not (left < right and top < bottom):
-            raise ValueError(f"crop must have left < right and top < bottom, got {tuple(crop)}")
+        left, top, right, bottom = rectangle("crop", crop, 65500)
         struct.crop, struct.left, struct.top = 1, left, top
         struct.width, struct.height = right - left, bottom - top
-    return _transform(data, struct, coding_options(options))
+    return _transform(data, struct, metadata, options)
