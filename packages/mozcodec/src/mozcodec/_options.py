@@ -424,16 +424,15 @@ def _build(quality: object, options: Mapping[str, object]) -> Any:
     return struct
 
 
-@lru_cache(maxsize=256)
-def _cached(quality: object, options: tuple[tuple[str, object], ...], _types: tuple[type, ...]) -> Any:
-    return _build(quality, dict(options))
+@lru_cache(maxsize=256, typed=True)  # typed because 1 == True == 1.0
+def _cached(quality: object, /, **options: object) -> Any:
+    return _build(quality, options)
 
 
 def encode_options(quality: object, options: Mapping[str, object]) -> Any:
     """Return the C form of the options, after checking names, types and ranges."""
     try:
-        # The types are part of the key because 1 == True == 1.0.
-        return _cached(quality, tuple(options.items()), (type(quality), *map(type, options.values())))
+        return _cached(quality, **options)
     except TypeError:  # lists and arrays cannot be looked up; a value of a wrong type is refused once more below
         pass
     return _build(quality, options)

@@ -1,6 +1,6 @@
 """Arrays as libjpeg sees them: what layouts are taken as they are, what is copied, what is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,11 @@ from ._mozjpeg import ffi, lib
 from ._options import MAX_DIMENSION, PIXEL_FORMATS, SUBSAMPLING, choice
 
 FORMAT_OF_CHANNELS = {1: "gray", 3: "rgb"}
+CODES: Mapping[tuple[str | None, int], int] = {
+    **{(name, channels): code for name, (code, channels) in PIXEL_FORMATS.items()},
+    **{(None, channels): PIXEL_FORMATS[name][0] for channels, name in FORMAT_OF_CHANNELS.items()},
+}
+"""(pixel format, number of channels) -> C's name of the format."""
 UINT8, UINT16 = np.dtype(np.uint8), np.dtype(np.uint16)
 
 
@@ -28,18 +33,18 @@ def _as_array(image: ArrayLike, precision: int) -> NDArray[Any]:
     return array
 
 
-def _format_of(array: NDArray[Any], pixel_format: str | None) -> tuple[int, int]:
-    channels = array.shape[2] if array.ndim == 3 else 1
+def _code_of(shape: tuple[int, ...], pixel_format: str | None) -> int:
+    channels = shape[2] if len(shape) == 3 else 1
+    try:
+        return CODES[pixel_format, channels]
+    except (KeyError, TypeError):
+        pass
     if pixel_format is None:
         if channels == 4:
             raise ValueError("4 channels: say pixel_format='rgba', 'bgra', 'argb', 'abgr', 'cmyk' or 'ycck'")
-        if channels not in FORMAT_OF_CHANNELS:
-            raise ValueError(f"an image has 1, 3 or 4 channels, got shape {array.shape}")
-        pixel_format = FORMAT_OF_CHANNELS[channels]
-    code, wanted = choice("pixel_format", pixel_format, PIXEL_FORMATS)
-    if channels != wanted:
-        raise ValueError(f"pixel_format {pixel_format!r} has {wanted} channels, got shape {array.shape}")
-    return code, wanted
+        raise ValueError(f"an image has 1, 3 or 4 channels, got shape {shape}")
+    _, wanted = choice("pixel_format", pixel_format, PIXEL_FORMATS)
+    raise ValueError(f"pixel_format {pixel_format!r} has {wanted} channels, got shape {shape}")
 
 
 def _check_size(height: int, width: int) -> None:
@@ -85,17 +90,16 @@ def same(a: object, b: object) -> bool:
 def describe(image: ArrayLike, pixel_format: str | None, precision: int = 8) -> tuple[Any, NDArray[Any]]:
     """Return *image* as ``mzc_image *`` and the array that must live as long as it is used."""
     array = _as_array(image, precision)
-    if array.ndim not in (2, 3):
-        raise ValueError(f"an image is an array (H, W) or (H, W, channels), got shape {array.shape}")
-    code, _ = _format_of(array, pixel_format)
-    height, width = array.shape[:2]
-    _check_size(height, width)
-    array = with_packed_pixels(array)
+    shape = array.shape
+    if len(shape) not in (2, 3):
+        raise ValueError(f"an image is an array (H, W) or (H, W, channels), got shape {shape}")
     struct = ffi.new("mzc_image *")
+    struct.pixel_format = _code_of(shape, pixel_format)
+    _check_size(shape[0], shape[1])
+    struct.height, struct.width = shape[:2]
+    array = with_packed_pixels(array)
     struct.pixels = address_of(array)
     struct.row_stride = array.strides[0]
-    struct.width, struct.height = width, height
-    struct.pixel_format = code
     struct.precision = precision
     return struct, array
 
