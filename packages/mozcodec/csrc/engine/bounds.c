@@ -62,12 +62,14 @@ static int64_t most_stuffed(const ones *o)
 
   for (int m = 8; m <= MAX_ONES + 7; m += 8) {
     uint64_t fewest = UINT64_MAX;
-    for (int k = 1; k <= MAX_ONES; k++) {
+    for (int k = 1; k <= MAX_ONES && k <= m; k++) {
       int head = m + 1 - k;
-      uint64_t junctions = (uint64_t)o->tails[k] + (head > MAX_ONES ? 0 : o->heads[head < 0 ? 0 : head]);
+      uint64_t junctions = (uint64_t)o->tails[k] + (head > MAX_ONES ? 0 : o->heads[head]);
       if (junctions < fewest)
         fewest = junctions;
     }
+    if (fewest == 0)             /* nor are there longer runs */
+      break;
     sum += (int64_t)fewest;
   }
   return sum;

@@ -112,6 +112,8 @@ typedef struct {
   float eob;
   float shorter_run_excess;      /* the most by which a shorter run is dearer than a longer one of the same size */
   float dc[MZC_DC_RATES];
+  uint8_t dc_length[16];         /* code lengths that dc was made from, once it is filled */
+  int dc_filled;
 } mzc_rates;
 
 /* ---- scans -------------------------------------------------------------------------------------------------------- */

@@ -321,17 +321,20 @@ static void search_cut(mzc_engine *e, band_plan *g)
       add(&plan[p], &pair[1]);
     }
   }
-  for (int p = 0; p < NUM_PLANS; p++)
-    if (plan[p].scan[0]->counted)
-      price_all(e, &plan[p]);
+  price_all(e, &plan[0]);
   while (!e->declined) {
     sum *open[NUM_PLANS];
-    int num_open = 0;
+    int num_open = 0, wanted;
 
     set = outcomes(plan, 1, 0);
     if ((set & (set - 1)) == 0 && set < UNKNOWN) {
       g->cut = __builtin_ctz(set);
       return;
+    }
+    wanted = set < UNKNOWN ? 0 : __builtin_ctz(set / UNKNOWN);
+    if (wanted && plan[wanted].scan[0]->counted) {
+      price_all(e, &plan[wanted]);
+      continue;
     }
     for (int p = 0; p < NUM_PLANS; p++)
       if (all_priced(&plan[p]) && is_open(&plan[p]))

@@ -158,7 +158,8 @@ static void count_level(mzc_component *k, int level, mzc_statistics *s, int rest
 static void fold(mzc_scan_bytes *scan, const uint32_t *by_run, int num_runs, const mzc_eob_runs *eobs)
 {
   uint32_t *h = scan->histogram;
-  uint64_t bits = 0, column[16] = { 0 };
+  uint32_t column[16] = { 0 };   /* fewer than 2^30 symbols: MZC_MAX_BLOCKS */
+  uint64_t bits = 0;
 
   memset(h, 0, sizeof scan->histogram);
   for (int run = 0; run < num_runs; run++) {
@@ -174,7 +175,7 @@ static void fold(mzc_scan_bytes *scan, const uint32_t *by_run, int num_runs, con
       h[0xF0] += sum * (run >> 4);
   }
   for (int size = 1; size < 16; size++)
-    bits += column[size] * size;
+    bits += (uint64_t)column[size] * size;
   for (int size = 0; size < 15; size++) {
     uint32_t count = eobs->count[size] + (eobs->run > 0 && size_of(eobs->run) - 1 == size);
     h[size << 4] += count;

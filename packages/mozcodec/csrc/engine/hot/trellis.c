@@ -19,6 +19,21 @@
 #define LARGEST_RATE_DIFFERENCE 27.0f
 #define NEVER 1e38f
 
+/* Rates of DC differences; those of the last table stay, for components that share it. */
+static void set_dc_rates(mzc_rates *rates, const uint8_t *dc_length)
+{
+  float *rate = rates->dc + MZC_DC_RATES / 2;
+
+  if (rates->dc_filled && memcmp(rates->dc_length, dc_length, sizeof rates->dc_length) == 0)
+    return;
+  rates->dc_filled = 1;
+  memcpy(rates->dc_length, dc_length, sizeof rates->dc_length);
+  rate[0] = dc_length[0];
+  for (int size = 1; 1 << size <= MZC_DC_RATES / 2; size++)
+    for (int difference = 1 << (size - 1); difference < 1 << size; difference++)
+      rate[difference] = rate[-difference] = (float)(size + dc_length[size]);
+}
+
 static int set_rates(mzc_rates *rates, const mzc_component *k, const uint8_t *dc_length)
 {
   mzc_scan_bytes scan;
@@ -45,10 +60,7 @@ static int set_rates(mzc_rates *rates, const mzc_component *k, const uint8_t *dc
   }
   rates->shorter_run_excess = excess;
   rates->eob = table.length[0];
-  for (int difference = 0; difference < MZC_DC_RATES / 2; difference++) {
-    int size = difference ? size_of(difference) : 0;
-    rates->dc[MZC_DC_RATES / 2 + difference] = rates->dc[MZC_DC_RATES / 2 - difference] = (float)(size + dc_length[size]);
-  }
+  set_dc_rates(rates, dc_length);
   return 0;
 }
 
