@@ -32,8 +32,9 @@ typedef struct {
   void (*fold)(mzc_scan_bytes *, const uint32_t *by_run, int num_runs, const mzc_eob_runs *);
 
   int (*build_huffman)(const uint32_t *histogram, mzc_huffman *);
-  void (*write_scan)(const mzc_component *, mzc_scan_bytes *, int restart_interval);
-  size_t (*write_dc)(const mzc_component *const *components, int num_components, int restart_interval, uint8_t *out);
+  void (*write_scan)(const mzc_component *, mzc_scan_bytes *, int restart_interval, uint8_t *raw);
+  size_t (*write_dc)(const mzc_component *const *components, int num_components, int restart_interval, uint8_t *out,
+                     uint8_t *raw);
 } mzc_kernels;
 
 /* What this processor runs (mzc_engine_cpu). */

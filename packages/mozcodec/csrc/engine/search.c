@@ -80,6 +80,7 @@ static void price(mzc_engine *e, mzc_scan_bytes *scan)
 static void write(mzc_engine *e, mzc_scan_bytes *scan)
 {
   mzc_component *k = &e->component[scan->component];
+  size_t restarts, raw;
 
   if (scan->written)
     return;
@@ -87,10 +88,13 @@ static void write(mzc_engine *e, mzc_scan_bytes *scan)
   if (e->declined)
     return;
   need_level(e, k, scan->Al);
-  /* every byte stuffed, every interval filled up, and what the bit writer holds */
-  MZC_RESERVE(e->cinfo, scan->bytes.data, scan->bytes.capacity,
-              2 * (size_t)scan->lower + 4 * num_restarts(e, num_blocks(k)) + 64);
-  e->kernels->write_scan(k, scan, e->restart_interval);
+  /* Unstuffed, the data are at most lower - header - 2 restarts, and a filled byte for each restart: that much and 8
+   * bytes of what the writer stores ahead lie behind raw. Stuffed, they are at most twice that, and the header and the
+   * markers: that ends where the raw data end, and is never ahead of them, if raw stands at lower + restarts. */
+  restarts = num_restarts(e, num_blocks(k));
+  raw = (size_t)scan->lower + restarts;
+  MZC_RESERVE(e->cinfo, scan->bytes.data, scan->bytes.capacity, 2 * raw + 8);
+  e->kernels->write_scan(k, scan, e->restart_interval, scan->bytes.data + raw);
 #ifdef MZC_ENGINE_CHECK
   if ((int64_t)scan->bytes.size < scan->lower || (int64_t)scan->bytes.size > scan->upper) {
     fprintf(stderr, "scan %d..%d %d %d: %zu bytes, bounds %lld..%lld\n", scan->Ss, scan->Se, scan->Ah, scan->Al,
@@ -373,15 +377,17 @@ void mzc_output_dc(mzc_engine *e, int slot, const int *components, int num)
 {
   const mzc_component *component[MZC_MAX_COMPONENTS];
   mzc_bytes *bytes = &e->dc[slot];
-  size_t blocks = 0;
+  size_t blocks = 0, raw;
 
   for (int i = 0; i < num; i++) {
     component[i] = &e->component[components[i]];
     blocks += (size_t)component[i]->padded_width * component[i]->padded_height;
   }
-  /* 16 bits of code and 11 of value, each byte stuffed, and a marker before each block at most */
-  MZC_RESERVE(e->cinfo, bytes->data, bytes->capacity, blocks * (e->restart_interval ? 12 : 8) + 1024);
-  bytes->size = e->kernels->write_dc(component, num, e->restart_interval, bytes->data);
+  /* a header of at most 500 bytes; a block: 16 bits of code and 11 of value, 4 bytes; with restarts 5 bytes, as each may end
+   * an interval, and a marker */
+  raw = 512 + blocks * (e->restart_interval ? 7 : 4);
+  MZC_RESERVE(e->cinfo, bytes->data, bytes->capacity, raw + blocks * 5 + 16);
+  bytes->size = e->kernels->write_dc(component, num, e->restart_interval, bytes->data, bytes->data + raw);
   e->output[e->num_output++] = bytes;
 }
 

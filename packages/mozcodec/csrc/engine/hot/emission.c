@@ -1,37 +1,36 @@
 /* Scans as bytes: table, header, entropy-coded data. */
 #include "bits.h"
 
-/* ---- bits --------------------------------------------------------------------------------------------------------- */
+/* ---- bits ---------------------------------------------------------------------------------------------------------
+
+   Bits go to memory as they are, without a look at them: eight bytes stored for each code, of which the whole ones stay.
+   A finished interval (a scan, or what lies between two restart markers) then moves to its place, with a zero byte after
+   each byte 0xFF. Both share one buffer: the file's bytes grow from its front, the raw ones lie so far behind that
+   even when every byte is stuffed the front never reaches a raw byte before it has been moved. */
 
 typedef struct {
-  uint64_t bits;                 /* the lowest num are waiting */
+  uint64_t bits;                 /* the lowest num are waiting: at most 7 between two codes */
   int num;
-  uint8_t *out;
+  uint8_t *raw;                  /* up to 7 bytes after it may be written, too */
 } bit_writer;
 
-static INLINE uint8_t *put_stuffed(uint8_t *out, uint8_t byte)
-{
-  *out++ = byte;
-  if (byte == 0xFF)
-    *out++ = 0;
-  return out;
-}
+typedef struct {
+  uint8_t *raw;                  /* where the interval began */
+  uint8_t *out;
+  int num_restarts;
+} interval;
 
+/* length: at most 32, and 0 for none. */
 static INLINE void put_bits(bit_writer *w, uint32_t code, int length)
 {
+  uint64_t word;
+
   w->bits = w->bits << length | code;
   w->num += length;
-  if (w->num >= 32) {
-    uint32_t word = (uint32_t)(w->bits >> (w->num -= 32));
-    if (UNLIKELY((word & 0x80808080u & ~(word + 0x01010101u)) != 0)) {   /* some byte is 0xFF */
-      for (int shift = 24; shift >= 0; shift -= 8)
-        w->out = put_stuffed(w->out, (uint8_t)(word >> shift));
-    } else {
-      word = __builtin_bswap32(word);
-      memcpy(w->out, &word, 4);
-      w->out += 4;
-    }
-  }
+  word = __builtin_bswap64(w->bits << (-w->num & 63));
+  memcpy(w->raw, &word, sizeof word);
+  w->raw += w->num >> 3;
+  w->num &= 7;
 }
 
 static INLINE void put_symbol(bit_writer *w, const mzc_huffman *t, int symbol)
@@ -39,25 +38,30 @@ static INLINE void put_symbol(bit_writer *w, const mzc_huffman *t, int symbol)
   put_bits(w, t->code[symbol], t->length[symbol]);
 }
 
-/* Fills the last byte with ones. */
-static void flush_bits(bit_writer *w)
+/* Fills the last byte with ones, and moves the interval to its place. */
+static void close_interval(bit_writer *w, interval *i)
 {
   int fill = -w->num & 7;
+  const uint8_t *from = i->raw;
 
-  w->bits = w->bits << fill | ((1u << fill) - 1);
-  w->num += fill;
-  while (w->num) {
-    w->num -= 8;
-    w->out = put_stuffed(w->out, (uint8_t)(w->bits >> w->num));
+  put_bits(w, (1u << fill) - 1, fill);
+  while (from < w->raw) {
+    const uint8_t *ones = memchr(from, 0xFF, w->raw - from), *end = ones ? ones + 1 : w->raw;
+
+    memmove(i->out, from, end - from);
+    i->out += end - from;
+    from = end;
+    if (ones)
+      *i->out++ = 0;
   }
+  i->raw = w->raw;
 }
 
-static bit_writer restarted(bit_writer w, int *number)
+static bit_writer restarted(bit_writer w, interval *i)
 {
-  flush_bits(&w);
-  *w.out++ = 0xFF;
-  *w.out++ = (uint8_t)(0xD0 + *number);
-  *number = (*number + 1) & 7;
+  close_interval(&w, i);
+  *i->out++ = 0xFF;
+  *i->out++ = (uint8_t)(0xD0 + (i->num_restarts++ & 7));
   return w;
 }
 
@@ -125,14 +129,15 @@ static INLINE void put_coefficient(bit_writer *w, const mzc_huffman *t, const ui
 }
 
 /* The writer is a copy, so that it stays in registers; only restarts see it in memory. */
-static bit_writer write_first(bit_writer w, const mzc_component *k, const mzc_scan_bytes *scan, int restart_interval)
+static bit_writer write_first(bit_writer w, const mzc_component *k, const mzc_scan_bytes *scan, int restart_interval,
+                              interval *place)
 {
   const mzc_sparse *p = &k->level[scan->Al];
   const mzc_huffman *t = &scan->table;
   uint64_t band = up_to(scan->Se) & ~up_to(scan->Ss - 1), below = up_to(scan->Ss - 1);
   size_t blocks = (size_t)k->width * k->height;
   uint32_t word[256];
-  int run = 0, restart = 0;
+  int run = 0;
 
   fill_words(t, word);
   for (size_t i = 0; i < blocks; i++) {
@@ -141,14 +146,16 @@ static bit_writer write_first(bit_writer w, const mzc_component *k, const mzc_sc
 
     if (restart_before(i, restart_interval)) {
       put_eob_run(&w, t, &run);
-      w = restarted(w, &restart);
+      w = restarted(w, place);
     }
     if (!mask) {
       if (UNLIKELY(++run == MZC_MAX_EOB_RUN))
         put_eob_run(&w, t, &run);
       continue;
     }
-    put_eob_run(&w, t, &run);
+    if (UNLIKELY(run > 1))
+      put_eob_run(&w, t, &run);
+    put_bits(&w, t->code[0] & -(uint32_t)run, t->length[0] & -run);   /* most often 0 or 1: no branch */
     symbol = p->symbol + p->block[i].start + count_bits(p->block[i].mask & below);
     end = symbol + count_bits(mask);
     /* the run of the band's first coefficient begins where the band does */
@@ -201,14 +208,14 @@ static inline uint64_t newly_nonzero(uint64_t mask, const int16_t *value)
   return ones;
 }
 
-static bit_writer write_refinement(bit_writer w, const mzc_component *k, const mzc_scan_bytes *scan, int restart_interval)
+static bit_writer write_refinement(bit_writer w, const mzc_component *k, const mzc_scan_bytes *scan, int restart_interval,
+                                   interval *place)
 {
   const mzc_sparse *p = &k->level[scan->Al];
   const mzc_huffman *t = &scan->table;
   uint64_t band = up_to(scan->Se) & ~up_to(scan->Ss - 1), below = up_to(scan->Ss - 1);
   size_t blocks = (size_t)k->width * k->height;
   pending_run pending;
-  int restart = 0;
 
   pending.num_blocks = pending.num_bits = pending.run = 0;
   for (size_t i = 0; i < blocks; i++) {
@@ -219,7 +226,7 @@ static bit_writer write_refinement(bit_writer w, const mzc_component *k, const m
 
     if (restart_before(i, restart_interval)) {
       put_pending(&w, t, &pending);
-      w = restarted(w, &restart);
+      w = restarted(w, place);
     }
     ones = newly_nonzero(mask, value);
     last_new = ones ? highest(ones) : scan->Ss - 1;
@@ -258,17 +265,18 @@ static bit_writer write_refinement(bit_writer w, const mzc_component *k, const m
   return w;
 }
 
-/* scan->bytes has room for every byte stuffed. */
-static void write_scan(const mzc_component *k, mzc_scan_bytes *scan, int restart_interval)
+/* raw: a place in scan->bytes, with room before it for every byte stuffed and behind it for all of them and 8 more. */
+static void write_scan(const mzc_component *k, mzc_scan_bytes *scan, int restart_interval, uint8_t *raw)
 {
-  bit_writer w = { 0, 0, put_ac_header(scan->bytes.data, k, scan) };
+  bit_writer w = { 0, 0, raw };
+  interval place = { raw, put_ac_header(scan->bytes.data, k, scan), 0 };
 
   if (scan->Ah)
-    w = write_refinement(w, k, scan, restart_interval);
+    w = write_refinement(w, k, scan, restart_interval, &place);
   else
-    w = write_first(w, k, scan, restart_interval);
-  flush_bits(&w);
-  scan->bytes.size = w.out - scan->bytes.data;
+    w = write_first(w, k, scan, restart_interval, &place);
+  close_interval(&w, &place);
+  scan->bytes.size = place.out - scan->bytes.data;
 }
 
 /* ---- DC scans ----------------------------------------------------------------------------------------------------- */
@@ -344,8 +352,9 @@ static uint8_t *put_dc_header(uint8_t *out, const dc_scan *s, const mzc_huffman 
   return out;
 }
 
-/* One scan of all DC coefficients of the components. Returns its size; out has room for MZC_DC_BYTES_PER_BLOCK a block. */
-static size_t write_dc(const mzc_component *const *component, int num_components, int restart_interval, uint8_t *out)
+/* One scan of all DC coefficients of the components. Returns its size; raw: a place in out, as in write_scan. */
+static size_t write_dc(const mzc_component *const *component, int num_components, int restart_interval, uint8_t *out,
+                       uint8_t *raw)
 {
   const mzc_component *first = component[0];
   int alone = num_components == 1;
@@ -353,18 +362,18 @@ static size_t write_dc(const mzc_component *const *component, int num_components
                 alone ? first->height : first->padded_height / first->v_samp_factor };
   uint32_t histogram[MZC_MAX_COMPONENTS][256] = { { 0 } };
   mzc_huffman table[MZC_MAX_COMPONENTS];
-  int restart = 0;
-  bit_writer w = { 0, 0, NULL };
+  bit_writer w = { 0, 0, raw };
+  interval place = { raw, out, 0 };
 
   FOR_DC_DIFFERENCES(&s, restart_interval, (void)0, histogram[k->dc_table][size]++);
   for (int i = 0; i < MZC_MAX_COMPONENTS; i++)
     build_huffman(histogram[i], &table[i]);   /* 12 symbols at most: never too deep */
-  w.out = put_dc_header(out, &s, table);
-  FOR_DC_DIFFERENCES(&s, restart_interval, w = restarted(w, &restart), {
+  place.out = put_dc_header(out, &s, table);
+  FOR_DC_DIFFERENCES(&s, restart_interval, w = restarted(w, &place), {
     const mzc_huffman *t = &table[k->dc_table];
     uint32_t extra = (uint32_t)(difference + sign) & ((1u << size) - 1);
     put_bits(&w, (uint32_t)t->code[size] << size | extra, t->length[size] + size);
   });
-  flush_bits(&w);
-  return w.out - out;
+  close_interval(&w, &place);
+  return place.out - out;
 }
