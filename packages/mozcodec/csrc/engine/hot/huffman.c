@@ -57,28 +57,37 @@ static int leaf_depths(const uint32_t *histogram, const uint8_t *symbol, int num
   uint64_t leaves[MAX_LEAVES], merged_nodes[MAX_LEAVES];
   uint16_t parent[MAX_NODES], node_at[MAX_LEAVES];   /* node_at: which node stands at a place now */
   uint8_t node_depth[MAX_NODES];
+  int16_t place[MAX_LEAVES];
   const uint64_t *leaf = leaves, *merged = merged_nodes;
   uint64_t *end = merged_nodes;
-  int size = num_symbols + 1, nodes = size;
+  int size = num_symbols + 1, nodes = size, ones = 1, others = 0;
 
-  for (int i = 0; i < num_symbols; i++)
-    count[i] = (int32_t)histogram[symbol[i]];
-  count[num_symbols] = 1;
-  for (int i = size; i < size + LANES; i++)
-    count[i] = 0;
-  rank_keys(count, size, rank);
-  for (int i = 0; i < size; i++) {
-    leaves[rank[i]] = node_key((uint64_t)count[i], i);
-    node_at[i] = (uint16_t)i;
+  /* symbols seen once are many, and come first, the later the earlier */
+  leaves[0] = node_key(1, num_symbols);
+  for (int i = num_symbols - 1; i >= 0; i--) {
+    leaves[ones] = node_key(1, i);
+    ones += histogram[symbol[i]] == 1;
   }
+  for (int i = 0; i < num_symbols; i++) {
+    count[others] = (int32_t)histogram[symbol[i]];
+    place[others] = (int16_t)i;
+    others += count[others] != 1;
+  }
+  for (int i = others; i < others + LANES; i++)
+    count[i] = 0;
+  rank_keys(count, others, rank);
+  for (int i = 0; i < others; i++)
+    leaves[ones + rank[i]] = node_key((uint64_t)count[i], place[i]);
+  for (int i = 0; i < size; i++)
+    node_at[i] = (uint16_t)i;
   leaves[size] = *end = UINT64_MAX;
   for (int left = size; left > 1; left--) {
     uint64_t smallest = take_smallest(&leaf, &merged), second = take_smallest(&leaf, &merged), key, *at = end;
-    int place = place_of(smallest);
+    int at_place = place_of(smallest);
 
-    parent[node_at[place]] = parent[node_at[place_of(second)]] = (uint16_t)nodes;
-    node_at[place] = (uint16_t)nodes++;
-    key = node_key((smallest >> 9) + (second >> 9), place);
+    parent[node_at[at_place]] = parent[node_at[place_of(second)]] = (uint16_t)nodes;
+    node_at[at_place] = (uint16_t)nodes++;
+    key = node_key((smallest >> 9) + (second >> 9), at_place);
     for (; at > merged && at[-1] > key; at--)
       *at = at[-1];
     *at = key;
