@@ -35,17 +35,17 @@ def test_options_out_of_range_are_named(options):
         Meso4(**options)
 
 
-def test_batch_normalisation_comes_after_the_activation_with_keras_epsilon():
+def test_batch_normalisation_comes_after_the_activation_with_keras_constants():
     for stage in Meso4().stages:
         (convolution, activation), norm, pool = stage
         assert isinstance(convolution, torch.nn.Conv2d)
         assert convolution.bias is not None
         assert isinstance(activation, torch.nn.ReLU)
         assert isinstance(norm, torch.nn.BatchNorm2d)
-        assert (norm.eps, norm.momentum) == (1e-3, 0.1)
+        assert (norm.eps, norm.momentum) == (1e-3, 0.01)
         assert isinstance(pool, torch.nn.MaxPool2d)
     assert [stage[2].kernel_size for stage in Meso4().stages] == [2, 2, 2, 4]
-    assert Meso4(bn_momentum=0.01).stages[0][1].momentum == 0.01
+    assert Meso4(bn_momentum=0.1).stages[0][1].momentum == 0.1
 
 
 def test_leaky_relu_stands_after_the_dense_layer_only_unless_asked_for():

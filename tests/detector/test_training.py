@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from detector.cli import cli
-from detector.config import AugmentConfig, CheckpointConfig, EfficientNetConfig, Params, TrainConfig
+from detector.config import AugmentConfig, CheckpointConfig, EfficientNetConfig, MesoConfig, Params, TrainConfig
 from detector.data.index import read_index, write_index
 from detector.errors import ConfigError, DataError, DetectorError
 from detector.inference import load_model
@@ -102,7 +102,7 @@ def test_the_weights_are_the_models_of_the_card(runs):
     for name, value in load_file(out / "weights.safetensors").items():
         assert torch.equal(model.state_dict()[name], value)
     assert not model.training
-    assert card["options"] == {"dropout": CONFIG.dropout}
+    assert card["options"] == {"dropout": CONFIG.dropout, "conv_activation": "relu", "bn_momentum": 0.1}
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -185,12 +185,42 @@ def test_a_run_is_named_by_parameters_data_code_torch_and_device(packed_crops, m
 
 def test_weights_to_start_from_are_known_by_their_bytes(packed_crops, tmp_path):
     file = tmp_path / "start.safetensors"
-    params = Params(train=dataclasses.replace(CONFIG, efficientnet=EfficientNetConfig(pretrained=str(file))))
+    train = dataclasses.replace(CONFIG, efficientnet=EfficientNetConfig(pretrained=str(file)))
+    params = Params(model="efficientnet_b0", train=train)
     names = []
     for content in (b"one", b"other"):
         file.write_bytes(content)
         names.append(describe_run(params, packed_crops["compressed"], torch.device("cpu")).id)
     assert names[0] != names[1]
+
+
+def test_under_dvc_weights_to_start_from_lie_where_dvc_looks(packed_crops, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    names = {}
+    for place in ("elsewhere", "pretrained"):
+        folder = tmp_path / place / "meso"
+        folder.mkdir(parents=True)
+        (folder / "model.json").write_text("{}")
+        for content in (b"one", b"other"):
+            (folder / "weights.safetensors").write_bytes(content)
+            params = Params(train=dataclasses.replace(CONFIG, meso=MesoConfig(pretrained=str(folder))))
+            if place == "elsewhere":
+                with pytest.raises(ConfigError, match=r"DVC would not notice a change of .*/elsewhere/meso/weights"):
+                    describe_run(params, packed_crops["compressed"], torch.device("cpu"))
+            else:
+                names[content] = describe_run(params, packed_crops["compressed"], torch.device("cpu")).id
+    assert len(set(names.values())) == 2
+
+
+def test_a_training_starts_from_the_weights_of_another(runs):
+    first = load_file(runs.train("first") / "weights.safetensors")
+    start = MesoConfig(pretrained=str(runs.folder / "first"))
+    second = runs.train("second", meso=start, steps=1, lr=1e-12, log_every=1, eval_every=1)
+    weights = load_file(second / "weights.safetensors")
+    for name in first:
+        if "running" not in name and "batches" not in name:
+            torch.testing.assert_close(weights[name], first[name], rtol=1e-6, atol=1e-9)
+    load_model(second, torch.device("cpu"))  # needs nothing but its own folder
 
 
 def test_a_folder_without_an_index_is_refused_by_name(runs, tmp_path):

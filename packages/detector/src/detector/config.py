@@ -77,6 +77,19 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MesoConfig:
+    """``meso4`` and ``mesoinception4``.
+
+    `bn_momentum` is the weight of the new batch (Keras' .99 is .01 here). `pretrained`: the folder of a trained model
+    to start from, as ``detector train`` and ``detector convert-keras`` write; it also says how its input is scaled.
+    """
+
+    conv_activation: str = one_of("relu", "relu", "leaky_relu")
+    bn_momentum: float = number(0.1, None, 1, above=0)
+    pretrained: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EfficientNetConfig:
     """Every ``efficientnet_*``, and the backbone of ``multi_attention``.
 
@@ -139,6 +152,7 @@ class TrainConfig:
     threads: int | Literal["auto"] = number("auto", 1)
     log_every: int = number(50, 1)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    meso: MesoConfig = field(default_factory=MesoConfig)
     efficientnet: EfficientNetConfig = field(default_factory=EfficientNetConfig)
     multi_attention: MultiAttentionConfig = field(default_factory=MultiAttentionConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)

@@ -27,6 +27,13 @@ from ..config import Params
     help="Folder of unfinished runs.  [default: out/checkpoints of the DVC repository]",
 )
 @click.option("--loader-threads", type=click.IntRange(1), help="Decoding threads.  [default: 1; with a GPU, up to 8]")
+@click.option(
+    "--track",
+    type=click.Choice(["tensorboard", "dvclive"]),
+    multiple=True,
+    envvar="DETECTOR_TRACK",
+    help="Mirror the log there too, below out/logs; may be repeated, or named in DETECTOR_TRACK (for dvc repro).",
+)
 @click.option("--lock-timeout", type=float, help="Seconds to wait for another trainer of this run.  [default: no end]")
 @params_option
 def command(
@@ -35,6 +42,7 @@ def command(
     history: Path,
     checkpoints: Path | None,
     loader_threads: int | None,
+    track: tuple[str, ...],
     lock_timeout: float | None,
     params: Params,
 ) -> None:
@@ -64,6 +72,7 @@ def command(
             checkpoints,
             timings=checkpoints.parent / "logs" / "train.jsonl",
             loader_threads=loader_threads,
+            track=track,
             lock_timeout=lock_timeout,
         )
     except Stopped as stopped:

@@ -13,11 +13,13 @@ from typing import Any
 import torch
 
 from ..config import Params
-from ..errors import DataError
+from ..errors import ConfigError, DataError
+from ..inference import CARD, MESO, WEIGHTS
 
 __all__ = ["Run", "default_checkpoints", "describe_run"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
+PRETRAINED = "pretrained"  # a dependency of the train stage of dvc.yaml
 CODE = ("loading", "models", "training", "losses.py", "agda.py", "inference.py")
 
 
@@ -27,7 +29,7 @@ class Run:
 
     parameters: dict[str, Any]
     index_sha256: str
-    pretrained_sha256: str | None  # of the file that training starts from
+    pretrained_sha256: str | None  # of the weights that training starts from
     code_sha256: str
     torch: str
     device: str
@@ -45,17 +47,38 @@ def describe_run(params: Params, crops: Path, device: torch.device) -> Run:
 
     The index stands for the data: it holds the sum of every crop. DataError if there is none.
     """
-    index, pretrained = crops / "index.csv", Path(str(params.train.efficientnet.pretrained))
+    index, pretrained = crops / "index.csv", _pretrained(params)
     if not index.is_file():
         raise DataError(f"{index}: no such file; is {crops} the output of a stage that has run?")
     return Run(
         parameters={"model": params.model, "seed": params.seed, "train": dataclasses.asdict(params.train)},
         index_sha256=_sha256(index),
-        pretrained_sha256=_sha256(pretrained) if pretrained.is_file() else None,
+        pretrained_sha256=_sha256(*pretrained) if pretrained else None,
         code_sha256=_code_sha256(),
         torch=str(torch.__version__),
         device=device.type,
     )
+
+
+def _pretrained(params: Params) -> list[Path]:
+    """Return the files that training starts from, none for published or freshly drawn weights.
+
+    ConfigError for one that DVC would not notice a change of: a stage of DVC knows the folder `PRETRAINED` alone.
+    """
+    if params.model in MESO:
+        name, given = "train.meso.pretrained", params.train.meso.pretrained
+        paths = [] if given is None else [Path(given) / WEIGHTS, Path(given) / CARD]
+    else:
+        name, paths = "train.efficientnet.pretrained", [Path(str(params.train.efficientnet.pretrained))]
+    paths = [path for path in paths if path.is_file()]
+    root = os.environ.get("DVC_ROOT")
+    for path in paths:
+        if root is not None and not path.resolve().is_relative_to((Path(root) / PRETRAINED).resolve()):
+            raise ConfigError(
+                f"{name}: DVC would not notice a change of {path}: it looks into {PRETRAINED}/ of the repository "
+                f"alone. Copy the weights there (for experiments in the queue also: dvc add {PRETRAINED}/...)"
+            )
+    return paths
 
 
 def default_checkpoints() -> Path:
@@ -63,9 +86,14 @@ def default_checkpoints() -> Path:
     return Path(os.environ.get("DVC_ROOT", ".")) / "out" / "checkpoints"
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(*paths: Path) -> str:
+    """Return the sum of the bytes of *paths*, one after the other."""
+    total = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                total.update(block)
+    return total.hexdigest()
 
 
 def _code_sha256() -> str:

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from ..data.files import read_json, whole_file
 from ..data.index import Face, read_index
 from ..data.shards import ShardReader
 from ..errors import DataError, DetectorError
-from ..inference import CARD, build_model, predict, save_model, settings
+from ..inference import CARD, build_model, load_start, predict, save_model, settings
 from ..loading.augment import augment, draw
 from ..loading.draws import key
 from ..loading.loader import Batch, Loader, crop_size
@@ -41,6 +41,7 @@ from .progress import Progress
 from .run import Run, describe_run
 from .schedule import one_cycle
 from .signals import StopSignals
+from .trackers import Trackers
 
 __all__ = ["Stopped", "Trainer", "set_up_torch", "train"]
 
@@ -62,19 +63,22 @@ def train(
     *,
     timings: Path | None = None,
     loader_threads: int = 1,
+    track: Sequence[str] = (),
     lock_timeout: float | None = None,
 ) -> None:
     """Train ``params.model`` on the packed *crops* and write weights, model.json and log.jsonl to *out* and *history*.
 
     *checkpoints* holds the folders of unfinished runs, one for each `Run`; what it has of this one is gone on from, and
-    removed at the end. *timings* is a file that rates and times are appended to. Raises Stopped after a signal (see
-    `StopSignals`), and DetectorError for what the user can mend.
+    removed at the end. *timings* is a file that rates and times are appended to; *track* names the `Trackers` that get
+    the history too, in folders beside it. Raises Stopped after a signal (see `StopSignals`), and DetectorError for what
+    the user can mend.
     """
     with explained(params.train.amp), Processes() as processes, StopSignals() as signals:
         set_up_torch(params, processes.device)
         run = describe_run(params, crops, processes.device)
         progress = Progress(params.train.steps, timings if processes.main else None)
-        folder = checkpoints / run.id
+        folder, logs = checkpoints / run.id, (timings or history).parent
+        trackers = Trackers(track if processes.main else (), logs, run.id, progress.say)
         lock = Lock(folder)
         waited = lock.acquire(progress.say, lock_timeout) if processes.main else False
         try:
@@ -84,11 +88,14 @@ def train(
                 return
             trainer = Trainer(params, crops, run, processes, signals, loader_threads, folder, progress)
             trainer.introduce()
+            trackers.begin(trainer.rows)
+            trainer.trackers = trackers
             trainer.run_steps()
             if processes.main:
                 trainer.write_outputs(out, history)
                 trainer.checkpoints.remove()
         finally:
+            trackers.close()
             if processes.main:
                 lock.release()
                 _remove_if_empty(folder)
@@ -132,7 +139,9 @@ class Trainer:
         self.validation_loader = Loader(reader, self.validation, threads=loader_threads, pin=pin)
 
         torch.manual_seed(key(params.seed))
-        model = build_model(params.model, settings(params)).to(self.device)
+        model = build_model(params.model, settings(params))
+        load_start(model, params)
+        model = model.to(self.device)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model = model
@@ -147,6 +156,7 @@ class Trainer:
             self.parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
 
+        self.trackers: Trackers | None = None
         self.step = 0
         self.rows: list[dict[str, Any]] = []
         self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)  # loss and gradient norm since the last row
@@ -307,6 +317,8 @@ class Trainer:
         self.count = 0
         if self.processes.main:
             self.progress.row(self.rows[-1], images, self.loader.waited)
+            if self.trackers is not None:
+                self.trackers.row(self.rows[-1])
 
     # -- validation ----------------------------------------------------------------------------------------------------
 
