@@ -1,10 +1,13 @@
 """One function over many things, in several threads: the codec works without the GIL."""
 
+import atexit
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from queue import SimpleQueue
+from typing import Any, TypeVar
+from weakref import WeakSet
 
 from ._options import integer
 
@@ -17,6 +20,75 @@ def num_threads(threads: int | None) -> int:
     return len(os.sched_getaffinity(0)) if threads is None else integer("threads", threads, 1, 1024)
 
 
+class _Job:
+    """One item, and later what became of it. Waiting for it costs a lock and no more: items may take a millisecond."""
+
+    __slots__ = ("error", "finished", "item", "result")
+
+    def __init__(self, item: Any) -> None:
+        self.item, self.result = item, None
+        self.error: BaseException | None = None
+        self.finished = threading.Lock()
+        self.finished.acquire()
+
+
+class _Pool:
+    """Threads that run one function over jobs. Those of a series that nobody finishes are stopped at exit."""
+
+    def __init__(self, function: Callable[[Any], Any], count: int) -> None:
+        self._function = function
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._stopped = False
+        self._threads = [threading.Thread(target=self._work, name=f"mozcodec_{i}", daemon=True) for i in range(count)]
+        _pools.add(self)
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def begin(self, item: Any) -> _Job:
+        job = _Job(item)
+        self._jobs.put(job)
+        return job
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if not self._stopped:
+                try:
+                    job.result = self._function(job.item)
+                except BaseException as error:  # raised again where the result would stand
+                    job.error = error
+            job.finished.release()
+
+    def stop(self) -> None:
+        """Finish what has been begun, and nothing else."""
+        self._stopped = True
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+        _pools.discard(self)
+
+
+_pools: WeakSet[_Pool] = WeakSet()
+
+
+@atexit.register
+def _stop_pools() -> None:
+    for pool in list(_pools):
+        pool.stop()
+
+
+def _outcome(job: _Job) -> Any:
+    job.finished.acquire()
+    if job.error is not None:
+        raise job.error
+    return job.result
+
+
 def ordered_map(function: Callable[[T], R], items: Iterable[T], threads: int | None) -> Iterator[R]:
     """Yield ``function(item)`` for every item, in order.
 
@@ -27,15 +99,14 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], threads: int | N
     if count == 1:
         yield from map(function, items)
         return
-    pending: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(count, thread_name_prefix="mozcodec") as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) > 2 * count:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+    pending: deque[_Job] = deque()
+    pool = _Pool(function, count)
+    try:
+        for item in items:
+            pending.append(pool.begin(item))
+            if len(pending) > 2 * count:
+                yield _outcome(pending.popleft())
+        while pending:
+            yield _outcome(pending.popleft())
+    finally:
+        pool.stop()
