@@ -3,8 +3,11 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +72,73 @@ def test_optimize_writes_jpegtrans_bytes(programs, small, tmp_path):
         assert target.read_bytes() == programs.jpegtran(source.read_bytes(), *line.split()), line
 
 
+def test_the_programs_short_forms_and_spellings_are_understood(programs, small, tmp_path):
+    source, target = tmp_path / "a.ppm", tmp_path / "a.jpg"
+    source.write_bytes(bytes_of(small, ".ppm"))
+    for line in (
+        "-q 60", "-qual 60 -base -o", "-q 50 -p -r 2b -n", "-gray -q 50", "-greyscale -q 50 -dc float",
+        "-revert -optimise -q 80", "-q 80 -max 10M -trellis-dc-ver-weight 0.5", "-quality 40 -notrellis-dc -b",
+    ):  # fmt: skip
+        assert main(["encode", str(source), str(target), "--force", *line.split()]) == 0
+        assert target.read_bytes() == programs.cjpeg(small, *line.split()), line
+    assert main(["encode", str(source), str(target), "--force", "-quality", "none"]) == 0
+    assert target.read_bytes() == programs.cjpeg(small)
+    turned = tmp_path / "b.jpg"
+    for line in ("-rot 90 -c all", "-f horizontal -copy none", "-trans -c none", "-gray -c all"):
+        assert main(["optimize", str(target), str(turned), "--force", *line.split()]) == 0
+        assert turned.read_bytes() == programs.jpegtran(target.read_bytes(), *line.split()), line
+
+
+def test_a_jpeg_keeps_its_metadata_as_cjpeg_does(programs, small, small_gray, tmp_path):
+    source, target, icc = tmp_path / "a.jpg", tmp_path / "b.jpg", tmp_path / "icc"
+    icc.write_bytes(b"another profile")
+    told = {"exif": b"II*\0\x08\0\0\0" + bytes(6), "icc_profile": bytes(140_000), "xmp": b"<x/>", "comment": "kept"}
+    inks = np.dstack([small, small[..., 0]])
+    for pixels, options in (
+        (small, {}),
+        (small, {"arithmetic": True}),
+        (small_gray, {}),
+        (inks, {"pixel_format": "cmyk", "color_space": "ycck"}),
+    ):
+        source.write_bytes(mozcodec.encode(pixels, 92, **told, **options))
+        for line in ("-quality 60", "-quality 85 -baseline", "-quality 30 -arithmetic"):
+            assert main(["encode", str(source), str(target), "--force", *line.split()]) == 0
+            assert target.read_bytes() == programs.ask("cjpeg", *line.split(), data=source.read_bytes()), line
+    was = mozcodec.read_header(source.read_bytes()).metadata
+    for words, kept in (
+        (["-copy", "none"], mozcodec.Metadata()),
+        (["-copy", "icc"], mozcodec.Metadata(icc_profile=was.icc_profile)),
+        (["-copy", "comments"], mozcodec.Metadata(comments=was.comments)),
+        (["-icc", str(icc)], replace(was, icc_profile=b"another profile")),
+        (["-scale", "16"], was),
+        (["-smallest"], was),
+    ):
+        assert main(["encode", str(source), str(target), "--force", *words]) == 0
+        assert mozcodec.read_header(target.read_bytes()).metadata == kept, words
+
+
+def test_colour_markers_of_another_coding_are_not_carried_along(small, tmp_path):
+    """An Adobe marker that says RGB beside YCbCr data would give wrong colours."""
+    source, target = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    source.write_bytes(mozcodec.encode(small, 90, color_space="rgb", comment="kept"))
+    assert main(["encode", str(source), str(target), "-nojfif"]) == 0
+    header = mozcodec.read_header(target.read_bytes())
+    assert (header.color_space, header.adobe_transform, header.jfif_version) == ("ycbcr", None, None)
+    assert header.metadata.comments == (b"kept",)
+
+
+def test_other_formats_keep_profile_and_orientation(small, tmp_path):
+    source, target = tmp_path / "a.png", tmp_path / "a.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(small).save(source, icc_profile=b"profile", exif=exif)
+    assert main(["encode", str(source), str(target)]) == 0
+    header = mozcodec.read_header(target.read_bytes())
+    assert (header.orientation, header.metadata.icc_profile) == (6, b"profile")
+    assert main(["encode", str(source), str(target), "--force", "-copy", "none"]) == 0
+    assert target.read_bytes() == mozcodec.encode(small)
+
+
 def test_standard_input_and_output(small):
     command = [sys.executable, "-m", "mozcodec"]
     ppm = bytes_of(small, ".ppm")
@@ -76,6 +146,13 @@ def test_standard_input_and_output(small):
     assert (coded.stdout, coded.stderr) == (mozcodec.encode(small, 60), b"")
     decoded = subprocess.run([*command, "decode", "-", "-"], input=coded.stdout, capture_output=True, check=True)
     np.testing.assert_array_equal(pixels_from(decoded.stdout, ""), mozcodec.decode(coded.stdout))
+
+
+def test_a_bad_picture_on_standard_input_is_a_failed_file():
+    command = [sys.executable, "-m", "mozcodec", "encode", "-", "-"]
+    done = subprocess.run(command, input=b"P6 4 4 255\nshort", capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"mozcodec: -: ValueError: the PNM file holds 5 bytes")
 
 
 # ---- folders --------------------------------------------------------------------------------------------------------
@@ -108,8 +185,8 @@ def test_what_is_done_is_not_done_again(folder, tmp_path, capsys):
     os.utime(folder / "a.ppm", ns=(later, later))
     capsys.readouterr()
     assert main(["encode", str(folder), str(target)]) == 0
-    assert "1 files made" in (said := capsys.readouterr().err)
-    assert "3 were there already (--force makes them anew)" in said
+    assert "1 file made" in (said := capsys.readouterr().err)
+    assert "3 were there already (--force makes anew)" in said
     changed = [path.name for path in target.iterdir() if path.stat().st_mtime_ns != times[path]]
     assert changed == ["a.jpg"]
 
@@ -144,6 +221,70 @@ def test_optimising_in_place_works(tmp_path, small):
     assert path.read_bytes() == mozcodec.optimize(plain)
 
 
+def test_optimising_a_folder_keeps_every_name(tmp_path, small):
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for name in ("a.jpeg", "b.JPG", "c.jpg"):
+        (source / name).write_bytes(mozcodec.encode(small, profile="fastest"))
+    assert main(["optimize", str(source), str(target)]) == 0
+    assert sorted(path.name for path in target.iterdir()) == ["a.jpeg", "b.JPG", "c.jpg"]
+
+
+def test_no_picture_is_coded_over_itself_by_a_slip(tmp_path, small, capsys):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data := mozcodec.encode(small, 95))
+    for source in (path, tmp_path):
+        assert main(["encode", str(source), str(source), "-quality", "10"]) == 2
+        assert "a.jpg would be coded anew over itself, with loss" in capsys.readouterr().err
+    assert path.read_bytes() == data
+    assert main(["encode", str(path), str(path), "-quality", "10", "--force"]) == 0
+    assert path.read_bytes() != data
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.npy", b"\x93NUMPY", "ValueError: EOF"),
+        ("a.npy", b"\x93NUMPY\x01\0", "Error"),
+        ("a.png", b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + bytes(17), "ValueError: "),
+        ("a.webp", b"hello", "ValueError: Pillow knows no format that begins like this"),
+        ("a.ppm", b"P6 4", "ValueError: the PNM header ends before its three numbers"),
+        ("a.ppm", b"P6 0 4 255\n", "ValueError: an image has at least one pixel"),
+        ("a.jpg", b"\xff\xd8", "DamagedError: Premature end"),
+        ("a.tif", b"II*\0", "Error"),
+    ],
+)
+def test_strange_files_fail_alone(name, content, words, tmp_path, small, capsys):
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / name).write_bytes(content)
+    (source / "good.ppm").write_bytes(bytes_of(small, ".ppm"))
+    assert main(["encode", str(source), str(tmp_path / "out")]) == 1
+    assert "1 file made" in (said := capsys.readouterr().err)
+    assert words in said.partition(f"{name}: ")[2]
+
+
+def test_ctrl_c_leaves_whole_files_and_says_so(tmp_path, astronaut):
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for number in range(200):
+        (source / f"{number:03}.ppm").write_bytes(bytes_of(astronaut, ".ppm"))
+    command = [sys.executable, "-m", "mozcodec", "encode", str(source), str(target), "-quality", "90", "-arithmetic"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as running:
+        while not target.exists() or len(list(target.iterdir())) < 3:
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        said = running.stderr.read()
+    assert running.returncode == 130
+    assert said == b"mozcodec: interrupted; files made so far are whole\n"
+    made = list(target.iterdir())
+    assert 3 <= len(made) < 200
+    for path in made:
+        assert path.suffix == ".jpg"
+        mozcodec.decode(path.read_bytes())
+
+
 def test_two_pictures_of_one_name_are_refused(tmp_path, small, capsys):
     for suffix in (".ppm", ".npy"):
         (tmp_path / f"same{suffix}").write_bytes(bytes_of(small, suffix))
@@ -162,6 +303,14 @@ def test_two_pictures_of_one_name_are_refused(tmp_path, small, capsys):
         (["encode", "{folder}", "x", "-quant-table", "9"], "quant_table must be 0..8"),
         (["encode", "{folder}", "x", "-smallest", "-scale", "4"], "cannot go with -scale"),
         (["decode", "{folder}", "x", "-scale", "1/3"], "-scale is M/8"),
+        (["decode", "{folder}", "x", "-format", "jpg"], "-format must be ppm"),
+        (["decode", "{folder}", "x", "-maxpixels", "0"], "max_pixels must be 1.."),
+        (["encode", "{folder}/a.ppm", "x.png"], "x.png would hold a JPEG: name it .jpg"),
+        (["tree", "{folder}/a.ppm", "x"], "a.ppm is a file; tree mirrors a folder"),
+        (["encode", "{folder}", "x", "--threads", "0"], "threads must be 1..1024, got 0"),
+        (["optimize", "{folder}", "x", "-trim", "-perfect"], "one of them"),
+        (["optimize", "{folder}", "x", "-dc-scan-opt", "7"], "dc_scan_opt_mode must be 0..2, got 7"),
+        (["optimize", "{folder}", "x", "-maxscans", "0"], "max_scans must be 1.."),
         (["optimize", "{folder}", "x", "-rotate", "90", "-transpose"], "one of rotate_90, transpose at a time"),
     ],
 )
@@ -215,6 +364,19 @@ def test_sweep_prints_a_table_and_keeps_the_files(tmp_path, small, capsys):
     assert float(rows[1][5]) == pytest.approx(10 * np.log10(255**2 / error), abs=1e-4)
     assert rows[4][5:] == ["", ""]  # another size: nothing to compare
     assert (out / "a.q30.8-16.jpg").exists()
+    assert main(["sweep", str(source), "-quality", "50", "-scale", "8"]) == 0  # the one letter makes no difference
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_limits_are_switches(tmp_path, small, capsys):
+    source = tmp_path / "a.jpg"
+    source.write_bytes(mozcodec.encode(small, 80))
+    for verb, target in (("decode", tmp_path / "a.ppm"), ("optimize", tmp_path / "b.jpg")):
+        for words, complaint in (("-maxpixels 99", "max_pixels = 99"), ("-maxscans 1", "max_scans = 1")):
+            assert main([verb, str(source), str(target), *words.split()]) == 1
+            assert complaint in capsys.readouterr().err
+    assert main(["decode", str(source), str(tmp_path / "a.ppm"), "-maxmemory", "1"]) == 1
+    assert "Memory limit exceeded" in capsys.readouterr().err
 
 
 # ---- formats --------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +29,8 @@ from ._switches import (
     encode_options_of,
     encode_switches,
     encoder,
+    file_switches,
+    in_full,
     numbers,
     optimize_switches,
     optimizer,
@@ -52,10 +55,13 @@ class Job:
     source: Path
     target: Path
 
+    def is_in_place(self) -> bool:
+        return self.target.exists() and self.target.resolve() == self.source.resolve()
+
 
 def _is_done(job: Job) -> bool:
     """Whether the target is there, not older than its source, and another file."""
-    if not job.target.is_file() or job.target.resolve() == job.source.resolve():
+    if not job.target.is_file() or job.is_in_place():
         return False
     return job.target.stat().st_mtime_ns >= job.source.stat().st_mtime_ns
 
@@ -84,17 +90,20 @@ def _pictures(folder: Path, below: bool, suffixes: frozenset[str], leave_out: Pa
     ]  # fmt: skip
 
 
-def _jobs(source: Path, target: Path, suffix: str, below: bool, suffixes: frozenset[str]) -> list[Job]:
+def _jobs(source: Path, target: Path, suffix: str | None, below: bool, suffixes: frozenset[str]) -> list[Job]:
+    """What becomes what; *suffix* None keeps the source's."""
     if not source.exists():
         raise ValueError(f"{source} does not exist")
     if source.is_file():
-        return [Job(source, target / f"{source.stem}{suffix}" if target.is_dir() else target)]
+        if below:
+            raise ValueError(f"{source} is a file; tree mirrors a folder, encode takes a file")
+        return [Job(source, target / f"{source.stem}{suffix or source.suffix}" if target.is_dir() else target)]
     if target.is_file():
         raise ValueError(f"{source} is a folder and {target} is a file")
     pictures = _pictures(source, below, suffixes, target)
     if not pictures:
         raise ValueError(f"{source} holds no picture ({', '.join(sorted(suffixes))})")
-    jobs = [Job(path, (target / path.relative_to(source)).with_suffix(suffix)) for path in pictures]
+    jobs = [Job(path, (target / path.relative_to(source)).with_suffix(suffix or path.suffix)) for path in pictures]
     taken: dict[Path, Path] = {}
     for job in jobs:
         if job.target in taken:
@@ -119,11 +128,11 @@ def _summary(outcomes: Sequence[Outcome], seconds: float) -> int:
     skipped = sum(outcome.skipped for outcome in outcomes)
     before, after = sum(o.before for o in outcomes), sum(o.after for o in outcomes)
     made = len(outcomes) - len(failed) - skipped
-    words = [f"{made} files made"]
+    words = [f"{made} {'file' if made == 1 else 'files'} made"]
     if made:
         words.append(f"{before} -> {after} bytes ({after / max(before, 1):.1%})")
     if skipped:
-        words.append(f"{skipped} were there already (--force makes them anew)")
+        words.append(f"{skipped} {'was' if skipped == 1 else 'were'} there already (--force makes anew)")
     print(f"{', '.join(words)}, {seconds:.2f} s", file=sys.stderr)
     if failed:
         print(f"{len(failed)} failed:", file=sys.stderr)
@@ -136,20 +145,36 @@ def _one_stream(args: argparse.Namespace, convert: Convert, suffix: str) -> int:
     """From or to standard input and output, or one file; no summary where the bytes go to standard output."""
     data = sys.stdin.buffer.read() if args.source == "-" else Path(args.source).read_bytes()
     target = Path(args.target)
-    result = convert(data, args.source, suffix if args.target == "-" else target.suffix.lower())
+    try:
+        result = convert(data, args.source, suffix if args.target == "-" else target.suffix.lower())
+    except (JpegError, ValueError, TypeError, MemoryError) as error:
+        print(f"mozcodec: {args.source}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
     if args.target == "-":
         sys.stdout.buffer.write(result)
+        sys.stdout.flush()
     else:
         write_whole(target, result)
     return 0
 
 
+def _check_targets(jobs: Sequence[Job], args: argparse.Namespace) -> None:
+    """Nobody's only copy is lost to a slip: lossy coding over its source, JPEG under another format's name."""
+    for job in jobs:
+        if job.target.suffix.lower() in PICTURE_SUFFIXES - JPEG_SUFFIXES:
+            raise ValueError(f"{job.target} would hold a JPEG: name it .jpg")
+        if args.run is _encode_command and job.is_in_place() and not args.force:
+            raise ValueError(f"{job.source} would be coded anew over itself, with loss: another DST, or --force")
+
+
 def _convert_files(
-    args: argparse.Namespace, convert: Convert, suffix: str, suffixes: frozenset[str]
+    args: argparse.Namespace, convert: Convert, suffix: str | None, suffixes: frozenset[str]
 ) -> int:
     if "-" in (args.source, args.target):
-        return _one_stream(args, convert, suffix)
+        return _one_stream(args, convert, suffix or "")
     jobs = _jobs(Path(args.source), Path(args.target), suffix, getattr(args, "below", False), suffixes)
+    if args.run is not _decode_command:
+        _check_targets(jobs, args)
     start = time.perf_counter()
     work = partial(_run_job, convert=convert, force=args.force)
     outcomes = list(_progress(ordered_map(work, jobs, num_threads(args.threads)), len(jobs)))
@@ -164,11 +189,14 @@ def _encode_command(args: argparse.Namespace) -> int:
 
 
 def _decode_command(args: argparse.Namespace) -> int:
-    return _convert_files(args, decoder(args), f".{args.format.lstrip('.').lower()}", JPEG_SUFFIXES)
+    suffix = f".{args.format.lstrip('.').lower()}"
+    if suffix not in PICTURE_SUFFIXES - JPEG_SUFFIXES:
+        raise ValueError(f"-format must be ppm, pgm, npy, png, bmp, tif, webp or gif, got {args.format}")
+    return _convert_files(args, decoder(args), suffix, JPEG_SUFFIXES)
 
 
 def _optimize_command(args: argparse.Namespace) -> int:
-    return _convert_files(args, optimizer(args), ".jpg", JPEG_SUFFIXES)
+    return _convert_files(args, optimizer(args), None, JPEG_SUFFIXES)
 
 
 def _facts(inspection: Inspection) -> dict[str, Any]:
@@ -211,6 +239,8 @@ def _facts(inspection: Inspection) -> dict[str, Any]:
 
 def _print_facts(name: str, facts: dict[str, Any]) -> None:
     kinds = [word for word in ("progressive", "arithmetic", "lossless") if facts[word]] or ["sequential"]
+    if facts["block_size"] != 8:
+        kinds.append(f"SmartScale block size {facts['block_size']}")
     colours = f"{facts['color_space']} {facts['subsampling']}"
     print(f"{name}: {facts['width']} x {facts['height']}, {colours}, {', '.join(kinds)}, {facts['precision']} bits")
     if facts["quality"] is not None:
@@ -232,7 +262,7 @@ def _inspect_command(args: argparse.Namespace) -> int:
         try:
             data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
             everything[name] = _facts(inspect(data))
-        except (JpegError, OSError) as error:
+        except (JpegError, OSError, MemoryError) as error:
             print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
             failed = 1
     if args.json:
@@ -298,7 +328,7 @@ def _parser() -> argparse.ArgumentParser:
 
     one = command("encode", "Pictures to JPEG: a file, '-', or the pictures of a folder.", _encode_command)
     _add_paths(one, "picture, folder or -", "JPEG, folder or -")
-    encode_switches(one)
+    file_switches(one)
     one = command("decode", "JPEG to pictures: PPM, PGM, NPY, and what Pillow or OpenCV write.", _decode_command)
     _add_paths(one, "JPEG, folder or -", "picture, folder or -")
     decode_switches(one)
@@ -319,21 +349,21 @@ def _parser() -> argparse.ArgumentParser:
     one = command("tree", "A folder tree of pictures, mirrored as JPEG.", _encode_command)
     _add_paths(one, "folder", "folder")
     one.set_defaults(below=True)
-    encode_switches(one)
+    file_switches(one)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 1 where a file failed, 2 for wrong switches."""
-    args = _parser().parse_args(arguments)
+    args = _parser().parse_args(in_full(sys.argv[1:] if arguments is None else arguments))
     try:
         status: int = args.run(args)
         return status
     except KeyboardInterrupt:
         print("mozcodec: interrupted; files made so far are whole", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # whoever reads has read enough; Python would complain again when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (JpegError, ValueError, TypeError, OSError) as error:
         print(f"mozcodec: {error}", file=sys.stderr)

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._decode import decode
+from ._metadata import carried_segments, segments_to_write
 
 Pixels = NDArray[Any]
 JPEG_SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif"))
 PICTURE_SUFFIXES = JPEG_SUFFIXES.union(
-    (".ppm", ".pgm", ".pnm", ".npy", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+    (".ppm", ".pgm", ".pnm", ".npy", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".tga", ".jp2", ".avif")
 )
 
 
@@ -80,13 +81,28 @@ def _to_pnm(pixels: Pixels) -> bytes:
 
 
 def _with_pillow(data: bytes) -> Pixels:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
-    with Image.open(io.BytesIO(data)) as image:
+    try:
+        opened = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:  # whose text is an address in memory
+        raise ValueError("Pillow knows no format that begins like this") from None
+    with opened as image:
         if image.mode.startswith(("I", "F")):
             raise ValueError(f"pictures of mode {image.mode} have more than 8 bits: convert them first")
         gray = image.mode in ("1", "L", "LA")
         return np.asarray(image.convert("L" if gray else "RGB"))  # alpha is left out
+
+
+def _segments_with_pillow(data: bytes, copy: str) -> list[tuple[int, bytes]]:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()  # PNG may have its EXIF at the end
+        same_colours = image.mode in ("1", "L", "LA", "P", "RGB", "RGBA")
+        icc_profile = image.info.get("icc_profile") if same_colours and copy in ("all", "icc") else None
+        exif = image.info.get("exif") if copy == "all" else None
+    return segments_to_write(icc_profile or None, exif or None, None, None)
 
 
 def _with_opencv(data: bytes) -> Pixels:
@@ -123,10 +139,19 @@ def _first_installed(what: str, *ways: Callable[[], Any]) -> Any:
             return way()
         except ImportError:
             continue
+        except (ValueError, MemoryError):
+            raise
+        except Exception as error:  # Pillow's and OpenCV's have no common ground: SyntaxError, KeyError, cv2.error ...
+            raise ValueError(f"{what}: {type(error).__name__}: {error}") from error
     raise ValueError(f"{what} needs Pillow or OpenCV: pip install pillow")
 
 
 # ---- both -----------------------------------------------------------------------------------------------------------
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Return whether *data* begins as a JPEG does."""
+    return data[:2] == b"\xff\xd8"
 
 
 def pixels_from(data: bytes, name: str) -> Pixels:
@@ -134,14 +159,30 @@ def pixels_from(data: bytes, name: str) -> Pixels:
 
     Alpha is left out, EXIF orientation is not applied. Raises ``ValueError`` or :class:`mozcodec.JpegError`.
     """
-    if data[:2] == b"\xff\xd8":
+    if is_jpeg(data):
         return decode(data, None)
     if data[:2] in (b"P5", b"P6"):
         return _from_pnm(data)
     if data[:6] == b"\x93NUMPY":
-        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
+        try:
+            return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
+        except EOFError:
+            raise ValueError("the NPY file ends too early") from None
     suffix = Path(name).suffix or "this format"
     return np.asarray(_first_installed(f"reading {suffix}", lambda: _with_pillow(data), lambda: _with_opencv(data)))
+
+
+def segments_from(data: bytes, copy: str) -> list[tuple[int, bytes]]:
+    """Return the marker segments that a JPEG of the same picture keeps, *copy* = "all", "icc", "comments" or "none".
+
+    Those of a JPEG as cjpeg keeps them; ICC profile and EXIF of other formats where Pillow is there to read them.
+    """
+    if is_jpeg(data):
+        return carried_segments(data, copy)
+    if copy not in ("all", "icc") or data[:2] in (b"P5", b"P6") or data[:6] == b"\x93NUMPY":
+        return []
+    ways = (lambda: _segments_with_pillow(data, copy), list)  # OpenCV tells neither
+    return list(_first_installed("reading the metadata", *ways))
 
 
 def bytes_of(pixels: Pixels, suffix: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ._mozjpeg import ffi
 
-DQT, APP1, APP2, COM = 0xDB, 0xE1, 0xE2, 0xFE
+DQT, APP0, APP1, APP2, APP14, COM = 0xDB, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 EXIF_SIGNATURE = b"Exif\0\0"
 XMP_SIGNATURE = b"http://ns.adobe.com/xap/1.0/\0"
 EXTENDED_XMP_SIGNATURE = b"http://ns.adobe.com/xmp/extension/\0"  # XMP Specification, part 3, 1.1.3.1
@@ -100,6 +100,34 @@ def read_metadata(data: bytes | bytearray | memoryview) -> Metadata:
     complete = number_of_chunks > 0 and set(chunks) == set(range(1, number_of_chunks + 1))
     icc_profile = b"".join(chunks[i] for i in sorted(chunks)) if complete else None
     return Metadata(icc_profile, exif, xmp, tuple(comments), _extended_xmp(xmp, extensions))
+
+
+def _is_carried(segment: Segment, copy: str) -> bool:
+    content = bytes(segment.data[:12])
+    if segment.marker == COM:
+        return copy in ("all", "comments")
+    if not APP0 <= segment.marker <= APP0 + 15:
+        return False
+    # Those two say how this very file codes its colours: the new one has its own.
+    if (segment.marker == APP0 and content[:5] == b"JFIF\0") or (segment.marker == APP14 and content[:5] == b"Adobe"):
+        return False
+    return copy == "all" or (copy == "icc" and segment.marker == APP2 and content == ICC_SIGNATURE)
+
+
+def carried_segments(data: bytes, copy: str) -> list[tuple[int, bytes]]:
+    """Return the marker segments of a JPEG that another file of the same picture keeps; *copy* as jpegtran's."""
+    return [(segment.marker, bytes(segment.data)) for segment in header_segments(data) if _is_carried(segment, copy)]
+
+
+def with_segments(jpeg: bytes, segments: list[tuple[int, bytes]]) -> bytes:
+    """Return *jpeg* with more segments, where cjpeg puts those of a JPEG that it reads: after JFIF's and Adobe's."""
+    at = 2
+    for segment in header_segments(jpeg):
+        if segment.marker not in (APP0, APP14):
+            break
+        at = segment.offset + 4 + len(segment.data)
+    more = (b"\xff" + bytes((marker,)) + (len(data) + 2).to_bytes(2, "big") + data for marker, data in segments)
+    return b"".join((jpeg[:at], *more, jpeg[at:]))
 
 
 def orientation_of(exif: bytes | None) -> int:

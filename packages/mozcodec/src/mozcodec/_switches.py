@@ -2,22 +2,41 @@
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ._decode import decode
+from ._decode import MAX_PIXELS, MAX_SCANS, decode, decode_options, limit
 from ._encode import encode
-from ._files import bytes_of, pixels_from
-from ._options import DCT_METHODS, TUNES
+from ._files import bytes_of, is_jpeg, pixels_from, segments_from
+from ._metadata import ICC_SIGNATURE, with_segments
+from ._options import DCT_METHODS, TUNES, coding_options
 from ._smartscale import encode_scaled, encode_smartscale
 from ._transform import COPY, optimize, transform
 
 Convert = Callable[[bytes, str, str], bytes]
 """From a file's content, its name and the suffix of the new one to the new one's content."""
+
+
+# Where the switches' names begin alike, the programs have these short forms; the other abbreviations are argparse's.
+SHORT = {
+    "encode": {"q": "quality", "o": "optimize", "p": "progressive", "b": "baseline", "r": "restart", "n": "notrellis",
+               "l": "lossless", "dc": "dct", "gray": "grayscale", "greyscale": "grayscale", "optimise": "optimize"},
+    "decode": {"s": "scale", "greyscale": "grayscale"},
+    "optimize": {"c": "copy", "f": "flip", "o": "optimize", "p": "progressive", "r": "restart", "s": "scans",
+                 "t": "transpose", "trans": "transpose", "greyscale": "grayscale", "optimise": "optimize"},
+}  # fmt: skip
+SHORT["tree"] = SHORT["encode"]
+SHORT["sweep"] = SHORT["encode"] | {"q": "qualities", "quality": "qualities", "block": "blocks", "scale": "scales"}
+
+
+def in_full(words: Sequence[str]) -> list[str]:
+    """Return the command line with the programs' short forms written out."""
+    short = SHORT.get(words[0], {}) if words else {}
+    return [f"-{short[word.lstrip('-')]}" if word[:1] == "-" and word.lstrip("-") in short else word for word in words]
 
 
 def add_switch(parser: argparse._ActionsContainer, name: str, **settings: Any) -> None:
@@ -31,12 +50,21 @@ def _add_flags(parser: argparse._ActionsContainer, **flags: str) -> None:
 
 
 def _quality(text: str) -> Any:
+    if text == "none":
+        return None
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"quality is N or N,N,..., got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"quality is N, N,N,... or none, got {text!r}") from None
     plain = [int(value) if value.is_integer() else value for value in values]
     return plain[0] if len(plain) == 1 else tuple(plain)
+
+
+def _kilobytes(text: str) -> int:
+    match = re.fullmatch(r"(\d+)([mM]?)", text)
+    if match is None or int(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"maxmemory is N kilobytes or NM megabytes, got {text!r}")
+    return int(match[1]) * (1_000_000 if match[2] else 1000)
 
 
 def _restart(text: str) -> tuple[str, int]:
@@ -64,6 +92,16 @@ def numbers(text: str) -> list[int]:
     return found
 
 
+def _maxmemory(group: argparse._ActionsContainer) -> None:
+    text = "limit of libjpeg's working memory, in kilobytes or megabytes"
+    add_switch(group, "maxmemory", type=_kilobytes, metavar="N[M]", help=text)
+
+
+def _limit_switches(group: argparse._ActionsContainer) -> None:
+    add_switch(group, "maxpixels", type=int, default=MAX_PIXELS, metavar="N", help=f"default {MAX_PIXELS}")
+    add_switch(group, "maxscans", type=int, default=MAX_SCANS, metavar="N", help=f"default {MAX_SCANS}")
+
+
 def _coding_switches(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("coding")
     _add_flags(
@@ -79,7 +117,7 @@ def _coding_switches(parser: argparse.ArgumentParser) -> None:
     add_switch(group, "dc-scan-opt", type=int, metavar="0|1|2", help="how DC scans are made")
     add_switch(group, "restart", type=_restart, metavar="N[B]", help="restart marker every N rows (NB: blocks)")
     add_switch(group, "scans", metavar="FILE", help="scan script")
-    add_switch(group, "maxmemory", type=int, metavar="KB", help="limit of libjpeg's working memory")
+    _maxmemory(group)
 
 
 def _coding_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -104,15 +142,30 @@ def _coding_options(args: argparse.Namespace) -> dict[str, Any]:
     if args.scans is not None:
         options["scan_script"] = Path(args.scans).read_text()
     if args.maxmemory is not None:
-        options["max_memory"] = args.maxmemory * 1000
+        options["max_memory"] = args.maxmemory
     return options
 
 
+_QUALITY = "1..100 (of each table), or none: as cjpeg without this switch; default 75"
+
+
+def file_switches(parser: argparse.ArgumentParser) -> None:
+    """Add cjpeg's switches, and those that say which one file is made of a picture."""
+    encode_switches(parser)
+    group = parser.add_argument_group("the file")
+    add_switch(group, "quality", type=_quality, default=75, metavar="N[,N]", help=_QUALITY)
+    _add_flags(group, smallest="the smallest of searched progressive and baseline with trellis, with 8-bit tables")
+    add_switch(group, "scale", type=int, metavar="N", help="8/N of the size, by the DCT: 1..16")
+    add_switch(group, "block", type=int, metavar="N", help="SmartScale block size 1..16 (few programs read such files)")
+    add_switch(group, "icc", metavar="FILE", help="ICC profile to embed, in place of the picture's own")
+    text = "which of the picture's EXIF, ICC profile, XMP, comments go along; default all"
+    add_switch(group, "copy", choices=tuple(COPY), default="all", help=text)
+
+
 def encode_switches(parser: argparse.ArgumentParser) -> None:
-    """Add cjpeg's switches."""
+    """Add the switches of cjpeg that are options of the encoder."""
     _coding_switches(parser)
     group = parser.add_argument_group("encoding")
-    add_switch(group, "quality", type=_quality, default=75, metavar="N[,N]", help="1..100 (of each table); default 75")
     _add_flags(
         group,
         grayscale="gray JPEG",
@@ -122,7 +175,6 @@ def encode_switches(parser: argparse.ArgumentParser) -> None:
         trellis_dc="trellis quantization of DC (the default)",
         notrellis_dc="no trellis quantization of DC",
         noovershoot="no deringing on white",
-        smallest="the smallest of searched progressive and baseline with trellis, with 8-bit tables",
     )
     for tune in TUNES:
         _add_flags(group, **{f"tune-{tune}".replace("-", "_"): f"tune for {tune}"})
@@ -134,11 +186,9 @@ def encode_switches(parser: argparse.ArgumentParser) -> None:
     add_switch(group, "smooth", type=int, metavar="0..100", help="smooth the input")
     add_switch(group, "lambda1", type=float, metavar="X", help="lambda_log_scale1 of the trellis")
     add_switch(group, "lambda2", type=float, metavar="X", help="lambda_log_scale2 of the trellis")
+    add_switch(group, "trellis-dc-ver-weight", type=float, metavar="X", help="weight of vertical DC differences")
     add_switch(group, "precision", type=int, choices=(8, 12, 16), help="bits of a sample")
     add_switch(group, "lossless", type=_lossless, metavar="PSV[,PT]", help="lossless JPEG")
-    add_switch(group, "icc", metavar="FILE", help="ICC profile to embed")
-    add_switch(group, "scale", type=int, metavar="N", help="8/N of the size, by the DCT: 1..16")
-    add_switch(group, "block", type=int, metavar="N", help="SmartScale block size 1..16 (few programs read such files)")
 
 
 def _qtables(path: str) -> list[np.ndarray]:
@@ -171,6 +221,7 @@ def encode_options_of(args: argparse.Namespace) -> dict[str, Any]:
         ("smooth", "smoothing_factor"),
         ("lambda1", "lambda_log_scale1"),
         ("lambda2", "lambda_log_scale2"),
+        ("trellis_dc_ver_weight", "trellis_delta_dc_weight"),
         ("precision", "precision"),
         ("lossless", "lossless"),
     ):
@@ -203,7 +254,12 @@ def encoder(args: argparse.Namespace) -> Convert:
     one(np.zeros((8, 8, 3), np.uint8), quality, **_for_a_trial(options))
 
     def convert(data: bytes, name: str, suffix: str) -> bytes:  # noqa: ARG001 - as every conversion
-        return one(pixels_from(data, name), quality, **options)
+        pixels = pixels_from(data, name)
+        inks = {"pixel_format": "cmyk"} if pixels.ndim == 3 and pixels.shape[2] == 4 and is_jpeg(data) else {}
+        segments = segments_from(data, args.copy)
+        if args.icc is not None:
+            segments = [(marker, content) for marker, content in segments if not content.startswith(ICC_SIGNATURE)]
+        return with_segments(one(pixels, quality, **inks, **options), segments)
 
     return convert
 
@@ -220,6 +276,9 @@ def decode_switches(parser: argparse.ArgumentParser) -> None:
     add_switch(group, "scale", default="8/8", metavar="M/8", help="M = 1..16; 1/2, 1/4, 1/8 too")
     add_switch(group, "crop", metavar="WxH+X+Y", help="only this part of the output")
     add_switch(group, "dct", choices=("int", "fast", "float"), help="inverse DCT")
+    add_switch(group, "idct", choices=("fast", "true"), default="fast", help="true: real 2- and 4-point transforms")
+    _maxmemory(group)
+    _limit_switches(group)
     add_switch(group, "on-truncated", choices=("error", "warn", "ok"), default="error", help="damaged files")
     _add_flags(
         group,
@@ -247,7 +306,10 @@ def _geometry(text: str) -> tuple[int, int, int, int]:
 
 def decoder(args: argparse.Namespace) -> Convert:
     """Return the conversion from JPEG that the switches describe."""
-    options: dict[str, Any] = {"scale": _eighths(args.scale), "on_truncated": args.on_truncated}
+    options: dict[str, Any] = {"scale": _eighths(args.scale), "on_truncated": args.on_truncated, "idct": args.idct}
+    options |= {"max_pixels": args.maxpixels, "max_scans": args.maxscans}
+    if args.maxmemory is not None:
+        options["max_memory"] = args.maxmemory
     if args.crop is not None:
         options["region"] = _geometry(args.crop)
     if args.dct is not None:
@@ -255,6 +317,7 @@ def decoder(args: argparse.Namespace) -> Convert:
     if args.nosmooth:
         options["fancy_upsampling"] = False
     pixel_format = "gray" if args.grayscale else "rgb" if args.rgb else None
+    decode_options(pixel_format, options)  # wrong ones are refused here, before the first file
 
     def convert(data: bytes, name: str, suffix: str) -> bytes:  # noqa: ARG001 - as every conversion
         pixels = decode(data, pixel_format, apply_orientation=args.upright, **options)
@@ -269,6 +332,7 @@ def optimize_switches(parser: argparse.ArgumentParser) -> None:
     """Add jpegtran's switches."""
     _coding_switches(parser)
     group = parser.add_argument_group("lossless")
+    _limit_switches(group)
     add_switch(group, "copy", choices=tuple(COPY), default="all", help="which markers stay; default all")
     add_switch(group, "rotate", type=int, choices=(90, 180, 270), help="clockwise")
     add_switch(group, "flip", choices=("horizontal", "vertical"))
@@ -277,6 +341,7 @@ def optimize_switches(parser: argparse.ArgumentParser) -> None:
         group,
         transpose="rows become columns",
         transverse="transpose along the other diagonal",
+        perfect="refuse edges that cannot be moved (the default)",
         trim="drop edges that cannot be moved",
         grayscale="drop the chroma",
     )
@@ -285,6 +350,10 @@ def optimize_switches(parser: argparse.ArgumentParser) -> None:
 def optimizer(args: argparse.Namespace) -> Convert:
     """Return the lossless conversion that the switches describe."""
     options = _coding_options(args)
+    coding_options(options)  # wrong ones are refused here, before the first file
+    options |= {name: limit(name, getattr(args, name.replace("_", ""))) for name in ("max_pixels", "max_scans")}
+    if args.perfect and args.trim:
+        raise ValueError("-perfect refuses what -trim drops: one of them")
     operations = [f"rotate_{args.rotate}"] if args.rotate else []
     operations += [f"flip_{args.flip}"] if args.flip else []
     operations += [name for name in ("transpose", "transverse") if getattr(args, name)]
