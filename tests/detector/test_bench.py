@@ -48,17 +48,25 @@ def test_every_mode_reports_its_rates(crops, tmp_path):
         assert row["images"] % 4 == 0
         assert 0 < row["images_per_second_min"] <= row["images_per_second"] <= row["images_per_second_max"]
         assert row["peak_memory_bytes"] > 10_000_000
+        assert row["warm_up_seconds"] > 0
     rows = {row["mode"]: row for row in result["results"]}
     assert rows["synthetic"]["step_milliseconds"].keys() == {"inputs", "gradients", "update"}
     assert 0 <= rows["data"]["stall_share"] < 1
     assert result["ratios"].keys() == {
         "time_of_synthetic_over_bare",
+        "rate_of_synthetic_over_itemized",
+        "rate_of_synthetic_over_plain",
         "rate_of_loader_over_pillow",
         "rate_of_loader_over_imagefolder",
     }
     assert (result["size"], result["batch"], result["versions"]["torch"]) == ([48, 48], 4, str(torch.__version__))
+    # Meso4 at 48 x 48, by hand: output pixels x output channels x inputs of one output, and the two dense layers
+    layers = [48**2 * 8 * 27, 24**2 * 8 * 200, 12**2 * 16 * 200, 6**2 * 16 * 400, 1024 * 16, 16]
+    average = [8 * 1 * 16, 8 * 1 * 8 * 16]  # of the single pixel that is left to 8 x 8 cells: rows, then columns
+    assert result["macs"] == sum(layers) + sum(average)
     text = table(result)
     assert all(mode in text for mode in MODES)
+    assert "0.002 G multiply-adds a crop" in text
 
 
 def test_rates_are_medians_over_windows():

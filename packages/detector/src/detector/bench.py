@@ -7,13 +7,16 @@ can be compared. References are measured in the same run, window by window in tu
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import os
 import platform
 import resource
 import statistics
+import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -40,11 +43,15 @@ __all__ = ["MODES", "Rate", "bench", "command", "draw_crops", "table"]
 
 WINDOWS = 5
 # what a mode is compared with, and runs in turn with
-REFERENCES = {"synthetic": ("bare",), "loader": ("pillow", "imagefolder")}
+REFERENCES = {"synthetic": ("bare", "itemized", "plain"), "loader": ("pillow", "imagefolder")}
+PASSES = {"synthetic": 3, "bare": 3, "itemized": 3, "plain": 3, "data": 3, "infer": 1}  # backward costs two forwards
+SAMPLES = 10  # of a GPU's load and power in a second
 RESIZE = 7 / 8  # 224 of 256, the usual recipe's
 MODES = {
     "synthetic": "the trainer's whole step on one batch that is already there",
     "bare": "forward, backward and optimizer alone, the same model and batch (reference of synthetic)",
+    "itemized": "bare, and the loss read at every step, as timm's train.py does (reference of synthetic)",
+    "plain": "fp32, NCHW, Adam, the batch's metrics at every step, as DeepfakeBench does (reference of synthetic)",
     "loader": "batches read, checked, decoded and edited; no model",
     "pillow": "loose JPEG files through Pillow to normalised tensors (reference of loader)",
     "imagefolder": "the same with a resize to 7/8, the usual ImageFolder recipe (reference of loader)",
@@ -112,6 +119,8 @@ def command(
     \b
     synthetic  the trainer's whole step on one batch that is already there
     bare       forward, backward and optimizer alone (reference of synthetic)
+    itemized   bare, and the loss read at every step, as timm's train.py does (reference of synthetic)
+    plain      fp32, NCHW, Adam, metrics of the batch at every step, as DeepfakeBench does (reference of synthetic)
     loader     batches read, checked, decoded and edited; no model
     pillow     loose JPEG files through Pillow to normalised tensors (reference of loader)
     imagefolder  the same with a resize to 7/8, the usual ImageFolder recipe (reference of loader)
@@ -173,6 +182,8 @@ def _measure(trainer: Trainer, modes: tuple[str, ...], seconds: float, folder: P
     makers: dict[str, Callable[..., Generator[int]]] = {
         "synthetic": _synthetic,
         "bare": _bare,
+        "itemized": partial(_bare, read=True),
+        "plain": _plain,
         "loader": _loader,
         "pillow": partial(_pillow, folder=folder / "loose"),
         "imagefolder": partial(_pillow, folder=folder / "loose", resize=RESIZE),
@@ -186,17 +197,23 @@ def _measure(trainer: Trainer, modes: tuple[str, ...], seconds: float, folder: P
         done.update(group)
         found = {m: Rate(m) for m in group}
         works: dict[str, Generator[int]] = {m: makers[m](trainer, found[m].details) for m in group}
-        for work in works.values():
+        for m, work in works.items():
+            start = time.perf_counter()
             for _ in range(2):  # the first times are slower: memory, compilation, caches
                 next(work)
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
+            _wait_for(device)
+            found[m].details["warm_up_seconds"] = time.perf_counter() - start
         for _ in range(WINDOWS):
             for m, work in works.items():
-                found[m].windows.append(_window(work, seconds / WINDOWS, device))
-        for m, work in works.items():
+                if device.type == "cuda":
+                    torch.cuda.reset_peak_memory_stats(device)
+                with _Gpu(device) as gpu:
+                    found[m].windows.append(_window(work, seconds / WINDOWS, device))
+                details = found[m].details
+                details["peak_memory_bytes"] = max(_peak_memory(device), details.get("peak_memory_bytes", 0))
+                details |= gpu.means()
+        for work in works.values():
             work.close()
-            found[m].details["peak_memory_bytes"] = _peak_memory(device)
         rates += found.values()
     return rates
 
@@ -239,7 +256,7 @@ def _synthetic(trainer: Trainer, details: dict[str, Any]) -> Generator[int]:
         yield len(batch.ids)
 
 
-def _bare(trainer: Trainer, _details: dict[str, Any]) -> Generator[int]:
+def _bare(trainer: Trainer, _details: dict[str, Any], read: bool = False) -> Generator[int]:
     import torch
 
     batch = _first_batch(trainer)
@@ -251,6 +268,32 @@ def _bare(trainer: Trainer, _details: dict[str, Any]) -> Generator[int]:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        if read:
+            loss.item()
+        yield len(labels)
+
+
+def _plain(trainer: Trainer, _details: dict[str, Any]) -> Generator[int]:
+    import torch
+
+    from evaluation.metrics import ap, auc, eer
+
+    from .losses import binary_cross_entropy
+
+    x, labels = trainer._inputs(_first_batch(trainer))
+    x = x.contiguous(memory_format=torch.contiguous_format)
+    model = copy.deepcopy(trainer.model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-4, weight_decay=5e-4)
+    while True:
+        logits = model(x)
+        loss = binary_cross_entropy(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        loss.item()
+        y_true, y_score = labels.cpu().numpy(), torch.sigmoid(logits.detach()).cpu().numpy()
+        for metric in (auc, ap, eer):
+            metric(y_true, y_score)
         yield len(labels)
 
 
@@ -332,6 +375,44 @@ def _split(trainer: Trainer, batch: Batch) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in parts.items()}
 
 
+class _Gpu:
+    """Context manager that looks at a GPU's load and power `SAMPLES` times a second; `means` tells what was seen.
+
+    Nothing on a CPU, or where nvidia-ml-py is not installed.
+    """
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self.seen: dict[str, list[float]] = {"gpu_percent": [], "watts": []}
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._look, name="gpu", daemon=True)
+
+    def __enter__(self) -> _Gpu:
+        if self.device.type == "cuda":
+            self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        if self.thread.ident is not None:
+            self.thread.join()
+
+    def means(self) -> dict[str, float]:
+        """Return the mean load in percent and the mean power in watts, nothing where nothing was seen."""
+        return {name: statistics.mean(values) for name, values in self.seen.items() if values}
+
+    def _look(self) -> None:
+        import torch
+
+        while not self.ended.wait(1 / SAMPLES):
+            try:
+                load, power = torch.cuda.utilization(self.device), torch.cuda.power_draw(self.device) / 1e3
+            except ModuleNotFoundError:
+                return
+            self.seen["gpu_percent"].append(load)
+            self.seen["watts"].append(power)
+
+
 def _peak_memory(device: torch.device) -> int:
     """Return the most bytes taken: of the GPU's memory by tensors, else of the machine's by this process so far."""
     if device.type == "cuda":
@@ -342,12 +423,17 @@ def _peak_memory(device: torch.device) -> int:
 
 
 def _ratios(reports: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Return how a mode compares with its reference, by processor time."""
+    """Return how a mode compares with its references, by processor time; with the peers' loops by the wall clock."""
     ratios = {}
     if {"synthetic", "bare"} <= reports.keys():
         ratios["time_of_synthetic_over_bare"] = (
             reports["bare"]["images_per_cpu_second"] / reports["synthetic"]["images_per_cpu_second"]
         )
+    for reference in ("itemized", "plain"):
+        if {"synthetic", reference} <= reports.keys():
+            ratios[f"rate_of_synthetic_over_{reference}"] = (
+                reports["synthetic"]["images_per_second"] / reports[reference]["images_per_second"]
+            )
     for reference in REFERENCES["loader"]:
         if {"loader", reference} <= reports.keys():
             ratios[f"rate_of_loader_over_{reference}"] = (
@@ -362,6 +448,7 @@ def _circumstances(params: Params, trainer: Trainer, loader_threads: int) -> dic
     import mozcodec
 
     from . import __version__
+    from .models.describe import count_macs
 
     device = trainer.device
     return {
@@ -369,6 +456,7 @@ def _circumstances(params: Params, trainer: Trainer, loader_threads: int) -> dic
         "size": list(trainer.size),
         "batch": params.train.batch_size,
         "micro_batch": trainer.micro_batch,
+        "macs": count_macs(trainer.ema.model, *trainer.size),
         "amp": trainer.precision.amp,
         "compile": params.train.compile,
         "deterministic": params.train.deterministic,
@@ -376,6 +464,7 @@ def _circumstances(params: Params, trainer: Trainer, loader_threads: int) -> dic
         "jpeg": params.train.augment.jpeg,
         "threads": torch.get_num_threads(),
         "loader_threads": loader_threads,
+        "commit": _commit(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
@@ -387,6 +476,21 @@ def _circumstances(params: Params, trainer: Trainer, loader_threads: int) -> dic
             "python": platform.python_version(),
         },
     }
+
+
+def _commit() -> str | None:
+    """Return the commit of the source tree that runs, with a + where files differ from it; None outside of one."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
 
 
 def _processor() -> str:
@@ -450,17 +554,21 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"{result['model']} at {height} x {width}, batch {result['batch']}, amp {result['amp']}, "
         f"{result['threads']} threads + {result['loader_threads']} loading, {result['device']}, "
-        f"torch {result['versions']['torch']}, load {result['load']:.1f}",
-        f"{'mode':11} {'img/s':>9} {'min':>9} {'max':>9} {'img/cpu-s':>10}  details",
+        f"torch {result['versions']['torch']}, load {result['load']:.1f}, "
+        f"{result['macs'] / 1e9:.3f} G multiply-adds a crop",
+        f"{'mode':11} {'img/s':>9} {'min':>9} {'max':>9} {'img/cpu-s':>10} {'GFLOP/s':>9} {'peak MB':>8}  details",
     ]
     for row in result["results"]:
-        known = sorted({"step_milliseconds", "stall_share"} & row.keys())
+        known = sorted({"step_milliseconds", "stall_share", "gpu_percent", "watts"} & row.keys())
         details = ", ".join(f"{name} {json.dumps(_rounded(row[name]))}" for name in known)
         rates = (row["images_per_second"], row["images_per_second_min"], row["images_per_second_max"])
         columns = " ".join(f"{rate:9.1f}" for rate in rates)
         processor = row["images_per_cpu_second"]
         cpu = "-" if processor is None else f"{processor:.1f}"
-        lines.append(f"{row['mode']:11} {columns} {cpu:>10}  {details}".rstrip())
+        passes = PASSES.get(row["mode"])
+        flops = "-" if passes is None else f"{2e-9 * passes * result['macs'] * row['images_per_second']:.1f}"
+        peak = f"{row['peak_memory_bytes'] / 1e6:.0f}"
+        lines.append(f"{row['mode']:11} {columns} {cpu:>10} {flops:>9} {peak:>8}  {details}".rstrip())
     lines += [f"{name.replace('_', ' ')}: {value:.2f}" for name, value in result["ratios"].items()]
     return "\n".join(lines)
 

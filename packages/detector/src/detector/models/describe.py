@@ -6,6 +6,7 @@ that EfficientNet-L2 at 800 x 800 takes neither memory nor time to speak of.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,9 @@ from . import build, names
 from .scaling import ALPHA, BETA, GAMMA, REPORT_GIGA_MACS, SCALING
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-__all__ = ["Measured", "Part", "command", "family_table", "measure", "model_table", "report_remark"]
+__all__ = ["Measured", "Part", "command", "count_macs", "family_table", "measure", "model_table", "report_remark"]
 
 SIZES = {"meso4": 256, "mesoinception4": 256, "multi_attention": 380}  # of the papers, for models not in SCALING
 TOLERANCE = 0.1  # the report's costs are rounded and from other counts; beyond a tenth they are wrong
@@ -71,7 +72,6 @@ def measure(name: str, size: int | None = None) -> Measured:
     DetectorError for an unknown model.
     """
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
 
     if name not in names():
         raise DetectorError(f"unknown model {name!r}; known models: {', '.join(names())}")
@@ -82,11 +82,7 @@ def measure(name: str, size: int | None = None) -> Measured:
         shapes: dict[str, str] = {}
         for part, module in _parts(model):
             module.register_forward_hook(_note_shape(shapes, part))
-        counter = FlopCounterMode(display=False)
-        with counter:
-            model(images)
-    counts = {key.partition(".")[2]: sum(ops.values()) // 2 for key, ops in counter.get_flop_counts().items()}
-    macs = counter.get_total_flops() // 2
+        macs, counts = _macs(model, images)
     modules = dict(_parts(model))
     parts = [Part(part, shape, _count(modules[part]), counts.get(part, 0)) for part, shape in shapes.items()]
     parts = [part for part in parts if part.parameters or part.macs]
@@ -94,6 +90,26 @@ def measure(name: str, size: int | None = None) -> Measured:
     if rest:
         parts.append(Part("(products between the parts)", "", 0, rest))
     return Measured(name, size, _dropout(model), _count(model), macs, tuple(parts))
+
+
+def count_macs(model: nn.Module, height: int, width: int) -> int:
+    """Return the multiply-adds of *model* for one image, counted as in `Measured`; nothing is computed."""
+    import torch
+
+    model = copy.deepcopy(model).to("meta").eval()
+    with torch.no_grad():
+        return _macs(model, torch.empty(1, 3, height, width, device="meta"))[0]
+
+
+def _macs(model: nn.Module, images: Tensor) -> tuple[int, dict[str, int]]:
+    """Return the multiply-adds of *model* on *images*, all and those of each part by its name."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter = FlopCounterMode(display=False)
+    with counter:
+        model(images)
+    counts = {key.partition(".")[2]: sum(ops.values()) // 2 for key, ops in counter.get_flop_counts().items()}
+    return counter.get_total_flops() // 2, counts
 
 
 def report_remark(name: str, macs: int) -> str:
