@@ -2,6 +2,8 @@
 # make test      set everything up and run the tests
 # make test-all  the slow ones too
 # make setup     only the set-up: system packages, a virtual environment in .venv, the sample data
+# make grid      the experiments of the report: models x qualities x frames per second x seeds, as one table; stopped, it
+#                goes on. A part of it: make grid MODELS=meso4,mesoinception4 QUALITIES=77 FRAMES_PER_SECOND=null SEEDS=1
 # make seeds     three seeds trained at quality 77 and three at 10, as one table
 # make bench     the benchmarks of mozcodec
 PYTHON ?= python3
@@ -9,6 +11,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 IN_VENV := PATH="$(BIN):$$PATH"
 MOZCODEC := packages/mozcodec
+COMMA := ,
 BUILD_INPUTS := requirements.txt constraints.txt $(wildcard packages/*/pyproject.toml) $(MOZCODEC)/CMakeLists.txt \
   $(shell find $(MOZCODEC)/cmake $(MOZCODEC)/csrc -type f 2>/dev/null)
 
@@ -31,16 +34,29 @@ test-all: setup
 	@start=$$(date +%s); echo "test-all: the slow tests too (about 40 minutes on 2 cores)"; \
 	$(IN_VENV) python -m pytest && echo "test-all: done in $$(( $$(date +%s) - start )) s"
 
+MODELS ?= meso4,mesoinception4,efficientnet_b4,multi_attention
+QUALITIES ?= 77,60,15,10
+# of all videos; null: the frames_real and frames_fake of params.yaml. The sample has 25 frames a second
+FRAMES_PER_SECOND ?= null,25
+SEEDS ?= 1,2,3
+# says above a table that its faces are synthetic, where they are
+DATASET = $(if $(wildcard data/dataset.json),--dataset data/dataset.json)
+
+grid: setup
+	@$(IN_VENV) sh -c 'detector grid model=$(MODELS) quality=$(QUALITIES) faces.frames_per_second=$(FRAMES_PER_SECOND) \
+	seed=$(SEEDS) && evaluation grid out/experiments/experiments.csv $(DATASET) --out out/grid.md --csv out/grid.csv \
+	$(if $(findstring $(COMMA),$(FRAMES_PER_SECOND)),--versus faces.frames_per_second)'
+
 seeds: setup
-	@$(IN_VENV) sh -c 'detector grid quality=77,10 seed=1,2,3 && \
-	evaluation seeds q77=out/experiments/quality-77.seed-1.csv,out/experiments/quality-77.seed-2.csv,out/experiments/quality-77.seed-3.csv \
-	  q10=out/experiments/quality-10.seed-1.csv,out/experiments/quality-10.seed-2.csv,out/experiments/quality-10.seed-3.csv \
-	  --note "The faces are synthetic; nothing follows for real deepfakes." --out out/seeds.md --csv out/seeds.csv'
+	@$(IN_VENV) sh -c 'detector grid quality=77,10 seed=1,2,3 --out out/seeds && \
+	evaluation grid out/seeds/experiments.csv $(DATASET) --versus quality --out out/seeds.md --csv out/seeds.csv'
 
 bench: setup
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/benchmark.py encode
 
 setup: $(VENV)/.complete $(VENV)/.data
+	@git config user.email >/dev/null || ! git rev-parse --git-dir >/dev/null 2>&1 || { git config user.name experiment; git config user.email experiment@localhost; \
+	echo "setup: git knew no name to commit under, which dvc exp run --queue needs: this clone now uses \"experiment\""; }
 
 $(VENV)/.complete: $(BUILD_INPUTS)
 	@start=$$(date +%s); \
@@ -56,4 +72,4 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: repro test test-all seeds bench setup
+.PHONY: repro test test-all grid seeds bench setup

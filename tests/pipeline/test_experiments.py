@@ -1,11 +1,39 @@
-"""The grid of experiments: what is run under which name."""
+"""Experiments: one command each, as the README writes them, and the grid that reads its table from DVC's records."""
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
 import pytest
 
+from detector.config import Params, from_mapping
 from detector.errors import DetectorError
-from detector.experiments import combinations, experiment_name, overrides
+from detector.experiments import (
+    Experiment,
+    combinations,
+    experiment_name,
+    free_name,
+    holds_scores,
+    judged_faces,
+    overrides,
+    setting,
+    with_settings,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ["-S", "train.steps=2", "-S", "train.eval_every=2"]
+
+
+@pytest.fixture
+def copy(small_clone, tmp_path):
+    shutil.copytree(small_clone.path, tmp_path / "copy", symlinks=True)
+    return dataclasses.replace(small_clone, path=tmp_path / "copy")
 
 
 def test_grid_is_every_combination_with_the_last_axis_fastest():
@@ -18,8 +46,158 @@ def test_experiments_are_named_after_their_settings():
     assert experiment_name({"quality": "77", "train.amp": "bf16", "faces.frames_per_second": "4"}) == (
         "quality-77.amp-bf16.frames-per-second-4"
     )
+    assert free_name("seed-1", ["seed-1", "seed-1-2"]) == "seed-1-3"
 
 
 def test_an_axis_without_values_says_how_to_write_one():
     with pytest.raises(DetectorError, match="quality=77,10"):
         overrides(["quality"])
+
+
+def test_settings_are_checked_before_anything_runs():
+    params = with_settings({"train": {"steps": 30}}, {"train.amp": "bf16", "faces.frames_per_second": "null"})
+
+    assert (params.train.steps, params.train.amp, params.faces.frames_per_second) == (30, "bf16", None)
+    assert setting(params, "faces.frames_per_second") == "null"
+    for name, value, message in (
+        ("quality", "500", r"quality must be 1\.\.100"),
+        ("train.stepps", "3", r"did you mean train\.steps"),
+        ("quality.high", "3", "quality is no section"),
+    ):
+        with pytest.raises(DetectorError, match=message):
+            with_settings({"quality": 77}, {name: value})
+
+
+def lock(quality: int = 77, used: str = "w") -> dict:
+    """A dvc.lock of four stages, scores made from the weights *used* of an experiment whose weights are w."""
+
+    def stage(deps: dict[str, str], outs: dict[str, str], **params) -> dict:
+        named = {"deps": deps, "outs": outs}
+        return {"params": {"params.yaml": params}} | {
+            kind: [{"path": path, "md5": md5} for path, md5 in entries.items()] for kind, entries in named.items()
+        }
+
+    return {
+        "stages": {
+            "faces": stage({"data": "d"}, {"out/faces": "f"}),
+            "compress": stage({"out/faces": "f"}, {"out/compressed": "c"}, quality=quality),
+            "train": stage({"out/compressed": "c"}, {"out/train": "w"}),
+            "score": stage({"out/faces": "f", "out/train": used}, {"out/scores.csv": "s"}),
+        }
+    }
+
+
+def test_scores_that_other_parameters_or_weights_made_are_no_record():
+    assert holds_scores({"quality": 77}, lock())
+    assert not holds_scores({"quality": 10}, lock())
+    assert not holds_scores({"quality": 77}, lock(used="of another training"))
+    assert not holds_scores({"quality": 77}, {"stages": {}})
+
+
+def test_who_trains_on_other_frames_is_asked_the_same_but_not_who_has_other_pictures():
+    def experiment(name: str, **faces) -> Experiment:
+        record = lock()
+        record["stages"]["faces"]["outs"][0]["md5"] = name
+        return Experiment(name, name, from_mapping(Params, {"faces": faces}), record)
+
+    first = experiment("first")
+
+    assert judged_faces(first, first) is first
+    assert judged_faces(experiment("often", frames_per_second=25), first) is first
+    small = experiment("small", size=64, frames_per_second=25)
+    assert judged_faces(small, first) is small
+
+
+@pytest.mark.slow(minutes=2)
+def test_another_model_is_one_command(copy):
+    copy.run("dvc", "exp", "run", "-S", "model=efficientnet_b4", *TINY)
+
+    assert copy.json("out/train/model.json")["model"] == "efficientnet_b4"
+    assert copy.json("out/metrics.json")["q77"]["frame"]["auc"] >= 0
+
+
+@pytest.mark.slow(minutes=2)
+def test_another_precision_is_one_command(copy):
+    before = (copy.path / "out/train/weights.safetensors").read_bytes()
+    copy.run("dvc", "exp", "run", "-S", "train.amp=bf16")
+
+    assert copy.json("out/train/model.json")["amp"] == "bf16"
+    assert (copy.path / "out/train/weights.safetensors").read_bytes() != before
+
+
+def records(clone) -> list[dict]:
+    """What `dvc exp show` tells of the finished experiments of the commit checked out."""
+    (shown, *_) = (row for row in json.loads(clone.run("dvc", "exp", "show", "--json")) if row["rev"] != "workspace")
+    return [row["revs"][-1]["data"] for row in shown["experiments"] or []]
+
+
+def parameters(record: dict) -> dict:
+    return record["params"]["params.yaml"]["data"]
+
+
+@pytest.mark.slow(minutes=4)
+@pytest.mark.parametrize("start", [("dvc", "queue", "start"), ("dvc", "exp", "run", "--run-all")])
+def test_four_qualities_wait_in_a_queue_and_all_are_run(copy, start):
+    copy.run("dvc", "exp", "run", "--queue", "-S", "quality=77,60,15,10", *TINY)
+    copy.run(*start)
+    deadline = time.monotonic() + 600
+    while {"Queued", "Running"} & set(copy.run("dvc", "queue", "status").split()):
+        assert time.monotonic() < deadline, copy.run("dvc", "queue", "status")
+        time.sleep(2)
+
+    assert copy.run("dvc", "queue", "status").split().count("Success") == 4
+    found = {parameters(record)["quality"]: record["metrics"]["out/metrics.json"]["data"] for record in records(copy)}
+    assert sorted(found) == [10, 15, 60, 77]
+    assert all("auc" in metrics["q10"]["frame"] for metrics in found.values())
+
+
+@pytest.mark.slow(minutes=4)
+def test_the_grid_reads_dvcs_records_runs_nothing_twice_and_asks_all_the_same_faces(copy):
+    copy.run("dvc", "exp", "run", "--name", "by-hand", "-S", "quality=10", *TINY)
+    copy.run("git", "checkout", "--quiet", ".")
+    axes = ["train.steps=2", "train.eval_every=2", "faces.frames_per_second=null,5", "quality=10"]
+    first = copy.run("detector", "grid", *axes)
+    second = copy.run("detector", "grid", *axes)
+
+    assert "by-hand: recorded, not run again" in first
+    assert "Running stage" in first
+    assert "Running stage" not in second
+    assert "faces at 5 qualities" not in second                      # nor is anything scored again
+    assert copy.run("git", "status", "--porcelain") == ""
+
+    folder = copy.path / "out/experiments"
+    with (folder / "experiments.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["tested_on"] for row in rows] == ["by-hand", "by-hand"]
+    assert [row["faces.frames_per_second"] for row in rows] == ["null", "5.0"]
+    keys = [{line.split(",")[0] for line in (folder / row["scores"]).open()} for row in rows]
+    assert keys[0] == keys[1]
+
+    versus = ["--versus", "faces.frames_per_second", "--replicates", "40"]
+    copy.run("evaluation", "grid", str(folder / "experiments.csv"), *versus, "--csv", "out/grid.csv")
+    with (copy.path / "out/grid.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    wanted = {"what": "auc", "quality": "10", "level": "frame", "method": "all", "unit": "video"}
+    values = [float(line["value"]) for line in lines if all(line[name] == value for name, value in wanted.items())]
+    (own,) = (record for record in records(copy) if parameters(record)["faces"]["frames_per_second"] is None)
+    assert values[0] == pytest.approx(own["metrics"]["out/metrics.json"]["data"]["q10"]["frame"]["auc"], abs=1e-6)
+    assert {line["group"] for line in lines if line["what"] == "difference"} == {
+        line["group"] for line in lines if line["faces.frames_per_second"] == "5.0"
+    }
+
+
+def test_the_reports_grid_is_one_command():
+    """`make grid` runs models x qualities x frames per second x seeds; read from what make would run."""
+    shown = subprocess.run(["make", "--dry-run", "grid"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    words = shown.replace("\\\n", " ").split("detector grid ", 1)[1].split()
+
+    axes = {axis.partition("=")[0]: axis.partition("=")[2] for axis in words[:4]}
+    assert axes == {
+        "model": "meso4,mesoinception4,efficientnet_b4,multi_attention",
+        "quality": "77,60,15,10",
+        "faces.frames_per_second": "null,25",
+        "seed": "1,2,3",
+    }
+    assert "--versus faces.frames_per_second" in shown
+    for settings in combinations(overrides(words[:4])):
+        with_settings({}, settings)

@@ -1,25 +1,58 @@
 """A grid of DVC experiments, and their scores side by side.
 
 ``detector grid`` runs ``dvc exp run --temp`` for every combination of the values given and leaves the workspace as it
-is. An experiment that was already run from this commit is not run again; each one's scores are read back from DVC's own
-record.
+is. What DVC has recorded from this commit with the same parameters, by whatever command and under whatever name, is not
+run again. The scores of each experiment are read back from DVC's record, with a table of which experiment is which.
 """
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import io
 import itertools
 import os
 import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .errors import DetectorError
+from .config import Params, from_mapping
+from .errors import ConfigError, DetectorError
 
+PARAMS = "params.yaml"
 SCORES = "out/scores.csv"
+INDEX = "experiments.csv"
+TARGET = "evaluate"  # what lies behind the scores; neither fidelity nor the report of each is asked for
+MAKING = ("faces", "compress", "train", "score")  # the stages that the scores come from
+COLUMNS = ("experiment", "rev", "tested_on", "scores")
+ALWAYS = ("model", "quality", "seed")  # settings that every table shows
+FRAMES = ("frames_real", "frames_fake", "frames_per_second")  # parameters of faces that choose frames, no more
+
+Lock = Mapping[str, Any]
 
 
-def overrides(values: list[str]) -> list[tuple[str, list[str]]]:
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One of DVC's records: its name, the commit that holds it, its parameters and its dvc.lock."""
+
+    name: str
+    rev: str
+    params: Params
+    lock: Lock
+
+    @property
+    def faces(self) -> str:
+        """The hash of the face crops."""
+        return _hashes(self.lock, "faces", "outs")["out/faces"]
+
+
+def overrides(values: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Return ``[("quality", ["77", "10"])]`` for ``["quality=77,10"]``."""
     pairs = []
     for text in values:
@@ -30,15 +63,96 @@ def overrides(values: list[str]) -> list[tuple[str, list[str]]]:
     return pairs
 
 
-def experiment_name(settings: dict[str, str]) -> str:
+def experiment_name(settings: Mapping[str, str]) -> str:
     """Return a name for DVC: ``quality-77.seed-1``."""
     return ".".join(f"{name.rpartition('.')[2].replace('_', '-')}-{value}" for name, value in settings.items())
 
 
-def combinations(axes: list[tuple[str, list[str]]]) -> list[dict[str, str]]:
+def combinations(axes: Sequence[tuple[str, Sequence[str]]]) -> list[dict[str, str]]:
     """Return every combination of the axes' values, the last axis changing fastest."""
     names = [name for name, _ in axes]
     return [dict(zip(names, row, strict=True)) for row in itertools.product(*(listed for _, listed in axes))]
+
+
+def with_settings(values: Mapping[str, Any], settings: Mapping[str, str]) -> Params:
+    """Return the parameters *values* (of params.yaml) with *settings* (``{"train.amp": "bf16"}``) in their place.
+
+    ConfigError names what is no parameter or out of its range.
+    """
+    changed = dict(values)
+    for name, text in settings.items():
+        *sections, last = name.split(".")
+        here = changed
+        for section in sections:
+            inner = here.get(section) or {}
+            if not isinstance(inner, Mapping):
+                raise ConfigError(f"{name} is not a parameter: {section} is no section")
+            here[section] = dict(inner)
+            here = here[section]
+        here[last] = _yaml(text)
+    return from_mapping(Params, changed)
+
+
+def _yaml(text: str) -> Any:
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def setting(params: Params, name: str) -> str:
+    """Return the value of the parameter with the dotted *name* as text, ``null`` for none."""
+    value: Any = params
+    for part in name.split("."):
+        value = getattr(value, part)
+    return "null" if value is None else str(value)
+
+
+# -- DVC's records -----------------------------------------------------------------------------------------------------
+
+
+def recorded() -> list[Experiment]:
+    """Return the experiments that DVC has recorded from the commit checked out and that hold scores of their own.
+
+    One that was stopped before its scores were made (``dvc exp run train``) is left out.
+    """
+    names, revs = (_output("dvc", "exp", "list", option).split() for option in ("--name-only", "--sha-only"))
+    found = []
+    for name, rev in zip(names, revs, strict=True):
+        values, lock = _yaml(_show(rev, PARAMS)), _yaml(_show(rev, "dvc.lock"))
+        if holds_scores(values, lock):
+            found.append(Experiment(name, rev, from_mapping(Params, values), lock))
+    return found
+
+
+def holds_scores(values: Mapping[str, Any], lock: Lock) -> bool:
+    """Return whether dvc.lock's scores were made with the parameters *values*, each stage from the one before it."""
+    made: dict[str, str] = {}
+    for stage in MAKING:
+        if stage not in lock.get("stages", {}):
+            return False
+        used = lock["stages"][stage].get("params", {}).get(PARAMS, {})
+        if any(values.get(name) != value for name, value in used.items()):
+            return False
+        if any(made.get(path, md5) != md5 for path, md5 in _hashes(lock, stage, "deps").items()):
+            return False
+        made |= _hashes(lock, stage, "outs")
+    return True
+
+
+def _hashes(lock: Lock, stage: str, kind: str) -> dict[str, str]:
+    """Return path -> hash of a stage's "deps" or "outs"."""
+    return {entry["path"]: entry["md5"] for entry in lock["stages"][stage].get(kind, [])}
+
+
+def _show(rev: str, file: str) -> str:
+    return _output("git", "show", f"{rev}:./{file}")
+
+
+def _output(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise DetectorError(f"{' '.join(command)} failed: {done.stderr.strip()}")
+    return done.stdout
 
 
 def _git_identity() -> dict[str, str]:
@@ -52,13 +166,7 @@ def _git_identity() -> dict[str, str]:
     return env
 
 
-def finished() -> set[str]:
-    """Return the names of the experiments that were run from the commit checked out."""
-    run = subprocess.run(["dvc", "exp", "list", "--name-only"], capture_output=True, text=True, check=True)
-    return set(run.stdout.split())
-
-
-def run_experiment(name: str, settings: dict[str, str]) -> None:
+def run_experiment(name: str, settings: Mapping[str, str]) -> None:
     """Run one experiment in a temporary copy of the workspace.
 
     Raises:
@@ -67,19 +175,129 @@ def run_experiment(name: str, settings: dict[str, str]) -> None:
     command = ["dvc", "exp", "run", "--temp", "--name", name]
     for key, value in settings.items():
         command += ["-S", f"{key}={value}"]
+    command.append(TARGET)
     if subprocess.run(command, env=_git_identity()).returncode:
         raise DetectorError(f"{' '.join(command)} failed; finished experiments are kept, the same command goes on")
 
 
-def save_scores(name: str, folder: Path) -> Path:
-    """Write the scores that experiment *name* recorded to ``folder/name.csv`` and return the path."""
-    import dvc.api
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """Return *name*, or ``name-2`` and so on where DVC has an experiment of that name with other parameters."""
+    names, candidate = set(taken), name
+    for number in itertools.count(2):
+        if candidate not in names:
+            break
+        candidate = f"{name}-{number}"
+    return candidate
 
-    path = folder / f"{name}.csv"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(dvc.api.read(SCORES, rev=name))
-    temporary.replace(path)
-    return path
+
+# -- scores ------------------------------------------------------------------------------------------------------------
+
+
+def judged_faces(experiment: Experiment, reference: Experiment) -> Experiment:
+    """Return the experiment whose test faces *experiment* is judged by.
+
+    That is *reference*, if it has the same ones or ones that differ in nothing but which frames were taken; else
+    (another size, another compression) itself.
+
+    Which frames one trains on is not to change what one is asked.
+    """
+    faces = reference.params.faces
+    chosen = {name: getattr(faces, name) for name in FRAMES}
+    alike = dataclasses.replace(experiment.params.faces, **chosen) == faces
+    return reference if alike or experiment.faces == reference.faces else experiment
+
+
+def save_scores(experiment: Experiment, judged: Experiment, path: Path) -> None:
+    """Write the scores of *experiment* on the test faces of *judged* to *path*.
+
+    They are its own record where the faces are its own; other ones are scored now, with the weights of its record.
+    DetectorError if DVC's cache no longer holds what is needed.
+    """
+    from .data.files import whole_file
+
+    if experiment.faces == judged.faces:
+        with whole_file(path) as temporary:
+            _fetch(experiment, SCORES, temporary)
+        return
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".scoring-") as name:
+        folder = Path(name)
+        _fetch(judged, "out/faces", folder / "faces")
+        _fetch(experiment, "out/train", folder / "train")
+        (folder / PARAMS).write_text(_show(experiment.rev, PARAMS), encoding="utf-8")
+        parts = [str(part) for part in (folder / "faces", folder / "train", path, "--params", folder / PARAMS)]
+        if subprocess.run([sys.executable, "-m", "detector.cli", "score", *parts]).returncode:
+            raise DetectorError(f"{experiment.name}: the test faces of {judged.name} could not be scored")
+
+
+def _fetch(experiment: Experiment, source: str, target: Path) -> None:
+    """Copy the file or folder *source* of an experiment from DVC's cache to *target*."""
+    from dvc.api import DVCFileSystem
+
+    try:
+        DVCFileSystem(rev=experiment.rev).get(source, str(target), recursive=True)
+    except (FileNotFoundError, OSError) as error:
+        raise DetectorError(
+            f"{source} of {experiment.name} is not in DVC's cache ({error}); "
+            f"dvc exp remove {experiment.name} lets the same command make it again"
+        ) from error
+
+
+def read_index(path: Path) -> list[dict[str, str]]:
+    """Return the rows of an index that was written before, none if there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_index(path: Path, rows: Sequence[Mapping[str, str]], settings: Sequence[str]) -> None:
+    """Write a row per experiment: `COLUMNS`, then *settings*. The file appears whole."""
+    from .data.files import whole_file
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*COLUMNS, *settings], lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    with whole_file(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def collect(experiments: Sequence[Experiment], settings: Sequence[str], out: Path) -> Path:
+    """Write the scores of *experiments* and their index to the folder *out*; return the index's path.
+
+    All are judged by the test faces of the first one, as far as `judged_faces` can. Files that the index names already
+    are not made again.
+    """
+    index = out / INDEX
+    before = {(row["rev"], row["tested_on"]) for row in read_index(index)}
+    judges = {experiment.rev: judged_faces(experiment, experiments[0]) for experiment in experiments}
+
+    def row(experiment: Experiment) -> dict[str, str]:
+        judged = judges[experiment.rev].name
+        columns = zip(COLUMNS, (experiment.name, experiment.rev, judged, f"{experiment.name}.csv"), strict=True)
+        return dict(columns) | {name: setting(experiment.params, name) for name in settings}
+
+    rows = {experiment.rev: row(experiment) for experiment in experiments}
+    done = {rev for rev, r in rows.items() if (rev, r["tested_on"]) in before and (out / r["scores"]).is_file()}
+    for experiment in experiments:
+        judged, path = judges[experiment.rev], out / rows[experiment.rev]["scores"]
+        if experiment.rev not in done:
+            save_scores(experiment, judged, path)
+            done.add(experiment.rev)
+        write_index(index, [r for rev, r in rows.items() if rev in done], settings)
+        click.echo(f"    {path}" + ("" if experiment.faces == judged.faces else f", the test faces of {judged.name}"))
+    return index
+
+
+def kept(before: Sequence[Mapping[str, str]], known: Sequence[Experiment]) -> list[Experiment]:
+    """Return the experiments of an index that DVC still has, in the index's order."""
+    by_rev = {experiment.rev: experiment for experiment in known}
+    return [by_rev[row["rev"]] for row in before if row["rev"] in by_rev]
+
+
+def with_params(known: Sequence[Experiment], params: Params) -> Experiment | None:
+    """Return the first experiment that was made with *params*."""
+    return next((experiment for experiment in known if experiment.params == params), None)
 
 
 @click.command()
@@ -90,19 +308,31 @@ def save_scores(name: str, folder: Path) -> Path:
 def command(axes: tuple[str, ...], out: Path) -> None:
     """Run the experiment of every combination, e.g. quality=77,10 seed=1,2,3, and keep its scores in OUT.
 
+    What DVC has recorded from this commit is not run again, so an interrupted grid goes on. OUT/experiments.csv says
+    which file is which; `evaluation grid` makes the table.
+
     \b
     detector grid quality=77,10 seed=1,2,3
-    detector grid model=meso4,efficientnet_b4 quality=77,60,15,10
-    detector grid faces.frames_per_second=null,4 quality=77
+    detector grid model=meso4,efficientnet_b4 quality=77,60,15,10 train.amp=bf16
+    detector grid faces.frames_per_second=null,25 seed=1,2,3
     """
-    out.mkdir(parents=True, exist_ok=True)
-    done = finished()
-    todo = combinations(overrides(list(axes)))
-    for number, settings in enumerate(todo, 1):
-        name = experiment_name(settings)
-        if name in done:
-            click.echo(f"[{number}/{len(todo)}] {name}: recorded, not run again")
-        else:
-            click.echo(f"[{number}/{len(todo)}] {name}: running")
+    wanted = overrides(axes)
+    values = _yaml(Path(PARAMS).read_text(encoding="utf-8"))
+    todo = [(settings, with_settings(values, settings)) for settings in combinations(wanted)]
+    known, asked = recorded(), []
+    for number, (settings, params) in enumerate(todo, 1):
+        found = with_params(known, params)
+        name = found.name if found else free_name(experiment_name(settings), (e.name for e in known))
+        click.echo(f"[{number}/{len(todo)}] {name}: {'recorded, not run again' if found else 'running'}")
+        if not found:
             run_experiment(name, settings)
-        click.echo(f"    {save_scores(name, out)}")
+            known = recorded()
+            found = with_params(known, params)
+        if not found:
+            raise DetectorError(f"{name} has run, but DVC shows no such record; dvc exp list tells what it has")
+        asked.append(found)
+    before = read_index(out / INDEX)
+    out.mkdir(parents=True, exist_ok=True)
+    columns = dict.fromkeys([*ALWAYS, *(column for row in before[:1] for column in row), *(name for name, _ in wanted)])
+    both = {experiment.rev: experiment for experiment in [*kept(before, known), *asked]}
+    click.echo(f"index: {collect([*both.values()], [c for c in columns if c not in COLUMNS], out)}")

@@ -134,15 +134,31 @@ def _groups(groups: tuple[tuple[str, tuple[str, ...]], ...]) -> Any:
     return [Group(label, paths, tuple(read(path) for path in paths)) for label, paths in groups]
 
 
+def _above(command: Any) -> Any:
+    """Give *command* the options --out, --note and --dataset: a Markdown file and what stands above its tables."""
+    for option in (
+        click.option("--dataset", type=Existing, help="dataset.json of the videos, which may be synthetic."),
+        click.option("--note", help="A sentence to stand above the Markdown tables."),
+        click.option("--out", type=File, help="Markdown file to write the tables to."),
+    ):
+        command = option(command)
+    return command
+
+
+def _note(note: str | None, dataset: Path | None) -> str | None:
+    from .tables import caveats, read_json
+
+    return " ".join([*(caveats(read_json(dataset)) if dataset else []), *([note] if note else [])]) or None
+
+
 @main.command()
 @click.argument("groups", nargs=-1, required=True, type=GroupArgument(), metavar="LABEL=PATH,PATH...")
-@click.option("--out", type=File, help="Markdown file to write the tables to.")
 @click.option("--csv", "csv_path", type=File, help="CSV file to write every row to.")
-@click.option("--note", help="A sentence to stand above the Markdown tables.")
+@_above
 @_drawing
 def seeds(
     groups: tuple[tuple[str, tuple[str, ...]], ...], out: Path | None, csv_path: Path | None, note: str | None,
-    replicates: int, confidence: float, seed: int,
+    dataset: Path | None, replicates: int, confidence: float, seed: int,
 ) -> None:  # fmt: skip
     """Compare groups of runs that differ by their seed: mean, spread, drop, and difference to the first group.
 
@@ -159,10 +175,37 @@ def seeds(
     read = _groups(groups)
     rows = judge.judge(read, settings)
     if out:
-        paper.write_whole(out, judge.document(read, rows, settings, note))
+        paper.write_whole(out, judge.document(read, rows, settings, _note(note, dataset)))
     if csv_path:
         paper.write_csv(csv_path, [f.name for f in fields(judge.SeedRow)], map(asdict, rows))
     click.echo(judge.terminal(read, rows, settings))
+
+
+@main.command()
+@click.argument("index", type=Existing)
+@click.option("--versus", multiple=True, metavar="SETTING", help="Show what this setting changes, all else equal.")
+@click.option("--csv", "csv_path", type=File, help="CSV file to write every row to.")
+@_above
+@_drawing
+def grid(
+    index: Path, versus: tuple[str, ...], csv_path: Path | None, out: Path | None, note: str | None,
+    dataset: Path | None, replicates: int, confidence: float, seed: int,
+) -> None:  # fmt: skip
+    """Lay the experiments of INDEX side by side: AUC by settings, tested quality and method, over their seeds.
+
+    \b
+    evaluation grid out/experiments/experiments.csv --versus faces.frames_per_second --out grid.md --csv grid.csv
+    """
+    from . import grid as judge
+    from . import tables as paper
+    from .summary import Settings
+
+    found = judge.make(judge.read_conditions(index), versus, Settings(replicates, confidence, seed))
+    if out:
+        paper.write_whole(out, judge.document(found, _note(note, dataset)))
+    if csv_path:
+        paper.write_csv(csv_path, judge.csv_columns(found), judge.csv_rows(found))
+    click.echo(judge.terminal(found))
 
 
 @main.command()

@@ -34,7 +34,6 @@ PANELS = ("file", "key", "quality", "psnr", "ssim", "bytes", "bits_per_pixel")
 COST = (("bits_per_pixel", 2), ("psnr", 1), ("ssim", 3))
 WORST = 12
 FACES_SHOWN = 2
-NO_NOTE = "The faces are synthetic. Nothing follows from these numbers for real deepfakes."
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,11 +270,9 @@ def _trained(material: Material) -> str:
 def dataset_note(material: Material) -> str:
     """Return the notice that goes on top: that the faces are synthetic, or the name of the data."""
     dataset = material.dataset
-    if dataset["synthetic"]:
-        name = f"Data: {dataset['name']}." if dataset["name"] else ""
-        given = str(dataset["note"] or "")
-        # the page says it in any case, whatever the data set's own note leaves out
-        return page.note(*[text for text in (NO_NOTE, given if given.strip() != NO_NOTE else "", name) if text])
+    found = tables.caveats(dataset)
+    if found:
+        return page.note(*found, *([f"Data: {dataset['name']}."] if dataset["name"] else []))
     if dataset["name"]:
         return page.paragraph(f"Data: {dataset['name']}{f' ({note})' if (note := dataset['note']) else ''}.")
     return ""

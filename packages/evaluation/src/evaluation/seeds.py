@@ -25,9 +25,14 @@ __all__ = [
     "compare_two",
     "comparison_table",
     "document",
+    "how",
+    "interval_text",
     "judge",
+    "runs_text",
     "sentence",
     "terminal",
+    "tested",
+    "value_text",
 ]
 
 
@@ -45,11 +50,13 @@ class SeedRow:
     """A mean over seeds, or a difference of two such means, with its interval; nan where undefined.
 
     `what` is ``auc``, ``drop`` (at the highest minus at the lowest JPEG quality, within the group) or ``difference``
-    (this group minus the first). `sd` is the standard deviation over the seeds (n - 1); of a difference, over the
-    differences of the first seeds, the second seeds, and so on, nan when the groups have unequal numbers of them.
+    (this group minus the group `against`, empty otherwise). `sd` is the standard deviation over the seeds (n - 1); of
+    a difference, over the differences of the first seeds, the second seeds, and so on, nan when the groups have unequal
+    numbers of them.
     """
 
     group: str
+    against: str
     what: str
     quality: str
     level: str
@@ -87,13 +94,17 @@ class _Mean:
         return _Mean(values, {unit: drawn - other.replicates[unit] for unit, drawn in self.replicates.items()})
 
 
-def judge(groups: Sequence[Group], settings: Settings | None = None) -> list[SeedRow]:
-    """Return the AUC of each group, its drop, and its difference to the first group.
+def judge(
+    groups: Sequence[Group], settings: Settings | None = None, pairs: Sequence[tuple[str, str]] | None = None
+) -> list[SeedRow]:
+    """Return the AUC of each group, its drop, and the differences of *pairs* of labels, the first minus the second.
 
-    By quality, level and method ("all" first), with intervals by videos and by pairs. ValueError if the runs did not
-    judge the same test faces.
+    None: each group minus the first one. By quality, level and method ("all" first), with intervals by videos and by
+    pairs. ValueError if the runs did not judge the same test faces.
     """
     settings = settings or Settings()
+    if pairs is None:
+        pairs = [(group.label, groups[0].label) for group in groups[1:]]
     tests = {group.label: [run.where(split="test") for run in group.runs] for group in groups}
     _check_same_faces(groups, tests)
     first = tests[groups[0].label][0]
@@ -102,12 +113,13 @@ def judge(groups: Sequence[Group], settings: Settings | None = None) -> list[See
         part = first if method == ALL else first.of_method(method)
         draws = {unit: Bootstrap.draw(part, unit, settings.replicates, settings.seed) for unit in UNITS}
         for level in LEVELS:
-            out += _of_method(tests, first.qualities, method, level, draws, settings)
+            out += _of_method(tests, pairs, first.qualities, method, level, draws, settings)
     return sorted(out, key=lambda row: ("auc", "drop", "difference").index(row.what))
 
 
 def _of_method(
     tests: dict[str, list[Scores]],
+    pairs: Sequence[tuple[str, str]],
     qualities: list[str],
     method: str,
     level: str,
@@ -117,15 +129,14 @@ def _of_method(
     """Return the rows of one method and level."""
     parts = {label: [run if method == ALL else run.of_method(method) for run in runs] for label, runs in tests.items()}
     means = {(label, quality): _mean(parts[label], quality, level, draws) for label in tests for quality in qualities}
-    reference = next(iter(tests))
     found = ends(qualities)
 
-    def rows(label: str, what: str, quality: str, mean: _Mean, counted: str) -> Iterator[SeedRow]:
+    def rows(label: str, what: str, quality: str, mean: _Mean, counted: str, against: str = "") -> Iterator[SeedRow]:
         n = parts[label][0].where(quality=counted).counts()
         for unit, replicates in mean.replicates.items():
             lo, hi = percentile(replicates, settings.confidence)
             yield SeedRow(
-                label, what, quality, level, method, unit, mean.value, mean.sd, lo, hi, len(tests[label]),
+                label, against, what, quality, level, method, unit, mean.value, mean.sd, lo, hi, len(tests[label]),
                 n["frames"], n["videos"], n["pairs"],
             )  # fmt: skip
 
@@ -135,9 +146,10 @@ def _of_method(
         if found:
             drop = means[label, found.high].minus(means[label, found.low])
             yield from rows(label, "drop", f"{found.high} -> {found.low}", drop, found.high)
-        for quality in qualities if label != reference else []:
-            difference = means[label, quality].minus(means[reference, quality])
-            yield from rows(label, "difference", quality, difference, quality)
+    for label, against in pairs:
+        for quality in qualities:
+            difference = means[label, quality].minus(means[against, quality])
+            yield from rows(label, "difference", quality, difference, quality, against)
 
 
 def _mean(runs: Sequence[Scores], quality: str, level: str, draws: dict[str, Bootstrap]) -> _Mean:
@@ -172,11 +184,13 @@ def _pick(rows: Sequence[SeedRow], **wanted: str) -> SeedRow | None:
     return next((row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())), None)
 
 
-def _interval(row: SeedRow | None) -> str:
+def interval_text(row: SeedRow | None) -> str:
+    """Return ``[0.723, 0.880]``, or ``-`` where there is no interval."""
     return "-" if row is None or np.isnan(row.lo) else f"[{number(row.lo)}, {number(row.hi)}]"
 
 
-def _value(row: SeedRow | None, spread: bool = True) -> str:
+def value_text(row: SeedRow | None, spread: bool = True) -> str:
+    """Return ``0.808 ± 0.002``, the standard deviation only with *spread* and where there is one."""
     if row is None or np.isnan(row.value):
         return "-"
     return number(row.value) + (f" ± {number(row.sd)}" if spread and not np.isnan(row.sd) else "")
@@ -198,9 +212,9 @@ def _group_table(rows: Sequence[SeedRow], label: str, qualities: Sequence[str]) 
             found = {
                 unit: _pick(own, what=what, quality=quality, level=level, method=ALL, unit=unit) for unit in UNITS
             }
-            return [_value(found["video"]), *(_interval(found[unit]) for unit in UNITS)]
+            return [value_text(found["video"]), *(interval_text(found[unit]) for unit in UNITS)]
         by_method = [
-            _value(_pick(own, what=what, quality=quality, level="frame", method=method, unit="video"), spread=False)
+            value_text(_pick(own, what=what, quality=quality, level="frame", method=method, unit="video"), spread=False)
             for method in methods
         ]
         title = quality if what == "auc" else f"drop {quality}"
@@ -219,7 +233,7 @@ def _difference_table(rows: Sequence[SeedRow], label: str, qualities: Sequence[s
                 for unit in UNITS
             ]
             line += [f"{found[0].value:+.3f}" if found[0] and not np.isnan(found[0].value) else "-"]
-            line += [_interval(row) for row in found]
+            line += [interval_text(row) for row in found]
         lines.append(line)
     return header, lines
 
@@ -227,25 +241,34 @@ def _difference_table(rows: Sequence[SeedRow], label: str, qualities: Sequence[s
 def _parts(groups: Sequence[Group], rows: Sequence[SeedRow]) -> Iterator[tuple[str, Table]]:
     qualities = list(dict.fromkeys(row.quality for row in rows if row.what == "auc"))
     for group in groups:
-        yield f"{group.label} ({_runs(len(group.runs))})", _group_table(rows, group.label, qualities)
+        yield f"{group.label} ({runs_text(len(group.runs))})", _group_table(rows, group.label, qualities)
     for group in groups[1:]:
         title = f"{group.label} minus {groups[0].label}, paired"
         yield title, _difference_table(rows, group.label, qualities)
 
 
-def _runs(count: int) -> str:
+def runs_text(count: int) -> str:
+    """Return ``3 seeds``."""
     return f"{count} seeds" if count > 1 else "1 seed"
 
 
 def sentence(groups: Sequence[Group], rows: Sequence[SeedRow], settings: Settings) -> str:
     """Return what was judged and how the intervals were made."""
-    row = rows[0]
-    seeds = ", ".join(f"{group.label} {_runs(len(group.runs))}" for group in groups)
+    seeds = ", ".join(f"{group.label} {runs_text(len(group.runs))}" for group in groups)
+    return f"{tested(rows[0])}; {seeds}. {how(settings)} Methods: frame AUC of each against all real faces."
+
+
+def tested(row: SeedRow) -> str:
+    """Return what a row was measured on: ``Test split: 1152 faces of 120 videos of 12 pairs``."""
+    return f"Test split: {row.n_frames} faces of {row.n_videos} videos of {row.n_pairs} pairs"
+
+
+def how(settings: Settings) -> str:
+    """Return how mean, spread and intervals were made, as one sentence."""
     return (
-        f"Test split: {row.n_frames} faces of {row.n_videos} videos of {row.n_pairs} pairs; {seeds}. Mean ± standard "
-        f"deviation over seeds; {100 * settings.confidence:g} % percentile intervals of {settings.replicates} "
-        "bootstrap replicates of the mean over seeds, drawing videos (real and fake apart) or whole pairs. Methods: "
-        "frame AUC of each against all real faces."
+        f"Mean ± standard deviation over seeds; {100 * settings.confidence:g} % percentile intervals of "
+        f"{settings.replicates} bootstrap replicates of the mean over seeds, drawing videos (real and fake apart) or "
+        "whole pairs."
     )
 
 

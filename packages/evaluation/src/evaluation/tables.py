@@ -11,7 +11,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from .summary import ALL, HEADLINE, LEVELS, Difference, Row, Settings, Summary
 
 __all__ = [
     "ROBUSTNESS",
+    "caveats",
     "markdown",
     "metrics_json",
     "number",
@@ -49,6 +50,7 @@ DELONG = ("quality", "level", "method", "auc", "standard_error", "lo", "hi", "un
 CALIBRATION = (
     "quality", "ece", "temperature", "ece_after", "temperature_reference", "ece_after_reference", "n_frames"
 )  # fmt: skip
+NO_NOTE = "The faces are synthetic. Nothing follows from these numbers for real deepfakes."
 VIDEOS = ("quality", "compression", "video", "method", "pair", "label", "score", "n_frames", "error")
 
 
@@ -255,6 +257,17 @@ def read_csv(
                 raise ValueError(f"{path}, line {reader.line_num}, column {column}: {row[column]!r}") from None
             out.append(parsed)
     return out
+
+
+def caveats(dataset: Mapping[str, Any]) -> list[str]:
+    """Return what must stand above numbers of a data set with the given ``dataset.json``: nothing unless synthetic.
+
+    It is said in any case, whatever the data set's own note leaves out.
+    """
+    if not dataset.get("synthetic"):
+        return []
+    note = str(dataset.get("note") or "").strip()
+    return [NO_NOTE, *([note] if note not in ("", NO_NOTE) else [])]
 
 
 def number(value: float | None, digits: int = 3) -> str:

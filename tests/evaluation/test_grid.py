@@ -1,0 +1,131 @@
+"""Experiments side by side: every number is seeds.judge's and metrics.auc's, and what cannot be compared is named."""
+
+import csv
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from evaluation import metrics as field
+from evaluation.cli import main
+from evaluation.scores import read
+
+FAST = ["--replicates", "40"]
+HEADER = "experiment,rev,tested_on,scores,model,quality,seed,faces.frames_per_second\n"
+WEAK = {"raw": 0.9, "77": 0.8, "10": 0.3}
+
+
+def run(*args):
+    return CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)
+
+
+@pytest.fixture
+def index(tmp_path, write_scores):
+    """Three conditions: meso4 at 77 without and with more frames, two seeds each, and meso4 at 10 with one seed."""
+    rows = [("77", "null", 1, 1, {}), ("77", "null", 2, 2, {}), ("77", "25", 1, 3, {}), ("77", "25", 2, 4, {})]
+    rows.append(("10", "null", 1, 5, {"qualities": WEAK}))
+    lines = [HEADER]
+    for quality, frames, seed, model, options in rows:
+        name = f"q{quality}-f{frames}-s{seed}"
+        write_scores(f"{name}.csv", model=model, pairs=6, **options)
+        lines.append(f"{name},abc,q77-fnull-s1,{name}.csv,meso4,{quality},{seed},{frames}\n")
+    path = tmp_path / "experiments.csv"
+    path.write_text("".join(lines))
+    return path
+
+
+def table(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def pick(rows, **wanted):
+    (row,) = (row for row in rows if all(row[name] == value for name, value in wanted.items()))
+    return row
+
+
+def aucs(index, *names, quality="77", method=None):
+    tests = [read(index.parent / f"{name}.csv").where(split="test", quality=quality) for name in names]
+    tests = [test.of_method(method) if method else test for test in tests]
+    return np.array([field.auc(test.label, test.score) for test in tests])
+
+
+def test_the_table_is_model_by_training_quality_by_tested_quality_by_method(index, tmp_path):
+    result = run("grid", index, "--out", tmp_path / "g.md", "--csv", tmp_path / "g.csv", *FAST)
+    assert result.exit_code == 0, result.output
+    rows = table(tmp_path / "g.csv")
+    wanted = {"model": "meso4", "trained_at": "77", "faces.frames_per_second": "25", "what": "auc", "quality": "10"}
+    row = pick(rows, **wanted, level="frame", method="FaceSwap", unit="video")
+    expected = aucs(index, "q77-f25-s1", "q77-f25-s2", quality="10", method="FaceSwap")
+
+    assert float(row["value"]) == pytest.approx(expected.mean(), abs=1e-6)
+    assert float(row["sd"]) == pytest.approx(expected.std(ddof=1), abs=1e-6)
+    assert float(row["lo"]) < expected.mean() < float(row["hi"])
+    assert row["seeds"] == "2"
+    text = (tmp_path / "g.md").read_text()
+    header = "| model | trained at | faces.frames_per_second | seeds | tested at | frame AUC | Deepfakes |"
+    assert header in text
+    cell = f"{expected.mean():.3f} ± {expected.std(ddof=1):.3f} [{float(row['lo']):.3f}, {float(row['hi']):.3f}]"
+    assert cell in text
+    assert "3 conditions of 1 to 2 seeds" in text
+    assert "drop 77 -> 10" in text
+
+
+def test_what_one_setting_changes_is_paired_by_seed_and_by_face(index, tmp_path):
+    run("grid", index, "--versus", "faces.frames_per_second", "--csv", tmp_path / "g.csv", *FAST)
+    rows = [row for row in table(tmp_path / "g.csv") if row["what"] == "difference"]
+
+    assert {(row["trained_at"], row["faces.frames_per_second"]) for row in rows} == {("77", "25")}
+    row = pick(rows, quality="77", level="frame", method="Deepfakes", unit="pair")
+    off = aucs(index, "q77-fnull-s1", "q77-fnull-s2", method="Deepfakes")
+    on = aucs(index, "q77-f25-s1", "q77-f25-s2", method="Deepfakes")
+
+    assert float(row["value"]) == pytest.approx((on - off).mean(), abs=1e-6)
+    assert float(row["sd"]) == pytest.approx((on - off).std(ddof=1), abs=1e-6)
+    assert row["against"].endswith("faces.frames_per_second null")
+
+
+def test_settings_that_all_share_are_no_column(index, tmp_path):
+    lines = [line for line in index.read_text().splitlines() if ",25" not in line]
+    index.write_text("\n".join(lines) + "\n")
+    run("grid", index, "--out", tmp_path / "g.md", *FAST)
+    text = (tmp_path / "g.md").read_text()
+
+    assert "| model | trained at | seeds | tested at |" in text
+    assert "faces.frames_per_second null" in text
+
+
+def test_synthetic_faces_are_said_above_the_table(index, tmp_path):
+    for synthetic in (True, False):
+        (tmp_path / "dataset.json").write_text(f'{{"synthetic": {str(synthetic).lower()}, "note": "Drawn."}}')
+        run("grid", index, "--out", tmp_path / "g.md", "--dataset", tmp_path / "dataset.json", *FAST)
+        text = (tmp_path / "g.md").read_text()
+
+        assert text.startswith("> The faces are synthetic.") is synthetic
+        assert ("Drawn." in text) is synthetic
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "options", "message"),
+    [
+        ("seed", "sead", (), "line 1: no column seed"),
+        ("q77-fnull-s2,abc,q77-fnull-s1,q77-fnull-s2.csv,meso4,77,2", "twin,abc,,q77-fnull-s2.csv,meso4,77,1", (),
+         "q77-fnull-s1 and twin have the same settings and seed"),
+        ("", "", ("--versus", "train.amp"), "train.amp is no setting of these experiments; they have model, quality"),
+        ("", "", ("--versus", "model"), "no two experiments differ in model alone"),
+        ("q10-fnull-s1.csv", "nowhere.csv", (), "nowhere.csv"),
+    ],
+)  # fmt: skip
+def test_an_index_that_cannot_be_used_is_named(index, old, new, options, message):
+    index.write_text(index.read_text().replace(old, new) if old else index.read_text())
+    result = run("grid", index, *options, *FAST)
+
+    assert (result.exit_code, message in result.output) == (1, True), result.output
+
+
+def test_experiments_on_other_test_faces_are_refused(index, write_scores):
+    write_scores("q10-fnull-s1.csv", pairs=5)
+    result = run("grid", index, *FAST)
+
+    assert result.exit_code == 1
+    assert "did not judge the same test faces" in result.output
