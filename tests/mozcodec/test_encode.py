@@ -203,6 +203,8 @@ def test_wrong_pixels_are_refused(pixels, error, words):
         ({"lossless": 1, "trellis_quant": True}, ValueError, "trellis_quant cannot go with lossless"),
         ({"progressive": False, "optimize_coding": False}, ValueError, "needs trellis_quant=False in a sequential"),
         ({"precision": 10}, ValueError, "precision must be 8, 12 or 16, got 10"),
+        ({"precision": 16}, ValueError, r"precision=16 needs lossless=1\.\.7"),
+        ({"precision": 12, "overshoot_deringing": True}, ValueError, "overshoot_deringing is for 8-bit samples only"),
         ({"density": (1, 1, "mile")}, ValueError, "density unit must be one of"),
         ({"pixel_format": "rbg"}, ValueError, "pixel_format must be one of 'gray', 'rgb'"),
         ({"pixel_format": "gray"}, ValueError, "'gray' has 1 channels, got shape"),
@@ -222,6 +224,16 @@ def test_libjpegs_refusals_come_in_its_words(small):
         mozcodec.encode(small, scan_script="0: 0 63 0 0;")
     with pytest.raises(mozcodec.LimitError, match="Memory limit exceeded"):
         mozcodec.encode(np.zeros((500, 500, 3), np.uint8), max_memory=10_000)
+
+
+def test_twelve_bits_lose_less_than_eight(astronaut):
+    """mozjpeg's deringing would take every sample above 255 for white: 12 gray levels off at quality 90."""
+    deep = astronaut.astype(np.uint16) * 16
+    for options in ({}, {"progressive": False}, {"arithmetic": True}, {"profile": "fastest"}):
+        data = mozcodec.encode(deep, 90, precision=12, subsampling="4:4:4", **options)
+        plain = mozcodec.encode(astronaut, 90, subsampling="4:4:4")
+        error = np.abs(mozcodec.decode(data).astype(int) - deep).mean() / 16
+        assert error < 0.5 * np.abs(mozcodec.decode(plain).astype(int) - astronaut).mean()
 
 
 def test_the_deep_samples_must_fit(small):

@@ -133,7 +133,8 @@ class EncodeOptions(TypedDict, total=False):
     lossless: "int | tuple[int, int]"
     """Lossless JPEG (SOF3): the predictor 1..7, or (predictor, point transform) (-revert -lossless)."""
     precision: int
-    """Bits of a sample: 8, 12, or 16 with ``lossless`` (-precision). mozjpeg's trellis is for 8 bits only."""
+    """Bits of a sample: 8, 12, or 16 with ``lossless`` (-precision). mozjpeg's trellis and deringing are for 8 bits only:
+    12 is its -precision 12 -notrellis -noovershoot."""
     jfif: bool
     """Write the JFIF marker; default True (False: -nojfif)."""
     density: "tuple[int, int, Literal['none', 'inch', 'cm']]"
@@ -378,9 +379,13 @@ def _set_lossless_profile(struct: Any, options: Mapping[str, object]) -> None:
 
 
 def _set_deep_profile(struct: Any, options: Mapping[str, object]) -> None:
-    if options.get("trellis_quant"):
-        raise ValueError("trellis_quant is for 8-bit samples only")
-    struct.trellis_quant = 0
+    """What mozjpeg does for 8-bit samples only; its deringing takes every deeper sample above 255 for white."""
+    if options["precision"] == 16:
+        raise ValueError("precision=16 needs lossless=1..7")
+    for name in ("trellis_quant", "overshoot_deringing"):
+        if options.get(name):
+            raise ValueError(f"{name} is for 8-bit samples only")
+        setattr(struct, name, 0)
 
 
 def _is_sequential(struct: Any) -> bool:
