@@ -1,0 +1,71 @@
+"""The benchmark: one registry of contenders, each optional, and tables that say who was measured."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "packages" / "mozcodec" / "benchmarks"
+C_LOOP = "C loop, same mozjpeg"
+
+
+@pytest.fixture(scope="module")
+def run(programs):  # noqa: ARG001 the C loop is linked with the library built beside them
+    """A function: arguments of benchmark.py -> what it prints."""
+
+    def ask(*arguments: object) -> str:
+        command = [sys.executable, str(BENCHMARKS / "benchmark.py"), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return ask
+
+
+def rows_of(table: str) -> dict[str, list[str]]:
+    """Return the lines of a Markdown table by their first cell."""
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:1] == "|"]
+    return {cells[0]: cells[1:] for cells in lines[2:]}
+
+
+def test_every_contender_is_named_with_its_version_or_with_the_reason_why_it_is_missing(run):
+    lines = re.findall(r"^- (.+?): (.+)$", run("contenders"), re.MULTILINE)
+    assert [name for name, said in lines if not said.startswith("not here")][:2] == ["mozcodec", C_LOOP]
+    assert {name for name, _ in lines} == {
+        *("mozcodec", C_LOOP, "C loop, system's libjpeg", "cjpeg, a process and files", "Pillow", "simplejpeg"),
+        *("OpenCV", "imagecodecs", "pyvips", "jpeglib", "PyTurboJPEG"),
+    }
+    wanted = r"(mozjpeg |libjpeg-turbo )?\d+\.\d+|not here \(.+; (pip|apt-get) install .+\)"
+    assert [name for name, said in lines if not re.match(wanted, said)] == []
+
+
+def test_encoding_is_measured_against_a_c_loop_with_the_same_bytes(run, tmp_path):
+    report = tmp_path / "report.json"
+    printed = run("encode", "--rounds", 1, "--pictures", "face 32", "--json", report)
+    assert "n = 4 cases, 1 rounds each; equal to the C loop's in 4 of 4." in printed
+    table = rows_of(printed)
+    assert {"mozcodec", 'mozcodec: engine="library"', "Pillow: progressive", "jpeglib: mozjpeg"} <= set(table)
+    assert float(table["mozcodec"][1]) > 0
+    measured = json.loads(report.read_text())
+    assert measured["environment"]["mozjpeg_version"] == "5.0.0"
+    assert [row["sizes"]["mozcodec"] for row in measured["encode"]["rows"]] == [
+        row["sizes"]["cjpeg, a process and files: mozjpeg"] for row in measured["encode"]["rows"]
+    ]
+
+
+@pytest.mark.parametrize("mode", ["fastest", "decode"])
+def test_plain_files_and_their_pixels_are_those_of_the_c_loop(run, mode):
+    printed = run(mode, "--rounds", 1, "--pictures", "face 32")
+    equal, cases = re.search(r"equal to the C loop's in (\d+) of (\d+)", printed).groups()
+    assert equal == cases
+    assert {"mozcodec", "Pillow", "OpenCV", "the C loop itself, once more"} <= set(rows_of(printed))
+
+
+def test_a_goal_is_met_or_missed_by_the_number_beside_it(run, tmp_path):
+    target = tmp_path / "report.md"
+    run("eighth", "--rounds", 1, "--pictures", "face 256", "--markdown", target)
+    mozcodec = rows_of(target.read_text())["mozcodec"]
+    assert mozcodec[-1] == ("goal 0.25: met" if float(mozcodec[1]) <= 0.25 else "goal 0.25: missed")
