@@ -157,6 +157,20 @@ def test_inspect_sees_the_pseudo_scan_header(small):
     assert {scan.spectral_selection[1] for scan in seen.scans} <= set(range(16))
 
 
+@pytest.mark.parametrize("block_size", BLOCKS)
+def test_inspect_reads_their_tables_and_quality(block_size, picture, ijg):
+    for quality in (30, 90):
+        data = mozcodec.encode_smartscale(face(picture), quality, block_size=block_size)
+        seen, read = mozcodec.inspect(data), mozcodec.read_coefficients(data)
+        for slot, component in ((0, 0), (1, 1)):
+            np.testing.assert_array_equal(seen.quant_tables[slot], read.quant_tables[component])
+        assert seen.quality.exact
+        if block_size > 2:  # a few entries are those of several qualities
+            assert (seen.quality.quality, seen.quality.quant_table) == (quality, 3)
+    theirs = ijg("9f").encode(face(picture), block_size=block_size, quality=75)
+    np.testing.assert_array_equal(mozcodec.inspect(theirs).quant_tables[0], ijg("9f").coefficients(theirs)[0][1])
+
+
 def test_decode_batch_reads_them(picture):
     files = [mozcodec.encode_smartscale(face(picture), block_size=n) for n in (3, 8, 13)]
     batch = mozcodec.decode_batch(files)

@@ -1,5 +1,6 @@
 """What a JPEG is made of: segments, tables, scans."""
 
+import math
 from dataclasses import dataclass, fields
 from functools import cache
 
@@ -18,10 +19,15 @@ _NAMES = {
     **{0xE0 + i: f"APP{i}" for i in range(16)},
 }  # fmt: skip
 
-# T.81, figure 5: the place in the 8x8 block, row by row, of the k-th coefficient in zigzag order.
-ZIGZAG = np.array(
-    sorted(range(64), key=lambda k: (k // 8 + k % 8, k // 8 if (k // 8 + k % 8) % 2 else k % 8)), dtype=np.intp
-)
+
+@cache
+def zigzag(n: int) -> NDArray[np.intp]:
+    """Return the place in the 8x8 block, row by row, of the k-th of n x n coefficients in zigzag order.
+
+    T.81, figure 5, and the same for the blocks of SmartScale streams.
+    """
+    places = [8 * row + column for row in range(n) for column in range(n)]
+    return np.array(sorted(places, key=lambda k: (k // 8 + k % 8, k // 8 if (k // 8 + k % 8) % 2 else k % 8)), np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ class Inspection:
     header: Header
     segments: tuple[MarkerSegment, ...]
     quant_tables: dict[int, NDArray[np.uint16]]
-    """By slot: (8, 8), [v, u]; the last definition of each."""
+    """By slot: (8, 8), [v, u]; the last definition of each. Of SmartScale's N x N, N < 8, the other entries are 1."""
     huffman_tables: tuple[HuffmanTable, ...]
     """In the order of the file; progressive files define slots again and again."""
     scans: tuple[Scan, ...]
@@ -132,10 +138,11 @@ def _quant_tables(content: bytes) -> dict[int, NDArray[np.uint16]]:
     while content:
         slot, wide = content[0] & 15, content[0] >> 4
         entries = np.frombuffer(content[1 : 1 + 64 * (wide + 1)], ">u2" if wide else np.uint8)
-        if len(entries) != 64:
+        n = math.isqrt(len(entries))
+        if n == 0 or n * n != len(entries):
             break
-        table = np.zeros(64, np.uint16)
-        table[ZIGZAG] = entries
+        table = np.ones(64, np.uint16)
+        table[zigzag(n)] = entries
         tables[slot] = table.reshape(8, 8)
         content = content[1 + 64 * (wide + 1) :]
     return tables
@@ -201,10 +208,12 @@ def _all_tables() -> NDArray[np.int64]:
 def estimate_quality(luma: NDArray[np.uint16], chroma: NDArray[np.uint16] | None = None) -> QualityEstimate:
     """Return the quality and base table whose tables come nearest, by the mean ratio of the entries.
 
-    *luma* and *chroma* are (8, 8). Of several exact ones (at quality 100 all tables are 1) the lowest base table wins.
+    *luma* and *chroma* are (N, N), N <= 8, the lowest frequencies of a table. Of several exact ones (at quality 100 all
+    tables are 1) the lowest base table wins.
     """
     given = np.stack([luma] if chroma is None else [luma, chroma]).astype(np.int64)
-    candidates = _all_tables()[:, :, :, : len(given)]
+    rows, columns = luma.shape
+    candidates = _all_tables()[:, :, :, : len(given), :rows, :columns]
     distance = np.abs(np.log(candidates / np.maximum(given, 1))).mean(axis=(-3, -2, -1)).min(axis=0)
     quality, table = np.unravel_index(np.argmin(distance), distance.shape)
     return QualityEstimate(int(quality) + 1, int(table), bool(distance[quality, table] == 0))
@@ -234,7 +243,8 @@ def inspect(data: Buffer) -> Inspection:
             scan = _scan(segment, segment_end, ids)
             if scan is not None:
                 scans.append(scan)
-    tables = [quant_tables[slot] for slot in dict.fromkeys(slots) if slot in quant_tables]
+    n = min(header.block_size, 8)
+    tables = [quant_tables[slot][:n, :n] for slot in dict.fromkeys(slots) if slot in quant_tables]
     return Inspection(
         header=header,
         segments=tuple(

@@ -133,7 +133,7 @@ class EncodeOptions(TypedDict, total=False):
     lossless: "int | tuple[int, int]"
     """Lossless JPEG (SOF3): the predictor 1..7, or (predictor, point transform) (-revert -lossless)."""
     precision: int
-    """Bits of a sample: 8, 12, or 16 with ``lossless`` (-precision). mozjpeg's trellis and deringing are for 8 bits only:
+    """Bits of a sample: 8, 12, or 16 with ``lossless`` (-precision). mozjpeg's trellis and deringing are for 8 bits:
     12 is its -precision 12 -notrellis -noovershoot."""
     jfif: bool
     """Write the JFIF marker; default True (False: -nojfif)."""
