@@ -142,16 +142,14 @@ static void fill_arrays(j_compress_ptr cinfo, const mzc_coefficients *coefficien
   }
 }
 
-static int write_stream(writer *w, const mzc_coefficients *coefficients, const mzc_encode_options *options,
-                        const mzc_marker *markers, int num_markers, mzc_engine *engine)
+static int code(writer *w, const mzc_coefficients *coefficients, const mzc_encode_options *options,
+                const mzc_marker *markers, int num_markers, mzc_engine *engine)
 {
   j_compress_ptr cinfo = &w->cinfo;
   jvirt_barray_ptr *arrays;
 
-  if (setjmp(w->guard.jump)) {
-    jpeg_destroy_compress(cinfo);
+  if (setjmp(w->guard.jump))
     return -1;
-  }
   jpeg_create_compress(cinfo);
   mzc_limit_memory((j_common_ptr)cinfo, options->max_memory);
   if (options->profile == MZC_PROFILE_FASTEST || options->progressive == 0)
@@ -159,20 +157,15 @@ static int write_stream(writer *w, const mzc_coefficients *coefficients, const m
   describe(cinfo, coefficients);
   mzc_configure_coding(cinfo, options);
   if (mzc_choose_engine(options->engine, engine, engine ? mzc_engine_refuses_coefficients(cinfo) : NULL,
-                        w->guard.status) < 0) {
-    jpeg_destroy_compress(cinfo);
+                        w->guard.status) < 0)
     return -1;
-  }
   arrays = request_arrays(cinfo);
   fill_arrays(cinfo, coefficients, arrays);
   cinfo->dest = &w->destination.base;
   jpeg_write_coefficients(cinfo, arrays);
   mzc_write_markers(cinfo, markers, num_markers);
-  if (mzc_finish_coefficients(cinfo, arrays, options->engine, engine, w->guard.status)) {
-    jpeg_destroy_compress(cinfo);
+  if (mzc_finish_coefficients(cinfo, arrays, options->engine, engine, w->guard.status))
     return -1;
-  }
-  jpeg_destroy_compress(cinfo);
   return mzc_destination_check(&w->destination, w->guard.status);
 }
 
@@ -187,14 +180,12 @@ int mzc_write_coefficients(const mzc_coefficients *coefficients, const mzc_encod
   w.cinfo.err = mzc_guard_init(&w.guard, status);
   if (mzc_destination_init(&w.destination, out, (size_t)coefficients->width * coefficients->height / 4, status))
     return -1;
-  result = write_stream(&w, coefficients, options, markers, num_markers, engine);
+  result = code(&w, coefficients, options, markers, num_markers, engine);
+  jpeg_destroy_compress(&w.cinfo);
   if (engine)
     mzc_engine_trim(engine);
   if (result == 0)
     return 0;
-  if (!out->borrowed) {
-    free(out->data);
-    out->data = NULL;
-  }
+  mzc_destination_forget(out);
   return -1;
 }

@@ -215,12 +215,8 @@ int mzc_encode(const mzc_image *image, const mzc_encode_options *options, const 
   }
   if (engine)
     mzc_engine_trim(engine);
-  if (result) {
-    if (!out->borrowed) {
-      free(out->data);
-      out->data = NULL;
-    }
-    return -1;
-  }
-  return 0;
+  if (result == 0)
+    return 0;
+  mzc_destination_forget(out);
+  return -1;
 }

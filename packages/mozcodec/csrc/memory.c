@@ -76,6 +76,14 @@ int mzc_destination_init(mzc_destination *destination, mzc_buffer *out, size_t h
   return out->data != NULL ? 0 : mzc_fail(status, MZC_NO_MEMORY, "no memory for %zu bytes of output", out->capacity);
 }
 
+void mzc_destination_forget(mzc_buffer *out)
+{
+  if (out->borrowed)
+    return;
+  free(out->data);
+  out->data = NULL;
+}
+
 int mzc_destination_check(const mzc_destination *destination, mzc_status *status)
 {
   if (destination->dropping && destination->out->size > destination->out->capacity)

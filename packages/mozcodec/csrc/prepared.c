@@ -101,14 +101,6 @@ static int code(coder *c, const mzc_prepared *p, const mzc_encode_options *optio
   return declined ? NOT_COVERED : mzc_destination_check(&c->destination, c->guard.status);
 }
 
-static void forget(mzc_buffer *out)
-{
-  if (!out->borrowed) {
-    free(out->data);
-    out->data = NULL;
-  }
-}
-
 int mzc_prepared_encode(const mzc_prepared *p, const mzc_encode_options *options, const mzc_marker *markers,
                         int num_markers, mzc_engine *engine, mzc_buffer *out, mzc_status *status)
 {
@@ -123,7 +115,7 @@ int mzc_prepared_encode(const mzc_prepared *p, const mzc_encode_options *options
     result = code(&c, p, options, markers, num_markers, engine);
     mzc_engine_trim(engine);
     if (result)
-      forget(out);
+      mzc_destination_forget(out);
   }
   if (result == NOT_COVERED)
     return mzc_encode(&p->image, options, markers, num_markers, engine, out, status);

@@ -47,6 +47,8 @@ typedef struct {
 } mzc_destination;
 
 int mzc_destination_init(mzc_destination *destination, mzc_buffer *out, size_t hint, mzc_status *status);
+/* Frees what was written by a call that failed. */
+void mzc_destination_forget(mzc_buffer *out);
 /* After jpeg_finish_compress: 0, or -1 when a borrowed buffer was too small. */
 int mzc_destination_check(const mzc_destination *destination, mzc_status *status);
 

@@ -1,7 +1,7 @@
 /* The same picture in another coding, another orientation, or a part of it: what jpegtran does, with its own code for
  * the moving of blocks (transupp.c of the pinned source). */
+#include "decode.h"
 #include "engine/engine.h"
-#include "smartscale.h"
 
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
 #include <transupp.h>
@@ -135,6 +135,10 @@ static void open_source(transcoder *t, const unsigned char *data, size_t size, c
   save_markers(source, options->copy);
   jpeg_read_header(source, TRUE);
   mzc_limit_pixels(source, options->max_pixels);
+  if (mzc_is_lossless(source)) {
+    mzc_fail(t->guard.status, MZC_UNSUPPORTED, "a lossless file (SOF3) has no coefficients to transcode");
+    longjmp(t->guard.jump, 1);
+  }
 }
 
 static void open_target(transcoder *t, const mzc_encode_options *options)
@@ -164,16 +168,12 @@ static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_
                const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_engine *engine)
 {
   jvirt_barray_ptr *read, *written;
-  int failed;
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
   jpeg_transform_info info;
 #endif
 
-  if (setjmp(t->guard.jump)) {
-    jpeg_destroy_compress(&t->target);
-    jpeg_destroy_decompress(&t->source);
+  if (setjmp(t->guard.jump))
     return -1;
-  }
   open_target(t, options);
   open_source(t, data, size, transform);
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
@@ -189,14 +189,9 @@ static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
   jtransform_execute_transform(&t->source, &t->target, read, &info);
 #endif
-  failed = mzc_finish_coefficients(&t->target, written, options->engine, engine, t->guard.status);
-  jpeg_destroy_compress(&t->target);
-  if (failed) {
-    jpeg_destroy_decompress(&t->source);
+  if (mzc_finish_coefficients(&t->target, written, options->engine, engine, t->guard.status))
     return -1;
-  }
   jpeg_finish_decompress(&t->source);
-  jpeg_destroy_decompress(&t->source);
   return mzc_destination_check(&t->destination, t->guard.status);
 }
 
@@ -221,13 +216,12 @@ int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_op
   if (mzc_destination_init(&t.destination, out, size, status))
     return -1;
   result = run(&t, data, size, transform, options, markers, num_markers, engine);
+  jpeg_destroy_compress(&t.target);
+  jpeg_destroy_decompress(&t.source);
   if (engine)
     mzc_engine_trim(engine);
   if (result == 0)
     return 0;
-  if (!out->borrowed) {
-    free(out->data);
-    out->data = NULL;
-  }
+  mzc_destination_forget(out);
   return -1;
 }

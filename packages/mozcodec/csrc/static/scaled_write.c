@@ -316,28 +316,22 @@ static void write_blocks(writer *w)
 enum { DECLINED = 1 };
 
 /* DECLINED: our engine met coefficients beyond it, and the picture has to go through the library again. */
-static int run(writer *w, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
-               mzc_engine *engine, int again)
+static int code(writer *w, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
+                mzc_engine *engine, int again)
 {
   j_compress_ptr cinfo = &w->cinfo;
   mzc_status *status = w->guard.status;
   int choice = MZC_ENGINE_LIBRARY, declined = 0;
 
-  if (setjmp(w->guard.jump)) {
-    jpeg_destroy_compress(cinfo);
+  if (setjmp(w->guard.jump))
     return -1;
-  }
   jpeg_create_compress(cinfo);
-  if (prepare(w, options)) {
-    jpeg_destroy_compress(cinfo);
+  if (prepare(w, options))
     return -1;
-  }
   if (!again)
     choice = mzc_choose_engine(options->engine, engine, engine ? mzc_engine_refuses(cinfo) : NULL, status);
-  if (choice < 0) {
-    jpeg_destroy_compress(cinfo);
+  if (choice < 0)
     return -1;
-  }
   jpeg_start_compress(cinfo, TRUE);
   hook(w);
   if (choice == MZC_ENGINE_FAST)
@@ -348,8 +342,16 @@ static int run(writer *w, const mzc_encode_options *options, const mzc_marker *m
     declined = mzc_engine_finish(engine, cinfo);
   else
     jpeg_finish_compress(cinfo);
-  jpeg_destroy_compress(cinfo);
   return declined ? DECLINED : mzc_destination_check(&w->destination, status);
+}
+
+static int run(writer *w, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
+               mzc_engine *engine, int again)
+{
+  int result = code(w, options, markers, num_markers, engine, again);
+
+  jpeg_destroy_compress(&w->cinfo);
+  return result;
 }
 
 int mzc_dct_encode(const mzc_dct *dct, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
@@ -372,12 +374,8 @@ int mzc_dct_encode(const mzc_dct *dct, const mzc_encode_options *options, const 
   }
   if (engine)
     mzc_engine_trim(engine);
-  if (result) {
-    if (!out->borrowed) {
-      free(out->data);
-      out->data = NULL;
-    }
-    return -1;
-  }
-  return 0;
+  if (result == 0)
+    return 0;
+  mzc_destination_forget(out);
+  return -1;
 }
