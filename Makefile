@@ -6,6 +6,7 @@
 #                goes on. A part of it: make grid MODELS=meso4,mesoinception4 QUALITIES=77 FRAMES_PER_SECOND=null SEEDS=1
 # make seeds     three seeds trained at quality 77 and three at 10, as one table
 # make bench     the benchmarks of mozcodec
+# make bench-gpu training, loading and inference on a GPU: one table, out/gpu/gpu.md
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
@@ -54,6 +55,9 @@ seeds: setup
 bench: setup
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/benchmark.py encode
 
+bench-gpu: setup
+	@$(IN_VENV) python packages/detector/benchmarks/gpu.py --out out/gpu
+
 setup: $(VENV)/.complete $(VENV)/.data
 	@git config user.email >/dev/null || ! git rev-parse --git-dir >/dev/null 2>&1 || { git config user.name experiment; git config user.email experiment@localhost; \
 	echo "setup: git knew no name to commit under, which dvc exp run --queue needs: this clone now uses \"experiment\""; }
@@ -72,4 +76,4 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: repro test test-all grid seeds bench setup
+.PHONY: repro test test-all grid seeds bench bench-gpu setup

@@ -165,7 +165,8 @@ def bench(
         set_up_torch(params, processes.device)
         run = describe_run(params, crops, processes.device)
         progress = Progress(params.train.steps)
-        trainer = Trainer(params, crops, run, processes, signals, loader_threads, folder / "run", progress)
+        unfinished = folder / "checkpoints" / "run"
+        trainer = Trainer(params, crops, run, processes, signals, loader_threads, unfinished, progress)
         rates = _measure(trainer, modes, seconds, folder)
         return {
             "results": [rate.report() for rate in rates],

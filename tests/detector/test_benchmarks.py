@@ -1,0 +1,35 @@
+"""The GPU's table, made small on whatever device is there: every line runs, every check holds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "packages/detector/benchmarks/gpu.py"
+
+
+def run(*options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, SCRIPT, *map(str, options)], capture_output=True, text=True)
+
+
+def test_the_whole_protocol_is_listed_without_running_anything(tmp_path: Path) -> None:
+    listed = run("--list", "--out", tmp_path / "out").stdout
+    assert len(listed.splitlines()) > 30
+    for words in ("efficientnet_b4", "--batch 256", "--amp fp16", "--compile", "--jpeg 0.5", "--waits multi_attention"):
+        assert words in listed
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow(minutes=3)
+def test_every_line_runs_once_and_every_check_holds(tmp_path: Path) -> None:
+    done = run("--quick", "--out", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / "gpu.md").read_text()
+    assert "9 of 9 lines." in text
+    assert "| meso4 off killed at step 35 of 60 ends in the same bytes | yes |" in text
+    assert "NO" not in text
+    (tmp_path / "loader-1.json").unlink()
+    assert run("--quick", "--out", tmp_path).stdout.count("detector.cli bench") == 1  # what is there is not run again
