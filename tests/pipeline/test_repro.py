@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-STAGES = {"faces", "compress", "fidelity", "train", "score", "evaluate", "report"}
+STAGES = {"faces", "compress", "fidelity", "train", "score", "explain", "evaluate", "report"}
 
 
 def stages_run(output: str) -> set[str]:
@@ -58,7 +58,7 @@ def test_repro_leaves_the_working_tree_clean(small_clone):
 def test_experiment_at_another_quality_reruns_only_what_depends_on_it(copy):
     printed = copy.run("dvc", "exp", "run", "-S", "quality=10")
 
-    assert stages_run(printed) == {"compress", "train", "score", "evaluate", "report"}
+    assert stages_run(printed) == {"compress", "train", "score", "explain", "evaluate", "report"}
 
     difference = json.loads(copy.run("dvc", "metrics", "diff", "--json"))["out/metrics.json"]
 

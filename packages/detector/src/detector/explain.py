@@ -95,7 +95,7 @@ class Explained:
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--layer", help="Module whose output Grad-CAM weighs.  [default: the last feature maps]")
 @click.option("--faces-measured", type=click.IntRange(1), default=200, show_default=True, help="Fakes with masks.")
-@click.option("--features", type=click.IntRange(2), default=1000, show_default=True, help="Faces with feature vectors.")
+@click.option("--features", type=click.IntRange(2), default=500, show_default=True, help="Faces with feature vectors.")
 @params_option
 def command(
     faces: Path, train: Path, out: Path, layer: str | None, faces_measured: int, features: int, params: Params

@@ -94,6 +94,7 @@ def show(metrics: Path, tables: Path, page: Path | None) -> None:
 @click.option("--faces", type=Existing, help="summary.json of the faces stage: the data and what was left out.")
 @click.option("--failures", type=Existing, help="failures.csv of the faces stage.")
 @click.option("--training", type=Existing, help="Folder of model.json and log.jsonl.")
+@click.option("--explain", type=Existing, help="Folder of `detector explain`: heat maps and feature vectors.")
 @click.option("--quality", help="JPEG quality the model was trained on.")
 @click.option("--allow-nan", is_flag=True, help="As given to `evaluation metrics`.")
 def report(out: Path, **sources: Any) -> None:

@@ -20,6 +20,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from .calibration import logit, reliability
+from .features import Features
 from .metrics import roc
 from .scores import Scores
 from .summary import HEADLINE, Row, Summary
@@ -29,11 +30,13 @@ __all__ = [
     "PAGE",
     "Theme",
     "compression",
+    "embedding",
     "histograms",
     "history",
     "metric_bars",
     "png",
     "quality_colors",
+    "quality_label",
     "reliability_diagram",
     "robustness",
     "roc_curves",
@@ -61,6 +64,7 @@ VARIABLES = {PAGE.ink: "var(--ink)", PAGE.muted: "var(--muted)", PAGE.grid: "var
 REAL, FAKE = "#3b7dd8", "#d9534f"
 SCALE = ("#3b7dd8", "#2fa58c", "#dfa032", "#d9534f")        # high to low quality
 NAMES = {"auc": "AUC", "ap": "AP", "eer": "EER", "accuracy": "ACC", "balanced_accuracy": "balanced ACC", "f1": "F1"}
+METHODS = ("#e08a1e", "#a65bd0", "#d9534f", "#2fa58c", "#8c6d31", "#d0689f")     # of the forgeries, in their order
 DPI = 150
 
 
@@ -119,7 +123,8 @@ def _row(figure: Figure, count: int, sharey: bool = True) -> list[Axes]:
     return list(figure.subplots(1, max(count, 1), sharey=sharey, squeeze=False)[0])
 
 
-def _label(quality: str) -> str:
+def quality_label(quality: str) -> str:
+    """Return ``uncompressed`` or ``quality 77``."""
     return "uncompressed" if quality == "raw" else f"quality {quality}"
 
 
@@ -187,7 +192,7 @@ def roc_curves(scores: Scores, theme: Theme = LIGHT) -> Figure:
             here = scores.where(quality=quality)
             fpr, tpr, _ = roc(here.label, here.score)
             if not np.isnan(fpr + tpr).any():
-                axes.plot(fpr, tpr, color=color, label=_label(quality), linewidth=1.6)
+                axes.plot(fpr, tpr, color=color, label=quality_label(quality), linewidth=1.6)
         axes.set(xlabel="real faces called fake (FPR)", ylabel="fakes found (TPR)")
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.set_aspect("equal")
@@ -207,7 +212,7 @@ def metric_bars(summary: Summary, level: str = "frame", theme: Theme = LIGHT) ->
             rows = [summary.find(quality, level, metric) for metric in HEADLINE]
             value, lo, hi = (np.array([getattr(r, k) if r else np.nan for r in rows]) for k in ("value", "lo", "hi"))
             x = np.arange(len(HEADLINE)) + (i - (len(summary.qualities) - 1) / 2) * width
-            axes.bar(x, np.nan_to_num(value), width * 0.9, color=colors[quality], label=_label(quality))
+            axes.bar(x, np.nan_to_num(value), width * 0.9, color=colors[quality], label=quality_label(quality))
             axes.vlines(x, lo, hi, color=theme.muted, linewidth=1.1)
         axes.axhline(0.5, color=theme.muted, linewidth=1, linestyle=":")
         axes.set_xticks(range(len(HEADLINE)), [NAMES[metric] for metric in HEADLINE])
@@ -257,7 +262,7 @@ def histograms(scores: Scores, theme: Theme = LIGHT) -> Figure:
                 values = np.clip(odds[(scores.quality == quality) & (scores.label == label)], -end, end)
                 weights = np.full(len(values), 1 / max(len(values), 1))
                 axes.hist(values, edges, weights=weights, color=color, alpha=0.55, label=name)
-            axes.set_title(_label(quality), fontsize=9.5)
+            axes.set_title(quality_label(quality), fontsize=9.5)
             axes.set_xlim(-end, end)
             axes.set_xticks(logit(ticks).tolist(), [f"{tick:g}"[1:] for tick in ticks])
         panels[0].set_ylabel("share of faces")
@@ -277,7 +282,7 @@ def reliability_diagram(scores: Scores, theme: Theme = LIGHT) -> Figure:
             here = scores.where(quality=quality)
             found = reliability(here.label, here.score)
             if len(found.count):
-                axes.plot(found.score, found.share, "-o", color=color, label=_label(quality), markersize=3.5)
+                axes.plot(found.score, found.share, "-o", color=color, label=quality_label(quality), markersize=3.5)
         axes.set(xlabel="mean score of the bin", ylabel="share of fakes in the bin", xlim=(0, 1), ylim=(-0.02, 1.02))
         axes.set_aspect("equal")
         if axes.get_legend_handles_labels()[0]:
@@ -301,4 +306,33 @@ def history(rows: Curve, theme: Theme = LIGHT) -> Figure:
         if aucs:
             panels[1].plot([step for step, _ in aucs], [auc for _, auc in aucs], "-o", color=FAKE, markersize=4)
             panels[1].set(xlabel="step", title="Frame AUC on the validation split")
+        return figure
+
+
+def embedding(plane: np.ndarray, features: Features, theme: Theme = LIGHT) -> Figure:
+    """Return points in the plane (N, 2), one panel per quality on the same axes, real faces under the forgeries."""
+    with _style(theme):
+        qualities = features.qualities
+        figure = Figure(figsize=(4.6 * max(len(qualities), 1), 4.4), layout="constrained")
+        panels = _row(figure, len(qualities))
+        methods = [str(method) for method in np.unique(features.method[features.label == 1])]
+        colors = {method: METHODS[i % len(METHODS)] for i, method in enumerate(methods)}
+        middle, half = (plane.max(0) + plane.min(0)) / 2, 0.54 * float(np.ptp(plane, axis=0).max())
+        for axes, quality in zip(panels, qualities, strict=False):
+            here = features.quality == quality
+            real = here & (features.label == 0)
+            groups = {"real": (real, "o", REAL)} | {
+                method: (here & (features.method == method) & (features.label == 1), "^", color)
+                for method, color in colors.items()
+            }
+            for name, (mask, marker, color) in groups.items():
+                x, y = plane[mask].T
+                axes.scatter(x, y, s=18, color=color, marker=marker, alpha=0.6, linewidths=0, label=name)
+            axes.set_title(quality_label(quality), fontsize=9.5)
+            axes.set(xlim=middle[0] + [-half, half], ylim=middle[1] + [-half, half], xticks=[], yticks=[])
+            axes.set_aspect("equal")
+            axes.spines[:].set_visible(False)
+        if qualities:
+            handles = panels[0].get_legend_handles_labels()
+            figure.legend(*handles, loc="outside lower center", ncols=len(methods) + 1)
         return figure

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from . import literature, page, plots, tables
+from . import explain, literature, page, plots, tables
+from .explain import Explained
 from .intervals import UNITS
 from .robustness import area_over_log_rate
 from .scores import Scores, by_video, quality_name, read
@@ -48,6 +49,7 @@ class Sources:
     faces: Path | None = None              # summary.json of the faces stage
     failures: Path | None = None           # failures.csv of the faces stage
     training: Path | None = None           # folder of model.json and log.jsonl
+    explain: Path | None = None            # folder of maps.csv, localization.csv, features.npy and features.csv
     quality: str | None = None             # JPEG quality the model was trained on
     allow_nan: bool = False
 
@@ -65,6 +67,7 @@ class Material:
     failures: list[dict[str, Any]] = field(default_factory=list)
     model: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    explained: Explained | None = None
     quality: str | None = None
 
     @property
@@ -97,6 +100,7 @@ def gather(sources: Sources) -> Material:
         failures=_failures(sources.failures) if sources.failures else [],
         model=tables.read_json(sources.training / "model.json") if sources.training else {},
         history=_history(sources.training / "log.jsonl") if sources.training else [],
+        explained=explain.read(sources.explain) if sources.explain else None,
         quality=sources.quality,
     )
 
@@ -154,6 +158,9 @@ def build(out: Path, material: Material) -> Path:
         face = material.panels[0]
         pictures = {row["file"]: _decoded(material.pictures[row["file"]]) for row in face}
         tables.write_whole(out / "compression.png", plots.png(plots.compression(face, pictures)))
+    found = material.explained
+    if found and found.drawable:
+        tables.write_whole(out / "features.png", plots.png(plots.embedding(found.plane, found.features)))
     path = out / "index.html"
     tables.write_whole(path, page.page("Is a fake still detected after JPEG?", _body(material)))
     return path
@@ -233,6 +240,7 @@ def _body(material: Material) -> list[str]:
         _by_method(material),
         literature_section(material),
         _separation(material),
+        explain.section(material.explained),
         _calibration(material),
         _training(material),
         _worst(material),

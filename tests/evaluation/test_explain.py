@@ -1,0 +1,129 @@
+"""Heat maps and feature vectors on the page: every number is the file's, the plane repeats, damage is named."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from matplotlib.image import imsave
+
+from evaluation import explain, plots
+from evaluation.cli import main
+from evaluation.features import Features, embed, read, silhouette
+
+QUALITIES = ("raw", "77", "10")
+FACES = ("c23/original/004/0000", "c23/Deepfakes/004_005/0000", "c23/FaceSwap/004_005/0000")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """What ``detector explain`` writes, of noise: three faces, a Grad-CAM and an attention map, 60 vectors."""
+    noise = np.random.default_rng(0)
+    (tmp_path / "maps").mkdir()
+    lines = ["file,key,quality,kind,score,peak"]
+    for key in FACES:
+        kinds = [(quality, kind) for quality in QUALITIES for kind in ("face", "grad_cam", "attention_1")]
+        kinds += [] if "original" in key else [("raw", "mask")]
+        for quality, kind in kinds:
+            file = f"maps/{key.replace('/', '-')}-{quality}-{kind}.png"
+            imsave(tmp_path / file, noise.integers(0, 255, (8, 8, 3), dtype=np.uint8))
+            lines.append(f"{file},{key},{quality},{kind},0.625,0.5")
+    (tmp_path / "maps.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "localization.csv").write_text(
+        "quality,kind,method,n,inside,average,covered\n"
+        "raw,grad_cam,all,40,0.5125,0.4,0.25\nraw,grad_cam,FaceSwap,20,0.3,0.4,0.2\n10,attention_1,all,40,0.4,0.41,0.25\n"
+    )
+    rows = ["key,video,method,split,label,quality,score"]
+    for i in range(60):
+        method = ("original", "Deepfakes", "FaceSwap")[i % 3]
+        rows.append(f"{i},{method}/{i},{method},test,{int(i % 3 > 0)},{('raw', '10')[i // 30]},0.5")
+    (tmp_path / "features.csv").write_text("\n".join(rows) + "\n")
+    np.save(tmp_path / "features.npy", noise.normal(size=(60, 5)).astype(np.float32))
+    return tmp_path
+
+
+def test_the_section_shows_each_map_at_each_quality_and_each_number(folder):
+    html = explain.section(explain.read(folder))
+
+    assert html.count("data:image/png") == 3 * 3 * 3 + 2
+    assert html.count(">mask</b>") == 2
+    first = html[: html.index("FaceSwap/004_005")]
+    assert re.findall(r"<b>(.*?)</b>", first)[:3] == ["uncompressed", "quality 77", "quality 10"]
+    assert html.count("score 0.625") == 9
+    texts = ("0.512", "+0.112", "-0.010", "attention 1", "1 more", "30 test faces (5 numbers", "By forgery method")
+    for text in texts:
+        assert text in html, text
+
+
+def test_the_page_takes_the_folder_and_without_it_leaves_the_section_out(folder, write_scores, tmp_path):
+    def run(*args):
+        return CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)
+
+    scores, metrics, tables = write_scores(), tmp_path / "metrics.json", tmp_path / "tables"
+    run("metrics", scores, metrics, "--tables", tables, "--replicates", "20")
+    base = ["--metrics", metrics, "--scores", scores, "--tables", tables]
+    for name, extra in (("with", ["--explain", folder]), ("without", [])):
+        result = run("report", tmp_path / name, *base, *extra)
+        assert result.exit_code == 0, result.output
+        assert ("Where the model looks" in (tmp_path / name / "index.html").read_text()) is bool(extra)
+        assert (tmp_path / name / "features.png").exists() is bool(extra)
+
+
+def test_the_plane_repeats_and_keeps_clusters_apart():
+    noise = np.random.default_rng(1)
+    label = np.repeat([0, 1], 30)
+    vectors = noise.normal(size=(60, 8)) + 12 * label[:, None]
+    plane = embed(vectors)
+
+    np.testing.assert_array_equal(plane, embed(vectors))
+    distances = np.linalg.norm(plane[:, None] - plane[None], axis=-1)
+    np.fill_diagonal(distances, np.inf)
+    assert (label[distances.argmin(1)] == label).all()
+
+
+@pytest.mark.parametrize(("n", "width"), [(3, 4), (6, 4), (20, 1)])
+def test_few_vectors_and_narrow_ones_are_no_error(n, width):
+    plane = embed(np.random.default_rng(2).normal(size=(n, width)))
+
+    assert plane.shape == (n, 2)
+    assert np.isnan(plane).all() == (n < 5)
+
+
+def test_silhouette_by_hand():
+    """On a line: 0, 1 real, 4, 5 fake. Of 0: own 1, other 4.5, so (4.5 - 1) / 4.5; of 1: own 1, other 3.5; mirrored."""
+    labels = np.array([0, 0, 1, 1], np.int8)
+    found = Features(np.array([[0.0], [1.0], [4.0], [5.0]]), labels.astype(str), labels, labels.astype(str))
+
+    assert silhouette(found) == pytest.approx((3.5 / 4.5 + 2.5 / 3.5) / 2)
+    assert np.isnan(silhouette(dataclasses.replace(found, label=np.zeros(4, np.int8))))
+
+
+def test_every_face_is_drawn_once_in_the_panel_of_its_quality(folder):
+    found = explain.read(folder)
+    figure = plots.embedding(found.plane, found.features)
+
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["uncompressed", "quality 10"]
+    for axes in figure.axes:
+        assert [len(points.get_offsets()) for points in axes.collections] == [10, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("maps.csv", "file,key\n", r"maps\.csv, line 1: no column quality"),
+        ("features.npy", "no array", r"features\.npy is no array"),
+        ("features.csv", "key,video,method,split,label,quality,score\n", r"shape \(60, 5\), but .* has 0 rows"),
+        ("localization.csv", "quality,kind,method,n,inside,average,covered\nraw,face,all,x,1,1,1\n", r"column n: 'x'"),
+    ],
+)
+def test_a_file_that_is_not_right_is_named(folder, name, content, message):
+    (folder / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        explain.read(folder)
+
+
+def test_vectors_that_are_not_finite_are_refused(folder):
+    np.save(folder / "features.npy", np.full((60, 5), np.nan, np.float32))
+    with pytest.raises(ValueError, match="not finite"):
+        read(folder / "features.npy", folder / "features.csv")
