@@ -59,9 +59,9 @@ QUALITIES = (77, 60, 15, 10)
 HIGH = (80, 85, 90, 95, 98, 100)
 SIXTEEN = (*range(5, 80, 5), 77)
 SAMPLE = 0.02
-"""Seconds of the floor at a time."""
-SHORT_SAMPLE = 0.004
-"""The same where the ratio is near 1: the closer the runs lie, the less of the machine's noise comes between them."""
+"""Seconds at a time: short against what drifts, long against the first call after somebody else has had the caches."""
+CALL_SAMPLE = 0.004
+"""The same for calls of a few microseconds."""
 CONTROL = "the C loop itself, once more"
 
 
@@ -273,23 +273,23 @@ def library(bench: Bench) -> Table:
             pixels, floor = picture(name), bench.floor("mozjpeg", picture(name), quality)
             ours = Call(lambda p=pixels, q=quality: mozcodec.encode(p, q, engine="library"))
             works = {column: ours, CONTROL: floor}
-            rows.append(measured(f"{name} q{quality}", floor, works, rounds, SHORT_SAMPLE, same=ours() == floor()))
+            rows.append(measured(f"{name} q{quality}", floor, works, rounds, SAMPLE, same=ours() == floor()))
     return Table("cjpeg's bytes by the library's encoder, from Python", OWN_C, rows, rounds, (Goal(column, 1.02),))
 
 
 def fastest(bench: Bench) -> Table:
-    rounds, rows = bench.rounds(25), []
+    rounds, rows = bench.rounds(15), []
     for name in bench.pictures:
         floor, works = bench.floor("baseline", picture(name), 75), bench.others("baseline", picture(name), 75)
         same, sizes = works[MOZCODEC]() == floor(), {key: len(work()) for key, work in works.items()}
         works[CONTROL] = floor
-        rows.append(measured(f"{name} q75", floor, works, rounds, SHORT_SAMPLE, same=same, sizes=sizes))
+        rows.append(measured(f"{name} q75", floor, works, rounds, SAMPLE, same=same, sizes=sizes))
     title = 'plain baseline files at quality 75, 4:2:0 (profile="fastest")'
     return Table(title, OWN_C, rows, rounds, (Goal(MOZCODEC, 1.03),))
 
 
 def decode(bench: Bench) -> Table:
-    rounds, rows = bench.rounds(15), []
+    rounds, rows = bench.rounds(9), []
     for name in bench.pictures:
         pixels = picture(name)
         for kind, data in (
@@ -299,12 +299,12 @@ def decode(bench: Bench) -> Table:
             floor, works = bench.floor("decode", data), bench.others("decode", data)
             same = works[MOZCODEC]().tobytes() == floor()
             works[CONTROL] = floor
-            rows.append(measured(f"{name} {kind}", floor, works, rounds, SHORT_SAMPLE, same=same))
+            rows.append(measured(f"{name} {kind}", floor, works, rounds, SAMPLE, same=same))
     return Table("full decode, baseline and progressive files", OWN_C, rows, rounds, (Goal(MOZCODEC, 1.03),))
 
 
 def eighth(bench: Bench) -> Table:
-    rounds, rows, full = bench.rounds(9), [], bench.loaded[MOZCODEC].tasks["decode"]
+    rounds, rows, full = bench.rounds(5), [], bench.loaded[MOZCODEC].tasks["decode"]
     for name in bench.pictures:
         pixels = picture(name)
         for kind, data in (
@@ -313,14 +313,14 @@ def eighth(bench: Bench) -> Table:
             ("libjpeg-turbo's progressive q90, 4:2:0", bench.floor("progressive", pixels, 90)()),
         ):
             works = {**bench.others("eighth", data), OWN_C: bench.floor("eighth", data)}
-            rows.append(measured(f"{name} {kind}", full(data), works, rounds, SHORT_SAMPLE))
+            rows.append(measured(f"{name} {kind}", full(data), works, rounds, SAMPLE))
     title = "1/8 of the size of a progressive file of quality 90"
     return Table(title, "mozcodec's full decode", rows, rounds, (Goal(MOZCODEC, 0.25),))
 
 
 def call(bench: Bench) -> Figures:
     """Microseconds beside the C loop over the same build, which makes the same files and pixels of one block."""
-    rounds = bench.rounds(101)
+    rounds = bench.rounds(51)
     gray = np.full((8, 8), 100, np.uint8)
     data = mozcodec.encode(gray, 75, profile="fastest")
     encoder = mozcodec.Encoder(75, profile="fastest")
@@ -336,7 +336,7 @@ def call(bench: Bench) -> Figures:
         task = "baseline" if title == "encode" else title
         arguments = (gray, 75) if title == "encode" else (data,)
         works = {**own, **{k: w for k, w in bench.others(task, *arguments).items() if k != MOZCODEC}}
-        found = interleave(floor, works, rounds, SHORT_SAMPLE / 4)
+        found = interleave(floor, works, rounds, CALL_SAMPLE)
         lines.append((title, OWN_C, f"{1e6 * found.floor:.1f} in all", "", ""))
         for name, extra in found.extra.items():
             goal = Goal(name, 10).judge(1e6 * extra.median) if name == MOZCODEC and title == "encode" else ""
