@@ -3,6 +3,7 @@
 import ast
 import doctest
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -262,3 +263,51 @@ def test_the_readmes_session_runs_as_printed():
     done = doctest.testfile(str(PACKAGE / "README.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert done.failed == 0
     assert done.attempted > 12
+
+
+def test_the_migrants_lines_run_as_printed(astronaut):
+    """Every call in the right column, with the names that the left one uses."""
+    array = np.ascontiguousarray(astronaut[:160, :160])
+    data = mozcodec.encode(array, 90)
+    names = {"mozcodec": mozcodec, "data": data, "coefficients": mozcodec.read_coefficients(data)}
+    names |= {"array": array, "a": array, "bgr": array[..., ::-1], "out": np.empty_like(array)}
+    names |= {"e": b"II*\0\x08\0\0\0" + bytes(6), "p": b"profile", "c": "comment"}
+    section = (PACKAGE / "README.md").read_text().partition("## Coming from")[2].partition("\n## ")[0]
+    rows = [line.split(" | ")[-1] for line in section.splitlines() if line.startswith("| ") and "mozcodec." in line]
+    calls = [call for row in rows for call in re.findall(r"`(mozcodec\..*?)`", row)]
+    assert len(calls) > 15
+    for call in calls:
+        assert eval(call, names) is not None, call
+
+
+USER = """
+import numpy as np
+import mozcodec
+image = np.zeros((64, 80, 3), np.uint8)
+data = mozcodec.encode(image, 77, subsampling="4:2:0", comment="hello")
+view: memoryview = mozcodec.encode(image, 77, out=bytearray(9999))
+planes: tuple[np.ndarray, ...] = mozcodec.decode(data, "planes")
+pixels: np.ndarray = mozcodec.decode(data, "gray", scale=4, region=(0, 0, 8, 8), on_truncated="warn", max_pixels=None)
+sizes = [(point.quality, len(point.data)) for point in mozcodec.sweep(image, [10, 20], scales=(8, 16), arithmetic=True)]
+quality: int = mozcodec.encode_to_target(image, bytes=5000, smallest=True).quality
+coefficients = mozcodec.read_coefficients(data)
+written: bytes = mozcodec.write_coefficients(coefficients, metadata=mozcodec.read_header(data).metadata)
+options: mozcodec.EncodeOptions = {"progressive": False}
+files: list[bytes] = list(mozcodec.encode_many([image], 60, **options))
+"""
+
+
+@pytest.mark.slow(minutes=0.5)
+def test_a_users_script_passes_strict_mypy_and_its_slips_do_not(tmp_path):
+    (tmp_path / "good.py").write_text(USER)
+    slips = ["mozcodec.encode(image, qualty=7)", "mozcodec.encode(image, tune='sim')", "mozcodec.decode('face.jpg')"]
+    (tmp_path / "bad.py").write_text(USER + "\n".join(slips) + "\n")
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path)]
+    done = [
+        subprocess.run([*command, str(tmp_path / name)], capture_output=True, text=True, check=False, cwd=tmp_path)
+        for name in ("good.py", "bad.py")
+    ]
+    assert done[0].returncode == 0, done[0].stdout
+    wrong = {line.split(":")[1] for line in done[1].stdout.splitlines() if ": error:" in line}
+    first = USER.count("\n") + 1
+    assert wrong == {str(first + i) for i in range(len(slips))}
