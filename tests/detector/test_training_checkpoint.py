@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import shutil
 from collections import OrderedDict
 
 import numpy as np
@@ -131,6 +132,7 @@ def test_code_in_a_checkpoint_is_not_run(folder, tmp_path, monkeypatch):
     torch.save({"step": 2, "evil": Evil()}, path)
     path.with_name(path.name + ".sha256").write_text(hashlib.sha256(path.read_bytes()).hexdigest())
     assert folder.checkpoints.latest()["step"] == 1
+    assert "is damaged (it holds more than tensors and plain values); going back to step 1" in folder.said[0]
     assert not (tmp_path / "touched").exists()
     path.write_bytes(pickle.dumps(Evil(), protocol=2))
     path.with_name(path.name + ".sha256").write_text(hashlib.sha256(path.read_bytes()).hexdigest())
@@ -168,3 +170,17 @@ def test_a_finished_run_leaves_no_folder_but_what_is_not_its_own(folder):
     (folder.path / "notes.txt").write_text("mine")
     other.checkpoints.remove()
     assert other.names == ["notes.txt"]
+
+
+def test_a_disk_without_room_for_another_one_is_not_filled_first(folder, monkeypatch):
+    folder.save(1)
+    size = (folder.path / "step-00000001.pt").stat().st_size
+    usage = shutil.disk_usage(folder.path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=size - 1))
+    folder.checkpoints.save(2, {"step": 2})
+    with pytest.raises(DetectorError, match=r"step-00000002.pt could not be written: No space left on device"):
+        folder.checkpoints.wait()
+    assert folder.checkpoints.steps() == [1]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=size))
+    folder.save(2)
+    assert folder.checkpoints.steps() == [1, 2]

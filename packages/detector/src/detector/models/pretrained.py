@@ -125,7 +125,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         else:
             weights = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        raise DetectorError(f"{path}: not a readable weights file: {error}") from error
+        code = isinstance(error, pickle.UnpicklingError)  # torch's words for it advise to run the code
+        reason = "neither safetensors nor plain tensors of torch.save" if code else str(error).partition("\n")[0]
+        raise DetectorError(f"{path}: not a readable weights file: {reason}") from error
     for key in ("state_dict_ema", "model_ema", "state_dict", "model"):
         if isinstance(weights, dict) and isinstance(weights.get(key), dict):
             weights = weights[key]

@@ -8,10 +8,12 @@ nothing in it is run.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import pickle
 import re
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +90,7 @@ class Checkpoints:
             except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
                 older = [s for s in found if s < step]
                 way = f"going back to step {older[-1]}" if older else "there is no older one: starting again at step 0"
-                self.say(f"{self._path(step)} is damaged ({error}); {way}")
+                self.say(f"{self._path(step)} is damaged ({_first_words(error)}); {way}")
         return None
 
     def steps(self) -> list[int]:
@@ -118,6 +120,7 @@ class Checkpoints:
     def _write(self, step: int, state: dict[str, Any]) -> None:
         path = self._path(step)
         try:
+            self._check_room()
             with _Whole(path) as part:
                 with part.open("wb") as file:
                     torch.save(state, file)
@@ -136,6 +139,12 @@ class Checkpoints:
         for old in self.steps()[: -self.keep]:
             self._path(old).unlink()
             self._path(old).with_name(self._path(old).name + ".sha256").unlink(missing_ok=True)
+
+    def _check_room(self) -> None:
+        """Raise OSError where the disk has no room for a checkpoint as large as the last: it would only be filled."""
+        sizes = [self._path(step).stat().st_size for step in self.steps()[-1:]]
+        if sizes and shutil.disk_usage(self.folder).free < sizes[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _read(self, step: int) -> dict[str, Any]:
         path = self._path(step)
@@ -177,6 +186,11 @@ def _fsync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _first_words(error: Exception) -> str:
+    """Return what *error* says, without the advice that torch gives on running a file's code."""
+    return "it holds more than tensors and plain values" if isinstance(error, pickle.UnpicklingError) else str(error)
 
 
 def _reason(error: Exception) -> str:
