@@ -13,8 +13,8 @@ from skimage import data
 from skimage.transform import SimilarityTransform, warp
 
 from detector.data import detection
-from detector.data.alignment import EYE_LINE, INTER_EYE, align, crop, crop_mask
-from detector.data.detection import HaarDetector, LbpDetector, make_detector, settle, track
+from detector.data.alignment import EYE_LINE, FIVE_POINTS, INTER_EYE, align, align_face, align_points, crop, crop_mask
+from detector.data.detection import Detection, HaarDetector, LbpDetector, Sighting, make_detector, settle, track
 
 # eye centres of the astronaut as seen by eye in the 512 x 512 photograph
 EYES = np.array([[201.5, 100.5], [247.5, 103.5]])
@@ -53,6 +53,42 @@ def test_the_template_is_deepfakebenchs() -> None:
     # its eyes at 256 px: (96.87, 120.43) and (158.83, 120.09)
     assert abs(INTER_EYE - (158.83 - 96.87) / 256) < 5e-4
     assert abs(EYE_LINE - 120.26 / 256) < 5e-4
+
+
+def test_the_five_points_are_deepfakebenchs() -> None:
+    # its template computed for 256 px: eyes, nose, corners of the mouth
+    theirs = [[96.87, 120.43], [158.83, 120.09], [128.04, 155.67], [102.59, 191.94], [153.90, 191.66]]
+    assert pytest.approx(np.array(theirs), abs=0.006) == FIVE_POINTS * 256
+    # and the eyes alone would go to nearly the same place
+    assert np.abs(FIVE_POINTS[:2] - [[0.5 - INTER_EYE / 2, EYE_LINE], [0.5 + INTER_EYE / 2, EYE_LINE]]).max() < 1.5e-3
+
+
+@given(eyes(), st.integers(0, 2**32 - 1), st.integers(16, 400), st.booleans())
+def test_five_points_are_fitted_as_scikit_image_fits_them(at: np.ndarray, seed: int, size: int, mirrored: bool) -> None:
+    # a face somewhere, its points off by some pixels; mirrored ones must not be mirrored back
+    turn = SimilarityTransform.from_estimate(FIVE_POINTS[:2], at)
+    points = turn(FIVE_POINTS * (-1 if mirrored else 1, 1)) + np.random.default_rng(seed).normal(0, 3, (5, 2))
+    expected = SimilarityTransform.from_estimate(points, FIVE_POINTS * size - 0.5)
+    found = align_points(points, size)
+    assert found.matrix == pytest.approx(expected.params[:2], abs=1e-6)
+    assert np.linalg.det(found.matrix[:, :2]) > 0
+
+
+def test_points_on_the_template_go_nowhere() -> None:
+    assert align_points(FIVE_POINTS * 256 - 0.5, 256).matrix == pytest.approx(np.eye(2, 3), abs=1e-12)
+
+
+def test_five_points_that_are_one_are_refused() -> None:
+    with pytest.raises(ValueError, match="five different points are needed"):
+        align_points(np.full((5, 2), 7.0), 256)
+
+
+def test_a_face_is_aligned_by_its_five_points_where_it_has_them() -> None:
+    points = FIVE_POINTS * 100 + (30, 60)
+    face = Detection((0, 0, 200, 200), points[:2], "frame", points)
+    assert align_face(face, 128).matrix == pytest.approx(align_points(points, 128).matrix)
+    without = Detection((0, 0, 200, 200), points[:2], "frame")
+    assert align_face(without, 128).matrix == pytest.approx(align(points[:2], 128).matrix)
 
 
 def test_a_crop_is_what_scikit_image_warps() -> None:
@@ -144,10 +180,60 @@ def test_a_lost_face_is_looked_for_everywhere(haar: HaarDetector) -> None:
     assert tracked[1].box[0] - tracked[0].box[0] == pytest.approx(190, abs=8)
 
 
+def tilted(degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the astronaut turned counterclockwise around her face, and where her eyes are then."""
+    turn = cv2.getRotationMatrix2D((224, 120), degrees, 1)
+    image = cv2.warpAffine(data.astronaut(), turn, (512, 320), borderMode=cv2.BORDER_REPLICATE)
+    return image, EYES @ turn[:, :2].T + turn[:, 2]
+
+
+@pytest.mark.parametrize("degrees", [-45, -25, 25, 35, 50])
+def test_a_tilted_face_is_found_by_turning_the_frame(haar: HaarDetector, degrees: float) -> None:
+    image, expected = tilted(degrees)
+    seen = haar.find(image)
+    assert seen is None or seen.doubtful  # at 35 degrees a small one between nose and collar
+    found = track({0: image}, haar)[0]
+    assert found.found == "frame"
+    assert np.abs(found.eyes - expected).max() < 4
+    # upright around the same face
+    left, top, right, bottom = found.box
+    assert np.hypot((left + right) / 2 - 224, (top + bottom) / 2 - 120) < 15
+    assert right - left == pytest.approx(95, abs=12)
+    # the crop is level: the matrix turns back what the picture was turned by
+    matrix = align(found.eyes, 128).matrix
+    upright = np.degrees(np.arctan2(*(EYES[1] - EYES[0])[::-1]))
+    assert np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])) == pytest.approx(degrees - upright, abs=4)
+
+
+def test_a_frame_with_an_upright_face_is_never_turned(haar: HaarDetector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detection, "find_rolled", None)  # would be called
+    assert list(track({0: data.astronaut()[:300]}, haar)) == [0]
+
+
+def test_the_lbp_cascade_sees_tilted_faces_too_and_its_constants_are_tilted() -> None:
+    image, expected = tilted(25)
+    found = track({0: image}, LbpDetector())[0]
+    assert found.found == "constant"
+    assert np.abs(found.eyes - expected).max() < 9
+
+
+def test_a_tilted_frame_takes_and_gives_its_place_in_the_box_as_if_upright() -> None:
+    # frames 0 and 1 are upright and agree; frame 2 is turned by 90 degrees, centre (50, 50): x' = 50 - (y - 50) back
+    upright = np.array([[30.0, 40], [70, 40]])
+    sightings = [Sighting((0, 0, 100, 100), upright), Sighting((0, 0, 100, 100), upright)]
+    last = settle([*sightings, Sighting((0, 0, 100, 100), roll=90)], np.zeros((2, 2)))[2]
+    assert last.found == "clip"
+    # seen turned counterclockwise, (x, y) of the frame lies at (y, 100 - x): so (30, 40) comes from (60, 30)
+    assert last.eyes == pytest.approx(np.array([[60.0, 30], [60, 70]]))
+    # and a turned frame's own eyes count upright
+    turned = [Sighting((0, 0, 100, 100), last.eyes, roll=90)] * 2
+    assert settle([*turned, Sighting((0, 0, 100, 100))], np.zeros((2, 2)))[2].eyes == pytest.approx(upright)
+
+
 def test_eyes_that_are_not_seen_take_the_clips_median_place() -> None:
     boxes = [(0, 0, 100, 100), (10, 20, 110, 120), (0, 0, 200, 200), (50, 50, 100, 100)]
     seen = [np.array([[30.0, 40], [70, 40]]), np.array([[42.0, 62], [78, 60]]), None, None]
-    found = settle(boxes, seen, np.array([[0.3, 0.385], [0.7, 0.385]]))
+    found = settle(map(Sighting, boxes, seen), np.array([[0.3, 0.385], [0.7, 0.385]]))
     # relative: (.30 .40, .70 .40) and (.32 .42, .68 .40); the median of two is their mean
     assert [d.found for d in found] == ["frame", "frame", "clip", "clip"]
     assert found[2].eyes == pytest.approx(np.array([[62.0, 82.0], [138.0, 80.0]]))
@@ -156,7 +242,7 @@ def test_eyes_that_are_not_seen_take_the_clips_median_place() -> None:
 
 def test_one_frame_with_eyes_is_too_few_for_a_median() -> None:
     at = np.array([[0.3, 0.385], [0.7, 0.385]])
-    found = settle([(0, 0, 100, 100), (0, 0, 200, 200)], [np.array([[33.0, 41], [69, 44]]), None], at)
+    found = settle([Sighting((0, 0, 100, 100), np.array([[33.0, 41], [69, 44]])), Sighting((0, 0, 200, 200))], at)
     assert [d.found for d in found] == ["frame", "constant"]
     assert found[1].eyes == pytest.approx(at * 200)
 

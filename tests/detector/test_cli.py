@@ -60,7 +60,7 @@ def test_an_unknown_command_is_named() -> None:
 def test_the_stages_follow_each_other(here: Path, small_tree: Path) -> None:
     faces = run("faces", small_tree, "out/faces", "--workers", 2)
     assert faces.exit_code == 0, faces.output
-    assert "original               8       8       8      24" in faces.output
+    assert "original           2 / 8   2 / 8   2 / 8  6 / 24" in faces.output
     assert "without a crop" not in faces.output
     compressed = run("compress", "out/faces", "out/compressed")
     assert compressed.exit_code == 0, compressed.output
@@ -109,7 +109,7 @@ def test_a_missing_split_is_named(here: Path, small_tree: Path) -> None:
     [
         ("fases:\n  size: 64\n", "params.yaml: fases is not a parameter; did you mean faces?"),
         ("quality: 0\n", "params.yaml: quality must be 1..100, got 0"),
-        ("faces:\n  detector: yolo\n", "params.yaml: faces.detector must be one of haar, lbp, got 'yolo'"),
+        ("faces:\n  detector: yolo\n", "params.yaml: faces.detector must be one of haar, yunet, lbp, got 'yolo'"),
     ],
 )
 def test_a_wrong_parameter_is_named(here: Path, line: str, message: str) -> None:

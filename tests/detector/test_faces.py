@@ -119,6 +119,8 @@ def test_the_summary_counts_and_names_the_data(small_faces: Path) -> None:
     assert summary["faces"]["original"] == {"train": 8, "val": 8, "test": 8}
     assert summary["videos"]["FaceSwap"] == {"train": 2, "val": 2, "test": 2}
     assert summary["failures"] == {"frames": 0, "videos": 0, "reasons": {}}
+    assert summary["identities"] == {"train": 2, "val": 2, "test": 2}
+    assert (summary["not_there"], summary["remarks"]) == ([], [])
     assert summary["parameters"]["size"] == 64
     assert all(sum(rates.values()) == pytest.approx(1, abs=1e-3) for rates in summary["eyes_found"].values())
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from detector.data.layout import count, count_table, find_clips, read_splits
+from detector.data.index import count_identities
+from detector.data.layout import count, count_table, find_clips, read_actors, read_splits
 from detector.errors import DataError
 
 
@@ -46,10 +47,13 @@ def test_every_clip_is_described(tree: Path) -> None:
 def test_counts_are_the_split_files_times_the_methods(tree: Path) -> None:
     counts = count(find_clips(tree, "c40", ["Deepfakes"]).clips)
     assert counts == {method: {"train": 2, "val": 2, "test": 2} for method in ("original", "Deepfakes")}
-    assert count_table(counts).splitlines() == [
-        "                   train     val    test     all",
-        "original               2       2       2       6",
-        "Deepfakes              2       2       2       6",
+    persons = count_identities(find_clips(tree, "c40", ["Deepfakes"]).clips)
+    faces = {"original": {"train": 32, "val": 32, "test": 31}, "Deepfakes": {"train": 16, "val": 16, "test": 0}}
+    assert count_table(persons, counts, faces).splitlines() == [
+        "videos / faces     train     val    test     all",
+        "identities             2       2       2       6",
+        "original          2 / 32  2 / 32  2 / 31  6 / 95",
+        "Deepfakes         2 / 16  2 / 16   2 / 0  6 / 32",
     ]
 
 
@@ -130,7 +134,7 @@ def test_an_unknown_compression_names_the_known_ones(tree: Path) -> None:
     ("method", "message"),
     [
         ("deepfakes", "'deepfakes' is unknown; FaceForensics\\+\\+ has Deepfakes, Face2Face"),
-        ("DeepFakeDetection", "actors of DeepFakeDetection are in no split"),
+        ("DeepfakeDetection", "'DeepfakeDetection' is unknown; .*, FaceShifter, DeepFakeDetection"),
     ],
 )
 def test_an_unknown_method_is_named(tree: Path, method: str, message: str) -> None:
@@ -142,3 +146,106 @@ def test_partners_are_mutual(tree: Path) -> None:
     partner, split = read_splits(tree / "splits")
     assert all(partner[partner[person]] == person for person in partner)
     assert all(split[partner[person]] == split[person] for person in partner)
+
+
+REAL = ("01__kitchen_pan", "02__talking_against_wall", "03__exit_phone_room")
+FAKE = ("01_02__kitchen_pan__A1B2C3D4", "02_01__talking_against_wall__EEFF0011", "03_01__exit_phone_room__0A0B0C0D")
+
+
+@pytest.fixture
+def acted(tree: Path) -> Path:
+    """The tree with three actors of DeepFakeDetection and three forgeries, the first with a mask."""
+    for folder, names in (
+        ("original_sequences/actors/c23", REAL),
+        ("manipulated_sequences/DeepFakeDetection/c23", FAKE),
+        ("manipulated_sequences/DeepFakeDetection/masks", FAKE[:1]),
+    ):
+        for name in names:
+            path = tree / folder / "videos" / f"{name}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    return tree
+
+
+def test_deepfakedetection_alone_is_all_test_and_needs_no_split_files(acted: Path) -> None:
+    shutil.rmtree(acted / "splits")
+    found = find_clips(acted, "c23", ["DeepFakeDetection"])
+    assert {clip.video: clip.split for clip in found.clips} == {
+        **{f"original/{name}": "test" for name in REAL},
+        **{f"DeepFakeDetection/{name}": "test" for name in FAKE},
+    }
+    assert found.notes == ()
+    assert found.remarks == (
+        f"DeepFakeDetection and its actors: all in test, as there is no {acted / 'splits/actors.json'}",
+    )
+    fake = found.clips[3]
+    assert (fake.name, fake.label, fake.identity, fake.pair) == (FAKE[0], 1, "actor01+actor02", "actor01")
+    assert fake.mask == acted / f"manipulated_sequences/DeepFakeDetection/masks/videos/{FAKE[0]}.mp4"
+    real = found.clips[0]
+    assert (real.label, real.identity, real.pair, real.mask) == (0, "actor01", "actor01", None)
+
+
+def test_all_methods_stand_side_by_side_and_actors_are_no_youtube_persons(acted: Path) -> None:
+    found = find_clips(acted, "c23", ["Deepfakes", "DeepFakeDetection"])
+    assert count(found.clips) == {
+        "original": {"train": 2, "val": 2, "test": 2 + 3},
+        "DeepFakeDetection": {"train": 0, "val": 0, "test": 3},
+        "Deepfakes": {"train": 2, "val": 2, "test": 2},
+    }
+    assert count_identities(found.clips) == {"train": 2, "val": 2, "test": 2 + 3}
+    assert any("crop DeepFakeDetection into a folder of its own" in remark for remark in found.remarks)
+    # without it in the list nothing of it is looked at
+    assert len(find_clips(acted, "c23", ["Deepfakes"]).clips) == 12
+
+
+def test_given_actor_splits_leave_out_forgeries_across_them(acted: Path) -> None:
+    (acted / "splits/actors.json").write_text(json.dumps({"train": ["01", "02"], "test": ["03"], "val": []}))
+    found = find_clips(acted, "c23", ["DeepFakeDetection"])
+    assert {clip.name: clip.split for clip in found.clips} == {
+        REAL[0]: "train", REAL[1]: "train", REAL[2]: "test", FAKE[0]: "train", FAKE[1]: "train",
+    }  # fmt: skip
+    assert found.remarks == (
+        f"DeepFakeDetection: forgeries across the splits of {acted / 'splits/actors.json'} are left out: 1",
+        "test: only real videos",
+    )
+
+
+def test_deepfakedetection_that_was_not_downloaded_is_skipped_and_said(tree: Path) -> None:
+    found = find_clips(tree, "c23", ["Deepfakes", "DeepFakeDetection"])
+    assert len(found.clips) == 12
+    assert [note.split(":")[0] for note in found.notes] == ["original (actors)", "DeepFakeDetection"]
+    assert found.remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("actors", "message"),
+    [
+        ({"train": ["01", "02"]}, "03__exit_phone_room.mp4: actor 03 is in none of the lists of"),
+        ({"train": ["01", "02"], "test": ["02", "03"]}, "actors.json: actor 02 is in train and in test"),
+        ({"training": ["01"]}, 'actors.json: expected actors by split, {"train": ["01"'),
+        ([["01", "02"]], "actors.json: expected actors by split"),
+    ],
+)
+def test_a_mistake_in_the_actors_splits_is_named(acted: Path, actors: object, message: str) -> None:
+    (acted / "splits/actors.json").write_text(json.dumps(actors))
+    with pytest.raises(DataError) as error:
+        find_clips(acted, "c23", ["DeepFakeDetection"])
+    assert message in str(error.value)
+
+
+def test_another_name_among_the_actors_videos_is_refused(acted: Path) -> None:
+    (acted / "original_sequences/actors/c23/videos/000_003.mp4").touch()
+    with pytest.raises(DataError, match=r"000_003\.mp4: the name must be ACTOR__SCENE\.mp4 as in DeepFakeDetection"):
+        find_clips(acted, "c23", ["DeepFakeDetection"])
+
+
+def test_actors_are_read_by_split(tmp_path: Path) -> None:
+    (tmp_path / "actors.json").write_text(json.dumps({"train": ["01", "05"], "val": [], "test": ["02"]}))
+    assert read_actors(tmp_path / "actors.json") == {"01": "train", "05": "train", "02": "test"}
+
+
+def test_a_tree_of_one_class_says_so(tree: Path) -> None:
+    shutil.rmtree(tree / "manipulated_sequences")
+    assert find_clips(tree, "c23", ["Deepfakes"]).remarks == tuple(
+        f"{split}: only real videos" for split in ("train", "val", "test")
+    )

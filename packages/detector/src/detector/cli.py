@@ -30,6 +30,7 @@ COMMANDS = {
     "export": ("detector.export:command", "A trained model as one file: .pt2 or .onnx."),
     "bench": ("detector.bench:command", "Images per second of training, loading and inference."),
     "verify": ("detector.data.command:verify", "Check every byte of a folder of packed crops."),
+    "pack": ("detector.data.command:pack", "DeepfakeBench's crops to packed files, as faces leaves them."),
     "unpack": ("detector.data.command:unpack", "Packed crops to loose image files."),
     "contact-sheet": ("detector.data.command:contact_sheet", "Many crops in one picture."),
 }

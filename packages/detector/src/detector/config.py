@@ -38,7 +38,10 @@ def one_of(default: Any, *choices: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class FacesConfig:
-    """Videos to crops. `frames_per_second`, when given, takes that many frames of a second and not the two counts."""
+    """Videos to crops. `frames_per_second`, when given, takes that many frames of a second and not the two counts.
+
+    `yunet_model` is the ONNX file of `detector` yunet, which is the only one that needs it.
+    """
 
     compression: str = "c23"
     methods: tuple[str, ...] = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
@@ -46,7 +49,8 @@ class FacesConfig:
     frames_real: int = number(16, 1)
     frames_fake: int = number(8, 1)
     frames_per_second: float | None = number(None, above=0)
-    detector: str = one_of("haar", "haar", "lbp")
+    detector: str = one_of("haar", "haar", "yunet", "lbp")
+    yunet_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from .cli import params_option
 from .config import CompressConfig, Params
+from .data.pictures import IMAGES, VIDEOS, read_image
 from .errors import DataError, DetectorError
 
 if TYPE_CHECKING:
@@ -38,9 +39,6 @@ __all__ = [
     "table",
     "write_predictions",
 ]
-
-IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,7 @@ def predict_files(
     side = card["height"]
     if side != card["width"]:
         raise DataError(f"{train}: the model takes {side} x {card['width']} pixels; faces are cut out square")
-    detector = None if aligned else make_detector(params.faces.detector)
+    detector = None if aligned else make_detector(params.faces.detector, params.faces.yunet_model)
     for file in files:
         try:
             pictures = frames_of(file, num_frames)
@@ -185,29 +183,6 @@ def frames_of(path: Path, number: int) -> dict[int, NDArray[np.uint8]]:
     return frames.images
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Return the picture in the file *path* as it is shown, EXIF orientation applied: uint8 RGB (H, W, 3).
-
-    DataError if it is no image, or not all of it is there.
-    """
-    import cv2
-
-    import mozcodec
-
-    data = path.read_bytes()
-    if data.startswith(b"\xff\xd8"):
-        try:
-            return np.asarray(mozcodec.decode(data, pixel_format="rgb", apply_orientation=True), np.uint8)
-        except mozcodec.JpegError as error:
-            raise DataError(f"not a readable JPEG file: {error}") from error
-    if data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]:  # OpenCV would fill in the rest
-        raise DataError("the PNG file ends too early")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
-        raise DataError("not an image that OpenCV can read")
-    return np.ascontiguousarray(image[..., ::-1], np.uint8)
-
-
 def crops_of(
     pictures: Mapping[int, NDArray[np.uint8]],
     side: int,
@@ -222,7 +197,7 @@ def crops_of(
     *whole_picture* before; the face is looked for once, in the picture as it is. DataError if there is no face, or a
     picture that is to be a crop has another size.
     """
-    from .data.alignment import align, crop
+    from .data.alignment import align_face, crop
     from .data.compress import at_quality
     from .data.detection import track
 
@@ -236,7 +211,7 @@ def crops_of(
         return {n: np.stack([at_quality(image, q, config) for q in qualities]) for n, image in pictures.items()}
     cut = {}
     for number, found in track(pictures, detector).items():
-        similarity = align(found.eyes, side)
+        similarity = align_face(found, side)
         if whole_picture:
             crops = [crop(at_quality(pictures[number], q, config), similarity, side) for q in qualities]
         else:

@@ -1,18 +1,29 @@
-"""From a frame and two eye centres to an aligned square crop.
+"""From a frame and two eye centres, or five points, to an aligned square crop.
 
-The template is the one that DeepfakeBench's five-point alignment with its margin of 1.3 amounts to: the eyes lie .242
-of the side apart, centred, on a line .470 of the side from the top.
+The template is DeepfakeBench's: ArcFace's five points in a square of 112, moved 8 to the right, shrunk by the margin of
+1.3. Where only the eyes are known they are brought to what it amounts to: .242 of the side apart, centred, on a line
+.470 of the side from the top.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+if TYPE_CHECKING:
+    from .detection import Detection
+
 INTER_EYE = 0.242
 EYE_LINE = 0.470
+
+# eyes, nose, corners of the mouth, x y, what is left in the image first: ArcFace's reference points (insightface)
+ARCFACE = np.array([[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]])
+MARGIN = 1.3
+# the same in units of the crop's side; at 256 px the eyes lie at (96.87, 120.43) and (158.83, 120.09)
+FIVE_POINTS = ((ARCFACE + np.array([8, 0])) / 112 - 0.5) / MARGIN + 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,30 @@ def align(eyes: np.ndarray, size: int) -> Similarity:
     turn = INTER_EYE * size / (right - left)
     shift = centre - turn * (left + right) / 2
     return Similarity(np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]]))
+
+
+def align_points(points: np.ndarray, size: int) -> Similarity:
+    """Return the similarity that brings five *points* (5, 2), x y in frame pixels, closest to the template's.
+
+    Order: eyes, nose, corners of the mouth, what is left in the image first. Closest in the sum of squares, after
+    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 13 (1991), (40)
+    to (43); a mirrored face is not mirrored back. Raises `ValueError` if the points are all one.
+    """
+    target = FIVE_POINTS * size - 0.5
+    here, there = points.mean(axis=0), target.mean(axis=0)
+    spread = ((points - here) ** 2).sum(axis=1).mean()
+    if not spread > 0:
+        raise ValueError(f"five different points are needed, got {points.tolist()}")
+    u, singular, vt = np.linalg.svd((target - there).T @ (points - here) / len(points))
+    sign = np.array([1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))])
+    rotation = u @ np.diag(sign) @ vt
+    scale = (singular * sign).sum() / spread
+    return Similarity(np.column_stack([scale * rotation, there - scale * rotation @ here]))
+
+
+def align_face(face: Detection, size: int) -> Similarity:
+    """Return the similarity that brings *face* to the template, by its five points or where it has none by the eyes."""
+    return align(face.eyes, size) if face.points is None else align_points(face.points, size)
 
 
 def crop(image: np.ndarray, similarity: Similarity, size: int, interpolation: int = cv2.INTER_CUBIC) -> np.ndarray:

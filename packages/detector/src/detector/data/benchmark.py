@@ -2,8 +2,10 @@
 
 ``{dataset: {label: {split: {compression: {video: {"label": ..., "frames": [...], "masks": [...]}}}}}}``, one file
 per dataset: ``FF-DF``, ``FF-F2F``, ``FF-FS``, ``FF-NT`` with the originals and one method each, ``FaceForensics++``
-with the four together, and ``FaceShifter``. Ours carry relative paths, sorted, and one key more, ``root``: the folder
-the paths start from, seen from the file itself. ``detector unpack`` lays the crops out at these paths.
+with the four together, ``FaceShifter``, and ``DeepFakeDetection`` with the actors. What came from plain folders is the
+dataset ``Given``, with a label for each method. Ours carry relative paths, sorted, and one key more, ``root``: the
+folder the paths start from, seen from the file itself. ``detector unpack`` lays the crops out at these paths,
+``detector pack`` reads them and DeepfakeBench's own.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 from ..errors import DataError
 from .files import read_json, whole_file
 from .index import SPLITS, Face
+from .layout import ACTED, GIVEN
 
 # method -> label of its videos; the datasets are the files
 LABELS = {
@@ -26,15 +29,19 @@ LABELS = {
     "FaceSwap": "FF-FS",
     "NeuralTextures": "FF-NT",
     "FaceShifter": "FF-FH",
+    ACTED: "DFD_fake",
 }
+ACTORS = "DFD_real"
 DATASETS = {
-    "FF-DF": ("original", "Deepfakes"),
-    "FF-F2F": ("original", "Face2Face"),
-    "FF-FS": ("original", "FaceSwap"),
-    "FF-NT": ("original", "NeuralTextures"),
-    "FaceForensics++": ("original", "NeuralTextures", "Face2Face", "Deepfakes", "FaceSwap"),
-    "FaceShifter": ("original", "FaceShifter"),
+    "FF-DF": ("FF-real", "FF-DF"),
+    "FF-F2F": ("FF-real", "FF-F2F"),
+    "FF-FS": ("FF-real", "FF-FS"),
+    "FF-NT": ("FF-real", "FF-NT"),
+    "FaceForensics++": ("FF-real", "FF-NT", "FF-F2F", "FF-DF", "FF-FS"),
+    "FaceShifter": ("FF-real", "FF-FH"),
+    ACTED: (ACTORS, "DFD_fake"),
 }
+PLAIN = "Given"  # not DeepfakeBench's
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +57,29 @@ class Video:
     masks: tuple[Path, ...]
 
 
+def label_of(face: Face) -> str:
+    """Return DeepfakeBench's label of a face: ``FF-real``, ``FF-DF``, ``DFD_real``, ..."""
+    if face.compression == GIVEN:
+        return f"{PLAIN}_{'real' if face.method == 'original' else face.method}"
+    return ACTORS if is_acted(face) else LABELS[face.method]
+
+
+def is_acted(face: Face) -> bool:
+    """Return whether a real face is one of DeepFakeDetection's actors, whose videos are called ``01__kitchen_pan``."""
+    return face.method == "original" and face.compression != GIVEN and "__" in face.video
+
+
 def frame_path(face: Face, level: str | None = None, suffix: str = ".png", kind: str = "frames") -> str:
     """Return DeepfakeBench's path of a crop, ``FaceForensics++/manipulated_sequences/Deepfakes/c23/frames/...``.
 
     *level* (``q10``) stands in for the compression of crops that were encoded again; *kind* is ``frames`` or
     ``masks``.
     """
-    subset = "original_sequences/youtube" if face.method == "original" else f"manipulated_sequences/{face.method}"
     name = face.video.partition("/")[2]
+    if face.compression == GIVEN:
+        return f"{PLAIN}/{face.method}/{level or GIVEN}/{kind}/{name}/{face.frame:04d}{suffix}"
+    originals = "original_sequences/actors" if is_acted(face) else "original_sequences/youtube"
+    subset = originals if face.method == "original" else f"manipulated_sequences/{face.method}"
     return f"FaceForensics++/{subset}/{level or face.compression}/{kind}/{name}/{face.frame:04d}{suffix}"
 
 
@@ -70,24 +92,26 @@ def write_benchmark(
 ) -> list[Path]:
     """Write the dataset files of *faces* into *folder* and return their paths; *masked* are the keys with a mask.
 
-    A dataset of which a method has no faces is left out, but ``FaceForensics++`` then holds the methods there are.
+    A dataset of which a label has no faces is left out, but ``FaceForensics++`` then holds the labels there are.
     """
     tree: dict[str, dict[str, Any]] = {}
     for face in faces:
-        method = tree.setdefault(face.method, {split: {level or face.compression: {}} for split in SPLITS})
-        videos = method[face.split][level or face.compression]
-        video = videos.setdefault(face.video.partition("/")[2], {"label": LABELS[face.method], "frames": []})
+        label = label_of(face)
+        splits = tree.setdefault(label, {split: {level or face.compression: {}} for split in SPLITS})
+        videos = splits[face.split].setdefault(level or face.compression, {})
+        video = videos.setdefault(face.video.partition("/")[2], {"label": label, "frames": []})
         video["frames"].append(frame_path(face, level, suffix))
         if face.label:
             masks = video.setdefault("masks", [])
             if face.key in masked:
                 masks.append(frame_path(face, level, ".png", "masks"))
     written = []
-    for dataset, methods in DATASETS.items():
-        there = [method for method in methods if method in tree]
-        if there == list(methods) or (dataset == "FaceForensics++" and len(there) > 1 and "original" in there):
+    given = sorted(label for label in tree if label.startswith(f"{PLAIN}_"))
+    for dataset, labels in (DATASETS | ({PLAIN: tuple(given)} if given else {})).items():
+        there = [label for label in labels if label in tree]
+        if there == list(labels) or (dataset == "FaceForensics++" and len(there) > 1 and "FF-real" in there):
             path = Path(folder) / f"{dataset}.json"
-            content = {dataset: {LABELS[method]: tree[method] for method in there}, "root": "."}
+            content = {dataset: {label: tree[label] for label in there}, "root": "."}
             with whole_file(path) as temporary:
                 temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
             written.append(path)

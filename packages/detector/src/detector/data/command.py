@@ -1,8 +1,9 @@
-"""The commands ``detector faces``, ``compress``, ``verify``, ``unpack`` and ``contact-sheet``."""
+"""The commands ``detector faces``, ``compress``, ``verify``, ``pack``, ``unpack`` and ``contact-sheet``."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,17 +22,24 @@ workers_option = click.option(
 @workers_option
 @params_option
 def faces(data: Path, out: Path, workers: int, params: Params) -> None:
-    """Crop and align the faces of the videos in DATA, a FaceForensics++ tree, into packed files in OUT.
+    """Crop and align the faces of the videos or pictures in DATA into packed files in OUT.
 
-    An interrupted run goes on where it was. Frames without a face and unreadable videos are listed in OUT/failures.csv.
+    DATA is a FaceForensics++ tree, or has folders real and fake, in train, val and test or not, or a manifest.csv.
+
+    An interrupted run goes on where it was. Frames without a face and unreadable files are listed in OUT/failures.csv.
     """
     from .faces import make_faces
+
+    _tell(make_faces(data, out, params.faces, workers), out)
+
+
+def _tell(summary: dict[str, Any], out: Path) -> None:
+    """Print what a folder of crops holds, and what is missing."""
     from .layout import count_table
 
-    summary = make_faces(data, out, params.faces, workers)
-    for note in summary["not_there"]:
+    for note in (*summary["not_there"], *summary["remarks"]):
         click.echo(note)
-    click.echo(f"faces in {out}:\n{count_table(summary['faces'])}")
+    click.echo(f"{out}:\n{count_table(summary['identities'], summary['videos'], summary['faces'])}")
     failed = summary["failures"]
     if failed["frames"] or failed["videos"]:
         click.echo(f"without a crop: {failed['frames']} frames, {failed['videos']} videos; see {out / 'failures.csv'}")
@@ -68,6 +76,32 @@ method_option = click.option("--method", "methods", multiple=True, help="Only th
 split_option = click.option(
     "--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="Only this split."
 )
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("out", type=FOLDER)
+@click.option("--root", type=FOLDER, help="Where the paths in FILE start, or their ends.  [default: as FILE says]")
+@split_option
+@click.option("--compression", help="Only this level, c23 for one; needed where FILE has several.")
+@click.option("--real", multiple=True, help="A label in FILE that means real; may be given again.")
+@click.option("--fake", multiple=True, help="A label in FILE that means fake; may be given again.")
+def pack(
+    file: Path,
+    out: Path,
+    root: Path | None,
+    splits: tuple[str, ...],
+    compression: str | None,
+    real: tuple[str, ...],
+    fake: tuple[str, ...],
+) -> None:
+    """Pack the crops that FILE, a dataset file of DeepfakeBench, names into OUT, as `detector faces` leaves them.
+
+    FILE may be one that `detector unpack` wrote. Splits are FILE's; a person in two of them is refused.
+    """
+    from .pack import pack_benchmark
+
+    _tell(pack_benchmark(file, out, root, splits, compression, real, fake), out)
 
 
 @click.command()

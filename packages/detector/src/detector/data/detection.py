@@ -1,17 +1,17 @@
 """Where the face and the eyes are in the frames of a clip.
 
-Boxes come from OpenCV's Haar cascades (``frontalface_alt2``, else ``frontalface_default``), tracked from frame to
-frame. Eyes come from ``haarcascade_eye`` in the two halves of the box. A frame whose eyes are not found takes the
-clip's median position relative to the box, a clip with fewer than two frames that show them takes constants: a swapped
-face shows its eyes to the cascade more often than a real one, so nothing downstream may depend on whether they were
-found.
+By default boxes come from OpenCV's Haar cascades (``frontalface_alt2``, else ``frontalface_default``), tracked from
+frame to frame; a frame without a face is turned by 30 degrees to either side and searched again. Eyes come from
+``haarcascade_eye`` in the two halves of the box. A frame whose eyes are not found takes the clip's median position
+relative to the box, a clip with fewer than two frames that show them takes constants: a swapped face shows its eyes to
+the cascade more often than a real one, so nothing downstream may depend on whether they were found.
 """
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +19,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
@@ -36,17 +36,40 @@ DISTANCE = (0.28, 0.52)
 MAX_SLOPE = 0.36
 MAX_OFFSET = 0.12
 
+# The last search of a whole frame is for small faces.
+SMALL = 2
+
+# Frames without a face are searched again turned by so many degrees: the cascades see faces tilted by up to 20.
+ROLLS = (-30, 30)
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:
     """A face in a frame: its box, the eye centres as (2, 2) array (left in the image first, x y), and how they came.
 
-    `found` is ``frame`` (seen in this frame), ``clip`` (median of the clip) or ``constant``.
+    `found` is ``frame`` (seen in this frame), ``clip`` (median of the clip) or ``constant``. `points` are eyes, nose
+    and corners of the mouth, (5, 2), from detectors that see them.
     """
 
     box: Box
     eyes: np.ndarray
     found: str
+    points: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a detector says of one image: box, eyes and five points (as in `Detection`) or None where it saw none.
+
+    `roll` is by how many degrees the image was turned, counterclockwise, when the face was seen; the box is then an
+    upright one around the same centre. `doubtful` faces are believed if turning the image shows no other.
+    """
+
+    box: Box
+    eyes: np.ndarray | None = None
+    points: np.ndarray | None = None
+    roll: float = 0.0
+    doubtful: bool = False
 
 
 class Detector(Protocol):
@@ -55,28 +78,37 @@ class Detector(Protocol):
     name: str
     eyes_at: np.ndarray
 
-    def face(self, gray: np.ndarray, near: Box | None = None) -> Box | None:
-        """Return the largest face of uint8 *gray*, or None; with *near*, one of about that size and place."""
+    def find(self, image: np.ndarray, near: Box | None = None, sure: bool = False) -> Sighting | None:
+        """Return the largest face of uint8 RGB *image*, or None; with *near*, first one of about that size and place.
+
+        *sure* asks for more evidence, for images in which a face is not expected.
+        """
         ...
 
-    def eyes(self, gray: np.ndarray, box: Box) -> np.ndarray | None:
-        """Return both eye centres inside *box*, or None."""
-        ...
 
+def make_detector(name: str, yunet_model: str | None = None) -> Detector:
+    """Return the detector *name*: ``haar``, ``lbp``, or ``yunet`` with its ONNX file *yunet_model*.
 
-def make_detector(name: str) -> Detector:
-    """Return the detector *name*, ``haar`` or ``lbp``.
-
-    OpenCV 5 has no cascades; there ``haar`` is answered by ``lbp``, and standard error says so.
+    OpenCV 5 has no cascades; there ``haar`` is answered by ``lbp``, and standard error says so. Raises `ConfigError`
+    for ``yunet`` without a file, `DataError` if the file is not there or no such model.
     """
     if name == "haar" and not hasattr(cv2, "CascadeClassifier"):
         print(f"OpenCV {cv2.__version__} has no CascadeClassifier; faces.detector lbp stands in", file=sys.stderr)
         name = "lbp"
-    return _make(name)
+    if name == "yunet" and yunet_model is None:
+        raise ConfigError(
+            "faces.detector yunet needs its weights: set faces.yunet_model to the path of "
+            "face_detection_yunet_2023mar.onnx from OpenCV's model zoo (see docs/faceforensics.md)"
+        )
+    return _make(name, yunet_model if name == "yunet" else None)
 
 
 @functools.cache
-def _make(name: str) -> Detector:
+def _make(name: str, model: str | None) -> Detector:
+    if model is not None:
+        from .yunet import YunetDetector
+
+        return YunetDetector(model)
     detectors: dict[str, Callable[[], Detector]] = {"haar": HaarDetector, "lbp": LbpDetector}
     return detectors[name]()
 
@@ -92,22 +124,43 @@ class HaarDetector:
         self._default = _cascade("haarcascade_frontalface_default.xml")
         self._eye = _cascade("haarcascade_eye.xml")
 
+    def find(self, image: np.ndarray, near: Box | None = None, sure: bool = False) -> Sighting | None:
+        """See `Detector`. *sure*: the largest face in which both eyes are seen."""
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        if sure:
+            boxes = (box for pass_ in self._passes(gray, None, sure) for box in pass_)
+            return next((Sighting(box, eyes) for box in boxes if (eyes := self.eyes(gray, box)) is not None), None)
+        box = self.face(gray, near) if near is not None else None
+        if box is not None:
+            return Sighting(box, self.eyes(gray, box))
+        for number, found in enumerate(self._passes(gray, None)):
+            if found:
+                eyes = self.eyes(gray, found[0])
+                # the search for small faces takes the chin of a tilted one for a face
+                return Sighting(found[0], eyes, doubtful=number == SMALL and eyes is None)
+        return None
+
     def face(self, gray: np.ndarray, near: Box | None = None) -> Box | None:
+        """Return the largest face of uint8 *gray*, or None; with *near*, one of about that size and place."""
+        return next((boxes[0] for boxes in self._passes(gray, near) if boxes), None)
+
+    def _passes(self, gray: np.ndarray, near: Box | None, sure: bool = False) -> Iterator[list[Box]]:
+        """Yield the faces that one cascade after the other sees, the largest first."""
         left, top, right, bottom = _region(gray, near)
-        smallest, largest = _sizes(gray, near)
+        smallest, largest = _sizes(gray, near, sure)
         passes = [(self._alt2, 3, smallest), (self._default, 4, smallest)]
-        if near is None:  # small faces last, and only sure ones
+        if near is None:  # number SMALL: small faces, and only sure ones
             passes.append((self._alt2, 5, smallest * 2 // 5))
         for cascade, neighbors, least in passes:
             boxes = cascade.detectMultiScale(
                 gray[top:bottom, left:right], 1.1, neighbors, minSize=(least, least), maxSize=(largest, largest)
             )
-            if len(boxes):
-                x, y, w, h = (int(v) for v in max(boxes, key=lambda b: b[2] * b[3]))
-                return left + x, top + y, left + x + w, top + y + h
-        return None
+            boxes = [tuple(int(v) for v in box) for box in boxes]
+            boxes.sort(key=lambda b: -b[2] * b[3])
+            yield [(left + x, top + y, left + x + w, top + y + h) for x, y, w, h in boxes]
 
     def eyes(self, gray: np.ndarray, box: Box) -> np.ndarray | None:
+        """Return both eye centres inside *box*, or None."""
         left, top, right, bottom = box
         width, height = right - left, bottom - top
         first = top + int(BAND[0] * height)
@@ -154,24 +207,29 @@ class LbpDetector:
 
         self._cascade = Cascade(data.lbp_frontal_face_cascade_filename())  # type: ignore[no-untyped-call]
 
-    def face(self, gray: np.ndarray, near: Box | None = None) -> Box | None:
+    def find(self, image: np.ndarray, near: Box | None = None, sure: bool = False) -> Sighting | None:
+        """See `Detector`. *sure*: twice as many windows must agree on the face."""
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        box = (self.face(gray, near, sure) if near is not None else None) or self.face(gray, None, sure)
+        return None if box is None else Sighting(box)
+
+    def face(self, gray: np.ndarray, near: Box | None = None, sure: bool = False) -> Box | None:
+        """Return the largest face of uint8 *gray*, or None; with *near*, one of about that size and place."""
         left, top, right, bottom = _region(gray, near)
-        smallest, largest = _sizes(gray, near)
+        smallest, largest = _sizes(gray, near, sure)
         found = self._cascade.detect_multi_scale(
             img=np.ascontiguousarray(gray[top:bottom, left:right]),
             scale_factor=1.1,
             step_ratio=1,
             min_size=(smallest,) * 2,
             max_size=(largest,) * 2,
+            min_neighbor_number=8 if sure else 4,
         )
         if not found:
             return None
         f = max(found, key=lambda f: (f["width"] * f["height"], -f["r"], -f["c"]))
         x, y = left + int(f["c"]), top + int(f["r"])
         return x, y, x + int(f["width"]), y + int(f["height"])
-
-    def eyes(self, gray: np.ndarray, box: Box) -> np.ndarray | None:  # noqa: ARG002 (as in Detector)
-        return None
 
 
 def track(frames: Mapping[int, np.ndarray], detector: Detector) -> dict[int, Detection]:
@@ -182,32 +240,83 @@ def track(frames: Mapping[int, np.ndarray], detector: Detector) -> dict[int, Det
 def follow(frames: Iterable[tuple[int, np.ndarray]], detector: Detector) -> dict[int, Detection]:
     """Return the face of each of the RGB *frames* (H, W, 3) of a clip, pairs of number and image in order, by number.
 
-    The face is looked for around its last place first, and in the whole frame when it is lost. A frame in which none is
-    found is left out.
+    The face is looked for around its last place first, in the whole frame when it is lost, and then in the frame turned
+    by `ROLLS`. A frame in which none is found is left out.
     """
-    boxes: dict[int, Box] = {}
-    eyes: dict[int, np.ndarray | None] = {}
+    seen: dict[int, Sighting] = {}
     last: Box | None = None
     for number, image in frames:
-        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        box = detector.face(gray, last) if last is not None else None
-        box = box or detector.face(gray)
-        if box is not None:
-            boxes[number], eyes[number], last = box, detector.eyes(gray, box), box
-    return dict(zip(boxes, settle(boxes.values(), eyes.values(), detector.eyes_at), strict=True))
+        sighting = detector.find(image, last)
+        if sighting is None or sighting.doubtful:
+            sighting = find_rolled(image, detector) or sighting
+        if sighting is not None:
+            seen[number], last = sighting, sighting.box
+    return dict(zip(seen, settle(seen.values(), detector.eyes_at), strict=True))
 
 
-def settle(boxes: Iterable[Box], eyes: Iterable[np.ndarray | None], eyes_at: np.ndarray) -> list[Detection]:
-    """Return a `Detection` for every box: the eyes seen, else the clip's median place in the box, else *eyes_at*."""
-    pairs = list(zip(boxes, eyes, strict=True))
-    seen = [(e - box[:2]) / (box[2] - box[0]) for box, e in pairs if e is not None]
-    usual, found = (np.median(seen, axis=0), "clip") if len(seen) >= 2 else (eyes_at, "constant")
+def find_rolled(image: np.ndarray, detector: Detector) -> Sighting | None:
+    """Return a face that *detector* sees for sure when RGB *image* is turned by one of `ROLLS`, in *image*'s pixels."""
+    height, width = image.shape[:2]
+    for roll in ROLLS:
+        turn = cv2.getRotationMatrix2D((0, 0), roll, 1)[:, :2]
+        # all of the image stays in sight
+        size = np.ceil(np.abs(turn) @ (width, height)).astype(int)
+        shift = (size - 1) / 2 - turn @ ((width - 1) / 2, (height - 1) / 2)
+        turned = cv2.warpAffine(image, np.column_stack([turn, shift]), (int(size[0]), int(size[1])))
+        seen = detector.find(turned, sure=True)
+        if seen is not None:
+            return _turned_back(seen, turn, shift, roll)
+    return None
+
+
+def _turned_back(seen: Sighting, turn: np.ndarray, shift: np.ndarray, roll: float) -> Sighting:
+    """Return what was *seen* at ``turn @ (x, y) + shift`` in coordinates x, y."""
+
+    def back(points: np.ndarray | None) -> np.ndarray | None:
+        return None if points is None else (points - shift) @ turn  # the inverse of a rotation is its transpose
+
+    left, top, right, bottom = seen.box
+    x, y = (np.array([(left + right) / 2, (top + bottom) / 2]) - shift) @ turn
+    first = round(x - (right - left) / 2), round(y - (bottom - top) / 2)
+    box = (first[0], first[1], first[0] + right - left, first[1] + bottom - top)
+    return Sighting(box, back(seen.eyes), back(seen.points), roll)
+
+
+def settle(sightings: Iterable[Sighting], eyes_at: np.ndarray) -> list[Detection]:
+    """Return a `Detection` for each: the eyes seen, else the clip's median place in the box, else *eyes_at*."""
+    sightings = list(sightings)
+    places = [_place(s.eyes, s) for s in sightings if s.eyes is not None]
+    usual, found = (np.median(places, axis=0), "clip") if len(places) >= 2 else (eyes_at, "constant")
     return [
-        Detection(box, e, "frame")
-        if e is not None
-        else Detection(box, np.array(box[:2]) + usual * (box[2] - box[0]), found)
-        for box, e in pairs
+        Detection(s.box, s.eyes, "frame", s.points)
+        if s.eyes is not None
+        else Detection(s.box, _eyes_at(usual, s), found)
+        for s in sightings
     ]
+
+
+def _place(eyes: np.ndarray, sighting: Sighting) -> np.ndarray:
+    """Return where in the box *eyes* are, in units of its width, had the face been upright."""
+    box = sighting.box
+    if sighting.roll:
+        turn, centre = _turn_and_centre(sighting)
+        eyes = (eyes - centre) @ turn.T + centre
+    return np.asarray((eyes - box[:2]) / (box[2] - box[0]))
+
+
+def _eyes_at(place: np.ndarray, sighting: Sighting) -> np.ndarray:
+    """Return the eyes that are at *place* in the box; the inverse of `_place`."""
+    box = sighting.box
+    eyes = np.array(box[:2]) + place * (box[2] - box[0])
+    if sighting.roll:
+        turn, centre = _turn_and_centre(sighting)
+        eyes = (eyes - centre) @ turn + centre
+    return np.asarray(eyes)
+
+
+def _turn_and_centre(sighting: Sighting) -> tuple[np.ndarray, np.ndarray]:
+    left, top, right, bottom = sighting.box
+    return cv2.getRotationMatrix2D((0, 0), sighting.roll, 1)[:, :2], np.array([left + right, top + bottom]) / 2
 
 
 def _region(gray: np.ndarray, near: Box | None) -> Box:
@@ -220,10 +329,13 @@ def _region(gray: np.ndarray, near: Box | None) -> Box:
     return max(0, left - dx), max(0, top - dy), min(width, right + dx), min(height, bottom + dy)
 
 
-def _sizes(gray: np.ndarray, near: Box | None) -> tuple[int, int]:
-    """Return the smallest and largest side of a face: about that of *near*, else a quarter to all of the frame's."""
+def _sizes(gray: np.ndarray, near: Box | None, turned: bool = False) -> tuple[int, int]:
+    """Return the smallest and largest side of a face: about that of *near*, else a quarter to all of the frame's.
+
+    A frame that was *turned* has about 1.6 times the height that it had.
+    """
     if near is None:
-        return max(24, gray.shape[0] // 4), min(gray.shape)
+        return max(24, gray.shape[0] // (7 if turned else 4)), min(gray.shape)
     side = near[2] - near[0]
     return int(SHRINK * side), int(GROW * side)
 

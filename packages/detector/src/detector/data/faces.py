@@ -31,12 +31,12 @@ from .. import __version__
 from ..config import FacesConfig
 from ..errors import DataError
 from ..progress import track as progress
-from . import alignment, detection, layout, png, video
+from . import alignment, detection, folders, layout, pictures, png, video, yunet
 from .benchmark import write_benchmark
 from .executors import ProcessPool, WorkerDiedError
 from .files import check_replaceable, read_json, whole_file, whole_folder, write_json
-from .index import SPLITS, Face, write_index, write_rows
-from .layout import Clip, Tree, find_clips
+from .index import Face, check_splits, count_identities, write_index, write_rows
+from .layout import Clip, Described, Tree, find_clips
 from .shards import ShardWriter, Slot
 
 
@@ -57,8 +57,33 @@ class Geometry:
 
 
 @dataclass(frozen=True, slots=True)
+class Landmarks:
+    """The five points that a crop was aligned by, in frame pixels, from detectors that see them."""
+
+    key: str
+    left_eye_x: float
+    left_eye_y: float
+    right_eye_x: float
+    right_eye_y: float
+    nose_x: float
+    nose_y: float
+    left_mouth_x: float
+    left_mouth_y: float
+    right_mouth_x: float
+    right_mouth_y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The picture file, seen from the data's folder, that a crop was cut from."""
+
+    key: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
-    """A frame without a crop, or with an empty `frame` a whole video."""
+    """A frame without a crop, by number or for pictures by file name, or with an empty `frame` a whole video."""
 
     video: str
     frame: str
@@ -88,17 +113,22 @@ class Job:
 
 
 def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: int = 0) -> dict[str, Any]:
-    """Write the crops of all clips of the FaceForensics++ tree *data* to the folder *out* and return the summary.
+    """Write the crops of all clips in *data* to the folder *out* and return the summary.
 
-    *out* gets shards and indexes of crops and masks, ``geometry.csv``, ``failures.csv``, ``summary.json`` and
-    DeepfakeBench's JSON files. Frames without a crop and unreadable videos are counted and listed. Raises `DataError`
-    if nothing was cropped at all, or as `find_clips` does.
+    *data* is a FaceForensics++ tree (`detector.data.layout`) or plain folders of real and fake files
+    (`detector.data.folders`). *out* gets shards and indexes of crops and masks, ``geometry.csv``, ``failures.csv``,
+    ``summary.json`` and DeepfakeBench's JSON files; ``landmarks.csv`` where a detector sees five points, and
+    ``sources.csv`` for pictures. Frames without a crop and unreadable files are counted and listed. Raises `DataError`
+    if nothing was cropped at all, a person is in two splits, or as `find_clips`, `find_pictures` and `make_detector`
+    do.
     """
     out = Path(out)
     check_replaceable(out, "index.csv")
-    tree = find_clips(data, config.compression, config.methods)
-    # said here and once, should another detector have to stand in
-    there = replace(config, detector=detection.make_detector(config.detector).name)
+    plain = folders.is_plain(data)
+    tree = folders.find_pictures(data) if plain else find_clips(data, config.compression, config.methods)
+    check_splits(tree.clips)
+    # said here and once, should another detector have to stand in or a model be missing
+    there = replace(config, detector=detection.make_detector(config.detector, config.yunet_model).name)
     with _working_folder(out) as work:
         jobs = [Job(clip, there, work) for clip in tree.clips]
         pool = ProcessPool(crop_clip, workers, quiet_worker)
@@ -128,9 +158,12 @@ def crop_clip(job: Job) -> Path:
 def crop_frames(clip: Clip, config: FacesConfig) -> Cropped:
     """Return the crops of a clip; every frame that has none is among the failures."""
     cropped = Cropped()
+    if clip.pictures:
+        _crop_pictures(clip.pictures, config, cropped)
+        return cropped
     try:
         footage = video.Footage(clip.path, frame_numbers(clip, config))
-        found = detection.follow(footage, detection.make_detector(config.detector))
+        found = detection.follow(footage, detection.make_detector(config.detector, config.yunet_model))
     except DataError as error:
         cropped.failures.append((None, str(error)))
         return cropped
@@ -138,13 +171,36 @@ def crop_frames(clip: Clip, config: FacesConfig) -> Cropped:
     cropped.detections = {number: face for number, face in found.items() if number not in footage.missing}
     for number, image in footage:
         if number in cropped.detections:
-            similarity = alignment.align(cropped.detections[number].eyes, config.size)
-            cropped.crops[number] = png.encode_png(alignment.crop(image, similarity, config.size))
+            cropped.crops[number] = _cut(image, cropped.detections[number], config.size)
         elif number not in footage.missing:
             cropped.failures.append((number, "no face found"))
     if clip.mask is not None and cropped.crops:
         _crop_masks(clip.mask, config.size, cropped)
     return cropped
+
+
+def _crop_pictures(paths: Sequence[Path], config: FacesConfig, cropped: Cropped) -> None:
+    """Add the crops of pictures, each looked at alone: they need not be frames of one scene."""
+    detector = detection.make_detector(config.detector, config.yunet_model)
+    for number, path in enumerate(paths):
+        try:
+            image = pictures.read_image(path)
+        except DataError as error:
+            cropped.failures.append((number, str(error)))
+            continue
+        except OSError as error:
+            cropped.failures.append((number, error.strerror or str(error)))
+            continue
+        found = detection.follow([(number, image)], detector)
+        cropped.detections |= found
+        if found:
+            cropped.crops[number] = _cut(image, found[number], config.size)
+        else:
+            cropped.failures.append((number, "no face found"))
+
+
+def _cut(image: np.ndarray, face: detection.Detection, size: int) -> bytes:
+    return png.encode_png(alignment.crop(image, alignment.align_face(face, size), size))
 
 
 def frame_numbers(clip: Clip, config: FacesConfig) -> list[int]:
@@ -160,7 +216,7 @@ def _crop_masks(path: Path, size: int, cropped: Cropped) -> None:
     footage = video.Footage(path, cropped.crops, keep_bytes=0)
     try:
         for number, image in footage:
-            similarity = alignment.align(cropped.detections[number].eyes, size)
+            similarity = alignment.align_face(cropped.detections[number], size)
             cropped.masks[number] = png.encode_png(alignment.crop_mask(image, similarity, size))
     except DataError as error:
         cropped.failures.append((None, f"mask: {error}"))
@@ -174,8 +230,8 @@ def _fingerprint(job: Job) -> str:
     """Return a hash of everything that the crops of a clip depend on."""
     c = job.config
     used = (c.size, c.frames_fake if job.clip.label else c.frames_real, c.frames_per_second, c.detector)
-    parts = [code_version(), repr(used)]
-    for path in (job.clip.path, job.clip.mask):
+    parts = [code_version(), repr(used), yunet.model_hash(c.yunet_model) if c.detector == "yunet" else ""]
+    for path in (*(job.clip.pictures or [job.clip.path]), job.clip.mask):
         try:
             parts.append(hashlib.sha256(path.read_bytes()).hexdigest() if path else "none")
         except OSError as error:  # it will be listed as unreadable, and be tried again next time
@@ -186,8 +242,9 @@ def _fingerprint(job: Job) -> str:
 @functools.cache
 def code_version() -> str:
     """Return a hash of the code and the libraries that make a crop out of a video."""
-    sources = [inspect.getsource(module) for module in (alignment, detection, png, video)]
-    sources.append("".join(inspect.getsource(part) for part in (crop_frames, frame_numbers, _crop_masks, _store)))
+    sources = [inspect.getsource(module) for module in (alignment, detection, pictures, png, video, yunet)]
+    parts = (crop_frames, _crop_pictures, _cut, frame_numbers, _crop_masks, _store)
+    sources.append("".join(inspect.getsource(part) for part in parts))
     return hashlib.sha256("\n".join([*sources, json.dumps(versions())]).encode()).hexdigest()
 
 
@@ -207,7 +264,13 @@ def _store(path: Path, cropped: Cropped) -> None:
     """Write *cropped* as a ZIP file, whose checksums tell later whether it is whole."""
     described = {
         "detections": {
-            number: [found.box, found.eyes.tolist(), found.found] for number, found in cropped.detections.items()
+            number: [
+                found.box,
+                found.eyes.tolist(),
+                found.found,
+                found.points if found.points is None else found.points.tolist(),
+            ]
+            for number, found in cropped.detections.items()
         },
         "failures": cropped.failures,
     }
@@ -222,8 +285,9 @@ def _load(path: Path) -> Cropped:
     with zipfile.ZipFile(path) as archive:
         described = json.loads(archive.read("cropped.json"))
         cropped = Cropped(failures=[(frame, reason) for frame, reason in described["failures"]])
-        for number, (box, eyes, found) in described["detections"].items():
-            cropped.detections[int(number)] = detection.Detection(tuple(box), np.array(eyes), found)
+        for number, (box, eyes, found, points) in described["detections"].items():
+            points = None if points is None else np.array(points)
+            cropped.detections[int(number)] = detection.Detection(tuple(box), np.array(eyes), found, points)
         for name in archive.namelist():
             kind, _, number = name.partition("/")
             if number:
@@ -265,6 +329,8 @@ def _write(
     faces: list[Face] = []
     masks: list[Slot] = []
     geometry: list[Geometry] = []
+    landmarks: list[Landmarks] = []
+    sources: list[Source] = []
     failures: list[Failure] = []
     with ExitStack() as stack:
         face_shards = stack.enter_context(ShardWriter(folder, "faces"))
@@ -273,20 +339,34 @@ def _write(
         for clip in sorted(tree.clips, key=lambda clip: f"{clip.video}/"):
             result = results[clip.video]
             cropped = Cropped(failures=[(None, str(result))]) if isinstance(result, Exception) else _load(result)
-            for key, number in sorted((_key(clip, number), number) for number in cropped.crops):
-                faces.append(_face(clip, number, face_shards.add(key, cropped.crops[number])))
-                geometry.append(_geometry(key, cropped.detections[number]))
+            for key, number in sorted((face_key(clip, number), number) for number in cropped.crops):
+                faces.append(face_row(clip, number, face_shards.add(key, cropped.crops[number])))
+                found = cropped.detections[number]
+                geometry.append(_geometry(key, found))
+                if found.points is not None:
+                    landmarks.append(Landmarks(key, *found.points.round(2).ravel().tolist()))
+                if clip.pictures:
+                    sources.append(Source(key, str(clip.pictures[number].relative_to(data))))
                 if number in cropped.masks:
                     masks.append(mask_shards.add(key, cropped.masks[number]))
             failures += [
-                Failure(clip.video, "" if number is None else str(number), reason)
+                Failure(clip.video, _frame_name(clip, number), reason)
                 for number, reason in sorted(cropped.failures, key=lambda failure: (failure[0] or -1, failure[1]))
             ]
     if not faces:
-        raise DataError(f"{data}: no face in any of {len(tree.clips)} videos, e.g. {failures[0]}")
+        first = failures[0]
+        where = f"{first.video}, {first.frame}" if first.frame else first.video
+        raise DataError(
+            f"{data}: no face in any of {len(tree.clips)} videos, e.g. {where}: {first.reason}; "
+            "another faces.detector may see some (see docs/faceforensics.md)"
+        )
     write_rows(folder / "masks.csv", Slot, masks)
     write_rows(folder / "geometry.csv", Geometry, geometry)
     write_rows(folder / "failures.csv", Failure, failures)
+    if landmarks:
+        write_rows(folder / "landmarks.csv", Landmarks, landmarks)
+    if sources:
+        write_rows(folder / "sources.csv", Source, sources)
     write_benchmark(folder, faces, {mask.key for mask in masks})
     summary = _summary(tree, faces, geometry, failures, config, data)
     write_json(folder / "summary.json", summary)
@@ -294,11 +374,19 @@ def _write(
     return summary
 
 
-def _key(clip: Clip, number: int) -> str:
+def _frame_name(clip: Clip, number: int | None) -> str:
+    if number is None:
+        return ""
+    return clip.pictures[number].name if clip.pictures else str(number)
+
+
+def face_key(clip: Described, number: int) -> str:
+    """Return the key of frame *number* of a clip."""
     return f"{clip.compression}/{clip.video}/{number:04d}"
 
 
-def _face(clip: Clip, number: int, slot: Slot) -> Face:
+def face_row(clip: Described, number: int, slot: Slot) -> Face:
+    """Return the row of the index for the crop of frame *number* of a clip."""
     return Face(
         key=slot.key,
         video=clip.video,
@@ -330,12 +418,15 @@ def _summary(
     data: Path,
 ) -> dict[str, Any]:
     clips = layout.count(tree.clips)
-    counts = Counter((face.method, face.split) for face in faces)
+    parameters = asdict(config)
+    if config.detector == "yunet":
+        parameters["yunet_model_sha256"] = yunet.model_hash(config.yunet_model)
     return {
-        "dataset": _dataset(data),
-        "parameters": asdict(config),
+        "dataset": describe_data(data),
+        "parameters": parameters,
+        "identities": count_identities(tree.clips),
         "videos": clips,
-        "faces": {method: {split: counts[method, split] for split in SPLITS} for method in clips},
+        "faces": layout.count(faces, clips),
         "eyes_found": _eyes_found(geometry),
         "failures": {
             "frames": sum(failure.frame != "" for failure in failures),
@@ -343,6 +434,7 @@ def _summary(
             "reasons": dict(sorted(Counter(failure.reason for failure in failures).items())),
         },
         "not_there": list(tree.notes),
+        "remarks": list(tree.remarks),
         "versions": versions(),
     }
 
@@ -357,8 +449,8 @@ def _eyes_found(geometry: Iterable[Geometry]) -> dict[str, dict[str, float]]:
     return rates
 
 
-def _dataset(data: Path) -> dict[str, Any]:
-    """Return name, synthetic and note of the videos as their ``dataset.json`` says."""
+def describe_data(data: Path) -> dict[str, Any]:
+    """Return name, synthetic and note of the files in *data* as their ``dataset.json`` says."""
     path = data / "dataset.json"
     if not path.exists():
         return {"name": data.resolve().name, "synthetic": None, "note": "the videos came without a dataset.json"}

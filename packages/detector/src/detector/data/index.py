@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..errors import DataError
 from .files import whole_file
@@ -25,11 +25,12 @@ class Face:
 
     key: ``c23/Deepfakes/000_001/0012``: compression, method, name of the clip, number of the frame.
     video: ``Deepfakes/000_001``, unique within a compression.
-    compression: FaceForensics++'s video level, ``c23`` or ``c40`` or ``raw``.
+    compression: FaceForensics++'s video level, ``c23`` or ``c40`` or ``raw``; ``given`` for files from plain folders.
     frame: number of the frame in the video, from 0.
     method: ``original`` or the name of the manipulation.
     identity: the persons shown, joined by ``+``.
-    pair: the two persons of the split file that the clip belongs to, smaller first, joined by ``_``.
+    pair: the two persons of the split file that the clip belongs to, smaller first, joined by ``_``; elsewhere what
+        stays together when clips are drawn: the target's actor, or the smallest name among persons seen together.
     split: ``train``, ``val`` or ``test``.
     label: 1 for fake, 0 for real.
     shard, offset, size, crc32: see `detector.data.shards.Slot`.
@@ -82,8 +83,19 @@ def read_masks(path: str | Path) -> dict[str, Slot]:
     return {slot.key: slot for slot in read_rows(_file(path, "masks.csv"), Slot)}
 
 
-def check_splits(faces: Iterable[Face]) -> None:
-    """Raise `DataError` if a person is shown in more than one split."""
+class Shown(Protocol):
+    """Anything that says who is shown: a `Face`, a `detector.data.layout.Clip`."""
+
+    @property
+    def identity(self) -> str: ...
+    @property
+    def split(self) -> str: ...
+    @property
+    def video(self) -> str: ...
+
+
+def check_splits(faces: Iterable[Shown]) -> None:
+    """Raise `DataError`, naming both videos, if a person is shown in more than one split."""
     split_of: dict[str, tuple[str, str]] = {}
     for face in faces:
         for person in face.identity.split("+"):
@@ -93,6 +105,12 @@ def check_splits(faces: Iterable[Face]) -> None:
                     f"identity {person} is in split {split} ({video}) and in {face.split} ({face.video}); "
                     "a split must not share persons with another"
                 )
+
+
+def count_identities(faces: Iterable[Shown]) -> dict[str, int]:
+    """Return how many persons are shown in each split."""
+    persons = {(face.split, person) for face in faces for person in face.identity.split("+")}
+    return {split: sum(there == split for there, _ in persons) for split in SPLITS}
 
 
 def read_rows(path: str | Path, kind: type[Row]) -> list[Row]:

@@ -16,7 +16,7 @@ import mozcodec
 from ..errors import DataError
 from ..progress import track as progress
 from .benchmark import frame_path, write_benchmark
-from .files import read_json, whole_file
+from .files import read_json, whole_file, write_json
 from .index import SPLITS, Face, read_index, read_masks
 from .png import decode_png, encode_png
 from .shards import BLOCK, RECORD, Located, ShardReader, crc32
@@ -97,7 +97,8 @@ def unpack(folder: str | Path, out: str | Path, methods: Sequence[str] = (), spl
     """Write the crops and masks of *folder* as loose files under *out* and return their number.
 
     The paths are DeepfakeBench's, and its JSON files are written beside them; those of a former run for another
-    compression or quality are added to. Each file appears whole. Raises `DataError` at the first damaged member.
+    compression or quality are added to. ``dataset.json`` says what data it is. Each file appears whole. Raises
+    `DataError` at the first damaged member.
     """
     folder, out = Path(folder), Path(out)
     faces = select(read_index(folder), methods, splits)
@@ -112,6 +113,7 @@ def unpack(folder: str | Path, out: str | Path, methods: Sequence[str] = (), spl
         if face.key in masks:
             _write(out / frame_path(face, level, ".png", "masks"), reader.read(masks[face.key], check=True))
             number += 1
+    write_json(out / "dataset.json", read_json(folder / "summary.json")["dataset"])
     former = {path: read_json(path) for path in out.glob("*.json")}
     for path in write_benchmark(out, faces, masks.keys(), level, suffix):
         if path in former:

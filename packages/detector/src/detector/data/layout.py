@@ -7,27 +7,40 @@
     manipulated_sequences/{Deepfakes,...}/masks/videos/000_003.mp4
     splits/{train,val,test}.json                                               [["071", "054"], ...]
 
+    original_sequences/actors/{c23,c40,raw}/videos/01__kitchen_pan.mp4
+    manipulated_sequences/DeepFakeDetection/{c23,c40,raw}/videos/01_02__kitchen_pan__A1B2C3D4.mp4
+    splits/actors.json                                                         {"train": ["01", ...], ...}, optional
+
 The split files are those of the FaceForensics repository (``dataset/splits``): pairs of persons, 360/70/70 of them. A
-split follows persons, never frames: a clip shows persons of one split only.
+split follows persons, never frames: a clip shows persons of one split only. DeepFakeDetection comes without a split and
+its 28 actors are forged onto each other crosswise, so all of it is test unless ``actors.json`` says who belongs where;
+a forgery across splits is then left out.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ..errors import DataError
+from .files import read_json
 from .index import SPLITS
 
-METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
+METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")  # of YouTube videos
+ACTED = "DeepFakeDetection"
+GIVEN = "given"  # the compression of files from plain folders: nobody knows how they were compressed before
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One video file and what is known of it. See `detector.data.index.Face` for the terms."""
+    """One video file and what is known of it. See `detector.data.index.Face` for the terms.
+
+    `pictures`, where there are any, are image files that are its frames; `path` is then the first of them.
+    """
 
     path: Path
     mask: Path | None
@@ -37,6 +50,7 @@ class Clip:
     identity: str
     pair: str
     split: str
+    pictures: tuple[Path, ...] = ()
 
     @property
     def video(self) -> str:
@@ -47,28 +61,76 @@ class Clip:
         return int(self.method != "original")
 
 
+class Described(Protocol):
+    """Anything of which the index's columns are known: a `Clip`, a `detector.data.pack.Packed`, a `Face`."""
+
+    @property
+    def video(self) -> str: ...
+    @property
+    def compression(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def identity(self) -> str: ...
+    @property
+    def pair(self) -> str: ...
+    @property
+    def split(self) -> str: ...
+    @property
+    def label(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The clips of a tree, sorted by method and name; `notes` say in words what was asked for and is not there."""
+    """The clips of a tree, sorted by method and name.
+
+    `notes` say in words what was asked for and is not there, `remarks` what one should know of what is there.
+    """
 
     clips: tuple[Clip, ...]
     notes: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def find_clips(root: str | Path, compression: str, methods: Sequence[str]) -> Tree:
-    """Return the clips of the FaceForensics++ tree *root* at *compression*: the originals and those of *methods*.
+    """Return the clips of the FaceForensics++ tree *root* at *compression*: those of *methods* and their originals.
 
-    A subset that is not there is skipped and noted, and so is a clip of the splits without a file. Raises `DataError`
-    if the folder, a split file or every clip is missing, a method is unknown, or a clip shows a person of no split or
-    persons of two.
+    The originals of DeepFakeDetection are the actors' videos, of all other methods the YouTube ones. A subset that is
+    not there is skipped and noted, and so is a clip of the splits without a file. Raises `DataError` if the folder, a
+    split file or every clip is missing, a method is unknown, or a clip shows a person of no split or persons of two.
     """
     root = Path(root)
-    _check_root(root)
+    check_root(root)
     _check_methods(methods)
-    partner, split = read_splits(root / "splits")
     clips: list[Clip] = []
     notes: list[str] = []
-    for method in ("original", *sorted(methods)):
+    remarks: list[str] = []
+    youtube = sorted(set(methods) - {ACTED})
+    if youtube:
+        _add_youtube(root, compression, youtube, clips, notes)
+    if ACTED in methods:
+        _add_acted(root, compression, clips, notes, remarks)
+    if not clips:
+        raise DataError(f"{root}: no videos at compression {compression!r}; {_compressions(root)}")
+    if ACTED in {clip.method for clip in clips} and any(clip.method in METHODS for clip in clips):
+        remarks.append(
+            f"{ACTED} is beside methods of YouTube videos: the metrics of each method set its fakes against all real "
+            f"faces, of both; crop {ACTED} into a folder of its own for numbers that compare with published ones"
+        )
+    return Tree(tuple(clips), tuple(notes), (*remarks, *one_class_splits(clips)))
+
+
+def folder(root: Path, method: str, compression: str, acted: bool = False) -> Path:
+    """Return where the videos of *method* lie, of the actors if *acted*; *compression* may be ``masks``."""
+    originals = "original_sequences/actors" if acted else "original_sequences/youtube"
+    subset = originals if method == "original" else f"manipulated_sequences/{method}"
+    return root / subset / compression / "videos"
+
+
+def _add_youtube(root: Path, compression: str, methods: Sequence[str], clips: list[Clip], notes: list[str]) -> None:
+    """Add the clips of *methods* and the YouTube originals."""
+    partner, split = read_splits(root / "splits")
+    for method in ("original", *methods):
         videos = folder(root, method, compression)
         found = sorted(videos.glob("*.mp4"))
         if not found:
@@ -77,15 +139,54 @@ def find_clips(root: str | Path, compression: str, methods: Sequence[str]) -> Tr
         clips += [_clip(path, method, compression, root, partner, split) for path in found]
         if len(found) < len(split):
             notes.append(f"{method}: {len(split) - len(found)} of the {len(split)} clips of the splits are not there")
-    if not clips:
-        raise DataError(f"{root}: no videos at compression {compression!r}; {_compressions(root)}")
-    return Tree(tuple(clips), tuple(notes))
 
 
-def folder(root: Path, method: str, compression: str) -> Path:
-    """Return where the videos of *method* lie; *compression* may be ``masks``."""
-    subset = Path("original_sequences/youtube") if method == "original" else Path("manipulated_sequences", method)
-    return root / subset / compression / "videos"
+def _add_acted(root: Path, compression: str, clips: list[Clip], notes: list[str], remarks: list[str]) -> None:
+    """Add DeepFakeDetection and its originals."""
+    path = root / "splits" / "actors.json"
+    split = read_actors(path) if path.exists() else None
+    across = 0
+    before = len(clips)
+    for method in ("original", ACTED):
+        videos = folder(root, method, compression, acted=True)
+        found = sorted(videos.glob("*.mp4"))
+        if not found:
+            subset = "original (actors)" if method == "original" else method
+            notes.append(f"{subset}: no videos in {videos}, skipped")
+        acted = [_acted_clip(video, method, compression, root, split) for video in found]
+        clips += [clip for clip in acted if clip is not None]
+        across += acted.count(None)
+    if across:
+        remarks.append(f"{ACTED}: forgeries across the splits of {path} are left out: {across}")
+    elif split is None and len(clips) > before:
+        remarks.append(f"{ACTED} and its actors: all in test, as there is no {path}")
+
+
+def _acted_clip(path: Path, method: str, compression: str, root: Path, split: dict[str, str] | None) -> Clip | None:
+    """Return the clip in the file *path*, or None if its actors are in two splits."""
+    actors = path.stem.partition("__")[0].split("_")
+    if len(actors) != (1 if method == "original" else 2) or not all(a.isdecimal() for a in actors):
+        form = "ACTOR__SCENE.mp4" if method == "original" else "TARGET_SOURCE__SCENE__CODE.mp4"
+        raise DataError(f"{path}: the name must be {form} as in DeepFakeDetection")
+    for actor in actors:
+        if split is not None and actor not in split:
+            raise DataError(f"{path}: actor {actor} is in none of the lists of {root / 'splits' / 'actors.json'}")
+    splits = {"test" if split is None else split[actor] for actor in actors}
+    if len(splits) > 1:
+        return None
+    mask = folder(root, method, "masks") / path.name
+    # "actor": 01 is no person of the other split files. Everyone is paired with everyone, so clips of one target are
+    # what belongs together.
+    return Clip(
+        path=path,
+        mask=mask if method != "original" and mask.exists() else None,
+        compression=compression,
+        method=method,
+        name=path.stem,
+        identity="+".join(f"actor{actor}" for actor in actors),
+        pair=f"actor{actors[0]}",
+        split=splits.pop(),
+    )
 
 
 def read_splits(splits: str | Path) -> tuple[dict[str, str], dict[str, str]]:
@@ -103,19 +204,61 @@ def read_splits(splits: str | Path) -> tuple[dict[str, str], dict[str, str]]:
     return partner, split
 
 
-def count(clips: Iterable[Clip]) -> dict[str, dict[str, int]]:
-    """Return the number of clips by method and split."""
+def read_actors(path: str | Path) -> dict[str, str]:
+    """Return the split of every actor in the file *path*: ``{"train": ["01", ...], "val": [...], "test": [...]}``."""
+    lists = read_json(path)
+    good = isinstance(lists, dict) and all(
+        isinstance(actors, list) and all(isinstance(actor, str) for actor in actors) for actors in lists.values()
+    )
+    if not good or not set(lists) <= set(SPLITS):
+        raise DataError(f'{path}: expected actors by split, {{"train": ["01", ...], "val": [...], "test": [...]}}')
+    split: dict[str, str] = {}
+    for name, actors in lists.items():
+        for actor in actors:
+            if split.setdefault(actor, name) != name:
+                raise DataError(f"{path}: actor {actor} is in {split[actor]} and in {name}")
+    return split
+
+
+def one_class_splits(clips: Iterable[Described]) -> list[str]:
+    """Return a remark for every split that has clips of one class only."""
+    labels: dict[str, set[int]] = {}
+    for clip in clips:
+        labels.setdefault(clip.split, set()).add(clip.label)
+    return [
+        f"{split}: only {'fake' if labels[split] == {1} else 'real'} videos"
+        for split in SPLITS
+        if len(labels.get(split, ())) == 1
+    ]
+
+
+def count(clips: Iterable[Described], methods: Iterable[str] = ()) -> dict[str, dict[str, int]]:
+    """Return the number of clips (or faces) by method and split; of *methods* even if there are none."""
     counts = Counter((clip.method, clip.split) for clip in clips)
-    methods = sorted({method for method, _ in counts}, key=lambda method: (method != "original", method))
+    methods = sorted({method for method, _ in counts}.union(methods), key=lambda method: (method != "original", method))
     return {method: {split: counts[method, split] for split in SPLITS} for method in methods}
 
 
-def count_table(counts: dict[str, dict[str, int]]) -> str:
-    """Return counts by method and split as lines of text."""
-    lines = [f"{'':16}" + "".join(f"{split:>8}" for split in (*SPLITS, "all"))]
-    for method, row in counts.items():
-        lines.append(f"{method:16}" + "".join(f"{row[split]:8}" for split in SPLITS) + f"{sum(row.values()):8}")
+def count_table(
+    identities: Mapping[str, int], videos: Mapping[str, Mapping[str, int]], faces: Mapping[str, Mapping[str, int]]
+) -> str:
+    """Return the numbers of *identities* by split, and of *videos* and *faces* by method and split, as lines of text.
+
+    A cell of the latter two is ``videos / faces``.
+    """
+    rows = {"identities": [str(n) for n in (*(identities[split] for split in SPLITS), sum(identities.values()))]}
+    for method in videos:
+        numbers = zip(_with_sum(videos[method]), _with_sum(faces[method]), strict=True)
+        rows[method] = [f"{n} / {m}" for n, m in numbers]
+    name = max(16, *(len(method) + 1 for method in rows))
+    width = max(8, *(len(cell) + 2 for cells in rows.values() for cell in cells))
+    lines = ["".join([f"{'videos / faces':{name}}", *(f"{split:>{width}}" for split in (*SPLITS, "all"))])]
+    lines += ["".join([f"{method:{name}}", *(f"{cell:>{width}}" for cell in cells)]) for method, cells in rows.items()]
     return "\n".join(lines)
+
+
+def _with_sum(row: Mapping[str, int]) -> list[int]:
+    return [*(row[split] for split in SPLITS), sum(row.values())]
 
 
 def _clip(
@@ -145,28 +288,32 @@ def _clip(
     )
 
 
-def _check_root(root: Path) -> None:
+def check_root(root: Path) -> None:
+    """Raise `DataError`, with the way out, if there is no folder *root*."""
     if root.is_dir():
         return
     pointer = root.with_name(root.name + ".dvc")
     if pointer.exists():
         raise DataError(f"{root}: no such folder; type `dvc pull {pointer}` to get it")
-    raise DataError(f"{root}: no such folder; it should hold FaceForensics++ (see docs/faceforensics.md)")
+    raise DataError(
+        f"{root}: no such folder; it should hold FaceForensics++, or real and fake pictures (see docs/faceforensics.md)"
+    )
 
 
 def _check_methods(methods: Sequence[str]) -> None:
     for method in methods:
-        if method == "DeepFakeDetection":
-            raise DataError("faces.methods: the actors of DeepFakeDetection are in no split of FaceForensics++")
-        if method not in METHODS:
-            raise DataError(f"faces.methods: {method!r} is unknown; FaceForensics++ has {', '.join(METHODS)}")
+        if method not in (*METHODS, ACTED):
+            raise DataError(f"faces.methods: {method!r} is unknown; FaceForensics++ has {', '.join((*METHODS, ACTED))}")
 
 
 def _read_pairs(path: Path) -> list[tuple[str, str]]:
     try:
         pairs = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; FaceForensics++'s split files belong in {path.parent}") from None
+        raise DataError(
+            f"{path}: no such file; FaceForensics++'s split files belong in {path.parent}, they are dataset/splits of "
+            "https://github.com/ondyari/FaceForensics"
+        ) from None
     except ValueError as error:
         raise DataError(f"{path}: not readable as JSON: {error}") from error
     good = isinstance(pairs, list) and all(

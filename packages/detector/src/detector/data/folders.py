@@ -1,0 +1,283 @@
+"""Plain folders of real and fake pictures or videos, with or without a table that describes them, to a list of clips.
+
+::
+
+    {real,fake}/picture.png                      a group of its own; real and fake files of one name are one group
+    {real,fake}/GROUP/**/picture.jpg             frames of one "video": a person, or a source video
+    {train,val,test}/{real,fake}/...             the same, in given splits
+
+    manifest.csv                                 path,label[,method,video,identity,split]
+
+Nobody knows who is shown, so a group stands for a person: it is the identity, and all of it is in one split. Without
+given splits a hash of the group's name decides, about 72 % train, 14 % val and 14 % test as in FaceForensics++; more
+files do not move those that are there. A name with ``+`` (``anna+ben``) shows several persons, and they and theirs stay
+together, and so do files that are the same byte for byte. With given splits a group in two splits is refused, and so
+are the same bytes in two splits; only single files may bear one name in two splits, which is said.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ..errors import DataError
+from .index import SPLITS
+from .layout import GIVEN, Clip, Tree, check_root, one_class_splits
+from .pictures import IMAGES, VIDEOS
+
+MANIFEST = "manifest.csv"
+CLASSES = ("real", "fake")
+COLUMNS = ("path", "label", "method", "video", "identity", "split")
+LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
+# ends of the hash's range, as the 720, 140 and 140 videos of FaceForensics++
+SHARES = {"train": 0.72, "val": 0.86, "test": 1.0}
+LONGEST_KEY = 95  # bytes; a tar header has room for 100, with the suffix
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file and what is said of it. An empty `split` is to be drawn."""
+
+    path: Path
+    method: str
+    video: str
+    identity: str
+    split: str
+
+
+def is_plain(root: str | Path) -> bool:
+    """Return whether *root* has a manifest, or folders ``real`` or ``fake``, in given splits or not."""
+    root = Path(root)
+    places = [root, *(root / split for split in SPLITS)]
+    return (root / MANIFEST).is_file() or any((place / name).is_dir() for place in places for name in CLASSES)
+
+
+def find_pictures(root: str | Path) -> Tree:
+    """Return the pictures and videos below *root* as clips; see the module for the rules.
+
+    Raises `DataError`, naming file and way out, for a folder without any or with one class only, a manifest with a
+    mistake, and files that are the same but said to be real and fake, or in two splits.
+    """
+    root = Path(root)
+    check_root(root)
+    if (root / MANIFEST).is_file():
+        files, remarks = read_manifest(root / MANIFEST), list[str]()
+    else:
+        files, remarks = _walk(root)
+    labels = {file.method == "original" for file in files}
+    if len(labels) < 2:
+        what = "no pictures" if not labels else f"only {'real' if labels.pop() else 'fake'} pictures"
+        raise DataError(f"{root}: {what}; both {root / 'real'} and {root / 'fake'} are needed, or a {MANIFEST}")
+    family = _families(files, _same_files(files))
+    clips = _clips(files, family)
+    return Tree(tuple(clips), (), (*remarks, *one_class_splits(clips)))
+
+
+def read_manifest(path: str | Path) -> list[File]:
+    """Return the files that the table *path* lists, sorted by path.
+
+    Columns: path (from the table's folder, below it) and label (``real`` or ``fake``, 0 or 1); method (of fakes),
+    video (whose frames they are), identity (persons, joined by ``+``) and split may be left out or empty. Raises
+    `DataError`, naming the line.
+    """
+    path = Path(path)
+    with path.open(newline="", encoding="utf-8-sig") as table:
+        reader = csv.DictReader(table, strict=True)
+        columns = reader.fieldnames or []
+        unknown = [name for name in columns if name not in COLUMNS]
+        if unknown or not {"path", "label"} <= set(columns):
+            wrong = f"unknown: {', '.join(unknown)}" if unknown else f"got {', '.join(columns) or 'none'}"
+            more = ", ".join(COLUMNS[2:])
+            raise DataError(f"{path}: expected the columns path, label and, if wanted, {more}; {wrong}")
+        try:
+            lines = [(f"{path}, line {reader.line_num}", row) for row in reader]
+        except csv.Error as error:
+            raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+    files: dict[Path, File] = {}
+    for where, row in lines:
+        file = _listed(row, path.parent, where)
+        if file.path in files:
+            raise DataError(f"{where}: {file.path} is listed twice")
+        files[file.path] = file
+    given = {bool(file.split) for file in files.values()}
+    if len(given) > 1:
+        raise DataError(f"{path}: some lines have a split and some have none; give it for all files or for none")
+    return sorted(files.values(), key=lambda file: file.path)
+
+
+def _listed(row: dict[str, str | None], root: Path, where: str) -> File:
+    """Return the file in one line of a manifest."""
+    if None in row or None in row.values():
+        raise DataError(f"{where}: has not as many values as columns")
+    values = {name: (row.get(name) or "").strip() for name in COLUMNS}
+    relative = PurePosixPath(values["path"].replace("\\", "/"))
+    if not values["path"] or relative.is_absolute() or ".." in relative.parts:
+        raise DataError(f"{where}: path must lead to a file below {root}, got {values['path']!r}")
+    if not (root / relative).is_file():
+        raise DataError(f"{where}: {root / relative}: no such file")
+    if relative.suffix.lower() not in IMAGES | VIDEOS:
+        raise DataError(f"{where}: {relative}: neither {_suffixes(IMAGES)} nor {_suffixes(VIDEOS)}")
+    label = LABELS.get(values["label"].lower())
+    if label is None:
+        raise DataError(f"{where}: label must be real or fake, got {values['label']!r}")
+    method = values["method"] or ("fake" if label else "original")
+    if (method == "original") != (label == 0) or "/" in method:
+        raise DataError(f"{where}: method must name a forgery, and stay empty for what is real; got {method!r}")
+    if values["split"] not in ("", *SPLITS):
+        raise DataError(f"{where}: split must be one of {', '.join(SPLITS)}, got {values['split']!r}")
+    if values["video"] and relative.suffix.lower() in VIDEOS:
+        raise DataError(f"{where}: video is for pictures, {relative} is a video itself")
+    video = values["video"] or str(relative.with_suffix(""))
+    return File(root / relative, method, video, values["identity"] or video, values["split"])
+
+
+def _walk(root: Path) -> tuple[list[File], list[str]]:
+    """Return the files below ``real`` and ``fake`` and remarks on them."""
+    splits = [split for split in SPLITS if any((root / split / name).is_dir() for name in CLASSES)]
+    at_top = [name for name in CLASSES if (root / name).is_dir()]
+    if splits and at_top:
+        raise DataError(f"{root}: has {splits[0]}/ and {at_top[0]}/ beside it; move all files into train, val and test")
+    files: list[File] = []
+    skipped: list[Path] = []
+    for split in splits or [""]:
+        for name in CLASSES:
+            folder = root / split / name
+            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                if path.suffix.lower() in IMAGES | VIDEOS:
+                    files.append(_walked(path, folder, name, split))
+                else:
+                    skipped.append(path)
+    remarks = []
+    if skipped:
+        remarks.append(f"{len(skipped)} files are neither pictures nor videos, e.g. {skipped[0]}; left out")
+    groups = len({file.identity for file in files})
+    remarks.append(
+        f"who is shown is not known: each of {groups} groups (a folder, or a single file) counts as one identity; "
+        f"say more in {root / MANIFEST}"
+    )
+    names = defaultdict(set)
+    for file in files:
+        if file.identity != file.video:
+            names[file.video].add(file.split)
+    again = sorted(name for name, places in names.items() if len(places) > 1)
+    if again:
+        example = f"e.g. {again[0]}; taken as different people"
+        remarks.append(f"{len(again)} names of single files are in two splits, {example}")
+    return files, remarks
+
+
+def _walked(path: Path, folder: Path, name: str, split: str) -> File:
+    inner = path.relative_to(folder)
+    method = "original" if name == "real" else "fake"
+    group = inner.parts[0] if len(inner.parts) > 1 else path.stem
+    # in given splits single files are often numbered from 0 in each of them
+    identity = f"{split}/{group}" if split and len(inner.parts) == 1 else group
+    video = str(inner.with_suffix("")) if path.suffix.lower() in VIDEOS else group
+    return File(path, method, video, identity, split)
+
+
+def _same_files(files: Sequence[File]) -> list[tuple[File, File]]:
+    """Return pairs of files that are the same byte for byte; only files of the same size are read."""
+    by_size: dict[int, list[File]] = defaultdict(list)
+    for file in files:
+        by_size[file.path.stat().st_size].append(file)
+    pairs = []
+    for size, alike in by_size.items():
+        first: dict[str, File] = {}
+        for file in alike if len(alike) > 1 and size else []:
+            one = first.setdefault(_sha256(file.path), file)
+            if one is not file:
+                pairs.append((one, file))
+    for one, other in pairs:
+        both = f"{one.path} and {other.path} are the same file"
+        if (one.method == "original") != (other.method == "original"):
+            raise DataError(f"{both}, once real and once fake; remove one")
+        if one.split != other.split:
+            raise DataError(f"{both}, in the splits {one.split} and {other.split}; remove one")
+    return pairs
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _families(files: Iterable[File], same: Iterable[tuple[File, File]]) -> Callable[[File], str]:
+    """Return what tells the family of a file: the smallest name among all persons who must stay together."""
+    parent: dict[str, str] = {}
+
+    def root(person: str) -> str:
+        parent.setdefault(person, person)
+        while parent[person] != person:
+            parent[person] = parent[parent[person]]
+            person = parent[person]
+        return person
+
+    def join(persons: Sequence[str]) -> None:
+        low, *others = sorted({root(person) for person in persons})
+        parent.update(dict.fromkeys(others, low))
+
+    for file in files:
+        join(file.identity.split("+"))
+    for one, other in same:
+        join([*one.identity.split("+"), *other.identity.split("+")])
+    return lambda file: root(file.identity.split("+")[0])
+
+
+def _drawn(family: str) -> str:
+    """Return the split of *family*: a function of its name alone."""
+    at = int.from_bytes(hashlib.sha256(family.encode()).digest()[:6], "big") / 2**48
+    return next(split for split, end in SHARES.items() if at < end)
+
+
+def _clips(files: Sequence[File], family: Callable[[File], str]) -> list[Clip]:
+    groups: dict[tuple[str, str, str], list[File]] = defaultdict(list)
+    for file in files:
+        # in given splits the name of a single file does not tell it from another split's
+        name = f"{file.split}/{file.video}" if file.identity == f"{file.split}/{file.video}" else file.video
+        own = str(file.path) if file.path.suffix.lower() in VIDEOS else ""  # a video is a clip, pictures are frames
+        groups[file.method, name, own].append(file)
+    clips = [_clip(method, name, members, family) for (method, name, _), members in sorted(groups.items())]
+    seen: dict[str, Clip] = {}
+    for clip in clips:
+        other = seen.setdefault(clip.video, clip)
+        if other is not clip:
+            raise DataError(f"{clip.path}: bears the name of {other.path}; rename one")
+    return clips
+
+
+def _clip(method: str, name: str, members: Sequence[File], family: Callable[[File], str]) -> Clip:
+    first, *others = members
+    for other in others:
+        for what in ("identity", "split"):
+            if getattr(first, what) != getattr(other, what):
+                raise DataError(
+                    f"{other.path}: is of {what} {getattr(other, what)!r} and {first.path} of "
+                    f"{getattr(first, what)!r}, though both are frames of {method}/{name}"
+                )
+    try:
+        length = len(f"{GIVEN}/{method}/{name}/0000".encode())
+    except UnicodeEncodeError as error:
+        raise DataError(f"{first.path!r}: its name is not UTF-8; rename it") from error
+    if length > LONGEST_KEY:
+        raise DataError(f"{first.path}: the name {name!r} is {length - LONGEST_KEY} bytes too long; rename it")
+    is_video = first.path.suffix.lower() in VIDEOS
+    return Clip(
+        path=first.path,
+        mask=None,
+        compression=GIVEN,
+        method=method,
+        name=name,
+        identity=first.identity,
+        pair=family(first),
+        split=first.split or _drawn(family(first)),
+        pictures=() if is_video else tuple(file.path for file in members),
+    )
+
+
+def _suffixes(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

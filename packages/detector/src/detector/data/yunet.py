@@ -1,0 +1,96 @@
+"""YuNet: face boxes and five points through ``cv2.FaceDetectorYN``, from an ONNX file that the user gives.
+
+The weights (``face_detection_yunet_2023mar.onnx`` of OpenCV's model zoo, MIT licence) are not part of this repository.
+Wu, Peng and Yu, "YuNet: a tiny millisecond-level face detector", Machine Intelligence Research 20 (2023).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..errors import DataError
+from .detection import Box, Sighting
+
+# frames are shrunk to this longer side; the network was trained on pictures of 640
+LONGEST = 640
+# that of OpenCV's examples, where .9 is for faces that must be recognised; boxes of one face overlap by this or more
+SCORE, OVERLAP = 0.6, 0.3
+CANDIDATES = 5000
+
+
+class YunetDetector:
+    """The detector in the ONNX file *model*. Not to be shared by threads.
+
+    Raises `DataError` if the file is missing, or no model that `cv2.FaceDetectorYN` understands.
+    """
+
+    name = "yunet"
+    eyes_at = np.array([[0.29, 0.38], [0.71, 0.38]])  # not used: each of its faces has eyes
+
+    def __init__(self, model: str | Path) -> None:
+        model_hash(model)  # says if it is missing
+        if not hasattr(cv2, "FaceDetectorYN"):
+            raise DataError(f"OpenCV {cv2.__version__} has no FaceDetectorYN; install opencv-python>=4.10,<5")
+        try:
+            self._net = cv2.FaceDetectorYN.create(str(model), "", (64, 64), SCORE, OVERLAP, CANDIDATES)
+            self._net.detect(np.zeros((64, 64, 3), np.uint8))
+        except cv2.error as error:
+            raise DataError(
+                f"{model}: not a YuNet model that OpenCV {cv2.__version__} can run ({_in_short(error)}); "
+                "it should be face_detection_yunet_2023mar.onnx (see docs/faceforensics.md)"
+            ) from error
+
+    def find(self, image: np.ndarray, near: Box | None = None, sure: bool = False) -> Sighting | None:  # noqa: ARG002
+        """Return the largest face of uint8 RGB *image*, or None; with *near*, the one that overlaps it most.
+
+        The score is asked for in any case, so *sure* changes nothing.
+        """
+        height, width = image.shape[:2]
+        scale = min(1.0, LONGEST / max(height, width))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        small = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        self._net.setInputSize(size)
+        _, rows = self._net.detect(np.ascontiguousarray(small[..., ::-1]))
+        if rows is None:
+            return None
+        # x, y, width, height; right eye (left in the image), left eye, nose, right and left corner of the mouth; score
+        found = rows[:, :14].reshape(-1, 7, 2).astype(float) * (width / size[0], height / size[1])
+        corners = np.concatenate([found[:, 0], found[:, 0] + found[:, 1]], axis=1).clip(0, (width, height) * 2)
+        best = _chosen(corners, near)
+        left, top, right, bottom = (int(v) for v in corners[best].round())
+        points = found[best, 2:]
+        return Sighting((left, top, right, bottom), points[:2], points)
+
+
+@functools.cache
+def model_hash(model: str | Path) -> str:
+    """Return the SHA-256 of the file *model* as hex digits; raises `DataError` if it cannot be read."""
+    try:
+        return hashlib.sha256(Path(model).read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(
+            f"{model}: {error.strerror}; faces.yunet_model must be the path of face_detection_yunet_2023mar.onnx "
+            "(see docs/faceforensics.md)"
+        ) from error
+
+
+def _chosen(corners: np.ndarray, near: Box | None) -> int:
+    """Return which of the boxes *corners* (N, 4) overlaps *near* most, or is the largest where none does."""
+    areas = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+    if near is not None:
+        low, high = np.maximum(corners[:, :2], near[:2]), np.minimum(corners[:, 2:], near[2:])
+        common = np.prod((high - low).clip(0), axis=1)
+        if common.any():
+            union = areas + (near[2] - near[0]) * (near[3] - near[1]) - common
+            return int(np.argmax(common / union))
+    return int(np.argmax(areas))
+
+
+def _in_short(error: cv2.error) -> str:
+    """Return the part of OpenCV's message that says what is wrong."""
+    return str(error).strip().splitlines()[0].rpartition("error: ")[2]

@@ -1,0 +1,238 @@
+"""DeepfakeBench's crops packed: what its file and its names say, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import mozcodec
+from detector.cli import cli
+from detector.data.index import read_index, read_masks
+from detector.data.inspect import decode, unpack, verify
+from detector.data.pack import pack_benchmark, persons
+from detector.data.shards import ShardReader
+from detector.errors import DataError
+
+RNG = np.random.default_rng(3)
+
+
+def crop(side: int = 24) -> np.ndarray:
+    return RNG.integers(0, 256, (side, side, 3), np.uint8)
+
+
+def write_theirs(root: Path, name: str, labels: dict[str, dict[str, Any]]) -> Path:
+    """Write a dataset file as rearrange.py does, and its crops.
+
+    *labels*: label -> split -> level -> names; or names right below the split, where there are no levels.
+    """
+
+    def videos(label: str, level: str, names: list[str]) -> dict[str, Any]:
+        found = {}
+        for video in names:
+            frames = [f"{name}/{label}/{level}/frames/{video}/{i:03}.png" for i in (11, 0)]
+            for frame in frames:
+                (root / frame).parent.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(root / frame), crop())
+            # the machine of somebody else
+            found[video] = {"label": label, "frames": [f"/home/they/data/{frame}" for frame in frames]}
+        return found
+
+    content: dict[str, Any] = {}
+    for label, splits in labels.items():
+        content[label] = {}
+        for split, inner in splits.items():
+            if isinstance(inner, list):
+                content[label][split] = videos(label, "", inner)
+            else:
+                content[label][split] = {level: videos(label, level, names) for level, names in inner.items()}
+    path = root / f"{name}.json"
+    path.write_text(json.dumps({name: content}))
+    return path
+
+
+def test_what_was_unpacked_packs_to_the_same_rows_and_bytes(small_faces: Path, tmp_path: Path) -> None:
+    unpack(small_faces, tmp_path / "loose")
+    summary = pack_benchmark(tmp_path / "loose/FaceForensics++.json", tmp_path / "again")
+    assert read_index(tmp_path / "again") == read_index(small_faces)
+    assert read_masks(tmp_path / "again") == read_masks(small_faces)
+    assert (tmp_path / "again/faces-000.tar").read_bytes() == (small_faces / "faces-000.tar").read_bytes()
+    before = json.loads((small_faces / "summary.json").read_text())
+    assert {name: summary[name] for name in ("dataset", "identities", "videos", "faces")} == {
+        name: before[name] for name in ("dataset", "identities", "videos", "faces")
+    }
+    assert summary["parameters"]["size"] == 64
+    assert verify(tmp_path / "again") == (48 + 24, [])
+
+
+def test_their_tree_moved_from_another_machine_is_found_below_the_root(tmp_path: Path) -> None:
+    path = write_theirs(
+        tmp_path / "data",
+        "FF-DF",
+        {
+            "FF-real": {"train": {"c23": ["071", "054"]}, "test": {"c23": ["953"]}},
+            "FF-DF": {"train": {"c23": ["071_054", "054_071"]}, "test": {"c23": ["953_974"]}},
+        },
+    )
+    summary = pack_benchmark(path, tmp_path / "out", root=tmp_path / "data")
+    assert summary["faces"] == {
+        "original": {"train": 4, "val": 0, "test": 2},
+        "Deepfakes": {"train": 4, "val": 0, "test": 2},
+    }
+    assert summary["identities"] == {"train": 2, "val": 0, "test": 2}
+    assert summary["dataset"]["name"] == "FF-DF"
+    faces = {face.key: face for face in read_index(tmp_path / "out")}
+    fake = faces["c23/Deepfakes/071_054/0011"]
+    assert (fake.identity, fake.pair, fake.split, fake.label, fake.frame) == ("071+054", "054_071", "train", 1, 11)
+    # a real one is in the pair of its forgeries
+    assert faces["c23/original/953/0000"].pair == "953_974"
+    reader = ShardReader(tmp_path / "out")
+    for face in faces.values():
+        label = "FF-DF" if face.label else "FF-real"
+        file = tmp_path / f"data/FF-DF/{label}/c23/frames/{face.video.split('/')[1]}/{face.frame:03}.png"
+        assert (decode(reader.read(face, check=True)) == cv2.imread(str(file))[..., ::-1]).all()
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "expected"),
+    [
+        ("FF-real", "953", ["953"]),
+        ("FF-FH", "953_974", ["953", "974"]),
+        ("DFD_real", "01__kitchen_pan", ["actor01"]),
+        ("DFD_fake", "28_03__walk_down_hall_angry__A1B2C3D4", ["actor28", "actor03"]),
+        ("CelebDFv2_real", "id0_0003", ["id0"]),
+        ("CelebDFv2_fake", "id16_id20_0003", ["id16", "id20"]),
+        ("CelebDFv2_real", "00170", None),
+        ("DFDCP_FakeA", "1224068_A_001", None),
+    ],
+)
+def test_names_say_who_is_shown(label: str, name: str, expected: list[str] | None) -> None:
+    assert persons(label, name) == expected
+
+
+def test_celeb_df_has_no_levels_and_its_unknown_people_are_counted(tmp_path: Path) -> None:
+    path = write_theirs(
+        tmp_path,
+        "Celeb-DF-v2",
+        {"CelebDFv2_real": {"test": ["id0_0000", "00170"]}, "CelebDFv2_fake": {"test": ["id0_id1_0000"]}},
+    )
+    summary = pack_benchmark(path, tmp_path / "out", root=tmp_path)
+    assert [(f.key, f.identity, f.pair) for f in read_index(tmp_path / "out")][::2] == [
+        ("given/fake/id0_id1_0000/0000", "id0+id1", "id0"),
+        ("given/original/00170/0000", "Celeb-DF-v2/00170", "Celeb-DF-v2/00170"),
+        ("given/original/id0_0000/0000", "id0", "id0"),
+    ]
+    assert summary["remarks"] == [
+        "who is shown is not known in 1 of 3 videos: each counts as one identity, and that no person is in two splits "
+        "is Celeb-DF-v2.json's word"
+    ]
+
+
+def test_videos_in_all_splits_are_refused_and_one_split_is_the_way_out(tmp_path: Path) -> None:
+    # as DeepfakeBench writes DeepFakeDetection
+    everywhere = {split: {"c23": ["01__kitchen_pan"]} for split in ("train", "val", "test")}
+    fakes = {split: {"c23": ["01_02__kitchen_pan__A1B2C3D4"]} for split in ("train", "val", "test")}
+    path = write_theirs(tmp_path, "DeepFakeDetection", {"DFD_real": everywhere, "DFD_fake": fakes})
+    with pytest.raises(DataError, match=r"is twice in the splits test and train; take one split with --split"):
+        pack_benchmark(path, tmp_path / "out", root=tmp_path)
+    summary = pack_benchmark(path, tmp_path / "out", root=tmp_path, splits=["test"])
+    assert summary["faces"] == {
+        "original": {"train": 0, "val": 0, "test": 2},
+        "DeepFakeDetection": {"train": 0, "val": 0, "test": 2},
+    }
+
+
+def test_a_person_in_two_splits_is_refused_with_both_videos(tmp_path: Path) -> None:
+    labels = {"FF-real": {"train": {"c23": ["071"]}}, "FF-DF": {"test": {"c23": ["071_054"]}}}
+    path = write_theirs(tmp_path, "FF-DF", labels)
+    with pytest.raises(
+        DataError, match=r"identity 071 is in split test \(Deepfakes/071_054\) and in train \(original/071"
+    ):
+        pack_benchmark(path, tmp_path / "out", root=tmp_path)
+
+
+def test_several_levels_need_a_choice(tmp_path: Path) -> None:
+    levels = {"c23": ["071"], "c40": ["071"]}
+    path = write_theirs(tmp_path, "FF-DF", {"FF-real": {"train": levels}, "FF-DF": {"train": {"c40": ["071_054"]}}})
+    with pytest.raises(DataError, match="has the levels c23, c40; choose one with --compression"):
+        pack_benchmark(path, tmp_path / "out", root=tmp_path)
+    with pytest.raises(DataError, match="no videos at raw; there is c23, c40"):
+        pack_benchmark(path, tmp_path / "out", root=tmp_path, compression="raw")
+    pack_benchmark(path, tmp_path / "out", root=tmp_path, compression="c40")
+    assert {face.compression for face in read_index(tmp_path / "out")} == {"c40"}
+
+
+def test_a_label_that_does_not_say_is_asked_for(tmp_path: Path) -> None:
+    path = write_theirs(tmp_path, "Mine", {"people": {"train": ["a"]}, "gan": {"train": ["b"]}})
+    with pytest.raises(DataError, match="label 'gan' does not say if it is real; say --real gan or --fake gan"):
+        pack_benchmark(path, tmp_path / "out", root=tmp_path, real=["people"])
+    pack_benchmark(path, tmp_path / "out", root=tmp_path, real=["people"], fake=["gan"])
+    assert [face.video for face in read_index(tmp_path / "out")][::2] == ["gan/b", "original/a"]
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    labels = {"FF-real": {"train": {"c23": ["071", "054"]}}, "FF-DF": {"train": {"c23": ["071_054"]}}}
+    return write_theirs(tmp_path, "FF-DF", labels)
+
+
+def test_missing_and_damaged_crops_are_listed_and_the_rest_is_packed(theirs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "FF-DF/FF-real/c23/frames/071"
+    (folder / "000.png").unlink()
+    (folder / "011.png").write_bytes((folder / "011.png").read_bytes()[:100])
+    summary = pack_benchmark(theirs, tmp_path / "out", root=tmp_path)
+    assert summary["failures"]["frames"] == 2
+    with (tmp_path / "out/failures.csv").open(newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    assert [(video, frame, reason.rpartition(": ")[2]) for video, frame, reason in rows] == [
+        ("original/071", "0", "No such file or directory"),
+        ("original/071", "11", "the PNG file ends too early"),
+    ]
+    assert len(read_index(tmp_path / "out")) == 4
+
+
+def test_crops_that_are_no_rgb_png_are_packed_as_one(theirs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "FF-DF/FF-real/c23/frames/071"
+    image = crop()
+    (folder / "000.png").write_bytes(mozcodec.encode(image, quality=95))  # a JPEG file by the name of .png
+    cv2.imwrite(str(folder / "011.png"), np.dstack([image, image[..., 0]]))  # with an alpha channel
+    pack_benchmark(theirs, tmp_path / "out", root=tmp_path)
+    faces = {face.key: face for face in read_index(tmp_path / "out")}
+    reader = ShardReader(tmp_path / "out")
+    for frame, expected in (("0000", mozcodec.decode(mozcodec.encode(image, quality=95))), ("0011", image[..., ::-1])):
+        data = bytes(reader.read(faces[f"c23/original/071/{frame}"], check=True))
+        assert data.startswith(b"\x89PNG")
+        assert (decode(data) == expected).all()
+
+
+def test_crops_of_two_sizes_are_refused(theirs: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "FF-DF/FF-real/c23/frames/071/011.png"), crop(32))
+    with pytest.raises(DataError, match=r"071/011\.png: is 32 x 32, the crops before are 24 x 24"):
+        pack_benchmark(theirs, tmp_path / "out", root=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_crop_at_all_ends_with_the_way_out(theirs: Path, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "FF-DF")
+    result = CliRunner().invoke(cli, ["pack", str(theirs), str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "none of its 6 crops can be read, e.g. /home/they/data/FF-DF/" in result.output
+    assert "No such file or directory; --root says where its paths start" in result.output
+
+
+def test_the_command_packs_and_prints_the_counts(theirs: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["pack", str(theirs), str(tmp_path / "out"), "--root", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[-4:] == [
+        "videos / faces     train     val    test     all",
+        "identities             2       0       0       2",
+        "original           2 / 4   0 / 0   0 / 0   2 / 4",
+        "Deepfakes          1 / 2   0 / 0   0 / 0   1 / 2",
+    ]
