@@ -64,7 +64,7 @@ VARIABLES = {PAGE.ink: "var(--ink)", PAGE.muted: "var(--muted)", PAGE.grid: "var
 REAL, FAKE = "#3b7dd8", "#d9534f"
 SCALE = ("#3b7dd8", "#2fa58c", "#dfa032", "#d9534f")        # high to low quality
 NAMES = {"auc": "AUC", "ap": "AP", "eer": "EER", "accuracy": "ACC", "balanced_accuracy": "balanced ACC", "f1": "F1"}
-METHODS = ("#e08a1e", "#a65bd0", "#d9534f", "#2fa58c", "#8c6d31", "#d0689f")     # of the forgeries, in their order
+METHODS = ("#d9534f", "#a65bd0", "#dfa032", "#2fa58c", "#8c6d31", "#d0689f")     # of the forgeries, in their order
 DPI = 150
 
 
@@ -313,11 +313,13 @@ def embedding(plane: np.ndarray, features: Features, theme: Theme = LIGHT) -> Fi
     """Return points in the plane (N, 2), one panel per quality on the same axes, real faces under the forgeries."""
     with _style(theme):
         qualities = features.qualities
-        figure = Figure(figsize=(4.6 * max(len(qualities), 1), 4.4), layout="constrained")
+        span = np.ptp(plane, axis=0)
+        middle, half = (plane.max(0) + plane.min(0)) / 2, 0.5 * span + 0.04 * span.max()
+        height = float(np.clip(4.6 * span[1] / max(span[0], 1e-9), 2.4, 4.6))
+        figure = Figure(figsize=(4.6 * max(len(qualities), 1), height + 0.7), layout="constrained")
         panels = _row(figure, len(qualities))
         methods = [str(method) for method in np.unique(features.method[features.label == 1])]
         colors = {method: METHODS[i % len(METHODS)] for i, method in enumerate(methods)}
-        middle, half = (plane.max(0) + plane.min(0)) / 2, 0.54 * float(np.ptp(plane, axis=0).max())
         for axes, quality in zip(panels, qualities, strict=False):
             here = features.quality == quality
             real = here & (features.label == 0)
@@ -329,7 +331,8 @@ def embedding(plane: np.ndarray, features: Features, theme: Theme = LIGHT) -> Fi
                 x, y = plane[mask].T
                 axes.scatter(x, y, s=18, color=color, marker=marker, alpha=0.6, linewidths=0, label=name)
             axes.set_title(quality_label(quality), fontsize=9.5)
-            axes.set(xlim=middle[0] + [-half, half], ylim=middle[1] + [-half, half], xticks=[], yticks=[])
+            ends = np.stack([middle - half, middle + half])
+            axes.set(xlim=ends[:, 0], ylim=ends[:, 1], xticks=[], yticks=[])
             axes.set_aspect("equal")
             axes.spines[:].set_visible(False)
         if qualities:
