@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from mmap import mmap
 from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
@@ -18,7 +19,7 @@ from ._options import COLOR_SPACES, DCT_METHODS, PIXEL_FORMATS, SUBSAMPLING, cho
 from ._parallel import num_threads, ordered_map
 from ._pixels import address_of, with_packed_pixels
 
-Buffer = bytes | bytearray | memoryview | NDArray[np.uint8]
+Buffer = bytes | bytearray | memoryview | mmap | NDArray[np.uint8]
 
 MAX_PIXELS = 1 << 27
 """Default limit of pixels: 134 million, twice what the largest common cameras take."""
@@ -413,6 +414,10 @@ def _new_batch(files: Sequence[Buffer], options: Any) -> NDArray[Any]:
         return np.empty((len(files), *first.shape), np.uint8)
 
 
+def _run_batch(batch: Any, alive: object) -> None:  # noqa: ARG001 - held while C works
+    lib.mzc_decode_batch_run(batch)
+
+
 def decode_batch(
     files: Iterable[Buffer],
     pixel_format: str | None = "rgb",
@@ -450,16 +455,16 @@ def decode_batch(
     batch.height, batch.width = out.shape[1:3]
     batch.channels = out.shape[3] if out.ndim == 4 else 1
     batch.row_stride = out.strides[1]
+    alive = jobs, sources, out  # what C reads and writes, even if an exception ends this call before its helpers
     helpers = [
-        threading.Thread(target=lib.mzc_decode_batch_run, args=(batch,))
+        threading.Thread(target=_run_batch, args=(batch, alive))
         for _ in range(min(num_threads(threads), len(files)) - 1)
     ]
     for helper in helpers:
         helper.start()
-    lib.mzc_decode_batch_run(batch)
+    _run_batch(batch, alive)
     for helper in helpers:
         helper.join()
-    del sources
     _report(jobs, options.get("on_truncated"))
     return out
 

@@ -42,7 +42,7 @@ def _code_of(shape: tuple[int, ...], pixel_format: str | None) -> int:
     if pixel_format is None:
         if channels == 4:
             raise ValueError("4 channels: say pixel_format='rgba', 'bgra', 'argb', 'abgr', 'cmyk' or 'ycck'")
-        raise ValueError(f"an image has 1, 3 or 4 channels, got shape {shape}")
+        raise ValueError(f"an image has 1, 3 or 4 channels, its last axis; got shape {shape}")
     _, wanted = choice("pixel_format", pixel_format, PIXEL_FORMATS)
     raise ValueError(f"pixel_format {pixel_format!r} has {wanted} channels, got shape {shape}")
 
