@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import io
 import itertools
 import os
@@ -104,7 +105,7 @@ def setting(params: Params, name: str) -> str:
     value: Any = params
     for part in name.split("."):
         value = getattr(value, part)
-    return "null" if value is None else str(value)
+    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 # -- DVC's records -----------------------------------------------------------------------------------------------------
@@ -116,12 +117,14 @@ def recorded() -> list[Experiment]:
     One that was stopped before its scores were made (``dvc exp run train``) is left out.
     """
     names, revs = (_output("dvc", "exp", "list", option).split() for option in ("--name-only", "--sha-only"))
-    found = []
-    for name, rev in zip(names, revs, strict=True):
-        values, lock = _yaml(_show(rev, PARAMS)), _yaml(_show(rev, "dvc.lock"))
-        if holds_scores(values, lock):
-            found.append(Experiment(name, rev, from_mapping(Params, values), lock))
-    return found
+    found = [_record(name, rev) for name, rev in zip(names, revs, strict=True)]
+    return [experiment for experiment in found if experiment]
+
+
+@functools.cache  # a commit never changes
+def _record(name: str, rev: str) -> Experiment | None:
+    values, lock = _yaml(_show(rev, PARAMS)), _yaml(_show(rev, "dvc.lock"))
+    return Experiment(name, rev, from_mapping(Params, values), lock) if holds_scores(values, lock) else None
 
 
 def holds_scores(values: Mapping[str, Any], lock: Lock) -> bool:
