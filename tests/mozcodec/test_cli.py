@@ -214,6 +214,13 @@ def test_nothing_half_written_stays(folder, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*.jpg")) + list(tmp_path.glob(".*"))
 
 
+def test_the_longest_names_are_written(tmp_path, small):
+    source, target = tmp_path / "a.ppm", tmp_path / ("n" * 251 + ".jpg")
+    source.write_bytes(bytes_of(small, ".ppm"))
+    assert main(["encode", str(source), str(target)]) == 0
+    assert target.read_bytes() == mozcodec.encode(small)
+
+
 def test_optimising_in_place_works(tmp_path, small):
     path = tmp_path / "a.jpg"
     path.write_bytes(plain := mozcodec.encode(small, profile="fastest"))

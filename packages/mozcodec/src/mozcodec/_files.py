@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ PICTURE_SUFFIXES = JPEG_SUFFIXES.union(
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write *data* so that *path* is never half there: under another name, then in one step."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Write *data* so that *path* is never half there: under another, short name, then in one step."""
+    partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")
     try:
         partial.write_bytes(data)
         partial.replace(path)
