@@ -348,8 +348,8 @@ def decode(
     or CMYK), or "planes": a tuple of the file's components, 2-D, chroma not upsampled.
 
     *out* is an array to write into, rows anywhere in memory. *apply_orientation* turns the result as its EXIF
-    orientation says; a region is counted in the picture as it is stored. *options* are those of :class:`mozcodec.DecodeOptions`; the limits on pixels, memory and scans
-    have defaults (134 million, 1 GiB, 100).
+    orientation says; a region is counted in the picture as it is stored. *options* are those of
+    :class:`mozcodec.DecodeOptions`; the limits on pixels, memory and scans have defaults (134 million, 1 GiB, 100).
 
     A stream that is cut off or corrupt raises :class:`mozcodec.DamagedError`; ``on_truncated="warn"`` or ``"ok"``
     returns what could be decoded, with or without a :class:`mozcodec.JpegWarning`.
