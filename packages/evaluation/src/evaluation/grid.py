@@ -176,7 +176,7 @@ def _main_table(grid: Grid) -> Table:
 
 def _versus_table(grid: Grid, axis: str) -> Table:
     cells, names = _Cells(grid.rows), [name for name in grid.varying if name != axis]
-    header = [*(TITLES.get(name, name) for name in names), axis, *cells.header]
+    header = [*(TITLES.get(name, name) for name in (*names, axis)), *cells.header]
     lines = []
     for condition, reference in _pairs(grid.conditions, axis):
         change = f"{condition.settings[axis]} minus {reference.settings[axis]}"
