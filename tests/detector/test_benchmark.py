@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from detector.data.benchmark import read_benchmark, write_benchmark
-from detector.data.index import read_index, read_masks
+from detector.data.index import Face, read_index, read_masks
 from detector.errors import DataError
 
 LABELS = {"FF-real": 0, "FF-DF": 1, "FF-FS": 1}  # DeepfakeBench's label_dict
@@ -30,6 +30,49 @@ def test_ours_has_deepfakebenchs_nesting(small_faces: Path) -> None:
     assert {split: list(levels) for split, levels in content["FF-DF"]["FF-real"].items()} == {
         split: ["c23"] for split in ("train", "val", "test")
     }
+
+
+def face(video: str, compression: str = "c23", split: str = "test", frame: int = 3) -> Face:
+    """Return the row of one crop; what does not matter here is the same for all."""
+    method, _, name = video.partition("/")
+    return Face(
+        key=f"{compression}/{video}/{frame:04d}", video=video, compression=compression, frame=frame, method=method,
+        identity=name, pair=name, split=split, label=int(method != "original"),
+        shard="faces-000.tar", offset=512, size=9, crc32="0badcafe",
+    )  # fmt: skip
+
+
+def test_actors_and_deepfakedetection_are_a_dataset_of_their_own(tmp_path: Path) -> None:
+    videos = (
+        "original/953",
+        "Deepfakes/953_974",
+        "original/01__kitchen_pan",
+        "DeepFakeDetection/01_02__kitchen_pan__A1",
+    )
+    written = write_benchmark(tmp_path, [face(video) for video in videos])
+    assert [path.stem for path in written] == ["FF-DF", "FaceForensics++", "DeepFakeDetection"]
+    content = json.loads((tmp_path / "DeepFakeDetection.json").read_text())["DeepFakeDetection"]
+    root = "FaceForensics++"
+    assert {label: splits["test"] for label, splits in content.items()} == {
+        "DFD_real": {"c23": {"01__kitchen_pan": {
+            "label": "DFD_real", "frames": [f"{root}/original_sequences/actors/c23/frames/01__kitchen_pan/0003.png"],
+        }}},
+        "DFD_fake": {"c23": {"01_02__kitchen_pan__A1": {
+            "label": "DFD_fake", "masks": [],
+            "frames": [f"{root}/manipulated_sequences/DeepFakeDetection/c23/frames/01_02__kitchen_pan__A1/0003.png"],
+        }}},
+    }  # fmt: skip
+    # the actors are no originals of FaceForensics++'s own datasets
+    assert {video.name for video in read_benchmark(tmp_path / "FF-DF.json")} == {"953", "953_974"}
+
+
+def test_what_came_from_plain_folders_is_the_dataset_given(tmp_path: Path) -> None:
+    faces = [face("original/a__b", "given"), face("StyleGAN2/c", "given", "train")]
+    (path,) = write_benchmark(tmp_path, faces)
+    fake, real = read_benchmark(path)
+    assert (fake.dataset, fake.label, fake.split, fake.compression) == ("Given", "Given_StyleGAN2", "train", "given")
+    assert (real.label, real.name) == ("Given_real", "a__b")
+    assert real.frames == (tmp_path / "Given/original/given/frames/a__b/0003.png",)
 
 
 def test_deepfakebenchs_own_reading_finds_every_frame(small_faces: Path) -> None:

@@ -193,6 +193,28 @@ def test_a_tree_without_any_face_is_an_error_that_says_so(
     assert not (tmp_path / "out").exists()
 
 
+def test_deepfakedetection_becomes_crops_with_masks(
+    small_tree: Path, small_faces: Path, small_config: FacesConfig, tmp_path: Path
+) -> None:
+    originals = tmp_path / "data/original_sequences/actors/c23/videos"
+    forged = tmp_path / "data/manipulated_sequences/DeepFakeDetection"
+    for folder in (originals, forged / "c23/videos", forged / "masks/videos"):
+        folder.mkdir(parents=True)
+    fake = small_tree / "manipulated_sequences/FaceSwap"
+    shutil.copy(small_tree / "original_sequences/youtube/c23/videos/004.mp4", originals / "07__hugging_happy.mp4")
+    for kind in ("c23", "masks"):
+        shutil.copy(fake / kind / "videos/004_005.mp4", forged / kind / "videos/07_12__hugging_happy__1A2B3C4D.mp4")
+    summary = make_faces(tmp_path / "data", tmp_path / "out", replace(small_config, methods=("DeepFakeDetection",)))
+    assert summary["identities"] == {"train": 0, "val": 0, "test": 2}
+    # the clips' crops do not depend on their names
+    crcs = {face.key.rpartition("/")[0]: face.crc32 for face in read_index(tmp_path / "out")}
+    same = {face.key.rpartition("/")[0]: face.crc32 for face in read_index(small_faces)}
+    assert crcs["c23/original/07__hugging_happy"] == same["c23/original/004"]
+    assert crcs["c23/DeepFakeDetection/07_12__hugging_happy__1A2B3C4D"] == same["c23/FaceSwap/004_005"]
+    assert len(read_masks(tmp_path / "out")) == 2
+    assert (tmp_path / "out/DeepFakeDetection.json").exists()
+
+
 def test_frames_per_second_takes_the_place_of_the_counts(
     small_tree: Path, small_config: FacesConfig, tmp_path: Path
 ) -> None:

@@ -73,7 +73,7 @@ def test_more_files_move_no_group_to_another_split(tmp_path: Path) -> None:
     assert all(many[video].split == clip.split for video, clip in few.items())
     shares = [sum(clip.split == split for clip in many.values()) / 1200 for split in ("train", "val", "test")]
     assert shares == pytest.approx([0.72, 0.14, 0.14], abs=0.06)
-    check_splits(many.values())
+    check_splits(many.values(), tmp_path)
 
 
 def test_persons_who_are_seen_together_stay_together(tmp_path: Path) -> None:
@@ -83,6 +83,21 @@ def test_persons_who_are_seen_together_stay_together(tmp_path: Path) -> None:
     assert {split_of(f"p{i}") for i in range(21)} == {"train", "val", "test"}
     assert len({clip.split for clip in clips}) == 1
     assert {clip.pair for clip in clips} == {"p0"}
+
+
+def test_a_fake_between_two_real_groups_shows_both(tmp_path: Path) -> None:
+    # as the frames of FaceForensics++ are often laid out
+    pairs = [(f"{i:03}", f"{i + 1:03}") for i in range(0, 40, 2)]
+    reals = [f"real/{name}/0.png" for pair in pairs for name in pair]
+    clips = by_video(put(tmp_path, *reals, *(f"fake/{a}_{b}/0.png" for a, b in pairs), "fake/x_y/0.png"))
+    for a, b in pairs:
+        assert clips[f"fake/{a}_{b}"].identity == f"{a}+{b}"
+        assert len({clips[video].split for video in (f"fake/{a}_{b}", f"original/{a}", f"original/{b}")}) == 1
+    assert clips["fake/x_y"].identity == "x_y"
+    # in given splits, single files: those of the same split
+    put(tmp_path / "given", "train/real/7.png", "train/fake/7_8.png", "test/real/8.png", "test/fake/9.png")
+    given = by_video(tmp_path / "given")
+    assert given["fake/train/7_8"].identity == "train/7"
 
 
 def test_the_same_bytes_under_two_names_stay_together(tmp_path: Path) -> None:
@@ -150,6 +165,12 @@ def test_a_manifest_without_splits_draws_them_by_identity(tmp_path: Path) -> Non
     assert len({clip.identity for clip in clips}) == 10
 
 
+def test_a_manifest_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "a.png").joinpath("manifest.csv").write_bytes("path,label\nä.png,real\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"manifest\.csv: not readable as CSV in UTF-8: 'utf-8' codec can't decode"):
+        find_pictures(tmp_path)
+
+
 MANIFESTS = [
     (
         ["path,lable", "a.png,real"],
@@ -189,7 +210,7 @@ def test_a_mistake_in_a_manifest_is_named(tmp_path: Path, lines: list[str], mess
 def test_a_person_in_two_given_splits_is_refused_with_both_videos(tmp_path: Path) -> None:
     put(tmp_path, "train/real/anna/1.png", "train/fake/x.png", "test/fake/anna+ben/2.png")
     with pytest.raises(
-        DataError, match=r"identity anna is in split test \(fake/anna\+ben\) and in train \(original/anna"
+        DataError, match=r": identity anna is in split test \(fake/anna\+ben\) and in train \(original/anna"
     ):
         make_faces(tmp_path, tmp_path / "out", FacesConfig(), workers=1)
 

@@ -203,7 +203,8 @@ def test_crops_that_are_no_rgb_png_are_packed_as_one(theirs: Path, tmp_path: Pat
     image = crop()
     (folder / "000.png").write_bytes(mozcodec.encode(image, quality=95))  # a JPEG file by the name of .png
     cv2.imwrite(str(folder / "011.png"), np.dstack([image, image[..., 0]]))  # with an alpha channel
-    pack_benchmark(theirs, tmp_path / "out", root=tmp_path)
+    summary = pack_benchmark(theirs, tmp_path / "out", root=tmp_path)
+    assert "2 crops were no 8-bit RGB PNG files; they were decoded and packed as such" in summary["remarks"]
     faces = {face.key: face for face in read_index(tmp_path / "out")}
     reader = ShardReader(tmp_path / "out")
     for frame, expected in (("0000", mozcodec.decode(mozcodec.encode(image, quality=95))), ("0011", image[..., ::-1])):

@@ -126,7 +126,7 @@ def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: 
     check_replaceable(out, "index.csv")
     plain = folders.is_plain(data)
     tree = folders.find_pictures(data) if plain else find_clips(data, config.compression, config.methods)
-    check_splits(tree.clips)
+    check_splits(tree.clips, data)
     # said here and once, should another detector have to stand in or a model be missing
     there = replace(config, detector=detection.make_detector(config.detector, config.yunet_model).name)
     with _working_folder(out) as work:

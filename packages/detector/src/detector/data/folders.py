@@ -10,8 +10,9 @@
 
 Nobody knows who is shown, so a group stands for a person: it is the identity, and all of it is in one split. Without
 given splits a hash of the group's name decides, about 72 % train, 14 % val and 14 % test as in FaceForensics++; more
-files do not move those that are there. A name with ``+`` (``anna+ben``) shows several persons, and they and theirs stay
-together, and so do files that are the same byte for byte. With given splits a group in two splits is refused, and so
+files do not move those that are there. A name with ``+`` (``anna+ben``) shows several persons, and so does a fake whose
+name has those of real groups between ``_`` (``000_003``); they and theirs stay together, and so do files that are the
+same byte for byte. With given splits a group in two splits is refused, and so
 are the same bytes in two splits; only single files may bear one name in two splits, which is said.
 """
 
@@ -21,7 +22,7 @@ import csv
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
@@ -85,18 +86,10 @@ def read_manifest(path: str | Path) -> list[File]:
     `DataError`, naming the line.
     """
     path = Path(path)
-    with path.open(newline="", encoding="utf-8-sig") as table:
-        reader = csv.DictReader(table, strict=True)
-        columns = reader.fieldnames or []
-        unknown = [name for name in columns if name not in COLUMNS]
-        if unknown or not {"path", "label"} <= set(columns):
-            wrong = f"unknown: {', '.join(unknown)}" if unknown else f"got {', '.join(columns) or 'none'}"
-            more = ", ".join(COLUMNS[2:])
-            raise DataError(f"{path}: expected the columns path, label and, if wanted, {more}; {wrong}")
-        try:
-            lines = [(f"{path}, line {reader.line_num}", row) for row in reader]
-        except csv.Error as error:
-            raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+    try:
+        lines = _lines(path)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not readable as CSV in UTF-8: {error}") from error
     files: dict[Path, File] = {}
     for where, row in lines:
         file = _listed(row, path.parent, where)
@@ -107,6 +100,19 @@ def read_manifest(path: str | Path) -> list[File]:
     if len(given) > 1:
         raise DataError(f"{path}: some lines have a split and some have none; give it for all files or for none")
     return sorted(files.values(), key=lambda file: file.path)
+
+
+def _lines(path: Path) -> list[tuple[str, dict[str, str | None]]]:
+    """Return the rows of a manifest, each with its place."""
+    with path.open(newline="", encoding="utf-8-sig") as table:
+        reader = csv.DictReader(table, strict=True)
+        columns = reader.fieldnames or []
+        unknown = [name for name in columns if name not in COLUMNS]
+        if unknown or not {"path", "label"} <= set(columns):
+            wrong = f"unknown: {', '.join(unknown)}" if unknown else f"got {', '.join(columns) or 'none'}"
+            more = ", ".join(COLUMNS[2:])
+            raise DataError(f"{path}: expected the columns path, label and, if wanted, {more}; {wrong}")
+        return [(f"{path}, line {reader.line_num}", row) for row in reader]
 
 
 def _listed(row: dict[str, str | None], root: Path, where: str) -> File:
@@ -151,6 +157,7 @@ def _walk(root: Path) -> tuple[list[File], list[str]]:
                     files.append(_walked(path, folder, name, split))
                 else:
                     skipped.append(path)
+    files = _forged_from(files)
     remarks = []
     if skipped:
         remarks.append(f"{len(skipped)} files are neither pictures nor videos, e.g. {skipped[0]}; left out")
@@ -161,7 +168,7 @@ def _walk(root: Path) -> tuple[list[File], list[str]]:
     )
     names = defaultdict(set)
     for file in files:
-        if file.identity != file.video:
+        if file.identity.startswith(f"{file.split}/"):
             names[file.video].add(file.split)
     again = sorted(name for name, places in names.items() if len(places) > 1)
     if again:
@@ -178,6 +185,20 @@ def _walked(path: Path, folder: Path, name: str, split: str) -> File:
     identity = f"{split}/{group}" if split and len(inner.parts) == 1 else group
     video = str(inner.with_suffix("")) if path.suffix.lower() in VIDEOS else group
     return File(path, method, video, identity, split)
+
+
+def _forged_from(files: Iterable[File]) -> list[File]:
+    """Return *files*, fakes with real groups in their names, as ``000_003``, as showing those."""
+    files = list(files)
+    real = {file.identity for file in files if file.method == "original"}
+
+    def shown(file: File) -> str:
+        if file.method == "original" or file.identity in real:
+            return file.identity
+        folder, slash, name = file.identity.rpartition("/")
+        return "+".join(p for part in name.split("_") if (p := folder + slash + part) in real) or file.identity
+
+    return [replace(file, identity=shown(file)) for file in files]
 
 
 def _same_files(files: Sequence[File]) -> list[tuple[File, File]]:
@@ -238,7 +259,7 @@ def _clips(files: Sequence[File], family: Callable[[File], str]) -> list[Clip]:
     groups: dict[tuple[str, str, str], list[File]] = defaultdict(list)
     for file in files:
         # in given splits the name of a single file does not tell it from another split's
-        name = f"{file.split}/{file.video}" if file.identity == f"{file.split}/{file.video}" else file.video
+        name = f"{file.split}/{file.video}" if file.identity.startswith(f"{file.split}/") else file.video
         own = str(file.path) if file.path.suffix.lower() in VIDEOS else ""  # a video is a clip, pictures are frames
         groups[file.method, name, own].append(file)
     clips = [_clip(method, name, members, family) for (method, name, _), members in sorted(groups.items())]

@@ -64,17 +64,14 @@ def read_index(path: str | Path) -> list[Face]:
             raise DataError(f"{path}, line {line}: split must be one of {', '.join(SPLITS)}, got {face.split!r}")
         if face.label != int(face.method != "original"):
             raise DataError(f"{path}, line {line}: label {face.label} does not fit method {face.method!r}")
-    try:
-        check_splits(faces)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+    check_splits(faces, path)
     return faces
 
 
 def write_index(path: str | Path, faces: Iterable[Face]) -> None:
     """Write *faces*, sorted by key, to *path*; the file appears whole or not at all."""
     faces = sorted(faces, key=lambda face: face.key)
-    check_splits(faces)
+    check_splits(faces, path)
     write_rows(path, Face, faces)
 
 
@@ -94,15 +91,15 @@ class Shown(Protocol):
     def video(self) -> str: ...
 
 
-def check_splits(faces: Iterable[Shown]) -> None:
-    """Raise `DataError`, naming both videos, if a person is shown in more than one split."""
+def check_splits(faces: Iterable[Shown], where: str | Path) -> None:
+    """Raise `DataError`, naming *where* and both videos, if a person is shown in more than one split."""
     split_of: dict[str, tuple[str, str]] = {}
     for face in faces:
         for person in face.identity.split("+"):
             split, video = split_of.setdefault(person, (face.split, face.video))
             if split != face.split:
                 raise DataError(
-                    f"identity {person} is in split {split} ({video}) and in {face.split} ({face.video}); "
+                    f"{where}: identity {person} is in split {split} ({video}) and in {face.split} ({face.video}); "
                     "a split must not share persons with another"
                 )
 

@@ -76,7 +76,7 @@ def pack_benchmark(
     check_replaceable(out, "index.csv")
     listed = [video for video in read_benchmark(file, root) if not splits or video.split in splits]
     videos = _describe(_of_one_level(listed, compression, file), file, real, fake)
-    check_splits(videos)
+    check_splits(videos, file)
     with whole_folder(out, "index.csv") as folder:
         return _write(folder, videos, file, Path(root) if root is not None else None)
 
@@ -146,7 +146,7 @@ def _write(folder: Path, videos: Sequence[Packed], file: Path, root: Path | None
     faces: list[Face] = []
     masks: list[Slot] = []
     failures: list[Failure] = []
-    side = 0
+    side, decoded = 0, 0
     entries = sorted(_entries(videos, file), key=lambda entry: entry[0])
     locate = _Locator(root)
     with ExitStack() as stack:
@@ -154,7 +154,7 @@ def _write(folder: Path, videos: Sequence[Packed], file: Path, root: Path | None
         mask_shards = stack.enter_context(ShardWriter(folder, "masks"))
         for key, video, number, path, mask in progress(entries, len(entries), "pack"):
             try:
-                data, shape = read_crop_file(locate(path))
+                data, shape, as_is = read_crop_file(locate(path))
             except (DataError, OSError) as error:
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 failures.append(Failure(video.video, str(number), f"{path}: {reason}"))
@@ -162,6 +162,7 @@ def _write(folder: Path, videos: Sequence[Packed], file: Path, root: Path | None
             side = side or shape[0]
             if shape != (side, side):
                 raise DataError(f"{path}: is {shape[0]} x {shape[1]}, the crops before are {side} x {side}")
+            decoded += not as_is
             faces.append(face_row(video, number, face_shards.add(key, data)))
             if mask is not None:
                 try:
@@ -178,6 +179,8 @@ def _write(folder: Path, videos: Sequence[Packed], file: Path, root: Path | None
     write_rows(folder / "failures.csv", Failure, failures)
     write_benchmark(folder, faces, {mask.key for mask in masks})
     summary = _summary(videos, faces, failures, file, root, side)
+    if decoded:
+        summary["remarks"].append(f"{decoded} crops were no 8-bit RGB PNG files; they were decoded and packed as such")
     write_json(folder / "summary.json", summary)
     write_index(folder / "index.csv", faces)
     return summary
@@ -216,13 +219,13 @@ class _Locator:
         return path
 
 
-def read_crop_file(path: Path) -> tuple[bytes, tuple[int, int]]:
-    """Return the crop in the file *path* as the bytes of a PNG file of 8-bit RGB, and its height and width."""
+def read_crop_file(path: Path) -> tuple[bytes, tuple[int, int], bool]:
+    """Return the crop in *path* as a PNG file of 8-bit RGB, its height and width, and if that is the file as it is."""
     image = read_image(path)
     data = path.read_bytes()
     # signature, then in IHDR 8 bits a sample and colour type 2
     as_is = data.startswith(b"\x89PNG\r\n\x1a\n") and data[24:26] == b"\x08\x02"
-    return data if as_is else encode_png(image), (image.shape[0], image.shape[1])
+    return data if as_is else encode_png(image), (image.shape[0], image.shape[1]), as_is
 
 
 def read_mask_file(path: Path, side: int) -> bytes:
