@@ -192,12 +192,31 @@ def test_kills_at_random_moments_change_nothing(crops, tmp_path, amp):
     assert training.leftovers == []
 
 
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1")
+
+
+@pytest.mark.slow(minutes=2)
+def test_torchrun_that_is_asked_to_stop_saves_once_and_goes_on_at_the_next_step(crops, tmp_path):
+    command = (*TORCHRUN, "-m", "detector.cli")
+    alone = Training(tmp_path / "alone", crops, steps=120, every=500, command=command)
+    alone.finish()
+    training = Training(tmp_path / "run", crops, steps=120, every=500, command=command)
+    process = training.start()
+    while "step 10/120" not in (line := process.stderr.readline()):
+        assert line, "it ended before step 10"
+    process.terminate()  # the agent, which passes it on to its workers
+    said, status = rest(process)
+    assert status != 0
+    assert f"stopped by SIGTERM; saved at step {training.saved}" in said
+    assert f"going on from step {training.saved} of 120" in training.finish()
+    assert training.outputs == alone.outputs
+
+
 @pytest.mark.slow(minutes=1.5)
 def test_a_worker_of_torchrun_that_is_killed_is_started_again_and_goes_on(crops, tmp_path):
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1")
-    alone = Training(tmp_path / "alone", crops, steps=200, every=500, command=(*torchrun, "-m", "detector.cli"))
+    alone = Training(tmp_path / "alone", crops, steps=200, every=500, command=(*TORCHRUN, "-m", "detector.cli"))
     assert "going on" not in alone.finish()
-    training = Training(tmp_path / "run", crops, steps=200, command=(*torchrun, "-m", "detector.cli"))
+    training = Training(tmp_path / "run", crops, steps=200, command=(*TORCHRUN, "-m", "detector.cli"))
     process = training.start()
     training.wait_for(process, 12)
     (lock,) = (training.folder / "out" / "checkpoints").glob("*/lock")

@@ -8,6 +8,7 @@ import io
 import json
 import resource
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -366,12 +367,22 @@ def test_a_disk_that_is_full_at_the_end_costs_the_outputs_and_not_the_training(r
     monkeypatch.setattr(trainer_module.Trainer, "write_outputs", on_a_full_disk)
     with pytest.raises(DetectorError, match=r"weights.safetensors: could not be written: .*File too large"):
         runs.train("parts")
+    (runs.folder / "parts" / ".model.json.abc.part").write_text("of a run that was killed while it wrote")
     assert not list(runs.folder.glob("parts/*weights*"))
     monkeypatch.setattr(trainer_module.Trainer, "write_outputs", write_outputs)
     capsys.readouterr()
     runs.train("parts")
     assert "going on from step 12 of 12" in capsys.readouterr().err
     assert runs.outputs("parts") == runs.outputs("whole")
+
+
+def test_a_full_disk_is_named_by_the_file_that_could_not_be_written(runs, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trainer_module, "_csv", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.csv'"):
+        runs.train()
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_advice(runs, monkeypatch):
@@ -515,6 +526,15 @@ def test_progress_is_one_line_on_a_terminal_and_lines_elsewhere(tmp_path):
     assert terminal.getvalue().count("\n") == 0
     progress.say("a word")
     assert terminal.getvalue().endswith("\na word\n")
+
+
+def test_progress_outlives_a_full_disk():
+    stream = io.StringIO()
+    progress = Progress(100, Path("/dev/full"), stream)
+    for step in (10, 20):
+        progress.row({**ROW, "step": step}, images=10, waited=0.0)
+    assert stream.getvalue().count("/dev/full could not be written: No space left on device; no more times") == 1
+    assert stream.getvalue().count("step 20/100") == 1
 
 
 def test_progress_outlives_the_terminal_it_speaks_to():

@@ -98,6 +98,11 @@ class Checkpoints:
         names = (NAME.fullmatch(path.name) for path in self.folder.glob("step-*.pt"))
         return sorted(int(match[1]) for match in names if match)
 
+    def thin(self, keep: int) -> None:
+        """Delete all but the newest *keep* checkpoints."""
+        for step in self.steps()[:-keep]:
+            self._remove(step)
+
     def remove(self) -> None:
         """Delete the checkpoints, the lock and, if nothing else is in it, the folder."""
         self.join()
@@ -120,7 +125,7 @@ class Checkpoints:
     def _write(self, step: int, state: dict[str, Any]) -> None:
         path = self._path(step)
         try:
-            self._check_room()
+            self._make_room()
             with _Whole(path) as part:
                 with part.open("wb") as file:
                     torch.save(state, file)
@@ -136,15 +141,22 @@ class Checkpoints:
             self._error = OSError(f"checkpoint {path} could not be written: {_reason(error)}; {kept}")
             self.say(f"{self._error}; training goes on")
             return
-        for old in self.steps()[: -self.keep]:
-            self._path(old).unlink()
-            self._path(old).with_name(self._path(old).name + ".sha256").unlink(missing_ok=True)
+        self.thin(self.keep)
 
-    def _check_room(self) -> None:
-        """Raise OSError where the disk has no room for a checkpoint as large as the last: it would only be filled."""
-        sizes = [self._path(step).stat().st_size for step in self.steps()[-1:]]
-        if sizes and shutil.disk_usage(self.folder).free < sizes[0]:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def _remove(self, step: int) -> None:
+        path = self._path(step)
+        path.unlink()
+        path.with_name(path.name + ".sha256").unlink(missing_ok=True)
+
+    def _make_room(self) -> None:
+        """See to room for a checkpoint as large as the last; all but the last give way for it.
+
+        OSError where there is none: the disk would only be filled.
+        """
+        while (steps := self.steps()) and shutil.disk_usage(self.folder).free < self._path(steps[-1]).stat().st_size:
+            if len(steps) == 1:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._remove(steps[0])
 
     def _read(self, step: int) -> dict[str, Any]:
         path = self._path(step)

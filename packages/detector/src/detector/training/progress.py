@@ -52,12 +52,16 @@ class Progress:
         self.log(**row, images_per_second=round(per_second, 1), waited_seconds=round(waited, 3))
 
     def log(self, **values: Any) -> None:
-        """Append *values* and the time of day to the file of timings."""
+        """Append *values* and the time of day to the file of timings; what cannot be written there is said once."""
         if self.timings is None:
             return
-        self.timings.parent.mkdir(parents=True, exist_ok=True)
-        with self.timings.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"time": round(time.time(), 3), **values}) + "\n")
+        try:
+            self.timings.parent.mkdir(parents=True, exist_ok=True)
+            with self.timings.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"time": round(time.time(), 3), **values}) + "\n")
+        except OSError as error:  # a full disk, say: no reason to lose the training
+            self.say(f"{self.timings} could not be written: {error.strerror or error}; no more times are noted")
+            self.timings = None
 
     def _write(self, text: str) -> None:
         if self._deaf:

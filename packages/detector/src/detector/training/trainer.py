@@ -92,6 +92,7 @@ def train(
             trainer.trackers = trackers
             trainer.run_steps()
             if processes.main:
+                trainer.checkpoints.thin(1)  # a disk may have been filled by them
                 trainer.write_outputs(out, history)
                 trainer.checkpoints.remove()
         finally:
@@ -414,6 +415,8 @@ class Trainer:
 
     def write_outputs(self, out: Path, history: Path) -> None:
         """Write the history, then the weights, and last the model.json that says they are whole."""
+        for part in out.glob(".*.part"):  # of a run that was killed here
+            part.unlink()
         with whole_file(history) as path:
             path.write_text(_csv(self.rows), encoding="ascii")
         with whole_file(out / "log.jsonl") as path:
