@@ -27,7 +27,7 @@ struct mzc_engine {
   struct jpeg_c_coef_controller *library_controller;
 
   int num_components, restart_interval;
-  int trellis, trellis_dc, own_dct, simd_dct, deringing, plain_from_library, declined;
+  int sequential, trellis, trellis_dc, own_dct, simd_dct, deringing, plain_from_library, declined;
   int row;                                     /* of MCUs, in the main pass */
   mzc_lambda lambda;
   mzc_quantizer quantizer[NUM_QUANT_TBLS];
@@ -71,6 +71,9 @@ int mzc_code(mzc_engine *engine);
 /* Decides which scans make the file. -1 when declined. */
 int mzc_search_scans(mzc_engine *engine);
 int mzc_follow_script(mzc_engine *engine);
+/* The whole of a sequential file. -1 when declined. */
+int mzc_write_sequential(mzc_engine *engine);
+void mzc_write_bytes(j_compress_ptr cinfo, const uint8_t *data, size_t size);
 void mzc_describe_scan(mzc_scan_bytes *scan, int component, int Ss, int Se, int Ah, int Al);
 void mzc_output_scan(mzc_engine *engine, mzc_scan_bytes *scan);
 void mzc_output_dc(mzc_engine *engine, int slot, const int *components, int num);

@@ -89,8 +89,11 @@ static int is_plain_script(j_compress_ptr cinfo)
 /* jcmaster.c, per_scan_setup: the library stops at an MCU of more than ten blocks, and no decoder reads one. */
 static int has_large_mcus(j_compress_ptr cinfo)
 {
-  for (int i = 0; i < cinfo->num_scans; i++) {
-    const jpeg_scan_info *s = &cinfo->scan_info[i];
+  const jpeg_scan_info all = { cinfo->num_components, { 0, 1, 2, 3 }, 0, DCTSIZE2 - 1, 0, 0 };
+  int num_scans = cinfo->scan_info ? cinfo->num_scans : 1;
+
+  for (int i = 0; i < num_scans; i++) {
+    const jpeg_scan_info *s = cinfo->scan_info ? &cinfo->scan_info[i] : &all;
     int blocks = 0;
 
     for (int c = 0; c < s->comps_in_scan && s->comps_in_scan > 1; c++) {
@@ -117,15 +120,16 @@ static const char *refuses_coding(j_compress_ptr cinfo)
     return "restart intervals in rows";
   if (m->compress_profile != (int)JCP_MAX_COMPRESSION)
     return "the fastest profile";
-  if (!cinfo->scan_info)
-    return "sequential JPEG";
   if (cinfo->num_components > MZC_MAX_COMPONENTS)
     return "more than four components";
   for (int c = 0; c < cinfo->num_components; c++)
     if (cinfo->comp_info[c].dc_tbl_no < 0 || cinfo->comp_info[c].dc_tbl_no >= NUM_HUFF_TBLS ||
         cinfo->comp_info[c].ac_tbl_no < 0 || cinfo->comp_info[c].ac_tbl_no >= NUM_HUFF_TBLS)
       return "Huffman table numbers beyond 3";
-  if (m->optimize_scans) {
+  if (!cinfo->scan_info) {
+    if (!cinfo->optimize_coding)
+      return "sequential JPEG without tables of its own";
+  } else if (m->optimize_scans) {
     if (cinfo->num_components != 1 && cinfo->jpeg_color_space != JCS_YCbCr)
       return "the scan search in RGB and CMYK";
     if (!is_search_script(cinfo))
@@ -217,6 +221,7 @@ static void set_component(mzc_engine *e, mzc_component *k, const jpeg_component_
   k->num_tokens = k->num_values = 0;
   k->levels_built = 0;
   k->out_of_range = 0;
+  k->plain_full = 0;
   memset(k->plain, 0, sizeof k->plain);
   memset(&k->plain_eobs, 0, sizeof k->plain_eobs);
   blocks = (size_t)k->width * k->height;
@@ -242,6 +247,7 @@ void mzc_setup(mzc_engine *e, j_compress_ptr cinfo)
 
   e->cinfo = cinfo;
   e->num_components = cinfo->num_components;
+  e->sequential = cinfo->scan_info == NULL;
   e->restart_interval = (int)cinfo->restart_interval;
   e->num_output = 0;
   e->row = 0;
@@ -372,6 +378,7 @@ static void count_plain(mzc_engine *e, mzc_component *k, int row)
       k->plain[(i - previous - 1) * 16 + 32 - __builtin_clz(amount)]++;
       previous = i;
     }
+    k->plain_full += previous == DCTSIZE2 - 1;
     if (previous < DCTSIZE2 - 1 && ++eobs->run == MZC_MAX_EOB_RUN) {
       eobs->count[14]++;
       eobs->run = 0;
@@ -416,15 +423,17 @@ void mzc_read_blocks(mzc_engine *e, int component, int row, const JCOEF *raw)
 static void read_rounded_by_library(mzc_engine *e, int component, int row)
 {
   mzc_component *k = &e->component[component];
-  uint32_t plain[64 * 16];
+  uint32_t plain[64 * 16], full;
   mzc_eob_runs eobs;
 
   count_plain(e, k, row);
+  full = k->plain_full;
   memcpy(plain, k->plain, sizeof plain);
   eobs = k->plain_eobs;
   mzc_read_blocks(e, component, row, e->raw);
   memcpy(k->plain, plain, sizeof plain);
   k->plain_eobs = eobs;
+  k->plain_full = full;
   for (int x = 0; x < k->width; x++)
     k->dc[(size_t)row * k->padded_width + x] = e->quantized[(size_t)x * DCTSIZE2];
 }
@@ -517,15 +526,34 @@ static void code_lengths(const JHUFF_TBL *table, uint8_t *length)
       length[table->huffval[p++]] = (uint8_t)l;
 }
 
+/* DC codes that the trellis looks at: those of the tables in force, which progressive mode has not replaced yet; a
+ * sequential file has a table made for the component before. */
+static int set_dc_lengths(mzc_engine *e, const mzc_component *k, uint8_t *length)
+{
+  uint32_t histogram[256] = { 0 };
+  mzc_huffman table;
+
+  if (!e->sequential) {
+    code_lengths(e->cinfo->dc_huff_tbl_ptrs[k->dc_table], length);
+    return 0;
+  }
+  e->kernels->count_dc(k, e->restart_interval, histogram);
+  if (e->kernels->build_huffman(histogram, &table) != 0)
+    return -1;
+  memcpy(length, table.length, sizeof table.length);
+  return 0;
+}
+
 static void run_trellis(mzc_engine *e, int component)
 {
   mzc_component *k = &e->component[component];
   mzc_quantizer *q = &e->quantizer[k->quant_table];
   uint8_t dc_length[256];
 
-  /* the trellis looks at DC codes of the tables in force, which progressive mode has not replaced yet */
-  code_lengths(e->cinfo->dc_huff_tbl_ptrs[k->dc_table], dc_length);
-  if (k->out_of_range || e->kernels->set_rates(&e->rates, k, dc_length) != 0) {
+  if (!e->plain_from_library && (e->sequential || !e->trellis_dc))
+    e->kernels->round_dc(k, q);
+  if (k->out_of_range || set_dc_lengths(e, k, dc_length) != 0 ||
+      e->kernels->set_rates(&e->rates, k, dc_length, e->sequential) != 0) {
     e->declined = 1;
     return;
   }
@@ -536,14 +564,12 @@ static void run_trellis(mzc_engine *e, int component)
         predictor = 0;
       e->kernels->choose_dc(k, q, &e->rates, row, &predictor, e->came_from, e->dc_candidate);
     }
-  } else if (!e->plain_from_library) {
-    e->kernels->round_dc(k, q);
   }
   reserve_values(e, k, k->num_tokens + 1);
   e->kernels->choose_ac(k, q, &e->rates, &e->statistics[component], e->restart_interval);
 }
 
-static void write_bytes(j_compress_ptr cinfo, const uint8_t *data, size_t size)
+void mzc_write_bytes(j_compress_ptr cinfo, const uint8_t *data, size_t size)
 {
   struct jpeg_destination_mgr *dest = cinfo->dest;
 
@@ -566,7 +592,7 @@ static void write_dri(j_compress_ptr cinfo)
   const uint8_t marker[6] = {
     0xFF, 0xDD, 0, 4, (uint8_t)(cinfo->restart_interval >> 8), (uint8_t)cinfo->restart_interval
   };
-  write_bytes(cinfo, marker, sizeof marker);
+  mzc_write_bytes(cinfo, marker, sizeof marker);
 }
 
 /* The interval is announced in the first scan's header, between its tables and SOS. */
@@ -574,9 +600,9 @@ static void write_first_scan(mzc_engine *e, const mzc_bytes *scan)
 {
   size_t tables = 2 + ((size_t)scan->data[2] << 8 | scan->data[3]);
 
-  write_bytes(e->cinfo, scan->data, tables);
+  mzc_write_bytes(e->cinfo, scan->data, tables);
   write_dri(e->cinfo);
-  write_bytes(e->cinfo, scan->data + tables, scan->size - tables);
+  mzc_write_bytes(e->cinfo, scan->data + tables, scan->size - tables);
 }
 
 static void write_file(mzc_engine *e)
@@ -588,7 +614,7 @@ static void write_file(mzc_engine *e)
     if (i == 0 && e->restart_interval)
       write_first_scan(e, e->output[i]);
     else
-      write_bytes(cinfo, e->output[i]->data, e->output[i]->size);
+      mzc_write_bytes(cinfo, e->output[i]->data, e->output[i]->size);
   }
   (*cinfo->marker->write_file_trailer)(cinfo);
   (*cinfo->dest->term_destination)(cinfo);
@@ -620,6 +646,8 @@ int mzc_code(mzc_engine *e)
   }
   if (e->declined)
     return -1;
+  if (e->sequential)
+    return mzc_write_sequential(e);
   if ((e->cinfo->master->optimize_scans ? mzc_search_scans(e) : mzc_follow_script(e)) != 0)
     return -1;
   write_file(e);

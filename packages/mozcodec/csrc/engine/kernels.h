@@ -12,7 +12,7 @@ typedef struct {
                    int restart_interval);
 
   /* Rates from the plainly rounded blocks; dc_length: code lengths of the DC table in force. */
-  int (*set_rates)(mzc_rates *, const mzc_component *, const uint8_t *dc_length);
+  int (*set_rates)(mzc_rates *, const mzc_component *, const uint8_t *dc_length, int sequential);
   /* DC trellis of one row of blocks; scratch: two areas of width * MZC_DC_STRIDE. */
   void (*choose_dc)(mzc_component *, const mzc_quantizer *, const mzc_rates *, int row, int *predictor,
                     uint8_t *came_from, int16_t *candidate);
@@ -35,6 +35,12 @@ typedef struct {
   void (*write_scan)(const mzc_component *, mzc_scan_bytes *, int restart_interval, uint8_t *raw);
   size_t (*write_dc)(const mzc_component *const *components, int num_components, int restart_interval, uint8_t *out,
                      uint8_t *raw);
+  /* DC symbols of one component by itself; symbols of a sequential scan, by table; its data. */
+  void (*count_dc)(const mzc_component *, int restart_interval, uint32_t *histogram);
+  void (*count_sequential)(const mzc_component *const *components, int num_components, int restart_interval,
+                           uint32_t (*dc_histogram)[256], uint32_t (*ac_histogram)[256]);
+  size_t (*write_sequential)(const mzc_component *const *components, int num_components, int restart_interval,
+                             const mzc_huffman *dc_table, const mzc_huffman *ac_table, uint8_t *out, uint8_t *raw);
 } mzc_kernels;
 
 /* What this processor runs (mzc_engine_cpu). */

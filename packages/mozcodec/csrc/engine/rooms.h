@@ -4,7 +4,7 @@
  *           -> hot/tokens.c -> tokens, masks, zero distortions, histogram of the plainly rounded coefficients
  *           -> hot/trellis.c -> sparse coefficients and the DC plane
  *           -> hot/statistics.c -> histograms of every scan that the search needs first
- *           -> search.c, with sizes from hot/huffman.c and hot/emission.c -> the scans of the file, in order
+ *           -> search.c (sequential files: sequential.c), with sizes from hot/huffman.c and hot/emission.c -> the scans of the file, in order
  *
  * hot/ is compiled twice, for plain x86-64 and for x86-64-v3; kernels.c chooses. The rooms in hot/ allocate nothing and
  * raise nothing: their callers reserve what they may fill.
@@ -88,6 +88,7 @@ typedef struct {
   size_t num_tokens, token_capacity, block_capacity, dc_capacity;
   uint32_t plain[64 * 16];       /* symbols of the plainly rounded blocks, by run * 16 + size */
   mzc_eob_runs plain_eobs;
+  uint32_t plain_full;           /* of the plainly rounded blocks, those whose last coefficient is not 0: no EOB */
   int clamps;                    /* with deringing the library clamps what it rounds to +-1023 */
   int out_of_range;              /* a rounded coefficient that the library would refuse to code */
 
@@ -111,6 +112,8 @@ typedef struct {
   float ac[16][64];              /* by size and run: code, its extra bits and the ZRLs of the run */
   float eob;
   float shorter_run_excess;      /* the most by which a shorter run is dearer than a longer one of the same size */
+  int has_gaps;                  /* the table lacks symbols (sequential files) */
+  uint64_t gaps[12];             /* runs without a code, at this size or a smaller one */
   float dc[MZC_DC_RATES];
   uint8_t dc_length[16];         /* code lengths that dc was made from, once it is filled */
   int dc_filled;

@@ -286,6 +286,15 @@ typedef struct {
   int num_components, width, height;   /* in MCUs */
 } dc_scan;
 
+static dc_scan scan_of(const mzc_component *const *component, int num_components)
+{
+  const mzc_component *first = component[0];
+  int alone = num_components == 1;
+
+  return (dc_scan){ component, num_components, alone ? first->width : first->padded_width / first->h_samp_factor,
+                    alone ? first->height : first->padded_height / first->v_samp_factor };
+}
+
 /* Calls visit(state, component of the scan, difference) for each block in MCU order; restart(state) before an MCU. */
 #define FOR_DC_DIFFERENCES(scan, interval, RESTART, VISIT)                                            \
   do {                                                                                                \
@@ -356,10 +365,7 @@ static uint8_t *put_dc_header(uint8_t *out, const dc_scan *s, const mzc_huffman 
 static size_t write_dc(const mzc_component *const *component, int num_components, int restart_interval, uint8_t *out,
                        uint8_t *raw)
 {
-  const mzc_component *first = component[0];
-  int alone = num_components == 1;
-  dc_scan s = { component, num_components, alone ? first->width : first->padded_width / first->h_samp_factor,
-                alone ? first->height : first->padded_height / first->v_samp_factor };
+  dc_scan s = scan_of(component, num_components);
   uint32_t histogram[MZC_MAX_COMPONENTS][256] = { { 0 } };
   mzc_huffman table[MZC_MAX_COMPONENTS];
   bit_writer w = { 0, 0, raw };

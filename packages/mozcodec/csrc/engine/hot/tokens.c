@@ -152,6 +152,7 @@ static void read_row(mzc_component *k, const mzc_quantizer *q, const mzc_lambda 
         continue;
       }
       code_block(&eobs, !(mask >> 63));
+      k->plain_full += mask >> 63;
       do {
         int i = lowest(mask), z = natural_of[i], value = block[z];
         /* (x + d/2) / d by a 40-bit reciprocal: exact for every divisor 8..65528 and x <= 32767 (tried, all of them), and

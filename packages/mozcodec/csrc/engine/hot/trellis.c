@@ -12,6 +12,8 @@
  * (b) Let d(j) = accumulated(j) - zero_after(j). Against the newest coefficient n, an earlier j saves at most
  *     shorter_run_excess bits of rate for anything that follows, because n's run is the shorter one. So if d(j) > d(n) +
  *     shorter_run_excess, j never wins again.
+ * Both compare two symbols that have codes. Sequential files' tables have gaps: where the run from any predecessor meets one,
+ * at any size that the token may take, nothing is left out.
  * Both with a margin for rounding: sums of at most 64 terms, each rounded to 2^-24 of the partial sum.
  */
 #include "bits.h"
@@ -34,23 +36,34 @@ static void set_dc_rates(mzc_rates *rates, const uint8_t *dc_length)
       rate[difference] = rate[-difference] = (float)(size + dc_length[size]);
 }
 
-static int set_rates(mzc_rates *rates, const mzc_component *k, const uint8_t *dc_length)
+/* The library takes AC rates from a table of the plainly rounded blocks. In progressive files every symbol that the trellis
+ * may want has been counted once before; sequential ones have an EOB in each block that ends early, and symbols that did
+ * not occur have no code: the library passes over them. */
+static int set_rates(mzc_rates *rates, const mzc_component *k, const uint8_t *dc_length, int sequential)
 {
+  mzc_eob_runs block_ends = { 0, { (uint32_t)k->width * (uint32_t)k->height - k->plain_full } };
   mzc_scan_bytes scan;
   mzc_huffman table;
   float excess = 0;
 
-  fold(&scan, k->plain, 63, &k->plain_eobs);
-  /* as in the library, every symbol that the trellis may want has been counted once before the picture */
-  for (int run = 0; run < 16; run++)
+  fold(&scan, k->plain, 63, sequential ? &block_ends : &k->plain_eobs);
+  for (int run = 0; run < 16 && !sequential; run++)
     for (int size = 0; size < 12; size++)
       scan.histogram[16 * run + size]++;
   if (build_huffman(scan.histogram, &table) != 0)
     return -1;
+  memset(rates->gaps, 0, sizeof rates->gaps);
   for (int size = 1; size < 12; size++) {
     float cheapest = NEVER;
+    rates->gaps[size] = rates->gaps[size - 1];
     for (int run = 62; run >= 0; run--) {
+      int has_code = table.length[(run & 15) * 16 + size] && (run < 16 || table.length[0xF0]);
       float rate = (float)(table.length[(run & 15) * 16 + size] + size + (run >> 4) * table.length[0xF0]);
+      if (!has_code) {
+        rates->ac[size][run] = NEVER;
+        rates->gaps[size] |= (uint64_t)1 << run;
+        continue;
+      }
       rates->ac[size][run] = rate;
       if (rate - cheapest > excess)
         excess = rate - cheapest;
@@ -59,6 +72,7 @@ static int set_rates(mzc_rates *rates, const mzc_component *k, const uint8_t *dc
     }
   }
   rates->shorter_run_excess = excess;
+  rates->has_gaps = sequential;
   rates->eob = table.length[0];
   set_dc_rates(rates, dc_length);
   return 0;
@@ -254,6 +268,30 @@ static float follow_any(const ac_path *p, choices *c, int *from, int *chosen_siz
   return best;
 }
 
+/* Every predecessor and every size: where some symbol has no code, nothing is proven. Of equals the first wins. */
+static float follow_all(const ac_path *p, choices *c, int num_tokens, int *from, int *chosen_size)
+{
+  float best = NEVER;
+
+  for (int s = 1; s < c->size; s++)
+    c->distortion[s] = distortion_of(p, c, (1 << s) - 1);
+  for (int j = 0; j <= num_tokens; j++) {
+    int run = c->position - 1 - p->position[j];
+    float before = c->zero_before - p->zero_after[j] + p->accumulated[j];
+
+    for (int s = 1; s <= c->size; s++) {
+      float cost = p->rates->ac[s][run] + c->distortion[s];
+      cost += before;
+      if (cost < best) {         /* NEVER is as large as it was, whatever is added to it */
+        best = cost;
+        *from = j;
+        *chosen_size = s;
+      }
+    }
+  }
+  return best;
+}
+
 /* (b): token n joins the predecessors; those that it beats for good go. */
 static INLINE void join_open(ac_path *p, int n)
 {
@@ -293,8 +331,9 @@ static INLINE uint64_t trace_back(const ac_path *p, int last, int16_t *out)
 
 /* Chooses one block; the values go to out in zigzag order. Returns their mask. */
 static INLINE uint64_t choose_block(uint64_t mask, const mzc_token *token, float lambda, float zero_total,
-                                    const mzc_quantizer *q, const mzc_rates *rates, int16_t *out)
+                                    const mzc_quantizer *q, const mzc_rates *rates, int gaps, int16_t *out)
 {
+  uint64_t positions = (uint64_t)1 << 63;   /* of the predecessors, the first one highest */
   ac_path p;
   float best_end = zero_total + rates->eob;
   int n = 0, last = 0;
@@ -320,11 +359,14 @@ static INLINE uint64_t choose_block(uint64_t mask, const mzc_token *token, float
     c.zero_before = token->zero_before;
     c.zero_after = (float)(c.amount * c.amount) * lambda * c.weight + c.zero_before;
     c.distortion[c.size] = distortion_of(&p, &c, c.rounded);
-    if (p.num_open == 1)
+    if (gaps && (positions >> (64 - i) & rates->gaps[c.size]))
+      best = follow_all(&p, &c, n, &from, &size);
+    else if (p.num_open == 1)
       best = follow_newest(&p, &c, n, &size);
     else
       best = follow_any(&p, &c, &from, &size);
     mask &= mask - 1;
+    positions |= (uint64_t)1 << (63 - i);
     token++;
     n++;
     value = size == c.size ? c.rounded : (1 << size) - 1;
@@ -353,13 +395,15 @@ static void choose_ac(mzc_component *k, const mzc_quantizer *q, const mzc_rates 
   mzc_sparse *out = &k->level[0];
   const mzc_token *token = k->token;
   size_t blocks = (size_t)k->width * k->height, used = 0;
+  int gaps = rates->has_gaps;
 
   for (size_t i = 0; i < blocks; i++) {
     const mzc_block *b = &k->block[i];
     uint64_t chosen = 0;
 
     if (b->tokens) {
-      chosen = choose_block(b->tokens, token, b->lambda, b->zero_total, q, rates, out->value + used);
+      chosen = gaps ? choose_block(b->tokens, token, b->lambda, b->zero_total, q, rates, 1, out->value + used)
+                    : choose_block(b->tokens, token, b->lambda, b->zero_total, q, rates, 0, out->value + used);
       token += count_bits(b->tokens);
     }
     out->block[i] = (mzc_sparse_block){ chosen, (uint32_t)used };
