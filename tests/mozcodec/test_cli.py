@@ -127,7 +127,7 @@ def test_colour_markers_of_another_coding_are_not_carried_along(small, tmp_path)
     assert header.metadata.comments == (b"kept",)
 
 
-def test_other_formats_keep_profile_and_orientation(small, tmp_path):
+def test_other_formats_keep_profile_and_orientation(small, tmp_path, capsys):
     source, target = tmp_path / "a.png", tmp_path / "a.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -137,6 +137,10 @@ def test_other_formats_keep_profile_and_orientation(small, tmp_path):
     assert (header.orientation, header.metadata.icc_profile) == (6, b"profile")
     assert main(["encode", str(source), str(target), "--force", "-copy", "none"]) == 0
     assert target.read_bytes() == mozcodec.encode(small)
+    exif[0x010E] = "n" * 70_000
+    Image.fromarray(small).save(source, exif=exif)
+    assert main(["encode", str(source), str(target), "--force"]) == 1
+    assert "a JPEG segment holds 65527 of it; -copy none leaves it out" in capsys.readouterr().err
 
 
 def test_standard_input_and_output(small):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._decode import decode
-from ._metadata import carried_segments, segments_to_write
+from ._metadata import Metadata, carried_segments, segments_to_write
 
 Pixels = NDArray[Any]
 JPEG_SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif"))
@@ -81,7 +81,7 @@ def _to_pnm(pixels: Pixels) -> bytes:
 # ---- other formats --------------------------------------------------------------------------------------------------
 
 
-def _with_pillow(data: bytes) -> Pixels:
+def _with_pillow(data: bytes) -> tuple[Pixels, Metadata]:
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -91,22 +91,13 @@ def _with_pillow(data: bytes) -> Pixels:
     with opened as image:
         if image.mode.startswith(("I", "F")):
             raise ValueError(f"pictures of mode {image.mode} have more than 8 bits: convert them first")
-        gray = image.mode in ("1", "L", "LA")
-        return np.asarray(image.convert("L" if gray else "RGB"))  # alpha is left out
-
-
-def _segments_with_pillow(data: bytes, copy: str) -> list[tuple[int, bytes]]:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()  # PNG may have its EXIF at the end
+        pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))  # alpha is left out
         same_colours = image.mode in ("1", "L", "LA", "P", "RGB", "RGBA")
-        icc_profile = image.info.get("icc_profile") if same_colours and copy in ("all", "icc") else None
-        exif = image.info.get("exif") if copy == "all" else None
-    return segments_to_write(icc_profile or None, exif or None, None, None)
+        icc_profile = image.info.get("icc_profile") if same_colours else None
+        return pixels, Metadata(icc_profile or None, image.info.get("exif") or None)
 
 
-def _with_opencv(data: bytes) -> Pixels:
+def _with_opencv(data: bytes) -> tuple[Pixels, Metadata]:
     import cv2
 
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -114,7 +105,7 @@ def _with_opencv(data: bytes) -> Pixels:
         raise ValueError("OpenCV cannot read it")
     if pixels.dtype != np.uint8:
         raise ValueError(f"pictures of {pixels.dtype} have more than 8 bits: convert them first")
-    return pixels if pixels.ndim == 2 else np.asarray(pixels[..., 2::-1])
+    return pixels if pixels.ndim == 2 else np.asarray(pixels[..., 2::-1]), Metadata()
 
 
 def _save_with_pillow(pixels: Pixels, suffix: str) -> bytes:
@@ -155,35 +146,41 @@ def is_jpeg(data: bytes) -> bool:
     return data[:2] == b"\xff\xd8"
 
 
+def _segments(metadata: Metadata, copy: str) -> list[tuple[int, bytes]]:
+    exif = metadata.exif if copy == "all" else None
+    icc_profile = metadata.icc_profile if copy in ("all", "icc") else None
+    try:
+        return segments_to_write(icc_profile, exif, None, None)
+    except ValueError as error:
+        raise ValueError(f"{error}; -copy none leaves it out") from None
+
+
+def picture_from(data: bytes, name: str, copy: str) -> tuple[Pixels, list[tuple[int, bytes]]]:
+    """Return :func:`pixels_from`, and the marker segments that a JPEG of the same picture keeps.
+
+    *copy* is "all", "icc", "comments" or "none": of the segments of a JPEG, as cjpeg keeps them, and of the ICC profile
+    and EXIF of other formats, which Pillow tells and OpenCV does not.
+    """
+    if is_jpeg(data):
+        return decode(data, None), carried_segments(data, copy)
+    if data[:2] in (b"P5", b"P6"):
+        return _from_pnm(data), []
+    if data[:6] == b"\x93NUMPY":
+        try:
+            return np.asarray(np.load(io.BytesIO(data), allow_pickle=False)), []
+        except EOFError:
+            raise ValueError("the NPY file ends too early") from None
+    suffix = Path(name).suffix or "this format"
+    pixels, metadata = _first_installed(f"reading {suffix}", lambda: _with_pillow(data), lambda: _with_opencv(data))
+    return pixels, _segments(metadata, copy)
+
+
 def pixels_from(data: bytes, name: str) -> Pixels:
     """Return the pixels of a picture in any format, uint8 gray or RGB; its content says which, for NPY too.
 
     Alpha is left out, EXIF orientation is not applied. Raises ``ValueError`` or :class:`mozcodec.JpegError`.
     """
-    if is_jpeg(data):
-        return decode(data, None)
-    if data[:2] in (b"P5", b"P6"):
-        return _from_pnm(data)
-    if data[:6] == b"\x93NUMPY":
-        try:
-            return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
-        except EOFError:
-            raise ValueError("the NPY file ends too early") from None
-    suffix = Path(name).suffix or "this format"
-    return np.asarray(_first_installed(f"reading {suffix}", lambda: _with_pillow(data), lambda: _with_opencv(data)))
-
-
-def segments_from(data: bytes, copy: str) -> list[tuple[int, bytes]]:
-    """Return the marker segments that a JPEG of the same picture keeps, *copy* = "all", "icc", "comments" or "none".
-
-    Those of a JPEG as cjpeg keeps them; ICC profile and EXIF of other formats where Pillow is there to read them.
-    """
-    if is_jpeg(data):
-        return carried_segments(data, copy)
-    if copy not in ("all", "icc") or data[:2] in (b"P5", b"P6") or data[:6] == b"\x93NUMPY":
-        return []
-    ways = (lambda: _segments_with_pillow(data, copy), list)  # OpenCV tells neither
-    return list(_first_installed("reading the metadata", *ways))
+    return picture_from(data, name, "none")[0]
 
 
 def bytes_of(pixels: Pixels, suffix: str) -> bytes:

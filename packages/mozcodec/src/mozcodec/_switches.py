@@ -11,7 +11,7 @@ import numpy as np
 
 from ._decode import MAX_PIXELS, MAX_SCANS, decode, decode_options, limit
 from ._encode import encode
-from ._files import bytes_of, is_jpeg, pixels_from, segments_from
+from ._files import bytes_of, is_jpeg, picture_from
 from ._metadata import ICC_SIGNATURE, with_segments
 from ._options import DCT_METHODS, TUNES, coding_options
 from ._smartscale import encode_scaled, encode_smartscale
@@ -254,9 +254,8 @@ def encoder(args: argparse.Namespace) -> Convert:
     one(np.zeros((8, 8, 3), np.uint8), quality, **_for_a_trial(options))
 
     def convert(data: bytes, name: str, suffix: str) -> bytes:  # noqa: ARG001 - as every conversion
-        pixels = pixels_from(data, name)
+        pixels, segments = picture_from(data, name, args.copy)
         inks = {"pixel_format": "cmyk"} if pixels.ndim == 3 and pixels.shape[2] == 4 and is_jpeg(data) else {}
-        segments = segments_from(data, args.copy)
         if args.icc is not None:
             segments = [(marker, content) for marker, content in segments if not content.startswith(ICC_SIGNATURE)]
         return with_segments(one(pixels, quality, **inks, **options), segments)
