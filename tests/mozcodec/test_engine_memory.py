@@ -63,6 +63,7 @@ def sweep():
 CALLS = {
     "encode": lambda: mozcodec.encode(noise, 77, engine="fast"),
     "fastcrush": lambda: mozcodec.encode(white, 90, engine="fast", optimize_scans=False, restart_interval=3),
+    "sequential": lambda: mozcodec.encode(noise, 60, engine="fast", progressive=False),
     "optimize": lambda: mozcodec.optimize(file, engine="fast"),
     "coefficients": lambda: mozcodec.write_coefficients(mozcodec.read_coefficients(file), engine="fast"),
     "sweep": sweep,
@@ -110,5 +111,5 @@ def test_out_of_memory_at_any_allocation_is_a_memory_error_without_a_leak(tmp_pa
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     failures = dict(line.split() for line in done.stdout.splitlines())
-    assert set(failures) == {"encode", "fastcrush", "optimize", "coefficients", "sweep", "scaled"}
+    assert set(failures) == {"encode", "fastcrush", "sequential", "optimize", "coefficients", "sweep", "scaled"}
     assert all(int(count) > 20 for count in failures.values()), failures

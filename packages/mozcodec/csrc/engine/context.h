@@ -26,7 +26,7 @@ struct mzc_engine {
   struct jpeg_c_coef_controller controller;    /* stands in for the library's during the main pass */
   struct jpeg_c_coef_controller *library_controller;
 
-  int num_components, restart_interval;
+  int num_components;
   int sequential, trellis, trellis_dc, own_dct, simd_dct, deringing, plain_from_library, declined;
   int row;                                     /* of MCUs, in the main pass */
   mzc_lambda lambda;
@@ -65,6 +65,8 @@ void mzc_setup(mzc_engine *engine, j_compress_ptr cinfo);
 void mzc_read_blocks(mzc_engine *engine, int component, int row, const JCOEF *raw);
 /* One row of quantized blocks. */
 void mzc_take_blocks(mzc_engine *engine, int component, int row, const JCOEF *quantized);
+/* In MCUs, of a scan with so many in a row; 0: none. */
+int mzc_restart_interval(const mzc_engine *engine, int mcus_per_row);
 /* From what was read to the file; -1 when declined, with nothing written. */
 int mzc_code(mzc_engine *engine);
 

@@ -116,8 +116,6 @@ static const char *refuses_coding(j_compress_ptr cinfo)
     return "lossless JPEG";
   if (cinfo->arith_code)
     return "arithmetic coding";
-  if (cinfo->restart_in_rows)
-    return "restart intervals in rows";
   if (m->compress_profile != (int)JCP_MAX_COMPRESSION)
     return "the fastest profile";
   if (cinfo->num_components > MZC_MAX_COMPONENTS)
@@ -129,9 +127,9 @@ static const char *refuses_coding(j_compress_ptr cinfo)
   if (!cinfo->scan_info) {
     if (!cinfo->optimize_coding)
       return "sequential JPEG without tables of its own";
-  } else if (m->optimize_scans) {
-    if (cinfo->num_components != 1 && cinfo->jpeg_color_space != JCS_YCbCr)
-      return "the scan search in RGB and CMYK";
+  } else if (m->optimize_scans && m->num_scans_luma != 0) {   /* 0: no search for these components, jpeg_start_compress */
+    if (cinfo->restart_in_rows)
+      return "restart intervals in rows with the scan search";
     if (!is_search_script(cinfo))
       return "a scan search with another script";
   } else if (!is_plain_script(cinfo)) {
@@ -203,6 +201,16 @@ static int has_coarse_step(const JQUANT_TBL *table)
   return 0;
 }
 
+/* jcmaster.c, per_scan_setup: rows of MCUs are counted out for each scan. */
+int mzc_restart_interval(const mzc_engine *e, int mcus_per_row)
+{
+  int64_t interval = (int64_t)e->cinfo->restart_in_rows * mcus_per_row;
+
+  if (interval == 0)
+    return (int)e->cinfo->restart_interval;
+  return interval < 65535 ? (int)interval : 65535;
+}
+
 static void set_component(mzc_engine *e, mzc_component *k, const jpeg_component_info *info)
 {
   size_t blocks;
@@ -217,6 +225,7 @@ static void set_component(mzc_engine *e, mzc_component *k, const jpeg_component_
   k->dc_table = info->dc_tbl_no;
   k->ac_table = info->ac_tbl_no;
   k->quant_table = info->quant_tbl_no;
+  k->restart_interval = mzc_restart_interval(e, k->width);
   k->clamps = e->deringing;
   k->num_tokens = k->num_values = 0;
   k->levels_built = 0;
@@ -248,7 +257,6 @@ void mzc_setup(mzc_engine *e, j_compress_ptr cinfo)
   e->cinfo = cinfo;
   e->num_components = cinfo->num_components;
   e->sequential = cinfo->scan_info == NULL;
-  e->restart_interval = (int)cinfo->restart_interval;
   e->num_output = 0;
   e->row = 0;
   e->declined = too_large(cinfo);
@@ -358,7 +366,7 @@ static void count_plain(mzc_engine *e, mzc_component *k, int row)
     mzc_eob_runs *eobs = &k->plain_eobs;
     int previous = 0;
 
-    if (e->restart_interval && index % e->restart_interval == 0 && eobs->run) {
+    if (k->restart_interval && index % k->restart_interval == 0 && eobs->run) {
       eobs->count[31 - __builtin_clz(eobs->run)]++;
       eobs->run = 0;
     }
@@ -399,7 +407,7 @@ void mzc_take_blocks(mzc_engine *e, int component, int row, const JCOEF *quantiz
   mzc_component *k = &e->component[component];
 
   reserve_values(e, k, k->num_values + (size_t)k->width * (DCTSIZE2 - 1));
-  if (e->kernels->gather_row(k, quantized, row, &e->statistics[component], e->restart_interval) != 0)
+  if (e->kernels->gather_row(k, quantized, row, &e->statistics[component], k->restart_interval) != 0)
     e->declined = 1;
 }
 
@@ -410,10 +418,10 @@ void mzc_read_blocks(mzc_engine *e, int component, int row, const JCOEF *raw)
 
   if (e->trellis) {
     MZC_RESERVE(e->cinfo, k->token, k->token_capacity, k->num_tokens + (size_t)k->width * (DCTSIZE2 - 1));
-    e->kernels->read_row(k, q, &e->lambda, raw, row, e->restart_interval);
+    e->kernels->read_row(k, q, &e->lambda, raw, row, k->restart_interval);
   } else {
     reserve_values(e, k, k->num_values + (size_t)k->width * (DCTSIZE2 - 1));
-    if (e->kernels->round_row(k, q, raw, row, &e->statistics[component], e->restart_interval) != 0)
+    if (e->kernels->round_row(k, q, raw, row, &e->statistics[component], k->restart_interval) != 0)
       e->declined = 1;
   }
 }
@@ -537,7 +545,7 @@ static int set_dc_lengths(mzc_engine *e, const mzc_component *k, uint8_t *length
     code_lengths(e->cinfo->dc_huff_tbl_ptrs[k->dc_table], length);
     return 0;
   }
-  e->kernels->count_dc(k, e->restart_interval, histogram);
+  e->kernels->count_dc(k, k->restart_interval, histogram);
   if (e->kernels->build_huffman(histogram, &table) != 0)
     return -1;
   memcpy(length, table.length, sizeof table.length);
@@ -566,7 +574,7 @@ static void run_trellis(mzc_engine *e, int component)
     }
   }
   reserve_values(e, k, k->num_tokens + 1);
-  e->kernels->choose_ac(k, q, &e->rates, &e->statistics[component], e->restart_interval);
+  e->kernels->choose_ac(k, q, &e->rates, &e->statistics[component], k->restart_interval);
 }
 
 void mzc_write_bytes(j_compress_ptr cinfo, const uint8_t *data, size_t size)
@@ -587,34 +595,37 @@ void mzc_write_bytes(j_compress_ptr cinfo, const uint8_t *data, size_t size)
   dest->free_in_buffer -= size;
 }
 
-static void write_dri(j_compress_ptr cinfo)
+static void write_dri(j_compress_ptr cinfo, int interval)
 {
   const uint8_t marker[6] = {
-    0xFF, 0xDD, 0, 4, (uint8_t)(cinfo->restart_interval >> 8), (uint8_t)cinfo->restart_interval
+    0xFF, 0xDD, 0, 4, (uint8_t)(interval >> 8), (uint8_t)interval
   };
   mzc_write_bytes(cinfo, marker, sizeof marker);
 }
 
-/* The interval is announced in the first scan's header, between its tables and SOS. */
-static void write_first_scan(mzc_engine *e, const mzc_bytes *scan)
+/* The interval is announced in a scan's header when it changes, between its tables and SOS. */
+static void write_scan_bytes(mzc_engine *e, const mzc_bytes *scan, int announce)
 {
-  size_t tables = 2 + ((size_t)scan->data[2] << 8 | scan->data[3]);
+  size_t tables = announce ? 2 + ((size_t)scan->data[2] << 8 | scan->data[3]) : 0;
 
-  mzc_write_bytes(e->cinfo, scan->data, tables);
-  write_dri(e->cinfo);
+  if (announce) {
+    mzc_write_bytes(e->cinfo, scan->data, tables);
+    write_dri(e->cinfo, scan->restart_interval);
+  }
   mzc_write_bytes(e->cinfo, scan->data + tables, scan->size - tables);
 }
 
 static void write_file(mzc_engine *e)
 {
   j_compress_ptr cinfo = e->cinfo;
+  int announced = 0;
 
   (*cinfo->marker->write_frame_header)(cinfo);
   for (int i = 0; i < e->num_output; i++) {
-    if (i == 0 && e->restart_interval)
-      write_first_scan(e, e->output[i]);
-    else
-      mzc_write_bytes(cinfo, e->output[i]->data, e->output[i]->size);
+    const mzc_bytes *scan = e->output[i];
+
+    write_scan_bytes(e, scan, scan->restart_interval != announced);
+    announced = scan->restart_interval;
   }
   (*cinfo->marker->write_file_trailer)(cinfo);
   (*cinfo->dest->term_destination)(cinfo);

@@ -82,6 +82,7 @@ typedef struct {
   int width, height;             /* in blocks */
   int padded_width, padded_height;   /* with the dummy blocks of an interleaved scan */
   int h_samp_factor, v_samp_factor, id, dc_table, ac_table, quant_table;
+  int restart_interval;          /* in scans of this component alone */
 
   mzc_block *block;
   mzc_token *token;
@@ -136,6 +137,7 @@ typedef struct {
 typedef struct {
   uint8_t *data;
   size_t size, capacity;
+  int restart_interval;          /* of the scan that these are */
 } mzc_bytes;
 
 /* A scan of AC coefficients that the search may choose. */

@@ -44,9 +44,9 @@ static size_t num_blocks(const mzc_component *k)
   return (size_t)k->width * k->height;
 }
 
-static size_t num_restarts(const mzc_engine *e, size_t mcus)
+static size_t num_restarts(const mzc_component *k)
 {
-  return e->restart_interval ? (mcus - 1) / e->restart_interval : 0;
+  return k->restart_interval ? (num_blocks(k) - 1) / k->restart_interval : 0;
 }
 
 /* ---- one scan ----------------------------------------------------------------------------------------------------- */
@@ -71,9 +71,9 @@ static void price(mzc_engine *e, mzc_scan_bytes *scan)
     return;
   if (!scan->counted) {
     need_level(e, k, scan->Al);
-    e->kernels->count_scan(k, scan, e->restart_interval);
+    e->kernels->count_scan(k, scan, k->restart_interval);
   }
-  if (mzc_price_scan(e->kernels, scan, num_restarts(e, num_blocks(k))) != 0)
+  if (mzc_price_scan(e->kernels, scan, num_restarts(k)) != 0)
     e->declined = 1;
 }
 
@@ -91,10 +91,10 @@ static void write(mzc_engine *e, mzc_scan_bytes *scan)
   /* Unstuffed, the data are at most lower - header - 2 restarts, and a filled byte for each restart: that much and 8
    * bytes of what the writer stores ahead lie behind raw. Stuffed, they are at most twice that, and the header and the
    * markers: that ends where the raw data end, and is never ahead of them, if raw stands at lower + restarts. */
-  restarts = num_restarts(e, num_blocks(k));
+  restarts = num_restarts(k);
   raw = (size_t)scan->lower + restarts;
   MZC_RESERVE(e->cinfo, scan->bytes.data, scan->bytes.capacity, 2 * raw + 8);
-  e->kernels->write_scan(k, scan, e->restart_interval, scan->bytes.data + raw);
+  e->kernels->write_scan(k, scan, k->restart_interval, scan->bytes.data + raw);
 #ifdef MZC_ENGINE_CHECK
   if ((int64_t)scan->bytes.size < scan->lower || (int64_t)scan->bytes.size > scan->upper) {
     fprintf(stderr, "scan %d..%d %d %d: %zu bytes, bounds %lld..%lld\n", scan->Ss, scan->Se, scan->Ah, scan->Al,
@@ -109,6 +109,7 @@ static void write(mzc_engine *e, mzc_scan_bytes *scan)
 void mzc_output_scan(mzc_engine *e, mzc_scan_bytes *scan)
 {
   write(e, scan);
+  scan->bytes.restart_interval = e->component[scan->component].restart_interval;
   e->output[e->num_output++] = &scan->bytes;
 }
 
@@ -234,7 +235,7 @@ static void next_level(mzc_engine *e, int component, int Al)
 
   need_level(e, k, Al);
   memset(s, 0, sizeof *s);
-  e->kernels->count_level(k, Al, s, e->restart_interval);
+  e->kernels->count_level(k, Al, s, k->restart_interval);
   make_candidates(e, component, Al, s);
 }
 
@@ -378,6 +379,7 @@ void mzc_output_dc(mzc_engine *e, int slot, const int *components, int num)
   const mzc_component *component[MZC_MAX_COMPONENTS];
   mzc_bytes *bytes = &e->dc[slot];
   size_t blocks = 0, raw;
+  int interval;
 
   for (int i = 0; i < num; i++) {
     component[i] = &e->component[components[i]];
@@ -385,9 +387,12 @@ void mzc_output_dc(mzc_engine *e, int slot, const int *components, int num)
   }
   /* a header of at most 500 bytes; a block: 16 bits of code and 11 of value, 4 bytes; with restarts 5 bytes, as each may end
    * an interval, and a marker */
-  raw = 512 + blocks * (e->restart_interval ? 7 : 4);
+  interval = num == 1 ? component[0]->restart_interval
+                      : mzc_restart_interval(e, component[0]->padded_width / component[0]->h_samp_factor);
+  raw = 512 + blocks * (interval ? 7 : 4);
   MZC_RESERVE(e->cinfo, bytes->data, bytes->capacity, raw + blocks * 5 + 16);
-  bytes->size = e->kernels->write_dc(component, num, e->restart_interval, bytes->data, bytes->data + raw);
+  bytes->size = e->kernels->write_dc(component, num, interval, bytes->data, bytes->data + raw);
+  bytes->restart_interval = interval;
   e->output[e->num_output++] = bytes;
 }
 

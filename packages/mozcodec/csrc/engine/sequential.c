@@ -46,14 +46,14 @@ static void write_scan_header(mzc_engine *e, const tables *t)
   (*cinfo->marker->write_scan_header)(cinfo);
 }
 
-static size_t num_restarts(const mzc_engine *e)
+/* MCUs of the scan: blocks, where there is one component. */
+static void count_mcus(const mzc_engine *e, int *across, int *down)
 {
   const mzc_component *k = &e->component[0];
-  size_t mcus = (size_t)k->width * k->height;
+  int alone = e->num_components == 1;
 
-  if (e->num_components > 1)
-    mcus = (size_t)(k->padded_width / k->h_samp_factor) * (k->padded_height / k->v_samp_factor);
-  return e->restart_interval ? (mcus - 1) / e->restart_interval : 0;
+  *across = alone ? k->width : k->padded_width / k->h_samp_factor;
+  *down = alone ? k->height : k->padded_height / k->v_samp_factor;
 }
 
 int mzc_write_sequential(mzc_engine *e)
@@ -61,22 +61,27 @@ int mzc_write_sequential(mzc_engine *e)
   const mzc_component *component[MZC_MAX_COMPONENTS];
   mzc_bytes *bytes = &e->dc[0];
   uint64_t bits = 0;
-  size_t raw;
+  size_t raw, restarts = 0;
+  int across, down, interval;
   tables t;
 
   memset(t.dc_count, 0, sizeof t.dc_count);
   memset(t.ac_count, 0, sizeof t.ac_count);
   for (int c = 0; c < e->num_components; c++)
     component[c] = &e->component[c];
-  e->kernels->count_sequential(component, e->num_components, e->restart_interval, t.dc_count, t.ac_count);
+  count_mcus(e, &across, &down);
+  interval = mzc_restart_interval(e, across);
+  if (interval)
+    restarts = ((size_t)across * down - 1) / interval;
+  e->kernels->count_sequential(component, e->num_components, interval, t.dc_count, t.ac_count);
   for (int i = 0; i < NUM_HUFF_TBLS; i++)
     bits += build(e, t.dc_count[i], &t.dc[i]) + build(e, t.ac_count[i], &t.ac[i]);
   if (e->declined)
     return -1;
   /* unstuffed data, a filled byte for each restart; as far ahead of them, with the markers, as stuffing can reach */
-  raw = (size_t)((bits + 7) / 8) + 3 * num_restarts(e);
+  raw = (size_t)((bits + 7) / 8) + 3 * restarts;
   MZC_RESERVE(e->cinfo, bytes->data, bytes->capacity, 2 * raw + 8);
-  bytes->size = e->kernels->write_sequential(component, e->num_components, e->restart_interval, t.dc, t.ac, bytes->data,
+  bytes->size = e->kernels->write_sequential(component, e->num_components, interval, t.dc, t.ac, bytes->data,
                                              bytes->data + raw);
 #ifdef MZC_ENGINE_CHECK
   if (bytes->size < (size_t)((bits + 7) / 8) || bytes->size > 2 * raw) {
@@ -85,6 +90,7 @@ int mzc_write_sequential(mzc_engine *e)
   }
 #endif
   (*e->cinfo->marker->write_frame_header)(e->cinfo);
+  e->cinfo->restart_interval = (unsigned)interval;
   write_scan_header(e, &t);
   mzc_write_bytes(e->cinfo, bytes->data, bytes->size);
   (*e->cinfo->marker->write_file_trailer)(e->cinfo);
