@@ -353,6 +353,20 @@ def test_inspect_accounts_for_every_byte(files):
         assert inspection.header == mozcodec.read_header(data)
 
 
+def test_what_libjpeg_skips_is_skipped(files):
+    """Fill bytes, garbage between segments, stray restart markers; and a second picture after the first."""
+    plain = files["baseline"]
+    seen = mozcodec.inspect(plain)
+    for at in (seen.segments[1].offset, seen.segments[-1].offset):
+        for more in (b"\xff\xff\xff", b"\0\1garbage\xff\0", b"\xff\xd3", b"\xff\1"):
+            data = plain[:at] + more + plain[at:]
+            np.testing.assert_array_equal(mozcodec.decode(data), mozcodec.decode(plain))
+            assert mozcodec.read_header(data) == seen.header
+            assert [s.name for s in mozcodec.inspect(data).segments] == [s.name for s in seen.segments]
+    twice = mozcodec.inspect(plain + plain)
+    assert (twice.segments, twice.trailing_bytes) == (seen.segments, len(plain))
+
+
 def test_huffman_tables_are_the_standard_ones(small):
     """T.81, Annex K.3: libjpeg's defaults."""
     tables = mozcodec.inspect(mozcodec.encode(small, profile="fastest")).huffman_tables

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ._decode import Buffer, Header, read_header
 from ._encode import encode
-from ._metadata import Segment
+from ._metadata import EOI, MARKER, SOS, Segment
 from ._pixels import same
 
 _NAMES = {
@@ -102,35 +102,24 @@ class Inspection:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _end_of_coded_data(data: bytes, start: int) -> int:
-    while True:
-        start = data.find(b"\xff", start)
-        if start < 0 or start + 1 >= len(data):
-            return len(data)
-        if data[start + 1] != 0 and not 0xD0 <= data[start + 1] <= 0xD7 and data[start + 1] != 0xFF:
-            return start
-        start += 1 if data[start + 1] == 0xFF else 2
-
-
 def _segments(data: bytes) -> tuple[list[tuple[Segment, int]], int]:
     """Return the segments with where each ends, coded data included, and where the picture ends."""
     view = memoryview(data)
-    found: list[tuple[Segment, int]] = []
-    position = 2
-    while position + 2 <= len(view) and view[position] == 0xFF:
-        marker = view[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if marker == 0xD9:
-            return found, position + 2
-        end = position + 2 + int.from_bytes(view[position + 2 : position + 4], "big")
-        if end > len(view):
+    segments: list[tuple[Segment, int]] = []
+    found = MARKER.search(data, 2)
+    while found is not None:
+        start = found.start()
+        if data[start + 1] == EOI:
+            return segments, start + 2
+        end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+        if not start + 4 <= end <= len(data):
             break
-        segment = Segment(position, marker, view[position + 4 : end])
-        position = _end_of_coded_data(data, end) if marker == 0xDA else end
-        found.append((segment, position))
-    return found, len(view)
+        found = MARKER.search(data, end)
+        segment = Segment(start, data[start + 1], view[start + 4 : end])
+        if segment.marker == SOS:
+            end = len(data) if found is None else found.start()
+        segments.append((segment, end))
+    return segments, len(data)
 
 
 def _quant_tables(content: bytes) -> dict[int, NDArray[np.uint16]]:
@@ -239,7 +228,7 @@ def inspect(data: Buffer) -> Inspection:
         elif _NAMES.get(segment.marker, "").startswith("SOF") and len(content) >= 6:
             ids = list(content[6::3])
             slots = list(content[8::3])
-        elif segment.marker == 0xDA:
+        elif segment.marker == SOS:
             scan = _scan(segment, segment_end, ids)
             if scan is not None:
                 scans.append(scan)

@@ -1,12 +1,16 @@
 """ICC profiles, EXIF, XMP and comments: the marker segments beside the picture."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ._mozjpeg import ffi
 
+# A marker with a segment, or EOI; before it libjpeg skips fill bytes, garbage, and coded data with its 0xFF00 and RSTn.
+MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
+EOI, SOS = 0xD9, 0xDA
 DQT, APP0, APP1, APP2, APP14, COM = 0xDB, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 EXIF_SIGNATURE = b"Exif\0\0"
 XMP_SIGNATURE = b"http://ns.adobe.com/xap/1.0/\0"
@@ -31,19 +35,14 @@ class Segment:
 def header_segments(data: bytes | bytearray | memoryview) -> Iterator[Segment]:
     """Yield the marker segments before the first scan, as far as the file holds them whole."""
     view = memoryview(data).cast("B")
-    position = 2
-    while position + 4 <= len(view):
-        if view[position] != 0xFF:
+    found = MARKER.search(view, 2)
+    while found is not None:
+        start = found.start()
+        segment_end = start + 2 + int.from_bytes(view[start + 2 : start + 4], "big")
+        if view[start + 1] in (SOS, EOI) or not start + 4 <= segment_end <= len(view):
             return
-        marker = view[position + 1]
-        if marker == 0xFF:  # a fill byte
-            position += 1
-            continue
-        end = position + 2 + int.from_bytes(view[position + 2 : position + 4], "big")
-        if marker in (0xDA, 0xD9) or end > len(view):
-            return
-        yield Segment(position, marker, view[position + 4 : end])
-        position = end
+        yield Segment(start, view[start + 1], view[start + 4 : segment_end])
+        found = MARKER.search(view, segment_end)
 
 
 @dataclass(frozen=True, slots=True)
