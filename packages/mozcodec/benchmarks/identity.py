@@ -1,21 +1,27 @@
-"""Does mozcodec's own engine write the library's bytes? A grid of settings on pictures, and a long random run.
+"""Does mozcodec's own engine write the library's bytes, and its reader give the library's pixels?
+
+A grid of settings on pictures, and long random runs.
 
     python identity.py grid                                  pictures x qualities x subsampling x tune
     python identity.py random --cases 500000 --jobs 2        random pictures and settings, case by case from a seed
     python identity.py show 123456                           one random case, and where its bytes differ
+    python identity.py decode --cases 100000 --jobs 2        random streams, half of them damaged, and decode's options
 
-Each case is a pure function of the seed and its number, is encoded once by each engine, and the bytes are compared.
+Each case is a pure function of the seed and its number, is coded once by each engine, and the results are compared:
+bytes; for decoding pixels, errors and warnings.
 Runs are resumable: what is done stands in ``--state`` (one JSON line for every chunk), keyed by a hash of the extension
 module, so a rebuilt module starts anew. Exit status 1 if any case differs.
 """
 
 import argparse
 import hashlib
+import io
 import itertools
 import json
 import os
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -182,6 +188,110 @@ def random_case(number: int) -> Case:
     return pixels, quality, options
 
 
+def _random_scans(rng: np.random.Generator, components: int) -> list[tuple]:
+    """Return a progressive script: bands of random limits, sent in one to four steps."""
+    al = int(rng.integers(0, 3))
+    scans = [(tuple(range(components)), 0, 0, 0, al)]
+    scans += [(tuple(range(components)), 0, 0, bit, bit - 1) for bit in range(al, 0, -1)]
+    for component in range(components):
+        cuts = sorted({1, *rng.integers(2, 64, int(rng.integers(0, 4))).tolist(), 64})
+        al = int(rng.integers(0, 4))
+        scans += [((component,), a, b - 1, 0, al) for a, b in itertools.pairwise(cuts)]
+        scans += [((component,), 1, 63, bit, bit - 1) for bit in range(al, 0, -1)]
+    if rng.random() < 0.1:
+        del scans[rng.integers(1, len(scans)) :]
+    return scans
+
+
+def _random_stream(rng: np.random.Generator, pixels: np.ndarray) -> bytes:
+    """Return *pixels* as a JPEG by mozjpeg, by Pillow's libjpeg-turbo or by jpegtran's functions."""
+    quality = int(rng.integers(1, 101))
+    components = 1 if pixels.ndim == 2 else 3
+    draw = rng.random()
+    if draw < 0.35:
+        out = io.BytesIO()
+        options: dict = {"progressive": rng.random() < 0.6, "optimize": rng.random() < 0.5}
+        options |= {"subsampling": int(rng.integers(0, 3))} if components == 3 else {}
+        options |= {"restart_marker_blocks": int(rng.integers(1, 30))} if rng.random() < 0.3 else {}
+        Image.fromarray(pixels).save(out, "JPEG", quality=quality, **options)
+        return out.getvalue()
+    options = random_options(rng) if draw < 0.7 else {}
+    if draw >= 0.7:
+        options["scan_script"] = _random_scans(rng, components)
+        options |= {"subsampling": SUBSAMPLINGS[rng.integers(len(SUBSAMPLINGS))]} if components == 3 else {}
+        options |= {"restart_interval": int(rng.integers(1, 40))} if rng.random() < 0.3 else {}
+    if rng.random() < 0.3:
+        options = {"profile": "fastest"} | {k: v for k, v in options.items() if k != "scan_script"}
+    try:
+        data = mozcodec.encode(pixels, quality, **options)
+    except mozcodec.JpegError:  # some options exclude each other
+        data = mozcodec.encode(pixels, quality)
+    if rng.random() < 0.2:
+        data = mozcodec.transform(data, progressive=bool(rng.random() < 0.5))
+    return data
+
+
+def _damaged(rng: np.random.Generator, data: bytes) -> bytes:
+    """Return *data* with one to three accidents."""
+    stream = bytearray(data)
+    for _ in range(int(rng.integers(1, 4))):
+        at = int(rng.integers(2, len(stream)))
+        match rng.integers(7):
+            case 0:
+                stream[at] ^= 1 << int(rng.integers(8))
+            case 1:
+                stream[at] = int(rng.integers(256))
+            case 2:
+                del stream[at : at + int(rng.integers(1, 20))]
+            case 3:
+                stream[at:at] = rng.bytes(int(rng.integers(1, 8)))
+            case 4:
+                stream[at:at] = bytes([0xFF, (0xD0, 0xD3, 0xD9, 0xDA, 0xC4, 0xFE, 0xFF)[rng.integers(7)]])
+            case 5:
+                del stream[at:]
+            case _:
+                start = int(rng.integers(2, len(stream)))
+                stream[at:at] = stream[start : start + int(rng.integers(1, 60))]
+        if len(stream) < 4:
+            break
+    return bytes(stream)
+
+
+def _random_decode_options(rng: np.random.Generator, height: int, width: int) -> dict:
+    options: dict = {"on_truncated": ("error", "warn", "warn")[rng.integers(3)]}
+    maybe = {
+        "scale": lambda: int(rng.integers(1, 17)),
+        "dct_method": lambda: ("ifast", "float")[rng.integers(2)],
+        "fancy_upsampling": lambda: False,
+        "block_smoothing": lambda: False,
+        "idct": lambda: "true",
+        "max_scans": lambda: int(rng.integers(1, 12)),
+        "pixel_format": lambda: (None, "gray", "bgra", "ycbcr", "planes")[rng.integers(5)],
+    }
+    for name, draw in maybe.items():
+        if rng.random() < 0.12:
+            options[name] = draw()
+    if options.get("pixel_format") == "planes":
+        options.pop("scale", None)
+    elif "scale" not in options and rng.random() < 0.1:
+        left, top = int(rng.integers(0, width)), int(rng.integers(0, height))
+        options["region"] = (left, top, int(rng.integers(left, width)) + 1, int(rng.integers(top, height)) + 1)
+    return options
+
+
+def decode_case(number: int) -> tuple[bytes, dict]:
+    """Return case *number* of the decode run: a stream and keywords of decode."""
+    rng = np.random.default_rng((SEED, 1, number))
+    height, width = random_size(rng)
+    pixels = np.clip(KINDS[rng.integers(len(KINDS))](rng, height, width), 0, 255).astype(np.uint8)
+    if rng.random() < 0.2:
+        pixels = np.ascontiguousarray(pixels[..., 1])
+    data = _random_stream(rng, pixels)
+    if rng.random() < 0.5:
+        data = _damaged(rng, data)
+    return data, _random_decode_options(rng, height, width)
+
+
 def grid(qualities: tuple, pictures: tuple[str, ...] = PICTURES) -> Iterator[tuple[str, object, dict]]:
     """Yield (picture, quality, options) of the grid."""
     settings = [{}, *({"subsampling": s} for s in SUBSAMPLINGS[:5]), *({"tune": t} for t in TUNES)]
@@ -212,18 +322,40 @@ def compare(pixels: np.ndarray, quality: object, options: dict) -> tuple[bool, s
     return same, "refused" if used is None else used.reason or used.name
 
 
+def decoded(data: bytes, options: dict, engine: str) -> list:
+    """Return planes as shape and bytes, or the words of the refusal, and then the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            pixels = mozcodec.decode(data, engine=engine, **options)
+            found: list = [(p.shape, p.tobytes()) for p in (pixels if isinstance(pixels, tuple) else (pixels,))]
+        except (mozcodec.JpegError, ValueError) as error:
+            found = [type(error).__name__, str(error)]
+    return found + [str(w.message) for w in caught]
+
+
+def compare_decoding(data: bytes, options: dict) -> tuple[bool, str]:
+    """Return whether both decode alike, and which one "auto" took ("fast", or why not)."""
+    ours = decoded(data, options, "auto")
+    used = mozcodec.engine_used() if isinstance(ours[0], tuple) else None
+    same = ours == decoded(data, options, "library")
+    return same, "refused" if used is None else used.reason or used.name
+
+
 def run_chunk(mode: str, chunk: int, stop: int, qualities: tuple) -> dict:
     """Compare one chunk of cases; return what is written to the state file."""
     different, used = [], Counter()
     start = chunk * CHUNK
-    if mode == "random":
-        numbered = ((n, random_case(n)) for n in range(start, min(start + CHUNK, stop)))
+    check = compare_decoding if mode == "decode" else compare
+    if mode in ("random", "decode"):
+        case_of = random_case if mode == "random" else decode_case
+        numbered = ((n, case_of(n)) for n in range(start, min(start + CHUNK, stop)))
     else:
         rows = itertools.islice(enumerate(grid(qualities)), start, start + CHUNK)
         numbered = ((n, (grid_picture(name), quality, options)) for n, (name, quality, options) in rows)
     total = 0
     for number, case in numbered:
-        same, engine = compare(*case)
+        same, engine = check(*case)
         used[engine] += 1
         total += 1
         if not same:
@@ -285,9 +417,9 @@ def show(number: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mode", choices=("grid", "random", "show"))
+    parser.add_argument("mode", choices=("grid", "random", "decode", "show"))
     parser.add_argument("number", type=int, nargs="?", help="case to show")
-    parser.add_argument("--cases", type=int, default=500_000, help="of the random run")
+    parser.add_argument("--cases", type=int, default=500_000, help="of the random runs")
     parser.add_argument("--qualities", help="of the grid, e.g. 10,60,77 (default: 1..100 and some fractional ones)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--state", type=Path, default=Path("build/identity.jsonl"))
@@ -298,7 +430,7 @@ def main() -> None:
     qualities = (*range(1, 101), *FRACTIONAL)
     if arguments.qualities:
         qualities = tuple(float(q) for q in arguments.qualities.split(","))
-    total = arguments.cases if arguments.mode == "random" else sum(1 for _ in grid(qualities))
+    total = arguments.cases if arguments.mode != "grid" else sum(1 for _ in grid(qualities))
     sys.exit(run(arguments.mode, total, arguments.jobs, arguments.state, qualities) != 0)
 
 

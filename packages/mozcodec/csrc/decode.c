@@ -13,6 +13,7 @@ void mzc_default_decode_options(mzc_decode_options *options)
   options->dct_method = MZC_DCT_ISLOW;
   options->fancy_upsampling = 1;
   options->block_smoothing = 1;
+  options->cpu = mzc_engine_cpu("");
 }
 
 static void stop(mzc_decoder *decoder)
@@ -164,6 +165,8 @@ static void read_header(mzc_decoder *decoder, const unsigned char *data, size_t 
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
 
+  decoder->data = data;
+  decoder->size = size;
   jpeg_mem_src(cinfo, data, size);
   jpeg_read_header(cinfo, TRUE);
   set_options(decoder);
@@ -202,6 +205,7 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
   check_region(decoder);
   if (decoder->options.scale == 1)
     leave_out_scans(decoder, data, size);
+  decoder->header_warnings = decoder->guard.status->num_warnings;
   fill_header(decoder, header);
   return 0;
 }
@@ -232,9 +236,64 @@ void mzc_decoder_close(mzc_decoder *decoder)
   if (decoder != NULL) {
     jpeg_destroy_decompress(&decoder->cinfo);
     mzc_smartscale_close(&decoder->smartscale);
+    mzc_reader_free(decoder->reader);
     free(decoder->rewritten);
     free(decoder);
   }
+}
+
+/* ---- start ------------------------------------------------------------------------------------------------------- */
+
+static void note_engine(mzc_decoder *decoder, const char *reason)
+{
+  mzc_status *status = decoder->guard.status;
+  int wish = decoder->options.engine;
+
+  status->engine = reason ? MZC_ENGINE_LIBRARY : MZC_ENGINE_FAST;
+  snprintf(status->engine_reason, sizeof status->engine_reason, "%s", reason ? reason : "");
+  if (wish == MZC_ENGINE_FAST && reason) {
+    mzc_fail(status, MZC_UNSUPPORTED, "engine \"fast\" does not cover %s", reason);
+    stop(decoder);
+  }
+}
+
+/* From the first byte, as if nothing had been read. */
+static void start_again(mzc_decoder *decoder)
+{
+  boolean block_smoothing = decoder->cinfo.do_block_smoothing;
+
+  jpeg_abort_decompress(&decoder->cinfo);
+  decoder->guard.status->num_warnings = 0;
+  read_header(decoder, decoder->data, decoder->size);
+  decoder->cinfo.do_block_smoothing = block_smoothing;
+}
+
+static const char *start_reader(mzc_decoder *decoder)
+{
+  const char *reason = mzc_reader_begin(decoder);
+
+  if (reason != NULL)
+    return reason;
+  jpeg_start_decompress(&decoder->cinfo);
+  reason = mzc_reader_end(decoder);
+  if (reason != NULL)
+    start_again(decoder);
+  return reason;
+}
+
+static void start(mzc_decoder *decoder)
+{
+  if (decoder->options.engine == MZC_ENGINE_LIBRARY) {
+    note_engine(decoder, "");
+  } else {
+    const char *reason = start_reader(decoder);
+    note_engine(decoder, reason);
+    if (reason == NULL)
+      return;
+  }
+  jpeg_start_decompress(&decoder->cinfo);
+  if (is_smartscale(decoder))
+    mzc_smartscale_before_data(&decoder->cinfo);
 }
 
 /* ---- rows --------------------------------------------------------------------------------------------------------- */
@@ -356,14 +415,10 @@ static void read_through(mzc_decoder *decoder, void *pixels, ptrdiff_t row_strid
 
 int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, mzc_status *status)
 {
-  j_decompress_ptr cinfo = &decoder->cinfo;
-
   decoder->guard.status = status;
   if (setjmp(decoder->guard.jump))
     return -1;
-  jpeg_start_decompress(cinfo);
-  if (is_smartscale(decoder))
-    mzc_smartscale_before_data(cinfo);
+  start(decoder);
   if (decoder->options.right > 0 || decoder->convert_to != JCS_UNKNOWN)
     read_through(decoder, pixels, row_stride);
   else
@@ -399,7 +454,7 @@ int mzc_decoder_read_planes(mzc_decoder *decoder, unsigned char **planes, const 
   decoder->guard.status = status;
   if (setjmp(decoder->guard.jump))
     return -1;
-  jpeg_start_decompress(cinfo);
+  start(decoder);
   for (int i = 0; i < cinfo->num_components; i++)
     rows[i] = allocate_rows(cinfo, &cinfo->comp_info[i]);
   for (int imcu_row = 0; cinfo->output_scanline < cinfo->output_height; imcu_row++) {

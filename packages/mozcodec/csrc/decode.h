@@ -2,6 +2,7 @@
 #ifndef MOZCODEC_DECODE_H
 #define MOZCODEC_DECODE_H
 
+#include "reader/reader.h"
 #include "smartscale.h"
 
 struct mzc_decoder {
@@ -10,6 +11,10 @@ struct mzc_decoder {
   mzc_scan_limit scan_limit;
   mzc_decode_options options;
   mzc_smartscale smartscale;
+  const unsigned char *data;    /* what libjpeg reads */
+  size_t size;
+  int header_warnings;
+  mzc_reader *reader;
   unsigned char *rewritten;     /* the stream that libjpeg reads where it is not the caller's */
   J_COLOR_SPACE convert_to;     /* what libjpeg cannot give and mzc_convert_row does; else JCS_UNKNOWN */
 };

@@ -177,6 +177,8 @@ typedef struct {
   int64_t max_pixels;           /* limits: 0 = none */
   int64_t max_memory;
   int max_scans;
+  int engine;                   /* who reads the coded data: MZC_ENGINE_... */
+  int cpu;                      /* the form of our own reader (mzc_engine_cpu); 0: the library reads */
 } mzc_decode_options;
 
 typedef struct {

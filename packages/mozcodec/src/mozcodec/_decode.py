@@ -12,10 +12,11 @@ from typing import Any, Literal, TypedDict, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from ._engine import CPU, note_engine
 from ._errors import JpegError, JpegWarning, error_of
 from ._metadata import Metadata, orientation_of, read_metadata
 from ._mozjpeg import ffi, lib
-from ._options import COLOR_SPACES, DCT_METHODS, PIXEL_FORMATS, SUBSAMPLING, choice, flag, integer
+from ._options import COLOR_SPACES, DCT_METHODS, ENGINES, PIXEL_FORMATS, SUBSAMPLING, choice, flag, integer
 from ._parallel import num_threads, ordered_map
 from ._pixels import address_of, with_packed_pixels
 
@@ -59,6 +60,10 @@ class DecodeOptions(TypedDict, total=False):
     """Limit of libjpeg's working arrays in bytes; None = none."""
     max_scans: int | None
     """Limit of scans; None = none."""
+    engine: Literal["auto", "library", "fast"]
+    """Who reads the coded data. "auto" (default): mozcodec's own reader where the stream is a common one (Huffman,
+    8 bits) and undamaged, else the library; the pixels are the same. "library" and "fast" force one; "fast" raises
+    UnsupportedError where it does not read the stream. See :func:`mozcodec.engine_used`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +196,8 @@ def _set(options: Any, name: str, value: object) -> None:
             options.tolerate_damage = choice(name, value, _ON_TRUNCATED)
         case "max_pixels" | "max_memory":
             setattr(options, name, limit(name, value))
+        case "engine":
+            options.engine = choice(name, value, ENGINES)
         case "max_scans":
             options.max_scans = limit(name, value, 2**31 - 1)
         case _:
@@ -201,6 +208,7 @@ def _set(options: Any, name: str, value: object) -> None:
 def _cached(pixel_format: str | None, named: tuple[tuple[str, object, type], ...]) -> Any:
     options = ffi.new("mzc_decode_options *")
     lib.mzc_default_decode_options(options)
+    options.cpu = CPU
     if pixel_format == "planes":
         options.pixel_format = lib.MZC_PLANES
     elif pixel_format is not None:
@@ -260,6 +268,7 @@ class Decoder:
     def read(self, array: NDArray[Any]) -> None:
         if lib.mzc_decoder_read(self.handle, address_of(array), array.strides[0], self.status):
             raise error_of(self.status)
+        note_engine(self.status)
 
     def read_planes(self) -> tuple[NDArray[Any], ...]:
         header = self.header
@@ -271,6 +280,7 @@ class Decoder:
         strides = ffi.new("ptrdiff_t[]", [plane.strides[0] for plane in planes])
         if lib.mzc_decoder_read_planes(self.handle, pointers, strides, self.status):
             raise error_of(self.status)
+        note_engine(self.status)
         return planes
 
     def warn(self, on_truncated: object, stacklevel: int) -> None:

@@ -1,0 +1,19 @@
+/* An installed libmozjpeg keeps its insides to itself: it reads every stream. */
+#include "../decode.h"
+
+const char *mzc_reader_begin(mzc_decoder *decoder)
+{
+  (void)decoder;
+  return "an installed libmozjpeg";
+}
+
+const char *mzc_reader_end(mzc_decoder *decoder)
+{
+  (void)decoder;
+  return NULL;
+}
+
+void mzc_reader_free(mzc_reader *reader)
+{
+  (void)reader;
+}
