@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._errors import LimitError
+from ._errors import OutOfMemoryError
 from ._mozjpeg import ffi, lib
 from ._pixels import address_of, with_packed_pixels
 
@@ -48,6 +48,6 @@ def ssim(a: Picture, b: Picture) -> float:
         raise ValueError(f"SSIM needs at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels, got {a.shape}")
     value = ffi.new("double *")
     if lib.mzc_ssim(first, second, value):
-        raise LimitError("no memory for SSIM")
+        raise OutOfMemoryError("no memory for SSIM")
     del alive
     return float(value[0])

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -120,29 +120,31 @@ def _coding_switches(parser: argparse.ArgumentParser) -> None:
     _maxmemory(group)
 
 
+_Flags = Iterable[tuple[str, str, Any]]
+"""(switch, option, value of the option where the switch is given)"""
+
+
+def _given(args: argparse.Namespace, flags: _Flags, values: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return the options that the switches given stand for; *values* are (switch, option)."""
+    options = {name: value for switch, name, value in flags if getattr(args, switch)}
+    return options | {name: getattr(args, switch) for switch, name in values if getattr(args, switch) is not None}
+
+
 def _coding_options(args: argparse.Namespace) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    if args.progressive:
-        options["progressive"] = True
-    if args.baseline:
-        options["progressive"] = False
-    for switch, name, value in (
+    flags = (
+        ("progressive", "progressive", True),
+        ("baseline", "progressive", False),
         ("arithmetic", "arithmetic", True),
         ("optimize", "optimize_coding", True),
         ("fastcrush", "optimize_scans", False),
         ("revert", "profile", "fastest"),
         ("nojfif", "jfif", False),
-    ):
-        if getattr(args, switch):
-            options[name] = value
-    if args.dc_scan_opt is not None:
-        options["dc_scan_opt_mode"] = args.dc_scan_opt
+    )
+    options = _given(args, flags, (("dc_scan_opt", "dc_scan_opt_mode"), ("maxmemory", "max_memory")))
     if args.restart is not None:
         options[args.restart[0]] = args.restart[1]
     if args.scans is not None:
         options["scan_script"] = Path(args.scans).read_text()
-    if args.maxmemory is not None:
-        options["max_memory"] = args.maxmemory
     return options
 
 
@@ -201,8 +203,7 @@ def _qtables(path: str) -> list[np.ndarray]:
 
 def encode_options_of(args: argparse.Namespace) -> dict[str, Any]:
     """Return what the switches are as options of mozcodec.encode."""
-    options = _coding_options(args)
-    for switch, name, value in (
+    flags = (
         ("quant_baseline", "quant_baseline", True),
         ("notrellis", "trellis_quant", False),
         ("trellis_dc", "trellis_quant_dc", True),
@@ -211,10 +212,8 @@ def encode_options_of(args: argparse.Namespace) -> dict[str, Any]:
         ("grayscale", "color_space", "gray"),
         ("rgb", "color_space", "rgb"),
         *((f"tune_{tune}".replace("-", "_"), "tune", tune) for tune in TUNES),
-    ):
-        if getattr(args, switch):
-            options[name] = value
-    for switch, name in (
+    )
+    values = (
         ("quant_table", "quant_table"),
         ("qslots", "quant_slots"),
         ("sample", "subsampling"),
@@ -224,9 +223,8 @@ def encode_options_of(args: argparse.Namespace) -> dict[str, Any]:
         ("trellis_dc_ver_weight", "trellis_delta_dc_weight"),
         ("precision", "precision"),
         ("lossless", "lossless"),
-    ):
-        if getattr(args, switch) is not None:
-            options[name] = getattr(args, switch)
+    )
+    options = _coding_options(args) | _given(args, flags, values)
     if args.dct is not None:
         options["dct_method"] = _DCT[args.dct]
     if args.qtables is not None:
