@@ -21,6 +21,7 @@ static void init_destination(j_compress_ptr cinfo)
 {
   mzc_destination *destination = (mzc_destination *)cinfo->dest;
 
+  destination->dropping = 0;      /* a second try starts afresh */
   destination->dropped = 0;
   destination->base.next_output_byte = destination->out->data;
   destination->base.free_in_buffer = destination->out->capacity;

@@ -392,6 +392,12 @@ void mzc_output_dc(mzc_engine *e, int slot, const int *components, int num)
   raw = 512 + blocks * (interval ? 7 : 4);
   MZC_RESERVE(e->cinfo, bytes->data, bytes->capacity, raw + blocks * 5 + 16);
   bytes->size = e->kernels->write_dc(component, num, interval, bytes->data, bytes->data + raw);
+#ifdef MZC_ENGINE_CHECK
+  if (bytes->size > raw + blocks * (interval ? 5 : 4)) {
+    fprintf(stderr, "DC scan: %zu bytes of %zu blocks\n", bytes->size, blocks);
+    abort();
+  }
+#endif
   bytes->restart_interval = interval;
   e->output[e->num_output++] = bytes;
 }
