@@ -150,6 +150,9 @@ def test_the_literature_stands_beside_real_data_only(sources):
     assert row["FF-c23"] == material.summary.find("raw", "frame", "auc").value
     assert row["FF-NT"] == material.summary.find("raw", "frame", "auc", "NeuralTextures").value
     assert "FF-c40" not in row
+    # what other methods are among the fakes is another number
+    others = dataclasses.replace(material.summary, methods=[*material.summary.methods, "DeepFakeDetection"])
+    assert sorted(literature_row(others, "raw", material.scores)) == sorted(set(row) - {"FF-c23"})
 
 
 def test_only_metrics_scores_and_tables_are_needed(sources, tmp_path):

@@ -467,10 +467,13 @@ def _gain_cell(gain: literature.Gain | None) -> str:
 
 
 def literature_row(summary: Summary, quality: str, scores: Scores) -> dict[str, float]:
-    """Return our frame AUCs by the literature's columns; FF-c23 or FF-c40 when all videos are of that compression."""
+    """Return our frame AUCs by the literature's columns.
+
+    FF-c23 or FF-c40 when all videos are of that compression and the methods are just the literature's four.
+    """
     out = {}
     compressions = {str(compression) for compression in np.unique(scores.compression)}
-    whole = summary.find(quality, "frame", "auc")
+    whole = summary.find(quality, "frame", "auc") if set(summary.methods) == set(literature.METHOD_COLUMNS) else None
     if whole and len(compressions) == 1 and f"FF-{(name := compressions.pop())}" in literature.COLUMNS:
         out[f"FF-{name}"] = whole.value
     for method, column in literature.METHOD_COLUMNS.items():
