@@ -165,6 +165,16 @@ def test_a_manifest_without_splits_draws_them_by_identity(tmp_path: Path) -> Non
     assert len({clip.identity for clip in clips}) == 10
 
 
+def test_a_manifest_without_identities_is_taken_at_its_word_and_that_is_said(tmp_path: Path) -> None:
+    put(tmp_path, "real/7.png", "fake/7.png", "fake/8.png")
+    write_manifest(
+        tmp_path, "path,label,video,identity", "real/7.png,real,,", "fake/7.png,fake,v,", "fake/8.png,fake,v,"
+    )
+    found = find_pictures(tmp_path)
+    assert {clip.identity for clip in found.clips} == {"real/7", "v"}
+    assert "who is shown is not known in 2 videos and pictures: each counts as one identity" in found.remarks
+
+
 def test_a_manifest_that_is_no_utf8_is_named(tmp_path: Path) -> None:
     put(tmp_path, "a.png").joinpath("manifest.csv").write_bytes("path,label\nä.png,real\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"manifest\.csv: not readable as CSV in UTF-8: 'utf-8' codec can't decode"):

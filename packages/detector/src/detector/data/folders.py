@@ -12,8 +12,8 @@ Nobody knows who is shown, so a group stands for a person: it is the identity, a
 given splits a hash of the group's name decides, about 72 % train, 14 % val and 14 % test as in FaceForensics++; more
 files do not move those that are there. A name with ``+`` (``anna+ben``) shows several persons, and so does a fake whose
 name has those of real groups between ``_`` (``000_003``); they and theirs stay together, and so do files that are the
-same byte for byte. With given splits a group in two splits is refused, and so
-are the same bytes in two splits; only single files may bear one name in two splits, which is said.
+same byte for byte. With given splits a group in two splits is refused, and so are the same bytes in two splits; only
+single files may bear one name in two splits, which is said. In a manifest without identities each video is one.
 """
 
 from __future__ import annotations
@@ -67,6 +67,11 @@ def find_pictures(root: str | Path) -> Tree:
     check_root(root)
     if (root / MANIFEST).is_file():
         files, remarks = read_manifest(root / MANIFEST), list[str]()
+        unknown = {(file.method, file.video) for file in files if file.identity == file.video}
+        if unknown:
+            remarks.append(
+                f"who is shown is not known in {len(unknown)} videos and pictures: each counts as one identity"
+            )
     else:
         files, remarks = _walk(root)
     labels = {file.method == "original" for file in files}
