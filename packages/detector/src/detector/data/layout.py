@@ -82,7 +82,7 @@ class Described(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The clips of a tree, sorted by method and name.
+    """The clips of a tree, those of a method together and sorted by name.
 
     `notes` say in words what was asked for and is not there, `remarks` what one should know of what is there.
     """
