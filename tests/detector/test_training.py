@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
 from detector.cli import cli
@@ -69,7 +70,12 @@ def runs(packed_crops, tmp_path):
 
 def test_a_run_writes_weights_card_log_and_history_and_leaves_no_checkpoints(runs):
     out = runs.train()
-    assert sorted(path.name for path in out.iterdir()) == ["log.jsonl", "model.json", "weights.safetensors"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "log.jsonl",
+        "model.json",
+        "model_card.md",
+        "weights.safetensors",
+    ]
     rows = list(csv.DictReader(io.StringIO((runs.folder / "a.csv").read_text())))
     assert [int(row["step"]) for row in rows] == [4, 5, 8, 10, 12]
     assert [row["val_auc"] != "" for row in rows] == [False, True, False, True, True]
@@ -79,6 +85,36 @@ def test_a_run_writes_weights_card_log_and_history_and_leaves_no_checkpoints(run
     assert (card["model"], card["step"], card["height"], card["width"]) == ("meso4", 12, 32, 32)
     assert card["parameters"]["train"]["lr"] == 5e-3
     assert runs.unfinished == []
+
+
+def test_the_model_card_tells_data_recipe_and_limits(runs, packed_crops, tmp_path):
+    folder = tmp_path / "told"
+    shutil.copytree(packed_crops["compressed"], folder)
+    summary = {
+        "dataset": {"name": "drawn squares", "note": "They are no faces."},
+        "compress": {"quality": 60, "subsampling": "4:4:4", "tune": None, "encoder": {"mozjpeg_version": "5.0.0"}},
+    }
+    (folder / "summary.json").write_text(json.dumps(summary))
+    text = (runs.train(crops=folder, select="best_val") / "model_card.md").read_text()
+    card = json.loads((runs.folder / "a" / "model.json").read_text())
+    assert text.startswith("# meso4, trained on drawn squares\n")
+    for words in (
+        "| parameters | 27,977 |",
+        f"| weights | moving average (EMA) after step {card['step']}, selected: best_val |",
+        f"| validation AUC | {card['val_auc']:.3f}, of frames, 56 crops",
+        "| training crops | 56, 24 real, of ",
+        "| JPEG of the crops | quality 60, subsampling 4:4:4, mozjpeg 5.0.0 |",
+        "| started from | random weights |",
+        card["index_sha256"],
+        "- They are no faces.\n",
+        "(N, 3, 32, 32)",
+    ):
+        assert words in text, words
+    block = text.split("```yaml\n")[1].split("```")[0]
+    told = YAML(typ="safe", pure=True).load(block)
+    given = card["parameters"]
+    del given["train"]["checkpoint"]  # when to save changes nothing that is learnt
+    assert told == given
 
 
 def test_the_trainer_learns_what_can_be_learnt(runs):

@@ -65,14 +65,14 @@ class Checkpoints:
         A full disk or other system error is said and leaves the older checkpoints as they are; `wait` raises it.
         """
         copy = plain(state)
-        self.join()
+        self.close()
         self._error = None
         self._writer = threading.Thread(target=self._write, args=(step, copy), name="checkpoint")
         self._writer.start()
 
     def wait(self) -> None:
         """Return when the last checkpoint given to `save` is on disk; DetectorError if it could not be written."""
-        self.join()
+        self.close()
         if self._error is not None:
             raise DetectorError(str(self._error)) from self._error
 
@@ -105,7 +105,7 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Delete the checkpoints, the lock and, if nothing else is in it, the folder."""
-        self.join()
+        self.close()
         for pattern in ("step-*.pt", "step-*.pt.sha256", "*.part"):
             for path in self.folder.glob(pattern):
                 path.unlink()
@@ -116,7 +116,7 @@ class Checkpoints:
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}.pt"
 
-    def join(self) -> None:
+    def close(self) -> None:
         """Return when no checkpoint is being written any more."""
         if self._writer is not None:
             self._writer.join()

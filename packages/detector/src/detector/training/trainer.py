@@ -30,6 +30,7 @@ from ..loading.draws import key
 from ..loading.loader import Batch, Loader, crop_size
 from ..loading.order import BalancedOrder, PairedOrder, share
 from ..loading.recompress import Recompress
+from .card import model_card
 from .checkpoint import Checkpoints, plain
 from .distributed import Processes
 from .engine import Ema, Objective, check_finite, reseed
@@ -120,6 +121,7 @@ class Trainer:
         self.params, self.config, self.run_info = params, config, run
         self.processes, self.signals, self.progress = processes, signals, progress
         self.device = processes.device
+        self.crops = crops
         reader, faces = ShardReader(crops), read_index(crops)
         self.training = _split(faces, "train", crops)
         self.validation = _share_faces(_split(faces, "val", crops), processes)
@@ -199,7 +201,7 @@ class Trainer:
         """Do the steps that are left, save on the way, and see to it that the last state is on disk."""
         config, started_at, saved_at = self.config, self.step, time.monotonic()
         self.progress.begin(started_at)
-        with closing(self.loader.batches(self._plan())) as batches:
+        with closing(self.checkpoints), closing(self.loader.batches(self._plan())) as batches:
             for batch in batches:
                 self._update(batch)
                 evaluated = self._due(config.eval_every)
@@ -216,7 +218,6 @@ class Trainer:
                 if config.patience is not None and self.evaluations_since >= config.patience:
                     self._say(f"stopping early: no better validation AUC in {config.patience} evaluations")
                     break
-        self.checkpoints.join()
 
     def _plan(self) -> Iterator[tuple[int, Any]]:
         """Yield the steps that are left with this process' part of their batches."""
@@ -414,19 +415,35 @@ class Trainer:
     # -- outputs -------------------------------------------------------------------------------------------------------
 
     def write_outputs(self, out: Path, history: Path) -> None:
-        """Write the history, then the weights, and last the model.json that says they are whole."""
+        """Write the history, the model card, then the weights, and last the model.json that says they are whole."""
         for part in out.glob(".*.part"):  # of a run that was killed here
             part.unlink()
         with whole_file(history) as path:
             path.write_text(_csv(self.rows), encoding="ascii")
         with whole_file(out / "log.jsonl") as path:
             path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="ascii")
-        chosen = self.best or {"step": self.step, "val_auc": self.rows[-1]["val_auc"]}
-        weights = chosen.get("weights") or self.ema.model.state_dict()
-        save_model(out, weights, self._card(chosen))
+        with whole_file(out / "model_card.md") as path:
+            path.write_text(self._model_card(), encoding="utf-8")
+        save_model(out, self._chosen.get("weights") or self.ema.model.state_dict(), self._card())
 
-    def _card(self, chosen: dict[str, Any]) -> dict[str, Any]:
+    @property
+    def _chosen(self) -> dict[str, Any]:
+        """Step and validation AUC of what is to be kept, and its weights where those are not the last ones."""
+        return self.best or {"step": self.step, "val_auc": self.rows[-1]["val_auc"]}
+
+    def _model_card(self) -> str:
+        summary = self.crops / "summary.json"
+        return model_card(
+            self._card(),
+            read_json(summary) if summary.exists() else {},
+            sum(p.numel() for p in self.parameters),
+            self.training,
+            self.num_validation,
+        )
+
+    def _card(self) -> dict[str, Any]:
         """Return what is needed to build the model again, and what it was made from."""
+        chosen = self._chosen
         return {
             "model": self.params.model,
             "options": settings(self.params),
