@@ -328,6 +328,55 @@ def test_an_own_scan_script_counts_along_the_small_zigzag(block_size, picture, i
         mozcodec.encode_smartscale(image, block_size=block_size, scan_script=[*script[:-1], ((2,), 3, 63, 0, 0)])
 
 
+def random_case(random, picture):
+    """A picture of any shape and colours, a quality, and options of encode_smartscale."""
+    height, width, y, x = *random.integers(1, 90, 2), *random.integers(0, 60, 2)
+    image = np.ascontiguousarray(picture("astronaut.png")[60 + y : 60 + y + height, 150 + x : 150 + x + width])
+    block_size, dct_size = map(int, random.integers(1, 17, 2))
+    options = {"block_size": block_size, "dct_size": dct_size, "subsampling": str(random.choice(["4:4:4", "4:2:0"]))}
+    kind = random.choice(["ycbcr", "gray", "rgb", "cmyk", "ycck"], p=[0.4, 0.3, 0.1, 0.1, 0.1])
+    if kind == "gray":
+        image = gray_of(image)
+    elif kind != "ycbcr":
+        options |= {"color_space": str(kind), "subsampling": "4:4:4"}
+    if kind in ("cmyk", "ycck"):
+        image, options["pixel_format"] = np.dstack([image, image[..., :1]]), "cmyk"
+    choices = {
+        "arithmetic": [True], "trellis_quant": [False], "optimize_scans": [False], "restart_interval": range(1, 9),
+        "dc_scan_opt_mode": range(3), "quant_table": range(9), "tune": ["psnr", "ssim", "ms-ssim", "hvs-psnr"],
+        "smoothing_factor": range(101), "quant_baseline": [True], "trellis_num_loops": [2], "profile": ["fastest"],
+    }  # fmt: skip
+    options |= {name: random.choice(values).item() for name, values in choices.items() if random.random() < 0.2}
+    if block_size >= 8 and random.random() < 0.3:
+        options["progressive"] = False
+    return image, int(random.integers(1, 101)), options
+
+
+def check_random_cases(ijg, picture, seed, count):
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        image, quality, options = random_case(random, picture)
+        data = mozcodec.encode_smartscale(image, quality, **options)
+        whole = ours(data)
+        np.testing.assert_array_equal(whole, theirs(ijg, data, options["block_size"]), err_msg=f"{quality} {options}")
+        read = mozcodec.read_coefficients(data)
+        for blocks, (want, _) in zip(read.components, ijg("9f").coefficients(data), strict=True):
+            np.testing.assert_array_equal(blocks, want)
+        top, left = (int(random.integers(size)) for size in whole.shape[:2])
+        bottom, right = int(random.integers(top, whole.shape[0])) + 1, int(random.integers(left, whole.shape[1])) + 1
+        part = ours(data, region=(left, top, right, bottom))
+        np.testing.assert_array_equal(part, whole[top:bottom, left:right])
+
+
+def test_random_streams_are_read_as_ijg_reads_them(ijg, picture):
+    check_random_cases(ijg, picture, 1, 300)
+
+
+@pytest.mark.slow(minutes=3)
+def test_ten_thousand_random_streams_are_read_as_ijg_reads_them(ijg, picture):
+    check_random_cases(ijg, picture, 2, 10_000)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (7, 9), (17, 33), (1, 300), (300, 1)])
 def test_odd_shapes_come_back(shape, ijg):
     image = np.random.default_rng(2).integers(0, 256, (*shape, 3), np.uint8)
