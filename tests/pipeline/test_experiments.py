@@ -108,7 +108,7 @@ def test_who_trains_on_other_frames_is_asked_the_same_but_not_who_has_other_pict
     assert judged_faces(small, first) is small
 
 
-@pytest.mark.slow(minutes=2)
+@pytest.mark.slow(minutes=3)
 def test_another_model_is_one_command(copy):
     copy.run("dvc", "exp", "run", "-S", "model=efficientnet_b4", *TINY)
 
