@@ -8,13 +8,13 @@ from typing import Any, Unpack, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._engine import engine, note_engine
+from ._engine import engine, note_engine, this_thread
 from ._errors import JpegWarning, LimitError, error_of
 from ._metadata import DQT, c_markers, header_segments, segments_to_write
 from ._mozjpeg import ffi, lib
 from ._options import PIXEL_FORMATS, EncodeOptions, Quality, choice, encode_options, flag, integer
 from ._parallel import ordered_map
-from ._pixels import describe, describe_planes
+from ._pixels import describe, describe_planes, fill
 
 Writable = bytearray | memoryview | NDArray[np.uint8]
 NO_MARKERS: tuple[Any, list[Any]] = (ffi.NULL, [])
@@ -59,25 +59,34 @@ def _run(
     markers: tuple[Any, list[Any]],
     out: Writable | None,
 ) -> bytes | memoryview:
+    thread = this_thread()
+    spare = thread.spare.pop() if thread.spare else (ffi.new("mzc_image *"), ffi.new("mzc_buffer *"))
+    struct, buffer = spare
+    view = None
     alive: Any  # the pixels that C reads
     if pixel_format == "planes":
         struct, settings, alive = describe_planes(image, settings)
     else:
-        struct, alive = describe(image, pixel_format, precision)  # type: ignore[arg-type]
-    buffer, view = (ffi.new("mzc_buffer *"), None) if out is None else lend(out)
+        alive = fill(struct, image, pixel_format, precision)  # type: ignore[arg-type]
+    if out is not None:
+        buffer, view = lend(out)
     status = ffi.new("mzc_status *")
-    failed = lib.mzc_encode(struct, settings, markers[0], len(markers[1]), engine(), buffer, status)
+    failed = lib.mzc_encode(struct, settings, markers[0], len(markers[1]), thread.engine, buffer, status)
     del alive
     if failed:
         raise error_of(status)
-    _report(status)
-    return take(buffer) if view is None else view[: buffer.size]
-
-
-def _report(status: Any) -> None:
-    note_engine(status)
+    thread.status = status
     if status.num_warnings:
-        warnings.warn(ffi.string(status.warning).decode(), JpegWarning, stacklevel=4)
+        _warn(status)
+    if view is not None:
+        return view[: buffer.size]
+    data = take(buffer)
+    thread.spare.append(spare)
+    return data
+
+
+def _warn(status: Any) -> None:
+    warnings.warn(ffi.string(status.warning).decode(), JpegWarning, stacklevel=4)
 
 
 class Encoder:
@@ -235,12 +244,14 @@ def encode(
     :class:`mozcodec.JpegError` with libjpeg's words for what libjpeg refuses; :class:`mozcodec.LimitError` when *out*
     is too small, with the size that it should have.
     """
-    segments = segments_to_write(icc_profile, exif, xmp, comment)
-    markers = c_markers(segments) if segments else NO_MARKERS
+    markers = NO_MARKERS
+    if not (icc_profile is exif is xmp is comment is None):
+        markers = c_markers(segments_to_write(icc_profile, exif, xmp, comment))
     if smallest is not False and flag("smallest", smallest):
         return _smallest(image, quality, pixel_format, options, markers, out)
     settings = encode_options(quality, options)
-    return _run(image, pixel_format, precision_of(options), settings, markers, out)
+    precision = precision_of(options) if "precision" in options else 8
+    return _run(image, pixel_format, precision, settings, markers, out)
 
 
 def encode_many(
@@ -289,5 +300,7 @@ class PreparedPicture:
         buffer, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
         if lib.mzc_prepared_encode(self._handle, settings, ffi.NULL, 0, engine(), buffer, status):
             raise error_of(status)
-        _report(status)
+        note_engine(status)
+        if status.num_warnings:
+            _warn(status)
         return take(buffer)

@@ -25,16 +25,35 @@ def _cpu() -> int:
 CPU = _cpu()
 CPU_NAME = (None, "baseline", "v3")[CPU]
 
+class Thread:
+    """What a thread keeps from call to call: working memory, 16 MiB at most, structs to fill, its last status.
+
+    A call takes structs out of ``spare`` and puts them back: whatever runs in its midst (a signal handler) finds none.
+    """
+
+    __slots__ = ("engine", "spare", "status")
+
+    def __init__(self) -> None:
+        self.engine = _new() if CPU else ffi.NULL
+        self.spare: list[tuple[Any, Any]] = []
+        self.status: Any = None
+
+
 _local = threading.local()
 
 
-def engine() -> Any:
-    """Return this thread's working memory; it is kept from call to call, 16 MiB of it at most."""
+def this_thread() -> Thread:
+    """Return what this thread keeps."""
     try:
-        return _local.engine
+        return _local.thread  # type: ignore[no-any-return]
     except AttributeError:
-        _local.engine = _new() if CPU else ffi.NULL
-        return _local.engine
+        _local.thread = Thread()
+        return _local.thread  # type: ignore[no-any-return]
+
+
+def engine() -> Any:
+    """Return this thread's working memory."""
+    return this_thread().engine
 
 
 def _new() -> Any:
@@ -46,7 +65,7 @@ def _new() -> Any:
 
 def note_engine(status: Any) -> None:
     """Remember what *status* says of the engine, for :func:`engine_used`."""
-    _local.status = status
+    this_thread().status = status
 
 
 def engine_used() -> EngineUse:
@@ -54,7 +73,7 @@ def engine_used() -> EngineUse:
 
     The reason is empty where the library was asked for. Raises ``LookupError`` before the first file.
     """
-    status = getattr(_local, "status", None)
+    status = this_thread().status
     if status is None:
         raise LookupError("this thread has coded no file yet")
     name = "fast" if status.engine == lib.MZC_ENGINE_FAST else "library"

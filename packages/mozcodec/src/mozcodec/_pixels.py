@@ -15,6 +15,12 @@ CODES: Mapping[tuple[str | None, int], int] = {
     **{(None, channels): PIXEL_FORMATS[name][0] for channels, name in FORMAT_OF_CHANNELS.items()},
 }
 """(pixel format, number of channels) -> C's name of the format."""
+PLAIN_CODES: Mapping[tuple[str | None, tuple[int, ...]], int] = {
+    **{(name, (channels,)): code for (name, channels), code in CODES.items()},
+    **{(name, ()): code for (name, channels), code in CODES.items() if channels == 1},
+}
+"""(pixel format, shape of a pixel) -> the same."""
+_PLAIN_TYPES = (str, type(None))
 UINT8, UINT16 = np.dtype(np.uint8), np.dtype(np.uint16)
 
 
@@ -87,13 +93,34 @@ def same(a: object, b: object) -> bool:
     return a == b
 
 
+def fill(struct: Any, image: ArrayLike, pixel_format: str | None, precision: int) -> NDArray[Any]:
+    """Make *struct*, a ``mzc_image *``, say what *image* is; return the array that must live as long as it is used."""
+    array = np.asarray(image)
+    shape = array.shape
+    # The road of nearly all pictures, with all its checks but few steps: what it costs, a call costs.
+    if precision == 8 and array.dtype is UINT8 and array.flags.c_contiguous and (type(pixel_format) in _PLAIN_TYPES):
+        code = PLAIN_CODES.get((pixel_format, shape[2:]))
+        if code is not None and len(shape) > 1 and 0 < shape[0] <= MAX_DIMENSION and 0 < shape[1] <= MAX_DIMENSION:
+            struct.pixels = ffi.from_buffer(array)
+            struct.row_stride = array.strides[0]
+            struct.height, struct.width = shape[:2]
+            struct.pixel_format = code
+            struct.precision = 8
+            return array
+    return _fill_carefully(struct, array, pixel_format, precision)
+
+
 def describe(image: ArrayLike, pixel_format: str | None, precision: int = 8) -> tuple[Any, NDArray[Any]]:
     """Return *image* as ``mzc_image *`` and the array that must live as long as it is used."""
+    struct = ffi.new("mzc_image *")
+    return struct, fill(struct, image, pixel_format, precision)
+
+
+def _fill_carefully(struct: Any, image: NDArray[Any], pixel_format: str | None, precision: int) -> NDArray[Any]:
     array = _as_array(image, precision)
     shape = array.shape
     if len(shape) not in (2, 3):
         raise ValueError(f"an image is an array (H, W) or (H, W, channels), got shape {shape}")
-    struct = ffi.new("mzc_image *")
     struct.pixel_format = _code_of(shape, pixel_format)
     _check_size(shape[0], shape[1])
     struct.height, struct.width = shape[:2]
@@ -101,7 +128,7 @@ def describe(image: ArrayLike, pixel_format: str | None, precision: int = 8) -> 
     struct.pixels = address_of(array)
     struct.row_stride = array.strides[0]
     struct.precision = precision
-    return struct, array
+    return array
 
 
 def _factors_of_planes(luma: tuple[int, int], chroma: tuple[int, int]) -> tuple[int, int]:
