@@ -222,7 +222,7 @@ def _measure(trainer: Trainer, modes: tuple[str, ...], seconds: float, folder: P
 def _window(work: Iterator[int], seconds: float, device: torch.device) -> tuple[int, float, float]:
     """Return images, wall and processor seconds of as much *work* as begins within *seconds*."""
     images, wall, processor = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - wall < seconds:
+    while not images or time.perf_counter() - wall < seconds:  # at least once, on however busy a machine
         images += next(work)
     _wait_for(device)
     return images, time.perf_counter() - wall, time.process_time() - processor
