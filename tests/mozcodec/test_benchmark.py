@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "packages" / "mozcodec" / "benchmarks"
-C_LOOP = "C loop, same mozjpeg"
+PACKAGE = Path(__file__).resolve().parents[2] / "packages" / "mozcodec"
+BENCHMARKS = PACKAGE / "benchmarks"
+C_LOOP = "C loop, same build"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_every_contender_is_named_with_its_version_or_with_the_reason_why_it_is_
     lines = re.findall(r"^- (.+?): (.+)$", run("contenders"), re.MULTILINE)
     assert [name for name, said in lines if not said.startswith("not here")][:2] == ["mozcodec", C_LOOP]
     assert {name for name, _ in lines} == {
-        *("mozcodec", C_LOOP, "C loop, system's libjpeg", "cjpeg, a process and files", "Pillow", "simplejpeg"),
+        *("mozcodec", C_LOOP, "C loop, system's", "cjpeg, a process and files", "Pillow", "simplejpeg"),
         *("OpenCV", "imagecodecs", "pyvips", "jpeglib", "PyTurboJPEG"),
     }
     wanted = r"(mozjpeg |libjpeg-turbo )?\d+\.\d+|not here \(.+; (pip|apt-get) install .+\)"
@@ -68,4 +69,12 @@ def test_a_goal_is_met_or_missed_by_the_number_beside_it(run, tmp_path):
     target = tmp_path / "report.md"
     run("eighth", "--rounds", 1, "--pictures", "face 256", "--markdown", target)
     mozcodec = rows_of(target.read_text())["mozcodec"]
-    assert mozcodec[-1] == ("goal 0.25: met" if float(mozcodec[1]) <= 0.25 else "goal 0.25: missed")
+    assert mozcodec[-1] == ("≤ 0.25 met" if float(mozcodec[1]) <= 0.25 else "≤ 0.25 **missed**")
+
+
+def test_the_documents_have_the_places_that_a_run_writes_to():
+    begin, end = "<!-- written by benchmark.py --docs -->", "<!-- end of what benchmark.py wrote -->"
+    for page in (PACKAGE / "README.md", BENCHMARKS / "results.md", PACKAGE.parents[1] / "docs" / "results.md"):
+        text = page.read_text(encoding="utf-8")
+        assert (text.count(begin), text.count(end)) == (1, 1), page
+        assert text.index(begin) < text.index("CPU time") < text.index(end), page

@@ -383,7 +383,7 @@ SERVED = {"jpeglib": _jpeglib}
 
 # ---- the registry ------------------------------------------------------------------------------------------------
 
-MOZCODEC, OWN_C, SYSTEM_C = "mozcodec", "C loop, same mozjpeg", "C loop, system's libjpeg"
+MOZCODEC, OWN_C, SYSTEM_C = "mozcodec", "C loop, same build", "C loop, system's"
 
 CONTENDERS = (
     Contender(MOZCODEC, "pip install ./packages/mozcodec", _mozcodec),
