@@ -9,6 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+import mozcodec
 from detector.bench import MODES, Rate, bench, draw_crops, table
 from detector.cli import cli
 from detector.config import Params, TrainConfig
@@ -39,6 +40,14 @@ def test_drawn_crops_are_packed_crops_of_both_classes(crops, tmp_path):
     draw_crops(tmp_path / "again", 48, 8)
     reader, again = ShardReader(crops), ShardReader(tmp_path / "again")
     assert all(reader.read(face, check=True) == again.read(face, check=True) for face in faces)
+
+
+def test_drawn_crops_of_a_quality_are_coded_as_the_compress_stage_codes(tmp_path):
+    draw_crops(tmp_path, 48, 2, 60)
+    for face in read_index(tmp_path):
+        data = bytes(ShardReader(tmp_path).read(face))
+        assert mozcodec.read_header(data).progressive
+        assert mozcodec.inspect(data).quality.quality == 60
 
 
 def test_every_mode_reports_its_rates(crops, tmp_path):

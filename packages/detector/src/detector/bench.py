@@ -87,6 +87,11 @@ class Rate:
 @click.option("--mode", "modes", type=click.Choice(list(MODES)), multiple=True, help="May be repeated.  [default: all]")
 @click.option("--crops", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Packed JPEG crops.")
 @click.option("--size", type=click.IntRange(32), default=256, show_default=True, help="Side of drawn crops, in pixels.")
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    help="Draw crops as `detector compress` writes them, at this quality.  [default: 95, sequential]",
+)
 @click.option("--model", help="[default: that of the parameters]")
 @click.option("--batch", type=click.IntRange(2), help="[default: train.batch_size]")
 @click.option("--amp", help="[default: train.amp]")
@@ -101,6 +106,7 @@ def command(
     modes: tuple[str, ...],
     crops: Path | None,
     size: int,
+    quality: int | None,
     model: str | None,
     batch: int | None,
     amp: str | None,
@@ -137,7 +143,7 @@ def command(
     with tempfile.TemporaryDirectory() as folder:
         if crops is None:
             crops = Path(folder) / "crops"
-            draw_crops(crops, size, max(256, 2 * params.train.batch_size))
+            draw_crops(crops, size, max(256, 2 * params.train.batch_size), quality)
         result = bench(params, crops, modes or tuple(MODES), seconds, loader_threads, Path(folder))
     click.echo(table(result))
     if out is not None:
@@ -501,11 +507,12 @@ def _processor() -> str:
     return platform.machine()
 
 
-def draw_crops(folder: Path, size: int, count: int, quality: int = 95) -> None:
-    """Write *count* drawn crops, *size* x *size* pixels, half of them fake, as JPEG of *quality*, packed, to *folder*.
+def draw_crops(folder: Path, size: int, count: int, quality: int | None = None) -> None:
+    """Write *count* drawn crops, *size* x *size* pixels, half of them fake, as JPEG, packed, to *folder*.
 
-    Smooth colours with grain, at 256 px and quality 95 some 27 kB, as a photograph of a face. The same arguments give
-    the same files.
+    Smooth colours with grain. With *quality* they are MozJPEG's default, progressive with trellis, as the compress
+    stage writes them; without, sequential files of quality 95 as other encoders write them, at 256 px some 27 kB, as
+    a photograph of a face. The same arguments give the same files.
     """
     import numpy as np
 
@@ -520,7 +527,8 @@ def draw_crops(folder: Path, size: int, count: int, quality: int = 95) -> None:
         for number in range(count):
             fake = number < count // 2  # "Drawn" comes before "original"
             method, name = ("Drawn", f"{number:06d}_x") if fake else ("original", f"{number - count // 2:06d}")
-            data = mozcodec.encode(_picture(rng, size), quality=quality, profile="fastest")
+            pixels = _picture(rng, size)
+            data = mozcodec.encode(pixels, quality) if quality else mozcodec.encode(pixels, 95, profile="fastest")
             slot = shards.add(f"c23/{method}/{name}/0000", data)
             person = name.partition("_")[0]
             faces.append(
