@@ -445,7 +445,11 @@ def test_a_gradient_that_is_no_number_ends_the_run_before_it_reaches_the_weights
     state = torch.load(newest, weights_only=True)
     assert all(torch.isfinite(weights).all() for weights in state["model"].values())
     # fp16 overflows now and then: the step is left out, and the run goes on
-    runs.train("half", amp="fp16")
+    runs.train("half", amp="fp16", log_every=1)
+    log = (runs.folder / "half/log.jsonl").read_text().splitlines()
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in log]
+    assert rows[3]["grad_norm"] is None
+    assert rows[-1]["grad_norm"] > 0
     assert all(torch.isfinite(w).all() for w in load_file(runs.folder / "half/weights.safetensors").values())
 
 

@@ -162,7 +162,8 @@ class Trainer:
         self.trackers: Trackers | None = None
         self.step = 0
         self.rows: list[dict[str, Any]] = []
-        self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)  # loss and gradient norm since the last row
+        # since the last row: losses, norms of the gradient, and how many of these were numbers (fp16 overflows at times)
+        self.sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         self.count = 0
         self.best: dict[str, Any] | None = None
         self.best_auc, self.evaluations_since = -math.inf, 0  # of the validation, for early stopping
@@ -259,7 +260,9 @@ class Trainer:
         self.precision.step(self.optimizer)
         self.ema.update(step)
         # of all processes, so that the main one's checkpoint is everybody's
-        self.sums += self.processes.mean(torch.stack([loss, norm.detach()]))
+        finite = torch.isfinite(norm)
+        norm = torch.where(finite, norm.detach(), 0)
+        self.sums += self.processes.mean(torch.stack([loss, norm, finite.to(norm.dtype)]))
         self.count += 1
         self.step = step + 1
 
@@ -311,7 +314,8 @@ class Trainer:
 
     def _log(self, val_auc: float | None, images: int) -> None:
         """Add a row of history with the means since the last one."""
-        loss, norm = (self.sums / self.count).tolist()
+        losses, norms, finite = self.sums.tolist()
+        loss, norm = losses / self.count, norms / finite if finite else None
         lr = float(self.optimizer.param_groups[0]["lr"])
         values = (self.step, self.order.epoch(self.step - 1), loss, lr, norm, val_auc)
         self.rows.append(dict(zip(HISTORY, values, strict=True)))
