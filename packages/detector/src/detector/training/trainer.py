@@ -162,7 +162,7 @@ class Trainer:
         self.trackers: Trackers | None = None
         self.step = 0
         self.rows: list[dict[str, Any]] = []
-        # since the last row: losses, norms of the gradient, and how many of these were numbers (fp16 overflows at times)
+        # since the last row: losses, norms of gradients, and how many of these were numbers (fp16 overflows at times)
         self.sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         self.count = 0
         self.best: dict[str, Any] | None = None
