@@ -275,8 +275,9 @@ class Trainer:
         total = torch.zeros((), device=self.device)
         for i in range(parts):
             images = x if parts == 1 else x[i::parts].contiguous(memory_format=torch.channels_last)
-            with self.processes.last_of(self.objective, i == parts - 1), self.precision.autocast():
-                loss = self.objective(images, labels[i::parts], step) * (len(images) / len(x))
+            with self.processes.last_of(self.objective, i == parts - 1):
+                with self.precision.autocast():
+                    loss = self.objective(images, labels[i::parts], step) * (len(images) / len(x))
                 self.precision.backward(loss)
             total += loss.detach()
         return total
@@ -301,8 +302,9 @@ class Trainer:
         try:
             x = torch.zeros((size, 3, *self.size), device=self.device).contiguous(memory_format=torch.channels_last)
             labels = torch.arange(size, device=self.device).float() % 2
-            with self.processes.last_of(self.objective, False), self.precision.autocast():
-                loss = self.objective(x, labels, self.config.steps - 1)
+            with self.processes.last_of(self.objective, False):
+                with self.precision.autocast():
+                    loss = self.objective(x, labels, self.config.steps - 1)
                 loss.backward()
         finally:
             kept.clear()
