@@ -170,7 +170,7 @@ def encode(bench: Bench) -> Table:
 
 
 def high(bench: Bench) -> Table:
-    rounds = bench.rounds(3)
+    rounds = bench.rounds(2)
     goals = {MOZCODEC: Goal(0.22)}
     rows = _encoding(bench, HIGH, rounds, beside=False)
     return Table("cjpeg's bytes at qualities 80, 85, 90, 95, 98, 100", OWN_C, rows, rounds, goals)
@@ -188,7 +188,7 @@ def library(bench: Bench) -> Table:
 
 
 def fastest(bench: Bench) -> Table:
-    rounds, rows = bench.rounds(15), []
+    rounds, rows = bench.rounds(11), []
     for name in bench.pictures:
         floor, works = bench.floor("baseline", picture(name), 75), bench.others("baseline", picture(name), 75)
         same, sizes = works[MOZCODEC]() == floor(), {key: len(work()) for key, work in works.items()}
@@ -199,7 +199,7 @@ def fastest(bench: Bench) -> Table:
 
 
 def _decoding(bench: Bench, title: str, make: Callable[[np.ndarray], bytes]) -> Table:
-    rounds, rows = bench.rounds(9), []
+    rounds, rows = bench.rounds(7), []
     for name in bench.pictures:
         data = make(picture(name))
         floor, works = bench.floor("decode", data), bench.others("decode", data)
@@ -220,7 +220,7 @@ def progressive(bench: Bench) -> Table:
 
 
 def eighth(bench: Bench) -> Table:
-    rounds, rows, full = bench.rounds(5), [], bench.loaded[MOZCODEC].tasks["decode"]
+    rounds, rows, full = bench.rounds(3), [], bench.loaded[MOZCODEC].tasks["decode"]
     for name in bench.pictures:
         pixels = picture(name)
         for kind, data in (
@@ -433,6 +433,13 @@ def _choices(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     return [word for name in names for word in (f"--{name}", str(getattr(arguments, name)))]
 
 
+def save(path: Path, about: dict, taken: Mapping[str, Table | Figures]) -> None:
+    """Write what was measured so far; the file is whole at any moment."""
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_text(json.dumps({**about, **{name: asdict(table) for name, table in taken.items()}}, indent=1))
+    unfinished.replace(path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="+", choices=(*MODES, "contenders", "all"), metavar="what", help="as above")
@@ -443,29 +450,37 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, help="write the tables to this file")
     parser.add_argument("--docs", action="store_true", help="put the numbers of `all` into README.md and results.md")
     arguments = parser.parse_args()
+    names = tuple(arguments.pictures.split(","))
+    for name in names:
+        try:
+            picture(name)
+        except (OSError, ValueError, IndexError) as error:
+            parser.error(f'--pictures: {name!r} is neither a picture of scikit-image nor "face SIZE": {error}')
+    if arguments.rounds is not None and arguments.rounds < 1:
+        parser.error(f"--rounds must be 1 or more, got {arguments.rounds}")
     loaded, missing = load()
-    about = environment([*arguments.what, *_choices(parser, arguments)])
+    wanted = list(MODES) if "all" in arguments.what else [name for name in arguments.what if name in MODES]
+    complete = set(wanted) == set(MODES)
+    if arguments.docs and not complete:
+        parser.error(f"--docs needs all modes; missing: {', '.join(name for name in MODES if name not in wanted)}")
+    about = environment([*(["all"] if complete else arguments.what), *_choices(parser, arguments)])
     report = ["; ".join(f"{name} {value}" for name, value in about.items()), who(loaded, missing)]
     print("\n\n".join(report), flush=True)
     for needed in (MOZCODEC, OWN_C):
         if needed in missing:
             sys.exit(f"nothing can be measured without {needed}: {missing[needed]}")
-    bench = Bench(loaded, tuple(arguments.pictures.split(",")), arguments.rounds, arguments.size)
-    wanted = MODES if "all" in arguments.what else [name for name in arguments.what if name in MODES]
-    if arguments.docs and set(wanted) != set(MODES):
-        parser.error(f"--docs needs all modes; missing: {', '.join(name for name in MODES if name not in wanted)}")
-    taken = {}
+    bench = Bench(loaded, names, arguments.rounds, arguments.size)
+    taken: dict[str, Table | Figures] = {}
     for name in wanted:
         taken[name] = MODES[name](bench)
         report.append(taken[name].markdown(loaded))
         print("\n" + report[-1] + "\n", flush=True)
+        if arguments.json:
+            save(arguments.json, {"environment": about, "missing": missing}, taken)
     tables = {name: taken[name] for name in MODES if name in taken}
     if tables:
         report.append(summary(tables, loaded, about))
         print("\n" + report[-1], flush=True)
-    if arguments.json:
-        numbers = {name: asdict(table) for name, table in tables.items()}
-        arguments.json.write_text(json.dumps({"environment": about, "missing": missing, **numbers}, indent=1))
     if arguments.markdown:
         arguments.markdown.write_text("\n\n".join(report) + "\n")
     if arguments.docs:

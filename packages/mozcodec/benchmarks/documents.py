@@ -71,8 +71,8 @@ def summary(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, st
     beside = "; ".join(f"{name} {one.version}" for name, one in loaded.items() if name != MOZCODEC)
     table = markdown(Finding.HEAD, [finding.cells() for finding in findings(tables)])
     unit = (
-        "CPU time over a C loop's over the same build of mozjpeg, called from Python with `threads=1`, unless said "
-        "otherwise; n = cases x rounds,\nmeasured = geometric mean over the cases of the median over the rounds."
+        "CPU time over a C loop's over the same build of mozjpeg, called from Python with `threads=1`, unless said\n"
+        "otherwise; n = cases x rounds, measured = geometric mean over the cases of the median over the rounds."
     )
     return f"{unit}\n\n{table}\n\nMeasured beside: {beside}.\n\n{origin(about)}"
 
