@@ -528,3 +528,33 @@ def test_many_images_come_encoded_in_order(astronaut):
         list(mozcodec.encode_many(crops, threads=0))
     with pytest.raises(ValueError, match="quality must be"):
         mozcodec.encode_many(crops, 0)
+
+
+def test_a_picture_that_encodes_while_it_is_asked_for_its_pixels_disturbs_nothing(small, small_gray):
+    class Picture:
+        def __array__(self, *_: object, **__: object) -> np.ndarray:
+            self.inner = mozcodec.encode(small_gray, 20, profile="fastest")
+            return small
+
+    picture = Picture()
+    assert mozcodec.encode(picture, 77) == mozcodec.encode(small, 77)
+    assert picture.inner == mozcodec.encode(small_gray, 20, profile="fastest")
+
+
+def test_a_failed_call_leaves_nothing_for_the_next(small, small_gray):
+    expected = mozcodec.encode(small_gray, 60)
+    used = mozcodec.engine_used()
+    with pytest.raises(mozcodec.JpegError):
+        mozcodec.encode(small, 60, subsampling=[(3, 1), (2, 1), (1, 1)])
+    with pytest.raises(mozcodec.LimitError):
+        mozcodec.encode(small, 60, out=bytearray(10))
+    assert mozcodec.engine_used() == used
+    assert mozcodec.encode(small_gray, 60) == expected
+    assert mozcodec.encode(small_gray[::2, ::2], 60) == mozcodec.encode(small_gray[::2, ::2].copy(), 60)
+
+
+@pytest.mark.parametrize("wrong", [True, np.True_, (1, True)])
+def test_a_bool_is_no_quality_though_it_equals_one(small_gray, wrong):
+    mozcodec.encode(small_gray, 1)
+    with pytest.raises(TypeError):
+        mozcodec.encode(small_gray, wrong)
