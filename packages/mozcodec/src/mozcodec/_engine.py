@@ -8,7 +8,7 @@ from ._mozjpeg import ffi, lib
 
 
 class EngineUse(NamedTuple):
-    """Which engine coded a file, and why it was the library where "fast" was possible."""
+    """Which engine coded or decoded a file, and why it was the library where "fast" was possible."""
 
     name: str
     reason: str
@@ -69,9 +69,10 @@ def note_engine(status: Any) -> None:
 
 
 def engine_used() -> EngineUse:
-    """Return which engine coded this thread's last file: ("fast", "") or ("library", why not "fast").
+    """Return which engine coded or decoded this thread's last file: ("fast", "") or ("library", why not "fast").
 
     The reason is empty where the library was asked for. Raises ``LookupError`` before the first file.
+    Batches and series, which work in other threads, are not noted.
     """
     status = this_thread().status
     if status is None:
