@@ -335,6 +335,28 @@ def test_a_batch_is_any_series_of_files_but_no_file(small):
         mozcodec.decode_batch(data)
 
 
+def test_a_kept_failure_of_a_batch_of_views_can_be_collected():
+    code = """
+import gc
+import numpy as np
+import mozcodec
+
+class Kept: pass
+
+def fail(kept):
+    files = [memoryview(mozcodec.encode(np.zeros((16, 16), np.uint8)))] * 2
+    try:
+        mozcodec.decode_batch(files, "gray", out=np.empty((2, 8, 8), np.uint8))
+    except mozcodec.JpegError as error:
+        kept.error = error  # the traceback holds this frame, this frame holds kept
+
+for _ in range(20):
+    fail(Kept())
+    gc.collect()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_an_empty_batch_needs_out():
     with pytest.raises(ValueError, match="needs out"):
         mozcodec.decode_batch([])

@@ -146,6 +146,9 @@ def header_of(decoder: "Decoder") -> Header:
 def source_of(data: Buffer) -> Any:
     """Return *data* as ``unsigned char[]`` for C, without a copy."""
     try:
+        if isinstance(data, memoryview):
+            # CPython 3.11 crashes collecting a memoryview in a cycle (a kept traceback) that C still has a hold on
+            data = np.frombuffer(data, np.uint8)
         return ffi.from_buffer("unsigned char[]", data)
     except (TypeError, BufferError, ValueError) as error:
         what: object = error
