@@ -343,15 +343,16 @@ import mozcodec
 
 class Kept: pass
 
-def fail(kept):
-    files = [memoryview(mozcodec.encode(np.zeros((16, 16), np.uint8)))] * 2
+def fail():
+    files = [memoryview(mozcodec.encode(np.zeros((16, 16), np.uint8)))]
+    kept = Kept()  # younger than the view: collected after it
     try:
-        mozcodec.decode_batch(files, "gray", out=np.empty((2, 8, 8), np.uint8))
+        mozcodec.decode_batch(files, "gray", out=np.empty((1, 8, 8), np.uint8))
     except mozcodec.JpegError as error:
-        kept.error = error  # the traceback holds this frame, this frame holds kept
+        kept.error = error  # whose traceback holds this frame, which holds kept
 
 for _ in range(20):
-    fail(Kept())
+    fail()
     gc.collect()
 """
     subprocess.run([sys.executable, "-c", code], check=True)
