@@ -14,7 +14,8 @@ from skimage.transform import SimilarityTransform, warp
 
 from detector.data import detection
 from detector.data.alignment import EYE_LINE, FIVE_POINTS, INTER_EYE, align, align_face, align_points, crop, crop_mask
-from detector.data.detection import Detection, HaarDetector, LbpDetector, Sighting, make_detector, settle, track
+from detector.data.detection import Detection, HaarDetector, LbpDetector, make_detector, settle, track
+from detector.data.sighting import Sighting
 
 # eye centres of the astronaut as seen by eye in the 512 x 512 photograph
 EYES = np.array([[201.5, 100.5], [247.5, 103.5]])

@@ -24,7 +24,7 @@ from .data.pictures import IMAGES, VIDEOS, read_image
 from .errors import DataError, DetectorError
 
 if TYPE_CHECKING:
-    from .data.detection import Detector
+    from .data.sighting import Detector
 
 __all__ = [
     "IMAGES",

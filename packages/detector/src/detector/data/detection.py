@@ -14,14 +14,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 
 from ..errors import ConfigError, DataError
-
-Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+from .sighting import Box, Detector, Sighting
 
 # Search again in the last box grown by this factor, for faces of about its size.
 ROI = 1.5
@@ -55,35 +53,6 @@ class Detection:
     eyes: np.ndarray
     found: str
     points: np.ndarray | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """What a detector says of one image: box, eyes and five points (as in `Detection`) or None where it saw none.
-
-    `roll` is by how many degrees the image was turned, counterclockwise, when the face was seen; the box is then an
-    upright one around the same centre. `doubtful` faces are believed if turning the image shows no other.
-    """
-
-    box: Box
-    eyes: np.ndarray | None = None
-    points: np.ndarray | None = None
-    roll: float = 0.0
-    doubtful: bool = False
-
-
-class Detector(Protocol):
-    """What finds faces. `eyes_at` is where eyes usually are in its boxes: (2, 2), x y in units of the width."""
-
-    name: str
-    eyes_at: np.ndarray
-
-    def find(self, image: np.ndarray, near: Box | None = None, sure: bool = False) -> Sighting | None:
-        """Return the largest face of uint8 RGB *image*, or None; with *near*, first one of about that size and place.
-
-        *sure* asks for more evidence, for images in which a face is not expected.
-        """
-        ...
 
 
 def make_detector(name: str, yunet_model: str | None = None) -> Detector:

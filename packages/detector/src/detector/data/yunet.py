@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from ..errors import DataError
-from .detection import Box, Sighting
+from .sighting import Box, Sighting
 
 # frames are shrunk to this longer side; the network was trained on pictures of 640
 LONGEST = 640
