@@ -275,6 +275,15 @@ def test_strange_files_fail_alone(name, content, words, tmp_path, small, capsys)
     assert words in said.partition(f"{name}: ")[2]
 
 
+@pytest.fixture
+def terminal():
+    """Signals as in a terminal: what runs in a shell's background ignores Ctrl-C, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("terminal")
 def test_ctrl_c_leaves_whole_files_and_says_so(tmp_path, astronaut):
     source, target = tmp_path / "in", tmp_path / "out"
     source.mkdir()

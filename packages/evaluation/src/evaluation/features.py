@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +63,14 @@ def read(vectors: str | Path, table: str | Path) -> Features:
     )
 
 
+@contextmanager
+def _any_number_of_cores() -> Iterator[None]:
+    """Within it joblib, which scikit-learn asks for the number of cores, does not warn where /sys does not tell it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Could not find the number of physical cores", category=UserWarning)
+        yield
+
+
 def embed(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the vectors (N, D) in the plane, (N, 2), by t-SNE (van der Maaten and Hinton 2008, scikit-learn's).
 
@@ -77,10 +88,9 @@ def embed(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     if standard.shape[1] < 2:
         standard = np.column_stack([standard, np.zeros(len(standard))])
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
-    plane: NDArray[np.float64] = TSNE(perplexity=perplexity, init="pca", random_state=SEED, n_jobs=1).fit_transform(
-        standard
-    )
-    return np.asarray(plane, np.float64)
+    tsne = TSNE(perplexity=perplexity, init="pca", random_state=SEED, n_jobs=1)
+    with _any_number_of_cores():
+        return np.asarray(tsne.fit_transform(standard), np.float64)
 
 
 def silhouette(features: Features) -> float:
@@ -93,4 +103,5 @@ def silhouette(features: Features) -> float:
         return float("nan")
     from sklearn.metrics import silhouette_score
 
-    return float(silhouette_score(features.vectors, features.label))
+    with _any_number_of_cores():
+        return float(silhouette_score(features.vectors, features.label))
