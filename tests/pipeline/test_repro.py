@@ -115,10 +115,14 @@ def trainer(clone) -> list[int]:
 
 
 @pytest.fixture
-def other_seed(copy):
-    """The copy with another seed in params.yaml, and the weights of an undisturbed training with it."""
+def other_seed(copy, request):
+    """The copy with another seed in params.yaml, and the weights of an undisturbed training with it.
+
+    With a parameter it trains so many steps.
+    """
     params = copy.path / "params.yaml"
-    params.write_text(params.read_text().replace("seed: 1", "seed: 2", 1))
+    steps = getattr(request, "param", 60)
+    params.write_text(params.read_text().replace("seed: 1", "seed: 2", 1).replace("steps: 60", f"steps: {steps}", 1))
     copy.run("detector", "train", "out/compressed", "undisturbed", "--history", "undisturbed/history.csv")
     return copy, hashlib.sha256((copy.path / "undisturbed/weights.safetensors").read_bytes()).hexdigest()
 
@@ -137,6 +141,7 @@ def test_killing_everything_in_the_middle_of_training_changes_no_weight(other_se
     assert not list((clone.path / "out/checkpoints").glob("*/step-*"))
 
 
+@pytest.mark.parametrize("other_seed", [400], indirect=True)  # the orphan outlives the start of the rerun
 def test_killing_dvc_alone_leaves_a_trainer_that_the_rerun_waits_for(other_seed):
     clone, expected = other_seed
 
