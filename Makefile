@@ -27,7 +27,7 @@ repro: setup
 	fi && echo "repro: done in $$(( $$(date +%s) - start )) s"
 
 test: setup
-	@start=$$(date +%s); echo "test: everything not marked slow (about 6 minutes on 2 cores)"; \
+	@start=$$(date +%s); echo "test: everything not marked slow (about 8 minutes on 2 cores)"; \
 	$(IN_VENV) ruff check && $(IN_VENV) mypy packages/mozcodec/src packages/evaluation/src packages/detector/src && \
 	$(IN_VENV) python -m pytest -m "not slow" && echo "test: done in $$(( $$(date +%s) - start )) s"
 
