@@ -100,6 +100,13 @@ def test_saturated_pictures_are_deringed_alike(astronaut, quality):
         {"progressive": False, "restart_rows": 1, "color_space": "rgb"},
         {"progressive": False, "dct_method": "float", "color_space": "gray"},
         {"progressive": False, "quant_baseline": False, "overshoot_deringing": False},
+        {"progressive": False, "trellis_quant": False, "optimize_coding": False},
+        {"profile": "fastest"},
+        {"profile": "fastest", "optimize_coding": True},
+        {"profile": "fastest", "restart_interval": 3},
+        {"profile": "fastest", "restart_rows": 1, "subsampling": "4:2:2"},
+        {"profile": "fastest", "color_space": "rgb", "dct_method": "float"},
+        {"profile": "fastest", "color_space": "gray", "subsampling": "2x2", "dct_method": "ifast"},
         {"dct_method": "float"},
         {"dct_method": "ifast"},
         {"smoothing_factor": 40},
@@ -125,33 +132,64 @@ def test_sequential_files_of_few_symbols_give_the_librarys_bytes(identity, kind)
         assert fast == library, (pixels.shape, quality)
 
 
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0", "4:4:0", "4:1:1", "4:1:0", "3x2"])
+@pytest.mark.parametrize("restart_interval", [0, 1, 15, 16, 17, 100])
+def test_files_of_one_pass_give_the_librarys_bytes(identity, subsampling, restart_interval):
+    """MCUs are coded sixteen at a time: pictures of many in a row, and restarts before, at and after the sixteenth."""
+    rng = np.random.default_rng(restart_interval)
+    options = {"profile": "fastest", "subsampling": subsampling, "restart_interval": restart_interval}
+    for kind in identity.KINDS:
+        pixels = np.clip(kind(rng, int(rng.integers(1, 40)), int(rng.integers(120, 600))), 0, 255).astype(np.uint8)
+        for picture in (pixels, np.ascontiguousarray(pixels[..., 0])):
+            for quality in (3, 75, 97, 100):
+                fast, library = both(picture, quality, **options)
+                assert fast == library, (kind.__name__, picture.shape, quality)
+
+
+def test_a_file_of_one_pass_in_a_buffer_of_any_size(small):
+    """The bytes go straight to the buffer while there is room, and through another near its end."""
+    library = mozcodec.encode(small, 90, profile="fastest", engine="library")
+    for room in (0, 1, 300, len(library) // 2, *range(len(library) - 40, len(library))):
+        with pytest.raises(mozcodec.LimitError, match=f"out holds {room} bytes, the stream needs {len(library)}"):
+            mozcodec.encode(small, 90, profile="fastest", engine="fast", out=bytearray(room))
+    for more in (0, 1, 15, 100_000):
+        buffer = bytearray(b"\xa5" * (len(library) + more))
+        assert mozcodec.encode(small, 90, profile="fastest", engine="fast", out=buffer) == library
+        assert bytes(buffer[len(library) + 16 :]) == b"\xa5" * max(more - 16, 0)
+
+
+def test_a_noisy_file_of_one_pass_that_outgrows_its_first_buffer():
+    noise = np.random.default_rng(0).integers(0, 256, (64, 800, 3), np.uint8)
+    fast, library = both(noise, 100, profile="fastest", subsampling="4:4:4")
+    assert fast == library
+    assert len(fast) > noise.shape[0] * noise.shape[1]
+
+
 def test_cmyk_gives_the_librarys_bytes(small):
     pixels = np.dstack([small, small[..., 0]])
-    for options in ({}, {"optimize_scans": False}, {"progressive": False}):
+    for options in ({}, {"optimize_scans": False}, {"progressive": False}, {"profile": "fastest"}):
         fast, library = both(pixels, 80, pixel_format="cmyk", **options)
         assert fast == library
 
 
 def test_planes_give_the_librarys_bytes(small):
     planes = [small[..., 0], small[::2, ::2, 1], small[::2, ::2, 2]]
-    fast, library = both(planes, 77, pixel_format="planes")
-    assert fast == library
+    for options in ({}, {"profile": "fastest"}):
+        fast, library = both(planes, 77, pixel_format="planes", **options)
+        assert fast == library
 
 
 def test_markers_stand_where_the_library_puts_them(small):
-    fast, library = both(small, 77, comment="hello", exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0")
-    assert fast == library
+    for options in ({}, {"profile": "fastest"}):
+        fast, library = both(small, 77, comment="hello", exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0", **options)
+        assert fast == library
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
         ({"arithmetic": True}, "arithmetic coding"),
-        (
-            {"progressive": False, "optimize_coding": False, "trellis_quant": False},
-            "sequential JPEG without tables of its own",
-        ),
-        ({"profile": "fastest"}, "the fastest profile"),
+        ({"profile": "fastest", "progressive": True}, "progressive JPEG of the fastest profile"),
         ({"restart_rows": 1, "subsampling": "4:4:4"}, "restart intervals in rows with the scan search"),
         ({"trellis_eob_opt": True}, "trellis_eob_opt"),
         ({"trellis_q_opt": True}, "trellis_q_opt"),
@@ -186,7 +224,8 @@ def test_the_baseline_form_writes_the_same_bytes(small):
     program = (
         "import io, sys, numpy, mozcodec; pixels = numpy.load(io.BytesIO(sys.stdin.buffer.read()));"
         "print(mozcodec.build_info()['engine']);"
-        "print([mozcodec.encode(pixels, q, engine='fast').hex() for q in (5, 77, 99)])"
+        "print([mozcodec.encode(pixels, q, engine='fast', **options).hex()"
+        "    for q in (5, 77, 99) for options in ({}, {'profile': 'fastest'})])"
     )
     stdin = io.BytesIO()
     np.save(stdin, small)
@@ -196,7 +235,12 @@ def test_the_baseline_form_writes_the_same_bytes(small):
     )  # fmt: skip
     name, files = done.stdout.decode().splitlines()
     assert name == "baseline"
-    assert files == str([mozcodec.encode(small, q, engine="library").hex() for q in (5, 77, 99)])
+    expected = [
+        mozcodec.encode(small, q, engine="library", **options).hex()
+        for q in (5, 77, 99)
+        for options in ({}, {"profile": "fastest"})
+    ]
+    assert files == str(expected)
 
 
 def test_an_unknown_cpu_is_refused_at_import():

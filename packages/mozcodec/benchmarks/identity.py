@@ -171,7 +171,19 @@ def random_options(rng: np.random.Generator) -> dict:
         options.pop("restart_interval", None)
         if "progressive" not in options:  # the scan search loses them
             options["optimize_scans"] = False
+    if rng.random() < 0.25:
+        _make_plain(rng, options)
     return options
+
+
+def _make_plain(rng: np.random.Generator, options: dict) -> None:
+    """Make them the options of a file of one pass, or nearly: libjpeg-turbo's, or mozjpeg's without its trellis."""
+    options.pop("progressive", None)
+    if rng.random() < 0.8:
+        options["profile"] = "fastest"
+        options["optimize_coding"] = bool(rng.random() < 0.1)
+    else:
+        options |= {"progressive": False, "trellis_quant": False, "optimize_coding": False}
 
 
 def random_case(number: int) -> Case:

@@ -20,6 +20,21 @@ typedef struct {
 
 enum { MZC_MAX_SCANS = 64 };
 
+/* The codes of a file of one pass, and the tables that they were made from. */
+typedef struct {
+  JHUFF_TBL dc_table, ac_table;
+  uint32_t dc_word[32];
+  mzc_ac_words ac;
+} mzc_onepass_codes;
+
+typedef struct {
+  struct jpeg_entropy_encoder coder;           /* stands in for the library's at the end of the pass */
+  mzc_onepass_codes codes[MZC_MAX_COMPONENTS];
+  mzc_mcu_part part[MZC_MAX_COMPONENTS];
+  mzc_waiting_bits waiting;
+  unsigned until_restart, num_restarts;        /* MCUs, markers written */
+} mzc_onepass;
+
 struct mzc_engine {
   const mzc_kernels *kernels;
   j_compress_ptr cinfo;
@@ -46,17 +61,34 @@ struct mzc_engine {
   mzc_bytes dc[MZC_MAX_COMPONENTS];            /* DC scans */
   const mzc_bytes *output[MZC_MAX_SCANS];      /* scans of the file, in order */
   int num_output;
+
+  int is_onepass;
+  mzc_onepass onepass;
 };
 
 /* Room for count elements; what is there stays. Raises the library's out-of-memory error and leaves the array as it was. */
 #define MZC_RESERVE(cinfo, array, capacity, count) \
   ((array) = mzc_grown(cinfo, array, &(capacity), count, sizeof *(array)))
 void *mzc_grown(j_compress_ptr cinfo, void *array, size_t *capacity, size_t count, size_t size);
+/* Room for count values of level 0, and their symbols. */
+void mzc_reserve_values(mzc_engine *engine, mzc_component *component, size_t count);
 
 /* The SIMD DCT of one block, without deringing, which a block needs only if it has a sample 255. */
 int mzc_simd_dct_available(void);
 int mzc_has_white(JSAMPARRAY rows, JDIMENSION column);
 void mzc_transform_block(JSAMPARRAY rows, JDIMENSION column, JCOEF *out);
+
+/* Puts compress_data in the place of the library's; there mzc_engine_of finds the engine again. */
+void mzc_take_controller(mzc_engine *engine, j_compress_ptr cinfo, boolean (*compress_data)(j_compress_ptr, JSAMPIMAGE));
+static inline mzc_engine *mzc_engine_of(j_compress_ptr cinfo)
+{
+  return (mzc_engine *)((char *)cinfo->coef - offsetof(mzc_engine, controller));
+}
+
+/* Sequential files in tables that stand, written as the samples come. In place of mzc_engine_begin and finish. */
+int mzc_is_onepass(j_compress_ptr cinfo);
+void mzc_onepass_begin(mzc_engine *engine, j_compress_ptr cinfo);
+int mzc_onepass_finish(mzc_engine *engine, j_compress_ptr cinfo);
 
 /* What the parameters ask for, and memory for the picture. */
 void mzc_choose_road(mzc_engine *engine, j_compress_ptr cinfo, int own_dct);
@@ -72,7 +104,6 @@ int mzc_code(mzc_engine *engine);
 
 /* Decides which scans make the file. -1 when declined. */
 int mzc_search_scans(mzc_engine *engine);
-int mzc_follow_script(mzc_engine *engine);
 /* The whole of a sequential file. -1 when declined. */
 int mzc_write_sequential(mzc_engine *engine);
 void mzc_write_bytes(j_compress_ptr cinfo, const uint8_t *data, size_t size);

@@ -41,6 +41,11 @@ typedef struct {
                            uint32_t (*dc_histogram)[256], uint32_t (*ac_histogram)[256]);
   size_t (*write_sequential)(const mzc_component *const *components, int num_components, int restart_interval,
                              const mzc_huffman *dc_table, const mzc_huffman *ac_table, uint8_t *out, uint8_t *raw);
+  /* Files of one pass: MCUs as bits after those that wait, unstuffed; the end of the whole bytes, after which up to 7 more
+   * may be written, or NULL: a coefficient is out of a JPEG's range. Then bytes with a zero after each 0xFF; up to 15 after
+   * the end that is returned may be written. */
+  uint8_t *(*write_mcus)(mzc_mcu_part *parts, int num_parts, int num_mcus, mzc_waiting_bits *, uint8_t *out);
+  uint8_t *(*stuff)(const uint8_t *from, const uint8_t *end, uint8_t *to);
 } mzc_kernels;
 
 /* What this processor runs (mzc_engine_cpu). */

@@ -18,6 +18,14 @@ void *mzc_grown(j_compress_ptr cinfo, void *array, size_t *capacity, size_t coun
   return array;
 }
 
+void mzc_reserve_values(mzc_engine *e, mzc_component *k, size_t count)
+{
+  mzc_sparse *level = &k->level[0];
+
+  MZC_RESERVE(e->cinfo, level->value, level->value_capacity, count);
+  MZC_RESERVE(e->cinfo, level->symbol, level->symbol_capacity, count);
+}
+
 mzc_engine *mzc_engine_new(int cpu)
 {
   mzc_engine *engine = calloc(1, sizeof *engine);

@@ -4,7 +4,11 @@
  *           -> hot/tokens.c -> tokens, masks, zero distortions, histogram of the plainly rounded coefficients
  *           -> hot/trellis.c -> sparse coefficients and the DC plane
  *           -> hot/statistics.c -> histograms of every scan that the search needs first
- *           -> search.c (sequential files: sequential.c), with sizes from hot/huffman.c and hot/emission.c -> the scans of the file, in order
+ *           -> code.c: search.c (sequential files: sequential.c), with sizes from hot/huffman.c and hot/emission.c
+ *           -> the scans of the file, in order
+ *
+ * Files of one pass, sequential ones in tables that stand, take a road of their own: onepass.c and hot/onepass.c code the
+ * library's quantized blocks as they come.
  *
  * hot/ is compiled twice, for plain x86-64 and for x86-64-v3; kernels.c chooses. The rooms in hot/ allocate nothing and
  * raise nothing: their callers reserve what they may fill.
@@ -150,5 +154,30 @@ typedef struct {
   int64_t lower, upper;          /* proven bounds of its size in bytes; equal once it is written */
   mzc_bytes bytes;
 } mzc_scan_bytes;
+
+/* ---- files of one pass -------------------------------------------------------------------------------------------- */
+
+/* Words: code << number of its extra bits << 6 | bits of both. */
+typedef struct {
+  uint32_t word[256 + 16];       /* by symbol; beyond 255 what sizes out of range ask for, 0 */
+  uint32_t small[16 * 256];      /* by run * 256 + value + 128, the extra bits of the value included */
+} mzc_ac_words;
+
+/* One component's quantized blocks, natural order, of some MCUs in a row. */
+typedef struct {
+  int16_t *blocks;               /* down rows of them */
+  size_t row_length;             /* blocks from one row to the next */
+  int across, down;              /* blocks of an MCU */
+  int width, height;             /* blocks that there are; the others of the MCUs are dummies */
+  const uint32_t *dc_word;       /* by size, to 17 */
+  const mzc_ac_words *ac;
+  int last_dc;
+} mzc_mcu_part;
+
+/* The last bits of a scan that fill no byte yet: the lowest num, at most 7. */
+typedef struct {
+  uint64_t bits;
+  int num;
+} mzc_waiting_bits;
 
 #endif

@@ -48,6 +48,8 @@ const char *mzc_transformed_refuses(j_compress_ptr cinfo)
     return "samples of more than 8 bits, or lossless JPEG";
   if (cinfo->dct_method != JDCT_ISLOW || !mzc_simd_dct_available())
     return "another DCT than the SIMD one";
+  if (mzc_is_onepass(cinfo))
+    return "a file of one pass, which wants the samples";
   if (cinfo->num_components > MZC_MAX_COMPONENTS)
     return "more than four components";
   if ((size_t)cinfo->image_width * cinfo->image_height > MOST_PIXELS)
@@ -123,7 +125,7 @@ void mzc_transformed_finish(mzc_transformed *t, j_compress_ptr cinfo)
 /* libjpeg derives the size of a component from the picture's size and the factors. */
 int mzc_transformed_fits(const mzc_transformed *t, j_compress_ptr cinfo)
 {
-  int fits = cinfo->num_components == t->num_components && cinfo->dct_method == JDCT_ISLOW;
+  int fits = cinfo->num_components == t->num_components && cinfo->dct_method == JDCT_ISLOW && !mzc_is_onepass(cinfo);
 
   for (int c = 0; fits && c < t->num_components; c++)
     fits = cinfo->comp_info[c].h_samp_factor == t->plane[c].h_samp_factor &&

@@ -9,8 +9,9 @@
 #include "sparse.c"
 #include "emission.c"
 #include "sequential.c"
+#include "onepass.c"
 
 const mzc_kernels MZC_KERNELS = {
-  MZC_KERNELS_NAME, read_row, set_rates, choose_dc, choose_ac, round_dc, round_row, gather_row, coarser, settle, count_level, count_scan, fold,
-  build_huffman, write_scan, write_dc, count_dc, count_sequential, write_sequential
+  MZC_KERNELS_NAME, read_row, set_rates, choose_dc, choose_ac, round_dc, round_row, gather_row, coarser, settle, count_level,
+  count_scan, fold, build_huffman, write_scan, write_dc, count_dc, count_sequential, write_sequential, write_mcus, stuff
 };
