@@ -30,7 +30,9 @@ def files(small, small_gray, astronaut) -> list[bytes]:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"optimize_scans": False}, {"dc_scan_opt_mode": 2}, {"restart_interval": 7}], ids=str
+    "options",
+    [{}, {"optimize_scans": False}, {"dc_scan_opt_mode": 2}, {"restart_interval": 7}, {"progressive": False}],
+    ids=str,
 )
 def test_optimize_gives_the_librarys_bytes(files, options):
     for data in files:
@@ -52,8 +54,23 @@ def test_transform_gives_the_librarys_bytes(files, operation):
 
 def test_write_coefficients_gives_the_librarys_bytes(files):
     for data in files:
-        fast, library = both(mozcodec.write_coefficients, mozcodec.read_coefficients(data))
-        assert fast == library
+        for options in ({}, {"progressive": False, "profile": "fastest"}):
+            fast, library = both(mozcodec.write_coefficients, mozcodec.read_coefficients(data), **options)
+            assert fast == library
+
+
+def test_coefficients_in_tables_that_stand_are_the_librarys(files):
+    coefficients = mozcodec.read_coefficients(files[0])
+    data = mozcodec.write_coefficients(coefficients, progressive=False, optimize_coding=False)
+    assert mozcodec.engine_used() == ("library", "sequential JPEG without tables of its own")
+    assert data == files[0]
+
+
+def test_scaled_files_of_one_pass_give_the_librarys_bytes(small, small_gray):
+    for pixels in (small, small_gray):
+        for dct_size in (1, 5, 8, 13):
+            fast, library = both(mozcodec.encode_scaled, pixels, 80, dct_size=dct_size, profile="fastest")
+            assert fast == library
 
 
 def test_an_mcu_of_more_than_ten_blocks_is_the_librarys_to_refuse(astronaut, programs):

@@ -464,8 +464,8 @@ CODING = frozenset(
 
 
 def coding_options(options: Mapping[str, object]) -> Any:
-    """Return the C form of options for coefficients that stand already."""
+    """Return the C form of options for coefficients that stand already, which no trellis will change."""
     for name in options:
         if name in EncodeOptions.__annotations__ and name not in CODING:
             raise ValueError(f"{name} would change the coefficients; here these count: {', '.join(sorted(CODING))}")
-    return encode_options(None, options)
+    return encode_options(None, {**options, "trellis_quant": False})
