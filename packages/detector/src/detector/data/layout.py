@@ -136,7 +136,7 @@ def _add_youtube(root: Path, compression: str, methods: Sequence[str], clips: li
         if not found:
             notes.append(f"{method}: no videos in {videos}, skipped")
             continue
-        clips += [_clip(path, method, compression, root, partner, split) for path in found]
+        clips += [_paired_clip(path, method, compression, root, partner, split) for path in found]
         if len(found) < len(split):
             notes.append(f"{method}: {len(split) - len(found)} of the {len(split)} clips of the splits are not there")
 
@@ -174,18 +174,23 @@ def _acted_clip(path: Path, method: str, compression: str, root: Path, split: di
     splits = {"test" if split is None else split[actor] for actor in actors}
     if len(splits) > 1:
         return None
-    mask = folder(root, method, "masks") / path.name
     # "actor": 01 is no person of the other split files. Everyone is paired with everyone, so clips of one target are
     # what belongs together.
+    identity = "+".join(f"actor{actor}" for actor in actors)
+    return _clip(path, method, compression, root, identity, pair=f"actor{actors[0]}", split=splits.pop())
+
+
+def _clip(path: Path, method: str, compression: str, root: Path, identity: str, pair: str, split: str) -> Clip:
+    mask = folder(root, method, "masks") / path.name
     return Clip(
         path=path,
         mask=mask if method != "original" and mask.exists() else None,
         compression=compression,
         method=method,
         name=path.stem,
-        identity="+".join(f"actor{actor}" for actor in actors),
-        pair=f"actor{actors[0]}",
-        split=splits.pop(),
+        identity=identity,
+        pair=pair,
+        split=split,
     )
 
 
@@ -261,7 +266,7 @@ def _with_sum(row: Mapping[str, int]) -> list[int]:
     return [*(row[split] for split in SPLITS), sum(row.values())]
 
 
-def _clip(
+def _paired_clip(
     path: Path, method: str, compression: str, root: Path, partner: dict[str, str], split: dict[str, str]
 ) -> Clip:
     persons = path.stem.split("_")
@@ -275,17 +280,7 @@ def _clip(
         places = " and ".join(f"{person} in {split[person]}" for person in persons)
         raise DataError(f"{path}: its persons are in two splits, {places}; a split must not share persons with another")
     pair = sorted(persons if len(persons) == 2 else (persons[0], partner[persons[0]]))
-    mask = folder(root, method, "masks") / path.name
-    return Clip(
-        path=path,
-        mask=mask if method != "original" and mask.exists() else None,
-        compression=compression,
-        method=method,
-        name=path.stem,
-        identity="+".join(persons),
-        pair="_".join(pair),
-        split=split[persons[0]],
-    )
+    return _clip(path, method, compression, root, "+".join(persons), "_".join(pair), split[persons[0]])
 
 
 def check_root(root: Path) -> None:
