@@ -84,6 +84,8 @@ def read_metadata(data: bytes | bytearray | memoryview) -> Metadata:
     extensions = []
     comments = []
     for segment in header_segments(data):
+        if segment.marker not in (APP1, APP2, COM):
+            continue
         content = bytes(segment.data)
         if segment.marker == APP1 and content.startswith(EXIF_SIGNATURE) and exif is None:
             exif = content[len(EXIF_SIGNATURE) :]
