@@ -79,7 +79,15 @@ int mzc_has_white(JSAMPARRAY rows, JDIMENSION column);
 void mzc_transform_block(JSAMPARRAY rows, JDIMENSION column, JCOEF *out);
 
 /* Puts compress_data in the place of the library's; there mzc_engine_of finds the engine again. */
-void mzc_take_controller(mzc_engine *engine, j_compress_ptr cinfo, boolean (*compress_data)(j_compress_ptr, JSAMPIMAGE));
+static inline void mzc_take_controller(mzc_engine *e, j_compress_ptr cinfo,
+                                       boolean (*compress_data)(j_compress_ptr, JSAMPIMAGE))
+{
+  e->library_controller = cinfo->coef;
+  e->controller = *cinfo->coef;
+  e->controller.compress_data = compress_data;
+  cinfo->coef = &e->controller;
+}
+
 static inline mzc_engine *mzc_engine_of(j_compress_ptr cinfo)
 {
   return (mzc_engine *)((char *)cinfo->coef - offsetof(mzc_engine, controller));

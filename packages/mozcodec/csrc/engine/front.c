@@ -314,14 +314,6 @@ void mzc_choose_road(mzc_engine *e, j_compress_ptr cinfo, int own_dct)
   e->simd_dct = !own_dct && !e->plain_from_library && mzc_simd_dct_available();
 }
 
-void mzc_take_controller(mzc_engine *e, j_compress_ptr cinfo, boolean (*compress)(j_compress_ptr, JSAMPIMAGE))
-{
-  e->library_controller = cinfo->coef;
-  e->controller = *cinfo->coef;
-  e->controller.compress_data = compress;
-  cinfo->coef = &e->controller;
-}
-
 void mzc_engine_begin(mzc_engine *e, j_compress_ptr cinfo, int own_dct)
 {
   e->is_onepass = mzc_is_onepass(cinfo);
