@@ -63,19 +63,19 @@ static inline int magnitude(int value)
   return value < 0 ? -value : value;
 }
 
-/* Zigzag position -> natural position, and back. F: what to say of each. */
+/* Zigzag position -> natural position, and back. F: what to say of each, or of each row of the block. */
+#define THEMSELVES(...) __VA_ARGS__
 #define IN_ZIGZAG_ORDER(F)                                                                                          \
   F(0), F(1), F(8), F(16), F(9), F(2), F(3), F(10), F(17), F(24), F(32), F(25), F(18), F(11), F(4), F(5),           \
   F(12), F(19), F(26), F(33), F(40), F(48), F(41), F(34), F(27), F(20), F(13), F(6), F(7), F(14), F(21), F(28),     \
   F(35), F(42), F(49), F(56), F(57), F(50), F(43), F(36), F(29), F(22), F(15), F(23), F(30), F(37), F(44), F(51),   \
   F(58), F(59), F(52), F(45), F(38), F(31), F(39), F(46), F(53), F(60), F(61), F(54), F(47), F(55), F(62), F(63)
-#define ITSELF(n) (n)
-static const uint8_t natural_of[64] = { IN_ZIGZAG_ORDER(ITSELF) };
-static const uint8_t zigzag_of[64] = {
-  0, 1, 5, 6, 14, 15, 27, 28, 2, 4, 7, 13, 16, 26, 29, 42, 3, 8, 12, 17, 25, 30, 41, 43, 9, 11, 18, 24, 31, 40, 44, 53,
-  10, 19, 23, 32, 39, 45, 52, 54, 20, 22, 33, 38, 46, 51, 55, 60, 21, 34, 37, 47, 50, 56, 59, 61, 35, 36, 48, 49, 57, 58,
-  62, 63
-};
+static const uint8_t natural_of[64] = { IN_ZIGZAG_ORDER(THEMSELVES) };
+#define ZIGZAG_ROWS(F)                                                                                              \
+  F(0, 1, 5, 6, 14, 15, 27, 28), F(2, 4, 7, 13, 16, 26, 29, 42), F(3, 8, 12, 17, 25, 30, 41, 43),                   \
+  F(9, 11, 18, 24, 31, 40, 44, 53), F(10, 19, 23, 32, 39, 45, 52, 54), F(20, 22, 33, 38, 46, 51, 55, 60),           \
+  F(21, 34, 37, 47, 50, 56, 59, 61), F(35, 36, 48, 49, 57, 58, 62, 63)
+static const uint8_t zigzag_of[64] = { ZIGZAG_ROWS(THEMSELVES) };
 
 /* What a coefficient is coded as (mzc_sparse). */
 static inline uint32_t symbol_of(int value, int run, int size)

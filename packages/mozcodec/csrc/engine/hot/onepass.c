@@ -67,11 +67,7 @@ static INLINE int place(int zigzag)
 #define BYTE7(m, t, u, v, w, x, y, z) BYTE6(m, t, u, v, w, x, y), BYTE6((m) | ONE(z), t, u, v, w, x, y)
 #define ROW(s, t, u, v, w, x, y, z) { BYTE7((uint64_t)0, s, t, u, v, w, x, y), BYTE7(ONE(z), s, t, u, v, w, x, y) }
 /* Zigzag mask of the coefficients of a row, by their bits. */
-static const uint64_t zigzag_of_row[8][256] = {
-  ROW(0, 1, 5, 6, 14, 15, 27, 28), ROW(2, 4, 7, 13, 16, 26, 29, 42), ROW(3, 8, 12, 17, 25, 30, 41, 43),
-  ROW(9, 11, 18, 24, 31, 40, 44, 53), ROW(10, 19, 23, 32, 39, 45, 52, 54), ROW(20, 22, 33, 38, 46, 51, 55, 60),
-  ROW(21, 34, 37, 47, 50, 56, 59, 61), ROW(35, 36, 48, 49, 57, 58, 62, 63)
-};
+static const uint64_t zigzag_of_row[8][256] = { ZIGZAG_ROWS(ROW) };
 
 static INLINE uint64_t to_bytes(const int16_t *block, int8_t *value, int *large)
 {
@@ -113,15 +109,15 @@ static INLINE int place(int zigzag)
 typedef struct {
   uint64_t bits, num;            /* of num the lowest six bits count */
   uint8_t *raw;
-} collector;
+} bit_buffer;
 
-static INLINE void add(collector *c, uint64_t word)
+static INLINE void add(bit_buffer *c, uint64_t word)
 {
   c->bits = c->bits << (word & 63) | word >> 6;
   c->num += word;
 }
 
-static INLINE void store(collector *c)
+static INLINE void store(bit_buffer *c)
 {
   uint64_t bytes = __builtin_bswap64(c->bits << (-c->num & 63));
 
@@ -135,7 +131,7 @@ static INLINE uint32_t word_of(const uint32_t *words, int symbol, int value, int
   return words[symbol] | ((uint32_t)(value + (value >> 31)) & ((1u << size) - 1)) << 6;
 }
 
-static INLINE void add_zero_runs(collector *c, const mzc_ac_words *ac, int *run)
+static INLINE void add_zero_runs(bit_buffer *c, const mzc_ac_words *ac, int *run)
 {
   store(c);
   for (; *run > 15; *run -= 16) {
@@ -145,7 +141,7 @@ static INLINE void add_zero_runs(collector *c, const mzc_ac_words *ac, int *run)
 }
 
 /* Blocks with values beyond a byte. */
-static void put_large(collector *c, const int16_t *block, const mzc_ac_words *ac, uint64_t mask, unsigned *largest)
+static void put_large(bit_buffer *c, const int16_t *block, const mzc_ac_words *ac, uint64_t mask, unsigned *largest)
 {
   int next = 1;
 
@@ -166,7 +162,7 @@ static void put_large(collector *c, const int16_t *block, const mzc_ac_words *ac
   }
 }
 
-static INLINE void add_small(collector *c, const int8_t *value, const mzc_ac_words *ac, uint64_t mask, int *next)
+static INLINE void add_small(bit_buffer *c, const int8_t *value, const mzc_ac_words *ac, uint64_t mask, int *next)
 {
   int at = lowest(mask), run = at - *next;
 
@@ -177,7 +173,7 @@ static INLINE void add_small(collector *c, const int8_t *value, const mzc_ac_wor
 }
 
 /* At most 23 bits a code: two of them, with the 7 that may wait, are stored at once. */
-static INLINE void put_small(collector *c, const int8_t *value, const mzc_ac_words *ac, uint64_t mask)
+static INLINE void put_small(bit_buffer *c, const int8_t *value, const mzc_ac_words *ac, uint64_t mask)
 {
   int next = 1;
 
@@ -197,7 +193,7 @@ typedef struct {
 } largest_seen;
 
 /* Leaves the bits of an EOB unstored: with them, 16, a dummy's 32 or a DC's 26 have room. */
-static INLINE void put_quantized(collector *c, const int16_t *block, const mzc_mcu_part *p, largest_seen *seen)
+static INLINE void put_quantized(bit_buffer *c, const int16_t *block, const mzc_mcu_part *p, largest_seen *seen)
 {
   int8_t value[64];
   int large, difference = block[0] - p->last_dc, size = size_of(2 * (unsigned)magnitude(difference) + 1) - 1;
@@ -218,7 +214,7 @@ static INLINE void put_quantized(collector *c, const int16_t *block, const mzc_m
  * NULL when a coefficient is out of a JPEG's range. */
 static uint8_t *write_mcus(mzc_mcu_part *parts, int num_parts, int num_mcus, mzc_waiting_bits *waiting, uint8_t *out)
 {
-  collector c = { waiting->bits, (uint64_t)waiting->num, out };
+  bit_buffer c = { waiting->bits, (uint64_t)waiting->num, out };
   largest_seen seen = { 0, 0 };
 
   for (int x = 0; x < num_mcus; x++)
