@@ -107,7 +107,7 @@ def _jobs(source: Path, target: Path, suffix: str | None, below: bool, suffixes:
     taken: dict[Path, Path] = {}
     for job in jobs:
         if job.target in taken:
-            raise ValueError(f"{taken[job.target]} and {job.source} would both become {job.target}")
+            raise ValueError(f"{taken[job.target]} and {job.source} would both become {job.target}: rename one of them")
         taken[job.target] = job.source
     return jobs
 
