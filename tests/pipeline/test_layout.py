@@ -97,6 +97,10 @@ def test_nothing_but_commands_and_tests_imports_the_generator() -> None:
     assert offenders(found, "detector.sample") == []
 
 
+def test_nothing_imports_the_command_line_that_starts_it() -> None:
+    assert offenders(imported("detector"), "detector.cli") == []
+
+
 def test_the_rule_sees_relative_and_local_imports(tmp_path: Path) -> None:
     path = tmp_path / "m.py"
     path.write_text("from ..data import index\ndef f():\n    import torch.nn\n    from . import x\n")

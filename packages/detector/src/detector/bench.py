@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .cli import params_option
 from .config import Params
 from .errors import ConfigError
+from .options import params_option
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from . import __version__
-from .config import read_params
 from .errors import DetectorError
 
 # name -> (module:attribute, the line shown by --help)
@@ -82,23 +79,6 @@ def cli() -> None:
 
     Paths come from the command line, everything else from params.yaml (see --params of each command).
     """
-
-
-def params_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give *command* the option ``--params FILE`` and the keyword argument ``params``, a `detector.config.Params`."""
-
-    def read(_context: click.Context, _option: click.Parameter, value: Path | None) -> Any:
-        if value is not None or Path("params.yaml").exists():
-            return read_params(value or "params.yaml")
-        click.echo("no params.yaml here: using the default parameters", err=True)
-        return read_params(None)
-
-    return click.option(
-        "--params",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        callback=read,
-        help="Parameter file.  [default: params.yaml of this folder]",
-    )(command)
 
 
 def main() -> None:

@@ -19,10 +19,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from .cli import params_option
 from .config import Params
 from .data.index import Face
 from .errors import DetectorError
+from .options import params_option
 
 if TYPE_CHECKING:
     import torch

@@ -13,9 +13,9 @@ from typing import Any
 import click
 import numpy as np
 
-from .cli import params_option
 from .config import CompressConfig, Params
 from .data.index import Face
+from .options import params_option
 
 Metrics = tuple[float, float, int]  # PSNR in dB, SSIM, bytes
 

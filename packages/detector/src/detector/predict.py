@@ -18,10 +18,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from .cli import params_option
 from .config import CompressConfig, Params
 from .data.pictures import IMAGES, VIDEOS, read_image
 from .errors import DataError, DetectorError
+from .options import params_option
 
 if TYPE_CHECKING:
     from .data.sighting import Detector

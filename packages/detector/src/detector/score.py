@@ -13,7 +13,6 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from .cli import params_option
 from .config import Params
 from .data.compress import at_quality, read_crop
 from .data.executors import cores
@@ -21,6 +20,7 @@ from .data.files import whole_file
 from .data.index import Face, read_index
 from .data.shards import ShardReader
 from .errors import DataError
+from .options import params_option
 from .progress import track
 
 __all__ = ["COLUMNS", "score_faces", "squeezed", "write_scores"]

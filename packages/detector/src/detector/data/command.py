@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from ..cli import params_option
 from ..config import Params
+from ..options import params_option
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 workers_option = click.option(

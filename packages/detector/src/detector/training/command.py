@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from ..cli import params_option
 from ..config import Params
+from ..options import params_option
 
 
 @click.command()
