@@ -62,7 +62,7 @@ def test_there_is_a_row_for_each_face_and_quality_of_validation_and_test(scored,
 
 def test_the_table_is_one_that_evaluation_reads(scored):
     table = read(scored)
-    assert table.qualities == ["raw", "60", "10"]
+    assert table.conditions == ["raw", "60", "10"]
     assert set(table.label.tolist()) == {0, 1}
 
 

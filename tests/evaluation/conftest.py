@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
-COLUMNS = ("key", "video", "compression", "frame", "method", "identity", "pair", "split", "label", "quality", "score")
-QUALITIES = {"raw": 1.6, "77": 1.3, "10": 0.3}
+COLUMNS = ("key", "video", "compression", "frame", "method", "identity", "pair", "split", "label", "condition", "score")
+CONDITIONS = {"raw": 1.6, "77": 1.3, "10": 0.3}
 
 
-def make_rows(seed=0, pairs=4, val_pairs=2, frames=3, qualities=QUALITIES, methods=METHODS, model=0):
-    """Rows of a table: *pairs* test pairs of two people, every method both ways; *qualities*: name -> separation.
+def make_rows(seed=0, pairs=4, val_pairs=2, frames=3, conditions=CONDITIONS, methods=METHODS, model=0):
+    """Rows of a table: *pairs* test pairs of two people, every method both ways; *conditions*: name -> separation.
 
     The difficulty of a video depends on *seed*, the noise of the model on *model*.
     """
@@ -27,13 +27,13 @@ def make_rows(seed=0, pairs=4, val_pairs=2, frames=3, qualities=QUALITIES, metho
             label = int(method != "original")
             hard = scene.normal(0, 0.6)
             for frame in range(frames):
-                for quality, separation in qualities.items():
+                for quality, separation in conditions.items():
                     logit = separation * (label - 0.5) * 2 + hard + noise.normal(0, 0.5)
                     rows.append(
                         {
                             "key": f"c23/{method}/{name}/{frame:04d}", "video": f"{method}/{name}",
                             "compression": "c23", "frame": frame, "method": method, "identity": identity,
-                            "pair": f"{a}_{b}", "split": split, "label": label, "quality": quality,
+                            "pair": f"{a}_{b}", "split": split, "label": label, "condition": quality,
                             "score": repr(float(1 / (1 + np.exp(-logit)))),
                         }
                     )  # fmt: skip
@@ -41,8 +41,9 @@ def make_rows(seed=0, pairs=4, val_pairs=2, frames=3, qualities=QUALITIES, metho
 
 
 def write_rows(path: Path, rows) -> Path:
+    columns = list(rows[0]) if rows else COLUMNS
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     return path

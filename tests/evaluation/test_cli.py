@@ -42,7 +42,7 @@ def table(path):
         return list(csv.DictReader(file))
 
 
-def test_metrics_json_has_quality_level_metric_and_interval(judged):
+def test_metrics_json_has_condition_level_metric_and_interval(judged):
     scores, out, _ = judged()
     found = json.loads((out / "metrics.json").read_text())
     assert list(found) == ["raw", "q77", "q10", "drop", "n", "undefined"]
@@ -52,7 +52,7 @@ def test_metrics_json_has_quality_level_metric_and_interval(judged):
         assert list(found[key]) == ["frame", "video"]
         for level in ("frame", "video"):
             assert list(found[key][level]) == wanted
-    test = read(scores).where(split="test", quality="77")
+    test = read(scores).where(split="test", condition="77")
     assert found["q77"]["frame"]["auc"] == pytest.approx(field.auc(test.label, test.score), abs=1e-6)
     drop = found["q77"]["frame"]["auc"] - found["q10"]["frame"]["auc"]
     assert found["drop"]["frame"]["auc"] == pytest.approx(drop, abs=2e-6)
@@ -74,7 +74,7 @@ def test_long_table_has_both_units_and_every_method(judged):
     _, out, _ = judged()
     rows = table(out / "tables" / "metrics.csv")
     assert ",".join(rows[0]) == (
-        "quality,level,method,metric,value,lo,hi,unit,n_frames,n_videos,n_pairs,threshold,threshold_source"
+        "condition,level,method,metric,value,lo,hi,unit,n_frames,n_videos,n_pairs,threshold,threshold_source"
     )
     assert {row["unit"] for row in rows} == {"video", "pair"}
     assert {row["method"] for row in rows} == {"all", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"}
@@ -88,7 +88,7 @@ def test_a_table_that_was_written_is_read_back(judged):
     _, out, _ = judged()
     summary = read_summary(out / "metrics.json", out / "tables")
     found = json.loads((out / "metrics.json").read_text())
-    assert summary.qualities == ["raw", "77", "10"]
+    assert summary.conditions == ["raw", "77", "10"]
     assert summary.find("77", "video", "eer").hi == found["q77"]["video"]["eer_hi"]
     assert summary.drop("frame", "auc").lo == found["drop"]["frame"]["auc_lo"]
     assert summary.settings.replicates == 40
@@ -97,13 +97,13 @@ def test_a_table_that_was_written_is_read_back(judged):
 def test_plots_keep_the_ends_of_the_curve_and_leave_raw_off_the_number_line(judged):
     _, out, _ = judged()
     roc = table(out / "plots" / "roc.csv")
-    assert list(roc[0]) == ["quality", "fpr", "tpr"]
+    assert list(roc[0]) == ["condition", "fpr", "tpr"]
     for quality in ("raw", "77", "10"):
-        points = [(float(row["fpr"]), float(row["tpr"])) for row in roc if row["quality"] == quality]
+        points = [(float(row["fpr"]), float(row["tpr"])) for row in roc if row["condition"] == quality]
         assert (points[0], points[-1]) == ((0, 0), (1, 1))
         assert points == sorted(points)
     curve = table(out / "plots" / "robustness.csv")
-    assert [row["quality"] for row in curve] == ["77", "10"]
+    assert [row["condition"] for row in curve] == ["77", "10"]
     assert float(curve[0]["auc_lo"]) <= float(curve[0]["auc"]) <= float(curve[0]["auc_hi"])
 
 
@@ -121,7 +121,7 @@ def test_a_long_curve_is_thinned_evenly():
 def test_the_run_ends_with_a_table(judged):
     _, _, output = judged()
     lines = output.splitlines()
-    assert lines[0].split() == ["quality", "frame", "AUC", "video", "AUC", "balanced", "ACC", "EER", "faces"]
+    assert lines[0].split() == ["condition", "frame", "AUC", "video", "AUC", "balanced", "ACC", "EER", "faces"]
     assert [line.split()[0] for line in lines[2:6]] == ["raw", "77", "10", "drop"]
     assert lines[6].startswith("test split: 120 faces of 40 videos of 4 pairs; [95 % intervals by videos, 40 ")
 
@@ -179,7 +179,7 @@ def test_nan_scores_fail_unless_allowed_and_are_then_counted(write_scores, rows_
     result = run("metrics", scores, tmp_path / "m.json", "--allow-nan", *FAST)
     assert result.exit_code == 0
     assert json.loads((tmp_path / "m.json").read_text())["n"]["dropped"] == 1
-    assert "left out: 1 rows of the file whose score is not finite" in result.output
+    assert "left out: 1 rows of the file with a score that is not finite" in result.output
 
 
 def test_bad_knobs_are_named(write_scores, tmp_path):
@@ -194,7 +194,7 @@ def test_seeds_compares_groups_on_the_same_faces(write_scores, tmp_path):
     weak = {"raw": 0.9, "77": 0.8, "10": 0.3}
     files = {
         label: [write_scores(f"{label}-{m}.csv", model=m, pairs=8, **options) for m in models]
-        for label, models, options in (("q77", (1, 2, 3), {}), ("q10", (4, 5), {"qualities": weak}))
+        for label, models, options in (("q77", (1, 2, 3), {}), ("q10", (4, 5), {"conditions": weak}))
     }
     groups = [f"{label}={','.join(map(str, paths))}" for label, paths in files.items()]
     result = run("seeds", *groups, "--out", tmp_path / "r.md", "--csv", tmp_path / "r.csv", "--note", "Made up.", *FAST)
@@ -207,18 +207,18 @@ def test_seeds_compares_groups_on_the_same_faces(write_scores, tmp_path):
     aucs = {}
     for label, paths in files.items():
         for quality in ("77", "10"):
-            tests = [read(path).where(split="test", quality=quality) for path in paths]
+            tests = [read(path).where(split="test", condition=quality) for path in paths]
             aucs[label, quality] = [field.auc(test.label, test.score) for test in tests]
     mean = {key: sum(values) / len(values) for key, values in aucs.items()}
     of_frames = {"level": "frame", "method": "all", "unit": "video"}
-    row = pick(group="q77", what="auc", quality="77", **of_frames)
+    row = pick(group="q77", what="auc", condition="77", **of_frames)
     assert float(row["value"]) == pytest.approx(mean["q77", "77"], abs=1e-5)
     spread = math.sqrt(sum((auc - mean["q77", "77"]) ** 2 for auc in aucs["q77", "77"]) / 2)
     assert float(row["sd"]) == pytest.approx(spread, abs=1e-5)
     assert (row["seeds"], row["n_frames"], row["n_videos"], row["n_pairs"]) == ("3", "240", "80", "8")
-    drop = pick(group="q77", what="drop", quality="77 -> 10", **of_frames)
+    drop = pick(group="q77", what="drop", condition="77 -> 10", **of_frames)
     assert float(drop["value"]) == pytest.approx(mean["q77", "77"] - mean["q77", "10"], abs=1e-5)
-    difference = pick(group="q10", what="difference", quality="77", **of_frames)
+    difference = pick(group="q10", what="difference", condition="77", **of_frames)
     assert float(difference["value"]) == pytest.approx(mean["q10", "77"] - mean["q77", "77"], abs=1e-5)
     assert float(difference["hi"]) < 0
     assert difference["sd"] == ""                                    # 3 and 2 seeds: no pairs of seeds
@@ -234,12 +234,12 @@ def test_seeds_that_judged_other_faces_are_refused(write_scores):
     result = run("seeds", f"x={a},{b}", *FAST)
     assert result.exit_code == 1
     assert "b.csv and" in result.output
-    assert "did not judge the same test faces: 90 rows" in result.output
+    assert "did not score the same test faces: 90 rows" in result.output
 
 
 @pytest.mark.parametrize(
     ("groups", "message"),
-    [(["q77"], "should read LABEL=PATH"), (["q77=nowhere.csv"], "nowhere.csv: no such file"), (["=x"], "should read")],
+    [(["q77"], "is not LABEL=PATH"), (["q77=nowhere.csv"], "nowhere.csv: no such file"), (["=x"], "is not LABEL=PATH")],
 )
 def test_groups_that_cannot_be_read_are_named(groups, message):
     result = run("seeds", *groups)
@@ -249,17 +249,17 @@ def test_groups_that_cannot_be_read_are_named(groups, message):
 def test_a_label_twice_is_refused(write_scores):
     path = write_scores()
     result = run("seeds", f"a={path}", f"a={path}")
-    assert (result.exit_code, "a: a label names one group" in result.output) == (2, True)
+    assert (result.exit_code, "a: the label occurs twice" in result.output) == (2, True)
 
 
 def test_compare_gives_paired_differences_with_holms_p(write_scores, tmp_path):
     a = write_scores("a.csv", model=1, pairs=10)
-    b = write_scores("b.csv", model=2, pairs=10, qualities={"raw": 0.5, "77": 0.4, "10": 0.3})
+    b = write_scores("b.csv", model=2, pairs=10, conditions={"raw": 0.5, "77": 0.4, "10": 0.3})
     result = run("compare", f"good={a}", f"bad={b}", "--csv", tmp_path / "c.csv", *FAST)
     assert result.exit_code == 0, result.output
-    rows = {(row["quality"], row["level"]): row for row in table(tmp_path / "c.csv")}
+    rows = {(row["condition"], row["level"]): row for row in table(tmp_path / "c.csv")}
     assert len(rows) == 6
-    first, second = (read(path).where(split="test", quality="77") for path in (a, b))
+    first, second = (read(path).where(split="test", condition="77") for path in (a, b))
     row = rows["77", "frame"]
     expected = field.auc(first.label, first.score) - field.auc(second.label, second.score)
     assert float(row["difference"]) == pytest.approx(expected, abs=1e-5)

@@ -1,6 +1,5 @@
-"""Heat maps and feature vectors on the page: every number is the file's, the plane repeats, damage is named."""
+"""Heat maps and feature vectors on the page: numbers equal the files', the embedding repeats, damage is named."""
 
-import dataclasses
 import re
 
 import numpy as np
@@ -10,9 +9,9 @@ from matplotlib.image import imsave
 
 from evaluation import explain, plots
 from evaluation.cli import main
-from evaluation.features import Features, embed, read, silhouette
+from evaluation.features import embed, read, silhouette
 
-QUALITIES = ("raw", "77", "10")
+CONDITIONS = ("raw", "77", "10")
 FACES = ("c23/original/004/0000", "c23/Deepfakes/004_005/0000", "c23/FaceSwap/004_005/0000")
 
 
@@ -21,9 +20,9 @@ def folder(tmp_path):
     """What ``detector explain`` writes, of noise: three faces, a Grad-CAM and an attention map, 60 vectors."""
     noise = np.random.default_rng(0)
     (tmp_path / "maps").mkdir()
-    lines = ["file,key,quality,kind,score,peak"]
+    lines = ["file,key,condition,kind,score,peak"]
     for key in FACES:
-        kinds = [(quality, kind) for quality in QUALITIES for kind in ("face", "grad_cam", "attention_1")]
+        kinds = [(quality, kind) for quality in CONDITIONS for kind in ("face", "grad_cam", "attention_1")]
         kinds += [] if "original" in key else [("raw", "mask")]
         for quality, kind in kinds:
             file = f"maps/{key.replace('/', '-')}-{quality}-{kind}.png"
@@ -31,10 +30,10 @@ def folder(tmp_path):
             lines.append(f"{file},{key},{quality},{kind},0.625,0.5")
     (tmp_path / "maps.csv").write_text("\n".join(lines) + "\n")
     (tmp_path / "localization.csv").write_text(
-        "quality,kind,method,n,inside,average,covered\n"
+        "condition,kind,method,n,inside,average,covered\n"
         "raw,grad_cam,all,40,0.5125,0.4,0.25\nraw,grad_cam,FaceSwap,20,0.3,0.4,0.2\n10,attention_1,all,40,0.4,0.41,0.25\n"
     )
-    rows = ["key,video,method,split,label,quality,score"]
+    rows = ["key,video,method,split,label,condition,score"]
     for i in range(60):
         method = ("original", "Deepfakes", "FaceSwap")[i % 3]
         rows.append(f"{i},{method}/{i},{method},test,{int(i % 3 > 0)},{('raw', '10')[i // 30]},0.5")
@@ -43,7 +42,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_the_section_shows_each_map_at_each_quality_and_each_number(folder):
+def test_the_section_shows_each_map_in_each_condition_and_each_number(folder):
     html = explain.section(explain.read(folder))
 
     assert html.count("data:image/png") == 3 * 3 * 3 + 2
@@ -51,7 +50,7 @@ def test_the_section_shows_each_map_at_each_quality_and_each_number(folder):
     first = html[: html.index("FaceSwap/004_005")]
     assert re.findall(r"<b>(.*?)</b>", first)[:3] == ["uncompressed", "quality 77", "quality 10"]
     assert html.count("score 0.625") == 9
-    texts = ("0.512", "+0.112", "-0.010", "attention 1", "1 more", "30 test faces (5 numbers", "By forgery method")
+    texts = ("0.512", "+0.112", "-0.010", "attention 1", "1 more", "(5 values) for 30 test faces", "By forgery method")
     for text in texts:
         assert text in html, text
 
@@ -82,6 +81,12 @@ def test_the_plane_repeats_and_keeps_clusters_apart():
     assert (label[distances.argmin(1)] == label).all()
 
 
+def test_columns_are_standardised_before_the_embedding():
+    vectors = np.random.default_rng(3).normal(size=(40, 4))
+    # powers of two: standardising removes them without rounding, so the embedding is the same to the last bit
+    np.testing.assert_array_equal(embed(vectors), embed(vectors * [1, 1024, 0.25, 8] + 0))
+
+
 @pytest.mark.parametrize(("n", "width"), [(3, 4), (6, 4), (20, 1)])
 def test_few_vectors_and_narrow_ones_are_no_error(n, width):
     plane = embed(np.random.default_rng(2).normal(size=(n, width)))
@@ -93,13 +98,14 @@ def test_few_vectors_and_narrow_ones_are_no_error(n, width):
 def test_silhouette_by_hand():
     """On a line: 0, 1 real, 4, 5 fake. Of 0: own 1, other 4.5, so (4.5 - 1) / 4.5; of 1: own 1, other 3.5; mirrored."""
     labels = np.array([0, 0, 1, 1], np.int8)
-    found = Features(np.array([[0.0], [1.0], [4.0], [5.0]]), labels.astype(str), labels, labels.astype(str))
+    vectors = np.array([[0.0], [1.0], [4.0], [5.0]])
 
-    assert silhouette(found) == pytest.approx((3.5 / 4.5 + 2.5 / 3.5) / 2)
-    assert np.isnan(silhouette(dataclasses.replace(found, label=np.zeros(4, np.int8))))
+    assert silhouette(vectors, labels) == pytest.approx((3.5 / 4.5 + 2.5 / 3.5) / 2)
+    assert np.isnan(silhouette(vectors, np.zeros(4, np.int8)))
+    assert np.isnan(silhouette(np.zeros((4, 1)), labels))
 
 
-def test_every_face_is_drawn_once_in_the_panel_of_its_quality(folder):
+def test_every_face_is_drawn_once_in_the_panel_of_its_condition(folder):
     found = explain.read(folder)
     figure = plots.embedding(found.plane, found.features)
 
@@ -111,10 +117,18 @@ def test_every_face_is_drawn_once_in_the_panel_of_its_quality(folder):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("maps.csv", "file,key\n", r"maps\.csv, line 1: no column quality"),
-        ("features.npy", "no array", r"features\.npy is no array"),
-        ("features.csv", "key,video,method,split,label,quality,score\n", r"shape \(60, 5\), but .* has 0 rows"),
-        ("localization.csv", "quality,kind,method,n,inside,average,covered\nraw,face,all,x,1,1,1\n", r"column n: 'x'"),
+        ("maps.csv", "file,key\n", r"maps\.csv, line 1: no column condition"),
+        ("features.npy", "no array", r"features\.npy: not a NumPy array file"),
+        (
+            "features.csv",
+            "key,video,method,split,label,condition,score\n",
+            r"expected 0 vectors of .*found float32 \(60, 5\)",
+        ),
+        (
+            "localization.csv",
+            "condition,kind,method,n,inside,average,covered\nraw,face,all,x,1,1,1\n",
+            "line 2, column n: expected a whole number, found 'x'; run `detector explain` again",
+        ),
     ],
 )
 def test_a_file_that_is_not_right_is_named(folder, name, content, message):

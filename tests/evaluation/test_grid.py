@@ -23,7 +23,7 @@ def run(*args):
 def index(tmp_path, write_scores):
     """Three conditions: meso4 at 77 without and with more frames, two seeds each, and meso4 at 10 with one seed."""
     rows = [("77", "null", 1, 1, {}), ("77", "null", 2, 2, {}), ("77", "25", 1, 3, {}), ("77", "25", 2, 4, {})]
-    rows.append(("10", "null", 1, 5, {"qualities": WEAK}))
+    rows.append(("10", "null", 1, 5, {"conditions": WEAK}))
     lines = [HEADER]
     for quality, frames, seed, model, options in rows:
         name = f"q{quality}-f{frames}-s{seed}"
@@ -44,8 +44,8 @@ def pick(rows, **wanted):
     return row
 
 
-def aucs(index, *names, quality="77", method=None):
-    tests = [read(index.parent / f"{name}.csv").where(split="test", quality=quality) for name in names]
+def aucs(index, *names, condition="77", method=None):
+    tests = [read(index.parent / f"{name}.csv").where(split="test", condition=condition) for name in names]
     tests = [test.of_method(method) if method else test for test in tests]
     return np.array([field.auc(test.label, test.score) for test in tests])
 
@@ -54,9 +54,9 @@ def test_the_table_is_model_by_training_quality_by_tested_quality_by_method(inde
     result = run("grid", index, "--out", tmp_path / "g.md", "--csv", tmp_path / "g.csv", *FAST)
     assert result.exit_code == 0, result.output
     rows = table(tmp_path / "g.csv")
-    wanted = {"model": "meso4", "trained_at": "77", "faces.frames_per_second": "25", "what": "auc", "quality": "10"}
+    wanted = {"model": "meso4", "trained_at": "77", "faces.frames_per_second": "25", "what": "auc", "condition": "10"}
     row = pick(rows, **wanted, level="frame", method="FaceSwap", unit="video")
-    expected = aucs(index, "q77-f25-s1", "q77-f25-s2", quality="10", method="FaceSwap")
+    expected = aucs(index, "q77-f25-s1", "q77-f25-s2", condition="10", method="FaceSwap")
 
     assert float(row["value"]) == pytest.approx(expected.mean(), abs=1e-6)
     assert float(row["sd"]) == pytest.approx(expected.std(ddof=1), abs=1e-6)
@@ -67,7 +67,7 @@ def test_the_table_is_model_by_training_quality_by_tested_quality_by_method(inde
     assert header in text
     cell = f"{expected.mean():.3f} ± {expected.std(ddof=1):.3f} [{float(row['lo']):.3f}, {float(row['hi']):.3f}]"
     assert cell in text
-    assert "3 conditions of 1 to 2 seeds" in text
+    assert "3 variants of 1 to 2 seeds" in text
     assert "drop 77 -> 10" in text
 
 
@@ -76,7 +76,7 @@ def test_what_one_setting_changes_is_paired_by_seed_and_by_face(index, tmp_path)
     rows = [row for row in table(tmp_path / "g.csv") if row["what"] == "difference"]
 
     assert {(row["trained_at"], row["faces.frames_per_second"]) for row in rows} == {("77", "25")}
-    row = pick(rows, quality="77", level="frame", method="Deepfakes", unit="pair")
+    row = pick(rows, condition="77", level="frame", method="Deepfakes", unit="pair")
     off = aucs(index, "q77-fnull-s1", "q77-fnull-s2", method="Deepfakes")
     on = aucs(index, "q77-f25-s1", "q77-f25-s2", method="Deepfakes")
 
@@ -111,7 +111,7 @@ def test_synthetic_faces_are_said_above_the_table(index, tmp_path):
         ("seed", "sead", (), "line 1: no column seed"),
         ("q77-fnull-s2,abc,q77-fnull-s1,q77-fnull-s2.csv,meso4,77,2", "twin,abc,,q77-fnull-s2.csv,meso4,77,1", (),
          "q77-fnull-s1 and twin have the same settings and seed"),
-        ("", "", ("--versus", "train.amp"), "train.amp is no setting of these experiments; they have model, quality"),
+        ("", "", ("--versus", "train.amp"), "train.amp is not a setting of these experiments; they have"),
         ("", "", ("--versus", "model"), "no two experiments differ in model alone"),
         ("q10-fnull-s1.csv", "nowhere.csv", (), "nowhere.csv"),
     ],
@@ -128,4 +128,4 @@ def test_experiments_on_other_test_faces_are_refused(index, write_scores):
     result = run("grid", index, *FAST)
 
     assert result.exit_code == 1
-    assert "did not judge the same test faces" in result.output
+    assert "did not score the same test faces" in result.output

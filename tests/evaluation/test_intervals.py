@@ -102,7 +102,7 @@ def test_clustered_intervals_cover_the_true_auc():
 
 
 def test_bootstrap_and_delong_agree(scores_of):
-    scores = scores_of(pairs=20, val_pairs=0, qualities={"77": 0.8})
+    scores = scores_of(pairs=20, val_pairs=0, conditions={"77": 0.8})
     draws = Bootstrap.draw(scores, "video", 2000, seed=1)
     lo, hi = percentile(bootstrap_panel(scores, {}, draws)["auc", ""])
     found = delong(scores.label, scores.score, scores.video)
@@ -117,7 +117,7 @@ def test_bootstrap_covers_the_true_auc(write_scores, rows_of):
     truth = stats.norm.cdf(1 / np.sqrt(2 * (0.6**2 + 0.5**2)))
     covered = 0
     for seed in range(60):
-        options = {"pairs": 12, "val_pairs": 0, "methods": ("Deepfakes",), "qualities": {"77": 0.5}, "frames": 4}
+        options = {"pairs": 12, "val_pairs": 0, "methods": ("Deepfakes",), "conditions": {"77": 0.5}, "frames": 4}
         scores = read(write_scores(rows=rows_of(seed=seed, **options)))
         lo, hi = percentile(bootstrap_panel(scores, {}, Bootstrap.draw(scores, "video", 300, seed))["auc", ""])
         covered += lo <= truth <= hi
@@ -146,7 +146,7 @@ def test_draws_follow_from_the_seed_alone(scores_of):
 
 @pytest.mark.parametrize("unit", ["video", "pair"])
 def test_a_replicate_is_the_metric_of_the_drawn_rows(scores_of, unit):
-    scores = scores_of(pairs=3, val_pairs=0, qualities={"77": 0.5})
+    scores = scores_of(pairs=3, val_pairs=0, conditions={"77": 0.5})
     draws = Bootstrap.draw(scores, unit, 8, seed=1)
     found = bootstrap_panel(scores, {"fixed": 0.5}, draws)
     for replicate in range(8):
@@ -170,7 +170,7 @@ def test_blocks_of_replicates_change_nothing(scores_of, monkeypatch):
 
 
 def test_seed_mean_averages_the_runs_in_every_replicate(scores_of):
-    runs = [scores_of(model=m, pairs=3, val_pairs=0, qualities={"77": 0.5}) for m in range(3)]
+    runs = [scores_of(model=m, pairs=3, val_pairs=0, conditions={"77": 0.5}) for m in range(3)]
     draws = Bootstrap.draw(runs[0], "video", 25, seed=4)
     values, means = seed_mean(runs, draws)
     assert values.tolist() == pytest.approx([metrics.auc(run.label, run.score) for run in runs])

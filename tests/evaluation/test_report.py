@@ -10,13 +10,16 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.image import imsave
 
+from evaluation.answer import answer
 from evaluation.cli import main
-from evaluation.report import Sources, answer, dataset_note, gather, literature_row, literature_section
+from evaluation.records import Dataset, Faces
+from evaluation.report import Sources, gather
+from evaluation.sections import dataset_note, literature_row, literature_section
 from evaluation.summary import Settings, summarize
 
 NOTE = "Drawn by a program."
-QUALITIES = ("raw", 77, 10)
-PANELS = "file,key,quality,psnr,ssim,bytes,bits_per_pixel"
+CONDITIONS = ("raw", 77, 10)
+PANELS = "file,key,condition,psnr,ssim,bytes,bits_per_pixel"
 
 
 def run(*args):
@@ -31,13 +34,13 @@ def make_sources(folder, scores):
     training.mkdir()
     lines = [PANELS]
     for key in ("c23/original/004/0000", "c23/Deepfakes/004_005/0000", "c23/FaceSwap/004_005/0000"):
-        for quality in QUALITIES:
+        for quality in CONDITIONS:
             file = f"panels/{key.replace('/', '-')}-{quality}.png"
             imsave(fidelity / file, np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8))
             close = "inf,1.0" if quality == "raw" else f"{20 + quality / 10},0.8765"
             lines.append(f"{file},{key},{quality},{close},1234,4.82")
     (fidelity / "panels.csv").write_text("\n".join(lines) + "\n")
-    rates = {f"q{quality}": {"psnr": 30.0, "ssim": 0.9, "bits_per_pixel": quality / 40} for quality in QUALITIES[1:]}
+    rates = {f"q{quality}": {"psnr": 30.0, "ssim": 0.9, "bits_per_pixel": quality / 40} for quality in CONDITIONS[1:]}
     (folder / "fidelity.json").write_text(json.dumps(rates | {"n": {"faces": 3}}))
     summary = {
         "dataset": {"name": "set <B>", "synthetic": True, "note": NOTE},
@@ -112,7 +115,7 @@ def test_the_page_is_whole_and_loads_nothing(written):
 
 def test_the_run_ends_with_the_table_and_the_path(written):
     folder, (output, _) = written
-    assert output.startswith("quality")
+    assert output.startswith("condition")
     assert output.splitlines()[-1] == f"report: {folder / 'a' / 'index.html'}"
 
 
@@ -120,7 +123,7 @@ def test_the_page_says_what_was_measured_and_what_left_out(written):
     html = (written[0] / "a" / "index.html").read_text()
     for text in (
         "Nothing follows from these numbers for real deepfakes", NOTE, "set &lt;B&gt;", "meso4", "JPEG quality 77",
-        "12 / 4", "27.7 dB · SSIM 0.876", "1,234 bytes", "identical", "120 / 40 / 4", "could not use 3 frames",
+        "12 / 4", "27.7 dB · SSIM 0.876", "1,234 bytes", "identical", "120 / 40 / 4", "no usable face in 3 frames",
         "Face2Face: none", "no face found", "model.train.lr", "versions.opencv", "1 more",
     ):  # fmt: skip
         assert text in html, text
@@ -140,7 +143,7 @@ def test_the_literature_stands_beside_real_data_only(sources):
     material = gather(Sources(**options))
     assert literature_section(material) == ""
     for synthetic, shown in ((False, True), (None, False)):
-        faces = {"dataset": {"name": "FaceForensics++", "synthetic": synthetic, "note": None}}
+        faces = Faces(dataset=Dataset(name="FaceForensics++", synthetic=synthetic))
         real = dataclasses.replace(material, faces=faces)
         section = literature_section(real)
         assert ("DeepfakeBench" in section) is shown
@@ -170,29 +173,29 @@ def test_a_page_comes_of_undefined_numbers_too(rows, rows_of, write_scores, tmp_
         "empty": lambda: [row for row in rows_of() if row["split"] == "val"],
         "one video": lambda: [row for row in rows_of() if row["video"] == "original/004"],
         "no validation": lambda: rows_of(val_pairs=0),
-        "one quality": lambda: rows_of(qualities={"77": 1.0}),
+        "one quality": lambda: rows_of(conditions={"77": 1.0}),
     }[rows]()
     args = {"metrics": tmp_path / "m.json", "scores": write_scores(rows=chosen), "tables": tmp_path / "t"}
     run("metrics", args["scores"], args["metrics"], "--tables", args["tables"], "--replicates", "20")
     result = run("report", tmp_path / "r", *(word for name, path in args.items() for word in (f"--{name}", path)))
     assert result.exit_code == 0, result.output
     html = (tmp_path / "r" / "index.html").read_text()
-    assert ("This run cannot say." in html) is (rows != "no validation")
+    assert ("This run cannot tell." in html) is (rows != "no validation")
     assert ">nan<" not in html
 
 
 @pytest.mark.parametrize(
-    ("qualities", "short"),
+    ("conditions", "short"),
     [
         ({"raw": 1.6, "77": 1.3, "10": 0.0}, "At quality 77 yes, at quality 10 no longer."),
         ({"raw": 1.6, "77": 1.3, "10": 0.5}, "Yes, but clearly less well at quality 10."),
-        ({"raw": 0.9, "77": 0.9, "10": 0.9}, "Yes: down to quality 10 no loss can be shown."),
+        ({"raw": 0.9, "77": 0.9, "10": 0.9}, "Yes: no loss can be shown down to quality 10."),
         ({"raw": 0.0, "77": 0.0, "10": 0.0}, "No: not even at quality 77."),
-        ({"raw": 0.9, "77": 0.9}, "This run cannot say."),
+        ({"raw": 0.9, "77": 0.9}, "This run cannot tell."),
     ],
 )
-def test_the_answer_follows_from_the_intervals(scores_of, qualities, short):
-    summary = summarize(scores_of(seed=2, pairs=16, qualities=qualities), Settings(replicates=200))
+def test_the_answer_follows_from_the_intervals(scores_of, conditions, short):
+    summary = summarize(scores_of(seed=2, pairs=16, conditions=conditions), Settings(replicates=200))
     found = answer(summary)
     assert found[0] == short
     if summary.ends():
@@ -202,14 +205,14 @@ def test_the_answer_follows_from_the_intervals(scores_of, qualities, short):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("metrics.json", "{", "metrics.json is no JSON"),
-        ("metrics.json", "{}", "metrics.json lacks n, undefined"),
-        ("fidelity.json", '{"q77": {"psnr": 3}}', "q77 has no bits_per_pixel"),
-        ("fidelity/panels.csv", "file,key\n", "panels.csv, line 1: no column quality"),
-        ("fidelity/panels.csv", f"{PANELS}\na,b,77,x,1,1,1\n", "line 2, column psnr: 'x'"),
+        ("metrics.json", "{", "metrics.json, line 1, column 2: not JSON"),
+        ("metrics.json", "{}", "metrics.json: no n, undefined; run `evaluation metrics` again"),
+        ("fidelity.json", '{"q77": {"psnr": 3}}', "fidelity.json, q77: no bits_per_pixel"),
+        ("fidelity/panels.csv", "file,key\n", "panels.csv, line 1: no column condition"),
+        ("fidelity/panels.csv", f"{PANELS}\na,b,77,x,1,1,1\n", "line 2, column psnr: expected a number, found 'x'"),
         ("fidelity/panels.csv", f"{PANELS}\nnone.png,b,77,30,1,1,1\n", "none.png"),
-        ("train/log.jsonl", "{]\n", "log.jsonl is no JSON lines"),
-        ("tables/metrics.csv", "", "metrics.csv, line 1: no column quality"),
+        ("train/log.jsonl", "{]\n", "log.jsonl, line 1: not JSON"),
+        ("tables/metrics.csv", "", "metrics.csv, line 1: no column condition"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(sources, tmp_path, name, content, message):

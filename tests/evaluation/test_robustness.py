@@ -1,18 +1,11 @@
-"""What is left over JPEG quality, worked by hand."""
+"""Retention and area over the bit rate, worked by hand."""
 
 import math
 
 import numpy as np
 import pytest
 
-from evaluation.robustness import area_over_log_rate, ends, retention
-
-
-def test_ends_are_the_highest_and_lowest_jpeg_quality():
-    found = ends(["raw", "10", "77", "9", "60"])
-    assert (found.high, found.low) == ("77", "9")
-    assert ends(["raw", "77"]) is None
-    assert ends([]) is None
+from evaluation.robustness import area_over_log_rate, retention
 
 
 def test_retention_is_the_share_of_the_distance_from_one_half():

@@ -1,5 +1,7 @@
 """The numbers of a whole table: what is judged, what is paired, what is undefined."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,12 +16,12 @@ def test_values_are_those_of_the_test_split(scores_of):
     scores = scores_of()
     summary = summarize(scores, FAST)
     test = scores.where(split="test")
-    for quality in ("raw", "77", "10"):
-        frames = test.where(quality=quality)
+    for condition in ("raw", "77", "10"):
+        frames = test.where(condition=condition)
         for level, here in (("frame", frames), ("video", by_video(frames))):
             for metric in HEADLINE:
                 expected = getattr(metrics, metric)(here.label, here.score)
-                assert summary.find(quality, level, metric).value == pytest.approx(expected)
+                assert summary.find(condition, level, metric).value == pytest.approx(expected)
     row = summary.find("77", "video", "auc")
     assert (row.n_frames, row.n_videos, row.n_pairs) == (120, 40, 4)
 
@@ -27,7 +29,7 @@ def test_values_are_those_of_the_test_split(scores_of):
 def test_a_method_is_judged_against_all_real_faces(scores_of):
     scores = scores_of()
     summary = summarize(scores, FAST)
-    here = scores.where(split="test", quality="10")
+    here = scores.where(split="test", condition="10")
     here = here[(here.method == "original") | (here.method == "FaceSwap")]
     row = summary.find("10", "frame", "auc", method="FaceSwap")
     assert row.value == pytest.approx(metrics.auc(here.label, here.score))
@@ -37,7 +39,7 @@ def test_a_method_is_judged_against_all_real_faces(scores_of):
 def test_the_second_threshold_is_youdens_on_the_validation_split(scores_of):
     scores = scores_of()
     summary = summarize(scores, FAST)
-    val, test = (scores.where(split=split, quality="77") for split in ("val", "test"))
+    val, test = (scores.where(split=split, condition="77") for split in ("val", "test"))
     threshold = metrics.youden_threshold(val.label, val.score)
     row = summary.find("77", "frame", "balanced_accuracy", source="val")
     assert row.threshold == threshold
@@ -48,7 +50,7 @@ def test_the_second_threshold_is_youdens_on_the_validation_split(scores_of):
 def test_without_a_validation_split_only_one_half_is_a_threshold(scores_of):
     summary = summarize(scores_of(val_pairs=0), FAST)
     assert {row.threshold_source for row in summary.rows} == {"", "fixed"}
-    assert np.isnan(summary.calibration[0]["temperature"])
+    assert np.isnan(summary.calibration[0].temperature)
     assert summary.undefined == []
 
 
@@ -63,9 +65,9 @@ def test_intervals_hold_their_value_and_narrow_with_more_videos(scores_of):
 
 
 def test_the_drop_is_paired(scores_of):
-    scores = scores_of(pairs=12, qualities={"77": 0.7, "10": 0.4})
+    scores = scores_of(pairs=12, conditions={"77": 0.7, "10": 0.4})
     summary = summarize(scores, FAST)
-    high, low = (summary.find(quality, "frame", "auc") for quality in ("77", "10"))
+    high, low = (summary.find(condition, "frame", "auc") for condition in ("77", "10"))
     drop = summary.drop("frame", "auc")
     assert (drop.high, drop.low) == ("77", "10")
     assert drop.value == pytest.approx(high.value - low.value)
@@ -75,11 +77,22 @@ def test_the_drop_is_paired(scores_of):
     assert drop.p < 0.01
 
 
+def test_every_label_gives_the_numbers_that_a_jpeg_quality_gives(write_scores, rows_of):
+    names = {"raw": "raw", "77": "turbo:90>resize:0.5", "10": "turbo:90>resize:0.1"}
+    rows = rows_of(conditions={"raw": 1.6, "77": 1.3, "10": 0.3})
+    other = [{**row, "condition": names[row["condition"]]} for row in rows]
+    first, second = (summarize(read(write_scores(f"{i}.csv", rows=r)), FAST) for i, r in enumerate((rows, other)))
+    for old, new in zip(first.rows, second.rows, strict=True):
+        assert repr(replace(old, condition=names[old.condition])) == repr(new)
+    for old, new in zip(first.differences, second.differences, strict=True):
+        assert repr(replace(old, high=names[old.high], low=names[old.low])) == repr(new)
+
+
 def test_raw_is_no_end_of_the_sweep(scores_of):
-    summary = summarize(scores_of(qualities={"raw": 2.0, "60": 1.0}), FAST)
+    summary = summarize(scores_of(conditions={"raw": 2.0, "60": 1.0}), FAST)
     assert summary.ends() is None
     assert summary.drop("frame", "auc") is None
-    assert "drop: fewer than two JPEG qualities" in summary.undefined
+    assert "drop: fewer than two conditions other than raw" in summary.undefined
 
 
 def test_a_seed_repeats_every_number(scores_of):
@@ -99,7 +112,7 @@ def test_one_class_is_named_and_not_invented(write_scores, rows_of):
     rows = [row for row in rows_of() if row["method"] != "original"]
     summary = summarize(read(write_scores(rows=rows)), FAST)
     assert "q77.frame.auc: one class only" in summary.undefined
-    assert "drop.frame.auc: undefined at one of the two qualities" in summary.undefined
+    assert "drop.frame.auc: undefined in one of the two conditions" in summary.undefined
     row = summary.find("77", "frame", "auc")
     assert np.isnan([row.value, row.lo, row.hi]).all()
     assert summary.find("77", "frame", "accuracy").value > 0        # defined, but without an interval

@@ -22,7 +22,7 @@ from detector.score import score_faces, write_scores
 from detector.training.trainer import train
 from evaluation.metrics import auc
 from evaluation.scores import read
-from evaluation.seeds import Group, judge
+from evaluation.seeds import Group, compare_groups
 from evaluation.summary import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,9 +64,9 @@ def test_three_seeds_detect_at_77_and_lose_at_10(crops, compressed, tmp_path):
         params = dataclasses.replace(PARAMS, seed=seed)
         runs.append(read(scored(params, crops, compressed, tmp_path / str(seed), ("raw", *PARAMS.qualities))))
     settings = Settings(PARAMS.evaluate.replicates, PARAMS.evaluate.confidence, 1)
-    rows = judge([Group("q77", ("1", "2", "3"), tuple(runs))], settings)
+    rows = compare_groups([Group("q77", ("1", "2", "3"), tuple(runs))], settings)
 
-    (auc_at_77,) = (row for row in rows if picked(row, "auc") and row.quality == "77")
+    (auc_at_77,) = (row for row in rows if picked(row, "auc") and row.condition == "77")
     (drop,) = (row for row in rows if picked(row, "drop"))
 
     assert auc_at_77.lo > 0.70

@@ -1,4 +1,4 @@
-"""The command line: read, call, write, print. Heavy imports wait inside the functions, so ``--help`` is instant."""
+"""The command line. Commands import what they need when they run, so ``--help`` is instant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ File = click.Path(dir_okay=False, path_type=Path)
 
 
 class Group(click.Group):
-    """Turns bad input into one line on stderr and exit status 1."""
+    """Reports bad input as one line on standard error, with exit status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -27,14 +27,14 @@ class Group(click.Group):
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="evaluation")
 def main() -> None:
-    """Judge a detector by its table of scores."""
+    """Evaluate a deepfake detector from its table of scores."""
 
 
 def _drawing(command: Any) -> Any:
     for option in (
-        click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed of the draws."),
+        click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed of the bootstrap."),
         click.option("--confidence", default=0.95, show_default=True, help="Two-sided coverage of the intervals."),
-        click.option("--replicates", default=1000, show_default=True, help="Bootstrap draws of whole videos or pairs."),
+        click.option("--replicates", default=1000, show_default=True, help="Bootstrap replicates of videos or pairs."),
     ):
         command = option(command)
     return command
@@ -45,41 +45,40 @@ def _drawing(command: Any) -> Any:
 @click.argument("out", type=File)
 @click.option("--tables", type=Folder, help="Folder for the long tables (metrics.csv, differences.csv, ...).")
 @click.option("--plots", type=Folder, help="Folder for roc.csv and robustness.csv.")
-@click.option("--allow-nan", is_flag=True, help="Judge the other rows when scores are not finite.")
-@click.option("--quiet", is_flag=True, help="Print no table; a later command does.")
+@click.option("--allow-nan", is_flag=True, help="Evaluate the other rows where scores are not finite.")
+@click.option("--quiet", is_flag=True, help="Do not print the table of results.")
 @_drawing
 def metrics(
     scores: Path, out: Path, tables: Path | None, plots: Path | None, allow_nan: bool, quiet: bool,
     replicates: int, confidence: float, seed: int,
 ) -> None:  # fmt: skip
     """Write the metrics of the test split of SCORES to OUT (JSON), with intervals, and print them."""
-    from . import scores as table
-    from . import summary as judge
-    from . import tables as paper
+    from .files import write_csv, write_json
+    from .scores import read
+    from .summary import Settings, summarize
+    from .tables import ROBUSTNESS, ROC, metrics_json, robustness_rows, roc_points, text, write_tables
 
-    read = table.read(scores, allow_nan=allow_nan)
-    summary = judge.summarize(read, judge.Settings(replicates, confidence, seed))
-    test = read.where(split="test")
+    found = read(scores, allow_nan=allow_nan)
+    summary = summarize(found, Settings(replicates, confidence, seed))
+    test = found.where(split="test")
     if tables:
-        paper.write_tables(tables, summary, test)
+        write_tables(tables, summary, test)
     if plots:
-        paper.write_csv(plots / "roc.csv", ["quality", "fpr", "tpr"], paper.roc_points(test))
-        # DVC draws `quality` as a number line: the uncompressed faces have no place on it
-        rows = [row for row in paper.robustness_rows(summary) if row["quality"] != "raw"]
-        paper.write_csv(plots / "robustness.csv", paper.ROBUSTNESS, rows)
-    paper.write_json(out, paper.metrics_json(summary))
-    click.echo(f"metrics: {out}" if quiet else paper.text(summary))
+        write_csv(plots / "roc.csv", ROC, roc_points(test))
+        write_csv(plots / "robustness.csv", ROBUSTNESS, robustness_rows(summary))
+    write_json(out, metrics_json(summary))
+    click.echo(f"metrics: {out}" if quiet else text(summary))
 
 
 @main.command()
 @click.argument("metrics", type=Existing)
 @click.argument("tables", type=Existing)
-@click.option("--page", type=Existing, help="The report page, named under the table.")
+@click.option("--page", type=Existing, help="The page of `evaluation report`; its path is printed below the table.")
 def show(metrics: Path, tables: Path, page: Path | None) -> None:
-    """Print what `evaluation metrics` found: METRICS (JSON) and the folder TABLES."""
-    from . import tables as paper
+    """Print the results of `evaluation metrics`: METRICS (JSON) and the folder TABLES."""
+    from .tables import read_summary, text
 
-    click.echo(paper.text(paper.read_summary(metrics, tables)))
+    click.echo(text(read_summary(metrics, tables)))
     if page:
         click.echo(f"report: {page}")
 
@@ -87,24 +86,24 @@ def show(metrics: Path, tables: Path, page: Path | None) -> None:
 @main.command()
 @click.argument("out", type=Folder)
 @click.option("--metrics", required=True, type=Existing, help="metrics.json of `evaluation metrics`.")
-@click.option("--scores", required=True, type=Existing, help="The scores it judged.")
-@click.option("--tables", required=True, type=Existing, help="The folder of its tables.")
+@click.option("--scores", required=True, type=Existing, help="The scores that the metrics were computed from.")
+@click.option("--tables", required=True, type=Existing, help="The folder of tables of `evaluation metrics`.")
 @click.option("--fidelity", type=Existing, help="Folder of panels.csv and its pictures.")
-@click.option("--fidelity-summary", type=Existing, help="fidelity.json: PSNR, SSIM, bits per pixel by quality.")
-@click.option("--faces", type=Existing, help="summary.json of the faces stage: the data and what was left out.")
+@click.option("--fidelity-summary", type=Existing, help="fidelity.json: PSNR, SSIM, bits per pixel by condition.")
+@click.option("--faces", type=Existing, help="summary.json of the faces stage.")
 @click.option("--failures", type=Existing, help="failures.csv of the faces stage.")
 @click.option("--training", type=Existing, help="Folder of model.json and log.jsonl.")
 @click.option("--explain", type=Existing, help="Folder of `detector explain`: heat maps and feature vectors.")
 @click.option("--quality", help="JPEG quality the model was trained on.")
 @click.option("--allow-nan", is_flag=True, help="As given to `evaluation metrics`.")
 def report(out: Path, **sources: Any) -> None:
-    """Write one self-contained page, OUT/index.html, and its figures as PNG; print the table and the page's path."""
-    from . import report as pages
-    from . import tables as paper
+    """Write a self-contained page, OUT/index.html, and its figures as PNG; print the results and the path."""
+    from .report import Sources, build, gather
+    from .tables import text
 
-    material = pages.gather(pages.Sources(**sources))
-    path = pages.build(out, material)
-    click.echo(paper.text(material.summary))
+    material = gather(Sources(**sources))
+    path = build(out, material)
+    click.echo(text(material.summary))
     click.echo(f"report: {path}")
 
 
@@ -117,7 +116,7 @@ class GroupArgument(click.ParamType):  # type: ignore[type-arg]  # not generic a
         label, sign, listed = str(value).partition("=")
         paths = listed.split(",")
         if not (sign and label and all(paths)):
-            self.fail(f"{value!r} should read LABEL=PATH or LABEL=PATH,PATH (q77=seed-1.csv,seed-2.csv)", param, ctx)
+            self.fail(f"{value!r} is not LABEL=PATH or LABEL=PATH,PATH (like q77=seed-1.csv,seed-2.csv)", param, ctx)
         for path in paths:
             if not Path(path).is_file():
                 self.fail(f"{path}: no such file", param, ctx)
@@ -131,15 +130,15 @@ def _groups(groups: tuple[tuple[str, tuple[str, ...]], ...]) -> Any:
     labels = [label for label, _ in groups]
     repeated = sorted({label for label in labels if labels.count(label) > 1})
     if repeated:
-        raise click.UsageError(f"{', '.join(repeated)}: a label names one group; give its files as one list")
+        raise click.UsageError(f"{', '.join(repeated)}: the label occurs twice; list all files of a group after it")
     return [Group(label, paths, tuple(read(path) for path in paths)) for label, paths in groups]
 
 
 def _above(command: Any) -> Any:
-    """Give *command* the options --out, --note and --dataset: a Markdown file and what stands above its tables."""
+    """Add the options --out, --note and --dataset: a Markdown file and the text above its tables."""
     for option in (
-        click.option("--dataset", type=Existing, help="dataset.json of the videos, which may be synthetic."),
-        click.option("--note", help="A sentence to stand above the Markdown tables."),
+        click.option("--dataset", type=Existing, help="dataset.json of the videos: a notice if synthetic."),
+        click.option("--note", help="A sentence to show above the Markdown tables."),
         click.option("--out", type=File, help="Markdown file to write the tables to."),
     ):
         command = option(command)
@@ -147,9 +146,12 @@ def _above(command: Any) -> Any:
 
 
 def _note(note: str | None, dataset: Path | None) -> str | None:
-    from .tables import caveats, read_json
+    from .files import read_json
+    from .records import Dataset
+    from .tables import caveats
 
-    return " ".join([*(caveats(read_json(dataset)) if dataset else []), *([note] if note else [])]) or None
+    found = read_json(dataset, Dataset, "it must be the dataset.json of the videos") if dataset else Dataset()
+    return " ".join([*caveats(found.synthetic, found.note), *([note] if note else [])]) or None
 
 
 @main.command()
@@ -168,23 +170,23 @@ def seeds(
     """
     from dataclasses import asdict, fields
 
-    from . import seeds as judge
-    from . import tables as paper
+    from .files import write_csv, write_whole
+    from .seeds import SeedRow, compare_groups, document, terminal
     from .summary import Settings
 
     settings = Settings(replicates, confidence, seed)
     read = _groups(groups)
-    rows = judge.judge(read, settings)
+    rows = compare_groups(read, settings)
     if out:
-        paper.write_whole(out, judge.document(read, rows, settings, _note(note, dataset)))
+        write_whole(out, document(read, rows, settings, _note(note, dataset)))
     if csv_path:
-        paper.write_csv(csv_path, [f.name for f in fields(judge.SeedRow)], map(asdict, rows))
-    click.echo(judge.terminal(read, rows, settings))
+        write_csv(csv_path, [f.name for f in fields(SeedRow)], map(asdict, rows))
+    click.echo(terminal(read, rows, settings))
 
 
 @main.command()
 @click.argument("index", type=Existing)
-@click.option("--versus", multiple=True, metavar="SETTING", help="Show what this setting changes, all else equal.")
+@click.option("--versus", multiple=True, metavar="SETTING", help="Show the effect of this setting, all else equal.")
 @click.option("--csv", "csv_path", type=File, help="CSV file to write every row to.")
 @_above
 @_drawing
@@ -192,21 +194,21 @@ def grid(
     index: Path, versus: tuple[str, ...], csv_path: Path | None, out: Path | None, note: str | None,
     dataset: Path | None, replicates: int, confidence: float, seed: int,
 ) -> None:  # fmt: skip
-    """Lay the experiments of INDEX side by side: AUC by settings, tested quality and method, over their seeds.
+    """Tabulate the experiments of INDEX: AUC by settings, test condition and method, mean over their seeds.
 
     \b
     evaluation grid out/experiments/experiments.csv --versus faces.frames_per_second --out grid.md --csv grid.csv
     """
-    from . import grid as judge
-    from . import tables as paper
+    from .files import write_csv, write_whole
+    from .grid import csv_columns, csv_rows, document, make, read_variants, terminal
     from .summary import Settings
 
-    found = judge.make(judge.read_conditions(index), versus, Settings(replicates, confidence, seed))
+    found = make(read_variants(index), versus, Settings(replicates, confidence, seed))
     if out:
-        paper.write_whole(out, judge.document(found, _note(note, dataset)))
+        write_whole(out, document(found, _note(note, dataset)))
     if csv_path:
-        paper.write_csv(csv_path, judge.csv_columns(found), judge.csv_rows(found))
-    click.echo(judge.terminal(found))
+        write_csv(csv_path, csv_columns(found), csv_rows(found))
+    click.echo(terminal(found))
 
 
 @main.command()
@@ -218,17 +220,18 @@ def compare(
     a: tuple[str, tuple[str, ...]], b: tuple[str, tuple[str, ...]], csv_path: Path | None,
     replicates: int, confidence: float, seed: int,
 ) -> None:  # fmt: skip
-    """Compare two runs on the same test faces: A minus B with intervals, p, and Holm's p over the qualities."""
+    """Compare two runs on the same test faces: A minus B with intervals, p, and Holm's p over the conditions."""
     from dataclasses import asdict, fields
 
-    from . import seeds as judge
-    from . import tables as paper
+    from .files import write_csv
+    from .seeds import Comparison, compare_two, comparison_table
     from .summary import Settings
+    from .tables import text_table
 
     if len(a[1]) > 1 or len(b[1]) > 1:
         raise click.UsageError("compare takes one file on each side; `evaluation seeds` compares groups of runs")
     first, second = _groups((a, b))
-    rows = judge.compare_two(first, second, Settings(replicates, confidence, seed))
+    rows = compare_two(first, second, Settings(replicates, confidence, seed))
     if csv_path:
-        paper.write_csv(csv_path, [f.name for f in fields(judge.Comparison)], map(asdict, rows))
-    click.echo(paper.text_table(*judge.comparison_table(first, second, rows)))
+        write_csv(csv_path, [f.name for f in fields(Comparison)], map(asdict, rows))
+    click.echo(text_table(*comparison_table(first, second, rows)))

@@ -1,4 +1,4 @@
-"""Feature vectors: what a model's last layer sees, drawn in the plane and measured where it lies."""
+"""Feature vectors, the input of a model's last layer: their t-SNE embedding and silhouette."""
 
 from __future__ import annotations
 
@@ -12,71 +12,91 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .scores import sorted_qualities
-from .tables import read_csv
+from .files import FileError, read_csv
 
 __all__ = ["Features", "embed", "read", "silhouette"]
 
-COLUMNS = ("key", "video", "method", "split", "label", "quality", "score")
 PERPLEXITY = 30.0
 SEED = 1
+AGAIN = "run `detector explain` again to rewrite it"
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of features.csv."""
+
+    key: str
+    method: str
+    label: int
+    condition: str
+    score: float
+
+    def __post_init__(self) -> None:
+        if self.label not in (0, 1):
+            raise ValueError(f"label must be 0 (real) or 1 (fake), found {self.label}")
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Vectors, float64 (N, D), with the method, label (1 = fake) and quality of each row."""
+    """Vectors, float64 (N, D), with the key, method, label (1 = fake), condition and score of each row."""
 
     vectors: NDArray[np.float64]
     method: NDArray[np.str_]
     label: NDArray[np.int8]
-    quality: NDArray[np.str_]
+    condition: NDArray[np.str_]
+    key: NDArray[np.str_]
+    score: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     @property
-    def qualities(self) -> list[str]:
-        """The qualities that occur, ``raw`` first, then from high to low."""
-        return sorted_qualities({str(quality) for quality in self.quality})
+    def conditions(self) -> list[str]:
+        """The conditions that occur, in the order of the rows."""
+        return list(dict.fromkeys(self.condition.tolist()))
 
 
 def read(vectors: str | Path, table: str | Path) -> Features:
-    """Return the vectors of a .npy file (N, D) with the CSV table that has a row for each.
+    """Return the vectors of a .npy file (N, D) and the rows of the CSV file *table* that describe them.
 
-    ValueError names the file if it is none, if there are not as many rows as vectors, or one is not finite.
+    ValueError names the file that is not readable, has another number of rows, or holds values that are not finite.
     """
-    rows = read_csv(table, COLUMNS, text=("key", "video", "method", "split", "quality"), whole=("label",))
+    rows = read_csv(table, _Row, AGAIN)
     try:
         found: NDArray[Any] = np.load(vectors, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{vectors} is no array of NumPy: {error}") from error
-    if found.ndim != 2 or len(found) != len(rows):
-        raise ValueError(f"{vectors} has the shape {found.shape}, but {table} has {len(rows)} rows")
+    except (ValueError, EOFError, SyntaxError, OverflowError, MemoryError) as error:
+        raise FileError(f"{vectors}: not a NumPy array file: {error}; {AGAIN}") from None
+    if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.ndim != 2 or len(found) != len(rows):
+        raise FileError(
+            f"{vectors}: expected {len(rows)} vectors of floating-point numbers, one for each row of {table}, found "
+            f"{getattr(found, 'dtype', 'an archive')} {getattr(found, 'shape', '')}; {AGAIN}"
+        )
     if not np.isfinite(found).all():
-        raise ValueError(f"{vectors} holds values that are not finite")
-    columns = {name: np.array([row[name] for row in rows]) for name in ("method", "label", "quality")}
+        raise FileError(f"{vectors}: row {int(np.argmin(np.isfinite(found).all(1)))} is not finite; {AGAIN}")
     return Features(
-        found.astype(np.float64),
-        columns["method"].astype(np.str_),
-        columns["label"].astype(np.int8),
-        columns["quality"].astype(np.str_),
+        vectors=found.astype(np.float64),
+        method=np.array([row.method for row in rows], np.str_),
+        label=np.array([row.label for row in rows], np.int8),
+        condition=np.array([row.condition for row in rows], np.str_),
+        key=np.array([row.key for row in rows], np.str_),
+        score=np.array([row.score for row in rows], np.float64),
     )
 
 
 @contextmanager
 def _any_number_of_cores() -> Iterator[None]:
-    """Within it joblib, which scikit-learn asks for the number of cores, does not warn where /sys does not tell it."""
+    """Silence the warning of joblib (used by scikit-learn) where /sys does not give the number of physical cores."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Could not find the number of physical cores", category=UserWarning)
         yield
 
 
 def embed(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the vectors (N, D) in the plane, (N, 2), by t-SNE (van der Maaten and Hinton 2008, scikit-learn's).
+    """Return the t-SNE embedding (N, 2) of the vectors (N, D) (van der Maaten and Hinton 2008, scikit-learn's).
 
-    Columns are standardised first, so that none counts for its unit; perplexity 30, or a third of N where there are
-    fewer than 90; started from the principal components, so that the same vectors give the same picture. nan for fewer
-    than five.
+    Columns are standardised first, so that none dominates by its scale. The perplexity is 30, or (N - 1) / 3 where that
+    is less. The embedding starts from the principal components, so that equal vectors give an equal result. nan for
+    fewer than five vectors.
     """
     if len(vectors) < 5:
         return np.full((len(vectors), 2), np.nan)
@@ -93,15 +113,14 @@ def embed(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(tsne.fit_transform(standard), np.float64)
 
 
-def silhouette(features: Features) -> float:
-    """Return how far real and fake lie apart in the vectors themselves: 1 two clusters, 0 mixed (Rousseeuw 1987).
+def silhouette(vectors: NDArray[np.float64], label: NDArray[np.int8]) -> float:
+    """Return the silhouette of the classes real and fake: near 1 for separate clusters, 0 for mixed (Rousseeuw 1987).
 
-    nan where a class is missing or everything lies in one place.
+    nan where a class is missing or all vectors are equal.
     """
-    counts = np.bincount(features.label, minlength=2)
-    if counts.min() < 1 or len(features) < 3 or not np.ptp(features.vectors, axis=0).any():
+    if np.bincount(label, minlength=2).min() < 1 or len(label) < 3 or not np.ptp(vectors, axis=0).any():
         return float("nan")
     from sklearn.metrics import silhouette_score
 
     with _any_number_of_cores():
-        return float(silhouette_score(features.vectors, features.label))
+        return float(silhouette_score(vectors, label))

@@ -1,8 +1,8 @@
-"""Experiments side by side: AUC by their settings, tested quality and method, and what one setting changes.
+"""A table of experiments: AUC by settings, test condition and method, and the effect of one setting.
 
-An index (CSV) says which experiment wrote which scores: ``experiment, rev, tested_on, scores``, then a column per
-setting; ``seed`` is one of them. `scores` is a path from the index's folder. Experiments that differ by their seed only
-are one group of `seeds.judge`, which makes every number here.
+An index (CSV) lists the experiments and their scores: ``experiment, rev, tested_on, scores``, then one column per
+setting, ``seed`` among them. `scores` is a path relative to the folder of the index. Experiments that differ by their
+seed only form one group of `seeds.compare_groups`, which computes every number here.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from typing import Any
 import numpy as np
 
 from .scores import read
-from .seeds import Group, SeedRow, how, interval_text, judge, runs_text, tested, value_text
+from .seeds import Group, SeedRow, compare_groups, how, interval_text, runs_text, tested, value_text
 from .summary import ALL, Settings
 from .tables import markdown, number, text_table
 
-__all__ = ["Condition", "Grid", "csv_columns", "csv_rows", "document", "make", "read_conditions", "terminal"]
+__all__ = ["Grid", "Variant", "csv_columns", "csv_rows", "document", "make", "read_variants", "terminal"]
 
 DESCRIBING = ("experiment", "rev", "tested_on", "scores")
 NEEDED = ("experiment", "scores", "seed")
-TITLES = {"quality": "trained at"}  # `quality` alone is the tested one
+TITLES = {"quality": "trained at"}
 
 Table = tuple[list[str], list[list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """Settings other than the seed, and the runs that were made with them."""
+class Variant:
+    """Values of all settings but the seed, and the runs with these values."""
 
     settings: dict[str, str]
     group: Group
@@ -39,32 +39,32 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """All conditions with their numbers; `versus` names the settings whose change is shown."""
+    """All variants with their numbers; `versus` names the settings whose effect is shown."""
 
-    conditions: list[Condition]
+    variants: list[Variant]
     rows: list[SeedRow]
     versus: tuple[str, ...]
     settings: Settings
 
     @property
     def varying(self) -> list[str]:
-        """The settings that differ between conditions: the columns. ``model`` and ``quality`` always stand there."""
-        first = self.conditions[0].settings
+        """The settings that are columns of the table: ``model``, ``quality``, and all that differ between variants."""
+        first = self.variants[0].settings
         return [
             name
             for name in first
-            if name in ("model", "quality") or any(c.settings[name] != first[name] for c in self.conditions)
+            if name in ("model", "quality") or any(v.settings[name] != first[name] for v in self.variants)
         ]
 
 
-def read_conditions(path: str | Path) -> list[Condition]:
-    """Return the conditions of the index *path* in its order, with their scores.
+def read_variants(path: str | Path) -> list[Variant]:
+    """Return the variants of the index *path* in its order, with their scores.
 
-    ValueError for an index without rows or one of its columns, and for two experiments with one seed and the same
-    settings.
+    ValueError for an index without rows, without one of the needed columns, or with two experiments of the same
+    settings and seed.
     """
     path = Path(path)
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         columns = list(reader.fieldnames or [])
         rows = list(reader)
@@ -72,44 +72,47 @@ def read_conditions(path: str | Path) -> list[Condition]:
     if missing:
         raise ValueError(f"{path}, line 1: no column {', '.join(missing)}; `detector grid` writes such an index")
     if not rows:
-        raise ValueError(f"{path} names no experiment")
+        raise ValueError(f"{path} lists no experiment")
     names = [name for name in columns if name not in (*DESCRIBING, "seed")]
     found: dict[tuple[str, ...], dict[str, dict[str, str]]] = {}
     for row in rows:
         seeds = found.setdefault(tuple(row[name] for name in names), {})
         if row["seed"] in seeds:
             again = f"{seeds[row['seed']]['experiment']} and {row['experiment']}"
-            raise ValueError(f"{path}: {again} have the same settings and seed; leave one of them out")
+            raise ValueError(f"{path}: {again} have the same settings and seed; remove one of them")
         seeds[row["seed"]] = row
-    return [_condition(dict(zip(names, values, strict=True)), path.parent, seeds) for values, seeds in found.items()]
+    return [_variant(dict(zip(names, values, strict=True)), path.parent, seeds) for values, seeds in found.items()]
 
 
-def _condition(settings: dict[str, str], folder: Path, seeds: dict[str, dict[str, str]]) -> Condition:
+def _variant(settings: dict[str, str], folder: Path, seeds: dict[str, dict[str, str]]) -> Variant:
     paths = [folder / row["scores"] for row in seeds.values()]
     label = ", ".join(f"{name} {value}" for name, value in settings.items())
-    return Condition(settings, Group(label, tuple(map(str, paths)), tuple(map(read, paths))))
+    return Variant(settings, Group(label, tuple(map(str, paths)), tuple(map(read, paths))))
 
 
-def make(conditions: Sequence[Condition], versus: Sequence[str] = (), settings: Settings | None = None) -> Grid:
-    """Return the numbers of *conditions* and, for each setting of *versus*, the differences of those that differ in it
-    alone, against its first value. ValueError if there are none, or if not all have judged the same test faces."""
+def make(variants: Sequence[Variant], versus: Sequence[str] = (), settings: Settings | None = None) -> Grid:
+    """Return the numbers of *variants* and, for each setting in *versus*, the paired differences to its first value.
+
+    Only variants that differ in this setting alone are compared. ValueError where there are none, and where the
+    variants did not score the same test faces.
+    """
     settings = settings or Settings()
-    pairs = [(a.group.label, b.group.label) for axis in versus for a, b in _pairs(conditions, axis)]
-    rows = judge([condition.group for condition in conditions], settings, pairs)
-    return Grid(list(conditions), rows, tuple(versus), settings)
+    pairs = [(a.group.label, b.group.label) for axis in versus for a, b in _pairs(variants, axis)]
+    rows = compare_groups([variant.group for variant in variants], settings, pairs)
+    return Grid(list(variants), rows, tuple(versus), settings)
 
 
-def _pairs(conditions: Sequence[Condition], axis: str) -> list[tuple[Condition, Condition]]:
+def _pairs(variants: Sequence[Variant], axis: str) -> list[tuple[Variant, Variant]]:
     """Return the pairs that differ in *axis* alone; the second has the value that comes first in the index."""
-    if axis not in conditions[0].settings:
-        raise ValueError(f"{axis} is no setting of these experiments; they have {', '.join(conditions[0].settings)}")
-    firsts: dict[tuple[str, ...], Condition] = {}
+    if axis not in variants[0].settings:
+        raise ValueError(f"{axis} is not a setting of these experiments; they have {', '.join(variants[0].settings)}")
+    firsts: dict[tuple[str, ...], Variant] = {}
     pairs = []
-    for condition in conditions:
-        others = tuple(value for name, value in condition.settings.items() if name != axis)
-        reference = firsts.setdefault(others, condition)
-        if reference is not condition:
-            pairs.append((condition, reference))
+    for variant in variants:
+        others = tuple(value for name, value in variant.settings.items() if name != axis)
+        reference = firsts.setdefault(others, variant)
+        if reference is not variant:
+            pairs.append((variant, reference))
     if not pairs:
         raise ValueError(f"no two experiments differ in {axis} alone")
     return pairs
@@ -117,16 +120,19 @@ def _pairs(conditions: Sequence[Condition], axis: str) -> list[tuple[Condition, 
 
 def csv_columns(grid: Grid) -> list[str]:
     """Return the columns of `csv_rows`: the settings (the training quality as ``trained_at``), then `SeedRow`'s."""
-    return [*_named(grid.conditions[0].settings), *(f.name for f in fields(SeedRow))]
+    return [*_named(grid.variants[0].settings), *(f.name for f in fields(SeedRow))]
 
 
 def _named(settings: dict[str, str]) -> dict[str, str]:
-    return {TITLES.get(name, name).replace(" ", "_"): value for name, value in settings.items()}
+    """Return *settings* under names that no column of `SeedRow` has."""
+    taken = {f.name for f in fields(SeedRow)}
+    named = {TITLES.get(name, name).replace(" ", "_"): value for name, value in settings.items()}
+    return {f"setting_{name}" if name in taken else name: value for name, value in named.items()}
 
 
 def csv_rows(grid: Grid) -> Iterator[dict[str, Any]]:
-    """Yield every number with the settings of its condition (of a difference: of what is compared)."""
-    settings = {condition.group.label: condition.settings for condition in grid.conditions}
+    """Yield every number with the settings of its variant (of the first variant for a difference)."""
+    settings = {variant.group.label: variant.settings for variant in grid.variants}
     for row in grid.rows:
         yield _named(settings[row.group]) | asdict(row)
 
@@ -135,21 +141,21 @@ def csv_rows(grid: Grid) -> Iterator[dict[str, Any]]:
 
 
 class _Cells:
-    """Looks numbers up and writes them as ``0.808 ± 0.002 [0.723, 0.880]``, the interval by videos."""
+    """Looks numbers up and formats them: ``0.808 ± 0.002 [0.723, 0.880]``, the interval by videos."""
 
     def __init__(self, rows: Sequence[SeedRow]) -> None:
-        self.rows = {(r.group, r.against, r.what, r.quality, r.level, r.method): r for r in rows if r.unit == "video"}
+        self.rows = {(r.group, r.against, r.what, r.condition, r.level, r.method): r for r in rows if r.unit == "video"}
         self.methods = [method for method in dict.fromkeys(row.method for row in rows) if method != ALL]
-        self.qualities = list(dict.fromkeys(row.quality for row in rows if row.what == "auc"))
-        self.drops = list(dict.fromkeys(row.quality for row in rows if row.what == "drop"))
+        self.conditions = list(dict.fromkeys(row.condition for row in rows if row.what == "auc"))
+        self.drops = list(dict.fromkeys(row.condition for row in rows if row.what == "drop"))
 
     @property
     def header(self) -> list[str]:
         return ["tested at", "frame AUC", *self.methods, "video AUC"]
 
-    def line(self, what: str, quality: str, group: str, against: str = "") -> list[str]:
+    def line(self, what: str, condition: str, group: str, against: str = "") -> list[str]:
         columns = [("frame", ALL), *(("frame", method) for method in self.methods), ("video", ALL)]
-        found = [self.rows.get((group, against, what, quality, level, method)) for level, method in columns]
+        found = [self.rows.get((group, against, what, condition, level, method)) for level, method in columns]
         return [self.cell(row) for row in found]
 
     @staticmethod
@@ -165,12 +171,12 @@ class _Cells:
 def _main_table(grid: Grid) -> Table:
     cells, names = _Cells(grid.rows), grid.varying
     header = [*(TITLES.get(name, name) for name in names), "seeds", *cells.header]
-    wanted = [("auc", quality, quality) for quality in cells.qualities]
-    wanted += [("drop", quality, f"drop {quality}") for quality in cells.drops]
+    wanted = [("auc", name, name) for name in cells.conditions]
+    wanted += [("drop", name, f"drop {name}") for name in cells.drops]
     lines = []
-    for condition in grid.conditions:
-        left = [*(condition.settings[name] for name in names), str(len(condition.group.runs))]
-        lines += [[*left, title, *cells.line(what, quality, condition.group.label)] for what, quality, title in wanted]
+    for variant in grid.variants:
+        left = [*(variant.settings[name] for name in names), str(len(variant.group.runs))]
+        lines += [[*left, title, *cells.line(what, name, variant.group.label)] for what, name, title in wanted]
     return header, lines
 
 
@@ -178,11 +184,11 @@ def _versus_table(grid: Grid, axis: str) -> Table:
     cells, names = _Cells(grid.rows), [name for name in grid.varying if name != axis]
     header = [*(TITLES.get(name, name) for name in (*names, axis)), *cells.header]
     lines = []
-    for condition, reference in _pairs(grid.conditions, axis):
-        change = f"{condition.settings[axis]} minus {reference.settings[axis]}"
-        left = [*(condition.settings[name] for name in names), change]
-        labels = condition.group.label, reference.group.label
-        lines += [[*left, quality, *cells.line("difference", quality, *labels)] for quality in cells.qualities]
+    for variant, reference in _pairs(grid.variants, axis):
+        change = f"{variant.settings[axis]} minus {reference.settings[axis]}"
+        left = [*(variant.settings[name] for name in names), change]
+        labels = variant.group.label, reference.group.label
+        lines += [[*left, name, *cells.line("difference", name, *labels)] for name in cells.conditions]
     return header, lines
 
 
@@ -193,19 +199,19 @@ def _parts(grid: Grid) -> Iterator[tuple[str, Table]]:
 
 
 def sentence(grid: Grid) -> str:
-    """Return what was judged, what all experiments share, and how the intervals were made."""
-    counts = {len(condition.group.runs) for condition in grid.conditions}
+    """Return what was tested, what all experiments share, and how the intervals were computed."""
+    counts = {len(variant.group.runs) for variant in grid.variants}
     runs = runs_text(counts.pop()) if len(counts) == 1 else f"{min(counts)} to {max(counts)} seeds"
-    shared = {name: value for name, value in grid.conditions[0].settings.items() if name not in grid.varying}
+    shared = {name: value for name, value in grid.variants[0].settings.items() if name not in grid.varying}
     same = "".join(f"; {name} {value}" for name, value in shared.items())
     return (
-        f"{tested(grid.rows[0])}; {len(grid.conditions)} conditions of {runs}{same}. {how(grid.settings)} Here those "
-        "by videos; the CSV has both. Methods: frame AUC of each against all real faces."
+        f"{tested(grid.rows[0])}; {len(grid.variants)} variants of {runs}{same}. {how(grid.settings)} The "
+        "tables show intervals by videos, the CSV both. Methods: frame AUC of each against all real faces."
     )
 
 
 def document(grid: Grid, note: str | None = None) -> str:
-    """Return the tables as Markdown, under *note* where one is given."""
+    """Return the tables as Markdown, below *note* where one is given."""
     parts = [f"> {note}\n"] if note else []
     parts.append(sentence(grid) + "\n")
     parts += [f"**{title}**\n\n{markdown(*table)}\n" for title, table in _parts(grid)]

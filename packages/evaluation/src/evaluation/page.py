@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-__all__ = ["card", "data_uri", "details", "figure", "heat", "note", "page", "paragraph", "section", "table"]
+__all__ = ["card", "data_uri", "details", "figure", "heat", "items", "note", "page", "paragraph", "section", "table"]
 
 STYLE = """
 :root { --paper:#fbfbf9; --card:#ffffff; --ink:#1d2530; --muted:#687385; --line:#e3e6ea; --accent:#2f6fc9;
@@ -62,7 +62,7 @@ footer { margin-top:4rem; border-top:1px solid var(--line); padding-top:1rem; }
 
 
 def page(title: str, body: Iterable[str]) -> str:
-    """Return a whole HTML document that loads nothing."""
+    """Return a complete HTML document that loads no other file."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -84,13 +84,18 @@ def section(title: str, *parts: str) -> str:
     return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(parts) + "\n</section>" if parts else ""
 
 
+def items(texts: Iterable[str]) -> str:
+    """Return a bulleted list of plain text."""
+    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>"
+
+
 def note(*paragraphs: str) -> str:
-    """Return a box that stands out."""
+    """Return a highlighted box."""
     return '<div class="note" role="note">' + "".join(paragraph(text) for text in paragraphs) + "</div>"
 
 
 def card(what: str, value: str, interval: str) -> str:
-    """Return one number with its name above and its interval below."""
+    """Return a card: a number with its name above and its interval below."""
     return (
         f'<div class="card"><div class="what">{escape(what)}</div><div class="value">{escape(value)}</div>'
         f'<div class="range">{escape(interval)}</div></div>'
@@ -98,7 +103,7 @@ def card(what: str, value: str, interval: str) -> str:
 
 
 def heat(value: float, text: str, low: float = 0.5) -> tuple[str, str]:
-    """Return (text, style): a cell that is the darker the further *value* lies above *low*."""
+    """Return (text, style) of a cell whose background darkens as *value* rises from *low* to 1."""
     strength = 0.0 if value != value else min(max((value - low) / (1 - low), 0.0), 1.0)
     return text, f"background:rgba(var(--heat),{0.34 * strength:.3f})"
 
@@ -106,9 +111,9 @@ def heat(value: float, text: str, low: float = 0.5) -> tuple[str, str]:
 def table(
     header: Sequence[str], rows: Iterable[Sequence[str | tuple[str, str]]], caption: str = "", text: Sequence[int] = ()
 ) -> str:
-    """Return a table. A cell is text, or (text, style); ``0.8 [0.7, 0.9]`` puts the interval on a line of its own.
+    """Return a table. A cell is text, or (text, style); the interval of ``0.8 [0.7, 0.9]`` gets a line of its own.
 
-    text: the numbers of the columns that hold words.
+    text: positions of the left-aligned columns.
     """
     opening = ['<th class="text">' if i in text else "<th>" for i in range(len(header))]
     head = "".join(f"{tag}{escape(name)}</th>" for tag, name in zip(opening, header, strict=True))
@@ -120,7 +125,7 @@ def table(
             attributes = (f' style="{style}"' if style else "") + (' class="text"' if i in text else "")
             cells.append(f"<td{attributes}>{_cell(words)}</td>")
         lines.append("<tr>" + "".join(cells) + "</tr>")
-    # below the part that scrolls, not in it: on a phone a caption as wide as its table cannot be read
+    # outside of the scrolling element: on a phone a caption as wide as its table is unreadable
     below = f'<p class="below small">{escape(caption)}</p>' if caption else ""
     return (
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>\n' + "\n".join(lines)
@@ -136,14 +141,14 @@ def _cell(words: str) -> str:
 
 
 def figure(content: str, caption: str, description: str) -> str:
-    """Return *content* (an inline SVG or other HTML) with its caption; *description* is for who cannot see it."""
+    """Return *content* (an inline SVG or other HTML) with its caption; *description* is for screen readers."""
     wide = ' class="wide"' if _is_wide(content) else ""
     content = content.replace("<svg ", f'<svg{wide} role="img" aria-label="{escape(description)}" ', 1)
     return f"<figure>{content}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _is_wide(svg: str) -> bool:
-    """Return whether a figure is more than twice as wide as high: on a phone it scrolls instead of shrinking."""
+    """Return whether a figure is more than twice as wide as high; on a phone it then scrolls instead of shrinking."""
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     return box is not None and float(box[1]) > 2 * float(box[2])
 
@@ -154,5 +159,5 @@ def data_uri(data: bytes, kind: str = "image/png") -> str:
 
 
 def details(summary: str, content: str) -> str:
-    """Return *content* folded away under *summary*."""
+    """Return *content* in a collapsed element labelled *summary*."""
     return f"<details><summary>{escape(summary)}</summary>{content}</details>"

@@ -1,7 +1,7 @@
-"""The figures of the report. Each function returns a matplotlib Figure; `png` and `svg` turn it into bytes.
+"""The figures of the page. Each function returns a matplotlib Figure; `png` and `svg` turn it into bytes.
 
-The same input gives the same bytes: no dates, no version stamps, a fixed salt for the ids in SVG. Colours come from a
-`Theme`; the SVG of a page uses one whose colours are CSS variables, so that figures follow a dark page.
+Equal input gives equal bytes: no dates, no version stamps, a fixed salt for the ids in SVG. Colours come from a
+`Theme`; that of the page uses CSS variables, so that figures follow a dark colour scheme.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from .calibration import logit, reliability
+from .conditions import RAW, title
 from .features import Features
 from .metrics import roc
+from .records import Panel, Step
 from .scores import Scores
 from .summary import HEADLINE, Row, Summary
 
@@ -30,25 +32,21 @@ __all__ = [
     "PAGE",
     "Theme",
     "compression",
+    "condition_colors",
     "embedding",
     "histograms",
     "history",
     "metric_bars",
     "png",
-    "quality_colors",
-    "quality_label",
     "reliability_diagram",
     "robustness",
     "roc_curves",
     "svg",
 ]
 
-Curve = Sequence[Mapping[str, Any]]
-
-
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Colours of ink, of what is less important, and of the paper."""
+    """Colours of text, secondary text, grid lines and background."""
 
     ink: str
     muted: str
@@ -57,12 +55,12 @@ class Theme:
 
 
 LIGHT = Theme(ink="#1d2530", muted="#687385", grid="#e3e7ec", paper="#ffffff")
-# colours that nothing else uses, replaced by CSS variables in `svg`
+# colours used nowhere else; `svg` replaces them by CSS variables
 PAGE = Theme(ink="#010203", muted="#010204", grid="#010205", paper="none")
 VARIABLES = {PAGE.ink: "var(--ink)", PAGE.muted: "var(--muted)", PAGE.grid: "var(--line)"}
 
 REAL, FAKE = "#3b7dd8", "#d9534f"
-SCALE = ("#3b7dd8", "#2fa58c", "#dfa032", "#d9534f")        # high to low quality
+SCALE = ("#3b7dd8", "#2fa58c", "#dfa032", "#d9534f")        # from the first condition to the last
 NAMES = {"auc": "AUC", "ap": "AP", "eer": "EER", "accuracy": "ACC", "balanced_accuracy": "balanced ACC", "f1": "F1"}
 METHODS = ("#d9534f", "#a65bd0", "#dfa032", "#2fa58c", "#8c6d31", "#d0689f")     # of the forgeries, in their order
 DPI = 150
@@ -110,22 +108,18 @@ def svg(figure: Figure) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
 
 
-def quality_colors(qualities: Sequence[str], theme: Theme) -> dict[str, str]:
-    """Return a colour for each quality: blue for high over green and amber to red for low, ink for raw."""
-    numeric = [quality for quality in qualities if quality != "raw"]
-    scale = mpl.colors.LinearSegmentedColormap.from_list("quality", SCALE)
-    places = np.linspace(0, 1, len(numeric)) if len(numeric) > 1 else np.zeros(len(numeric))
-    return {"raw": theme.ink} | {q: to_hex(scale(place)) for q, place in zip(numeric, places, strict=True)}
+def condition_colors(conditions: Sequence[str], theme: Theme) -> dict[str, str]:
+    """Return a colour for each condition: the text colour for raw, the others from blue (first) to red (last)."""
+    others = [condition for condition in conditions if condition != RAW]
+    scale = mpl.colors.LinearSegmentedColormap.from_list("condition", SCALE)
+    places = np.linspace(0, 1, len(others)) if len(others) > 1 else np.zeros(len(others))
+    colors = {name: to_hex(scale(place)) for name, place in zip(others, places, strict=True)}
+    return {name: colors.get(name, theme.ink) for name in conditions}
 
 
 def _row(figure: Figure, count: int, sharey: bool = True) -> list[Axes]:
-    """Return *count* axes beside each other, at least one."""
+    """Return a row of *count* axes, at least one."""
     return list(figure.subplots(1, max(count, 1), sharey=sharey, squeeze=False)[0])
-
-
-def quality_label(quality: str) -> str:
-    """Return ``uncompressed`` or ``quality 77``."""
-    return "uncompressed" if quality == "raw" else f"quality {quality}"
 
 
 def _band(axes: Axes, x: Sequence[float], rows: Sequence[Row | None], color: str, name: str, dashed: bool) -> None:
@@ -135,22 +129,22 @@ def _band(axes: Axes, x: Sequence[float], rows: Sequence[Row | None], color: str
 
 
 def robustness(summary: Summary, rates: Mapping[str, float] | None = None, theme: Theme = LIGHT) -> Figure:
-    """Return AUC over JPEG quality with its band, and beside it over bits per pixel where *rates* are known."""
+    """Return AUC by condition with its band, and AUC over bits per pixel for the conditions with known *rates*."""
     with _style(theme):
-        known = {q: rate for q, rate in (rates or {}).items() if q in summary.qualities and q != "raw"}
+        known = {name: (rates or {})[name] for name in summary.conditions if name in (rates or {}) and name != RAW}
         wide = len(known) > 1
         figure = Figure(figsize=(9.2 if wide else 6.2, 3.7), layout="constrained")
         panels = _row(figure, 2 if wide else 1)
-        frame = [summary.find(quality, "frame", "auc") for quality in summary.qualities]
-        video = [summary.find(quality, "video", "auc") for quality in summary.qualities]
-        places = list(range(len(summary.qualities)))
+        frame = [summary.find(condition, "frame", "auc") for condition in summary.conditions]
+        video = [summary.find(condition, "video", "auc") for condition in summary.conditions]
+        places = list(range(len(summary.conditions)))
         _band(panels[0], places, video, FAKE, "video AUC", dashed=True)
         _band(panels[0], places, frame, REAL, "frame AUC", dashed=False)
-        panels[0].set_xticks(places, ["raw" if q == "raw" else q for q in summary.qualities])
-        panels[0].set(xlabel="JPEG quality of the tested faces", ylabel="AUC", title="Over JPEG quality")
+        _condition_ticks(panels[0], summary.conditions)
+        panels[0].set(xlabel="condition of the test faces", ylabel="AUC", title="By condition")
         if wide:
-            by_rate = sorted(known, key=lambda quality: -known[quality])
-            x = [known[quality] for quality in by_rate]
+            by_rate = sorted(known, key=lambda condition: -known[condition])
+            x = [known[condition] for condition in by_rate]
             _band(panels[1], x, [summary.find(q, "video", "auc") for q in by_rate], FAKE, "video AUC", dashed=True)
             _band(panels[1], x, [summary.find(q, "frame", "auc") for q in by_rate], REAL, "frame AUC", dashed=False)
             panels[1].set_xscale("log")
@@ -158,16 +152,23 @@ def robustness(summary: Summary, rates: Mapping[str, float] | None = None, theme
             shown = _apart(x)
             panels[1].set_xticks(shown, [f"{rate:.2f}" for rate in shown])
             panels[1].invert_xaxis()
-            panels[1].set(xlabel="bits per pixel (log scale, mean of the faces)", title="Over what the file costs")
+            panels[1].set(xlabel="bits per pixel (log scale, mean of the faces)", title="Over bits per pixel")
         for axes in panels:
             axes.axhline(0.5, color=theme.muted, linewidth=1, linestyle=":")
-        _guess(panels[0], theme)
+        _chance(panels[0], theme)
         panels[0].legend(loc="upper right")
         return figure
 
 
+def _condition_ticks(axes: Axes, conditions: Sequence[str]) -> None:
+    """Label the positions 0, 1, ... of the x axis with *conditions*, rotated where the labels would touch."""
+    rotated = sum(len(condition) + 2 for condition in conditions) > 48
+    alignment: Any = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if rotated else {}
+    axes.set_xticks(range(len(conditions)), conditions, **alignment)
+
+
 def _apart(rates: Sequence[float], share: float = 0.07) -> list[float]:
-    """Return the falling *rates* whose labels do not run into each other on a log axis, both ends kept."""
+    """Return those of the falling *rates* whose labels do not overlap on a log axis, always the first and last."""
     gap = share * np.log(rates[0] / rates[-1])
     kept = [rates[0]]
     for rate in rates[1:-1]:
@@ -176,24 +177,24 @@ def _apart(rates: Sequence[float], share: float = 0.07) -> list[float]:
     return [*kept, rates[-1]]
 
 
-def _guess(axes: Axes, theme: Theme) -> None:
+def _chance(axes: Axes, theme: Theme) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.45), min(max(high, 0.6), 1.02))
-    axes.annotate("guessing", (0, 0.5), xytext=(2, 3), textcoords="offset points", color=theme.muted, fontsize=8)
+    axes.annotate("chance", (0, 0.5), xytext=(2, 3), textcoords="offset points", color=theme.muted, fontsize=8)
 
 
 def roc_curves(scores: Scores, theme: Theme = LIGHT) -> Figure:
-    """Return the frame-level ROC curve of every quality that holds both classes."""
+    """Return the frame-level ROC curves of all conditions that have both classes."""
     with _style(theme):
         figure = Figure(figsize=(4.9, 4.6), layout="constrained")
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=1, linestyle=":")
-        for quality, color in quality_colors(scores.qualities, theme).items():
-            here = scores.where(quality=quality)
+        for condition, color in condition_colors(scores.conditions, theme).items():
+            here = scores.where(condition=condition)
             fpr, tpr, _ = roc(here.label, here.score)
             if not np.isnan(fpr + tpr).any():
-                axes.plot(fpr, tpr, color=color, label=quality_label(quality), linewidth=1.6)
-        axes.set(xlabel="real faces called fake (FPR)", ylabel="fakes found (TPR)")
+                axes.plot(fpr, tpr, color=color, label=title(condition), linewidth=1.6)
+        axes.set(xlabel="false positive rate (real faces)", ylabel="true positive rate (fakes)")
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.set_aspect("equal")
         if axes.get_legend_handles_labels()[0]:
@@ -202,87 +203,88 @@ def roc_curves(scores: Scores, theme: Theme = LIGHT) -> Figure:
 
 
 def metric_bars(summary: Summary, level: str = "frame", theme: Theme = LIGHT) -> Figure:
-    """Return the headline metrics as groups of bars, one bar per quality, with intervals by videos."""
+    """Return the headline metrics as groups of bars, one bar per condition, with intervals by videos."""
     with _style(theme):
         figure = Figure(figsize=(9.2, 3.6), layout="constrained")
         axes = figure.subplots()
-        colors = quality_colors(summary.qualities, theme)
-        width = 0.82 / max(len(summary.qualities), 1)
-        for i, quality in enumerate(summary.qualities):
-            rows = [summary.find(quality, level, metric) for metric in HEADLINE]
+        colors = condition_colors(summary.conditions, theme)
+        width = 0.82 / max(len(summary.conditions), 1)
+        for i, condition in enumerate(summary.conditions):
+            rows = [summary.find(condition, level, metric) for metric in HEADLINE]
             value, lo, hi = (np.array([getattr(r, k) if r else np.nan for r in rows]) for k in ("value", "lo", "hi"))
-            x = np.arange(len(HEADLINE)) + (i - (len(summary.qualities) - 1) / 2) * width
-            axes.bar(x, np.nan_to_num(value), width * 0.9, color=colors[quality], label=quality_label(quality))
+            x = np.arange(len(HEADLINE)) + (i - (len(summary.conditions) - 1) / 2) * width
+            axes.bar(x, np.nan_to_num(value), width * 0.9, color=colors[condition], label=title(condition))
             axes.vlines(x, lo, hi, color=theme.muted, linewidth=1.1)
         axes.axhline(0.5, color=theme.muted, linewidth=1, linestyle=":")
         axes.set_xticks(range(len(HEADLINE)), [NAMES[metric] for metric in HEADLINE])
         axes.set_ylim(0, 1.02)
         axes.set_ylabel(f"{level} level")
         axes.grid(visible=False, axis="x")
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=len(summary.qualities) or 1)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=len(summary.conditions) or 1)
         return figure
 
 
-def compression(panels: Curve, pictures: Mapping[str, np.ndarray], theme: Theme = LIGHT) -> Figure:
-    """Return one face at every quality with PSNR, SSIM and bytes under each.
+def compression(panels: Sequence[Panel], pictures: Mapping[str, np.ndarray], theme: Theme = LIGHT) -> Figure:
+    """Return one face in every condition with PSNR, SSIM and file size.
 
-    panels: rows of panels.csv of one face, best first, numbers parsed; pictures: ``file`` -> uint8 (H, W, 3).
+    panels: the rows of panels.csv of one face; pictures: ``file`` -> uint8 (H, W, 3).
     """
     with _style(theme):
         figure = Figure(figsize=(2.0 * max(len(panels), 1), 2.9), layout="constrained")
         for axes, row in zip(_row(figure, len(panels)), panels, strict=False):
-            axes.imshow(pictures[row["file"]], interpolation="nearest")
+            axes.imshow(pictures[row.file], interpolation="nearest")
             axes.set_axis_off()
-            axes.set_title("raw" if row["quality"] == "raw" else f"quality {row['quality']}", loc="center")
+            axes.set_title(title(row.condition), loc="center")
             axes.text(0.5, -0.04, caption(row), transform=axes.transAxes, ha="center", va="top", fontsize=8.5)
         return figure
 
 
-def caption(row: Mapping[str, Any]) -> str:
-    """Return the lines under one face: PSNR, SSIM, bytes."""
-    close = "identical" if np.isinf(row["psnr"]) else f"{row['psnr']:.1f} dB · SSIM {row['ssim']:.3f}"
-    return f"{close}\n{row['bytes']:,} bytes · {row['bits_per_pixel']:.2f} bpp"
+def caption(row: Panel) -> str:
+    """Return the two lines below one face: PSNR and SSIM; bytes and bits per pixel."""
+    close = "identical" if np.isinf(row.psnr) else f"{row.psnr:.1f} dB · SSIM {row.ssim:.3f}"
+    return f"{close}\n{row.bytes:,} bytes · {row.bits_per_pixel:.2f} bpp"
 
 
 def histograms(scores: Scores, theme: Theme = LIGHT) -> Figure:
-    """Return the distribution of the scores of real and of fake faces, one panel per quality.
+    """Return histograms of the scores of real and of fake faces, one panel per condition.
 
-    Over log odds: a confident model's scores crowd at 0 and 1, where equal steps of probability would hide them.
+    The axis is in log odds: the scores of a confident model lie close to 0 and 1, where bins of equal probability would
+    not resolve them.
     """
     with _style(theme):
-        qualities = scores.qualities
+        conditions = scores.conditions
         figure = Figure(figsize=(9.2, 2.3), layout="constrained")
-        panels = _row(figure, len(qualities))
+        panels = _row(figure, len(conditions))
         odds = logit(scores.score)
-        end = float(np.clip(np.quantile(np.abs(odds), 0.99), 3, 16)) if len(odds) else 3.0     # the rest joins the last
+        end = float(np.clip(np.quantile(np.abs(odds), 0.99), 3, 16)) if len(odds) else 3.0  # outliers: last bin
         edges = np.linspace(-end, end, 31).tolist()
         ticks = [0.001, 0.5, 0.999] if end > 7 else [0.1, 0.5, 0.9]
-        for axes, quality in zip(panels, qualities, strict=False):
+        for axes, condition in zip(panels, conditions, strict=False):
             for label, color, name in ((0, REAL, "real"), (1, FAKE, "fake")):
-                values = np.clip(odds[(scores.quality == quality) & (scores.label == label)], -end, end)
+                values = np.clip(odds[(scores.condition == condition) & (scores.label == label)], -end, end)
                 weights = np.full(len(values), 1 / max(len(values), 1))
                 axes.hist(values, edges, weights=weights, color=color, alpha=0.55, label=name)
-            axes.set_title(quality_label(quality), fontsize=9.5)
+            axes.set_title(title(condition), fontsize=9.5)
             axes.set_xlim(-end, end)
             axes.set_xticks(logit(ticks).tolist(), [f"{tick:g}"[1:] for tick in ticks])
         panels[0].set_ylabel("share of faces")
-        panels[len(panels) // 2].set_xlabel("score = P(fake), on a scale of log odds")
-        if qualities:
+        panels[len(panels) // 2].set_xlabel("score = P(fake), log-odds scale")
+        if conditions:
             panels[0].legend(loc="best")
         return figure
 
 
 def reliability_diagram(scores: Scores, theme: Theme = LIGHT) -> Figure:
-    """Return the share of fakes over the mean score in 15 bins of equal mass, one line per quality."""
+    """Return reliability curves (share of fakes over mean score, 15 bins of equal mass), one per condition."""
     with _style(theme):
         figure = Figure(figsize=(4.9, 4.6), layout="constrained")
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=1, linestyle=":")
-        for quality, color in quality_colors(scores.qualities, theme).items():
-            here = scores.where(quality=quality)
+        for condition, color in condition_colors(scores.conditions, theme).items():
+            here = scores.where(condition=condition)
             found = reliability(here.label, here.score)
             if len(found.count):
-                axes.plot(found.score, found.share, "-o", color=color, label=quality_label(quality), markersize=3.5)
+                axes.plot(found.score, found.share, "-o", color=color, label=title(condition), markersize=3.5)
         axes.set(xlabel="mean score of the bin", ylabel="share of fakes in the bin", xlim=(0, 1), ylim=(-0.02, 1.02))
         axes.set_aspect("equal")
         if axes.get_legend_handles_labels()[0]:
@@ -290,16 +292,16 @@ def reliability_diagram(scores: Scores, theme: Theme = LIGHT) -> Figure:
         return figure
 
 
-def history(rows: Curve, theme: Theme = LIGHT) -> Figure:
-    """Return training loss and, where it was measured, validation AUC over the steps."""
+def history(rows: Sequence[Step], theme: Theme = LIGHT) -> Figure:
+    """Return training loss over the steps and, where it was measured, validation AUC."""
     with _style(theme):
-        aucs = [(row["step"], row["val_auc"]) for row in rows if row.get("val_auc") is not None]
+        aucs = [(row.step, row.val_auc) for row in rows if row.val_auc is not None]
         figure = Figure(figsize=(9.2, 2.8), layout="constrained")
         panels = _row(figure, 2 if aucs else 1, sharey=False)
-        panels[0].plot([row["step"] for row in rows], [row["loss"] for row in rows], color=REAL)
+        panels[0].plot([row.step for row in rows], [row.loss for row in rows], color=REAL)
         panels[0].axhline(np.log(2), color=theme.muted, linewidth=1, linestyle=":")
         panels[0].annotate(
-            "ln 2, guessing", (rows[-1]["step"], np.log(2)), xytext=(0, 3), textcoords="offset points", ha="right",
+            "ln 2, chance", (rows[-1].step, np.log(2)), xytext=(0, 3), textcoords="offset points", ha="right",
             color=theme.muted, fontsize=8,
         )  # fmt: skip
         panels[0].set(xlabel="step", title="Training loss")
@@ -310,18 +312,18 @@ def history(rows: Curve, theme: Theme = LIGHT) -> Figure:
 
 
 def embedding(plane: np.ndarray, features: Features, theme: Theme = LIGHT) -> Figure:
-    """Return points in the plane (N, 2), one panel per quality on the same axes, real faces under the forgeries."""
+    """Return a scatter plot of the embedding (N, 2), one panel per condition on equal axes, real faces drawn first."""
     with _style(theme):
-        qualities = features.qualities
+        conditions = features.conditions
         span = np.ptp(plane, axis=0)
         middle, half = (plane.max(0) + plane.min(0)) / 2, 0.5 * span + 0.04 * span.max()
         height = float(np.clip(4.6 * span[1] / max(span[0], 1e-9), 2.4, 4.6))
-        figure = Figure(figsize=(4.6 * max(len(qualities), 1), height + 0.7), layout="constrained")
-        panels = _row(figure, len(qualities))
+        figure = Figure(figsize=(4.6 * max(len(conditions), 1), height + 0.7), layout="constrained")
+        panels = _row(figure, len(conditions))
         methods = [str(method) for method in np.unique(features.method[features.label == 1])]
         colors = {method: METHODS[i % len(METHODS)] for i, method in enumerate(methods)}
-        for axes, quality in zip(panels, qualities, strict=False):
-            here = features.quality == quality
+        for axes, condition in zip(panels, conditions, strict=False):
+            here = features.condition == condition
             real = here & (features.label == 0)
             groups = {"real": (real, "o", REAL)} | {
                 method: (here & (features.method == method) & (features.label == 1), "^", color)
@@ -330,12 +332,12 @@ def embedding(plane: np.ndarray, features: Features, theme: Theme = LIGHT) -> Fi
             for name, (mask, marker, color) in groups.items():
                 x, y = plane[mask].T
                 axes.scatter(x, y, s=18, color=color, marker=marker, alpha=0.6, linewidths=0, label=name)
-            axes.set_title(quality_label(quality), fontsize=9.5)
+            axes.set_title(title(condition), fontsize=9.5)
             ends = np.stack([middle - half, middle + half])
             axes.set(xlim=ends[:, 0], ylim=ends[:, 1], xticks=[], yticks=[])
             axes.set_aspect("equal")
             axes.spines[:].set_visible(False)
-        if qualities:
+        if conditions:
             handles = panels[0].get_legend_handles_labels()
             figure.legend(*handles, loc="outside lower center", ncols=len(methods) + 1)
         return figure

@@ -1,36 +1,17 @@
-"""A metric as a function of JPEG quality, and what remains of it."""
+"""Summaries of a metric as a function of the condition: retention, area over the bit rate."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .scores import sorted_qualities
-
-__all__ = ["Ends", "area_over_log_rate", "ends", "retention"]
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """The highest and the lowest JPEG quality of a sweep; the paired `drop` is measured between them."""
-
-    high: str
-    low: str
-
-
-def ends(qualities: Iterable[str]) -> Ends | None:
-    """Return the ends of the numeric qualities (``raw`` is no JPEG quality), or None with fewer than two of them."""
-    numeric = [quality for quality in sorted_qualities(qualities) if quality != "raw"]
-    return Ends(numeric[0], numeric[-1]) if len(numeric) > 1 else None
+__all__ = ["area_over_log_rate", "retention"]
 
 
 def retention(auc: float, auc_raw: float) -> float:
-    """Return (auc - .5) / (auc_raw - .5), the share of the separation that compression leaves.
+    """Return (auc - .5) / (auc_raw - .5): how much of the AUC's distance from chance is left after compression.
 
-    nan where the uncompressed AUC is at or below chance: there is nothing to retain.
+    nan where the AUC of uncompressed faces is at most .5.
     """
     return (auc - 0.5) / (auc_raw - 0.5) if auc_raw > 0.5 else float("nan")
 

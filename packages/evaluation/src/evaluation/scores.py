@@ -1,15 +1,16 @@
-"""The table of scores: one row per face and test quality, read from scores.csv and checked on the way in.
+"""The table of scores: one row per face and test condition, checked while it is read.
 
-``key, video, compression, frame, method, identity, pair, split, label, quality, score``: `label` 1 is fake, `score` is
-P(fake) in 0..1, `quality` is ``raw`` or a JPEG quality 1..100 kept as text. Every other module of this package starts
-from a `Scores`; nothing is ever computed from pictures again.
+The columns are ``key, video, compression, frame, method, identity, pair, split, label, condition, score``: `label` 1 is
+fake, `score` is P(fake) in 0..1, `condition` is a label such as ``raw``, ``77`` or ``turbo:90`` (see `conditions`).
+Conditions are ordered as they first appear in the file. Older files have the column ``quality`` (``raw`` or 1..100)
+instead; theirs are ordered ``raw`` first, then from high to low.
 """
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,23 +18,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COLUMNS", "Scores", "ScoresError", "by_video", "quality_name", "read", "sorted_qualities"]
+from . import conditions
+from .conditions import RAW, condition_key
 
-COLUMNS = ("key", "video", "compression", "frame", "method", "identity", "pair", "split", "label", "quality", "score")
+__all__ = ["COLUMNS", "Scores", "ScoresError", "by_video", "condition_key", "read"]
+
+COLUMNS = ("key", "video", "compression", "frame", "method", "identity", "pair", "split", "label", "condition", "score")
+OLD_NAME = "quality"                  # of the column `condition`
 SPLITS = ("train", "val", "test")
 REAL = "original"                     # the method of a real video
 CLIP = 1e-7
 
 
 class ScoresError(ValueError):
-    """A scores file that cannot be judged; the message names the file, the line and the column."""
+    """A scores file that cannot be evaluated; the message names the file, the line and the column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
     """Columns of equal length N. Text columns are NumPy unicode arrays, `frame` int64, `label` int8, `score` float64.
 
-    `dropped` is the number of rows left out because their score was not finite (0 unless asked for).
+    `order` holds the conditions in the order of the table, also after rows were selected. `dropped` is the number of
+    rows left out because their score was not finite (0 unless asked for).
     """
 
     key: NDArray[np.str_]
@@ -45,8 +51,9 @@ class Scores:
     pair: NDArray[np.str_]
     split: NDArray[np.str_]
     label: NDArray[np.int8]
-    quality: NDArray[np.str_]
+    condition: NDArray[np.str_]
     score: NDArray[np.float64]
+    order: tuple[str, ...] = ()
     dropped: int = 0
 
     def __len__(self) -> int:
@@ -54,19 +61,20 @@ class Scores:
 
     def __getitem__(self, rows: Any) -> Scores:
         """Return the rows of a mask or of an array of positions."""
-        return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "dropped"})
+        return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name in COLUMNS})
 
     def where(self, **values: str) -> Scores:
-        """Return the rows whose columns equal the given values: ``scores.where(split="test", quality="77")``."""
+        """Return the rows whose columns equal the given values: ``scores.where(split="test", condition="77")``."""
         mask = np.ones(len(self), dtype=bool)
         for column, value in values.items():
             mask &= getattr(self, column) == value
         return self[mask]
 
     @property
-    def qualities(self) -> list[str]:
-        """The qualities that occur, ``raw`` first, then from high to low."""
-        return sorted_qualities({str(quality) for quality in self.quality})
+    def conditions(self) -> list[str]:
+        """The conditions that occur, in the order of the table."""
+        present = {str(condition) for condition in np.unique(self.condition)}
+        return [condition for condition in self.order if condition in present]
 
     @property
     def methods(self) -> list[str]:
@@ -91,19 +99,15 @@ class Scores:
         }
 
 
-def quality_name(quality: str) -> str:
-    """Return how keys name a quality: ``raw`` or ``q77``."""
-    return quality if quality == "raw" else f"q{quality}"
-
-
-def sorted_qualities(qualities: Iterable[str]) -> list[str]:
-    """Return the qualities in the order of every table: ``raw``, then from high to low."""
-    return sorted(qualities, key=lambda q: -math.inf if q == "raw" else -int(q))
-
-
 def _quality(text: str) -> str:
-    if text != "raw" and not (text.isascii() and text.isdigit() and 1 <= int(text) <= 100 and str(int(text)) == text):
-        raise ValueError("is neither raw nor a JPEG quality 1..100")
+    if text != RAW and conditions.quality(text) is None:
+        raise ValueError("is neither raw nor a JPEG quality 1..100; a column named condition takes any label")
+    return text
+
+
+def _condition(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("is empty or holds control characters")
     return text
 
 
@@ -115,7 +119,7 @@ def _named(text: str) -> str:
 
 def _split(text: str) -> str:
     if text not in SPLITS:
-        raise ValueError(f"is none of {', '.join(SPLITS)}")
+        raise ValueError(f"is not one of {', '.join(SPLITS)}")
     return text
 
 
@@ -128,7 +132,7 @@ def _label(text: str) -> int:
 def _score(text: str) -> float:
     score = float(text)
     if math.isfinite(score) and not 0 <= score <= 1:
-        raise ValueError("is no probability in 0..1; logits must go through a sigmoid first")
+        raise ValueError("is not a probability in 0..1; apply a sigmoid to logits first")
     return score
 
 
@@ -137,7 +141,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "frame": int,
     "split": _split,
     "label": _label,
-    "quality": _quality,
+    "condition": _condition,
     "score": _score,
 }
 
@@ -146,35 +150,47 @@ def read(path: str | Path, allow_nan: bool = False) -> Scores:
     """Return the `Scores` of the CSV file at *path*; other columns than ours are ignored.
 
     Raises `ScoresError`, naming file, line and column, for missing columns, short rows, values out of their range, a
-    face twice at one quality, a video that changes its label, split, method or pair, and for scores that are not
-    finite: those are counted, and with *allow_nan* left out and the number kept in `Scores.dropped`.
+    face twice in one condition, two conditions with one key, a video that changes its label, split, method or pair,
+    and scores that are not finite. With *allow_nan* rows with such scores are left out and counted in
+    `Scores.dropped`.
     """
     path = Path(path)
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     lines: list[int] = []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
             header = next(reader, [])
+            old = "condition" not in header and OLD_NAME in header
+            parsers = PARSERS | ({"condition": _quality} if old else {})
+            header = ["condition" if old and name == OLD_NAME else name for name in header]
             missing = [name for name in COLUMNS if name not in header]
             if missing:
                 raise ScoresError(f"{path}, line 1: no column {', '.join(missing)}; the header is {','.join(header)!r}")
-            places = [(name, header.index(name), PARSERS[name], columns[name].append) for name in COLUMNS]
+            places = [(name, header.index(name), parsers[name], columns[name].append) for name in COLUMNS]
             for row in reader:
                 if len(row) != len(header):
                     raise ScoresError(f"{path}, line {reader.line_num}: {len(row)} values for {len(header)} columns")
                 for name, place, parse, append in places:
                     try:
                         append(parse(row[place]))
-                    except ValueError as error:
-                        said = str(error) if str(error).startswith("is ") else "is no number"
+                    except (ValueError, OverflowError) as error:
+                        said = str(error) if str(error).startswith("is ") else "is not a number"
+                        shown = OLD_NAME if old and name == "condition" else name
                         raise ScoresError(
-                            f"{path}, line {reader.line_num}, column {name}: {row[place]!r} {said}"
+                            f"{path}, line {reader.line_num}, column {shown}: {row[place]!r} {said}"
                         ) from None
                 lines.append(reader.line_num)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ScoresError(f"{path} is no CSV text: {error}") from error
-    scores = _columns(columns)
+        raise ScoresError(f"{path} is not a CSV file in UTF-8: {error}") from error
+    order = list(dict.fromkeys(columns["condition"]))
+    if old:
+        order.sort(key=lambda condition: -(conditions.quality(condition) or 101))
+    try:
+        conditions.condition_keys(order)
+    except ValueError as error:
+        raise ScoresError(f"{path}: {error}") from None
+    scores = replace(_columns(columns), order=tuple(order))
     _check_unique(path, scores, lines)
     _check_videos(path, scores, lines)
     return _check_finite(path, scores, lines, allow_nan)
@@ -187,13 +203,13 @@ def _columns(columns: dict[str, list[Any]]) -> Scores:
 
 
 def _check_unique(path: Path, scores: Scores, lines: list[int]) -> None:
-    names = np.char.add(np.char.add(scores.key, " at quality "), scores.quality)
+    names = np.char.add(np.char.add(scores.key, " in condition "), scores.condition)
     order = np.argsort(names, kind="stable")
     again = np.flatnonzero(names[order][1:] == names[order][:-1])
     if len(again):
         first, second = order[again[0]], order[again[0] + 1]
         raise ScoresError(
-            f"{path}, line {lines[second]}, column key: {names[first]} occurs already on line {lines[first]}"
+            f"{path}, line {lines[second]}, column key: {names[first]} is already on line {lines[first]}"
         )
 
 
@@ -218,7 +234,7 @@ def _check_finite(path: Path, scores: Scores, lines: list[int], allow_nan: bool)
         row = int(np.argmin(finite))
         raise ScoresError(
             f"{path}, line {lines[row]}, column score: {scores.score[row]} is not finite ({lost} of {len(scores)} rows "
-            f"are not): the model diverged or its input is damaged; --allow-nan judges the other rows"
+            f"are not): the model diverged or its input is damaged; --allow-nan evaluates the other rows"
         )
     return replace(scores[finite], dropped=lost)
 
@@ -229,16 +245,16 @@ def _logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def by_video(scores: Scores, how: str = "mean") -> Scores:
-    """Average the frame scores of each video, at each quality.
+    """Average the frame scores of each video, in each condition.
 
     A video is one file, ``compression/method/name``: ``000_001`` of Deepfakes and of Face2Face are two. *how*: ``mean``
     of the probabilities (the default, DeepfakeBench's), ``median``, or ``mean_logit`` (back through the sigmoid). In
-    the result `key` is the video file, `frame` the number of frames averaged; rows are sorted by quality and key.
+    the result `key` is the video file, `frame` the number of frames averaged; rows are sorted by condition and key.
     """
     hows = ("mean", "median", "mean_logit")
     if how not in hows:
         raise ValueError(f"how must be one of {', '.join(hows)}, got {how!r}")
-    names = np.char.add(np.char.add(scores.quality, " "), scores.clip)
+    names = np.char.add(np.char.add(scores.condition, " "), scores.clip)
     _, first, inverse, counts = np.unique(names, return_index=True, return_inverse=True, return_counts=True)
     if how == "median":
         frames = scores.score[np.argsort(inverse, kind="stable")]

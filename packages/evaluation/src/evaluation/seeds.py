@@ -1,19 +1,20 @@
-"""Groups of runs compared: the same model trained several times (seeds) under two or more conditions.
+"""Comparison of groups of runs: the same model trained with several seeds, in two or more settings.
 
-Every run of every group has judged the same test faces, so differences between groups are paired: one set of draws of
-videos (or of pairs) serves all runs. An interval here speaks of the test set; what seeds do is the standard deviation
-beside it.
+All runs of all groups score the same test faces, so differences between groups are paired: one set of bootstrap draws
+of videos (or of pairs) serves all runs. Intervals cover the choice of the test set; the standard deviation over the
+seeds, shown beside them, covers training.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from .conditions import ends
 from .intervals import UNITS, Bootstrap, Floats, delong_difference, holm, percentile, seed_mean
-from .robustness import ends
 from .scores import Scores, by_video
 from .summary import ALL, LEVELS, Settings
 from .tables import markdown, number, text_table
@@ -22,12 +23,12 @@ __all__ = [
     "Comparison",
     "Group",
     "SeedRow",
+    "compare_groups",
     "compare_two",
     "comparison_table",
     "document",
     "how",
     "interval_text",
-    "judge",
     "runs_text",
     "sentence",
     "terminal",
@@ -38,7 +39,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Runs that differ by their seed only, with the name of the condition; `paths` say which file is which."""
+    """Runs that differ by their seed only; `label` names their common setting, `paths` are the files they are from."""
 
     label: str
     paths: tuple[str, ...]
@@ -49,16 +50,16 @@ class Group:
 class SeedRow:
     """A mean over seeds, or a difference of two such means, with its interval; nan where undefined.
 
-    `what` is ``auc``, ``drop`` (at the highest minus at the lowest JPEG quality, within the group) or ``difference``
-    (this group minus the group `against`, empty otherwise). `sd` is the standard deviation over the seeds (n - 1); of
-    a difference, over the differences of the first seeds, the second seeds, and so on, nan when the groups have unequal
-    numbers of them.
+    `what` is ``auc``, ``drop`` (between the two conditions of `conditions.ends`, within the group) or ``difference``
+    (this group minus the group `against`, which is empty otherwise). `sd` is the standard deviation over the seeds
+    (n - 1). For a difference it is taken over the differences of first seeds, second seeds, and so on; it is nan where
+    the groups have unequal numbers of seeds.
     """
 
     group: str
     against: str
     what: str
-    quality: str
+    condition: str
     level: str
     method: str
     unit: str
@@ -74,7 +75,7 @@ class SeedRow:
 
 @dataclass(frozen=True, slots=True)
 class _Mean:
-    """Values of the seeds (S,) and, by unit, the replicates of their mean (R,)."""
+    """Values of the seeds (S,) and the replicates of their mean (R,) by unit."""
 
     values: Floats
     replicates: dict[str, Floats]
@@ -88,19 +89,19 @@ class _Mean:
         return float(self.values.std(ddof=1)) if len(self.values) > 1 else float("nan")
 
     def minus(self, other: _Mean) -> _Mean:
-        """Return the difference, by seed where both have as many seeds, else of the means alone."""
+        """Return the difference: one value per seed where both have equally many seeds, else that of the means."""
         same = len(self.values) == len(other.values)
         values = self.values - other.values if same else np.array([self.value - other.value])
         return _Mean(values, {unit: drawn - other.replicates[unit] for unit, drawn in self.replicates.items()})
 
 
-def judge(
+def compare_groups(
     groups: Sequence[Group], settings: Settings | None = None, pairs: Sequence[tuple[str, str]] | None = None
 ) -> list[SeedRow]:
     """Return the AUC of each group, its drop, and the differences of *pairs* of labels, the first minus the second.
 
-    None: each group minus the first one. By quality, level and method ("all" first), with intervals by videos and by
-    pairs. ValueError if the runs did not judge the same test faces.
+    Without *pairs* each group is compared with the first. There is a row for each condition, level, method (``all``
+    first) and unit of resampling. ValueError where the runs did not score the same test faces.
     """
     settings = settings or Settings()
     if pairs is None:
@@ -113,14 +114,14 @@ def judge(
         part = first if method == ALL else first.of_method(method)
         draws = {unit: Bootstrap.draw(part, unit, settings.replicates, settings.seed) for unit in UNITS}
         for level in LEVELS:
-            out += _of_method(tests, pairs, first.qualities, method, level, draws, settings)
+            out += _of_method(tests, pairs, first.conditions, method, level, draws, settings)
     return sorted(out, key=lambda row: ("auc", "drop", "difference").index(row.what))
 
 
 def _of_method(
     tests: dict[str, list[Scores]],
     pairs: Sequence[tuple[str, str]],
-    qualities: list[str],
+    conditions: list[str],
     method: str,
     level: str,
     draws: dict[str, Bootstrap],
@@ -128,39 +129,39 @@ def _of_method(
 ) -> Iterator[SeedRow]:
     """Return the rows of one method and level."""
     parts = {label: [run if method == ALL else run.of_method(method) for run in runs] for label, runs in tests.items()}
-    means = {(label, quality): _mean(parts[label], quality, level, draws) for label in tests for quality in qualities}
-    found = ends(qualities)
+    means = {(label, name): _mean(parts[label], name, level, draws) for label in tests for name in conditions}
+    found = ends(conditions)
 
-    def rows(label: str, what: str, quality: str, mean: _Mean, counted: str, against: str = "") -> Iterator[SeedRow]:
-        n = parts[label][0].where(quality=counted).counts()
+    def rows(label: str, what: str, condition: str, mean: _Mean, counted: str, against: str = "") -> Iterator[SeedRow]:
+        n = parts[label][0].where(condition=counted).counts()
         for unit, replicates in mean.replicates.items():
             lo, hi = percentile(replicates, settings.confidence)
             yield SeedRow(
-                label, against, what, quality, level, method, unit, mean.value, mean.sd, lo, hi, len(tests[label]),
+                label, against, what, condition, level, method, unit, mean.value, mean.sd, lo, hi, len(tests[label]),
                 n["frames"], n["videos"], n["pairs"],
             )  # fmt: skip
 
     for label in tests:
-        for quality in qualities:
-            yield from rows(label, "auc", quality, means[label, quality], quality)
+        for condition in conditions:
+            yield from rows(label, "auc", condition, means[label, condition], condition)
         if found:
             drop = means[label, found.high].minus(means[label, found.low])
             yield from rows(label, "drop", f"{found.high} -> {found.low}", drop, found.high)
     for label, against in pairs:
-        for quality in qualities:
-            difference = means[label, quality].minus(means[against, quality])
-            yield from rows(label, "difference", quality, difference, quality, against)
+        for condition in conditions:
+            difference = means[label, condition].minus(means[against, condition])
+            yield from rows(label, "difference", condition, difference, condition, against)
 
 
-def _mean(runs: Sequence[Scores], quality: str, level: str, draws: dict[str, Bootstrap]) -> _Mean:
-    here = [run.where(quality=quality) for run in runs]
+def _mean(runs: Sequence[Scores], condition: str, level: str, draws: dict[str, Bootstrap]) -> _Mean:
+    here = [run.where(condition=condition) for run in runs]
     here = here if level == "frame" else [by_video(scores) for scores in here]
     found = {unit: seed_mean(here, bootstrap) for unit, bootstrap in draws.items()}
     return _Mean(found[UNITS[0]][0], {unit: replicates for unit, (_, replicates) in found.items()})
 
 
 def _check_same_faces(groups: Sequence[Group], tests: dict[str, list[Scores]]) -> None:
-    """Refuse runs whose test faces, labels or qualities differ: nothing would be paired."""
+    """Refuse runs whose test faces, labels or conditions differ: their differences would not be paired."""
     reference = _faces(tests[groups[0].label][0])
     for group in groups:
         for path, run in zip(group.paths, tests[group.label], strict=True):
@@ -170,14 +171,15 @@ def _check_same_faces(groups: Sequence[Group], tests: dict[str, list[Scores]]) -
             if not np.array_equal(faces, reference):
                 other = np.setxor1d(faces, reference)
                 raise ValueError(
-                    f"{path} and {groups[0].paths[0]} did not judge the same test faces: {len(other)} rows (key, "
-                    f"quality, label) are in one only, such as {other[0]}"
+                    f"{path} and {groups[0].paths[0]} did not score the same test faces: {len(other)} rows (key, "
+                    f"condition, label) are in one of them only, such as {other[0]}"
                 )
 
 
 def _faces(run: Scores) -> np.ndarray:
-    parts = (run.key, run.quality, run.label.astype(str))
-    return np.sort(np.char.add(np.char.add(parts[0], " at "), np.char.add(np.char.add(parts[1], " label "), parts[2])))
+    parts = (run.key, " in condition ", run.condition, " label ", run.label.astype(str))
+    named: np.ndarray = functools.reduce(np.char.add, parts)  # type: ignore[arg-type]
+    return np.sort(named)
 
 
 def _pick(rows: Sequence[SeedRow], **wanted: str) -> SeedRow | None:
@@ -199,37 +201,39 @@ def value_text(row: SeedRow | None, spread: bool = True) -> str:
 Table = tuple[list[str], list[list[str]]]
 
 
-def _group_table(rows: Sequence[SeedRow], label: str, qualities: Sequence[str]) -> Table:
+def _group_table(rows: Sequence[SeedRow], label: str, conditions: Sequence[str]) -> Table:
     own = [row for row in rows if row.group == label]
     methods = [method for method in dict.fromkeys(row.method for row in own) if method != ALL]
     header = ["tested at", "frame AUC", "by videos", "by pairs", *methods, "video AUC", "by videos", "by pairs"]
     lines = []
-    names = [("auc", quality) for quality in qualities]
-    names += [("drop", row.quality) for row in own if row.what == "drop"][:1]
-    for what, quality in names:
+    names = [("auc", condition) for condition in conditions]
+    names += [("drop", row.condition) for row in own if row.what == "drop"][:1]
+    for what, condition in names:
 
-        def cells(level: str, what: str = what, quality: str = quality) -> list[str]:
+        def cells(level: str, what: str = what, condition: str = condition) -> list[str]:
             found = {
-                unit: _pick(own, what=what, quality=quality, level=level, method=ALL, unit=unit) for unit in UNITS
+                unit: _pick(own, what=what, condition=condition, level=level, method=ALL, unit=unit) for unit in UNITS
             }
             return [value_text(found["video"]), *(interval_text(found[unit]) for unit in UNITS)]
         by_method = [
-            value_text(_pick(own, what=what, quality=quality, level="frame", method=method, unit="video"), spread=False)
+            value_text(
+                _pick(own, what=what, condition=condition, level="frame", method=method, unit="video"), spread=False
+            )
             for method in methods
         ]
-        title = quality if what == "auc" else f"drop {quality}"
+        title = condition if what == "auc" else f"drop {condition}"
         lines.append([title, *cells("frame"), *by_method, *cells("video")])
     return header, lines
 
 
-def _difference_table(rows: Sequence[SeedRow], label: str, qualities: Sequence[str]) -> Table:
+def _difference_table(rows: Sequence[SeedRow], label: str, conditions: Sequence[str]) -> Table:
     header = ["tested at", "frame AUC", "by videos", "by pairs", "video AUC", "by videos", "by pairs"]
     lines = []
-    for quality in qualities:
-        line = [quality]
+    for condition in conditions:
+        line = [condition]
         for level in LEVELS:
             found = [
-                _pick(rows, group=label, what="difference", quality=quality, level=level, method=ALL, unit=unit)
+                _pick(rows, group=label, what="difference", condition=condition, level=level, method=ALL, unit=unit)
                 for unit in UNITS
             ]
             line += [f"{found[0].value:+.3f}" if found[0] and not np.isnan(found[0].value) else "-"]
@@ -239,12 +243,12 @@ def _difference_table(rows: Sequence[SeedRow], label: str, qualities: Sequence[s
 
 
 def _parts(groups: Sequence[Group], rows: Sequence[SeedRow]) -> Iterator[tuple[str, Table]]:
-    qualities = list(dict.fromkeys(row.quality for row in rows if row.what == "auc"))
+    conditions = list(dict.fromkeys(row.condition for row in rows if row.what == "auc"))
     for group in groups:
-        yield f"{group.label} ({runs_text(len(group.runs))})", _group_table(rows, group.label, qualities)
+        yield f"{group.label} ({runs_text(len(group.runs))})", _group_table(rows, group.label, conditions)
     for group in groups[1:]:
         title = f"{group.label} minus {groups[0].label}, paired"
-        yield title, _difference_table(rows, group.label, qualities)
+        yield title, _difference_table(rows, group.label, conditions)
 
 
 def runs_text(count: int) -> str:
@@ -253,7 +257,7 @@ def runs_text(count: int) -> str:
 
 
 def sentence(groups: Sequence[Group], rows: Sequence[SeedRow], settings: Settings) -> str:
-    """Return what was judged and how the intervals were made."""
+    """Return what was tested and how the intervals were computed."""
     seeds = ", ".join(f"{group.label} {runs_text(len(group.runs))}" for group in groups)
     return f"{tested(rows[0])}; {seeds}. {how(settings)} Methods: frame AUC of each against all real faces."
 
@@ -264,16 +268,16 @@ def tested(row: SeedRow) -> str:
 
 
 def how(settings: Settings) -> str:
-    """Return how mean, spread and intervals were made, as one sentence."""
+    """Return how means, standard deviations and intervals were computed, as one sentence."""
     return (
         f"Mean ± standard deviation over seeds; {100 * settings.confidence:g} % percentile intervals of "
-        f"{settings.replicates} bootstrap replicates of the mean over seeds, drawing videos (real and fake apart) or "
-        "whole pairs."
+        f"{settings.replicates} bootstrap replicates of the mean over seeds, resampling videos (stratified by class) "
+        "or whole pairs."
     )
 
 
 def document(groups: Sequence[Group], rows: Sequence[SeedRow], settings: Settings, note: str | None = None) -> str:
-    """Return the tables as Markdown, under *note* where one is given."""
+    """Return the tables as Markdown, below *note* where one is given."""
     parts = [f"> {note}\n"] if note else []
     parts.append(sentence(groups, rows, settings) + "\n")
     for title, (header, lines) in _parts(groups, rows):
@@ -289,9 +293,9 @@ def terminal(groups: Sequence[Group], rows: Sequence[SeedRow], settings: Setting
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Frame or video AUC of two runs at one quality: a minus b with the paired bootstrap's and DeLong's verdict."""
+    """Frame or video AUC of two runs in one condition, and a minus b with paired bootstrap intervals and DeLong's p."""
 
-    quality: str
+    condition: str
     level: str
     auc_a: float
     auc_b: float
@@ -305,19 +309,19 @@ class Comparison:
 
 
 def compare_two(a: Group, b: Group, settings: Settings | None = None) -> list[Comparison]:
-    """Return *a* minus *b* for two single runs of the same test faces, by quality and level.
+    """Return *a* minus *b* for two single runs of the same test faces, by condition and level.
 
-    p: two-sided, paired clustered DeLong by videos; p_holm adjusted over the qualities of a level.
+    p is two-sided, from the paired clustered DeLong test by videos; p_holm is adjusted over the conditions of a level.
     """
     settings = settings or Settings()
-    rows = judge([b, a], settings)
+    rows = compare_groups([b, a], settings)
     tests = [group.runs[0].where(split="test") for group in (a, b)]
     out = []
     for level in LEVELS:
-        qualities = tests[0].qualities
-        p_values = [_paired_p([t.where(quality=q) for t in tests], level) for q in qualities]
-        for quality, p, p_holm in zip(qualities, p_values, holm(p_values), strict=True):
-            wanted = {"quality": quality, "level": level, "method": ALL}
+        conditions = tests[0].conditions
+        p_values = [_paired_p([t.where(condition=q) for t in tests], level) for q in conditions]
+        for condition, p, p_holm in zip(conditions, p_values, holm(p_values), strict=True):
+            wanted = {"condition": condition, "level": level, "method": ALL}
             values = [_pick(rows, what="auc", group=g.label, **wanted) for g in (a, b)]
             by_video_row, by_pair = (
                 _pick(rows, what="difference", group=a.label, unit=unit, **wanted) for unit in UNITS
@@ -325,7 +329,7 @@ def compare_two(a: Group, b: Group, settings: Settings | None = None) -> list[Co
             assert values[0] and values[1] and by_video_row and by_pair
             out.append(
                 Comparison(
-                    quality, level, values[0].value, values[1].value, by_video_row.value, by_video_row.lo,
+                    condition, level, values[0].value, values[1].value, by_video_row.value, by_video_row.lo,
                     by_video_row.hi, by_pair.lo, by_pair.hi, p, float(p_holm),
                 )
             )  # fmt: skip
@@ -344,7 +348,7 @@ def comparison_table(a: Group, b: Group, rows: Sequence[Comparison]) -> Table:
     header = ["tested at", "level", a.label, b.label, difference, "by videos", "by pairs", "p", "p (Holm)"]
     lines = [
         [
-            row.quality, row.level, number(row.auc_a), number(row.auc_b),
+            row.condition, row.level, number(row.auc_a), number(row.auc_b),
             "-" if np.isnan(row.difference) else f"{row.difference:+.3f}",
             *("-" if np.isnan(lo) else f"[{number(lo)}, {number(hi)}]" for lo, hi in (
                 (row.lo, row.hi), (row.lo_pairs, row.hi_pairs)

@@ -1,21 +1,21 @@
-"""From a table of scores to every number of the evaluation: rows of values with intervals, drops, calibration.
+"""Compute every number of the evaluation from a table of scores: metrics with intervals, drops, calibration.
 
-The test split is judged. Thresholds are .5 ("fixed") and the one with the largest balanced accuracy on the validation
-split at the same quality and level ("val"); nothing is chosen on the test split.
+Metrics are computed on the test split. Thresholds are .5 (``fixed``) and the one with the largest balanced accuracy on
+the validation split, in the same condition and at the same level (``val``); nothing is chosen on the test split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from . import calibration, metrics
+from .conditions import RAW, Ends, condition_key, ends
 from .intervals import UNITS, Bootstrap, Floats, bootstrap_panel, delong, delong_difference, holm, percentile
-from .robustness import Ends, ends, retention
-from .scores import Scores, by_video, quality_name
+from .robustness import retention
+from .scores import Scores, by_video
 
 __all__ = ["ALL", "HEADLINE", "LEVELS", "Difference", "Row", "Settings", "Summary", "summarize"]
 
@@ -45,12 +45,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One metric at one quality, level and method, with the interval from drawing one unit; nan where undefined.
+    """One metric in one condition, at one level and of one method, with its interval; nan where undefined.
 
-    `threshold_source` is ``fixed``, ``val``, or empty for metrics without a threshold.
+    `unit` says what was resampled for the interval (``video`` or ``pair``). `threshold_source` is ``fixed``, ``val``,
+    or empty for metrics without a threshold.
     """
 
-    quality: str
+    condition: str
     level: str
     method: str
     metric: str
@@ -67,7 +68,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A metric at quality *high* minus the same at *low*, on the same faces.
+    """A metric in condition *high* minus the same metric in condition *low*, on the same faces.
 
     `p` and `p_holm` (for the AUC, by videos) are clustered DeLong's, the latter adjusted over all differences of the
     same level over all methods.
@@ -87,37 +88,68 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """Frame-level calibration in one condition: ECE, fitted temperatures, ECE after dividing the logits by them.
+
+    `temperature` is fitted on the validation split in the same condition, `temperature_reference` in the first
+    condition of `ends`: what a detector can do that does not know the condition of its input.
+    """
+
+    condition: str
+    ece: float
+    temperature: float
+    ece_after: float
+    temperature_reference: float
+    ece_after_reference: float
+    n_frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeLong:
+    """An AUC with the closed-form interval of clustered DeLong."""
+
+    condition: str
+    level: str
+    method: str
+    auc: float
+    standard_error: float
+    lo: float
+    hi: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
-    """Everything `evaluation metrics` writes. Rows are in the order quality, level, method, metric, unit."""
+    """Everything that `evaluation metrics` writes. Rows are ordered by condition, level, method, metric and unit."""
 
     settings: Settings
-    qualities: list[str]
+    conditions: list[str]
     methods: list[str]
     n: dict[str, int]
     dropped: int
     rows: list[Row]
     differences: list[Difference]
-    calibration: list[dict[str, Any]]
-    delong: list[dict[str, Any]]
+    calibration: list[Calibration]
+    delong: list[DeLong]
     undefined: list[str] = field(default_factory=list)
 
     def find(
-        self, quality: str, level: str, metric: str, method: str = ALL, unit: str = "video", source: str | None = None
+        self, condition: str, level: str, metric: str, method: str = ALL, unit: str = "video", source: str | None = None
     ) -> Row | None:
-        """Return one row; *source* chooses the threshold, .5 where nothing is said."""
+        """Return one row, or None; *source* selects the threshold, by default .5 for metrics that need one."""
         source = ("fixed" if metric in WITH_THRESHOLD else "") if source is None else source
-        wanted = (quality, level, metric, method, unit, source)
+        wanted = (condition, level, metric, method, unit, source)
         for row in self.rows:
-            if (row.quality, row.level, row.metric, row.method, row.unit, row.threshold_source) == wanted:
+            if (row.condition, row.level, row.metric, row.method, row.unit, row.threshold_source) == wanted:
                 return row
         return None
 
     def ends(self) -> Ends | None:
-        """Return the qualities between which the drop is measured."""
-        return ends(self.qualities)
+        """Return the conditions between which the drop is measured, or None."""
+        return ends(self.conditions)
 
     def drop(self, level: str, metric: str, unit: str = "video", method: str = ALL) -> Difference | None:
-        """Return the drop between the highest and the lowest JPEG quality."""
+        """Return the drop between the two conditions of `ends`, or None."""
         found = self.ends()
         for row in self.differences:
             key = (row.level, row.metric, row.unit, row.method)
@@ -125,9 +157,9 @@ class Summary:
                 return row
         return None
 
-    def retention(self, quality: str, level: str) -> float:
-        """Return the share of the separation of the uncompressed faces that is left at *quality*."""
-        here, raw = self.find(quality, level, "auc"), self.find("raw", level, "auc")
+    def retention(self, condition: str, level: str) -> float:
+        """Return (AUC - .5) / (AUC of uncompressed faces - .5); nan where that AUC is unknown or at most .5."""
+        here, raw = self.find(condition, level, "auc"), self.find(RAW, level, "auc")
         return retention(here.value, raw.value) if here and raw else float("nan")
 
 
@@ -136,9 +168,9 @@ Panel = dict[tuple[str, str], Floats]
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """The scores of one quality, level and method, and what was computed of them."""
+    """The scores of one condition, level and method, and their metrics."""
 
-    quality: str
+    condition: str
     level: str
     method: str
     scores: Scores
@@ -148,34 +180,34 @@ class _Cell:
 
 
 def summarize(scores: Scores, settings: Settings | None = None) -> Summary:
-    """Judge the test split of *scores*.
+    """Return the metrics of the test split of *scores*.
 
-    By-video intervals draw videos, real and fake ones apart; by-pair intervals draw pairs. One set of draws serves all
-    qualities and levels of a method, so that differences between them are paired.
+    Intervals by videos resample videos, stratified by class; intervals by pairs resample pairs. All conditions and
+    levels of a method share one set of draws, so that differences between them are paired.
     """
     settings = settings or Settings()
     test, val = scores.where(split="test"), scores.where(split="val")
-    qualities, methods = test.qualities or scores.qualities, test.methods
-    cells = {(c.quality, c.level, c.method): c for c in _cells(test, val, qualities, methods, settings)}
+    conditions, methods = test.conditions or scores.conditions, test.methods
+    cells = {(c.condition, c.level, c.method): c for c in _cells(test, val, conditions, methods, settings)}
     rows = [row for cell in cells.values() for row in _rows(cell, settings)]
-    differences = _differences(cells, qualities, methods, settings)
-    undefined = _undefined(rows, differences, qualities, len(test))
+    differences = _differences(cells, conditions, methods, settings)
+    undefined = _undefined(rows, differences, conditions, len(test))
     return Summary(
         settings=settings,
-        qualities=qualities,
+        conditions=conditions,
         methods=methods,
         n=test.counts(),
         dropped=scores.dropped,
         rows=rows,
         differences=differences,
-        calibration=_calibration(test, val, qualities),
+        calibration=_calibration(test, val, conditions),
         delong=_delong(cells, settings),
         undefined=undefined,
     )
 
 
 def _cells(
-    test: Scores, val: Scores, qualities: list[str], methods: list[str], settings: Settings
+    test: Scores, val: Scores, conditions: list[str], methods: list[str], settings: Settings
 ) -> Iterator[_Cell]:
     parts = {ALL: test} | {method: test.of_method(method) for method in methods}
     draws = {
@@ -183,21 +215,21 @@ def _cells(
         for method, part in parts.items()
         for unit in UNITS
     }
-    for quality in qualities:
-        known = val.where(quality=quality)
+    for condition in conditions:
+        known = val.where(condition=condition)
         for level in LEVELS:
             known_here = known if level == "frame" else by_video(known)
             thresholds = {"fixed": FIXED, "val": metrics.youden_threshold(known_here.label, known_here.score)}
             for method, part in parts.items():
-                here = part.where(quality=quality)
+                here = part.where(condition=condition)
                 here = here if level == "frame" else by_video(here)
                 values = bootstrap_panel(here, thresholds)
                 replicates = {unit: _replicates(here, thresholds, draws[method, unit]) for unit in UNITS}
-                yield _Cell(quality, level, method, here, thresholds, values, replicates)
+                yield _Cell(condition, level, method, here, thresholds, values, replicates)
 
 
 def _replicates(scores: Scores, thresholds: dict[str, float], bootstrap: Bootstrap) -> Panel:
-    """Return the replicates of every metric, or none at all where too few clusters would make them up."""
+    """Return the replicates of every metric, none where there are fewer than two clusters of a class."""
     return bootstrap_panel(scores, thresholds, bootstrap) if bootstrap.enough(scores) else {}
 
 
@@ -210,7 +242,7 @@ def _rows(cell: _Cell, settings: Settings) -> Iterator[Row]:
             lo, hi = _ends_of(cell.replicates[unit].get((metric, source)), float(value), settings)
             threshold = cell.thresholds.get(source, float("nan"))
             yield Row(
-                cell.quality, cell.level, cell.method, metric, float(value), lo, hi, unit, *n, threshold, source
+                cell.condition, cell.level, cell.method, metric, float(value), lo, hi, unit, *n, threshold, source
             )
 
 
@@ -221,13 +253,13 @@ def _ends_of(replicates: Floats | None, value: float, settings: Settings) -> tup
 
 
 def _differences(
-    cells: dict[tuple[str, str, str], _Cell], qualities: list[str], methods: list[str], settings: Settings
+    cells: dict[tuple[str, str, str], _Cell], conditions: list[str], methods: list[str], settings: Settings
 ) -> list[Difference]:
-    """Return the highest JPEG quality against every other quality, raw included."""
-    found = ends(qualities)
+    """Return the differences of the first condition of `ends` and every other condition, ``raw`` included."""
+    found = ends(conditions)
     if not found:
         return []
-    others = [quality for quality in qualities if quality != found.high]
+    others = [condition for condition in conditions if condition != found.high]
     out = []
     for level in LEVELS:
         for method in (ALL, *methods):
@@ -248,7 +280,7 @@ def _difference(high: _Cell, low: _Cell, p: float, p_holm: float, settings: Sett
             lo, hi = _ends_of(both, value, settings)
             tested = metric == "auc" and unit == "video"
             yield Difference(
-                high.quality, low.quality, high.level, high.method, metric, value, lo, hi, unit,
+                high.condition, low.condition, high.level, high.method, metric, value, lo, hi, unit,
                 p if tested else float("nan"), p_holm if tested else float("nan"),
             )  # fmt: skip
 
@@ -259,43 +291,34 @@ def _paired_p(high: _Cell, low: _Cell) -> float:
     return delong_difference(a.label, a.score, b.score, a.video).p
 
 
-def _delong(cells: dict[tuple[str, str, str], _Cell], settings: Settings) -> list[dict[str, Any]]:
-    """Return the closed-form intervals of every AUC, beside the bootstrap's."""
+def _delong(cells: dict[tuple[str, str, str], _Cell], settings: Settings) -> list[DeLong]:
+    """Return the closed-form interval of every AUC."""
     out = []
-    for (quality, level, method), cell in cells.items():
+    for (condition, level, method), cell in cells.items():
         for unit in UNITS:
             found = delong(cell.scores.label, cell.scores.score, getattr(cell.scores, unit), settings.confidence)
-            out.append(
-                {"quality": quality, "level": level, "method": method, "auc": found.value, "standard_error": found.se,
-                 "lo": found.lo, "hi": found.hi, "unit": unit}
-            )  # fmt: skip
+            out.append(DeLong(condition, level, method, found.value, found.se, found.lo, found.hi, unit))
     return out
 
 
-def _calibration(test: Scores, val: Scores, qualities: list[str]) -> list[dict[str, Any]]:
-    """Return, by quality, frame-level calibration before and after a temperature fitted on the validation split.
-
-    Once fitted at the same quality, once at the highest JPEG quality: the second is what a detector that does not know
-    the quality of its input can do.
-    """
-    found = ends(qualities)
-    reference = val.where(quality=found.high) if found else val[:0]
+def _calibration(test: Scores, val: Scores, conditions: list[str]) -> list[Calibration]:
+    """Return the calibration of every condition; temperatures are fitted on the validation split."""
+    found = ends(conditions)
+    reference = val.where(condition=found.high) if found else val[:0]
     at_reference = calibration.temperature(reference.label, calibration.logit(reference.score))
     out = []
-    for quality in qualities:
-        here, known = test.where(quality=quality), val.where(quality=quality)
+    for condition in conditions:
+        here, known = test.where(condition=condition), val.where(condition=condition)
         own = calibration.temperature(known.label, calibration.logit(known.score))
-        row = {"quality": quality, "ece": calibration.ece(here.label, here.score), "temperature": own}
-        row["ece_after"] = calibration.ece(here.label, calibration.apply_temperature(here.score, own))
-        row["temperature_reference"] = at_reference
-        row["ece_after_reference"] = calibration.ece(
-            here.label, calibration.apply_temperature(here.score, at_reference)
+        before, after, after_reference = (
+            calibration.ece(here.label, calibration.apply_temperature(here.score, t) if t != 1 else here.score)
+            for t in (1.0, own, at_reference)
         )
-        out.append(row | {"n_frames": len(here)})
+        out.append(Calibration(condition, before, own, after, at_reference, after_reference, len(here)))
     return out
 
 
-def _undefined(rows: list[Row], differences: list[Difference], qualities: list[str], num_rows: int) -> list[str]:
+def _undefined(rows: list[Row], differences: list[Difference], conditions: list[str], num_rows: int) -> list[str]:
     """Return one line per headline number that has no value or no interval, with the reason."""
     if not num_rows:
         return ["everything: the test split is empty"]
@@ -303,22 +326,22 @@ def _undefined(rows: list[Row], differences: list[Difference], qualities: list[s
     for row in rows:
         if row.method != ALL or row.unit != "video" or row.metric not in HEADLINE or row.threshold_source == "val":
             continue
-        name = f"{quality_name(row.quality)}.{row.level}.{row.metric}"
+        name = f"{condition_key(row.condition)}.{row.level}.{row.metric}"
         if np.isnan(row.value):
             out.append(f"{name}: {_why(row)}")
         elif np.isnan(row.lo):
             out.append(f"{name}_lo, {name}_hi: fewer than two real or two fake videos")
     if not differences:
-        out.append("drop: fewer than two JPEG qualities")
+        out.append("drop: fewer than two conditions other than raw")
     for difference in differences:
-        found = ends(qualities)
+        found = ends(conditions)
         shown = difference.method == ALL and difference.unit == "video"
         if found and shown and difference.low == found.low and np.isnan(difference.value):
-            out.append(f"drop.{difference.level}.{difference.metric}: undefined at one of the two qualities")
+            out.append(f"drop.{difference.level}.{difference.metric}: undefined in one of the two conditions")
     return out
 
 
 def _why(row: Row) -> str:
     if row.n_frames == 0:
-        return "no faces at this quality"
-    return "one class only" if row.metric != "f1" else "no fakes and none called fake"
+        return "no faces in this condition"
+    return "one class only" if row.metric != "f1" else "no fakes, and no face classified as fake"

@@ -1,0 +1,313 @@
+"""Reading and writing of JSON and CSV files.
+
+Written files appear whole: they get a temporary name in the same folder and are then renamed. They end in a newline and
+depend on their input alone. Numbers are written with six digits, undefined ones as empty cells in CSV.
+
+Everything read is checked against a schema, which is an ordinary dataclass: `read_json` returns one instance of it,
+`read_csv` one instance per row. A file that does not fit raises `FileError` with the file, the place in it, the value
+found there and what to do; nothing else is raised but OSError.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "FileError",
+    "Picture",
+    "check",
+    "read_csv",
+    "read_json",
+    "read_json_lines",
+    "read_png",
+    "rounded",
+    "sha256",
+    "write_csv",
+    "write_json",
+    "write_whole",
+]
+
+T = TypeVar("T")
+DIGITS = 6
+OLD_NAMES = {"condition": "quality"}  # column -> its name in files of older versions
+MAX_PIXELS = 1 << 24
+SHOWN = 60  # characters of a value in an error
+
+
+class FileError(ValueError):
+    """A file that cannot be used; the message names the file, the place, the value and the way out."""
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def write_whole(path: str | Path, data: bytes | str) -> None:
+    """Write *data* to a temporary file beside *path*, then rename it; missing folders are made."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data if isinstance(data, bytes) else data.encode())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write *value* as indented JSON; NaN and infinity raise ValueError."""
+    write_whole(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write mappings as CSV with the header *columns*; nan becomes an empty cell."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(row[name]) for name in columns} for row in rows)
+    write_whole(path, out.getvalue())
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float | np.floating):
+        return "" if math.isnan(value) else rounded(float(value))
+    return value
+
+
+def rounded(value: float) -> float:
+    """Return *value* with six significant digits, never -0.0."""
+    return float(f"{value:.{DIGITS}g}") + 0.0
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file, 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a value comes from, for error messages."""
+
+    path: Path
+    way_out: str
+
+    def error(self, place: str, problem: str) -> FileError:
+        place = f", {place}" if place else ""
+        return FileError(f"{self.path}{place}: {problem}" + (f"; {self.way_out}" if self.way_out else ""))
+
+
+def read_json(path: str | Path, schema: type[T], way_out: str = "") -> T:
+    """Return the value in a JSON file as an instance of *schema*: a dataclass, or a type such as ``dict[str, float]``.
+
+    Keys that a dataclass does not name are ignored, fields with a default may be missing. *way_out* ends the message of
+    every error.
+    """
+    origin = _Origin(Path(path), way_out)
+    found: T = _parsed(_parse_json(_text(origin), origin, ""), schema, origin, "")
+    return found
+
+
+def check(value: Any, schema: type[T], path: str | Path, place: str, way_out: str = "") -> T:
+    """Return *value*, a part of the JSON file *path* found at *place*, as an instance of *schema*."""
+    found: T = _parsed(value, schema, _Origin(Path(path), way_out), place)
+    return found
+
+
+def read_json_lines(path: str | Path, schema: type[T], way_out: str = "") -> list[T]:
+    """Return the objects of a file with one JSON object per line; empty lines are skipped."""
+    origin = _Origin(Path(path), way_out)
+    out = []
+    for number, line in enumerate(_text(origin).split("\n"), 1):
+        if line.strip():
+            place = f"line {number}"
+            out.append(_parsed(_parse_json(line, origin, place), schema, origin, place))
+    return out
+
+
+def read_csv(path: str | Path, schema: type[T], way_out: str = "") -> list[T]:
+    """Return the rows of a CSV file as instances of the dataclass *schema*; other columns are ignored.
+
+    An empty cell of a float column is nan. Fields with a default may be missing from the file.
+    """
+    origin = _Origin(Path(path), way_out)
+    hints = get_type_hints(schema)
+    try:
+        reader = csv.reader(io.StringIO(_text(origin), newline=""), strict=True)
+        header = next(reader, [])
+        places, missing = [], []
+        for field in fields(schema):  # type: ignore[arg-type]
+            old = OLD_NAMES.get(field.name, field.name)
+            name = field.name if field.name in header else old
+            if name in header:
+                places.append((field.name, name, header.index(name), hints[field.name]))
+            elif field.default is MISSING:
+                missing.append(field.name)
+        if missing:
+            raise origin.error("line 1", f"no column {', '.join(missing)}; the header is {_shown(','.join(header))}")
+        out = []
+        for row in reader:
+            if len(row) != len(header):
+                raise origin.error(f"line {reader.line_num}", f"{len(row)} values for {len(header)} columns")
+            values = {
+                field: _cell_value(row[i], kind, origin, f"line {reader.line_num}, column {name}")
+                for field, name, i, kind in places
+            }
+            try:
+                out.append(schema(**values))
+            except ValueError as error:
+                raise origin.error(f"line {reader.line_num}", str(error)) from None
+    except csv.Error as error:
+        raise origin.error("", f"not a CSV file: {error}") from None
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A PNG file: its bytes and its pixels (H, W, 3)."""
+
+    data: bytes
+    pixels: NDArray[np.uint8]
+
+
+def read_png(folder: str | Path, name: str, way_out: str = "") -> Picture:
+    """Return the PNG file *name* of *folder*; FileError for any other kind of file and for a place outside."""
+    from matplotlib.image import imread
+
+    path = Path(folder) / name
+    origin = _Origin(path, way_out)
+    if not path.resolve().is_relative_to(Path(folder).resolve()):
+        raise origin.error("", f"is outside of the folder {folder}")
+    data = path.read_bytes()
+    width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
+    if not data.startswith(b"\x89PNG\r\n\x1a\n") or not 0 < width * height <= MAX_PIXELS:
+        raise origin.error("", f"not a PNG file of at most {MAX_PIXELS} pixels")
+    try:
+        values = np.asarray(imread(io.BytesIO(data), format="png"))
+    except Exception as error:  # the decoder raises many kinds for damaged files
+        raise origin.error("", f"damaged PNG file: {error}") from None
+    pixels = np.round(255 * values).astype(np.uint8)
+    pixels = np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels[..., :3]
+    return Picture(data, pixels)
+
+
+def _text(origin: _Origin) -> str:
+    try:
+        return origin.path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise origin.error(f"byte {error.start}", "not text in UTF-8") from None
+
+
+def _parse_json(text: str, origin: _Origin, place: str) -> Any:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
+            raise origin.error(place, f"the key {_shown(twice)} occurs twice in one object")
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        where = place or f"line {error.lineno}, column {error.colno}"
+        raise origin.error(where, f"not JSON: {error.msg}") from None
+    except FileError:
+        raise
+    except RecursionError:
+        raise origin.error(place, "not a JSON file of ours: nested too deeply") from None
+    except ValueError as error:
+        raise origin.error(place, f"not JSON: {error}") from None
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _parsed(value: Any, kind: Any, origin: _Origin, place: str) -> Any:
+    """Return the JSON *value* as the type *kind*, or raise the error that names its place."""
+    if kind is Any:
+        return value
+    if is_dataclass(kind):
+        return _parsed_object(value, kind, origin, place)
+    outer, inner = get_origin(kind), get_args(kind)
+    if outer in (Union, types.UnionType):
+        if value is None and types.NoneType in inner:
+            return None
+        (other,) = (part for part in inner if part is not types.NoneType)
+        return _parsed(value, other, origin, place)
+    if outer is dict:
+        if not isinstance(value, dict):
+            raise origin.error(place, f"expected an object, found {_shown(value)}")
+        return {key: _parsed(part, inner[1], origin, _below(place, key)) for key, part in value.items()}
+    if outer in (list, tuple):
+        if not isinstance(value, list):
+            raise origin.error(place, f"expected a list, found {_shown(value)}")
+        return outer(_parsed(part, inner[0], origin, f"{place}[{i}]") for i, part in enumerate(value))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > 2**1000:
+            raise origin.error(place, f"number out of range, found {_shown(value)}")
+        value = float(value)
+    wrong = not isinstance(value, kind) or (kind is int and isinstance(value, bool))
+    if wrong or (kind is float and not math.isfinite(value)):
+        raise origin.error(place, f"expected {NAMES[kind]}, found {_shown(value)}")
+    return value
+
+
+def _below(place: str, key: str) -> str:
+    return f"{place}.{key}" if place else key
+
+
+def _parsed_object(value: Any, kind: Any, origin: _Origin, place: str) -> Any:
+    if not isinstance(value, dict):
+        raise origin.error(place, f"expected an object, found {_shown(value)}")
+    hints = get_type_hints(kind)
+    known = {field.name: field for field in fields(kind)}
+    missing = [
+        name
+        for name, field in known.items()
+        if name not in value and field.default is MISSING and field.default_factory is MISSING
+    ]
+    if missing:
+        raise origin.error(place, f"no {', '.join(missing)}")
+    parsed = {
+        name: _parsed(value[name], hints[name], origin, _below(place, name)) for name in known if name in value
+    }
+    try:
+        return kind(**parsed)
+    except ValueError as error:
+        raise origin.error(place, str(error)) from None
+
+
+def _cell_value(text: str, kind: Any, origin: _Origin, place: str) -> Any:
+    if kind is str:
+        return text
+    try:
+        if kind is float and not text:
+            return math.nan
+        if "_" in text:
+            raise ValueError
+        value = kind(text)
+        if (abs(value) >= 2**63 and not (kind is float and math.isinf(value))) or value != value:
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise origin.error(place, f"expected {NAMES[kind]}, found {_shown(text)}") from None
+    return value

@@ -1,0 +1,130 @@
+"""Schemas of the files that the page reads from other stages: a dataclass for each kind of row or object."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = [
+    "Dataset",
+    "Faces",
+    "Failure",
+    "Failures",
+    "Fidelity",
+    "Localization",
+    "LogLine",
+    "Map",
+    "Panel",
+    "Step",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A row of panels.csv: one face in one condition."""
+
+    file: str
+    key: str
+    condition: str
+    psnr: float
+    ssim: float
+    bytes: int
+    bits_per_pixel: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """The means over all crops in one condition."""
+
+    bits_per_pixel: float
+    psnr: float = math.nan
+    ssim: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What is known of the videos; `synthetic` is None where nothing was said."""
+
+    name: str | None = None
+    synthetic: bool | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How many frames and whole videos gave no face, and why."""
+
+    frames: int = 0
+    videos: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """summary.json of the faces stage; counts are by method and split."""
+
+    dataset: Dataset | None = None
+    faces: dict[str, dict[str, int]] = field(default_factory=dict)
+    videos: dict[str, dict[str, int]] = field(default_factory=dict)
+    failures: Failures | None = None
+    not_there: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A row of failures.csv; `frame` is empty for a whole video."""
+
+    video: str
+    frame: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A point of the training curves."""
+
+    step: int
+    loss: float
+    val_auc: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of log.jsonl; lines without a loss are not points of the curves."""
+
+    step: int | None = None
+    loss: float | None = None
+    val_auc: float | None = None
+
+    @property
+    def point(self) -> Step | None:
+        return None if self.step is None or self.loss is None else Step(self.step, self.loss, self.val_auc)
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A row of maps.csv: one picture of a face in one condition; `kind` is ``face``, ``mask`` or a kind of heat map."""
+
+    file: str
+    key: str
+    condition: str
+    kind: str
+    score: float
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Localization:
+    """A row of localization.csv: shares of a map's mass in the mask, that of the average map, and the mask's area."""
+
+    condition: str
+    kind: str
+    method: str
+    n: int
+    inside: float
+    average: float
+    covered: float

@@ -1,0 +1,443 @@
+"""The sections of the page, each a function from `Material` to HTML; a section without content is empty text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from . import explain, literature, page, plots, tables
+from .answer import answer
+from .conditions import RAW, condition_key, title
+from .files import Picture
+from .intervals import UNITS
+from .material import Material
+from .records import Panel
+from .robustness import area_over_log_rate
+from .scores import Scores, by_video
+from .summary import ALL, LEVELS, Difference, Row, Summary
+
+__all__ = ["body", "dataset_note", "literature_row", "literature_section"]
+
+COST = (("bits_per_pixel", 2), ("psnr", 1), ("ssim", 3))
+WORST = 12
+FACES_SHOWN = 2
+
+
+def body(material: Material) -> list[str]:
+    """Return all sections in the order of the page."""
+    return [
+        _opening(material),
+        _by_condition(material),
+        _compression(material),
+        _by_method(material),
+        literature_section(material),
+        _separation(material),
+        explain.section(material.explained),
+        _calibration(material),
+        _training(material),
+        _worst(material),
+        _exclusions(material),
+        _provenance(material),
+        f"<footer>{escape(_footer(material.summary))}</footer>",
+    ]
+
+
+def _share(summary: Summary) -> str:
+    return f"{100 * summary.settings.confidence:g} %"
+
+
+def _named(condition: str) -> str:
+    return "uncompressed" if condition == RAW else condition
+
+
+def _opening(material: Material) -> str:
+    short, long = answer(material.summary)
+    return "\n".join(
+        [
+            "<header>",
+            "<h1>Is a fake face still detected after JPEG compression?</h1>",
+            f'<p class="answer">{escape(short)}</p>',
+            page.paragraph(f"{_trained(material)} {long}".strip(), "lead"),
+            dataset_note(material),
+            _cards(material.summary),
+            "</header>",
+        ]
+    )
+
+
+def _trained(material: Material) -> str:
+    name = material.model.get("model")
+    if not name:
+        return ""
+    at = f" trained on faces at JPEG quality {material.quality}" if material.quality else ""
+    return f"The detector is {name}{at}."
+
+
+def dataset_note(material: Material) -> str:
+    """Return the notice for the top of the page: that the faces are synthetic, or the name of the data."""
+    dataset = material.dataset
+    found = tables.caveats(dataset.synthetic, dataset.note)
+    if found:
+        return page.note(*found, *([f"Data: {dataset.name}."] if dataset.name else []))
+    if dataset.name:
+        return page.paragraph(f"Data: {dataset.name}{f' ({dataset.note})' if dataset.note else ''}.")
+    return ""
+
+
+def _cards(summary: Summary) -> str:
+    ends, n = summary.ends(), summary.n
+    shown = [ends.high, ends.low] if ends else summary.conditions[:1]
+    cards = [
+        _number_card(f"frame AUC, {title(condition)}", summary.find(condition, "frame", "auc")) for condition in shown
+    ]
+    if ends:
+        cards.append(_number_card(f"drop {ends.high} → {ends.low}", summary.drop("frame", "auc")))
+    cards.append(
+        page.card("tested on", f"{n['videos']} videos", f"{n['frames']} faces of {n['pairs']} pairs of people")
+    )
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _number_card(what: str, row: Row | Difference | None) -> str:
+    value, _, interval = tables.with_interval(row).partition(" ")
+    return page.card(what, value, interval and f"{interval} by videos")
+
+
+def _by_condition(material: Material) -> str:
+    summary = material.summary
+    header = ["condition", "frame AUC by videos", "by pairs", "video AUC by videos", "by pairs", "balanced ACC", "EER",
+              "faces / videos / pairs"]  # fmt: skip
+    rows = [_condition_row(summary, condition) for condition in summary.conditions]
+    ends = summary.ends()
+    if ends:
+        drops = [summary.drop(level, "auc", unit) for level in LEVELS for unit in UNITS]
+        drops += [summary.drop("frame", metric) for metric in ("balanced_accuracy", "eer")]
+        rows.append([f"drop {ends.high} → {ends.low}", *map(tables.with_interval, drops), ""])
+    caption = (
+        f"Test split. [{_share(summary)} intervals: {summary.settings.replicates} bootstrap replicates of whole "
+        "videos, stratified by class, or of whole pairs of people.] Frames of one video are strongly correlated, so "
+        "single frames are never resampled. Balanced ACC at the threshold .5. The drop is paired: both conditions in "
+        "the same replicates."
+    )
+    return page.section(
+        "By condition",
+        page.table(header, rows, caption),
+        page.figure(
+            plots.svg(plots.robustness(summary, material.rates, plots.PAGE)),
+            f"AUC by condition; bands are {_share(summary)} intervals by videos, the dotted line is chance. "
+            + _scalars(material),
+            "Frame and video AUC by condition",
+        ),
+        _thresholds(material),
+    )
+
+
+def _condition_row(summary: Summary, condition: str) -> list[str]:
+    aucs = [summary.find(condition, level, "auc", unit=unit) for level in LEVELS for unit in UNITS]
+    others = [summary.find(condition, "frame", metric) for metric in ("balanced_accuracy", "eer")]
+    n = " / ".join(str(getattr(aucs[0], name) if aucs[0] else 0) for name in ("n_frames", "n_videos", "n_pairs"))
+    return [_named(condition), *map(tables.with_interval, (*aucs, *others)), n]
+
+
+def _thresholds(material: Material) -> str:
+    """Return the table of metrics at the validation threshold, with the mean fidelity of each condition."""
+    summary = material.summary
+    header = ["condition", "validation threshold", "balanced ACC", "real classified real", "fakes classified fake",
+              "TPR at 5 % FPR", "TPR at 1 % FPR",
+              *(["bits per pixel", "PSNR dB", "SSIM"] if material.fidelity else [])]  # fmt: skip
+    rows = []
+    for condition in summary.conditions:
+        names = ("balanced_accuracy", "acc_real", "acc_fake")
+        chosen = [summary.find(condition, "frame", name, source="val") for name in names]
+        at_fpr = [summary.find(condition, "frame", f"tpr_at_fpr_{fpr}") for fpr in ("0.05", "0.01")]
+        found = material.fidelity.get(condition)
+        cost = [_fidelity_cell(getattr(found, name, None), digits) for name, digits in COST]
+        threshold = tables.number(chosen[0].threshold if chosen[0] else None)
+        cells = [_named(condition), threshold, *map(tables.with_interval, (*chosen, *at_fpr))]
+        rows.append([*cells, *(cost if material.fidelity else [])])
+    caption = (
+        "Frame level, intervals by videos. The threshold maximises balanced ACC on the validation split in the same "
+        "condition. Bits per pixel, PSNR and SSIM are means over the faces."
+    )
+    return page.table(header, rows, caption)
+
+
+def _fidelity_cell(value: float | None, digits: int) -> str:
+    return "∞" if value is not None and math.isinf(value) else tables.number(value, digits)
+
+
+def _scalars(material: Material) -> str:
+    """Return the summaries of the curve as one sentence."""
+    summary = material.summary
+    others = [condition for condition in summary.conditions if condition != RAW]
+    aucs = [row.value if (row := summary.find(condition, "frame", "auc")) else math.nan for condition in others]
+    if len(others) < 2 or any(map(math.isnan, aucs)):
+        return ""
+    worst = others[int(np.argmin(aucs))]
+    parts = [f"Mean frame AUC over the compressed conditions {np.mean(aucs):.3f}, lowest {min(aucs):.3f} ({worst})"]
+    if all(condition in material.rates for condition in others):
+        area = area_over_log_rate([material.rates[condition] for condition in others], aucs)
+        parts.append(f"mean over log bits per pixel {area:.3f}")
+    ends = summary.ends()
+    kept = summary.retention(ends.low, "frame") if ends else math.nan
+    if ends and not math.isnan(kept):
+        parts.append(f"{100 * kept:.0f} % of the uncompressed AUC's distance from .5 is left at {title(ends.low)}")
+    return "; ".join(parts) + "."
+
+
+def _compression(material: Material) -> str:
+    if not material.panels:
+        return ""
+    rows = [_face_row(face, material.pictures) for face in material.panels]
+    caption = "PSNR and SSIM against the uncompressed crop; bytes of the whole file (PNG for uncompressed faces)."
+    more = rows[FACES_SHOWN:]
+    return page.section(
+        "What compression does to a face",
+        page.figure("\n".join(rows[:FACES_SHOWN]), caption, ""),
+        page.details(f"{len(more)} more", page.figure("\n".join(more), caption, "")) if more else "",
+    )
+
+
+def _face_row(face: list[Panel], pictures: Mapping[str, Picture]) -> str:
+    """Return one face in all its conditions."""
+    key = escape(face[0].key)
+    cells = []
+    for row in face:
+        label = escape(title(row.condition))
+        image = f'<img alt="{key}, {label}" src="{page.data_uri(pictures[row.file].data)}">'
+        lines = "".join(f"<span>{escape(line)}</span>" for line in plots.caption(row).split("\n"))
+        cells.append(f'<div class="face">{image}<b>{label}</b>{lines}</div>')
+    return f'<div class="small">{key}</div><div class="faces" style="--n:{len(face)}">{"".join(cells)}</div>'
+
+
+def _by_method(material: Material) -> str:
+    summary = material.summary
+    if not summary.methods:
+        return ""
+    header = ["condition", "all", *summary.methods, f"mean of the {len(summary.methods)}"]
+    parts = []
+    for level in LEVELS:
+        rows: list[list[str | tuple[str, str]]] = []
+        for condition in summary.conditions:
+            found = [summary.find(condition, level, "auc", method) for method in (ALL, *summary.methods)]
+            cells = [page.heat(row.value if row else math.nan, tables.with_interval(row)) for row in found]
+            mean = float(np.mean([row.value if row else math.nan for row in found[1:]]))
+            rows.append([_named(condition), *cells, page.heat(mean, tables.number(mean))])
+        caption = (
+            f"{level.capitalize()} AUC of the fakes of each method against all real faces, intervals by videos. "
+            "The mean is over the methods shown, equally weighted."
+        )
+        parts.append(page.table(header, rows, caption))
+    return page.section("By forgery method", *parts)
+
+
+def literature_section(material: Material) -> str:
+    """Return published results beside ours, for real FaceForensics++ only."""
+    if material.dataset.synthetic is not False:
+        return ""
+    summary = material.summary
+    ours = {condition: literature_row(summary, condition, material.scores) for condition in summary.conditions}
+    header = ["model", *literature.COLUMNS, "mean of DF, F2F, FS, NT"]
+    rows: list[list[str]] = []
+    for baseline in literature.BASELINES:
+        rows.append([f"{baseline.model} ({baseline.source})", *_literature_cells(baseline.auc)])
+    for condition, auc in ours.items():
+        rows.append([f"this run, {_named(condition)}", *_literature_cells(auc)])
+    raw = ours.get(RAW) or {}
+    gains: list[list[str]] = []
+    for baseline in literature.BASELINES:
+        found = literature.gains(raw, baseline.auc)
+        names = (*literature.COLUMNS, "mean")
+        gains.append([f"over {baseline.model}", *(_gain_cell(found.get(name)) for name in names)])
+    sources = "; ".join(f"{name}: {text}" for name, text in literature.SOURCES.items())
+    return page.section(
+        "Published results",
+        page.table(header, rows, f"Frame AUC. {sources}. Published numbers have no intervals and no JPEG quality."),
+        page.table(
+            ["this run, uncompressed", *literature.COLUMNS, "mean"], gains,
+            "Difference in points [relative]. The mean is over the columns that both sides have.",
+        ) if raw else "",
+    )  # fmt: skip
+
+
+def _gain_cell(gain: literature.Gain | None) -> str:
+    return "-" if gain is None else f"{gain.points:+.2f} [{gain.relative:+.1f} %]"
+
+
+def literature_row(summary: Summary, condition: str, scores: Scores) -> dict[str, float]:
+    """Return our frame AUCs by the columns of the literature.
+
+    FF-c23 or FF-c40 where all videos have that compression and the methods are exactly the four of the literature.
+    """
+    out = {}
+    compressions = {str(compression) for compression in np.unique(scores.compression)}
+    whole = summary.find(condition, "frame", "auc") if set(summary.methods) == set(literature.METHOD_COLUMNS) else None
+    if whole and len(compressions) == 1 and f"FF-{(name := compressions.pop())}" in literature.COLUMNS:
+        out[f"FF-{name}"] = whole.value
+    for method, column in literature.METHOD_COLUMNS.items():
+        row = summary.find(condition, "frame", "auc", method)
+        if row:
+            out[column] = row.value
+    return out
+
+
+def _literature_cells(auc: Mapping[str, float]) -> list[str]:
+    cells = [tables.number(auc.get(column), 4) for column in literature.COLUMNS]
+    return [*cells, tables.number(literature.mean_over(auc), 4)]
+
+
+def _separation(material: Material) -> str:
+    scores, summary = material.scores, material.summary
+    if not len(scores):
+        return ""
+    return page.section(
+        "Distribution of the scores",
+        page.figure(
+            plots.svg(plots.histograms(scores, plots.PAGE)),
+            "Scores of real and of fake faces by condition. Well-separated distributions mean that the detector works; "
+            "overlap means chance.",
+            "Histograms of the scores",
+        ),
+        page.figure(
+            plots.svg(plots.metric_bars(summary, theme=plots.PAGE)),
+            f"Frame-level metrics, lines are {_share(summary)} intervals by videos. ACC, balanced ACC and F1 at the "
+            "threshold .5; a low EER is good. ACC, AP and F1 depend on the share of fakes.",
+            "Bar chart of the metrics by condition",
+        ),
+        '<div class="pair">'
+        + page.figure(
+            plots.svg(plots.roc_curves(scores, plots.PAGE)), "Frame-level ROC curves.", "ROC curves by condition"
+        )
+        + page.figure(
+            plots.svg(plots.reliability_diagram(scores, plots.PAGE)),
+            "Reliability: share of fakes among the faces with a given score, in 15 bins of equal mass. Calibrated "
+            "scores lie on the diagonal.",
+            "Reliability diagram by condition",
+        )
+        + "</div>",
+    )
+
+
+def _calibration(material: Material) -> str:
+    rows = [
+        [_named(row.condition), *(tables.number(value) for value in (
+            row.ece, row.temperature, row.ece_after, row.temperature_reference, row.ece_after_reference
+        )), str(row.n_frames)]
+        for row in material.summary.calibration
+    ]  # fmt: skip
+    reference = title(material.reference) if material.reference else "-"
+    header = ["condition", "ECE", "T", "ECE after", f"T of {reference}", "ECE after", "faces"]
+    caption = (
+        "Expected calibration error of the frames before and after dividing the logits by a temperature T fitted on "
+        f"the validation split: in the same condition, or once for {reference}, as for a detector that does not know "
+        "the condition. T is undefined where the validation scores rank the classes the wrong way or separate them "
+        "perfectly."
+    )
+    return page.section("Calibration", page.table(header, rows, caption)) if rows else ""
+
+
+def _training(material: Material) -> str:
+    if not material.history:
+        return ""
+    chart = plots.svg(plots.history(material.history, plots.PAGE))
+    return page.section("Training", page.figure(chart, "Nothing was chosen on the test split.", "Loss over steps"))
+
+
+def _worst(material: Material) -> str:
+    reference = material.reference
+    if reference is None or not len(material.scores):
+        return ""
+    videos = [row for row in tables.videos_table(material.scores) if row["condition"] == reference][:WORST]
+    others = by_video(material.scores)
+    at = {(str(k), str(c)): float(s) for k, c, s in zip(others.key, others.condition, others.score, strict=True)}
+    columns = [condition for condition in material.summary.conditions if condition != reference]
+    rows = [
+        [row["video"], row["compression"], "fake" if row["label"] else "real", f"{row['score']:.3f}",
+         *(tables.number(at.get((f"{row['compression']}/{row['video']}", condition))) for condition in columns),
+         str(row["n_frames"])]
+        for row in videos
+    ]  # fmt: skip
+    header = ["video", "compression", "label", f"score, {title(reference)}", *map(title, columns), "faces"]
+    caption = f"The {len(rows)} videos whose mean score is furthest from their label: {title(reference)}."
+    return page.section("Largest errors", page.table(header, rows, caption, text=(1, 2)))
+
+
+def _exclusions(material: Material) -> str:
+    faces = material.faces
+    parts = []
+    if material.summary.dropped:
+        parts.append(page.paragraph(f"{material.summary.dropped} scores that are not finite were left out."))
+    if material.summary.undefined:
+        parts.append(f"<p>Undefined, and so not reported:</p>{page.items(material.summary.undefined)}")
+    if faces.remarks:
+        parts.append(f"<p>Remarks of the faces stage:</p>{page.items(faces.remarks)}")
+    failed = faces.failures
+    if failed:
+        parts.append(
+            page.paragraph(
+                f"The faces stage found no usable face in {failed.frames} frames and in {failed.videos} whole videos. "
+                "They are in none of the numbers above."
+            )
+        )
+        if failed.reasons:
+            parts.append(page.table(["reason", "frames"], [[why, str(n)] for why, n in failed.reasons.items()]))
+    if faces.not_there:
+        parts.append(page.paragraph("Requested but not found: " + "; ".join(faces.not_there) + "."))
+    if material.failures:
+        rows = [[row.video, row.frame or "all", row.reason] for row in material.failures]
+        parts.append(page.details(f"All {len(rows)}", page.table(["video", "frame", "reason"], rows, text=(1, 2))))
+    return page.section("Exclusions and remarks", *parts)
+
+
+def _provenance(material: Material) -> str:
+    summary, faces = material.summary, material.faces
+    parts = []
+    if faces.faces:
+        splits = list(dict.fromkeys(split for counts in faces.faces.values() for split in counts))
+        rows = [
+            [method, *(f"{counts.get(split, 0)} / {faces.videos.get(method, {}).get(split, '-')}" for split in splits)]
+            for method, counts in faces.faces.items()
+        ]
+        parts.append(page.table(["method", *(f"{split}, faces / videos" for split in splits)], rows, "The data."))
+    settings: dict[str, Any] = {}
+    if material.quality:
+        settings["training quality"] = material.quality
+    settings |= _flat({"model": material.model, "faces": faces.parameters, "versions": faces.versions})
+    settings |= {
+        "bootstrap replicates": summary.settings.replicates,
+        "confidence": summary.settings.confidence,
+        "seed of the bootstrap": summary.settings.seed,
+    }
+    rows = [[name, str(value)] for name, value in settings.items()]
+    parts.append(page.details("Parameters and versions", page.table(["setting", "value"], rows, text=(1,))))
+    definitions = [
+        "AUC: probability that a fake scores above a real face, ties counting one half; .5 is chance. Frame AUC is "
+        "computed over single faces, video AUC over the mean score of each video.",
+        "EER: the error rate at the threshold where the false positive rate equals the false negative rate.",
+        "Balanced ACC: mean of the shares of real and of fake faces that are classified correctly; .5 for a constant "
+        "classifier.",
+        "Intervals describe how much a number would vary with other test videos of the same kind. They do not cover "
+        "other data, other forgeries or another training run; several seeds show the latter.",
+    ]
+    parts.append("<h3>Definitions</h3>" + "".join(page.paragraph(text, "small") for text in definitions))
+    return page.section("Data, settings and definitions", *parts)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested settings as ``a.b`` -> text."""
+    out: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            out |= _flat(value, f"{prefix}{name}.")
+        else:
+            out[f"{prefix}{name}"] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return out
+
+
+def _footer(summary: Summary) -> str:
+    keys = ", ".join(condition_key(condition) for condition in summary.conditions) or "none"
+    return f"Keys of the conditions: {keys}. metrics.json and the tables beside it have the same numbers to six digits."
