@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from detector.agda import AGDA, choose_maps, degrade, gaussian_blur, soft_mask
+from detector.models.agda import AGDA, choose_maps, degrade, gaussian_blur, soft_mask
 
 
 def images(n: int = 2, side: int = 48) -> torch.Tensor:

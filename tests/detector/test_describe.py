@@ -7,8 +7,7 @@ from click.testing import CliRunner
 
 from detector.cli import cli
 from detector.errors import DetectorError
-from detector.models import names
-from detector.models.describe import SIZES, family_table, measure, report_remark
+from detector.models.describe import family_table, measure, report_remark
 from detector.models.scaling import REPORT_GIGA_MACS, SCALING
 
 
@@ -57,10 +56,6 @@ def test_table_shows_both_costs_and_the_scaling_constraint() -> None:
     assert table[1].split() == ["efficientnet_b0", "1.0", "1.0", "224", "0.2", "4,008,829", "0.385", "0.39"]
     assert table[2].split() == ["meso4", "-", "-", "256", "0.5", "27,977", "0.060", "-"]
     assert "alpha * beta^2 * gamma^2 = 1.920, about 2. The report's alpha * beta^2 * gamma is 1.670." in table
-
-
-def test_every_model_has_a_size_to_be_measured_at() -> None:
-    assert set(names()) <= set(SCALING) | set(SIZES)
 
 
 def test_command_lists_the_parts_of_a_model() -> None:

@@ -20,12 +20,13 @@ from torch import nn
 
 from detector.config import read_params
 from detector.errors import ConfigError, DetectorError
-from detector.inference import build_model, load_model, save_model, settings
 from detector.models import build, names
 from detector.models._timm import timm
 from detector.models.efficientnet import EfficientNet
 from detector.models.pretrained import published, read_weights
 from detector.models.scaling import SCALING
+from detector.models.settings import settings
+from detector.weights import load_model, save_model
 
 # Parameters with 1,000 classes, in millions, as the papers print them (Tan and Le 2019, table 2; Xie et al. 2020,
 # table 7; Tan and Le 2021, table 7 of which S, M, L: 22, 54, 120) and, to three digits, as timm counts them.
@@ -234,7 +235,7 @@ def test_parameters_reach_the_model_and_a_finished_model_needs_no_pretrained_fil
         f"model: efficientnet_b0\ntrain: {{dropout: null, efficientnet: {{pretrained: {published_file}}}}}"
     )
     params = read_params(file)
-    model = build_model(params.model, settings(params)).eval()
+    model = build(params.model, **settings(params)).eval()
     stem = read_weights(published_file)["conv_stem.weight"]
     card = {"model": params.model, "options": settings(params), "height": 64, "width": 64}
     card["options"]["pretrained"] = "gone.pth"

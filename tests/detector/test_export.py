@@ -19,9 +19,10 @@ from detector import export as module
 from detector.cli import cli
 from detector.errors import DetectorError
 from detector.export import export
-from detector.inference import load_model, predict, save_model
+from detector.inference import predict
 from detector.models import build
-from detector.training.precision import Precision
+from detector.precision import Precision
+from detector.weights import load_model, save_model
 
 CPU = torch.device("cpu")
 MODELS = {"meso4": {}, "multi_attention": {"backbone": "test_efficientnet", "texture": "v2"}}

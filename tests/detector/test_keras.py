@@ -13,8 +13,10 @@ from click.testing import CliRunner
 from detector import cli
 from detector.config import MesoConfig, Params, TrainConfig
 from detector.errors import ConfigError, DataError, DetectorError
-from detector.inference import build_model, load_model, load_start, settings
-from detector.models.keras import convert, read_keras
+from detector.keras import convert, read_keras
+from detector.models import build
+from detector.models.settings import settings
+from detector.weights import load_model, load_start
 
 RNG = np.random.default_rng(3)
 CPU = torch.device("cpu")
@@ -124,7 +126,7 @@ def test_the_command_writes_what_training_goes_on_from(tmp_path):
     params = Params(train=TrainConfig(meso=MesoConfig(pretrained=str(out))))
     options = settings(params)
     assert (options["mean"], options["std"], options["bn_momentum"]) == (0, 1, 0.1)  # its input is [0, 1] from now on
-    model = build_model("meso4", options)
+    model = build("meso4", **options)
     load_start(model, params)
     images = torch.rand(2, 3, 64, 64)
     torch.testing.assert_close(model.eval()(images), load_model(out, CPU)[0](images))

@@ -13,7 +13,8 @@ import torch
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 
-from detector.losses import (
+from detector.models._timm import timm  # noqa: F401 (makes torchvision importable)
+from detector.models.losses import (
     RegionalIndependenceLoss,
     binary_cross_entropy,
     class_weights,
@@ -22,7 +23,6 @@ from detector.losses import (
     moved_centers,
     regional_independence_loss,
 )
-from detector.models._timm import timm  # noqa: F401 (makes torchvision importable)
 
 LABELS = torch.tensor([0, 1, 1, 0, 1])
 
@@ -182,7 +182,7 @@ def test_two_processes_move_their_centers_to_the_mean_of_both(tmp_path) -> None:
         """
         import sys, torch
         import torch.distributed as dist
-        from detector.losses import moved_centers
+        from detector.models.losses import moved_centers
         rank, store = int(sys.argv[1]), sys.argv[2]
         dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
         vectors = torch.full((2, 3, 4), float(rank)).requires_grad_()

@@ -17,11 +17,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from detector.config import CheckpointConfig, MultiAttentionConfig, Params, TrainConfig, read_params
 from detector.errors import DetectorError
-from detector.inference import build_model, settings
-from detector.losses import match_loss, regional_independence_loss
 from detector.models import build
 from detector.models._area import area_average
 from detector.models.efficientnet import EfficientNet
+from detector.models.losses import match_loss, regional_independence_loss
 from detector.models.multi_attention import (
     AttentionModule,
     GroupedTextureEnhancement,
@@ -32,6 +31,7 @@ from detector.models.multi_attention import (
     border_mask,
     resize,
 )
+from detector.models.settings import settings
 from detector.training.trainer import Trainer, train
 
 TEXTURES = ("v1", "v2")
@@ -407,7 +407,7 @@ def test_parameters_reach_the_model(tmp_path: Path) -> None:
         "        multi_attention: {backbone: test_efficientnet, num_attentions: 3, texture: v2, agda_from: 50}}\n"
     )
     params = read_params(tmp_path / "params.yaml")
-    model = build_model(params.model, settings(params))
+    model = build(params.model, **settings(params))
 
     assert isinstance(model.texture, GroupedTextureEnhancement)
     assert (model.num_attentions, model.agda_from, model.dropout) == (3, 50, 0.5)

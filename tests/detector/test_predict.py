@@ -21,10 +21,10 @@ from detector.data.detection import make_detector, track
 from detector.data.index import read_index
 from detector.data.shards import ShardReader
 from detector.errors import DataError
-from detector.inference import save_model
 from detector.models import build
 from detector.predict import Prediction, crops_of, find_files, frames_of, predict_files, read_image, table
 from detector.score import score_faces
+from detector.weights import save_model
 
 QUALITIES: list[int | str] = ["raw", 77, 10]
 PARAMS = from_mapping(Params, {"score": {"batch_size": 5}})

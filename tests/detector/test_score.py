@@ -18,9 +18,9 @@ import mozcodec
 from detector.cli import cli
 from detector.data.index import read_index, write_index
 from detector.data.shards import ShardReader
-from detector.inference import save_model
 from detector.models import build
 from detector.score import COLUMNS
+from detector.weights import save_model
 from evaluation.scores import read
 
 PARAMS = "qualities: [60, 10]\ncompress: {subsampling: '4:4:4'}\nscore: {batch_size: 16}\n"

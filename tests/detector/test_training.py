@@ -21,12 +21,12 @@ from detector.cli import cli
 from detector.config import AugmentConfig, CheckpointConfig, EfficientNetConfig, MesoConfig, Params, TrainConfig
 from detector.data.index import read_index, write_index
 from detector.errors import ConfigError, DataError, DetectorError
-from detector.inference import load_model
 from detector.training import trainer as trainer_module
 from detector.training.memory import fitting
 from detector.training.progress import Progress
 from detector.training.run import default_checkpoints, describe_run
 from detector.training.trainer import Stopped, train
+from detector.weights import load_model
 
 CONFIG = TrainConfig(steps=12, batch_size=8, eval_every=5, log_every=4, lr=5e-3, threads=1)
 
@@ -216,7 +216,7 @@ def test_a_run_is_named_by_parameters_data_code_torch_and_device(packed_crops, m
     assert name() == first
     assert name(dataclasses.replace(Params(), quality=10)) == first  # it is in the data
     assert len({first, name(Params(seed=2)), name(Params(model="mesoinception4")), name(device="cuda")}) == 4
-    monkeypatch.setattr("detector.training.run.CODE", ("losses.py",))
+    monkeypatch.setattr("detector.training.run.CODE", ("card.py",))
     assert name() != first
 
 
@@ -316,7 +316,7 @@ class Plain(torch.nn.Module):
 
 
 def test_a_batch_in_parts_gives_the_gradients_of_the_whole(runs, monkeypatch):
-    monkeypatch.setattr(trainer_module, "build_model", lambda *_: Plain())
+    monkeypatch.setattr(trainer_module, "build", lambda *_, **__: Plain())
     whole = load_file(runs.train("whole") / "weights.safetensors")
     for name, size in (("even", 4), ("uneven", 3), ("larger", 100)):
         parts = load_file(runs.train(name, micro_batch=size) / "weights.safetensors")

@@ -13,9 +13,9 @@ import torch
 
 from detector.errors import ConfigError
 from detector.models import build
+from detector.precision import Precision
 from detector.training.distributed import Processes
 from detector.training.engine import Ema, Objective, check_finite, reseed
-from detector.training.precision import Precision
 from detector.training.schedule import ema_decay, one_cycle
 from detector.training.signals import StopSignals
 

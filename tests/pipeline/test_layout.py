@@ -88,7 +88,7 @@ def test_videos_crops_and_judgement_need_no_torch(package: str, below: str) -> N
     found = imported(package, below)
     assert found
     assert offenders(found, "torch", "timm", "torchvision", "safetensors") == []
-    learning = ("detector.training", "detector.models", "detector.loading", "detector.losses", "detector.score")
+    learning = ("detector.training", "detector.models", "detector.loading", "detector.weights", "detector.score")
     assert offenders(found, *learning) == []
 
 
@@ -106,6 +106,47 @@ def test_the_rule_sees_relative_and_local_imports(tmp_path: Path) -> None:
     path.write_text("from ..data import index\ndef f():\n    import torch.nn\n    from . import x\n")
     assert set(imports("detector.training.m", path)) == {"detector.data.index", "torch.nn", "detector.training.x"}
     assert offenders({"m": {"torch.nn", "torchless"}}, "torch") == ["m imports torch.nn"]
+
+
+def units(package: str) -> dict[str, set[str]]:
+    """Return which folders and single modules of *package* each of them imports; a folder counts as one."""
+
+    def unit(name: str) -> str:
+        return ".".join(name.split(".")[:2])
+
+    found: dict[str, set[str]] = {}
+    for module, names in imported(package).items():
+        own = {unit(name) for name in names if name.startswith(f"{package}.")} & set(map(unit, modules(package)))
+        found.setdefault(unit(module), set()).update(own - {unit(module)})
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[str]:
+    """Return the nodes of *graph* that can be reached from themselves."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = list(graph.get(start, ()))
+        while todo:
+            node = todo.pop()
+            if node not in seen:
+                seen.add(node)
+                todo += graph.get(node, ())
+        return seen
+
+    return sorted(node for node in graph if node in reached(node))
+
+
+def test_folders_and_modules_of_the_detector_import_each_other_in_one_direction_only() -> None:
+    graph = units("detector")
+    assert {"detector.data", "detector.models", "detector.training"} <= set(graph)
+    assert {"detector.models", "detector.data"} <= graph["detector.training"]
+    assert circles(graph) == []
+
+
+def test_a_circle_is_found_wherever_it_goes_through() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == ["b", "c"]
+    assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
 
 
 @pytest.mark.parametrize(("package", "group"), [("detector", "cli"), ("evaluation", "main")])

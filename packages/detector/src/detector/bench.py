@@ -285,7 +285,7 @@ def _plain(trainer: Trainer, _details: dict[str, Any]) -> Generator[int]:
 
     from evaluation.metrics import ap, auc, eer
 
-    from .losses import binary_cross_entropy
+    from .models.losses import binary_cross_entropy
 
     x, labels = trainer._inputs(_first_batch(trainer))
     x = x.contiguous(memory_format=torch.contiguous_format)

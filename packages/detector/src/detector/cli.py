@@ -23,7 +23,7 @@ COMMANDS = {
     "describe": ("detector.models.describe:command", "Layers, parameters and cost of a model."),
     "predict": ("detector.predict:command", "Is this picture real, and would one know after it was shared?"),
     "explain": ("detector.explain:command", "Where a model looks: heat maps, their share in the masks, features."),
-    "convert-keras": ("detector.models.keras:command", "The official MesoNet weights (.h5) as a trained model."),
+    "convert-keras": ("detector.keras:command", "The official MesoNet weights (.h5) as a trained model."),
     "export": ("detector.export:command", "A trained model as one file: .pt2 or .onnx."),
     "bench": ("detector.bench:command", "Images per second of training, loading and inference."),
     "verify": ("detector.data.command:verify", "Check every byte of a folder of packed crops."),

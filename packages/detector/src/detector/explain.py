@@ -129,7 +129,8 @@ def explain(
     from .data.index import read_index, read_masks, write_rows
     from .data.shards import ShardReader
     from .fidelity import examples
-    from .inference import load_model
+    from .models import MODELS
+    from .weights import load_model
 
     torch.set_num_threads(cores())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -137,7 +138,7 @@ def explain(
     index, reader = read_index(faces), ShardReader(faces)
     masks = read_masks(faces) if (faces / "masks.csv").is_file() else {}
     test = [face for face in index if face.split == "test"] or index
-    explainer = Explainer(model, layer, device)
+    explainer = Explainer(model, layer or MODELS[card["model"]].feature_maps, device)
     looker = Looker(explainer, reader, (card["height"], card["width"]), params)
     qualities = ["raw", *map(str, params.qualities)]
     with whole_folder(out, "maps.csv") as folder:
@@ -153,10 +154,10 @@ def explain(
 class Explainer:
     """A model in evaluation mode whose scores, maps and features are asked for together.
 
-    *layer* is the dotted name of the module whose output (N, C, h, w) Grad-CAM weighs, None the last feature maps.
+    *layer* is the dotted name of the module whose output (N, C, h, w) Grad-CAM weighs.
     """
 
-    def __init__(self, model: nn.Module, layer: str | None, device: torch.device) -> None:
+    def __init__(self, model: nn.Module, layer: str, device: torch.device) -> None:
         import inspect
 
         self.model, self.device = model.eval(), device
@@ -202,25 +203,13 @@ def grad_cam(maps: Tensor, logits: Tensor) -> Tensor:
     return torch.relu((gradient.mean((2, 3), keepdim=True) * maps).sum(1))
 
 
-def cam_layer(model: nn.Module, name: str | None = None) -> nn.Module:
-    """Return the module *name* of *model*; None: the last one that gives feature maps.
-
-    That is the convolution after the last stage of an EfficientNet, with its normalisation and activation, and the last
-    convolution of a Meso network, before it is pooled. DetectorError if there is none of that name.
-    """
-    if name is not None:
-        try:
-            return model.get_submodule(name)
-        except AttributeError:
-            children = ", ".join(child for child, _ in model.named_children())
-            raise DetectorError(f"the model has no module {name!r}; it has {children} and what is in them") from None
-    if hasattr(model, "backbone"):
-        return model.get_submodule("backbone.bn2")
-    if hasattr(model, "stages"):
-        stages: Any = model.stages
-        layer: nn.Module = stages[-1][0]
-        return layer
-    raise DetectorError(f"{type(model).__name__} has no feature maps that are known here; name a module with --layer")
+def cam_layer(model: nn.Module, name: str) -> nn.Module:
+    """Return the module *name* of *model*; DetectorError lists what it has if there is none of that name."""
+    try:
+        return model.get_submodule(name)
+    except AttributeError:
+        children = ", ".join(child for child, _ in model.named_children())
+        raise DetectorError(f"the model has no module {name!r}; it has {children} and what is in them") from None
 
 
 def _last_linear(model: nn.Module) -> nn.Module:

@@ -52,7 +52,7 @@ def export(train: Path, out: Path) -> float:
     import torch
 
     from .data.files import whole_file
-    from .inference import load_model
+    from .weights import load_model
 
     writers = {".pt2": export_program, ".onnx": export_onnx}
     if out.suffix not in writers:

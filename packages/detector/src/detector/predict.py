@@ -142,8 +142,9 @@ def predict_files(
 
     from .data.detection import make_detector
     from .data.executors import cores
-    from .inference import load_model, predict
-    from .training.precision import Precision
+    from .inference import predict
+    from .precision import Precision
+    from .weights import load_model
 
     torch.set_num_threads(cores())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

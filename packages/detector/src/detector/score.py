@@ -62,8 +62,9 @@ def score_faces(
     """
     import torch
 
-    from .inference import load_model, predict
-    from .training.precision import Precision
+    from .inference import predict
+    from .precision import Precision
+    from .weights import load_model
 
     torch.set_num_threads(cores())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import DetectorError
-from . import build, names
+from . import MODELS, build, names
 from .scaling import ALPHA, BETA, GAMMA, REPORT_GIGA_MACS, SCALING
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Measured", "Part", "command", "count_macs", "family_table", "measure", "model_table", "report_remark"]
 
-SIZES = {"meso4": 256, "mesoinception4": 256, "multi_attention": 380}  # of the papers, for models not in SCALING
 TOLERANCE = 0.1  # the report's costs are rounded and from other counts; beyond a tenth they are wrong
 
 
@@ -62,8 +61,8 @@ def command(model: str | None, size: int | None) -> None:
     if model is not None:
         click.echo(model_table(measure(model, size)))
         return
-    shown = [name for name in names() if not name.startswith("tf_")]  # the same networks as those without "tf_"
-    click.echo(family_table([measure(name, size) for name in sorted(shown, key=_order)]))
+    shown = [name for name in MODELS if not name.startswith("tf_")]  # the same networks as those without "tf_"
+    click.echo(family_table([measure(name, size) for name in shown]))
 
 
 def measure(name: str, size: int | None = None) -> Measured:
@@ -75,7 +74,7 @@ def measure(name: str, size: int | None = None) -> Measured:
 
     if name not in names():
         raise DetectorError(f"unknown model {name!r}; known models: {', '.join(names())}")
-    size = size or (SCALING[name].resolution if name in SCALING else SIZES[name])
+    size = size or MODELS[name].size
     with torch.device("meta"), torch.no_grad():
         model = build(name).eval()
         images = torch.empty(1, 3, size, size)
@@ -197,12 +196,6 @@ def _dropout(model: nn.Module) -> float | None:
 
 def _count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
-
-
-def _order(name: str) -> tuple[int, int]:
-    """Order models as the papers do, the EfficientNets by scale."""
-    family = list(SCALING)
-    return (1, family.index(name)) if name in family else (0, names().index(name))
 
 
 def _aligned(rows: Sequence[Sequence[str]], left: Sequence[int]) -> list[str]:

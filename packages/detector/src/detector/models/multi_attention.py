@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..agda import AGDA
 from ..errors import DetectorError
-from ..losses import RegionalIndependenceLoss, binary_cross_entropy, match_loss
 from ._area import area_average
 from ._precision import full_precision
+from .agda import AGDA
 from .efficientnet import DROP_PATH, check_ratio, create_backbone
+from .losses import RegionalIndependenceLoss, binary_cross_entropy, match_loss
 
 __all__ = [
     "AttentionModule",
@@ -156,10 +156,11 @@ class MultiAttention(nn.Module):
     def objective(self, images: Tensor, labels: Tensor, label_smoothing: float = 0.0, step: int = 0) -> Tensor:
         """Return the loss of a batch, *images* (N, 3, H, W) in [0, 1] and *labels* (N,), 1 = fake, at *step* (from 0).
 
-        It is CE + *independence_weight* * RIL + *agda_weight* * CE' + *match_weight* * match: cross entropy, regional
-        independence loss, and of the batch with one attended region of each picture degraded (`detector.agda`) again
-        the cross entropy, and how far the other regions' features moved. The last two need a second pass; it is left
-        out before step *agda_from*, with *agda_weight* = *match_weight* = 0, and in evaluation mode.
+        It is CE + *independence_weight* * RIL + *agda_weight* * CE' + *match_weight* * match: the cross entropy and the
+        regional independence loss of the batch; the cross entropy of the batch with one attended region of each image
+        degraded (see `agda`); and how far the features of the other regions moved. The last two
+        need a second pass, which is skipped before step *agda_from*, when both of their weights are 0, and in
+        evaluation mode.
         """
         logits, extras = self(images, return_extras=True)
         regions = extras["region_features"]

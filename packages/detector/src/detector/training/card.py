@@ -20,7 +20,7 @@ TEXT = """# {model}, trained on {dataset}
 
 To tell whether the face in a picture was forged by the methods above, and how the answer changes under JPEG.
 `detector predict PICTURE --train FOLDER` cuts out the face and scores it; `detector export` writes one file that needs
-none of this code. In Python: `detector.inference.load_model(FOLDER, device)`. It takes RGB in [0, 1],
+none of this code. In Python: `detector.weights.load_model(FOLDER, device)`. It takes RGB in [0, 1],
 (N, 3, {height}, {width}), and gives logits, whose sigmoid is P(fake).
 
 ## Limits

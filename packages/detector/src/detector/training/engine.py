@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..loading.draws import key
-from ..losses import binary_cross_entropy
+from ..models.losses import binary_cross_entropy
 from .schedule import ema_decay
 
 __all__ = ["Ema", "Objective", "check_finite", "reseed"]

@@ -12,15 +12,18 @@ from typing import Any
 
 import torch
 
+from ..card import CARD
 from ..config import Params
 from ..errors import ConfigError, DataError
-from ..inference import CARD, MESO, WEIGHTS
+from ..models import MODELS
+from ..models.settings import pretrained
+from ..weights import WEIGHTS
 
 __all__ = ["Run", "default_checkpoints", "describe_run"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
 PRETRAINED = "pretrained"  # a dependency of the train stage of dvc.yaml
-CODE = ("loading", "models", "training", "losses.py", "agda.py", "inference.py")
+CODE = ("loading", "models", "training", "card.py", "inference.py", "precision.py", "weights.py")
 
 
 @dataclass(frozen=True)
@@ -65,18 +68,18 @@ def _pretrained(params: Params) -> list[Path]:
 
     ConfigError for one that DVC would not notice a change of: a stage of DVC knows the folder `PRETRAINED` alone.
     """
-    if params.model in MESO:
-        name, given = "train.meso.pretrained", params.train.meso.pretrained
-        paths = [] if given is None else [Path(given) / WEIGHTS, Path(given) / CARD]
-    else:
-        name, paths = "train.efficientnet.pretrained", [Path(str(params.train.efficientnet.pretrained))]
+    given = pretrained(params)
+    if given is None or isinstance(given, bool):
+        return []
+    model, start = MODELS[params.model], Path(str(given))
+    paths = [start / WEIGHTS, start / CARD] if model.starts_from == "folder" else [start]
     paths = [path for path in paths if path.is_file()]
     root = os.environ.get("DVC_ROOT")
     for path in paths:
         if root is not None and not path.resolve().is_relative_to((Path(root) / PRETRAINED).resolve()):
             raise ConfigError(
-                f"{name}: DVC would not notice a change of {path}: it looks into {PRETRAINED}/ of the repository "
-                f"alone. Copy the weights there (for experiments in the queue also: dvc add {PRETRAINED}/...)"
+                f"train.{model.pretrained}: DVC would not notice a change of {path}: it tracks {PRETRAINED}/ only. "
+                f"Copy the weights there (for queued experiments also run: dvc add {PRETRAINED}/...)"
             )
     return paths
 

@@ -19,17 +19,22 @@ from torch import Tensor
 from evaluation.metrics import auc
 
 from .. import __version__
+from ..card import CARD
 from ..config import Params
 from ..data.files import read_json, whole_file
 from ..data.index import Face, read_index
 from ..data.shards import ShardReader
 from ..errors import DataError, DetectorError
-from ..inference import CARD, build_model, load_start, predict, save_model, settings
+from ..inference import predict
 from ..loading.augment import augment, draw
 from ..loading.draws import key
 from ..loading.loader import Batch, Loader, crop_size
 from ..loading.order import BalancedOrder, PairedOrder, share
 from ..loading.recompress import Recompress
+from ..models import build
+from ..models.settings import settings
+from ..precision import Precision
+from ..weights import load_start, save_model
 from .card import model_card
 from .checkpoint import Checkpoints, plain
 from .distributed import Processes
@@ -37,7 +42,6 @@ from .engine import Ema, Objective, check_finite, reseed
 from .failures import diverged, explained
 from .lock import Lock
 from .memory import fitting
-from .precision import Precision
 from .progress import Progress
 from .run import Run, describe_run
 from .schedule import one_cycle
@@ -142,7 +146,7 @@ class Trainer:
         self.validation_loader = Loader(reader, self.validation, threads=loader_threads, pin=pin)
 
         torch.manual_seed(key(params.seed))
-        model = build_model(params.model, settings(params))
+        model = build(params.model, **settings(params))
         load_start(model, params)
         model = model.to(self.device)
         if config.channels_last:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import DataError, DetectorError
+from .errors import DataError, DetectorError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,9 +47,9 @@ def convert(name: str, file: Path, out: Path) -> None:
 
     The logit's sign is turned, from P(real) to P(fake). DataError when *file* does not hold the weights of *name*.
     """
-    from ..inference import save_model
-    from . import build
-    from .meso import MesoNet, from_keras
+    from .models import build
+    from .models.meso import MesoNet, from_keras
+    from .weights import save_model
 
     model = build(name, **OPTIONS)
     assert isinstance(model, MesoNet)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .models._precision import full_precision
+from ._precision import full_precision
 
 __all__ = [
     "RegionalIndependenceLoss",

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError
+from .errors import ConfigError
 
 __all__ = ["Precision"]
 

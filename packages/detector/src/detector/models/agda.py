@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .models._precision import full_precision
+from ._precision import full_precision
 
 __all__ = ["AGDA", "choose_maps", "degrade", "gaussian_blur", "soft_mask"]
 

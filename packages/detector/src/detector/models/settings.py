@@ -1,0 +1,56 @@
+"""From params.yaml to the options of a model's constructor."""
+
+from __future__ import annotations
+
+import dataclasses
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from ..card import read_card
+from ..config import Params
+from ..errors import ConfigError, DataError
+from . import MODELS, Model, build
+
+__all__ = ["pretrained", "settings"]
+
+
+def settings(params: Params) -> dict[str, Any]:
+    """Return the options that the parameters give to the constructor of ``params.model``.
+
+    They are ``train.dropout`` and the values of the model's own sections of ``train``. A model that starts from the
+    folder of a trained one is built for the input scaling of that one.
+    """
+    model = _row(params)
+    options: dict[str, Any] = {} if params.train.dropout is None else {"dropout": params.train.dropout}
+    for section in model.sections:
+        options |= dataclasses.asdict(getattr(params.train, section))
+    if model.pretrained is not None and model.starts_from == "folder":
+        del options[model.pretrained.rpartition(".")[2]]
+        folder = pretrained(params)
+        if folder is not None:
+            options |= _input_scaling(params.model, f"train.{model.pretrained}", Path(folder), options)
+    return options
+
+
+def pretrained(params: Params) -> Any:
+    """Return the value of the parameter that names the weights to start from; None if the model has none."""
+    model = _row(params)
+    return None if model.pretrained is None else attrgetter(model.pretrained)(params.train)
+
+
+def _row(params: Params) -> Model:
+    if params.model not in MODELS:
+        build(params.model)  # names the known ones
+    return MODELS[params.model]
+
+
+def _input_scaling(model: str, name: str, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Return how the input of the trained model in *folder* is scaled; it must be of the same structure."""
+    card = read_card(folder)
+    if card["model"] != model:
+        raise DataError(f"{name}: {folder} holds a {card['model']}, not a {model}")
+    theirs = card["options"].get("conv_activation", "relu")
+    if theirs != options["conv_activation"]:
+        raise ConfigError(f"train.meso.conv_activation must be {theirs}, as {folder} was trained with it")
+    return {key: card["options"][key] for key in ("mean", "std") if key in card["options"]}
