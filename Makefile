@@ -6,7 +6,10 @@
 #                goes on. A part of it: make grid MODELS=meso4,mesoinception4 QUALITIES=77 FRAMES_PER_SECOND=null SEEDS=1
 # make seeds     three seeds trained at quality 77 and three at 10, as one table
 # make bench     the benchmarks of mozcodec
-# make bench-gpu training, loading and inference on a GPU: one table, out/gpu/gpu.md
+# make throughput      images per second of training, loading and inference
+# make throughput-gpu  the same on a GPU, over models, batch sizes and precisions: one table, out/gpu/gpu.md
+# make study-scaling   mozcodec's study of DCT sizes, on the crops of make repro: docs/scaling.*
+# make sample OUT=folder   the sample videos, made anew (about 10 minutes)
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
@@ -28,7 +31,7 @@ repro: setup
 
 test: setup
 	@start=$$(date +%s); echo "test: everything not marked slow (about 8 minutes on 2 cores)"; \
-	$(IN_VENV) ruff check && $(IN_VENV) mypy packages/mozcodec/src packages/evaluation/src packages/detector/src && \
+	$(IN_VENV) ruff check && $(IN_VENV) mypy packages/mozcodec/src packages/evaluation/src packages/detector/src tools && \
 	$(IN_VENV) python -m pytest -m "not slow" && echo "test: done in $$(( $$(date +%s) - start )) s"
 
 test-all: setup
@@ -55,8 +58,19 @@ seeds: setup
 bench: setup
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/benchmark.py encode
 
-bench-gpu: setup
-	@$(IN_VENV) python packages/detector/benchmarks/gpu.py --out out/gpu
+throughput: setup
+	@$(IN_VENV) python -m tools throughput
+
+throughput-gpu bench-gpu: setup
+	@$(IN_VENV) python -m tools.throughput_gpu --out out/gpu
+
+study-scaling: setup
+	@$(IN_VENV) python $(MOZCODEC)/benchmarks/study.py --faces out/faces
+
+OUT ?= out/sample
+
+sample: setup
+	@$(IN_VENV) python -m tools sample $(OUT) --workers 2
 
 setup: $(VENV)/.complete $(VENV)/.data
 	@git config user.email >/dev/null || ! git rev-parse --git-dir >/dev/null 2>&1 || { git config user.name experiment; git config user.email experiment@localhost; \
@@ -76,4 +90,4 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: repro test test-all grid seeds bench bench-gpu setup
+.PHONY: repro test test-all grid seeds sample bench throughput throughput-gpu bench-gpu study-scaling setup

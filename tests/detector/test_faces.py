@@ -24,7 +24,7 @@ from skimage.transform import SimilarityTransform
 
 from detector.config import FacesConfig
 from detector.data import faces as stage
-from detector.data.benchmark import read_benchmark
+from detector.data.deepfakebench import read_deepfakebench
 from detector.data.faces import Job, crop_clip, make_faces
 from detector.data.files import whole_folder
 from detector.data.index import read_index, read_masks
@@ -128,7 +128,7 @@ def test_the_summary_counts_and_names_the_data(small_faces: Path) -> None:
 def test_deepfakebench_files_name_every_crop(small_faces: Path) -> None:
     # no NeuralTextures and no Face2Face here, so of the five files these are there
     assert sorted(path.stem for path in small_faces.glob("F*.json")) == ["FF-DF", "FF-FS", "FaceForensics++"]
-    videos = read_benchmark(small_faces / "FaceForensics++.json")
+    videos = read_deepfakebench(small_faces / "FaceForensics++.json")
     assert sum(len(video.frames) for video in videos) == len(read_index(small_faces))
     assert sum(len(video.masks) for video in videos) == len(read_masks(small_faces))
 

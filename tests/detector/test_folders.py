@@ -19,7 +19,7 @@ from detector.data.folders import find_pictures, is_plain
 from detector.data.index import check_splits, read_index
 from detector.data.inspect import unpack, verify
 from detector.data.layout import Clip
-from detector.data.pack import pack_benchmark
+from detector.data.pack import pack_deepfakebench
 from detector.data.png import encode_png
 from detector.errors import DataError
 
@@ -341,7 +341,7 @@ def test_a_picture_that_cannot_be_used_is_listed_by_its_name(cropped: Path) -> N
 
 def test_crops_of_plain_folders_unpack_and_pack_again(cropped: Path, tmp_path: Path) -> None:
     unpack(cropped, tmp_path / "loose")
-    pack_benchmark(tmp_path / "loose/Given.json", tmp_path / "again")
+    pack_deepfakebench(tmp_path / "loose/Given.json", tmp_path / "again")
     before, after = read_index(cropped), read_index(tmp_path / "again")
     assert [(f.key, f.crc32, f.split, f.label) for f in after] == [(f.key, f.crc32, f.split, f.label) for f in before]
 

@@ -29,7 +29,7 @@ BORDER = 12  # pixels at the rim of a crop of 128: hair and background
 
 
 def load_leaks() -> ModuleType:
-    spec = util.spec_from_file_location("leaks", Path(__file__).with_name("leaks.py"))
+    spec = util.spec_from_file_location("leaks", ROOT / "tests/tools/leaks.py")
     assert spec is not None and spec.loader is not None
     module = util.module_from_spec(spec)
     sys.modules["leaks"] = module  # dataclasses look their module up

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from detector.config import CompressConfig
-from detector.data.benchmark import read_benchmark
 from detector.data.compress import compress_faces
+from detector.data.deepfakebench import read_deepfakebench
 from detector.data.index import read_index, read_masks
 from detector.data.inspect import contact_sheet, unpack, verify
 from detector.data.png import decode_png
@@ -85,7 +85,7 @@ def test_unpacked_files_are_the_members_and_the_json_finds_them(small_faces: Pat
     assert number == len(list(tmp_path.rglob("*.png"))) == 48 + 24
     reader = ShardReader(small_faces)
     faces = {face.key: face for face in read_index(small_faces)}
-    videos = read_benchmark(tmp_path / "FaceForensics++.json")
+    videos = read_deepfakebench(tmp_path / "FaceForensics++.json")
     assert sum(len(v.frames) for v in videos) == 48
     for video in videos:
         for path in video.frames:
@@ -100,7 +100,7 @@ def test_a_second_quality_joins_the_first_in_the_json(small_faces: Path, tmp_pat
     compress_faces(small_faces, tmp_path / "compressed", 10, CompressConfig())
     unpack(small_faces, tmp_path / "loose", splits=["test"])
     unpack(tmp_path / "compressed", tmp_path / "loose", splits=["test"])
-    videos = read_benchmark(tmp_path / "loose/FF-DF.json")
+    videos = read_deepfakebench(tmp_path / "loose/FF-DF.json")
     assert {video.compression for video in videos} == {"c23", "q10"}
     assert all(path.is_file() for video in videos for path in video.frames)
     assert {path.suffix for video in videos for path in video.frames} == {".png", ".jpg"}

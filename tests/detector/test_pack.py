@@ -17,7 +17,7 @@ import mozcodec
 from detector.cli import cli
 from detector.data.index import read_index, read_masks
 from detector.data.inspect import decode, unpack, verify
-from detector.data.pack import pack_benchmark, persons
+from detector.data.pack import pack_deepfakebench, persons
 from detector.data.shards import ShardReader
 from detector.errors import DataError
 
@@ -60,7 +60,7 @@ def write_theirs(root: Path, name: str, labels: dict[str, dict[str, Any]]) -> Pa
 
 def test_what_was_unpacked_packs_to_the_same_rows_and_bytes(small_faces: Path, tmp_path: Path) -> None:
     unpack(small_faces, tmp_path / "loose")
-    summary = pack_benchmark(tmp_path / "loose/FaceForensics++.json", tmp_path / "again")
+    summary = pack_deepfakebench(tmp_path / "loose/FaceForensics++.json", tmp_path / "again")
     assert read_index(tmp_path / "again") == read_index(small_faces)
     assert read_masks(tmp_path / "again") == read_masks(small_faces)
     assert (tmp_path / "again/faces-000.tar").read_bytes() == (small_faces / "faces-000.tar").read_bytes()
@@ -81,7 +81,7 @@ def test_their_tree_moved_from_another_machine_is_found_below_the_root(tmp_path:
             "FF-DF": {"train": {"c23": ["071_054", "054_071"]}, "test": {"c23": ["953_974"]}},
         },
     )
-    summary = pack_benchmark(path, tmp_path / "out", root=tmp_path / "data")
+    summary = pack_deepfakebench(path, tmp_path / "out", root=tmp_path / "data")
     assert summary["faces"] == {
         "original": {"train": 4, "val": 0, "test": 2},
         "Deepfakes": {"train": 4, "val": 0, "test": 2},
@@ -123,7 +123,7 @@ def test_celeb_df_has_no_levels_and_its_unknown_people_are_counted(tmp_path: Pat
         "Celeb-DF-v2",
         {"CelebDFv2_real": {"test": ["id0_0000", "00170"]}, "CelebDFv2_fake": {"test": ["id0_id1_0000"]}},
     )
-    summary = pack_benchmark(path, tmp_path / "out", root=tmp_path)
+    summary = pack_deepfakebench(path, tmp_path / "out", root=tmp_path)
     assert [(f.key, f.identity, f.pair) for f in read_index(tmp_path / "out")][::2] == [
         ("given/fake/id0_id1_0000/0000", "id0+id1", "id0"),
         ("given/original/00170/0000", "Celeb-DF-v2/00170", "Celeb-DF-v2/00170"),
@@ -141,8 +141,8 @@ def test_videos_in_all_splits_are_refused_and_one_split_is_the_way_out(tmp_path:
     fakes = {split: {"c23": ["01_02__kitchen_pan__A1B2C3D4"]} for split in ("train", "val", "test")}
     path = write_theirs(tmp_path, "DeepFakeDetection", {"DFD_real": everywhere, "DFD_fake": fakes})
     with pytest.raises(DataError, match=r"is twice in the splits test and train; take one split with --split"):
-        pack_benchmark(path, tmp_path / "out", root=tmp_path)
-    summary = pack_benchmark(path, tmp_path / "out", root=tmp_path, splits=["test"])
+        pack_deepfakebench(path, tmp_path / "out", root=tmp_path)
+    summary = pack_deepfakebench(path, tmp_path / "out", root=tmp_path, splits=["test"])
     assert summary["faces"] == {
         "original": {"train": 0, "val": 0, "test": 2},
         "DeepFakeDetection": {"train": 0, "val": 0, "test": 2},
@@ -155,25 +155,25 @@ def test_a_person_in_two_splits_is_refused_with_both_videos(tmp_path: Path) -> N
     with pytest.raises(
         DataError, match=r"identity 071 is in split test \(Deepfakes/071_054\) and in train \(original/071"
     ):
-        pack_benchmark(path, tmp_path / "out", root=tmp_path)
+        pack_deepfakebench(path, tmp_path / "out", root=tmp_path)
 
 
 def test_several_levels_need_a_choice(tmp_path: Path) -> None:
     levels = {"c23": ["071"], "c40": ["071"]}
     path = write_theirs(tmp_path, "FF-DF", {"FF-real": {"train": levels}, "FF-DF": {"train": {"c40": ["071_054"]}}})
     with pytest.raises(DataError, match="has the levels c23, c40; choose one with --compression"):
-        pack_benchmark(path, tmp_path / "out", root=tmp_path)
+        pack_deepfakebench(path, tmp_path / "out", root=tmp_path)
     with pytest.raises(DataError, match="no videos at raw; there is c23, c40"):
-        pack_benchmark(path, tmp_path / "out", root=tmp_path, compression="raw")
-    pack_benchmark(path, tmp_path / "out", root=tmp_path, compression="c40")
+        pack_deepfakebench(path, tmp_path / "out", root=tmp_path, compression="raw")
+    pack_deepfakebench(path, tmp_path / "out", root=tmp_path, compression="c40")
     assert {face.compression for face in read_index(tmp_path / "out")} == {"c40"}
 
 
 def test_a_label_that_does_not_say_is_asked_for(tmp_path: Path) -> None:
     path = write_theirs(tmp_path, "Mine", {"people": {"train": ["a"]}, "gan": {"train": ["b"]}})
     with pytest.raises(DataError, match="label 'gan' does not say if it is real; say --real gan or --fake gan"):
-        pack_benchmark(path, tmp_path / "out", root=tmp_path, real=["people"])
-    pack_benchmark(path, tmp_path / "out", root=tmp_path, real=["people"], fake=["gan"])
+        pack_deepfakebench(path, tmp_path / "out", root=tmp_path, real=["people"])
+    pack_deepfakebench(path, tmp_path / "out", root=tmp_path, real=["people"], fake=["gan"])
     assert [face.video for face in read_index(tmp_path / "out")][::2] == ["gan/b", "original/a"]
 
 
@@ -187,7 +187,7 @@ def test_missing_and_damaged_crops_are_listed_and_the_rest_is_packed(theirs: Pat
     folder = tmp_path / "FF-DF/FF-real/c23/frames/071"
     (folder / "000.png").unlink()
     (folder / "011.png").write_bytes((folder / "011.png").read_bytes()[:100])
-    summary = pack_benchmark(theirs, tmp_path / "out", root=tmp_path)
+    summary = pack_deepfakebench(theirs, tmp_path / "out", root=tmp_path)
     assert summary["failures"]["frames"] == 2
     with (tmp_path / "out/failures.csv").open(newline="") as file:
         rows = list(csv.reader(file))[1:]
@@ -203,7 +203,7 @@ def test_crops_that_are_no_rgb_png_are_packed_as_one(theirs: Path, tmp_path: Pat
     image = crop()
     (folder / "000.png").write_bytes(mozcodec.encode(image, quality=95))  # a JPEG file by the name of .png
     cv2.imwrite(str(folder / "011.png"), np.dstack([image, image[..., 0]]))  # with an alpha channel
-    summary = pack_benchmark(theirs, tmp_path / "out", root=tmp_path)
+    summary = pack_deepfakebench(theirs, tmp_path / "out", root=tmp_path)
     assert "2 crops were no 8-bit RGB PNG files; they were decoded and packed as such" in summary["remarks"]
     faces = {face.key: face for face in read_index(tmp_path / "out")}
     reader = ShardReader(tmp_path / "out")
@@ -216,7 +216,7 @@ def test_crops_that_are_no_rgb_png_are_packed_as_one(theirs: Path, tmp_path: Pat
 def test_crops_of_two_sizes_are_refused(theirs: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "FF-DF/FF-real/c23/frames/071/011.png"), crop(32))
     with pytest.raises(DataError, match=r"071/011\.png: is 32 x 32, the crops before are 24 x 24"):
-        pack_benchmark(theirs, tmp_path / "out", root=tmp_path)
+        pack_deepfakebench(theirs, tmp_path / "out", root=tmp_path)
     assert not (tmp_path / "out").exists()
 
 

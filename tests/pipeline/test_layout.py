@@ -81,9 +81,7 @@ def test_detector_uses_mozcodecs_public_names_only() -> None:
     assert {name.removeprefix("mozcodec.") for name in names} <= set(mozcodec.__all__)
 
 
-@pytest.mark.parametrize(
-    ("package", "below"), [("evaluation", "evaluation"), ("detector", "detector.sample"), ("detector", "detector.data")]
-)
+@pytest.mark.parametrize(("package", "below"), [("evaluation", "evaluation"), ("detector", "detector.data")])
 def test_videos_crops_and_judgement_need_no_torch(package: str, below: str) -> None:
     found = imported(package, below)
     assert found
@@ -92,9 +90,9 @@ def test_videos_crops_and_judgement_need_no_torch(package: str, below: str) -> N
     assert offenders(found, *learning) == []
 
 
-def test_nothing_but_commands_and_tests_imports_the_generator() -> None:
-    found = {name: names for name, names in imported("detector").items() if not name.startswith("detector.sample")}
-    assert offenders(found, "detector.sample") == []
+def test_no_package_imports_the_tools() -> None:
+    for package in OURS:
+        assert offenders(imported(package), "tools", "tests") == []
 
 
 def test_nothing_imports_the_command_line_that_starts_it() -> None:

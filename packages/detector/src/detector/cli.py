@@ -13,7 +13,6 @@ from .errors import DetectorError
 
 # name -> (module:attribute, the line shown by --help)
 COMMANDS = {
-    "sample": ("detector.sample.command:command", "Make the synthetic sample videos."),
     "faces": ("detector.data.command:faces", "Videos to aligned, lossless face crops."),
     "compress": ("detector.data.command:compress", "Crops to MozJPEG at the training quality."),
     "fidelity": ("detector.fidelity:command", "PSNR, SSIM and bits per pixel at every test quality."),
@@ -25,7 +24,6 @@ COMMANDS = {
     "explain": ("detector.explain:command", "Where a model looks: heat maps, their share in the masks, features."),
     "convert-keras": ("detector.keras:command", "The official MesoNet weights (.h5) as a trained model."),
     "export": ("detector.export:command", "A trained model as one file: .pt2 or .onnx."),
-    "bench": ("detector.bench:command", "Images per second of training, loading and inference."),
     "verify": ("detector.data.command:verify", "Check every byte of a folder of packed crops."),
     "pack": ("detector.data.command:pack", "DeepfakeBench's crops to packed files, as faces leaves them."),
     "unpack": ("detector.data.command:unpack", "Packed crops to loose image files."),

@@ -99,9 +99,9 @@ def pack(
 
     FILE may be one that `detector unpack` wrote. Splits are FILE's; a person in two of them is refused.
     """
-    from .pack import pack_benchmark
+    from .pack import pack_deepfakebench
 
-    _tell(pack_benchmark(file, out, root, splits, compression, real, fake), out)
+    _tell(pack_deepfakebench(file, out, root, splits, compression, real, fake), out)
 
 
 @click.command()

@@ -32,7 +32,7 @@ from ..config import FacesConfig
 from ..errors import DataError
 from ..progress import track as progress
 from . import alignment, detection, folders, layout, pictures, png, video, yunet
-from .benchmark import write_benchmark
+from .deepfakebench import write_deepfakebench
 from .executors import ProcessPool, WorkerDiedError
 from .files import check_replaceable, read_json, whole_file, whole_folder, write_json
 from .index import Face, check_splits, count_identities, write_index, write_rows
@@ -367,7 +367,7 @@ def _write(
         write_rows(folder / "landmarks.csv", Landmarks, landmarks)
     if sources:
         write_rows(folder / "sources.csv", Source, sources)
-    write_benchmark(folder, faces, {mask.key for mask in masks})
+    write_deepfakebench(folder, faces, {mask.key for mask in masks})
     summary = _summary(tree, faces, geometry, failures, config, data)
     write_json(folder / "summary.json", summary)
     write_index(folder / "index.csv", faces)

@@ -15,7 +15,7 @@ import mozcodec
 
 from ..errors import DataError
 from ..progress import track as progress
-from .benchmark import frame_path, write_benchmark
+from .deepfakebench import frame_path, write_deepfakebench
 from .files import read_json, whole_file, write_json
 from .index import SPLITS, Face, read_index, read_masks
 from .png import decode_png, encode_png
@@ -115,7 +115,7 @@ def unpack(folder: str | Path, out: str | Path, methods: Sequence[str] = (), spl
             number += 1
     write_json(out / "dataset.json", read_json(folder / "summary.json")["dataset"])
     former = {path: read_json(path) for path in out.glob("*.json")}
-    for path in write_benchmark(out, faces, masks.keys(), level, suffix):
+    for path in write_deepfakebench(out, faces, masks.keys(), level, suffix):
         if path in former:
             merged = _merge(former[path], read_json(path))
             with whole_file(path) as temporary:

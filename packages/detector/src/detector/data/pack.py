@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import DataError
 from ..progress import track as progress
 from . import layout
-from .benchmark import ACTORS, LABELS, PLAIN, Video, read_benchmark, write_benchmark
+from .deepfakebench import ACTORS, LABELS, PLAIN, Video, read_deepfakebench, write_deepfakebench
 from .faces import Failure, describe_data, face_key, face_row, versions
 from .files import check_replaceable, whole_folder, write_json
 from .index import SPLITS, Face, check_splits, count_identities, write_index, write_rows
@@ -55,7 +55,7 @@ class Packed:
         return int(self.method != "original")
 
 
-def pack_benchmark(
+def pack_deepfakebench(
     file: str | Path,
     out: str | Path,
     root: str | Path | None = None,
@@ -74,7 +74,7 @@ def pack_benchmark(
     """
     file, out = Path(file), Path(out)
     check_replaceable(out, "index.csv")
-    listed = [video for video in read_benchmark(file, root) if not splits or video.split in splits]
+    listed = [video for video in read_deepfakebench(file, root) if not splits or video.split in splits]
     videos = _describe(_of_one_level(listed, compression, file), file, real, fake)
     check_splits(videos, file)
     with whole_folder(out, "index.csv") as folder:
@@ -177,7 +177,7 @@ def _write(folder: Path, videos: Sequence[Packed], file: Path, root: Path | None
         )
     write_rows(folder / "masks.csv", Slot, masks)
     write_rows(folder / "failures.csv", Failure, failures)
-    write_benchmark(folder, faces, {mask.key for mask in masks})
+    write_deepfakebench(folder, faces, {mask.key for mask in masks})
     summary = _summary(videos, faces, failures, file, root, side)
     if decoded:
         summary["remarks"].append(f"{decoded} crops were no 8-bit RGB PNG files; they were decoded and packed as such")

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "packages/detector/benchmarks/gpu.py"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, SCRIPT, *map(str, options)], capture_output=True, text=True)
+    command = [sys.executable, "-m", "tools.throughput_gpu", *map(str, options)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
 def test_the_whole_protocol_is_listed_without_running_anything(tmp_path: Path) -> None:
@@ -32,4 +33,4 @@ def test_every_line_runs_once_and_every_check_holds(tmp_path: Path) -> None:
     assert "| meso4 off killed at step 35 of 60 ends in the same bytes | yes |" in text
     assert "NO" not in text
     (tmp_path / "loader-1.json").unlink()
-    assert run("--quick", "--out", tmp_path).stdout.count("detector.cli bench") == 1  # what is there is not run again
+    assert run("--quick", "--out", tmp_path).stdout.count("tools throughput") == 1  # what is there is not run again

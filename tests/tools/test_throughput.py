@@ -1,4 +1,4 @@
-"""The bench on drawn crops: what it reports and that it changes nothing it measures."""
+"""Throughput on drawn crops: what it reports and that it changes nothing it measures."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from click.testing import CliRunner
 
 import mozcodec
-from detector.bench import MODES, Rate, bench, draw_crops, table
-from detector.cli import cli
 from detector.config import Params, TrainConfig
 from detector.data.index import read_index
 from detector.data.shards import ShardReader
+from tools.__main__ import cli
+from tools.throughput import MODES, Rate, draw_crops, measure, table
 
 PARAMS = Params(train=TrainConfig(batch_size=4, threads=1))
 
@@ -29,7 +29,7 @@ def torch_as_found():
 
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bench") / "crops"
+    folder = tmp_path_factory.mktemp("throughput") / "crops"
     draw_crops(folder, 48, 8)
     return folder
 
@@ -51,7 +51,7 @@ def test_drawn_crops_of_a_quality_are_coded_as_the_compress_stage_codes(tmp_path
 
 
 def test_every_mode_reports_its_rates(crops, tmp_path):
-    result = bench(PARAMS, crops, tuple(MODES), 0.05, 1, tmp_path)
+    result = measure(PARAMS, crops, tuple(MODES), 0.05, 1, tmp_path)
     assert [row["mode"] for row in result["results"]] == list(MODES)
     for row in result["results"]:
         assert row["images"] % 4 == 0
@@ -88,8 +88,8 @@ def test_rates_are_medians_over_windows():
 
 
 def test_the_command_prints_a_table_and_writes_json(crops, tmp_path):
-    out = tmp_path / "bench.json"
-    arguments = ["bench", "--mode", "loader", "--crops", str(crops), "--batch", "4", "--seconds", "0.05"]
+    out = tmp_path / "throughput.json"
+    arguments = ["throughput", "--mode", "loader", "--crops", str(crops), "--batch", "4", "--seconds", "0.05"]
     result = CliRunner().invoke(cli, [*arguments, "--jpeg", "0.5", "--json", str(out)])
     assert result.exit_code == 0, result.output
     assert "loader" in result.output

@@ -1,16 +1,16 @@
-"""Training, loading and inference on a GPU: one command, every number into one table.
+"""Throughput of training, loading and inference on a GPU: one command, all numbers in one table.
 
-    python packages/detector/benchmarks/gpu.py --out out/gpu        about 40 minutes on an H100 or H200
-    python packages/detector/benchmarks/gpu.py --list               what it will run
+    python -m tools.throughput_gpu --out out/gpu        about 40 minutes on an H100 or H200
+    python -m tools.throughput_gpu --list               what it will run
 
-Every line is a command of its own, shorter than 10 minutes; its result stands in OUT as JSON once it is whole. Lines
-that are done are not run again, so that the whole can be stopped and taken up. OUT/gpu.md is written anew after each.
+Every line is a command that takes less than 10 minutes and writes its result to OUT as JSON. Finished lines are
+skipped, so an interrupted run can be resumed. OUT/gpu.md is rewritten after each line.
 
 What is measured: EfficientNet-B4 and the multi-attentional detector at 380 px, MesoNet at 256 px, over batch sizes and
-precisions, compiled or not; loader threads; training on real crops with and without JPEG on the fly (share of the time
-spent waiting for data); inference; the loops of timm and DeepfakeBench on the same card. What is checked: a training
-that is killed and goes on ends in the same bytes (deterministic mode), and no step between two log lines makes the host
-wait for the device.
+precisions, compiled or not; loader threads; training on packed crops with and without JPEG on the fly (share of the
+time spent waiting for data); inference; the loops of timm and DeepfakeBench on the same GPU. What is checked: a run
+that is killed and resumed ends with the same bytes (deterministic mode), and no step between two log lines makes the
+host wait for the device.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[1]
 LINE_SECONDS = 600
 PARAMS = "train: {deterministic: false, dropout: null, paired: false}\n"
 RESUMED = """model: %s
@@ -69,7 +70,7 @@ def main() -> None:
     parser.add_argument("--resume", nargs=4, metavar=("MODEL", "BATCH", "AMP", "CROPS"), help=argparse.SUPPRESS)
     parser.add_argument("--waits", nargs=3, metavar=("MODEL", "BATCH", "CROPS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    out: Path = options.out
+    out: Path = options.out.resolve()
     if options.resume:
         print(json.dumps(check_resume(out, *options.resume)))
         return
@@ -109,7 +110,7 @@ def cuda() -> bool:
 
 def draw(plan: Plan, out: Path) -> None:
     """Write packed crops of every size, if they are not there."""
-    from detector.bench import draw_crops
+    from tools.throughput import draw_crops
 
     for size in {size for _, size in plan.models}:
         if not (out / f"crops-{size}" / "index.csv").exists():
@@ -121,43 +122,43 @@ def lines(plan: Plan, out: Path, *, compiled: bool) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     largest = max(plan.threads)
 
-    def bench(name: str, model: str, size: int, batch: int, *more: object) -> None:
-        command = [sys.executable, "-m", "detector.cli", "bench", "--params", out / "params.yaml", "--model", model]
+    def rate(name: str, model: str, size: int, batch: int, *more: object) -> None:
+        command = [sys.executable, "-m", "tools", "throughput", "--params", out / "params.yaml", "--model", model]
         command += ["--crops", out / f"crops-{size}", "--batch", batch, "--seconds", plan.seconds, *more]
         found[name] = [str(part) for part in command] + ["--json", str(out / f"{name}.json")]
 
     first, size = plan.models[0]
     for batch in plan.batches:
         for amp in plan.amps:
-            bench(f"train-{first}-{batch}-{amp}", first, size, batch, "--amp", amp, "--mode", "synthetic")
+            rate(f"train-{first}-{batch}-{amp}", first, size, batch, "--amp", amp, "--mode", "synthetic")
     amp = plan.amps[0]
     for model, side in plan.models[1:]:
         for batch in (plan.batches[0], plan.batches[-1]):
-            bench(f"train-{model}-{batch}-{amp}", model, side, batch, "--amp", amp, "--mode", "synthetic")
+            rate(f"train-{model}-{batch}-{amp}", model, side, batch, "--amp", amp, "--mode", "synthetic")
     for batch in (plan.batches[0], plan.batches[len(plan.batches) // 2], plan.batches[-1]) if compiled else ():
         name = f"train-{first}-{batch}-{amp}-compiled"
-        bench(name, first, size, batch, "--amp", amp, "--compile", "--mode", "synthetic")
+        rate(name, first, size, batch, "--amp", amp, "--compile", "--mode", "synthetic")
     loops = [part for mode in ("synthetic", "bare", "itemized", "plain") for part in ("--mode", mode)]
-    bench(f"loops-{first}", first, size, plan.batches[0], "--amp", amp, *loops)
+    rate(f"loops-{first}", first, size, plan.batches[0], "--amp", amp, *loops)
     for threads in plan.threads:
-        bench(f"loader-{threads}", first, size, plan.batches[-1], "--mode", "loader", "--loader-threads", threads)
+        rate(f"loader-{threads}", first, size, plan.batches[-1], "--mode", "loader", "--loader-threads", threads)
     for jpeg in (0, 0.5):
         more = ("--amp", amp, "--mode", "data", "--mode", "synthetic", "--jpeg", jpeg, "--loader-threads", largest)
-        bench(f"data-{first}-jpeg-{jpeg}", first, size, plan.batches[-1], *more)
+        rate(f"data-{first}-jpeg-{jpeg}", first, size, plan.batches[-1], *more)
     for batch in (2, plan.batches[0], plan.batches[-1]):
-        bench(f"infer-{first}-{batch}", first, size, batch, "--amp", amp, "--mode", "infer")
-    script = [sys.executable, str(Path(__file__).resolve()), "--out", str(out)]
+        rate(f"infer-{first}-{batch}", first, size, batch, "--amp", amp, "--mode", "infer")
+    script = [sys.executable, "-m", "tools.throughput_gpu", "--out", str(out)]
     for model, side in plan.models:
-        batch, crops = str(plan.batches[0]), str(out / f"crops-{side}")
-        found[f"waits-{model}"] = [*script, "--waits", model, batch, crops]
+        smallest, crops = str(plan.batches[0]), str(out / f"crops-{side}")
+        found[f"waits-{model}"] = [*script, "--waits", model, smallest, crops]
         for amp in dict.fromkeys((plan.amps[0], plan.amps[-1])):
-            found[f"resume-{model}-{amp}"] = [*script, "--resume", model, batch, amp, crops]
+            found[f"resume-{model}-{amp}"] = [*script, "--resume", model, smallest, amp, crops]
     return found
 
 
 def shown(command: list[str]) -> str:
     """Return *command* as one types it in the repository's folder."""
-    return shlex.join(["python", *command[1:]]).replace(f"{Path(__file__).resolve().parents[3]}/", "")
+    return shlex.join(["python", *command[1:]]).replace(f"{ROOT}/", "")
 
 
 def run(name: str, command: list[str], out: Path) -> bool:
@@ -166,7 +167,9 @@ def run(name: str, command: list[str], out: Path) -> bool:
     environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(out / "inductor")}
     with (out / f"{name}.log").open("w+") as log:
         try:
-            done = subprocess.run(command, stdout=log, stderr=log, env=environment, timeout=LINE_SECONDS)
+            done = subprocess.run(
+                command, cwd=ROOT, stdout=log, stderr=log, env=environment, timeout=LINE_SECONDS
+            )
         except subprocess.TimeoutExpired:
             log.write(f"\nnot done after {LINE_SECONDS} s\n")
             return False
@@ -241,19 +244,19 @@ def table(planned: dict[str, list[str]], out: Path) -> str:
     """Return what is known so far as Markdown: circumstances, rates, checks, commands."""
     files = {name: out / f"{name}.json" for name in planned}
     results = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
-    benches = {name: result for name, result in results.items() if "results" in result}
+    rates = {name: result for name, result in results.items() if "results" in result}
     text = [f"{datetime.date.today().isoformat()}, {len(results)} of {len(planned)} lines."]
-    if benches:
-        one = next(iter(benches.values()))
+    if rates:
+        one = next(iter(rates.values()))
         versions = ", ".join(f"{name} {version}" for name, version in one["versions"].items())
         text += [f"{one['device']}, {one['cores']} cores; {versions}; commit {one['commit']}.", ""]
     text += ["| line | mode | img/s | min .. max | ms a step | waiting for data | peak GB | TFLOP/s | GPU % | W |"]
     text += ["|---|---|---|---|---|---|---|---|---|---|"]
-    for name, result in benches.items():
+    for name, result in rates.items():
         text += [_row(name, result, row) for row in result["results"]]
     text += ["", "| check | holds |", "|---|---|"]
     for name in planned:
-        if name in results and name not in benches:
+        if name in results and name not in rates:
             text.append(f"| {results[name]['check']} | {'yes' if results[name]['holds'] else 'NO'} |")
     missing = [name for name in planned if name not in results]
     if missing:

@@ -1,4 +1,4 @@
-"""``detector bench``: how fast training, loading and inference are, and beside what.
+"""``python -m tools throughput``: how fast training, loading and inference are, beside reference implementations.
 
 Rates are taken in windows of equal time; the median stands with the least and the greatest. Two clocks are kept: the
 wall's, which is what one waits for, and the processor time of all threads, which on a machine with other work is what
@@ -27,19 +27,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .config import Params
-from .errors import ConfigError
-from .options import params_option
+from detector.config import Params
+from detector.errors import ConfigError
+from detector.options import params_option
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
-    from .loading.loader import Batch
-    from .training.trainer import Trainer
+    from detector.loading.loader import Batch
+    from detector.training.trainer import Trainer
 
-__all__ = ["MODES", "Rate", "bench", "command", "draw_crops", "table"]
+__all__ = ["MODES", "Rate", "command", "draw_crops", "measure", "table"]
 
 WINDOWS = 5
 # what a mode is compared with, and runs in turn with
@@ -144,26 +144,26 @@ def command(
         if crops is None:
             crops = Path(folder) / "crops"
             draw_crops(crops, size, max(256, 2 * params.train.batch_size), quality)
-        result = bench(params, crops, modes or tuple(MODES), seconds, loader_threads, Path(folder))
+        result = measure(params, crops, modes or tuple(MODES), seconds, loader_threads, Path(folder))
     click.echo(table(result))
     if out is not None:
-        from .data.files import write_json
+        from detector.data.files import write_json
 
         write_json(out, result)
 
 
-def bench(
+def measure(
     params: Params, crops: Path, modes: tuple[str, ...], seconds: float, loader_threads: int, folder: Path
 ) -> dict[str, Any]:
     """Return the rates of *modes* on the packed JPEG *crops*, and what they were measured with.
 
     A mode and its reference, if both are asked for, run window by window in turn. *folder* is for files of the moment.
     """
-    from .training.distributed import Processes
-    from .training.progress import Progress
-    from .training.run import describe_run
-    from .training.signals import StopSignals
-    from .training.trainer import Trainer, set_up_torch
+    from detector.training.distributed import Processes
+    from detector.training.progress import Progress
+    from detector.training.run import describe_run
+    from detector.training.signals import StopSignals
+    from detector.training.trainer import Trainer, set_up_torch
 
     if params.train.steps < 2:
         raise ConfigError("train.steps must be at least 2 to measure anything")
@@ -173,7 +173,7 @@ def bench(
         progress = Progress(params.train.steps)
         unfinished = folder / "checkpoints" / "run"
         trainer = Trainer(params, crops, run, processes, signals, loader_threads, unfinished, progress)
-        rates = _measure(trainer, modes, seconds, folder)
+        rates = _rates(trainer, modes, seconds, folder)
         return {
             "results": [rate.report() for rate in rates],
             "ratios": _ratios({rate.mode: rate.report() for rate in rates}),
@@ -181,7 +181,7 @@ def bench(
         }
 
 
-def _measure(trainer: Trainer, modes: tuple[str, ...], seconds: float, folder: Path) -> list[Rate]:
+def _rates(trainer: Trainer, modes: tuple[str, ...], seconds: float, folder: Path) -> list[Rate]:
     """Run each of *modes* for *seconds*, those that are compared in turn, and return their rates."""
     import torch
 
@@ -246,7 +246,7 @@ def _wait_for(device: torch.device) -> None:
 
 def _first_batch(trainer: Trainer) -> Batch:
     """Return the first batch, in memory of its own on the device."""
-    from .loading.loader import Batch
+    from detector.loading.loader import Batch
 
     batches = trainer.loader.batches([(0, trainer.order.batch(0))])
     batch = next(batches)
@@ -283,9 +283,8 @@ def _bare(trainer: Trainer, _details: dict[str, Any], read: bool = False) -> Gen
 def _plain(trainer: Trainer, _details: dict[str, Any]) -> Generator[int]:
     import torch
 
+    from detector.models.losses import binary_cross_entropy
     from evaluation.metrics import ap, auc, eer
-
-    from .models.losses import binary_cross_entropy
 
     x, labels = trainer._inputs(_first_batch(trainer))
     x = x.contiguous(memory_format=torch.contiguous_format)
@@ -345,7 +344,7 @@ def _data(trainer: Trainer, details: dict[str, Any]) -> Generator[int]:
 
 
 def _infer(trainer: Trainer, _details: dict[str, Any]) -> Generator[int]:
-    from .inference import predict
+    from detector.inference import predict
 
     batch = _first_batch(trainer)
     model = trainer.ema.model
@@ -453,9 +452,8 @@ def _circumstances(params: Params, trainer: Trainer, loader_threads: int) -> dic
     import torch
 
     import mozcodec
-
-    from . import __version__
-    from .models.describe import count_macs
+    from detector import __version__
+    from detector.models.describe import count_macs
 
     device = trainer.device
     return {
@@ -517,9 +515,8 @@ def draw_crops(folder: Path, size: int, count: int, quality: int | None = None) 
     import numpy as np
 
     import mozcodec
-
-    from .data.index import Face, write_index
-    from .data.shards import ShardWriter
+    from detector.data.index import Face, write_index
+    from detector.data.shards import ShardWriter
 
     rng = np.random.default_rng([size, count])
     faces = []
@@ -558,7 +555,7 @@ def _picture(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Return what `bench` found as text."""
+    """Return the result of `measure` as text."""
     height, width = result["size"]
     lines = [
         f"{result['model']} at {height} x {width}, batch {result['batch']}, amp {result['amp']}, "

@@ -83,7 +83,7 @@ def frame_path(face: Face, level: str | None = None, suffix: str = ".png", kind:
     return f"FaceForensics++/{subset}/{level or face.compression}/{kind}/{name}/{face.frame:04d}{suffix}"
 
 
-def write_benchmark(
+def write_deepfakebench(
     folder: str | Path,
     faces: Iterable[Face],
     masked: Collection[str] = (),
@@ -118,7 +118,7 @@ def write_benchmark(
     return written
 
 
-def read_benchmark(path: str | Path, root: str | Path | None = None) -> list[Video]:
+def read_deepfakebench(path: str | Path, root: str | Path | None = None) -> list[Video]:
     """Return the videos in the DeepfakeBench file *path*, ours or theirs, sorted; frames are sorted by their number.
 
     Relative paths are joined to *root*, else to the file's own ``root`` seen from the file. Backslashes count as

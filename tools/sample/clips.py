@@ -11,7 +11,8 @@ from functools import cache
 
 import numpy as np
 
-from ..errors import DataError
+from detector.errors import DataError
+
 from .animation import animate
 from .camera import photograph
 from .forgeries import METHODS, Footage, Forgery

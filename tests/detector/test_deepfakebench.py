@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.data.benchmark import read_benchmark, write_benchmark
+from detector.data.deepfakebench import read_deepfakebench, write_deepfakebench
 from detector.data.index import Face, read_index, read_masks
 from detector.errors import DataError
 
@@ -49,7 +49,7 @@ def test_actors_and_deepfakedetection_are_a_dataset_of_their_own(tmp_path: Path)
         "original/01__kitchen_pan",
         "DeepFakeDetection/01_02__kitchen_pan__A1",
     )
-    written = write_benchmark(tmp_path, [face(video) for video in videos])
+    written = write_deepfakebench(tmp_path, [face(video) for video in videos])
     assert [path.stem for path in written] == ["FF-DF", "FaceForensics++", "DeepFakeDetection"]
     content = json.loads((tmp_path / "DeepFakeDetection.json").read_text())["DeepFakeDetection"]
     root = "FaceForensics++"
@@ -63,13 +63,13 @@ def test_actors_and_deepfakedetection_are_a_dataset_of_their_own(tmp_path: Path)
         }}},
     }  # fmt: skip
     # the actors are no originals of FaceForensics++'s own datasets
-    assert {video.name for video in read_benchmark(tmp_path / "FF-DF.json")} == {"953", "953_974"}
+    assert {video.name for video in read_deepfakebench(tmp_path / "FF-DF.json")} == {"953", "953_974"}
 
 
 def test_what_came_from_plain_folders_is_the_dataset_given(tmp_path: Path) -> None:
     faces = [face("original/a__b", "given"), face("StyleGAN2/c", "given", "train")]
-    (path,) = write_benchmark(tmp_path, faces)
-    fake, real = read_benchmark(path)
+    (path,) = write_deepfakebench(tmp_path, faces)
+    fake, real = read_deepfakebench(path)
     assert (fake.dataset, fake.label, fake.split, fake.compression) == ("Given", "Given_StyleGAN2", "train", "given")
     assert (real.label, real.name) == ("Given_real", "a__b")
     assert real.frames == (tmp_path / "Given/original/given/frames/a__b/0003.png",)
@@ -92,9 +92,9 @@ def test_deepfakebenchs_own_reading_finds_every_frame(small_faces: Path) -> None
 
 def test_what_is_written_reads_back(small_faces: Path, tmp_path: Path) -> None:
     faces, masks = read_index(small_faces), read_masks(small_faces)
-    written = write_benchmark(tmp_path, faces, masks.keys())
+    written = write_deepfakebench(tmp_path, faces, masks.keys())
     assert [path.name for path in written] == ["FF-DF.json", "FF-FS.json", "FaceForensics++.json"]
-    videos = read_benchmark(tmp_path / "FaceForensics++.json")
+    videos = read_deepfakebench(tmp_path / "FaceForensics++.json")
     short = {"original": "FF-real", "Deepfakes": "FF-DF", "FaceSwap": "FF-FS"}
     assert {(v.split, v.compression, v.label, v.name) for v in videos} == {
         (face.split, face.compression, short[face.method], face.video.split("/")[1]) for face in faces
@@ -103,7 +103,7 @@ def test_what_is_written_reads_back(small_faces: Path, tmp_path: Path) -> None:
 
 
 def test_a_root_given_goes_first(small_faces: Path) -> None:
-    video = read_benchmark(small_faces / "FF-DF.json", root="/elsewhere")[0]
+    video = read_deepfakebench(small_faces / "FF-DF.json", root="/elsewhere")[0]
     assert str(video.frames[0]).startswith("/elsewhere/FaceForensics++/")
 
 
@@ -122,7 +122,7 @@ def test_theirs_is_read_with_absolute_and_windows_paths_in_any_order(tmp_path: P
     }  # fmt: skip
     path = tmp_path / "FF-DF.json"
     path.write_text(json.dumps(theirs))
-    fake, real = read_benchmark(path)
+    fake, real = read_deepfakebench(path)
     assert (real.dataset, real.label, real.split, real.compression) == ("FF-DF", "FF-real", "test", "c23")
     assert real.name == "953"
     assert [p.name for p in real.frames] == ["012.png", "100.png"]
@@ -134,7 +134,7 @@ def test_datasets_without_levels_of_compression_are_read(tmp_path: Path) -> None
     path = tmp_path / "Celeb-DF-v2.json"
     video = {"label": "CelebDFv2_real", "frames": ["a/1.png"]}
     path.write_text(json.dumps({"Celeb-DF-v2": {"CelebDFv2_real": {"test": {"id0_0000": video}}}}))
-    (found,) = read_benchmark(path)
+    (found,) = read_deepfakebench(path)
     assert (found.compression, found.name, found.frames) == (None, "id0_0000", (tmp_path / "a/1.png",))
 
 
@@ -151,5 +151,5 @@ def test_another_form_is_refused_with_its_place(tmp_path: Path, content: object,
     path = tmp_path / "x.json"
     path.write_text(json.dumps(content))
     with pytest.raises(DataError) as error:
-        read_benchmark(path)
+        read_deepfakebench(path)
     assert message in str(error.value)

@@ -1,4 +1,4 @@
-"""``detector sample``."""
+"""``python -m tools sample``."""
 
 from __future__ import annotations
 

@@ -18,11 +18,12 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
-from ..data.executors import ProcessPool, WorkerDiedError
-from ..data.files import read_json, whole_file, write_json
-from ..data.layout import folder
-from ..errors import DataError
-from ..progress import track
+from detector.data.executors import ProcessPool, WorkerDiedError
+from detector.data.files import read_json, whole_file, write_json
+from detector.data.layout import folder
+from detector.errors import DataError
+from detector.progress import track
+
 from .clips import HEIGHT, WIDTH, Settings, film, forge
 from .forgeries import METHODS, Footage
 from .splits import split_pairs

@@ -18,16 +18,16 @@ from click.testing import CliRunner
 from detector.data.files import read_json
 from detector.data.layout import find_clips
 from detector.errors import DataError
-from detector.sample import canvas, clips, generate, geometry, palette
-from detector.sample.animation import animate, drift
-from detector.sample.command import command
-from detector.sample.forgeries import METHODS, Footage
-from detector.sample.forgeries.common import transfer_color
-from detector.sample.identity import draw_identities
-from detector.sample.rotation import rotated, rotation_matrix, transposed
-from detector.sample.scene import draw_scene
-from detector.sample.splits import split_pairs
-from detector.sample.writer import read_video, write_video
+from tools.sample import canvas, clips, generate, geometry, palette
+from tools.sample.animation import animate, drift
+from tools.sample.command import command
+from tools.sample.forgeries import METHODS, Footage
+from tools.sample.forgeries.common import transfer_color
+from tools.sample.identity import draw_identities
+from tools.sample.rotation import rotated, rotation_matrix, transposed
+from tools.sample.scene import draw_scene
+from tools.sample.splits import split_pairs
+from tools.sample.writer import read_video, write_video
 
 LENGTH_4 = clips.Settings(identities=6, frames=4)
 SMALL = {"identities": 6, "frames": 2}
@@ -92,7 +92,7 @@ def test_finished_clips_are_kept_and_missing_ones_made_alone(small):
 
 def test_killed_run_of_many_processes_leaves_whole_clips_and_gives_the_same_bytes_in_the_end(small, tmp_path):
     out = tmp_path / "data"
-    script = f"from detector.sample import generate; generate({str(out)!r}, identities=6, frames=2, workers=3)"
+    script = f"from tools.sample import generate; generate({str(out)!r}, identities=6, frames=2, workers=3)"
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
     first = out / "manipulated_sequences/Deepfakes/masks/videos/000_001.mp4"
     while not first.exists():

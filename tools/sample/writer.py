@@ -10,7 +10,7 @@ import av
 import numpy as np
 from av.codec.context import Flags
 
-from ..data.files import whole_file
+from detector.data.files import whole_file
 
 FPS = 25
 # x264 165 gave other bytes for the same frames after encoding something else; cpu-independent=1 ends that and makes

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from detector.data.files import read_json
-from detector.sample import clips, dataset
-from detector.sample.forgeries import METHODS
-from detector.sample.splits import split_pairs
-from detector.sample.writer import read_video
+from tools.sample import clips, dataset
+from tools.sample.forgeries import METHODS
+from tools.sample.splits import split_pairs
+from tools.sample.writer import read_video
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPRESSIONS = ("c23", "c40")

@@ -1,0 +1,1 @@
+"""Commands for work on this repository: ``python -m tools --help``. No package installs them."""

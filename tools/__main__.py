@@ -1,0 +1,21 @@
+"""The commands of `tools` behind one name, as `detector` has them: imported when used, errors without a traceback."""
+
+from __future__ import annotations
+
+import click
+
+from detector.cli import LazyGroup
+
+COMMANDS = {
+    "sample": ("tools.sample.command:command", "Make the synthetic sample videos."),
+    "throughput": ("tools.throughput:command", "Images per second of training, loading and inference."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Commands for work on this repository; run them in its root folder."""
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m tools")
