@@ -261,9 +261,9 @@ def call(bench: Bench) -> Figures:
             cells = (f"{1e6 * extra.median:.1f}", within(1e6 * extra.low, 1e6 * extra.high, 1))
             lines.append((title, name, *cells))
             if name == MOZCODEC:
-                judged = Goal(10).judge(1e6 * extra.median) if title == "encode" else "none set"
+                verdict = Goal(10).verdict(1e6 * extra.median) if title == "encode" else "none set"
                 what = f"fixed cost of a call, 8x8 gray, microseconds: {title}"
-                found.append(Finding(what, f"1 x {rounds}", *cells, "", judged))
+                found.append(Finding(what, f"1 x {rounds}", *cells, "", verdict))
     head = ("what", "who", "microseconds beyond the C loop's", "quartiles")
     return Figures(f"fixed cost of a call: 8x8 gray, {rounds} rounds", head, lines, found)
 
@@ -282,8 +282,8 @@ def sweep(bench: Bench) -> Figures:
         numbers = [(f"{ratio.median:.3f}", within(ratio.low, ratio.high)) for ratio in ratios.values()]
         lines.append((case, *numbers[0], *numbers[1], "equal" if same else "DIFFERENT"))
         if limit:
-            judged = Goal(limit).judge(ratios["sweep"].median)
-            found.append(Finding(f"sweep: {case}", f"1 x {rounds}", *numbers[0], "", judged))
+            verdict = Goal(limit).verdict(ratios["sweep"].median)
+            found.append(Finding(f"sweep: {case}", f"1 x {rounds}", *numbers[0], "", verdict))
     head = ("", "sweep, C loop = 1", "quartiles", "encode, one by one", "quartiles", "bytes")
     return Figures(f"several qualities of one picture, {rounds} rounds", head, lines, found)
 
@@ -345,9 +345,9 @@ def threads(bench: Bench) -> Figures:
     ours, theirs = (statistics.median(column) for column in zip(*gains, strict=True))
     shares = spread([a / b for a, b in gains])
     cells = (f"{shares.median:.3f}", within(shares.low, shares.high))
-    judged = Goal(0.95, at_least=True).judge(shares.median)
+    verdict = Goal(0.95, at_least=True).verdict(shares.median)
     what = f"wall time: gain of encode_many from a second thread ({ours:.3f}) over that of counting ({theirs:.3f})"
-    found = [Finding(what, f"1 x {rounds}", *cells, "", judged)]
+    found = [Finding(what, f"1 x {rounds}", *cells, "", verdict)]
     head = ("encode_many, 2 threads over 1", "counting threads, 2 over 1", "share", "quartiles")
     line = (f"{ours:.3f}", f"{theirs:.3f}", *cells)
     return Figures(f"two threads, wall time, {rounds} rounds", head, [line], found)
@@ -355,18 +355,21 @@ def threads(bench: Bench) -> Figures:
 
 _LARGE = """
 import resource, sys, time
+from pathlib import Path
 import numpy as np
 import mozcodec
 tile = np.load(sys.argv[1])
 height, width = (int(n) for n in sys.argv[2].split("x"))
 pixels = np.tile(tile, (-(-height // tile.shape[0]), -(-width // tile.shape[1]), 1))[:height, :width]
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+before = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 began = time.process_time()
 data = mozcodec.encode(pixels, 77, engine=sys.argv[3])
 spent = time.process_time() - began
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-now = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() // 1024
-print(spent, (peak - before) / 1024, (now - before) / 1024, len(data))
+peak = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+statm = Path("/proc/self/statm")  # Linux only
+now = int(statm.read_text().split()[1]) * resource.getpagesize() if statm.exists() else float("nan")
+print(spent, (peak - before) / 2**20, (now - before) / 2**20, len(data))
 """
 
 
@@ -388,7 +391,7 @@ def large(bench: Bench) -> Figures:
     seconds, memory = spent["fast"] / spent["library"], peaks["fast"] / max(peaks["library"], 1)
     found = [
         Finding(f"{title}: CPU time over the library's", "1 x 1", f"{seconds:.3f}", "", "", "none set"),
-        Finding(f"{title}: peak memory over the library's", "1 x 1", f"{memory:.3f}", "", "", Goal(1).judge(memory)),
+        Finding(f"{title}: peak memory over the library's", "1 x 1", f"{memory:.3f}", "", "", Goal(1).verdict(memory)),
     ]
     return Figures(title, head, lines, found)
 
@@ -406,8 +409,9 @@ def environment(words: list[str]) -> dict[str, str]:
     git = partial(subprocess.run, cwd=PACKAGE, capture_output=True, text=True, check=False)
     commit = git(["git", "rev-parse", "--short", "HEAD"]).stdout.strip()
     changed = git(["git", "status", "--porcelain", "--", "src", "csrc", "cmake"]).stdout.strip()
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-                  if line.startswith("model name")), platform.processor())  # fmt: skip
+    cpus = Path("/proc/cpuinfo")  # Linux only
+    lines = cpus.read_text().splitlines() if cpus.exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
     system = platform.freedesktop_os_release().get("PRETTY_NAME", "") if Path("/etc/os-release").exists() else ""
     return {
         "commit": commit + " and uncommitted changes" * bool(changed),

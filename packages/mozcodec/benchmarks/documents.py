@@ -52,7 +52,7 @@ def headline(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, s
         f"{sum(bool(row.same) for row in table.rows)}; {table.rounds} interleaved rounds."
     )
     head = ("CPU time for one picture, from Python", "C loop over libmozjpeg = 1", "range", "bytes")
-    more = [(f.what, f.value, f.spread, f.judged) for f in findings(tables) if f.what not in _titles(table)]
+    more = [(f.what, f.value, f.spread, f.verdict) for f in findings(tables) if f.what not in _titles(table)]
     also = markdown(("and, the C loop = 1 unless said", "measured", "range", "goal"), more)
     return "\n\n".join([markdown(head, lines), said, also, origin(about)])
 

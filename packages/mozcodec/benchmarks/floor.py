@@ -138,7 +138,10 @@ def version_inside(library: Path) -> str:
 
 def loaded_library(name: str) -> Path:
     """Return the library with this in its path of those that this process has loaded."""
-    lines = Path("/proc/self/maps").read_text().splitlines()
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        raise LookupError(f"the path of the loaded {name} is known on Linux only")
+    lines = maps.read_text().splitlines()
     return next(Path(line.split()[-1]) for line in lines if name in line)
 
 

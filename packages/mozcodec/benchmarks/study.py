@@ -5,7 +5,7 @@
     python study.py --points FILE                  also every file that was made: bytes, PSNR, SSIM
 
 Writes ``scaling.md``, ``scaling.csv`` and ``scaling.png``; the same input gives the same bytes. Pictures are those of
-scikit-image and crops of faces, where a folder of them is given. Everything is judged at the size of the source, by
+scikit-image and crops of faces, where a folder of them is given. Everything is verdict at the size of the source, by
 scikit-image. Needs scikit-image (with its SciPy and Pillow) and matplotlib.
 """
 
@@ -35,6 +35,7 @@ from scipy.interpolate import PchipInterpolator
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import mozcodec
+from mozcodec._parallel import available_cores
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -785,7 +786,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, metavar="FOLDER", help="PNG crops, loose or in faces-*.tar")
     parser.add_argument("--num-faces", type=int, default=12, help="so many, evenly spaced (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: all cores)")
+    parser.add_argument("--jobs", type=int, default=available_cores(), help="processes (default: all cores)")
     parser.add_argument("--quant-table", type=int, default=3, choices=range(9), help="cjpeg's; default: 3, its default")
     parser.add_argument("--out", type=Path, default=DOCS, metavar="FOLDER", help="default: docs/ of the repository")
     parser.add_argument("--points", type=Path, metavar="FILE", help="write every file's bytes, PSNR and SSIM as CSV")

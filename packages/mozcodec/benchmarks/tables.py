@@ -31,7 +31,7 @@ class Goal:
     aim: float | None = None
     at_least: bool = False
 
-    def judge(self, value: float) -> str:
+    def verdict(self, value: float) -> str:
         """Return the goal and whether *value* meets it."""
         sign = "≥" if self.at_least else "≤"
         said = [f"{sign} {self.limit:g} {self._met(value, self.limit)}"]
@@ -54,10 +54,10 @@ class Finding:
     value: str
     quartiles: str
     spread: str
-    judged: str
+    verdict: str
 
     def cells(self) -> tuple[str, ...]:
-        return self.what, self.cases, self.value, self.quartiles, self.spread, self.judged
+        return self.what, self.cases, self.value, self.quartiles, self.spread, self.verdict
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ class Table:
         found = []
         for column, goal in self.goals.items():
             mean, form = self.mean(column), column.removeprefix(MOZCODEC).removeprefix(": ")
-            what, judged = f"{self.title}{', ' * bool(form)}{form}", goal.judge(mean.median)
+            what, verdict = f"{self.title}{', ' * bool(form)}{form}", goal.verdict(mean.median)
             quartiles = within(mean.low, mean.high)
-            cells = (f"{len(self.rows)} x {self.rounds}", f"{mean.median:.3f}", quartiles, self.range(column), judged)
+            cells = (f"{len(self.rows)} x {self.rounds}", f"{mean.median:.3f}", quartiles, self.range(column), verdict)
             found.append(Finding(what, *cells))
         return found
 
@@ -124,7 +124,7 @@ class Table:
         return (
             *(column, known, f"{mean.median:.3f}", within(mean.low, mean.high), self.range(column)),
             *([f"{size:.2f}" if size else ""] if self.rows[0].sizes else []),
-            *([self.goals[column].judge(mean.median) if column in self.goals else ""] if self.goals else []),
+            *([self.goals[column].verdict(mean.median) if column in self.goals else ""] if self.goals else []),
         )
 
     def markdown(self, loaded: Mapping[str, Loaded]) -> str:

@@ -263,11 +263,11 @@ void mzc_decoder_close(mzc_decoder *decoder)
 static void note_engine(mzc_decoder *decoder, const char *reason)
 {
   mzc_status *status = decoder->guard.status;
-  int wish = decoder->options.engine;
+  int requested = decoder->options.engine;
 
   status->engine = reason ? MZC_ENGINE_LIBRARY : MZC_ENGINE_FAST;
   snprintf(status->engine_reason, sizeof status->engine_reason, "%s", reason ? reason : "");
-  if (wish == MZC_ENGINE_FAST && reason) {
+  if (requested == MZC_ENGINE_FAST && reason) {
     mzc_fail(status, MZC_UNSUPPORTED, "engine \"fast\" does not cover %s", reason);
     stop(decoder);
   }

@@ -2,128 +2,12 @@
 #include "shim.h"
 #include "engine/engine.h"
 
-#define ROWS_AT_ONCE 16
-
 /* Everything alive during a call. It belongs to mzc_encode; the function with the setjmp frees what libjpeg made. */
 typedef struct {
   struct jpeg_compress_struct cinfo;
   mzc_guard guard;
   mzc_destination destination;
 } encoder;
-
-void mzc_describe_input(j_compress_ptr cinfo, const mzc_image *image)
-{
-  cinfo->image_width = image->width;
-  cinfo->image_height = image->height;
-  cinfo->data_precision = image->precision;
-  if (image->pixel_format == MZC_PLANES) {
-    cinfo->in_color_space = image->num_planes == 1 ? JCS_GRAYSCALE : JCS_YCbCr;
-    cinfo->input_components = image->num_planes;
-  } else {
-    mzc_layout layout = mzc_layout_of(image->pixel_format);
-    cinfo->in_color_space = layout.color_space;
-    cinfo->input_components = layout.channels;
-  }
-}
-
-static JSAMPROW row_of(const mzc_image *image, JDIMENSION y)
-{
-  return (JSAMPROW)((const unsigned char *)image->pixels + (ptrdiff_t)y * image->row_stride);
-}
-
-static void write_rows(j_compress_ptr cinfo, const mzc_image *image)
-{
-  JSAMPROW rows[ROWS_AT_ONCE];
-
-  while (cinfo->next_scanline < cinfo->image_height) {
-    JDIMENSION n = cinfo->image_height - cinfo->next_scanline;
-    if (n > ROWS_AT_ONCE)
-      n = ROWS_AT_ONCE;
-    for (JDIMENSION i = 0; i < n; i++)
-      rows[i] = row_of(image, cinfo->next_scanline + i);
-    jpeg_write_scanlines(cinfo, rows, n);
-  }
-}
-
-static void write_deep_rows(j_compress_ptr cinfo, const mzc_image *image)
-{
-#if LIBJPEG_TURBO_VERSION_NUMBER >= 3000000
-  while (cinfo->next_scanline < cinfo->image_height) {
-    JSAMPROW row = row_of(image, cinfo->next_scanline);
-    if (image->precision <= 12) {
-      J12SAMPROW row12 = (J12SAMPROW)row;
-      jpeg12_write_scanlines(cinfo, &row12, 1);
-    } else {
-      J16SAMPROW row16 = (J16SAMPROW)row;
-      jpeg16_write_scanlines(cinfo, &row16, 1);
-    }
-  }
-#else
-  (void)image;
-  ERREXIT1(cinfo, JERR_BAD_PRECISION, cinfo->data_precision);
-#endif
-}
-
-static JSAMPARRAY allocate_rows(j_compress_ptr cinfo, const jpeg_component_info *component)
-{
-  return cinfo->mem->alloc_sarray((j_common_ptr)cinfo, JPOOL_IMAGE, component->width_in_blocks * DCTSIZE,
-                                  component->v_samp_factor * DCTSIZE);
-}
-
-/* Fills the rows of one row of iMCUs from a plane, repeating its last column and its last row. */
-static void pad_rows(const mzc_image *image, int i, const jpeg_component_info *component, int first, JSAMPARRAY rows)
-{
-  int width = image->plane_width[i], padded = component->width_in_blocks * DCTSIZE;
-  int known = width < padded ? width : padded;
-
-  for (int k = 0; k < component->v_samp_factor * DCTSIZE; k++) {
-    int y = first + k < image->plane_height[i] ? first + k : image->plane_height[i] - 1;
-    memcpy(rows[k], image->planes[i] + (ptrdiff_t)y * image->plane_stride[i], known);
-    memset(rows[k] + known, rows[k][known - 1], padded - known);
-  }
-}
-
-static void write_planes(j_compress_ptr cinfo, const mzc_image *image)
-{
-  JSAMPARRAY rows[MAX_COMPONENTS];
-
-  for (int i = 0; i < cinfo->num_components; i++)
-    rows[i] = allocate_rows(cinfo, &cinfo->comp_info[i]);
-  for (int imcu_row = 0; cinfo->next_scanline < cinfo->image_height; imcu_row++) {
-    for (int i = 0; i < cinfo->num_components; i++) {
-      const jpeg_component_info *component = &cinfo->comp_info[i];
-      pad_rows(image, i, component, imcu_row * component->v_samp_factor * DCTSIZE, rows[i]);
-    }
-    jpeg_write_raw_data(cinfo, rows, cinfo->max_v_samp_factor * DCTSIZE);
-  }
-}
-
-void mzc_write_pixels(j_compress_ptr cinfo, const mzc_image *image)
-{
-  if (image->pixel_format == MZC_PLANES)
-    write_planes(cinfo, image);
-  else if (image->precision > 8)
-    write_deep_rows(cinfo, image);
-  else
-    write_rows(cinfo, image);
-}
-
-void mzc_write_markers(j_compress_ptr cinfo, const mzc_marker *markers, int num_markers)
-{
-  for (int i = 0; i < num_markers; i++)
-    jpeg_write_marker(cinfo, markers[i].marker, markers[i].data, markers[i].size);
-}
-
-int mzc_choose_engine(int wish, const mzc_engine *engine, const char *reason, mzc_status *status)
-{
-  if (engine == NULL && reason == NULL)
-    reason = "this build has no engine of its own";
-  status->engine = wish == MZC_ENGINE_LIBRARY || reason ? MZC_ENGINE_LIBRARY : MZC_ENGINE_FAST;
-  snprintf(status->engine_reason, sizeof status->engine_reason, "%s", wish != MZC_ENGINE_LIBRARY && reason ? reason : "");
-  if (wish == MZC_ENGINE_FAST && reason)
-    return mzc_fail(status, MZC_UNSUPPORTED, "engine \"fast\" does not cover %s", reason);
-  return status->engine;
-}
 
 /* mozjpeg writes a DRI marker when the interval changes from a scan to the next, and its scan search then puts the scans
  * in another order: with an interval in rows and subsampled chroma, whose rows have fewer MCUs, djpeg calls the stream
@@ -137,24 +21,6 @@ static void warn_of_lost_intervals(j_compress_ptr cinfo, mzc_status *status)
              "mozjpeg's scan search loses restart_rows of subsampled pictures: decoders will call this stream corrupt; "
              "add optimize_scans=False");
   }
-}
-
-int mzc_decline_engine(int wish, const mzc_engine *engine, mzc_status *status)
-{
-  return mzc_choose_engine(wish, engine, "so large a picture, or coefficients out of range", status);
-}
-
-int mzc_finish_coefficients(j_compress_ptr cinfo, jvirt_barray_ptr *coefficients, int wish, mzc_engine *engine,
-                            mzc_status *status)
-{
-  if (status->engine == MZC_ENGINE_FAST) {
-    if (mzc_engine_write_coefficients(engine, cinfo, coefficients) == 0)
-      return 0;
-    if (mzc_decline_engine(wish, engine, status) < 0)
-      return -1;
-  }
-  jpeg_finish_compress(cinfo);
-  return 0;
 }
 
 enum { DECLINED = 1 };

@@ -130,8 +130,8 @@ typedef struct {
 /* Our own engine's working memory, for one call at a time. */
 typedef struct mzc_engine mzc_engine;
 
-/* Which compiled form of it this processor runs: 1 plain, 2 x86-64-v3; wish: "baseline", "v3" or "". 0: not there. */
-int mzc_engine_cpu(const char *wish);
+/* Which compiled form of it this processor runs: 1 plain, 2 x86-64-v3; requested: "baseline", "v3" or "". 0: not there. */
+int mzc_engine_cpu(const char *requested);
 mzc_engine *mzc_engine_new(int cpu);   /* NULL: out of memory */
 void mzc_engine_free(mzc_engine *engine);
 

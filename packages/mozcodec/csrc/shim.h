@@ -61,14 +61,14 @@ typedef struct {
 mzc_layout mzc_layout_of(int pixel_format);
 int mzc_pixel_format_of(J_COLOR_SPACE color_space);
 
-/* Which engine codes: MZC_ENGINE_FAST or MZC_ENGINE_LIBRARY, said in status too; -1: wish is "fast" and reason (NULL =
+/* Which engine codes: MZC_ENGINE_FAST or MZC_ENGINE_LIBRARY, said in status too; -1: requested is "fast" and reason (NULL =
  * nothing) stands against it. */
-int mzc_choose_engine(int wish, const mzc_engine *engine, const char *reason, mzc_status *status);
+int mzc_choose_engine(int requested, const mzc_engine *engine, const char *reason, mzc_status *status);
 /* The engine that was chosen has met coefficients beyond it: the library's turn, or -1 as above. */
-int mzc_decline_engine(int wish, const mzc_engine *engine, mzc_status *status);
+int mzc_decline_engine(int requested, const mzc_engine *engine, mzc_status *status);
 /* After jpeg_write_coefficients and the markers, in place of jpeg_finish_compress, by the engine that was chosen. -1: as
  * above. */
-int mzc_finish_coefficients(j_compress_ptr cinfo, jvirt_barray_ptr *coefficients, int wish, mzc_engine *engine,
+int mzc_finish_coefficients(j_compress_ptr cinfo, jvirt_barray_ptr *coefficients, int requested, mzc_engine *engine,
                             mzc_status *status);
 
 /* Limits; 0 = none. The error manager of cinfo is a guard, whose jump they take. */
@@ -83,11 +83,10 @@ void mzc_limit_scans(j_decompress_ptr cinfo, mzc_scan_limit *limit, int max_scan
 
 /* Sets image size, components, in_color_space and precision. */
 void mzc_describe_input(j_compress_ptr cinfo, const mzc_image *image);
-/* Sets everything that cjpeg would set; image size, components and in_color_space stand already. */
+/* Sets everything that cjpeg would set; image size, components and in_color_space are set already. */
 void mzc_configure(j_compress_ptr cinfo, const mzc_encode_options *options);
 /* The part of it that says how coefficients are coded. */
 void mzc_configure_coding(j_compress_ptr cinfo, const mzc_encode_options *options);
-void mzc_describe_input(j_compress_ptr cinfo, const mzc_image *image);
 void mzc_write_markers(j_compress_ptr cinfo, const mzc_marker *markers, int num_markers);
 /* Between jpeg_start_compress and jpeg_finish_compress. */
 void mzc_write_pixels(j_compress_ptr cinfo, const mzc_image *image);

@@ -1,4 +1,4 @@
-/* SmartScale: JPEG with blocks of N x N coefficients, N = 1..16, as the decoder's rooms share it. */
+/* SmartScale: JPEG with blocks of N x N coefficients, N = 1..16, as the files of the decoder share it. */
 #ifndef MOZCODEC_SMARTSCALE_H
 #define MOZCODEC_SMARTSCALE_H
 

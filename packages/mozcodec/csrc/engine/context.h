@@ -1,4 +1,4 @@
-/* The engine's working memory and what its cold rooms share. */
+/* The engine's working memory, and the functions that its files share. */
 #ifndef MZC_ENGINE_CONTEXT_H
 #define MZC_ENGINE_CONTEXT_H
 
@@ -99,7 +99,7 @@ void mzc_onepass_begin(mzc_engine *engine, j_compress_ptr cinfo);
 int mzc_onepass_finish(mzc_engine *engine, j_compress_ptr cinfo);
 
 /* What the parameters ask for, and memory for the picture. */
-void mzc_choose_road(mzc_engine *engine, j_compress_ptr cinfo, int own_dct);
+void mzc_choose_mode(mzc_engine *engine, j_compress_ptr cinfo, int own_dct);
 void mzc_setup(mzc_engine *engine, j_compress_ptr cinfo);
 /* One row of raw blocks of a component, the last group of eight padded. */
 void mzc_read_blocks(mzc_engine *engine, int component, int row, const JCOEF *raw);
@@ -107,8 +107,8 @@ void mzc_read_blocks(mzc_engine *engine, int component, int row, const JCOEF *ra
 void mzc_take_blocks(mzc_engine *engine, int component, int row, const JCOEF *quantized);
 /* In MCUs, of a scan with so many in a row; 0: none. */
 int mzc_restart_interval(const mzc_engine *engine, int mcus_per_row);
-/* From what was read to the file; -1 when declined, with nothing written. */
-int mzc_code(mzc_engine *engine);
+/* Quantizes what the main pass has read, chooses the scans and writes the file; -1 when declined, with nothing written. */
+int mzc_write_picture(mzc_engine *engine);
 
 /* Decides which scans make the file. -1 when declined. */
 int mzc_search_scans(mzc_engine *engine);

@@ -98,7 +98,7 @@ static int has_large_mcus(j_compress_ptr cinfo)
   return 0;
 }
 
-/* What no road covers. */
+/* Streams that neither the one-pass nor the two-pass coder supports. */
 static const char *refuses_form(j_compress_ptr cinfo)
 {
   if (cinfo->data_precision != 8)

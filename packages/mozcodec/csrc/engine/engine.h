@@ -16,7 +16,7 @@
 typedef struct mzc_engine mzc_engine;
 
 /* mozcodec.h says these to Python. */
-int mzc_engine_cpu(const char *wish);
+int mzc_engine_cpu(const char *requested);
 mzc_engine *mzc_engine_new(int cpu);
 void mzc_engine_free(mzc_engine *engine);
 

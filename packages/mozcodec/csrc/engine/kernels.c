@@ -1,4 +1,4 @@
-/* Which compiled form of the hot rooms this processor gets. */
+/* Selects the table of kernels for this processor. */
 #include <string.h>
 
 #include "engine.h"
@@ -16,13 +16,13 @@ static int runs_v3(void)
 }
 #endif
 
-int mzc_engine_cpu(const char *wish)
+int mzc_engine_cpu(const char *requested)
 {
 #if defined(MZC_HAVE_V3)
-  if (runs_v3() && (!*wish || strcmp(wish, "v3") == 0))
+  if (runs_v3() && (!*requested || strcmp(requested, "v3") == 0))
     return MZC_CPU_V3;
 #endif
-  return !*wish || strcmp(wish, "baseline") == 0 ? MZC_CPU_BASELINE : MZC_CPU_NONE;
+  return !*requested || strcmp(requested, "baseline") == 0 ? MZC_CPU_BASELINE : MZC_CPU_NONE;
 }
 
 const mzc_kernels *mzc_kernels_of(int cpu)

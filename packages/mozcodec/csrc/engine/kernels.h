@@ -1,8 +1,8 @@
-/* The hot rooms as a table of functions, one for each processor they are compiled for. */
+/* The inner loops (kernels/) as a table of functions, one table for each processor that they are compiled for. */
 #ifndef MZC_ENGINE_KERNELS_H
 #define MZC_ENGINE_KERNELS_H
 
-#include "rooms.h"
+#include "types.h"
 
 typedef struct {
   const char *name;
@@ -26,7 +26,7 @@ typedef struct {
   int (*gather_row)(mzc_component *, const int16_t *blocks, int row, mzc_statistics *, int restart_interval);
 
   void (*coarser)(mzc_component *, int level);      /* level from level - 1 */
-  void (*settle)(mzc_statistics *);                 /* before the statistics are read */
+  void (*flush_statistics)(mzc_statistics *);                 /* before the statistics are read */
   void (*count_level)(mzc_component *, int level, mzc_statistics *, int restart_interval);
   void (*count_scan)(const mzc_component *, mzc_scan_bytes *, int restart_interval);
   void (*fold)(mzc_scan_bytes *, const uint32_t *by_run, int num_runs, const mzc_eob_runs *);

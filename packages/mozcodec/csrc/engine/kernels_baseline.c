@@ -1,4 +1,4 @@
-/* The hot rooms for every processor of the platform. */
+/* The kernels for every processor of the platform. */
 #define MZC_KERNELS mzc_kernels_baseline
 #define MZC_KERNELS_NAME "baseline"
-#include "hot/table.c"
+#include "kernels/table.c"

@@ -202,7 +202,7 @@ static void make_candidates(mzc_engine *e, int component, int Al, mzc_statistics
   mzc_candidates *d = &e->candidates[component];
   uint32_t whole[64 * 16];
 
-  e->kernels->settle(s);
+  e->kernels->flush_statistics(s);
   if (Al + 1 < MZC_NUM_LEVELS) {
     uint32_t ones[64 * 16] = { 0 };
 

@@ -10,7 +10,7 @@ int mzc_engine_write_coefficients(mzc_engine *e, j_compress_ptr cinfo, jvirt_bar
       JBLOCKARRAY blocks = (*cinfo->mem->access_virt_barray)((j_common_ptr)cinfo, coefficients[c], row, 1, FALSE);
       mzc_take_blocks(e, c, row, blocks[0][0]);
     }
-  if (mzc_code(e) != 0)
+  if (mzc_write_picture(e) != 0)
     return -1;
   jpeg_abort((j_common_ptr)cinfo);
   return 0;

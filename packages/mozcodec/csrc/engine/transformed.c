@@ -158,7 +158,7 @@ int mzc_engine_write_transformed(mzc_engine *e, j_compress_ptr cinfo, const mzc_
 {
   int result = -1;
 
-  mzc_choose_road(e, cinfo, 0);
+  mzc_choose_mode(e, cinfo, 0);
   mzc_setup(e, cinfo);
   e->declined |= e->plain_from_library;   /* that needs the samples */
   for (int c = 0; c < e->num_components && !e->declined; c++) {
@@ -168,7 +168,7 @@ int mzc_engine_write_transformed(mzc_engine *e, j_compress_ptr cinfo, const mzc_
       mzc_read_blocks(e, c, row, row_of(e, &t->plane[c], c, row, &white));
   }
   if (!e->declined)
-    result = mzc_code(e);
+    result = mzc_write_picture(e);
   jpeg_abort((j_common_ptr)cinfo);
   return result;
 }

@@ -1,11 +1,11 @@
-/* Markers, scans and restart intervals; the coefficients themselves are hot.c's. */
+/* Markers, scans and restart intervals; entropy.c decodes the coefficients. */
 #define JPEG_INTERNALS
 #include "../decode.h"
 #include "../stream.h"
 
 #include <jpegapicomp.h>
 
-#include "reading.h"
+#include "entropy.h"
 
 #define LARGEST_SEQUENTIAL (64 << 20)   /* bytes of coefficients that libjpeg would not have kept */
 #define MAX_COMPONENTS_READ 4
@@ -16,7 +16,7 @@ typedef struct {
 } scan_header;
 
 struct mzc_reader {
-  const mzc_readers *hot;
+  const mzc_readers *kernels;
   void (*monitor)(j_common_ptr);
   const char *gave_up;
 
@@ -262,20 +262,20 @@ static int note_sequential(mzc_reader *reader, const scan_header *scan)
   return 0;
 }
 
-static mzc_read_mcus reader_of(const mzc_readers *hot, j_decompress_ptr cinfo, const scan_header *scan)
+static mzc_read_mcus reader_of(const mzc_readers *kernels, j_decompress_ptr cinfo, const scan_header *scan)
 {
   if (!cinfo->progressive_mode)
-    return hot->sequential;
+    return kernels->sequential;
   if (scan->Ss == 0)
-    return scan->Ah ? hot->dc_refine : hot->dc_first;
-  return scan->Ah ? hot->ac_refine : hot->ac_first;
+    return scan->Ah ? kernels->dc_refine : kernels->dc_first;
+  return scan->Ah ? kernels->ac_refine : kernels->ac_first;
 }
 
-static int build(const mzc_readers *hot, mzc_code *code, const JHUFF_TBL *const *tables, int number, mzc_code_use use)
+static int build(const mzc_readers *kernels, mzc_code *code, const JHUFF_TBL *const *tables, int number, mzc_code_use use)
 {
   if (number >= NUM_HUFF_TBLS || tables[number] == NULL)
     return -1;
-  return hot->build(code, tables[number]->bits, tables[number]->huffval, use);
+  return kernels->build(code, tables[number]->bits, tables[number]->huffval, use);
 }
 
 static int build_codes(mzc_reader *reader, j_decompress_ptr cinfo, const scan_header *scan)
@@ -294,9 +294,9 @@ static int build_codes(mzc_reader *reader, j_decompress_ptr cinfo, const scan_he
     }
     component->dc = &reader->dc_code[i];
     component->ac = &reader->ac_code[i];
-    if (wants_dc && build(reader->hot, &reader->dc_code[i], reader->dc, scan->dc_table[i], MZC_CODE_DC))
+    if (wants_dc && build(reader->kernels, &reader->dc_code[i], reader->dc, scan->dc_table[i], MZC_CODE_DC))
       return -1;
-    if (wants_ac && build(reader->hot, &reader->ac_code[i], reader->ac, scan->ac_table[i], ac_use))
+    if (wants_ac && build(reader->kernels, &reader->ac_code[i], reader->ac, scan->ac_table[i], ac_use))
       return -1;
   }
   return 0;
@@ -328,7 +328,7 @@ static int read_scan(mzc_reader *reader, j_decompress_ptr cinfo, const scan_head
     wide = (int)((cinfo->image_width + mcu - 1) / mcu);
     high = (int)cinfo->total_iMCU_rows;
   }
-  return read_rows(reader, scan, reader_of(reader->hot, cinfo, scan), wide, high);
+  return read_rows(reader, scan, reader_of(reader->kernels, cinfo, scan), wide, high);
 }
 
 static int read_scans(mzc_reader *reader, j_decompress_ptr cinfo, int max_scans)
@@ -483,10 +483,10 @@ const char *mzc_reader_begin(mzc_decoder *decoder)
     return "no memory";
   memset(reader, 0, offsetof(mzc_reader, dc_code));
   memset(&reader->reading, 0, sizeof reader->reading);
-  reader->hot = &mzc_readers_baseline;
+  reader->kernels = &mzc_readers_baseline;
 #if defined(MZC_HAVE_V3)
   if (decoder->options.cpu == 2)
-    reader->hot = &mzc_readers_v3;
+    reader->kernels = &mzc_readers_v3;
 #endif
   reader->monitor = cinfo->progress->progress_monitor;
   cinfo->progress->progress_monitor = monitor;

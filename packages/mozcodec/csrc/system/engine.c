@@ -4,9 +4,9 @@
 
 #define REASON "an installed libmozjpeg"
 
-int mzc_engine_cpu(const char *wish)
+int mzc_engine_cpu(const char *requested)
 {
-  (void)wish;
+  (void)requested;
   return 0;
 }
 

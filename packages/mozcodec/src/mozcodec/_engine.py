@@ -15,10 +15,10 @@ class EngineUse(NamedTuple):
 
 
 def _cpu() -> int:
-    wish = os.environ.get("MOZCODEC_CPU", "")
-    cpu = int(lib.mzc_engine_cpu(wish.encode()))
-    if wish and not cpu:
-        raise ImportError(f"MOZCODEC_CPU must be baseline, or v3 on a processor that has AVX2; got {wish!r}")
+    requested = os.environ.get("MOZCODEC_CPU", "")
+    cpu = int(lib.mzc_engine_cpu(requested.encode()))
+    if requested and not cpu:
+        raise ImportError(f"MOZCODEC_CPU must be baseline, or v3 on a processor that has AVX2; got {requested!r}")
     return cpu
 
 

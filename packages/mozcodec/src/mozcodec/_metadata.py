@@ -158,9 +158,9 @@ def _bytes(name: str, value: object) -> bytes:
 
 
 def _segment(name: str, signature: bytes, content: bytes) -> bytes:
-    room = MAX_SEGMENT - len(signature)
-    if len(content) > room:
-        raise ValueError(f"{name} has {len(content)} bytes, a JPEG segment holds {room} of it")
+    capacity = MAX_SEGMENT - len(signature)
+    if len(content) > capacity:
+        raise ValueError(f"{name} has {len(content)} bytes, a JPEG segment holds at most {capacity}")
     return signature + content
 
 

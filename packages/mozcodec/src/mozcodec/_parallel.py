@@ -15,9 +15,16 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+def available_cores() -> int:
+    """Return the number of cores that this process may run on; all cores where the platform has no affinity."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def num_threads(threads: int | None) -> int:
-    """Return how many threads to use: *threads*, or one for each core that this process may run on."""
-    return len(os.sched_getaffinity(0)) if threads is None else integer("threads", threads, 1, 1024)
+    """Return the number of threads to use: *threads*, or one for each available core."""
+    return available_cores() if threads is None else integer("threads", threads, 1, 1024)
 
 
 class _Job:

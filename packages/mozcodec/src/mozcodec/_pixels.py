@@ -97,7 +97,7 @@ def fill(struct: Any, image: ArrayLike, pixel_format: str | None, precision: int
     """Make *struct*, a ``mzc_image *``, say what *image* is; return the array that must live as long as it is used."""
     array = np.asarray(image)
     shape = array.shape
-    # The road of nearly all pictures, with all its checks but few steps: what it costs, a call costs.
+    # Fast path for ordinary arrays: all checks in few steps, because every call pays for them.
     if precision == 8 and array.dtype is UINT8 and array.flags.c_contiguous and (type(pixel_format) in _PLAIN_TYPES):
         code = PLAIN_CODES.get((pixel_format, shape[2:]))
         if code is not None and len(shape) > 1 and 0 < shape[0] <= MAX_DIMENSION and 0 < shape[1] <= MAX_DIMENSION:

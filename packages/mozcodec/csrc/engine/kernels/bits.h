@@ -1,4 +1,4 @@
-/* Bit and vector helpers of the hot rooms. */
+/* Bit and vector helpers of the kernels. */
 #ifndef MZC_ENGINE_BITS_H
 #define MZC_ENGINE_BITS_H
 

@@ -1,4 +1,4 @@
-/* From what the main pass has read to the file. */
+/* Quantizes the tokens of the main pass (trellis), chooses the scans and writes the file. */
 #include "context.h"
 
 /* Dummy blocks of an interleaved scan repeat the DC of the last block before them in their MCU. */
@@ -122,7 +122,7 @@ static int follow_script(mzc_engine *e)
   return e->declined ? -1 : 0;
 }
 
-int mzc_code(mzc_engine *e)
+int mzc_write_picture(mzc_engine *e)
 {
   for (int c = 0; c < e->num_components && !e->declined; c++) {
     if (e->trellis)

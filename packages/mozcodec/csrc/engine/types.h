@@ -1,20 +1,21 @@
-/* What passes between the rooms of the engine.
+/* The data that the parts of the engine exchange.
  *
- *   samples -> front.c -> raw coefficients (one row of blocks, times 8, natural order)
- *           -> hot/tokens.c -> tokens, masks, zero distortions, histogram of the plainly rounded coefficients
- *           -> hot/trellis.c -> sparse coefficients and the DC plane
- *           -> hot/statistics.c -> histograms of every scan that the search needs first
- *           -> code.c: search.c (sequential files: sequential.c), with sizes from hot/huffman.c and hot/emission.c
+ *   samples -> main_pass.c -> raw coefficients (one row of blocks, times 8, natural order)
+ *           -> kernels/tokens.c -> tokens, masks, zero distortions, histogram of the plainly rounded coefficients
+ *           -> kernels/trellis.c -> sparse coefficients and the DC plane
+ *           -> kernels/statistics.c -> histograms of every scan that the search needs first
+ *           -> write_picture.c: search.c (sequential files: sequential.c), with sizes from kernels/huffman.c and
+ *              kernels/emission.c
  *           -> the scans of the file, in order
  *
- * Files of one pass, sequential ones in tables that stand, take a road of their own: onepass.c and hot/onepass.c code the
- * library's quantized blocks as they come.
+ * Sequential files with fixed Huffman tables need one pass only: onepass.c and kernels/onepass.c code the library's
+ * quantized blocks as they arrive.
  *
- * hot/ is compiled twice, for plain x86-64 and for x86-64-v3; kernels.c chooses. The rooms in hot/ allocate nothing and
- * raise nothing: their callers reserve what they may fill.
+ * kernels/ is compiled twice, for baseline x86-64 (or any other processor) and for x86-64-v3; kernels.c selects one at
+ * run time. The kernels allocate no memory and raise no errors: their callers reserve what they may fill.
  */
-#ifndef MZC_ENGINE_ROOMS_H
-#define MZC_ENGINE_ROOMS_H
+#ifndef MZC_ENGINE_TYPES_H
+#define MZC_ENGINE_TYPES_H
 
 #include <stddef.h>
 #include <stdint.h>

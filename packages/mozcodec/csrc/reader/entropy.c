@@ -1,5 +1,5 @@
 /* Huffman decoding of ordinary 8-bit streams, T.81 annexes F and G. Included once for each processor it is compiled for. */
-#include "reading.h"
+#include "entropy.h"
 
 #if defined(__BMI2__)
 #include <immintrin.h>
@@ -187,7 +187,39 @@ static inline int is_zeros(uint32_t e)
   return e >> 24 == 15 && (e >> 16 & 255) == 0;
 }
 
-static int sequential(mzc_reading *r, int first, int count)
+/* What read_blocks reads of each block. */
+enum { WHOLE_BLOCK, DC_FIRST, DC_REFINE };
+
+/* The DC coefficient or the whole of one block. -1: something that an undamaged stream does not have. */
+static inline __attribute__((always_inline)) int read_block(bits *b, const mzc_reading *r, mzc_reading_component *component,
+                                                            int16_t *block, int what)
+{
+  uint32_t e;
+
+  if (what != DC_REFINE || b->count < 1)
+    refill(b);
+  if (b->next > r->limit)
+    return -1;
+  if (what == DC_REFINE) {
+    block[0] = (int16_t)(block[0] | (int)(b->buffer >> 63) << r->Al);
+    drop(b, 1);
+    return 0;
+  }
+  if (read_dc(b, component))
+    return -1;
+  block[0] = (int16_t)((uint32_t)component->last_dc << (what == DC_FIRST ? r->Al : 0));
+  if (what == DC_FIRST)
+    return 0;
+  e = read_ac(b, component->ac, block, 1, 63, 0, NULL);
+  if (e) {
+    if (e >> 24 != MZC_RUN_END && !is_zeros(e))
+      return -1;
+    drop(b, e & 255);
+  }
+  return 0;
+}
+
+static inline __attribute__((always_inline)) int read_blocks(mzc_reading *r, int first, int count, int what)
 {
   bits b = load(r);
 
@@ -196,67 +228,28 @@ static int sequential(mzc_reading *r, int first, int count)
       mzc_reading_component *component = &r->component[i];
       for (int v = 0; v < component->height; v++) {
         int16_t (*blocks)[64] = component->rows[v] + (ptrdiff_t)x * component->width;
-        for (int h = 0; h < component->width; h++) {
-          uint32_t e;
-          refill(&b);
-          if (b.next > r->limit || read_dc(&b, component))
+        for (int h = 0; h < component->width; h++)
+          if (read_block(&b, r, component, blocks[h], what))
             return -1;
-          blocks[h][0] = (int16_t)component->last_dc;
-          e = read_ac(&b, component->ac, blocks[h], 1, 63, 0, NULL);
-          if (e) {
-            if (e >> 24 != MZC_RUN_END && !is_zeros(e))
-              return -1;
-            drop(&b, e & 255);
-          }
-        }
       }
     }
   store(r, &b);
   return 0;
+}
+
+static int sequential(mzc_reading *r, int first, int count)
+{
+  return read_blocks(r, first, count, WHOLE_BLOCK);
 }
 
 static int dc_first(mzc_reading *r, int first, int count)
 {
-  bits b = load(r);
-
-  for (int x = first; x < first + count; x++)
-    for (int i = 0; i < r->num_components; i++) {
-      mzc_reading_component *component = &r->component[i];
-      for (int v = 0; v < component->height; v++) {
-        int16_t (*blocks)[64] = component->rows[v] + (ptrdiff_t)x * component->width;
-        for (int h = 0; h < component->width; h++) {
-          refill(&b);
-          if (b.next > r->limit || read_dc(&b, component))
-            return -1;
-          blocks[h][0] = (int16_t)((uint32_t)component->last_dc << r->Al);
-        }
-      }
-    }
-  store(r, &b);
-  return 0;
+  return read_blocks(r, first, count, DC_FIRST);
 }
 
 static int dc_refine(mzc_reading *r, int first, int count)
 {
-  bits b = load(r);
-
-  for (int x = first; x < first + count; x++)
-    for (int i = 0; i < r->num_components; i++) {
-      mzc_reading_component *component = &r->component[i];
-      for (int v = 0; v < component->height; v++) {
-        int16_t (*blocks)[64] = component->rows[v] + (ptrdiff_t)x * component->width;
-        for (int h = 0; h < component->width; h++) {
-          if (b.count < 1)
-            refill(&b);
-          if (b.next > r->limit)
-            return -1;
-          blocks[h][0] = (int16_t)(blocks[h][0] | (int)(b.buffer >> 63) << r->Al);
-          drop(&b, 1);
-        }
-      }
-    }
-  store(r, &b);
-  return 0;
+  return read_blocks(r, first, count, DC_REFINE);
 }
 
 static int ac_first(mzc_reading *r, int first, int count)

@@ -1,4 +1,4 @@
-/* Between the library and the rooms: takes the samples of the main pass. */
+/* The main pass: receives the library's samples, transforms them and collects tokens. */
 #include <math.h>
 
 #include "context.h"
@@ -13,7 +13,7 @@
 
 /* ---- setting up --------------------------------------------------------------------------------------------------- */
 
-/* Steps up to here are divided by exactly (hot/tokens.c); of coarser ones the library's 16-bit divisor wraps around. */
+/* Steps up to here are divided by exactly (kernels/tokens.c); of coarser ones the library's 16-bit divisor wraps around. */
 enum { LARGEST_EXACT_STEP = 8191 };
 
 static void set_quantizer(mzc_quantizer *q, const JQUANT_TBL *table)
@@ -295,7 +295,7 @@ static boolean compress_data(j_compress_ptr cinfo, JSAMPIMAGE input)
   return TRUE;
 }
 
-void mzc_choose_road(mzc_engine *e, j_compress_ptr cinfo, int own_dct)
+void mzc_choose_mode(mzc_engine *e, j_compress_ptr cinfo, int own_dct)
 {
   struct jpeg_comp_master *m = cinfo->master;
 
@@ -321,7 +321,7 @@ void mzc_engine_begin(mzc_engine *e, j_compress_ptr cinfo, int own_dct)
     mzc_onepass_begin(e, cinfo);
     return;
   }
-  mzc_choose_road(e, cinfo, own_dct);
+  mzc_choose_mode(e, cinfo, own_dct);
   mzc_setup(e, cinfo);
   mzc_take_controller(e, cinfo, compress_data);
 }
@@ -332,7 +332,7 @@ int mzc_engine_finish(mzc_engine *e, j_compress_ptr cinfo)
 
   if (e->is_onepass)
     return mzc_onepass_finish(e, cinfo);
-  result = mzc_code(e);
+  result = mzc_write_picture(e);
   cinfo->coef = e->library_controller;
   jpeg_abort((j_common_ptr)cinfo);
   return result;

@@ -38,7 +38,7 @@ static inline void pass_blocks(mzc_eob_runs *runs, uint32_t count)
 }
 
 /* The empty blocks so far join every scan's run. */
-static __attribute__((noinline)) void settle(mzc_statistics *s)
+static __attribute__((noinline)) void flush_statistics(mzc_statistics *s)
 {
   uint32_t count = s->empty;
   int refining = s->refine.run;
@@ -58,7 +58,7 @@ static __attribute__((noinline)) void settle(mzc_statistics *s)
 
 static void end_all_runs(mzc_statistics *s)
 {
-  settle(s);
+  flush_statistics(s);
   end_run(&s->whole);
   for (int c = 0; c < NUM_CUTS; c++) {
     end_run(&s->low[c]);
@@ -103,7 +103,7 @@ static inline void count_block(mzc_statistics *s, uint64_t mask, const int16_t *
     return;
   }
   if (s->empty)
-    settle(s);
+    flush_statistics(s);
   do {
     int i = lowest(left), v = value[n], amount = magnitude(v), size = size_of(amount), run = i - previous - 1;
 

@@ -1,6 +1,6 @@
-/* What the cold room of the reader (reader.c) and its hot one (hot.c, compiled for each processor) share. */
-#ifndef MZC_READER_READING_H
-#define MZC_READER_READING_H
+/* The interface between reader.c (markers, scans) and entropy.c (coefficients; compiled for each processor). */
+#ifndef MZC_READER_ENTROPY_H
+#define MZC_READER_ENTROPY_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-/* The hot rooms, compiled for one processor. MZC_KERNELS and MZC_KERNELS_NAME name the result. */
+/* The kernels compiled for one processor. MZC_KERNELS and MZC_KERNELS_NAME name the resulting table. */
 #include "../kernels.h"
 
 #include "bits.h"
@@ -12,6 +12,6 @@
 #include "onepass.c"
 
 const mzc_kernels MZC_KERNELS = {
-  MZC_KERNELS_NAME, read_row, set_rates, choose_dc, choose_ac, round_dc, round_row, gather_row, coarser, settle, count_level,
+  MZC_KERNELS_NAME, read_row, set_rates, choose_dc, choose_ac, round_dc, round_row, gather_row, coarser, flush_statistics, count_level,
   count_scan, fold, build_huffman, write_scan, write_dc, count_dc, count_sequential, write_sequential, write_mcus, stuff
 };
