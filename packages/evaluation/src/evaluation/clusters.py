@@ -1,0 +1,85 @@
+"""Which rows of a table of scores depend on each other: the clusters behind every interval.
+
+Frames of a video are nearly copies, a fake shares background and target with that person's real video, and both people
+of a FaceForensics++ pair appear in each other's fakes. So whole *pairs* are the clusters where every person occurs in
+one pair only. Where people occur in several pairs (Celeb-DF, DeepFakeDetection) no partition separates them; then each
+*person* is a cluster, and a fake of two people belongs to both. Two such fakes share one person or two. The sum over
+people counts the products of the latter twice, so the couples are subtracted once (dyadic-robust variance: Fafchamps
+and Gubert 2007; Aronow, Samii and Assenova 2015).
+
+A table without pairs and people has *videos*, or only *rows*, as clusters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .scores import Scores
+
+__all__ = ["UNIT_NAMES", "Clusters", "cluster"]
+
+Codes = NDArray[Any]              # int32
+UNIT_NAMES = {"pair": "pairs", "person": "people", "video": "videos", "row": "rows"}
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """The clusters of N rows.
+
+    `code` (N, m): the clusters of each row, -1 where it belongs to fewer than m. `weight` (C,): +1 for a cluster, -1
+    for an overlap of two clusters (the fakes of the same two people), which the sum over clusters counts twice. `item`
+    (N,): the video of each row; equal scores of one video count as one.
+    """
+
+    unit: str
+    code: Codes
+    weight: NDArray[np.float64]
+    item: Codes
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Clusters:
+        """Return the clusters of a mask or of an array of rows; the numbering stays."""
+        return Clusters(self.unit, self.code[rows], self.weight, self.item[rows])
+
+    @classmethod
+    def of(cls, names: ArrayLike, unit: str = "pair", items: ArrayLike | None = None) -> Clusters:
+        """Return clusters from one name per row, and the videos from *items* (by default each row is its own)."""
+        unique, code = np.unique(np.asarray(names), return_inverse=True)
+        item = np.arange(len(code)) if items is None else np.unique(np.asarray(items), return_inverse=True)[1]
+        return cls(unit, code.astype(np.int32)[:, None], np.ones(len(unique)), item.astype(np.int32))
+
+
+def cluster(scores: Scores) -> Clusters:
+    """Return the clusters of *scores*: pairs, people where someone is in several pairs, else videos or rows."""
+    videos, first, item = np.unique(scores.video, return_index=True, return_inverse=True)
+    pair_names, pair = np.unique(scores.pair[first], return_inverse=True)
+    item = np.asarray(item, dtype=np.int32)
+    if len(pair_names) == len(videos):                                   # each video stands alone
+        unit = "video" if len(videos) < len(scores) else "row"
+        return Clusters(unit, item[:, None], np.ones(len(videos)), item)
+    shown = [sorted(set(str(name).split("+")))[:2] for name in scores.identity[first]]
+    if not _in_several_pairs(shown, pair):
+        return Clusters("pair", pair.astype(np.int32)[item][:, None], np.ones(len(pair_names)), item)
+    people = {name: number for number, name in enumerate(sorted({name for names in shown for name in names}))}
+    named = sorted({tuple(names) for names in shown if len(names) > 1})
+    couples = {names: len(people) + number for number, names in enumerate(named)}
+    code = np.full((len(videos), 3), -1, dtype=np.int32)
+    for row, names in enumerate(shown):
+        code[row, : len(names)] = [people[name] for name in names]
+        if len(names) > 1:
+            code[row, 2] = couples[tuple(names)]
+    weight = np.repeat([1.0, -1.0], [len(people), len(couples)])
+    return Clusters("person", code[item], weight, item)
+
+
+def _in_several_pairs(shown: list[list[str]], pair: NDArray[np.intp]) -> bool:
+    """Return whether a person occurs in videos of more than one pair."""
+    seen: dict[str, int] = {}
+    shows = ((name, number) for names, number in zip(shown, pair, strict=True) for name in names)
+    return any(seen.setdefault(name, number) != number for name, number in shows)

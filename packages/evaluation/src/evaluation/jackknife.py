@@ -1,0 +1,420 @@
+"""Metrics of clustered scores together with their delete-one-cluster values, without resampling.
+
+`Side` holds the scores of one class, sorted once, with the clusters of its rows; a `Sample` is a side of real and a
+side of fake scores. Every metric comes as an `Estimate`: its value, its deviation when each cluster is left out, and
+the largest effective number of independent samples that the clusters allow. `evaluation.wilson` makes intervals of
+them. The reals of one condition against the fakes of another are a sample like any other; samples may share sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .clusters import Clusters
+
+__all__ = ["Estimate", "Rates", "Sample", "Side"]
+
+Floats = NDArray[np.float64]
+Positions = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with what its interval needs.
+
+    `spread` (C,): deviation of each delete-one value from their mean, scaled so that the weighted sum of squares is the
+    jackknife variance; those of two estimates of the same clusters give their covariance. `clusters` is the number of
+    clusters that the t quantile counts (of the rarer class), `cap` the largest effective n (inf: no bound), and
+    `reason` says why the value or its interval is undefined.
+    """
+
+    value: float
+    spread: Floats
+    weight: Floats
+    clusters: int
+    cap: float = np.inf
+    cap_paired: float = np.inf     # the same for a difference of two such values on the same rows
+    reason: str = ""
+    extra: float | None = None     # variance to add in a difference; None: follows from value and cap_paired
+
+    @property
+    def variance(self) -> float:
+        return self.covariance(self)
+
+    def covariance(self, other: Estimate) -> float:
+        """Return the jackknife covariance of two estimates over the same clusters."""
+        product = self.spread * other.spread
+        total = float(self.weight @ product)
+        if other is self:                  # people counted twice can make the difference of two sums negative
+            return max(total, 0.5 * float(product[self.weight > 0].sum()))
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """True positive and true negative rate at one threshold, and the share of fakes."""
+
+    tpr: Estimate
+    tnr: Estimate
+    prevalence: float
+
+
+class Side:
+    """The scores of one class in rising order with their clusters."""
+
+    def __init__(self, score: ArrayLike, clusters: Clusters) -> None:
+        values = np.asarray(score, dtype=np.float64)
+        sorted_already = bool((values[1:] >= values[:-1]).all())
+        order = slice(None) if sorted_already else np.argsort(values, kind="stable")
+        self.score: Floats = values[order]
+        self.weight = clusters.weight
+        code = clusters.code[order]
+        self.item = clusters.item[order]
+        if code.shape[1] == 1:
+            self.code, self.row = code[:, 0], None
+        else:
+            self.row, column = np.nonzero(code >= 0)
+            self.code = code[self.row, column]
+        self.size = np.bincount(self.code, minlength=len(self.weight)).astype(np.float64)
+        self.valid = not np.isnan(self.score).any()
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    @property
+    def num_clusters(self) -> int:
+        """The clusters that hold a row of this class; overlaps do not count."""
+        return int(np.sum((self.size > 0) & (self.weight > 0)))
+
+    def sums(self, values: Floats) -> Floats:
+        """Return the sum of *values* (n,) in each cluster."""
+        members = values if self.row is None else values[self.row]
+        return np.asarray(np.bincount(self.code, weights=members, minlength=len(self.weight)), dtype=np.float64)
+
+    def numbers_from(self, position: int) -> Floats:
+        """Return how many rows of each cluster stand at *position* or above."""
+        start = position if self.row is None else np.searchsorted(self.row, position)
+        return np.bincount(self.code[start:], minlength=len(self.weight)).astype(np.float64)
+
+    @cached_property
+    def _keys(self) -> tuple[NDArray[np.int64], Positions]:
+        """Rows by cluster and score as numbers ``cluster * (n + 1) + position``; and where each cluster starts."""
+        position = np.arange(len(self), dtype=np.int64) if self.row is None else self.row.astype(np.int64)
+        keys = np.sort(self.code.astype(np.int64) * (len(self) + 1) + position)
+        return keys, np.append(0, np.cumsum(self.size)).astype(np.intp)[:-1]
+
+    def numbers_below(self, code: NDArray[Any], position: Positions) -> Positions:
+        """Return how many rows of cluster *code* stand below *position*, elementwise."""
+        keys, starts = self._keys
+        found: Positions = np.searchsorted(keys, code.astype(np.int64) * (len(self) + 1) + position) - starts[code]
+        return found
+
+    @cached_property
+    def rank_sums(self) -> Floats:
+        """Return the sum of the centred relative mid-ranks of each cluster, divided by n."""
+        low, high = self._ties
+        return self.sums((low + high) / (2 * len(self)) - 0.5) / len(self)
+
+    @cached_property
+    def _ties(self) -> tuple[Positions, Positions]:
+        """The first position of the run of equal scores that a row belongs to, and the one after its last."""
+        new = np.append(True, self.score[1:] != self.score[:-1])
+        start = np.flatnonzero(new)
+        if len(start) == len(self):
+            return start, start + 1
+        length = np.diff(np.append(start, len(self)))
+        return np.repeat(start, length), np.repeat(start + length, length)
+
+    @cached_property
+    def rank_variance(self) -> float:
+        """Variance of the mean relative rank: how independent the rows of a cluster are, whatever the metric.
+
+        Equal scores have no order. They count as if drawn at random, the rows of one video together, so that a detector
+        with two scores is not taken for infinitely many samples.
+        """
+        clusters = self.num_clusters
+        squares = self.rank_sums**2
+        total = max(float(self.weight @ squares), 0.5 * float(squares[self.weight > 0].sum()))
+        return clusters / (clusters - 1) * (total + self._tie_variance) if clusters > 1 else np.inf
+
+    @property
+    def _tie_variance(self) -> float:
+        low, high = self._ties
+        n = float(len(self))
+        if (tied := high - low > 1).sum() == 0:
+            return 0.0
+        # rows of one video in one run of equal scores: blocks of b rows that take a uniform place among the run's m
+        names = low[tied].astype(np.int64) * (int(self.item.max()) + 1) + self.item[tied]
+        _, number, block = np.unique(names, return_inverse=True, return_counts=True)
+        m = np.zeros(len(block))
+        m[number] = (high - low)[tied]
+        return float(np.sum((block / n) ** 2 * (m**2 - block**2) / (12 * n**2)))
+
+
+class Sample:
+    """Real and fake scores of the same clusters."""
+
+    def __init__(self, real: Side, fake: Side) -> None:
+        if len(real.weight) != len(fake.weight):
+            raise ValueError(f"the sides number their clusters differently: {len(real.weight)} and {len(fake.weight)}")
+        self.real, self.fake, self.weight = real, fake, real.weight
+
+    @classmethod
+    def of(cls, label: ArrayLike, score: ArrayLike, clusters: Clusters) -> Sample:
+        """Return the sample of rows with *label* 1 (fake) or 0 and their *score*."""
+        labels, scores = np.asarray(label).astype(bool), np.asarray(score, dtype=np.float64)
+        return cls(Side(scores[~labels], clusters[~labels]), Side(scores[labels], clusters[labels]))
+
+    @cached_property
+    def lacking(self) -> str:
+        """Why nothing that needs both classes has an interval, or nothing."""
+        for side, name in ((self.real, "real"), (self.fake, "fake")):
+            if len(side) == 0:
+                return f"no {name} samples"
+            if not side.valid:
+                return "a score is not a number"
+            if side.num_clusters < 2:
+                return f"fewer than two clusters with {name} samples"
+        return ""
+
+    @property
+    def num_clusters(self) -> int:
+        """Clusters of the rarer class: what t quantiles count."""
+        return min(self.real.num_clusters, self.fake.num_clusters)
+
+    @cached_property
+    def _size(self) -> Floats:
+        return self.real.size + self.fake.size
+
+    def __len__(self) -> int:
+        return len(self.real) + len(self.fake)
+
+    @cached_property
+    def _all_clusters(self) -> int:
+        """The clusters that hold a row of either class."""
+        return int(np.sum((self._size > 0) & (self.weight > 0)))
+
+    @cached_property
+    def rank_covariance(self) -> float:
+        clusters = self._all_clusters
+        product = self.real.rank_sums * self.fake.rank_sums
+        return clusters / max(clusters - 1, 1) * float(self.weight @ product)
+
+    def _estimate(self, value: float, left_out: Floats, cap: float = np.inf, paired: float = np.inf) -> Estimate:
+        return _jackknife(
+            value, left_out, self._size, len(self), self.weight, self.num_clusters, cap, paired, self.lacking
+        )
+
+    # -- ranks --------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _below(self) -> tuple[Positions, Positions]:
+        """For each fake score, the number of real scores below it, and below or equal."""
+        return np.searchsorted(self.real.score, self.fake.score, "left"), np.searchsorted(
+            self.real.score, self.fake.score, "right"
+        )
+
+    @cached_property
+    def _cap(self) -> tuple[float, float]:
+        if self.lacking:
+            return np.inf, np.inf
+        total = self.real.rank_variance + self.fake.rank_variance
+        together = total - 2 * self.rank_covariance
+        return 1 / max(total, 1e-12), 1 / max(2 * together, 1e-12)
+
+    def auc(self) -> Estimate:
+        """Area under the ROC curve, ties counting one half."""
+        real, fake = self.real, self.fake
+        if len(real) == 0 or len(fake) == 0 or not (real.valid and fake.valid):
+            return self._nothing()
+        below, not_above = self._below
+        of_fakes = (below + not_above) / 2.0
+        # real at position p: fakes whose score passes it; half where equal. Counted from the fakes' places.
+        n = len(real)
+        passed = np.bincount(below, minlength=n + 1) + np.bincount(not_above, minlength=n + 1)
+        of_reals = (2 * len(fake) - np.cumsum(passed)[:n]) / 2.0
+        inside = self._inside(below, not_above)
+        total = float(of_fakes.sum())
+        f, r = len(fake) - fake.size, len(real) - real.size
+        with np.errstate(invalid="ignore", divide="ignore"):
+            left_out = (total - fake.sums(of_fakes) - real.sums(of_reals) + inside) / (f * r)
+        return self._estimate(total / (len(fake) * n), left_out, *self._cap)
+
+    def _inside(self, below: Positions, not_above: Positions) -> Floats:
+        """Return, of each cluster, the wins of its fakes over its own reals."""
+        fake = self.fake
+        rows = slice(None) if fake.row is None else fake.row
+        wins = self.real.numbers_below(fake.code, below[rows]) + self.real.numbers_below(fake.code, not_above[rows])
+        return np.asarray(np.bincount(fake.code, weights=wins / 2.0, minlength=len(self.weight)), dtype=np.float64)
+
+    @cached_property
+    def _curve(self) -> tuple[Floats, Floats, Floats]:
+        """Thresholds from high to low after an infinite one; numbers of real and fake scores at or above each."""
+        both = np.concatenate([self.real.score, self.fake.score])
+        both.sort(kind="stable")                                        # two sorted runs: merged
+        rising = both[np.append(True, both[1:] != both[:-1])]
+        fps = len(self.real) - np.searchsorted(self.real.score, rising, "left")
+        tps = len(self.fake) - np.searchsorted(self.fake.score, rising, "left")
+        falling = np.append(np.inf, rising[::-1])
+        return falling, np.append(0.0, fps[::-1]), np.append(0.0, tps[::-1])
+
+    def eer(self) -> Estimate:
+        """Equal error rate by linear interpolation; of each delete-one sample at its own threshold."""
+        if len(self.real) == 0 or len(self.fake) == 0 or not (self.real.valid and self.fake.valid):
+            return self._nothing()
+        _, fps, tps = self._curve
+        none = np.zeros(1)
+        value = float(_eer(self._curve, len(self.real) - none, len(self.fake) - none, lambda k: (fps[k], tps[k]))[0])
+        if self.lacking:
+            return self._nothing(value)
+        code = np.arange(len(self.weight))
+        thresholds = self._curve[0]
+
+        def rest(index: Positions) -> tuple[Floats, Floats]:
+            """Real and fake scores at or above the threshold of *index* (C,) when each cluster is left out."""
+            at = thresholds[index]
+            return tuple(                                                # type: ignore[return-value]
+                total[index] - (side.size - side.numbers_below(code, np.searchsorted(side.score, at, "left")))
+                for total, side in ((fps, self.real), (tps, self.fake))
+            )
+
+        left_out = _eer(self._curve, len(self.real) - self.real.size, len(self.fake) - self.fake.size, rest)
+        cap = min(2 / 3 * self._cap[0], 4 / (1 / len(self.real) + 1 / len(self.fake)))
+        return self._estimate(value, left_out, cap, cap / 2)
+
+    def ap(self) -> Estimate:
+        """Average precision of the class fake, with the linearised effect of leaving a cluster out."""
+        real, fake = self.real, self.fake
+        if len(real) == 0 or len(fake) == 0 or not (real.valid and fake.valid):
+            return self._nothing()
+        below, _ = self._below
+        tp = (len(fake) - fake._ties[0]).astype(np.float64)              # at or above each fake's score
+        fp = (len(real) - below).astype(np.float64)
+        precision = tp / (tp + fp)
+        slope_tp, slope_fp = fp / (tp + fp) ** 2, -tp / (tp + fp) ** 2
+        value = float(precision.mean())
+
+        def upto(slope: Floats, position: Positions) -> Floats:
+            """Sum of *slope* over the fakes below *position*."""
+            return np.append(0.0, np.cumsum(slope))[position]
+
+        of_fakes = precision - value + upto(slope_tp, fake._ties[1])
+        of_reals = upto(slope_fp, np.searchsorted(fake.score, real.score, "right"))
+        influence = (fake.sums(of_fakes) + real.sums(of_reals)) / len(fake)
+        if (self.weight < 0).any():
+            stays = 1 - self._size / len(self)
+        else:
+            stays = np.full(len(self.weight), 1 - 1 / max(self._all_clusters, 2))
+        return self._estimate(value, value - influence / stays, *self._cap)
+
+    # -- one threshold ------------------------------------------------------------------------------------------------
+
+    def rates(self, threshold: float) -> Rates:
+        """Rates when ``score >= threshold`` is called fake. Each needs the clusters of its own class only."""
+        found = []
+        for side, name in ((self.fake, "fake"), (self.real, "real")):
+            position = int(np.searchsorted(side.score, threshold, "left")) if side.valid else 0
+            above = side.numbers_from(position)
+            found.append(self._rate(side, name, above if name == "fake" else side.size - above,
+                                    len(side) - position if name == "fake" else position))
+        return Rates(found[0], found[1], len(self.fake) / len(self) if len(self) else np.nan)
+
+    def _rate(self, side: Side, name: str, right: Floats, total: int) -> Estimate:
+        if len(side) == 0 or not side.valid:
+            return self._nothing(reason=f"no {name} samples" if len(side) == 0 else "a score is not a number")
+        reason = "" if side.num_clusters > 1 else f"fewer than two clusters with {name} samples"
+        with np.errstate(invalid="ignore", divide="ignore"):
+            left_out = (total - right) / (len(side) - side.size)
+        cap = np.inf if reason else min(1 / max(6 * side.rank_variance, 1e-12), len(side))
+        return _jackknife(
+            total / len(side), left_out, side.size, len(side), self.weight, side.num_clusters, cap, cap / 2, reason
+        )
+
+    def tpr_curve(self) -> tuple[Floats, Floats]:
+        """Return numbers of false alarms and the largest TPR with so many; linear between."""
+        _, fps, tps = self._curve
+        last = np.append(fps[1:] != fps[:-1], True)
+        return fps[last], tps[last] / len(self.fake)
+
+    # -- means --------------------------------------------------------------------------------------------------------
+
+    def mean_loss(self, of_each: Callable[[ArrayLike, ArrayLike], Floats]) -> Estimate:
+        """Mean over all rows of a loss of (label, score)."""
+        parts = [
+            (side, of_each(np.full(len(side), label), side.score)) for label, side in ((0, self.real), (1, self.fake))
+        ]
+        total = sum(float(loss.sum()) for _, loss in parts)
+        if len(self) == 0:
+            return self._nothing(reason="no samples")
+        clusters = self._all_clusters
+        reason = "" if clusters > 1 else "fewer than two clusters"
+        sums = np.zeros(len(self.weight))
+        for side, loss in parts:
+            sums += side.sums(loss)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            left_out = (total - sums) / (len(self) - self._size)
+        used = self.num_clusters if self.num_clusters > 1 else clusters
+        return _jackknife(
+            total / len(self), left_out, self._size, len(self), self.weight, used, np.inf, np.inf, reason
+        )
+
+    def _nothing(self, value: float = np.nan, reason: str = "") -> Estimate:
+        reason = reason or self.lacking or "undefined"
+        return Estimate(value, np.zeros(len(self.weight)), self.weight, 0, reason=reason)
+
+
+def _jackknife(
+    value: float, left_out: Floats, size: Floats, num_rows: int, weight: Floats, clusters: int, cap: float,
+    paired: float, reason: str,
+) -> Estimate:  # fmt: skip
+    """Return the estimate from the values without each cluster.
+
+    *size* (C,): rows of each cluster, of *num_rows* in all. Clusters that overlap have no common mean; theirs are
+    deviations from the value, times the share of rows that stay, which for a rate is the cluster's exact part in it.
+    """
+    spread = np.zeros(len(weight))
+    present = size > 0
+    if not reason:
+        if (weight < 0).any():
+            deviation = (left_out[present] - value) * (1 - size[present] / num_rows)
+        else:
+            count = int(present.sum())
+            deviation = (left_out[present] - left_out[present].mean()) * ((count - 1) / count)
+        spread[present] = deviation * np.sqrt(clusters / (clusters - 1))
+        if not np.isfinite(spread).all():
+            reason, spread = "undefined without one of the clusters", np.zeros(len(weight))
+    return Estimate(value, spread, weight, clusters, cap, paired, reason)
+
+
+def _eer(
+    curve: tuple[Floats, Floats, Floats], real: Floats, fake: Floats,
+    counts: Callable[[Positions], tuple[Floats, Floats]],
+) -> Floats:  # fmt: skip
+    """Return the equal error rate of each of several samples by bisection over the thresholds they share.
+
+    *real*, *fake*: their sizes. *counts*(k): their numbers of real and fake scores at or above threshold k of each.
+    """
+    last = len(curve[0]) - 1
+    low, high = np.zeros(len(real), dtype=np.intp), np.full(len(real), last, dtype=np.intp)
+
+    def rates(index: Positions) -> tuple[Floats, Floats]:
+        fps, tps = counts(index)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return fps / real, 1 - tps / fake
+
+    while (high - low > 1).any():                                       # FNR > FPR at low, not at high
+        middle = (low + high) // 2
+        fpr, fnr = rates(middle)
+        passed = fnr <= fpr
+        high, low = np.where(passed, middle, high), np.where(passed, low, middle)
+    (fpr0, fnr0), (fpr1, fnr1) = rates(low), rates(high)
+    gap0, gap1 = fnr0 - fpr0, fnr1 - fpr1
+    part = np.divide(gap0, gap0 - gap1, out=np.zeros_like(gap0), where=gap0 != gap1)
+    found: Floats = fpr0 + part * (fpr1 - fpr0)
+    return found
