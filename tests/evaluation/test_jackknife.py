@@ -115,12 +115,12 @@ def test_equal_frames_of_a_video_count_once():
 def test_tpr_at_a_false_alarm_rate_needs_real_videos():
     label, score, names = table(4, rows=2000, clusters=30)
     sample = Sample.of(label, score, Clusters.of(names))
-    value = metrics.tpr_at_fpr(label, score, 0.05)
-    found = of_tpr_at_fpr(sample, 0.05, value, num_real_videos=60)
-    assert found.lo < value < found.hi
-    few = of_tpr_at_fpr(sample, 0.05, value, num_real_videos=59)
+    found = of_tpr_at_fpr(sample, 0.05, num_real_videos=60)
+    assert found.value == pytest.approx(metrics.tpr_at_fpr(label, score, 0.05))
+    assert found.lo < found.value < found.hi
+    few = of_tpr_at_fpr(sample, 0.05, num_real_videos=59)
     assert np.isnan(few.value) and few.reason == "needs 60 real videos, has 59"
-    assert of_tpr_at_fpr(sample, 0.01, value, num_real_videos=299).reason == "needs 300 real videos, has 299"
+    assert of_tpr_at_fpr(sample, 0.01, num_real_videos=299).reason == "needs 300 real videos, has 299"
 
 
 def test_one_cluster_of_a_class_gives_a_value_and_the_reason():

@@ -337,7 +337,7 @@ class Sample:
         )
 
     def tpr_curve(self) -> tuple[Floats, Floats]:
-        """Return numbers of false alarms and the largest TPR with so many; linear between."""
+        """Return numbers of false alarms and the largest TPR at each; linear between them."""
         _, fps, tps = self._curve
         last = np.append(fps[1:] != fps[:-1], True)
         return fps[last], tps[last] / len(self.fake)

@@ -186,8 +186,8 @@ def _correlation(a: Estimate, b: Estimate) -> float:
 # -- TPR at a false alarm rate -----------------------------------------------------------------------------------------
 
 
-def of_tpr_at_fpr(sample: Sample, rate: float, value: float, num_real_videos: int, confidence: float = 0.95) -> Range:
-    """Return *value*, the TPR at a false alarm *rate*, with its interval.
+def of_tpr_at_fpr(sample: Sample, rate: float, num_real_videos: int, confidence: float = 0.95) -> Range:
+    """Return the TPR at a false alarm *rate*, by linear interpolation on the ROC curve, with its interval.
 
     Undefined with fewer than three real videos expected above the threshold: frames of a video do not count. The
     k-th highest of n reals stands for a false alarm rate of k / (n + 1).
@@ -200,6 +200,7 @@ def of_tpr_at_fpr(sample: Sample, rate: float, value: float, num_real_videos: in
     real, fake, n = sample.real, sample.fake, len(sample.real)
     clusters = sample.num_clusters
     alarms, tpr = sample.tpr_curve()
+    value = float(np.interp(rate * n, alarms, tpr))
 
     def at(a: float) -> float:
         return float(np.interp(a * (n + 1) - 1, alarms, tpr))

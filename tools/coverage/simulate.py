@@ -1,0 +1,273 @@
+"""Coverage of the intervals of `evaluation` in simulation: how often a 95 % interval holds the true value.
+
+    python tools/coverage/simulate.py run out/coverage          # resumable: finished blocks are kept
+    python tools/coverage/simulate.py table out/coverage docs/results.md
+
+This is not the tests' coverage (`make coverage-report`). Blocks of 100 test sets per design are appended to
+OUT/<design>-<digest>.jsonl; the digest covers the design and the sources that make the intervals, so that a change of
+either is simulated anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from designs import DESIGNS, Data, Design, generate
+
+from evaluation import metrics
+from evaluation.jackknife import Estimate, Sample, Side
+from evaluation.measure import measure
+from evaluation.wilson import Range, difference, mean_of, ratio_of_gains, worst
+
+BLOCK = 100
+TRUTH_PAIRS, TRUTH_CHUNKS = 10_000, 8
+SINGLE = {
+    "auc": ("auc", ""), "bacc": ("balanced_accuracy", "fixed"), "f1": ("f1", "fixed"), "tpr5": ("tpr_at_fpr_0.05", ""),
+    "tpr1": ("tpr_at_fpr_0.01", ""), "eer": ("eer", ""), "brier": ("brier", ""), "logloss": ("logloss", ""),
+    "ap": ("ap", ""), "tpr": ("recall", "fixed"), "tnr": ("acc_real", "fixed"), "accuracy": ("accuracy", "fixed"),
+    "precision": ("precision", "fixed"), "mcc": ("mcc", "fixed"),
+}  # fmt: skip
+OF_CELLS = ("difference", "bacc_difference", "f1_difference", "eer_difference", "drop_difference", "worst", "retention",
+            "mean", "pooled", "lean")  # fmt: skip
+BOOTSTRAPPED = ("auc", "bacc", "f1", "eer", "brier")
+Found = dict[str, Range]
+
+
+def matrix(data: Data) -> list[list[Estimate]]:
+    """Return the AUC of the reals of each cell (rows) against the fakes of each (columns)."""
+    fake = data.label == 1
+    reals = [Side(row[~fake], data.clusters[~fake]) for row in data.score]
+    fakes = [Side(row[fake], data.clusters[fake]) for row in data.score]
+    return [[Sample(real, fake).auc() for fake in fakes] for real in reals]
+
+
+def intervals(data: Data, design: Design) -> Found:
+    """Return every metric of the first cell, and what compares cells."""
+    single = []
+    for row in data.score[:1] if len(design.cells) == 9 else data.score[[0, -1][: len(data.score)]]:
+        sample = Sample.of(data.label, row, data.clusters)
+        single.append(measure(sample, {"fixed": 0.5}, len(np.unique(data.video[data.label == 0]))))
+    found = {name: single[0].ranges[key] for name, key in SINGLE.items()}
+    if len(design.cells) > 1:
+        cells = matrix(data)
+        flat = [cell for row in cells for cell in row]
+        diagonal = [cells[i][i] for i in range(len(cells))]
+        found |= {
+            "difference": difference([diagonal[0]], [diagonal[-1]]), "worst": worst(flat), "pooled": mean_of(flat),
+            "retention": ratio_of_gains(diagonal[-1], diagonal[0]), "mean": mean_of(diagonal),
+            "drop_difference": difference([cells[0][0], cells[-1][-1]], [cells[0][-1], cells[-1][0]]),
+        }  # fmt: skip
+        if len(single) > 1:
+            for name in ("bacc", "f1", "eer"):
+                first, last = (measured.estimates[SINGLE[name]] for measured in (single[0], single[-1]))
+                found[f"{name}_difference"] = difference([first], [last])
+    return found
+
+
+def true_values(design: Design, level: str, seed: int) -> dict[str, float]:
+    """Return the metrics of a population, averaged over large samples."""
+    chunks = []
+    for chunk in range(TRUTH_CHUNKS):
+        data = generate(design, TRUTH_PAIRS, np.random.default_rng([seed, 99, chunk]))
+        data = data if level == "frame" else data.by_video()
+        chunks.append(_values(data, design))
+    return {name: float(np.mean([chunk[name] for chunk in chunks])) for name in chunks[0]}
+
+
+def _values(data: Data, design: Design) -> dict[str, float]:
+    label = data.label
+    out = {}
+    for number, row in ((0, data.score[0]), (len(design.cells) - 1, data.score[-1])):
+        confusion = metrics.confusion(label, row, 0.5)
+        values = {
+            "auc": metrics.auc(label, row), "ap": metrics.ap(label, row), "eer": metrics.eer(label, row),
+            "tpr5": metrics.tpr_at_fpr(label, row, 0.05), "tpr1": metrics.tpr_at_fpr(label, row, 0.01),
+            "brier": metrics.brier(label, row), "logloss": metrics.logloss(label, row),
+            "bacc": confusion.balanced_accuracy(), "f1": confusion.f1(), "tpr": confusion.recall(),
+            "tnr": confusion.acc_real(), "accuracy": confusion.accuracy(), "precision": confusion.precision(),
+            "mcc": confusion.mcc(),
+        }  # fmt: skip
+        out[number] = {name: float(value) for name, value in values.items()}
+    first, last = out[0], out[len(design.cells) - 1]
+    found = dict(first)
+    if len(design.cells) > 1:
+        real, fake = data.score[:, label == 0], data.score[:, label == 1]
+        auc = np.array([[_auc(r, f) for f in fake] for r in real])
+        found |= {
+            "difference": auc[0, 0] - auc[-1, -1], "worst": auc.min(), "pooled": auc.mean(),
+            "mean": np.diag(auc).mean(), "retention": (auc[-1, -1] - 0.5) / (auc[0, 0] - 0.5),
+            "drop_difference": auc[0, 0] + auc[-1, -1] - auc[0, -1] - auc[-1, 0],
+        } | {f"{name}_difference": first[name] - last[name] for name in ("bacc", "f1", "eer")}  # fmt: skip
+    return found
+
+
+def _auc(real: np.ndarray, fake: np.ndarray) -> float:
+    ranked = np.sort(real)
+    wins = np.searchsorted(ranked, fake, "left") + np.searchsorted(ranked, fake, "right")
+    return float(wins.mean() / 2 / len(real))
+
+
+def bootstrap(data: Data, generator: np.random.Generator, replicates: int) -> Found:
+    """Return percentile intervals of a bootstrap of whole clusters for comparison."""
+    clusters = len(data.clusters.weight)
+    weights = generator.multinomial(clusters, np.full(clusters, 1 / clusters), replicates)
+    code = data.clusters.code[:, 0]
+    ranking = metrics.Ranking(data.label, data.score[0])
+    counts = ranking.counts(weights.astype(np.float64), code)
+    confusion = counts.confusion(0.5)
+    loss = metrics.brier_of_each(data.label, data.score[0])
+    sums, sizes = np.bincount(code, weights=loss), np.bincount(code)
+    drawn = {"auc": counts.auc(), "bacc": confusion.balanced_accuracy(), "f1": confusion.f1(), "eer": counts.eer()[0],
+             "brier": (weights @ sums) / (weights @ sizes)}  # fmt: skip
+    return {name: Range(float(np.mean(v)), *np.nanquantile(v, [0.025, 0.975]).tolist()) for name, v in drawn.items()}
+
+
+def digest(design: Design) -> str:
+    """Return a short name of the design and of the code whose intervals are measured."""
+    import evaluation
+
+    folder = Path(evaluation.__file__).parent
+    text = json.dumps(asdict(design), sort_keys=True).encode()
+    for name in ("jackknife.py", "measure.py", "metrics.py", "wilson.py"):
+        text += (folder / name).read_bytes()
+    text += (Path(__file__).parent / "designs.py").read_bytes()
+    return hashlib.sha256(text).hexdigest()[:10]
+
+
+def block(job: tuple[str, int, int, int, int]) -> tuple[str, list[dict]]:
+    """Simulate one block of test sets of a design; returns its lines."""
+    name, number, seed, boot_sets, replicates = job
+    design = DESIGNS[name]
+    generator = np.random.default_rng([seed, 1, number])
+    lines: dict[tuple[str, str, str], list[list[float]]] = {}
+    for repetition in range(BLOCK):
+        whole = generate(design, design.pairs, generator)
+        for level in design.levels:
+            data = whole if level == "frame" else whole.by_video()
+            for metric, found in intervals(data, design).items():
+                lines.setdefault((level, "jackknife", metric), []).append([found.lo, found.hi, found.value])
+            if repetition < boot_sets and not design.people:
+                drawn = bootstrap(data, np.random.default_rng([seed, 2, number, repetition]), replicates)
+                for metric, found in drawn.items():
+                    lines.setdefault((level, "bootstrap", metric), []).append([found.lo, found.hi, found.value])
+    return name, [
+        {"block": number, "level": level, "kind": kind, "metric": metric,
+         "rows": [[None if np.isnan(x) else round(x, 7) for x in row] for row in rows]}
+        for (level, kind, metric), rows in lines.items()
+    ]  # fmt: skip
+
+
+def truth(job: tuple[str, int]) -> tuple[str, dict[str, dict[str, float]]]:
+    name, seed = job
+    return name, {level: true_values(DESIGNS[name], level, seed) for level in DESIGNS[name].levels}
+
+
+def run(out: Path, names: list[str], repetitions: int, seed: int, jobs: int, boot: int, replicates: int) -> None:
+    """Simulate what is not there yet."""
+    out.mkdir(parents=True, exist_ok=True)
+    blocks = -(-repetitions // BLOCK)
+    todo_truth, todo = [], []
+    for name in names:
+        if not _truth_path(out, name, seed).exists():
+            todo_truth.append((name, seed))
+        done = {line["block"] for line in _lines(_path(out, name))}
+        boot_blocks = -(-boot // BLOCK)
+        todo += [(name, b, seed, BLOCK if b < boot_blocks else 0, replicates) for b in range(blocks) if b not in done]
+    with ProcessPoolExecutor(jobs) as pool:
+        for name, values in pool.map(truth, todo_truth):
+            _whole(_truth_path(out, name, seed), json.dumps(values, indent=1))
+            print(f"{time.strftime('%H:%M:%S')} truth of {name}", file=sys.stderr, flush=True)
+        for count, (name, lines) in enumerate(pool.map(block, todo), 1):
+            path = _path(out, name)
+            _whole(path, (path.read_text() if path.exists() else "") + "".join(json.dumps(x) + "\n" for x in lines))
+            print(f"{time.strftime('%H:%M:%S')} {name}: {count} of {len(todo)} blocks", file=sys.stderr, flush=True)
+
+
+def _whole(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _path(out: Path, name: str) -> Path:
+    return out / f"{name}-{digest(DESIGNS[name])}.jsonl"
+
+
+def _truth_path(out: Path, name: str, seed: int) -> Path:
+    text = json.dumps(asdict(DESIGNS[name]), sort_keys=True) + (Path(__file__).parent / "designs.py").read_text()
+    return out / f"{name}-truth-{seed}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
+
+
+def _lines(path: Path) -> Iterator[dict]:
+    if path.exists():
+        yield from (json.loads(line) for line in path.read_text().splitlines())
+
+
+def results(out: Path, name: str, seed: int) -> dict[tuple[str, str, str], dict[str, float]]:
+    """Return {(level, kind, metric): n, defined, coverage, width, stretch} of a design."""
+    true = json.loads(_truth_path(out, name, seed).read_text())
+    rows: dict[tuple[str, str, str], list] = {}
+    for line in _lines(_path(out, name)):
+        rows.setdefault((line["level"], line["kind"], line["metric"]), []).extend(line["rows"])
+    found = {}
+    for (level, kind, metric), listed in rows.items():
+        lo, hi, value = np.array(listed, dtype=np.float64).T
+        t = true[level][metric]
+        defined = ~np.isnan(lo)
+        if not defined.any():
+            found[level, kind, metric] = {"n": len(lo), "defined": 0, "coverage": np.nan, "width": np.nan}
+            continue
+        lo, hi, value = lo[defined], hi[defined], value[defined]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            need = np.where(t < value, (value - t) / (value - lo), (t - value) / (hi - value))
+        need = np.where(np.abs(t - value) < 1e-9, 0, need)
+        stretch = float(np.quantile(need, 0.95, method="higher")) if len(need) else np.nan
+        inside = (lo - 1e-6 <= t) & (t <= hi + 1e-6)
+        found[level, kind, metric] = {
+            "n": len(listed), "defined": int(defined.sum()), "coverage": float(inside.mean()),
+            "width": float((hi - lo).mean()), "covering_width": float(stretch * (hi - lo).mean()),
+            "below": float((t < lo).mean()), "above": float((t > hi).mean()), "truth": t,
+        }  # fmt: skip
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("run", "show"))
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--designs", default=",".join(DESIGNS), help="comma-separated names")
+    parser.add_argument("--repetitions", type=int, default=1000)
+    parser.add_argument("--bootstrap", type=int, default=200, help="test sets with a bootstrap beside, per design")
+    parser.add_argument("--replicates", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1)
+    given = parser.parse_args()
+    names = given.designs.split(",")
+    if given.verb == "run":
+        run(given.out, names, given.repetitions, given.seed, given.jobs, given.bootstrap, given.replicates)
+    for name in names:
+        for (level, kind, metric), r in results(given.out, name, given.seed).items():
+            if kind == "jackknife":
+                b = results_boot(given.out, name, given.seed, level, metric)
+                print(f"{name:11} {level:5} {metric:16} n {r['n']:4} def {r['defined']:4} cov {r['coverage']:.3f} "
+                      f"(<{r.get('below', 0):.3f} >{r.get('above', 0):.3f}) width {r['width']:.4f} {b}")  # fmt: skip
+
+
+def results_boot(out: Path, name: str, seed: int, level: str, metric: str) -> str:
+    r = results(out, name, seed).get((level, "bootstrap", metric))
+    return f"| bootstrap {r['coverage']:.3f} width {r['width']:.4f} covering {r['covering_width']:.4f}" if r else ""
+
+
+if __name__ == "__main__":
+    main()
