@@ -44,7 +44,8 @@ typedef struct {
   ptrdiff_t row_stride;        /* bytes from a row to the next; negative for pictures stored upside down */
   int width, height;
   int pixel_format;
-  int precision;               /* bits of a sample: 8, 12 or 16 */
+  int precision;               /* bits of a sample: 8, 12 or 16; for perceptual work 8, 16 or 32 (float, 0..1) */
+  int linear;                  /* perceptual work: the samples are linear light instead of sRGB */
   const unsigned char *planes[4];   /* MZC_PLANES: first sample of each plane */
   ptrdiff_t plane_stride[4];
   int plane_width[4], plane_height[4];
@@ -292,6 +293,14 @@ typedef struct {
  * its 7 x 7 window, the mean over the channels, of at least 7 x 7 pixels. */
 double mzc_psnr(const mzc_samples *a, const mzc_samples *b);
 int mzc_ssim(const mzc_samples *a, const mzc_samples *b, double *ssim);
+/* Of luma, at least 176 x 176 pixels; 1 or 3 channels (RGB). */
+int mzc_ms_ssim(const mzc_samples *a, const mzc_samples *b, double *ms_ssim);
+
+/* SSIMULACRA2 of two pictures of one size, at least 8 x 8, gray or RGB of any order. error: the weighted sum of its
+ * sub-scores. slopes: NULL, or height x width x 3 derivatives of that error with respect to the distorted picture's R, G
+ * and B on a scale of 0..255. cpu: see mzc_engine_cpu. -1: no memory. */
+int mzc_ssimulacra2(const mzc_image *reference, const mzc_image *distorted, int cpu, double *score, double *error,
+                    float *slopes);
 
 /* ---- the build ---------------------------------------------------------------------------------------------------- */
 

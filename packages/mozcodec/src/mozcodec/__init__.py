@@ -18,6 +18,7 @@ from ._errors import (
     UnavailableError,
     UnsupportedError,
 )
+from ._fidelity import ms_ssim, psnr, ssim, ssimulacra2
 from ._inspect import HuffmanTable, Inspection, MarkerSegment, QualityEstimate, Scan, inspect
 from ._metadata import Metadata
 from ._options import EncodeOptions
@@ -59,9 +60,13 @@ __all__ = [
     "encode_to_target",
     "engine_used",
     "inspect",
+    "ms_ssim",
     "optimize",
+    "psnr",
     "read_coefficients",
     "read_header",
+    "ssim",
+    "ssimulacra2",
     "sweep",
     "transform",
     "write_coefficients",

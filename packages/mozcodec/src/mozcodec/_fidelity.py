@@ -1,15 +1,18 @@
-"""PSNR and SSIM, as criteria for a search among files; nothing more."""
+"""How close a picture is to another: PSNR, SSIM, MS-SSIM and SSIMULACRA2."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._engine import CPU
 from ._errors import OutOfMemoryError
 from ._mozjpeg import ffi, lib
-from ._pixels import address_of, with_packed_pixels
+from ._pixels import address_of, describe, with_packed_pixels
 
 SSIM_WINDOW = 7
+MS_SSIM_SMALLEST = 176  # an 11 x 11 window at a sixteenth of the size
+SSIMULACRA2_SMALLEST = 8
 Picture = NDArray[np.uint8]
 
 
@@ -22,9 +25,15 @@ def _samples(picture: Picture) -> tuple[Any, Picture]:
     return struct, picture
 
 
-def _pair(a: Picture, b: Picture) -> tuple[Any, Any, Any]:
+def _check_pair(a: Picture, b: Picture) -> None:
     if a.dtype != np.uint8 or b.dtype != np.uint8 or a.shape != b.shape:
         raise ValueError(f"both pictures must be uint8 of one shape, got {a.dtype} {a.shape} and {b.dtype} {b.shape}")
+    if a.ndim not in (2, 3) or a.size == 0:
+        raise ValueError(f"a picture is an array (H, W) or (H, W, C) with at least one pixel, got {a.shape}")
+
+
+def _pair(a: Picture, b: Picture) -> tuple[Any, Any, Any]:
+    _check_pair(a, b)
     first, second = _samples(a), _samples(b)
     return first[0], second[0], (first[1], second[1])
 
@@ -51,3 +60,51 @@ def ssim(a: Picture, b: Picture) -> float:
         raise OutOfMemoryError("no memory for SSIM")
     del alive
     return float(value[0])
+
+
+def _check_gray_or_rgb(name: str, picture: Picture, smallest: int) -> None:
+    if picture.ndim == 3 and picture.shape[2] not in (1, 3):
+        raise ValueError(f"{name} compares gray or RGB pictures, (H, W) or (H, W, 3), got {picture.shape}")
+    if min(picture.shape[:2]) < smallest:
+        raise ValueError(f"{name} needs at least {smallest} x {smallest} pixels, got {picture.shape}")
+
+
+def ms_ssim(a: Picture, b: Picture) -> float:
+    """Return the multi-scale structural similarity of two uint8 pictures of at least 176 x 176 pixels, gray or RGB.
+
+    Of RGB pictures it is that of the luma (BT.601). Five scales with the weights of the paper, an 11 x 11 Gaussian
+    window inside the picture (Wang, Simoncelli, Bovik, Multiscale structural similarity for image quality assessment,
+    2003). A scale whose mean is negative makes it 0.
+    """
+    first, second, alive = _pair(a, b)
+    _check_gray_or_rgb("MS-SSIM", a, MS_SSIM_SMALLEST)
+    value = ffi.new("double *")
+    if lib.mzc_ms_ssim(first, second, value):
+        raise OutOfMemoryError("no memory for MS-SSIM")
+    del alive
+    return float(value[0])
+
+
+def ssimulacra2(reference: Picture, distorted: Picture) -> float:
+    """Return the SSIMULACRA2 score of *distorted*: 100 for equal pictures, 90 is visually lossless, 50 medium quality.
+
+    Both are uint8 sRGB of one shape, gray or RGB, at least 8 x 8 pixels. It is version 2.1 of the published metric
+    (https://github.com/cloudinary/ssimulacra2), with its weights; scores agree to about 0.1. As there, pictures of
+    fewer than 256 pixels a side have fewer than six scales, and their scores do not compare with those of larger
+    ones. Very bad files have negative scores.
+    """
+    return compare(reference, distorted)[0]
+
+
+def compare(reference: Picture, distorted: Picture, slopes: Any = ffi.NULL) -> tuple[float, float]:
+    """Return the SSIMULACRA2 score and the weighted error below it; *slopes* may take the error's derivatives."""
+    reference, distorted = np.asarray(reference), np.asarray(distorted)
+    _check_pair(reference, distorted)
+    _check_gray_or_rgb("SSIMULACRA2", reference, SSIMULACRA2_SMALLEST)
+    first, first_alive = describe(reference, None)
+    second, second_alive = describe(distorted, None)
+    values = ffi.new("double[2]")
+    if lib.mzc_ssimulacra2(first, second, CPU, values, values + 1, slopes):
+        raise OutOfMemoryError("no memory for SSIMULACRA2")
+    del first_alive, second_alive
+    return float(values[0]), float(values[1])
