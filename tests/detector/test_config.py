@@ -106,7 +106,7 @@ def test_unset_values_may_come_as_null_or_its_name() -> None:
         ({"train": {"select": "best_test"}}, "train.select must be one of last, best_val, got 'best_test'"),
         ({"train": {"threads": "all"}}, "train.threads must be a whole number, got 'all' (or 'auto')"),
         ({"train": {"threads": 0}}, "train.threads must be at least 1, got 0 (or 'auto')"),
-        ({"train": 5}, "train is a section of parameters, got 5"),
+        ({"train": 5}, "train must be a section of parameters, got 5"),
         ({"compress": {"subsampling": "4:2:2:0"}}, "compress.subsampling must be one of 4:4:4, 4:2:2, 4:2:0"),
         ({"compress": {"subsampling": 14520}}, "compress.subsampling must be text, got 14520 (or null)"),
         ({"faces": {"frames_per_second": -1}}, "faces.frames_per_second must be above 0, got -1.0 (or null)"),
@@ -125,7 +125,7 @@ def test_the_file_is_named(tmp_path: Path) -> None:
     for content, message in (
         ("quality: 0\n", "quality must be 1..100"),
         ("quality: [1\n", "not readable as YAML"),
-        ("- 1\n", "expected sections and values, got list"),
+        ("- 1\n", "expected a mapping, got [1]"),
     ):
         path.write_text(content)
         with pytest.raises(ConfigError) as error:

@@ -141,10 +141,10 @@ def test_datasets_without_levels_of_compression_are_read(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([], "expected {dataset: {label: ...}}"),
-        ({"A": 1}, "A: expected a mapping, got 1"),
-        ({"A": {"real": {"test": [1]}}}, "A/real/test: expected a mapping, got [1]"),
-        ({"A": {"real": {"test": {"c23": {"v": {"label": "real"}}}}}}, "A/real/test/c23/v: expected label and frames"),
+        ([], "expected a mapping, got []; expected {dataset: {label: {split: "),
+        ({"A": 1}, "A must be a mapping, got 1"),
+        ({"A": {"real": {"test": [1]}}}, "A.real.test must be a mapping, got [1]"),
+        ({"A": {"real": {"test": {"c23": {"v": {"label": "real"}}}}}}, "A.real.test.c23.v.frames is missing"),
     ],
 )
 def test_another_form_is_refused_with_its_place(tmp_path: Path, content: object, message: str) -> None:

@@ -177,7 +177,7 @@ def test_a_manifest_without_identities_is_taken_at_its_word_and_that_is_said(tmp
 
 def test_a_manifest_that_is_no_utf8_is_named(tmp_path: Path) -> None:
     put(tmp_path, "a.png").joinpath("manifest.csv").write_bytes("path,label\nä.png,real\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"manifest\.csv: not readable as CSV in UTF-8: 'utf-8' codec can't decode"):
+    with pytest.raises(DataError, match=r"manifest\.csv: not UTF-8 text: byte 11 is 0xe4"):
         find_pictures(tmp_path)
 
 
@@ -186,9 +186,9 @@ MANIFESTS = [
         ["path,lable", "a.png,real"],
         "expected the columns path, label and, if wanted, method, video, identity, split; u",
     ),
-    (["path", "a.png"], "identity, split; got path"),
-    (["path,label", "a.png,real,x"], "line 2: has not as many values as columns"),
-    (["path,label", "a.png"], "line 2: has not as many values as columns"),
+    (["path", "a.png"], "identity, split; got 'path'"),
+    (["path,label", "a.png,real,x"], "line 2: expected 2 values, got 3"),
+    (["path,label", "a.png"], "line 2: expected 2 values, got 1"),
     (["path,label", "a.png,true"], "line 2: label must be real or fake, got 'true'"),
     (["path,label", "b.png,real", "no.png,fake"], "no.png: no such file"),
     (["path,label", "../a.png,real"], "line 2: path must lead to a file below"),

@@ -108,7 +108,7 @@ def break_tree(tree: Path, how: str) -> None:
     [
         ("no val.json", "splits/val.json: no such file; FaceForensics++'s split files belong in"),
         ("val.json is cut", "splits/val.json: not readable as JSON"),
-        ("val.json is a list of ids", 'splits/val.json: expected pairs of persons, [["071", "054"], ...]'),
+        ("val.json is a list of ids", "splits/val.json: [0] must be a list, got '010'; expected pairs of persons"),
         ("a person in two splits", "test.json: person 001 is already in val.json, paired with 012"),
         ("a person of no split", "555.mp4: person 555 is in none of"),
         ("a fake across splits", "000_001.mp4: its persons are in two splits, 000 in train and 001 in test"),
@@ -222,8 +222,8 @@ def test_deepfakedetection_that_was_not_downloaded_is_skipped_and_said(tree: Pat
     [
         ({"train": ["01", "02"]}, "03__exit_phone_room.mp4: actor 03 is in none of the lists of"),
         ({"train": ["01", "02"], "test": ["02", "03"]}, "actors.json: actor 02 is in train and in test"),
-        ({"training": ["01"]}, 'actors.json: expected actors by split, {"train": ["01"'),
-        ([["01", "02"]], "actors.json: expected actors by split"),
+        ({"training": ["01"]}, 'actors.json: training is no split; expected actors by split, {"train": ["01"'),
+        ([["01", "02"]], "actors.json: expected a mapping, got [['01', '02']]; expected actors by split"),
     ],
 )
 def test_a_mistake_in_the_actors_splits_is_named(acted: Path, actors: object, message: str) -> None:

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from detector.data.files import read_json
 from detector.data.layout import find_clips
 from detector.errors import DataError
+from detector.schema import read_json
 from tools.sample import canvas, clips, generate, geometry, palette
 from tools.sample.animation import animate, drift
 from tools.sample.command import command

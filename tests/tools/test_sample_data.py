@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from detector.data.files import read_json
+from detector.schema import read_json
 from tools.sample import clips, dataset
 from tools.sample.forgeries import METHODS
 from tools.sample.splits import split_pairs

@@ -19,10 +19,11 @@ import cv2
 import numpy as np
 
 from detector.data.executors import ProcessPool, WorkerDiedError
-from detector.data.files import read_json, whole_file, write_json
+from detector.data.files import whole_file, write_json
 from detector.data.layout import folder
 from detector.errors import DataError
 from detector.progress import track
+from detector.schema import read_json
 
 from .clips import HEIGHT, WIDTH, Settings, film, forge
 from .forgeries import METHODS, Footage

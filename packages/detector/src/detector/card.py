@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .data.files import read_json
 from .errors import DataError
+from .schema import read_json
 
 __all__ = ["CARD", "read_card"]
 

@@ -1,39 +1,26 @@
 """Settings: frozen dataclasses that mirror the sections of params.yaml.
 
 `read_params` reads the file as YAML 1.2 (in YAML 1.1 ``4:2:0`` is the number 14520 and ``on`` is true), names unknown
-keys with the closest known one, and checks types and ranges. Numbers that arrive as text, as after ``dvc exp run -S``,
-are taken as numbers. The defaults here are the values of params.yaml; a test keeps the two equal.
+keys with the closest known one, and checks types and ranges (`detector.schema`). Numbers may arrive as text, as after
+``dvc exp run -S``. The defaults here are the values of params.yaml; a test keeps the two equal.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
-import math
-import types
 import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from .errors import ConfigError
+from .errors import ConfigError, DataError
+from .schema import Mismatch, Rules, number, one_of, parse, parse_yaml, read_text
 
 T = TypeVar("T")
 
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0", "4:4:0", "4:1:1", "gray")
 TUNES = ("psnr", "hvs-psnr", "ssim", "ms-ssim")
-
-
-def number(default: Any, low: float | None = None, high: float | None = None, *, above: float | None = None) -> Any:
-    """Return a dataclass field whose numbers lie in low..high (both allowed) and, if given, strictly above *above*."""
-    return field(default=default, metadata={"low": low, "high": high, "above": above})
-
-
-def one_of(default: Any, *choices: str) -> Any:
-    """Return a dataclass field whose text (or each text of its list) is one of *choices*."""
-    return field(default=default, metadata={"choices": choices})
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,33 +183,24 @@ def read_params(path: str | Path | None = "params.yaml") -> Params:
     """Return the checked parameters in the YAML file *path*, or the defaults for None.
 
     A section or key that is missing keeps its default. Raises `ConfigError` for a file that is no YAML mapping, an
-    unknown key, a value of the wrong type or out of its range; FileNotFoundError if there is no such file.
+    unknown key, a value of the wrong type or out of its range.
     """
     if path is None:
         return Params()
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        values = YAML(typ="safe", pure=True).load(Path(path))
-    except YAMLError as error:
-        raise ConfigError(f"{path}: not readable as YAML: {error}") from error
-    if values is not None and not isinstance(values, Mapping):
-        raise ConfigError(f"{path}: expected sections and values, got {type(values).__name__}")
-    try:
-        return from_mapping(Params, values or {})
+        return from_mapping(Params, parse_yaml(read_text(path), path))
+    except DataError as error:
+        raise ConfigError(str(error)) from None
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {error}") from None
 
 
-def from_mapping(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
+def from_mapping(kind: type[T], values: Any, prefix: str = "") -> T:
     """Return the dataclass *kind* filled from *values*; *prefix* ("train.") goes before key names in messages."""
-    known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(kind)
-    for key in values:
-        if key not in known:
-            raise ConfigError(_unknown(prefix, str(key), kind))
-    return kind(**{k: _convert(value, hints[k], known[k].metadata, prefix + k) for k, value in values.items()})
+    try:
+        return parse(values, kind, prefix.rstrip("."), RULES)
+    except Mismatch as error:
+        raise ConfigError(str(error)) from None
 
 
 def _unknown(prefix: str, key: str, kind: type) -> str:
@@ -243,83 +221,4 @@ def _names(kind: Any, prefix: str = "") -> list[str]:
     return names
 
 
-def _convert(value: Any, hint: Any, checks: Mapping[str, Any], name: str) -> Any:
-    """Return *value* as what the annotation *hint* asks for, checked; *name* is the dotted key for messages."""
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping | None):
-            raise ConfigError(f"{name} is a section of parameters, got {value!r}")
-        return from_mapping(typing.cast(type, hint), value or {}, name + ".")
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list | tuple) or not value:
-            raise ConfigError(f"{name} must be a list of one or more values, got {value!r}")
-        item = typing.get_args(hint)[0]
-        items = tuple(_convert(v, item, checks, f"{name}[{i}]") for i, v in enumerate(value))
-        if len(set(items)) < len(items):
-            raise ConfigError(f"{name} has a value twice: {list(items)}")
-        return items
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return _convert_union(value, typing.get_args(hint), checks, name)
-    return _check(_scalar(value, hint, name), checks, name)
-
-
-def _convert_union(value: Any, hints: tuple[Any, ...], checks: Mapping[str, Any], name: str) -> Any:
-    if type(None) in hints and (value is None or value in ("null", "None", "")):
-        return None
-    for hint in hints:
-        if typing.get_origin(hint) is Literal and value in typing.get_args(hint):
-            return value
-    *others, plain = (h for h in hints if h is not type(None) and typing.get_origin(h) is not Literal)
-    for hint in others:
-        with contextlib.suppress(ConfigError):
-            return _check(_scalar(value, hint, name), checks, name)
-    try:
-        return _check(_scalar(value, plain, name), checks, name)
-    except ConfigError as error:
-        words = [repr(w) for h in hints if typing.get_origin(h) is Literal for w in typing.get_args(h)]
-        words += ["true", "false"] if bool in others else []
-        words += ["null"] if type(None) in hints else []
-        raise ConfigError(f"{error} (or {', '.join(words)})") from None
-
-
-def _scalar(value: Any, hint: type, name: str) -> Any:
-    """Return *value* as bool, int, float or str; numbers and truth values may come as text."""
-    kind = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[hint]
-    result: Any = None
-    if hint is bool:
-        result = {"true": True, "false": False}.get(str(value).lower())
-    elif hint is str:
-        result = value if isinstance(value, str) and value else None
-    elif isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
-            result = float(value)
-        except ValueError:
-            result = None
-        if result is not None and (not math.isfinite(result) or (hint is int and result != int(result))):
-            result = None
-        if result is not None and hint is int:
-            result = int(value) if not isinstance(value, str) else int(result)
-    if result is None:
-        raise ConfigError(f"{name} must be {kind}, got {value!r}")
-    return result
-
-
-def _check(value: Any, checks: Mapping[str, Any], name: str) -> Any:
-    """Return *value* if it is within the field's range or choices."""
-    if checks.get("choices") and value not in checks["choices"]:
-        close = difflib.get_close_matches(str(value), checks["choices"], 1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise ConfigError(f"{name} must be one of {', '.join(checks['choices'])}, got {value!r}{hint}")
-    low, high, above = checks.get("low"), checks.get("high"), checks.get("above")
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        outside = (low is not None and value < low) or (high is not None and value > high)
-        if outside or (above is not None and value <= above):
-            raise ConfigError(f"{name} must be {_range(low, high, above)}, got {value}")
-    return value
-
-
-def _range(low: float | None, high: float | None, above: float | None) -> str:
-    if above is not None:
-        return f"above {above}" + (f" and at most {high}" if high is not None else "")
-    if low is not None and high is not None:
-        return f"{low}..{high}"
-    return f"at least {low}" if low is not None else f"at most {high}"
+RULES = Rules(lenient=True, closed=True, unknown=_unknown)

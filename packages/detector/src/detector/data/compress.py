@@ -16,11 +16,13 @@ import mozcodec
 from ..config import CompressConfig
 from ..errors import DataError
 from ..progress import track as progress
+from ..schema import read_json
 from .executors import cores
-from .files import read_json, whole_folder, write_json
+from .files import whole_folder, write_json
 from .index import Face, read_index, write_index
 from .png import decode_png
 from .shards import ShardReader, ShardWriter
+from .summary import SUMMARY, read_summary
 
 WINDOW = 1024  # crops under way at a time
 
@@ -63,7 +65,8 @@ def compress_faces(
     """
     faces, out = Path(faces), Path(out)
     index, reader = read_index(faces), ShardReader(faces)
-    summary: dict[str, Any] = read_json(faces / "summary.json")
+    read_summary(faces)
+    summary: dict[str, Any] = read_json(faces / SUMMARY)
 
     def encode(face: Face) -> bytes:
         return squeeze(read_crop(reader, face), quality, config)

@@ -11,13 +11,13 @@ folder the paths start from, seen from the file itself. ``detector unpack`` lays
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..errors import DataError
-from .files import read_json, whole_file
+from ..schema import parse, read_json, within
+from .files import whole_file
 from .index import SPLITS, Face
 from .layout import ACTED, GIVEN
 
@@ -41,6 +41,7 @@ DATASETS = {
     "FaceShifter": ("FF-real", "FF-FH"),
     ACTED: (ACTORS, "DFD_fake"),
 }
+WAY_OUT = "expected {dataset: {label: {split: {compression: {video: {label, frames, masks}}}}}}, as in DeepfakeBench"
 PLAIN = "Given"  # not DeepfakeBench's
 
 
@@ -125,47 +126,50 @@ def read_deepfakebench(path: str | Path, root: str | Path | None = None) -> list
     slashes. Raises `DataError` naming the place if the file is not of this form.
     """
     path = Path(path)
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected {{dataset: {{label: ...}}}}")
-    base = Path(root) if root is not None else path.parent / content.pop("root", ".")
-    content.pop("root", None)
-    videos = [
-        video
-        for dataset, labels in content.items()
-        for label, splits in _items(labels, path, dataset)
-        for split, inner in _items(splits, path, f"{dataset}/{label}")
-        for video in _videos(inner, path, base, (dataset, label, split))
-    ]
+    content = read_json(path, dict[str, Any], WAY_OUT)
+    with within(path, WAY_OUT):
+        own = parse(content.pop("root", "."), str, "root")
+        base = Path(root) if root is not None else path.parent / own
+        videos = [
+            video
+            for dataset, labels in content.items()
+            for label, splits in parse(labels, dict[str, Any], dataset).items()
+            for split, inner in parse(splits, dict[str, Any], f"{dataset}.{label}").items()
+            for video in _videos(inner, base, (dataset, label, split))
+        ]
     return sorted(videos, key=lambda v: (v.dataset, v.label, v.split, v.compression or "", v.name))
 
 
-def _videos(inner: Any, path: Path, base: Path, place: tuple[str, str, str]) -> Iterator[Video]:
-    where = "/".join(place)
-    for name, value in _items(inner, path, where):
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A video as the file has it."""
+
+    label: str
+    frames: list[str]
+    masks: list[str] = field(default_factory=list)
+
+
+def _videos(inner: Any, base: Path, place: tuple[str, str, str]) -> Iterator[Video]:
+    where = ".".join(place)
+    for name, value in parse(inner, dict[str, Any], where).items():
         if isinstance(value, dict) and "frames" in value:
-            yield _video(value, path, base, (*place, None, name))
+            yield _video(value, base, place, None, name, f"{where}.{name}")
         else:  # a level of compression
-            for video, info in _items(value, path, f"{where}/{name}"):
-                yield _video(info, path, base, (*place, name, video))
+            for video, info in parse(value, dict[str, Any], f"{where}.{name}").items():
+                yield _video(info, base, place, name, video, f"{where}.{name}.{video}")
 
 
-def _video(info: Any, path: Path, base: Path, place: tuple[str, str, str, str | None, str]) -> Video:
-    dataset, _, split, compression, name = place
-    try:
-        frames, masks = info["frames"], info.get("masks", [])
-        return Video(dataset, str(info["label"]), split, compression, name, _paths(frames, base), _paths(masks, base))
-    except (KeyError, TypeError, AttributeError):
-        where = "/".join(part for part in place if part)
-        raise DataError(f"{path}: {where}: expected label and frames, got {str(info)[:60]}") from None
+def _video(
+    info: Any, base: Path, place: tuple[str, str, str], compression: str | None, name: str, where: str
+) -> Video:
+    dataset, _, split = place
+    listed = parse(info, Listed, where)
+    return Video(
+        dataset, listed.label, split, compression, name, _paths(listed.frames, base), _paths(listed.masks, base)
+    )
 
 
 def _paths(names: list[str], base: Path) -> tuple[Path, ...]:
     paths = [base / PurePosixPath(name.replace("\\", "/")) for name in names]
     return tuple(sorted(paths, key=lambda p: (int(p.stem), p.name) if p.stem.isdecimal() else (-1, p.name)))
 
-
-def _items(value: Any, path: Path, where: str) -> Iterable[tuple[str, Any]]:
-    if not isinstance(value, Mapping):
-        raise DataError(f"{path}: {where}: expected a mapping, got {str(value)[:60]}")
-    return value.items()

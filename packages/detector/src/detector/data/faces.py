@@ -34,10 +34,11 @@ from ..progress import track as progress
 from . import alignment, detection, folders, layout, pictures, png, video, yunet
 from .deepfakebench import write_deepfakebench
 from .executors import ProcessPool, WorkerDiedError
-from .files import check_replaceable, read_json, whole_file, whole_folder, write_json
+from .files import check_replaceable, whole_file, whole_folder, write_json
 from .index import Face, check_splits, count_identities, write_index, write_rows
 from .layout import Clip, Described, Tree, find_clips
 from .shards import ShardWriter, Slot
+from .summary import describe_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,7 +423,7 @@ def _summary(
     if config.detector == "yunet":
         parameters["yunet_model_sha256"] = yunet.model_hash(config.yunet_model)
     return {
-        "dataset": describe_data(data),
+        "dataset": asdict(describe_data(data)),
         "parameters": parameters,
         "identities": count_identities(tree.clips),
         "videos": clips,
@@ -448,13 +449,3 @@ def _eyes_found(geometry: Iterable[Geometry]) -> dict[str, dict[str, float]]:
         rates[method] = {how: round(counts[method, how] / total, 4) for how in ("frame", "clip", "constant")}
     return rates
 
-
-def describe_data(data: Path) -> dict[str, Any]:
-    """Return name, synthetic and note of the files in *data* as their ``dataset.json`` says."""
-    path = data / "dataset.json"
-    if not path.exists():
-        return {"name": data.resolve().name, "synthetic": None, "note": "the videos came without a dataset.json"}
-    described = read_json(path)
-    if not isinstance(described, dict):
-        raise DataError(f"{path}: expected name, synthetic and note, got {str(described)[:60]}")
-    return {name: described.get(name) for name in ("name", "synthetic", "note")}

@@ -85,13 +85,3 @@ def write_json(path: str | Path, value: Any) -> None:
     """Write *value* to *path* as indented JSON; NaN is refused."""
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def read_json(path: str | Path) -> Any:
-    """Return the value in the JSON file *path*; raises `DataError` if it is missing or damaged."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except ValueError as error:
-        raise DataError(f"{path}: not readable as JSON: {error}") from error

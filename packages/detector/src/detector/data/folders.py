@@ -18,7 +18,6 @@ single files may bear one name in two splits, which is said. In a manifest witho
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
+from ..schema import Mismatch, csv_lines, parse, read_text, shown, within
 from .index import SPLITS
 from .layout import GIVEN, Clip, Tree, check_root, one_class_splits
 from .pictures import IMAGES, VIDEOS
@@ -91,10 +91,7 @@ def read_manifest(path: str | Path) -> list[File]:
     `DataError`, naming the line.
     """
     path = Path(path)
-    try:
-        lines = _lines(path)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as CSV in UTF-8: {error}") from error
+    lines = _lines(path)
     files: dict[Path, File] = {}
     for where, row in lines:
         file = _listed(row, path.parent, where)
@@ -107,24 +104,30 @@ def read_manifest(path: str | Path) -> list[File]:
     return sorted(files.values(), key=lambda file: file.path)
 
 
-def _lines(path: Path) -> list[tuple[str, dict[str, str | None]]]:
+def _lines(path: Path) -> list[tuple[str, dict[str, str]]]:
     """Return the rows of a manifest, each with its place."""
-    with path.open(newline="", encoding="utf-8-sig") as table:
-        reader = csv.DictReader(table, strict=True)
-        columns = reader.fieldnames or []
+    with within(path):
+        rows = csv_lines(read_text(path))
+        _, columns = next(rows, (1, []))
         unknown = [name for name in columns if name not in COLUMNS]
-        if unknown or not {"path", "label"} <= set(columns):
-            wrong = f"unknown: {', '.join(unknown)}" if unknown else f"got {', '.join(columns) or 'none'}"
+        if unknown or not {"path", "label"} <= set(columns) or len(set(columns)) < len(columns):
+            wrong = f"unknown: {shown(', '.join(unknown))}" if unknown else f"got {shown(', '.join(columns) or 'none')}"
             more = ", ".join(COLUMNS[2:])
-            raise DataError(f"{path}: expected the columns path, label and, if wanted, {more}; {wrong}")
-        return [(f"{path}, line {reader.line_num}", row) for row in reader]
+            raise Mismatch(f"expected the columns path, label and, if wanted, {more}; {wrong}")
+        found = []
+        for line, values in rows:
+            if not values:
+                continue  # an empty line
+            if len(values) != len(columns):
+                raise Mismatch(f"line {line}: expected {len(columns)} values, got {len(values)}")
+            parse(values, list[str], f"line {line}")
+            found.append((f"{path}: line {line}", dict(zip(columns, values, strict=True))))
+    return found
 
 
-def _listed(row: dict[str, str | None], root: Path, where: str) -> File:
+def _listed(row: dict[str, str], root: Path, where: str) -> File:
     """Return the file in one line of a manifest."""
-    if None in row or None in row.values():
-        raise DataError(f"{where}: has not as many values as columns")
-    values = {name: (row.get(name) or "").strip() for name in COLUMNS}
+    values = {name: row.get(name, "").strip() for name in COLUMNS}
     relative = PurePosixPath(values["path"].replace("\\", "/"))
     if not values["path"] or relative.is_absolute() or ".." in relative.parts:
         raise DataError(f"{where}: path must lead to a file below {root}, got {values['path']!r}")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 from ..errors import DataError
+from ..schema import among, in_range, read_csv
 from .files import whole_file
-from .shards import Slot
+from .shards import Checksum, RelativeName, ShardName, Slot
 
 SPLITS = ("train", "val", "test")
 
@@ -36,19 +36,19 @@ class Face:
     shard, offset, size, crc32: see `detector.data.shards.Slot`.
     """
 
-    key: str
-    video: str
-    compression: str
+    key: RelativeName
+    video: RelativeName
+    compression: RelativeName
     frame: int
-    method: str
+    method: RelativeName
     identity: str
     pair: str
-    split: str
-    label: int
-    shard: str
+    split: Annotated[str, among(*SPLITS)]
+    label: Annotated[int, in_range(0, 1)]
+    shard: ShardName
     offset: int
     size: int
-    crc32: str
+    crc32: Checksum
 
 
 def read_index(path: str | Path) -> list[Face]:
@@ -58,14 +58,13 @@ def read_index(path: str | Path) -> list[Face]:
     wrong type or is out of range, a key occurs twice or out of order, or an identity stands in two splits.
     """
     path = _file(path, "index.csv")
-    faces = read_rows(path, Face)
-    for line, face in enumerate(faces, 2):
-        if face.split not in SPLITS:
-            raise DataError(f"{path}, line {line}: split must be one of {', '.join(SPLITS)}, got {face.split!r}")
+    faces = _numbered(path, Face)
+    for line, face in faces:
         if face.label != int(face.method != "original"):
-            raise DataError(f"{path}, line {line}: label {face.label} does not fit method {face.method!r}")
-    check_splits(faces, path)
-    return faces
+            raise DataError(f"{path}: line {line}: label {face.label} does not fit method {face.method!r}")
+    found = [face for _, face in faces]
+    check_splits(found, path)
+    return found
 
 
 def write_index(path: str | Path, faces: Iterable[Face]) -> None:
@@ -112,29 +111,26 @@ def count_identities(faces: Iterable[Shown]) -> dict[str, int]:
 
 def read_rows(path: str | Path, kind: type[Row]) -> list[Row]:
     """Return the rows of the CSV file *path* as dataclasses *kind*, whose first field is a key: unique and sorted."""
-    path = Path(path)
-    columns = _columns(kind)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; is {path.parent} the output of a stage that has run?")
-    rows: list[Row] = []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        if header != list(columns):
-            raise DataError(f"{path}: expected the columns {', '.join(columns)}; got {', '.join(header) or 'none'}")
-        last = ""
-        for values in reader:
-            rows.append(_row(values, kind, columns, f"{path}, line {reader.line_num}"))
-            if values[0] <= last:
-                problem = "occurs twice" if values[0] == last else f"follows {last}: rows must be sorted by key"
-                raise DataError(f"{path}, line {reader.line_num}: {values[0]} {problem}")
-            last = values[0]
+    return [row for _, row in _numbered(Path(path), kind)]
+
+
+def _numbered(path: Path, kind: type[Row]) -> list[tuple[int, Row]]:
+    """Return the rows of `read_rows`, each with its line number."""
+    rows = read_csv(path, kind, f"is {path.parent} the output of a stage that has finished?")
+    first = dataclasses.fields(kind)[0].name  # type: ignore[arg-type]
+    last = ""
+    for line, row in rows:
+        key = getattr(row, first)
+        if key <= last:
+            problem = "occurs twice" if key == last else f"follows {last}: rows must be sorted by key"
+            raise DataError(f"{path}: line {line}: {key} {problem}")
+        last = key
     return rows
 
 
 def write_rows(path: str | Path, kind: type[Row], rows: Sequence[Row]) -> None:
     """Write dataclasses *kind* as the CSV file *path*; the file appears whole or not at all."""
-    columns = list(_columns(kind))
+    columns = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
@@ -145,21 +141,3 @@ def _file(path: str | Path, name: str) -> Path:
     path = Path(path)
     return path if path.suffix == ".csv" else path / name
 
-
-def _columns(kind: type) -> dict[str, Callable[[str], Any]]:
-    hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
-
-
-def _row(values: list[str], kind: type[Row], columns: dict[str, Callable[[str], Any]], where: str) -> Row:
-    if len(values) != len(columns):
-        raise DataError(f"{where}: expected {len(columns)} values, got {len(values)}")
-    row = {}
-    for (name, convert), value in zip(columns.items(), values, strict=True):
-        try:
-            row[name] = convert(value)
-        except ValueError:
-            raise DataError(f"{where}: {name} must be a whole number, got {value!r}") from None
-        if value == "" or (convert is int and row[name] < 0):
-            raise DataError(f"{where}: {name} must not be {'empty' if value == '' else 'negative'}")
-    return kind(**row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import mozcodec
 
 from ..errors import DataError
 from ..progress import track as progress
+from ..schema import read_json
 from .deepfakebench import frame_path, write_deepfakebench
-from .files import read_json, whole_file, write_json
+from .files import whole_file, write_json
 from .index import SPLITS, Face, read_index, read_masks
 from .png import decode_png, encode_png
 from .shards import BLOCK, RECORD, Located, ShardReader, crc32
+from .summary import read_summary
 
 SUFFIXES = (".png", ".jpg")
 
@@ -113,7 +116,7 @@ def unpack(folder: str | Path, out: str | Path, methods: Sequence[str] = (), spl
         if face.key in masks:
             _write(out / frame_path(face, level, ".png", "masks"), reader.read(masks[face.key], check=True))
             number += 1
-    write_json(out / "dataset.json", read_json(folder / "summary.json")["dataset"])
+    write_json(out / "dataset.json", asdict(read_summary(folder).dataset))
     former = {path: read_json(path) for path in out.glob("*.json")}
     for path in write_deepfakebench(out, faces, masks.keys(), level, suffix):
         if path in former:
@@ -125,8 +128,8 @@ def unpack(folder: str | Path, out: str | Path, methods: Sequence[str] = (), spl
 
 def _level(folder: Path) -> str | None:
     """Return ``q77`` for crops that were compressed to quality 77, None for lossless ones."""
-    compressed = read_json(folder / "summary.json").get("compress")
-    return f"q{compressed['quality']}" if compressed else None
+    compressed = read_summary(folder).compress
+    return f"q{compressed.quality}" if compressed else None
 
 
 def _merge(old: Any, new: Any) -> Any:

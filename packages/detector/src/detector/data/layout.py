@@ -19,7 +19,6 @@ a forgery across splits is then left out.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import DataError
-from .files import read_json
+from ..schema import read_json
 from .index import SPLITS
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")  # of YouTube videos
@@ -211,12 +210,11 @@ def read_splits(splits: str | Path) -> tuple[dict[str, str], dict[str, str]]:
 
 def read_actors(path: str | Path) -> dict[str, str]:
     """Return the split of every actor in the file *path*: ``{"train": ["01", ...], "val": [...], "test": [...]}``."""
-    lists = read_json(path)
-    good = isinstance(lists, dict) and all(
-        isinstance(actors, list) and all(isinstance(actor, str) for actor in actors) for actors in lists.values()
-    )
-    if not good or not set(lists) <= set(SPLITS):
-        raise DataError(f'{path}: expected actors by split, {{"train": ["01", ...], "val": [...], "test": [...]}}')
+    expected = 'expected actors by split, {"train": ["01", ...], "val": [...], "test": [...]}'
+    lists = read_json(path, dict[str, list[str]], expected)
+    unknown = [name for name in lists if name not in SPLITS]
+    if unknown:
+        raise DataError(f"{path}: {unknown[0]} is no split; {expected}")
     split: dict[str, str] = {}
     for name, actors in lists.items():
         for actor in actors:
@@ -302,21 +300,12 @@ def _check_methods(methods: Sequence[str]) -> None:
 
 
 def _read_pairs(path: Path) -> list[tuple[str, str]]:
-    try:
-        pairs = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise DataError(
             f"{path}: no such file; FaceForensics++'s split files belong in {path.parent}, they are dataset/splits of "
             "https://github.com/ondyari/FaceForensics"
-        ) from None
-    except ValueError as error:
-        raise DataError(f"{path}: not readable as JSON: {error}") from error
-    good = isinstance(pairs, list) and all(
-        isinstance(pair, list) and len(pair) == 2 and all(isinstance(person, str) for person in pair) for pair in pairs
-    )
-    if not good:
-        raise DataError(f'{path}: expected pairs of persons, [["071", "054"], ...]')
-    return [(a, b) for a, b in pairs]
+        )
+    return read_json(path, list[tuple[str, str]], 'expected pairs of persons, [["071", "054"], ...]')
 
 
 def _compressions(root: Path) -> str:

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,12 +21,13 @@ from ..errors import DataError
 from ..progress import track as progress
 from . import layout
 from .deepfakebench import ACTORS, LABELS, PLAIN, Video, read_deepfakebench, write_deepfakebench
-from .faces import Failure, describe_data, face_key, face_row, versions
+from .faces import Failure, face_key, face_row, versions
 from .files import check_replaceable, whole_folder, write_json
 from .index import SPLITS, Face, check_splits, count_identities, write_index, write_rows
 from .pictures import read_image
 from .png import encode_png
 from .shards import ShardWriter, Slot
+from .summary import describe_data
 
 METHODS = {label: method for method, label in LABELS.items()} | {ACTORS: "original"}
 CELEB = re.compile(r"(id\d+)(?:_(id\d+))?_\d+")
@@ -254,7 +255,7 @@ def _summary(
         )
     described = root if root is not None else file.parent
     dataset = (
-        describe_data(described)
+        asdict(describe_data(described))
         if (described / "dataset.json").exists()
         else {
             "name": ", ".join(sorted({video.listed.dataset for video in videos})),

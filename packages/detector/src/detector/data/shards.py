@@ -11,23 +11,32 @@ import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Annotated, BinaryIO, Protocol
 
 from ..errors import DataError
+from ..schema import matching
 
 BLOCK = 512  # a tar header, and what data are padded to
 RECORD = 20 * BLOCK  # archives are padded to this, as tar does
+
+
+# names that lead to a place below a folder, whatever folder they are joined to
+RelativeName = Annotated[
+    str, matching(r"(?!.*(?:^|/)\.{0,2}(?:/|\Z)).+", "a relative name without empty, . or .. parts")
+]
+ShardName = Annotated[str, matching(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.tar", "the name of a .tar file")]
+Checksum = Annotated[str, matching(r"[0-9a-f]{8}", "eight hex digits")]
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
     """Where the data of `key` lie: `size` bytes at `offset` of the file `shard`, with `crc32` as eight hex digits."""
 
-    key: str
-    shard: str
+    key: RelativeName
+    shard: ShardName
     offset: int
     size: int
-    crc32: str
+    crc32: Checksum
 
 
 class Located(Protocol):

@@ -21,7 +21,7 @@ from evaluation.metrics import auc
 from .. import __version__
 from ..card import CARD
 from ..config import Params
-from ..data.files import read_json, whole_file
+from ..data.files import whole_file
 from ..data.index import Face, read_index
 from ..data.shards import ShardReader
 from ..errors import DataError, DetectorError
@@ -34,6 +34,7 @@ from ..loading.recompress import Recompress
 from ..models import build
 from ..models.settings import settings
 from ..precision import Precision
+from ..schema import read_json
 from ..weights import load_start, save_model
 from .card import model_card
 from .checkpoint import Checkpoints, plain

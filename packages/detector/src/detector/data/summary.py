@@ -1,0 +1,59 @@
+"""``dataset.json`` of the videos and ``summary.json`` of packed crops: what data they are and how they were made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from ..schema import in_range, read_json
+
+__all__ = ["Compress", "Dataset", "Summary", "describe_data", "read_summary"]
+
+SUMMARY = "summary.json"
+WAY_OUT = "make the crops again (detector faces, detector compress, or dvc repro)"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What ``dataset.json`` says of the data; None for what it does not say. Its other keys are not read."""
+
+    name: str | None = None
+    synthetic: bool | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compress:
+    """How packed crops were encoded: quality, the options given to mozjpeg (None: its choice), and the encoder."""
+
+    quality: Annotated[int, in_range(1, 100)]
+    subsampling: str | None = None
+    tune: str | None = None
+    encoder: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Packed crops: their data set, the parameters of the faces stage, persons by split, videos and crops by method and
+    split, and how they were compressed, None for lossless ones."""
+
+    dataset: Dataset
+    parameters: dict[str, Any]
+    identities: dict[str, int]
+    videos: dict[str, dict[str, int]]
+    faces: dict[str, dict[str, int]]
+    compress: Compress | None = None
+
+
+def read_summary(folder: str | Path) -> Summary:
+    """Return the summary of the packed crops in *folder*; DataError if it is missing or damaged."""
+    return read_json(Path(folder) / SUMMARY, Summary, WAY_OUT)
+
+
+def describe_data(data: str | Path) -> Dataset:
+    """Return what the ``dataset.json`` in *data* says, or the folder's name if there is none."""
+    path = Path(data) / "dataset.json"
+    if not path.exists():
+        return Dataset(Path(data).resolve().name, None, "the videos came without a dataset.json")
+    return read_json(path, Dataset, 'expected {"name": "...", "synthetic": true or false, "note": "..."}')
