@@ -5,7 +5,8 @@ import pytest
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
-from evaluation.calibration import apply_temperature, ece, logit, reliability, temperature
+from evaluation.calibration import apply_temperature, ece, reliability, temperature
+from evaluation.metrics import logit
 
 
 def calibrated(n=200_000, seed=0):

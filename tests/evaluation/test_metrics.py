@@ -188,9 +188,9 @@ def test_the_order_of_the_rows_does_not_matter():
 @pytest.mark.parametrize(
     ("y_true", "y_score", "message"),
     [
-        ([0, 1], [0.5], "one length"),
+        ([0, 1], [0.5], "of equal length"),
         ([0, 2], [0.1, 0.2], "0 \\(real\\) or 1 \\(fake\\)"),
-        ([[0, 1]], [[0.1, 0.2]], "columns"),
+        ([[0, 1]], [[0.1, 0.2]], "one-dimensional"),
     ],
 )
 def test_wrong_input_is_refused(y_true, y_score, message):

@@ -7,7 +7,7 @@ import pytest
 
 from evaluation import metrics
 from evaluation.scores import by_video, read
-from evaluation.summary import HEADLINE, Settings, summarize
+from evaluation.summary import Settings, summarize
 
 FAST = Settings(replicates=60, seed=3)
 
@@ -19,7 +19,7 @@ def test_values_are_those_of_the_test_split(scores_of):
     for condition in ("raw", "77", "10"):
         frames = test.where(condition=condition)
         for level, here in (("frame", frames), ("video", by_video(frames))):
-            for metric in HEADLINE:
+            for metric in metrics.headline():
                 expected = getattr(metrics, metric)(here.label, here.score)
                 assert summary.find(condition, level, metric).value == pytest.approx(expected)
     row = summary.find("77", "video", "auc")
@@ -86,6 +86,23 @@ def test_every_label_gives_the_numbers_that_a_jpeg_quality_gives(write_scores, r
         assert repr(replace(old, condition=names[old.condition])) == repr(new)
     for old, new in zip(first.differences, second.differences, strict=True):
         assert repr(replace(old, high=names[old.high], low=names[old.low])) == repr(new)
+
+
+def test_no_method_of_the_file_replaces_the_rows_over_all_methods(write_scores, rows_of):
+    names = {"Deepfakes": "all", "Face2Face": "real", "FaceSwap": "drop"}
+    rows = rows_of()
+    other = [{**row, "method": names.get(row["method"], row["method"])} for row in rows]
+    first, second = (summarize(read(write_scores(f"{i}.csv", rows=r)), FAST) for i, r in enumerate((rows, other)))
+    assert second.methods == ["NeuralTextures", "drop", "method all", "real"]
+    renamed = {"all": "all", "Deepfakes": "method all", "Face2Face": "real", "FaceSwap": "drop"}
+    for old in first.rows:
+        if old.method != "NeuralTextures" and old.threshold_source != "val":
+            method = renamed[old.method]
+            new = second.find(old.condition, old.level, old.metric, method, old.unit, old.threshold_source)
+            assert repr(replace(old, method=method)) == repr(new)
+    clash = [{**row, "method": "method all"} if row["method"] == "real" else row for row in other]
+    with pytest.raises(ValueError, match="'all' and 'method all' have the same name"):
+        summarize(read(write_scores(rows=clash)), FAST)
 
 
 def test_raw_is_no_end_of_the_sweep(scores_of):

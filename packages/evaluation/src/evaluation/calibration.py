@@ -1,4 +1,4 @@
-"""Whether a score of .8 means that four of five such faces are fake, and the one number that mends it."""
+"""Calibration of probabilities: reliability, expected calibration error, temperature scaling."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from .metrics import CLIP
+from .metrics import logit
 
-__all__ = ["Reliability", "apply_temperature", "ece", "logit", "reliability", "temperature"]
+__all__ = ["Reliability", "apply_temperature", "ece", "reliability", "temperature"]
 
 Floats = NDArray[np.float64]
 BINS = 15
@@ -18,7 +18,7 @@ BINS = 15
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """One element per bin that holds samples, by rising score."""
+    """Arrays with one element per non-empty bin, by rising score."""
 
     score: Floats                  # mean score
     share: Floats                  # share of fakes
@@ -28,8 +28,8 @@ class Reliability:
 def reliability(y_true: ArrayLike, y_score: ArrayLike, bins: int = BINS) -> Reliability:
     """Return mean score and share of fakes in *bins* bins of equal mass.
 
-    The edges are quantiles of the scores, so equal scores share a bin, the order of the rows does not matter, and a
-    constant score makes a single bin. NaN scores give no bins.
+    The edges are quantiles of the scores, so equal scores share a bin, the order of rows does not matter and a constant
+    score gives a single bin. NaN scores give no bins.
     """
     labels, scores = np.asarray(y_true, dtype=np.float64), np.asarray(y_score, dtype=np.float64)
     if bins < 1:
@@ -46,7 +46,8 @@ def reliability(y_true: ArrayLike, y_score: ArrayLike, bins: int = BINS) -> Reli
 def ece(y_true: ArrayLike, y_score: ArrayLike, bins: int = BINS) -> float:
     """Return the expected calibration error in 0..1: mean over samples of |mean score - share of fakes| of their bin.
 
-    15 bins of equal mass. nan without samples. Biased upwards on small samples: about a bin's own sampling noise.
+    The bins have equal mass, with equal scores in one bin. nan without samples. On small samples the error is biased
+    upwards by about the sampling error of a bin.
     """
     found = reliability(y_true, y_score, bins)
     if len(found.count) == 0:
@@ -54,17 +55,11 @@ def ece(y_true: ArrayLike, y_score: ArrayLike, bins: int = BINS) -> float:
     return float(np.average(np.abs(found.score - found.share), weights=found.count))
 
 
-def logit(y_score: ArrayLike) -> Floats:
-    """Return log(p / (1 - p)) of scores clipped to [1e-7, 1 - 1e-7]."""
-    p = np.clip(np.asarray(y_score, dtype=np.float64), CLIP, 1 - CLIP)
-    return np.log(p) - np.log1p(-p)
-
-
 def temperature(y_true: ArrayLike, logits: ArrayLike) -> float:
     """Return the T > 0 that minimises the log loss of sigmoid(logits / T) (Guo et al. 2017); above 1: overconfident.
 
-    The loss is convex in 1/T, so the zero of its slope is bisected. nan where no finite positive T is best: a class is
-    missing, the logits separate the classes perfectly, or they point the wrong way.
+    The loss is convex in 1/T; the zero of its derivative is found by bisection. nan where no finite positive T is best:
+    a class is missing, the logits separate the classes perfectly, or they rank them the wrong way.
     """
     labels, z = np.asarray(y_true, dtype=np.float64), np.asarray(logits, dtype=np.float64)
     if len(z) == 0 or not np.isfinite(z).all() or labels.min() == labels.max():
@@ -73,7 +68,7 @@ def temperature(y_true: ArrayLike, logits: ArrayLike) -> float:
     def slope(sharpness: float) -> float:
         return float(np.mean(z * (expit(sharpness * z) - labels)))
 
-    # falling for ever: every logit has the sign of its class; rising from the start: they point the wrong way
+    # no minimum: every logit has the sign of its class, or the loss rises from the start
     if (z * (2 * labels - 1) >= 0).all() or slope(0.0) >= 0:
         return float("nan")
     low, high = 0.0, 1.0

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from .scores import read
+from .scores import ALL, read
 from .seeds import Group, SeedRow, compare_groups, how, interval_text, runs_text, tested, value_text
-from .summary import ALL, Settings
+from .summary import Settings
 from .tables import markdown, number, text_table
 
 __all__ = ["Grid", "Variant", "csv_columns", "csv_rows", "document", "make", "read_variants", "terminal"]

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .metrics import Confusion, Counts, Ranking, brier_of_each, enough_for_fpr, logloss_of_each
+from .metrics import METRICS, Counts, Ranking, enough_for_fpr
 from .scores import Scores
 
 __all__ = [
@@ -39,8 +39,6 @@ Floats = NDArray[np.float64]
 UNITS = ("video", "pair")
 MAX_UNDEFINED = 0.05               # share of replicates in which a metric may be undefined
 BLOCK = 2_000_000                  # weights handled at a time
-LOSSES = {"logloss": logloss_of_each, "brier": brier_of_each}
-FPRS = (0.001, 0.01, 0.05)
 
 
 class Interval(NamedTuple):
@@ -102,23 +100,21 @@ class Bootstrap:
 def panel(counts: Counts, thresholds: dict[str, float], num_real: float) -> dict[tuple[str, str], Floats]:
     """Return every metric that follows from *counts*: {(metric, name of its threshold or ""): value or values}.
 
-    *thresholds*: name -> threshold; nan ones are left out. *num_real*: how many real samples there are, which decides
-    whether TPR at a small FPR is defined.
+    *thresholds*: name -> threshold; nan ones are left out. *num_real*: the number of real samples, which decides
+    whether the TPR at a small FPR is defined.
     """
-    values = {("auc", ""): counts.auc(), ("ap", ""): counts.ap(), ("eer", ""): counts.eer()[0]}
-    for fpr in FPRS:
-        found = counts.tpr_at_fpr(fpr)
-        values[f"tpr_at_fpr_{fpr:g}", ""] = found if enough_for_fpr(num_real, fpr) else np.full_like(found, np.nan)
-    for name, threshold in thresholds.items():
+    values = {}
+    for name, metric in METRICS.items():
+        if metric.ranking is not None:
+            found = metric.ranking(counts)
+            enough = metric.least_fpr == 0 or enough_for_fpr(num_real, metric.least_fpr)
+            values[name, ""] = found if enough else np.full_like(found, np.nan)
+    for source, threshold in thresholds.items():
         if not np.isnan(threshold):
-            values |= {(metric, name): value for metric, value in of_confusion(counts.confusion(threshold)).items()}
+            confusion = counts.confusion(threshold)
+            decided = {name: metric.decision(confusion) for name, metric in METRICS.items() if metric.decision}
+            values |= {(name, source): value for name, value in decided.items()}
     return values
-
-
-def of_confusion(confusion: Confusion) -> dict[str, Floats]:
-    """Return the metrics of one threshold by name."""
-    names = ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "mcc", "acc_real", "acc_fake")
-    return {name: getattr(confusion, name)() for name in names}
 
 
 def bootstrap_panel(
@@ -126,7 +122,7 @@ def bootstrap_panel(
 ) -> dict[tuple[str, str], Floats]:
     """Return the `panel` of *scores* plus logloss and brier: scalars, or one value per replicate of *bootstrap*."""
     ranking = Ranking(scores.label, scores.score)
-    losses = {name: of_each(scores.label, scores.score) for name, of_each in LOSSES.items()}
+    losses = {name: metric.loss(scores.label, scores.score) for name, metric in METRICS.items() if metric.loss}
     num_real = float(np.sum(scores.label == 0))
     if bootstrap is None:
         found = panel(ranking.counts(), thresholds, num_real)

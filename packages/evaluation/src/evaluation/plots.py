@@ -19,13 +19,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from .calibration import logit, reliability
+from .calibration import reliability
 from .conditions import RAW, title
 from .features import Features
-from .metrics import roc
+from .metrics import METRICS, headline, logit, roc
 from .records import Panel, Step
 from .scores import Scores
-from .summary import HEADLINE, Row, Summary
+from .summary import Row, Summary
 
 __all__ = [
     "LIGHT",
@@ -61,7 +61,6 @@ VARIABLES = {PAGE.ink: "var(--ink)", PAGE.muted: "var(--muted)", PAGE.grid: "var
 
 REAL, FAKE = "#3b7dd8", "#d9534f"
 SCALE = ("#3b7dd8", "#2fa58c", "#dfa032", "#d9534f")        # from the first condition to the last
-NAMES = {"auc": "AUC", "ap": "AP", "eer": "EER", "accuracy": "ACC", "balanced_accuracy": "balanced ACC", "f1": "F1"}
 METHODS = ("#d9534f", "#a65bd0", "#dfa032", "#2fa58c", "#8c6d31", "#d0689f")     # of the forgeries, in their order
 DPI = 150
 
@@ -207,16 +206,17 @@ def metric_bars(summary: Summary, level: str = "frame", theme: Theme = LIGHT) ->
     with _style(theme):
         figure = Figure(figsize=(9.2, 3.6), layout="constrained")
         axes = figure.subplots()
+        names = headline()
         colors = condition_colors(summary.conditions, theme)
         width = 0.82 / max(len(summary.conditions), 1)
         for i, condition in enumerate(summary.conditions):
-            rows = [summary.find(condition, level, metric) for metric in HEADLINE]
+            rows = [summary.find(condition, level, metric) for metric in names]
             value, lo, hi = (np.array([getattr(r, k) if r else np.nan for r in rows]) for k in ("value", "lo", "hi"))
-            x = np.arange(len(HEADLINE)) + (i - (len(summary.conditions) - 1) / 2) * width
+            x = np.arange(len(names)) + (i - (len(summary.conditions) - 1) / 2) * width
             axes.bar(x, np.nan_to_num(value), width * 0.9, color=colors[condition], label=title(condition))
             axes.vlines(x, lo, hi, color=theme.muted, linewidth=1.1)
         axes.axhline(0.5, color=theme.muted, linewidth=1, linestyle=":")
-        axes.set_xticks(range(len(HEADLINE)), [NAMES[metric] for metric in HEADLINE])
+        axes.set_xticks(range(len(names)), [METRICS[metric].title for metric in names])
         axes.set_ylim(0, 1.02)
         axes.set_ylabel(f"{level} level")
         axes.grid(visible=False, axis="x")
@@ -324,12 +324,12 @@ def embedding(plane: np.ndarray, features: Features, theme: Theme = LIGHT) -> Fi
         colors = {method: METHODS[i % len(METHODS)] for i, method in enumerate(methods)}
         for axes, condition in zip(panels, conditions, strict=False):
             here = features.condition == condition
-            real = here & (features.label == 0)
-            groups = {"real": (real, "o", REAL)} | {
-                method: (here & (features.method == method) & (features.label == 1), "^", color)
+            groups = [("real", here & (features.label == 0), "o", REAL)]
+            groups += [
+                (method, here & (features.method == method) & (features.label == 1), "^", color)
                 for method, color in colors.items()
-            }
-            for name, (mask, marker, color) in groups.items():
+            ]
+            for name, mask, marker, color in groups:
                 x, y = plane[mask].T
                 axes.scatter(x, y, s=18, color=color, marker=marker, alpha=0.6, linewidths=0, label=name)
             axes.set_title(title(condition), fontsize=9.5)

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 
 from . import conditions
 from .conditions import RAW, condition_key
+from .metrics import logit
 
-__all__ = ["COLUMNS", "Scores", "ScoresError", "by_video", "condition_key", "read"]
+__all__ = ["ALL", "COLUMNS", "Scores", "ScoresError", "by_video", "condition_key", "read"]
 
 COLUMNS = ("key", "video", "compression", "frame", "method", "identity", "pair", "split", "label", "condition", "score")
 OLD_NAME = "quality"                  # of the column `condition`
 SPLITS = ("train", "val", "test")
-REAL = "original"                     # the method of a real video
-CLIP = 1e-7
+ALL = "all"                           # the method of rows over all methods
 
 
 class ScoresError(ValueError):
@@ -80,6 +80,24 @@ class Scores:
     def methods(self) -> list[str]:
         """The forgery methods that occur, by name."""
         return sorted({str(method) for method in self.method[self.label == 1]})
+
+    @property
+    def parts(self) -> list[str]:
+        """The names of the parts that get rows of their own in tables: `ALL`, then the methods."""
+        return [ALL, *sorted(self._named)]
+
+    def part(self, name: str) -> Scores:
+        """Return all rows for `ALL`, for any other name in `parts` all real rows and the fakes of that method."""
+        return self if name == ALL else self.of_method(self._named[name])
+
+    @property
+    def _named(self) -> dict[str, str]:
+        """The name of each method in tables: a method that the file calls ``all`` never replaces the total."""
+        methods = self.methods
+        named = {f"method {method}" if method == ALL else method: method for method in methods}
+        if len(named) < len(methods):
+            raise ValueError(f"the methods '{ALL}' and 'method {ALL}' have the same name in tables; rename one of them")
+        return named
 
     @property
     def clip(self) -> NDArray[np.str_]:
@@ -239,11 +257,6 @@ def _check_finite(path: Path, scores: Scores, lines: list[int], allow_nan: bool)
     return replace(scores[finite], dropped=lost)
 
 
-def _logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    p = np.clip(p, CLIP, 1 - CLIP)
-    return np.log(p) - np.log1p(-p)
-
-
 def by_video(scores: Scores, how: str = "mean") -> Scores:
     """Average the frame scores of each video, in each condition.
 
@@ -261,7 +274,7 @@ def by_video(scores: Scores, how: str = "mean") -> Scores:
         ends = np.cumsum(counts)
         values = np.array([np.median(frames[end - n : end]) for end, n in zip(ends, counts, strict=True)])
     else:
-        frames = scores.score if how == "mean" else _logit(scores.score)
+        frames = scores.score if how == "mean" else logit(scores.score)
         # sorted within each video, so that the sum does not depend on the order of the rows
         order = np.lexsort((frames, inverse))
         values = np.add.reduceat(frames[order], np.cumsum(counts) - counts) / counts if len(counts) else frames

@@ -17,8 +17,8 @@ from .intervals import UNITS
 from .material import Material
 from .records import Panel
 from .robustness import area_over_log_rate
-from .scores import Scores, by_video
-from .summary import ALL, LEVELS, Difference, Row, Summary
+from .scores import ALL, Scores, by_video
+from .summary import LEVELS, Difference, Row, Summary
 
 __all__ = ["body", "dataset_note", "literature_row", "literature_section"]
 

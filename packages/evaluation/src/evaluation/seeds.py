@@ -15,8 +15,8 @@ import numpy as np
 
 from .conditions import ends
 from .intervals import UNITS, Bootstrap, Floats, delong_difference, holm, percentile, seed_mean
-from .scores import Scores, by_video
-from .summary import ALL, LEVELS, Settings
+from .scores import ALL, Scores, by_video
+from .summary import LEVELS, Settings
 from .tables import markdown, number, text_table
 
 __all__ = [
@@ -110,16 +110,16 @@ def compare_groups(
     _check_same_faces(groups, tests)
     first = tests[groups[0].label][0]
     out: list[SeedRow] = []
-    for method in (ALL, *first.methods):
-        part = first if method == ALL else first.of_method(method)
-        draws = {unit: Bootstrap.draw(part, unit, settings.replicates, settings.seed) for unit in UNITS}
+    for method in first.parts:
+        draws = {unit: Bootstrap.draw(first.part(method), unit, settings.replicates, settings.seed) for unit in UNITS}
+        runs = {label: [run.part(method) for run in runs] for label, runs in tests.items()}
         for level in LEVELS:
-            out += _of_method(tests, pairs, first.conditions, method, level, draws, settings)
+            out += _of_method(runs, pairs, first.conditions, method, level, draws, settings)
     return sorted(out, key=lambda row: ("auc", "drop", "difference").index(row.what))
 
 
 def _of_method(
-    tests: dict[str, list[Scores]],
+    parts: dict[str, list[Scores]],
     pairs: Sequence[tuple[str, str]],
     conditions: list[str],
     method: str,
@@ -128,8 +128,7 @@ def _of_method(
     settings: Settings,
 ) -> Iterator[SeedRow]:
     """Return the rows of one method and level."""
-    parts = {label: [run if method == ALL else run.of_method(method) for run in runs] for label, runs in tests.items()}
-    means = {(label, name): _mean(parts[label], name, level, draws) for label in tests for name in conditions}
+    means = {(label, name): _mean(parts[label], name, level, draws) for label in parts for name in conditions}
     found = ends(conditions)
 
     def rows(label: str, what: str, condition: str, mean: _Mean, counted: str, against: str = "") -> Iterator[SeedRow]:
@@ -137,11 +136,11 @@ def _of_method(
         for unit, replicates in mean.replicates.items():
             lo, hi = percentile(replicates, settings.confidence)
             yield SeedRow(
-                label, against, what, condition, level, method, unit, mean.value, mean.sd, lo, hi, len(tests[label]),
+                label, against, what, condition, level, method, unit, mean.value, mean.sd, lo, hi, len(parts[label]),
                 n["frames"], n["videos"], n["pairs"],
             )  # fmt: skip
 
-    for label in tests:
+    for label in parts:
         for condition in conditions:
             yield from rows(label, "auc", condition, means[label, condition], condition)
         if found:

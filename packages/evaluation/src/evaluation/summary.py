@@ -14,16 +14,19 @@ import numpy as np
 from . import calibration, metrics
 from .conditions import RAW, Ends, condition_key, ends
 from .intervals import UNITS, Bootstrap, Floats, bootstrap_panel, delong, delong_difference, holm, percentile
+from .metrics import METRICS, headline
 from .robustness import retention
-from .scores import Scores, by_video
+from .scores import ALL, Scores, by_video
 
-__all__ = ["ALL", "HEADLINE", "LEVELS", "Difference", "Row", "Settings", "Summary", "summarize"]
+__all__ = ["ALL", "LEVELS", "Difference", "Row", "Settings", "Summary", "summarize"]
 
 LEVELS = ("frame", "video")
-ALL = "all"                            # the method of rows over all methods
 FIXED = 0.5
-HEADLINE = ("auc", "ap", "eer", "accuracy", "balanced_accuracy", "f1")     # what metrics.json holds, thresholds at .5
-WITH_THRESHOLD = ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "mcc", "acc_real", "acc_fake")
+
+
+def _default_source(metric: str) -> str:
+    """Return the threshold that stands for *metric* where none is named; KeyError for an unknown metric."""
+    return "fixed" if METRICS[metric].needs_threshold else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ class Summary:
         self, condition: str, level: str, metric: str, method: str = ALL, unit: str = "video", source: str | None = None
     ) -> Row | None:
         """Return one row, or None; *source* selects the threshold, by default .5 for metrics that need one."""
-        source = ("fixed" if metric in WITH_THRESHOLD else "") if source is None else source
+        source = _default_source(metric) if source is None else source
         wanted = (condition, level, metric, method, unit, source)
         for row in self.rows:
             if (row.condition, row.level, row.metric, row.method, row.unit, row.threshold_source) == wanted:
@@ -187,8 +190,8 @@ def summarize(scores: Scores, settings: Settings | None = None) -> Summary:
     """
     settings = settings or Settings()
     test, val = scores.where(split="test"), scores.where(split="val")
-    conditions, methods = test.conditions or scores.conditions, test.methods
-    cells = {(c.condition, c.level, c.method): c for c in _cells(test, val, conditions, methods, settings)}
+    conditions, methods = test.conditions or scores.conditions, test.parts[1:]
+    cells = {(c.condition, c.level, c.method): c for c in _cells(test, val, conditions, settings)}
     rows = [row for cell in cells.values() for row in _rows(cell, settings)]
     differences = _differences(cells, conditions, methods, settings)
     undefined = _undefined(rows, differences, conditions, len(test))
@@ -207,9 +210,9 @@ def summarize(scores: Scores, settings: Settings | None = None) -> Summary:
 
 
 def _cells(
-    test: Scores, val: Scores, conditions: list[str], methods: list[str], settings: Settings
+    test: Scores, val: Scores, conditions: list[str], settings: Settings
 ) -> Iterator[_Cell]:
-    parts = {ALL: test} | {method: test.of_method(method) for method in methods}
+    parts = {name: test.part(name) for name in test.parts}
     draws = {
         (method, unit): Bootstrap.draw(part, unit, settings.replicates, settings.seed)
         for method, part in parts.items()
@@ -271,8 +274,8 @@ def _differences(
 
 
 def _difference(high: _Cell, low: _Cell, p: float, p_holm: float, settings: Settings) -> Iterator[Difference]:
-    for metric in HEADLINE:
-        key = (metric, "fixed" if metric in WITH_THRESHOLD else "")
+    for metric in headline():
+        key = (metric, _default_source(metric))
         value = float(high.values[key]) - float(low.values[key])
         for unit in UNITS:
             first, second = high.replicates[unit].get(key), low.replicates[unit].get(key)
@@ -305,11 +308,11 @@ def _calibration(test: Scores, val: Scores, conditions: list[str]) -> list[Calib
     """Return the calibration of every condition; temperatures are fitted on the validation split."""
     found = ends(conditions)
     reference = val.where(condition=found.high) if found else val[:0]
-    at_reference = calibration.temperature(reference.label, calibration.logit(reference.score))
+    at_reference = calibration.temperature(reference.label, metrics.logit(reference.score))
     out = []
     for condition in conditions:
         here, known = test.where(condition=condition), val.where(condition=condition)
-        own = calibration.temperature(known.label, calibration.logit(known.score))
+        own = calibration.temperature(known.label, metrics.logit(known.score))
         before, after, after_reference = (
             calibration.ece(here.label, calibration.apply_temperature(here.score, t) if t != 1 else here.score)
             for t in (1.0, own, at_reference)
@@ -324,7 +327,7 @@ def _undefined(rows: list[Row], differences: list[Difference], conditions: list[
         return ["everything: the test split is empty"]
     out = []
     for row in rows:
-        if row.method != ALL or row.unit != "video" or row.metric not in HEADLINE or row.threshold_source == "val":
+        if row.method != ALL or row.unit != "video" or row.metric not in headline() or row.threshold_source == "val":
             continue
         name = f"{condition_key(row.condition)}.{row.level}.{row.metric}"
         if np.isnan(row.value):
@@ -344,4 +347,4 @@ def _undefined(rows: list[Row], differences: list[Difference], conditions: list[
 def _why(row: Row) -> str:
     if row.n_frames == 0:
         return "no faces in this condition"
-    return "one class only" if row.metric != "f1" else "no fakes, and no face classified as fake"
+    return METRICS[row.metric].undefined

@@ -15,9 +15,9 @@ import numpy as np
 
 from .conditions import condition_keys, quality
 from .files import read_csv, read_json, rounded, write_csv, write_json
-from .metrics import roc
-from .scores import Scores, by_video
-from .summary import ALL, HEADLINE, LEVELS, Calibration, DeLong, Difference, Row, Settings, Summary
+from .metrics import headline, roc
+from .scores import ALL, Scores, by_video
+from .summary import LEVELS, Calibration, DeLong, Difference, Row, Settings, Summary
 
 __all__ = [
     "ROBUSTNESS",
@@ -51,10 +51,10 @@ def metrics_json(summary: Summary) -> dict[str, Any]:
     out: dict[str, Any] = {key: {} for key in keys.values()}
     for condition in summary.conditions:
         for level in LEVELS:
-            found = {metric: summary.find(condition, level, metric) for metric in HEADLINE}
+            found = {metric: summary.find(condition, level, metric) for metric in headline()}
             out[keys[condition]][level] = _flat(found)
     if summary.ends():
-        out["drop"] = {level: _flat({m: summary.drop(level, m) for m in HEADLINE}) for level in LEVELS}
+        out["drop"] = {level: _flat({m: summary.drop(level, m) for m in headline()}) for level in LEVELS}
     out["n"] = summary.n | ({"dropped": summary.dropped} if summary.dropped else {})
     return out | {"undefined": summary.undefined}
 
