@@ -1,15 +1,4 @@
-# make repro     set everything up and run the pipeline; ends with the metrics and the path of the report
-# make test      set everything up and run the tests
-# make test-all  the slow ones too
-# make setup     only the set-up: system packages, a virtual environment in .venv, the sample data
-# make grid      the experiments of the report: models x qualities x frames per second x seeds, as one table; stopped, it
-#                goes on. A part of it: make grid MODELS=meso4,mesoinception4 QUALITIES=77 FRAMES_PER_SECOND=null SEEDS=1
-# make seeds     three seeds trained at quality 77 and three at 10, as one table
-# make bench     the benchmarks of mozcodec
-# make throughput      images per second of training, loading and inference
-# make throughput-gpu  the same on a GPU, over models, batch sizes and precisions: one table, out/gpu/gpu.md
-# make study-scaling   mozcodec's study of DCT sizes, on the crops of make repro: docs/scaling.*
-# make sample OUT=folder   the sample videos, made anew (about 10 minutes)
+# make help lists the targets. Variables go behind the target: make sample OUT=folder.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
@@ -21,7 +10,12 @@ BUILD_INPUTS := requirements.txt constraints.txt $(wildcard packages/*/pyproject
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-repro: setup
+.DEFAULT_GOAL := repro
+
+help: ## this list
+	@awk -F ' ## ' '/^[a-z][a-z -]*:.* ## / { sub(/:.*/, "", $$1); printf "make %-26s %s\n", $$1, $$2 }' Makefile
+
+repro: setup ## set everything up and run the pipeline; ends with the metrics and the path of the report page
 	@start=$$(date +%s); \
 	if $(IN_VENV) dvc status --quiet; then \
 	  echo "repro: nothing has changed"; $(IN_VENV) evaluation show out/metrics.json out/tables --page out/report/index.html; \
@@ -29,14 +23,17 @@ repro: setup
 	  echo "repro: running what has changed (all of it: about 5 minutes on 2 idle cores)"; $(IN_VENV) dvc repro; \
 	fi && echo "repro: done in $$(( $$(date +%s) - start )) s"
 
-test: setup
+test: setup ## lint, types and every test that is not marked slow
 	@start=$$(date +%s); echo "test: everything not marked slow (about 8 minutes on 2 cores)"; \
 	$(IN_VENV) ruff check && $(IN_VENV) mypy packages/mozcodec/src packages/evaluation/src packages/detector/src tools && \
 	$(IN_VENV) python -m pytest -m "not slow" && echo "test: done in $$(( $$(date +%s) - start )) s"
 
-test-all: setup
+test-all: setup ## the slow tests too
 	@start=$$(date +%s); echo "test-all: the slow tests too (about 40 minutes on 2 cores)"; \
 	$(IN_VENV) python -m pytest && echo "test-all: done in $$(( $$(date +%s) - start )) s"
+
+coverage-report: setup ## line and branch coverage of the tests by package (TESTS="-m slow" for others): out/coverage
+	@$(IN_VENV) python -m tools coverage-report -- $(TESTS)
 
 MODELS ?= meso4,mesoinception4,efficientnet_b4,multi_attention
 QUALITIES ?= 77,60,15,10
@@ -46,33 +43,33 @@ SEEDS ?= 1,2,3
 # says above a table that its faces are synthetic, where they are
 DATASET = $(if $(wildcard data/dataset.json),--dataset data/dataset.json)
 
-grid: setup
+grid: setup ## experiments over MODELS, QUALITIES, FRAMES_PER_SECOND and SEEDS as one table; resumable
 	@$(IN_VENV) sh -c 'detector grid model=$(MODELS) quality=$(QUALITIES) faces.frames_per_second=$(FRAMES_PER_SECOND) \
 	seed=$(SEEDS) && evaluation grid out/experiments/experiments.csv $(DATASET) --out out/grid.md --csv out/grid.csv \
 	$(if $(findstring $(COMMA),$(FRAMES_PER_SECOND)),--versus faces.frames_per_second)'
 
-seeds: setup
+seeds: setup ## three seeds trained at quality 77 and three at 10, as one table
 	@$(IN_VENV) sh -c 'detector grid quality=77,10 seed=1,2,3 --out out/seeds && \
 	evaluation grid out/seeds/experiments.csv $(DATASET) --versus quality --out out/seeds.md --csv out/seeds.csv'
 
-bench: setup
+bench: setup ## the benchmarks of mozcodec
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/benchmark.py encode
 
-throughput: setup
+throughput: setup ## images per second of training, loading and inference
 	@$(IN_VENV) python -m tools throughput
 
-throughput-gpu bench-gpu: setup
+throughput-gpu bench-gpu: setup ## the same on a GPU, over models, batch sizes and precisions: out/gpu/gpu.md
 	@$(IN_VENV) python -m tools.throughput_gpu --out out/gpu
 
-study-scaling: setup
+study-scaling: setup ## mozcodec's study of DCT sizes on the crops of make repro: docs/scaling.*
 	@$(IN_VENV) python $(MOZCODEC)/benchmarks/study.py --faces out/faces
 
 OUT ?= out/sample
 
-sample: setup
+sample: setup ## make the sample videos anew in OUT (about 10 minutes)
 	@$(IN_VENV) python -m tools sample $(OUT) --workers 2
 
-setup: $(VENV)/.complete $(VENV)/.data
+setup: $(VENV)/.complete $(VENV)/.data ## system packages, a virtual environment in .venv, the sample videos
 	@git config user.email >/dev/null || ! git rev-parse --git-dir >/dev/null 2>&1 || { git config user.name experiment; git config user.email experiment@localhost; \
 	echo "setup: git knew no name to commit under, which dvc exp run --queue needs: this clone now uses \"experiment\""; }
 
@@ -90,4 +87,4 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: repro test test-all grid seeds sample bench throughput throughput-gpu bench-gpu study-scaling setup
+.PHONY: help repro coverage-report test test-all grid seeds sample bench throughput throughput-gpu bench-gpu study-scaling setup

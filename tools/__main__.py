@@ -8,6 +8,7 @@ from detector.cli import LazyGroup
 
 COMMANDS = {
     "sample": ("tools.sample.command:command", "Make the synthetic sample videos."),
+    "coverage-report": ("tools.coverage_report:command", "Line and branch coverage of the tests, by package."),
     "throughput": ("tools.throughput:command", "Images per second of training, loading and inference."),
 }
 

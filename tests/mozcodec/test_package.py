@@ -19,6 +19,7 @@ import mozcodec
 
 PACKAGE = Path(__file__).resolve().parents[2] / "packages" / "mozcodec"
 LICENSES = ["LICENSE", "licenses/mozjpeg/LICENSE.md", "licenses/mozjpeg/README.ijg"]
+VERSION = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]["version"]
 IJG = "this software is based in part on the work of the Independent JPEG Group"
 
 
@@ -34,7 +35,7 @@ def dist(tmp_path_factory) -> dict[str, Path]:
 
 
 def test_one_wheel_serves_every_python_from_3_11_on(dist):
-    assert dist["wheel"].name.startswith("mozcodec-0.1.0-cp311-abi3-")
+    assert dist["wheel"].name.startswith(f"mozcodec-{VERSION}-cp311-abi3-")
     assert dist["wheel"].stat().st_size < 1_000_000
 
 
@@ -42,8 +43,8 @@ def test_the_wheel_carries_the_licences(dist):
     with zipfile.ZipFile(dist["wheel"]) as wheel:
         names = wheel.namelist()
         for licence in LICENSES:
-            assert wheel.read(f"mozcodec-0.1.0.dist-info/licenses/{licence}") == (PACKAGE / licence).read_bytes()
-        metadata = wheel.read("mozcodec-0.1.0.dist-info/METADATA").decode()
+            assert wheel.read(f"mozcodec-{VERSION}.dist-info/licenses/{licence}") == (PACKAGE / licence).read_bytes()
+        metadata = wheel.read(f"mozcodec-{VERSION}.dist-info/METADATA").decode()
     assert "License-Expression: MIT" in metadata
     assert IJG.lower() in " ".join(metadata.split()).lower()
     assert {"mozcodec/py.typed", "mozcodec/_mozjpeg.abi3.so", "mozcodec/_mozjpeg.pyi"} <= set(names)
@@ -54,7 +55,7 @@ def test_the_sdist_carries_the_licences_and_every_source(dist):
     with tarfile.open(dist["sdist"]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
         for licence in LICENSES:
-            member = sdist.extractfile(f"mozcodec-0.1.0/{licence}")
+            member = sdist.extractfile(f"mozcodec-{VERSION}/{licence}")
             assert member is not None
             assert member.read() == (PACKAGE / licence).read_bytes()
     sources = {str(path.relative_to(PACKAGE)) for path in (PACKAGE / "csrc").rglob("*.[ch]")}

@@ -1,0 +1,68 @@
+"""``python -m tools coverage-report``: line and branch coverage of the tests, by package, subprocesses included."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+ROOT = Path(__file__).resolve().parents[1]
+MEASURED = ("packages/mozcodec", "packages/detector", "packages/evaluation", "tools")
+
+
+@click.command("coverage-report")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=ROOT / "out/coverage",
+    help="Folder of the HTML pages.  [default: out/coverage]",
+)
+@click.option("--append", is_flag=True, help="Add to what was measured before instead of starting again.")
+@click.argument("tests", nargs=-1)
+def command(out: Path, append: bool, tests: tuple[str, ...]) -> None:
+    """Run the tests under coverage.py and print the coverage of each package.
+
+    TESTS are arguments of pytest.  [default: -m "not slow"]
+    """
+    out = out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "COVERAGE_FILE": str(out / "data")}
+
+    def coverage(*arguments: str) -> int:
+        return subprocess.run([sys.executable, "-m", "coverage", *arguments], cwd=ROOT, env=environment).returncode
+
+    if not append:
+        coverage("erase")
+    status = coverage("run", "-m", "pytest", *(tests or ("-m", "not slow")))
+    coverage("combine", "--quiet", *(["--append"] if append else []))
+    coverage("html", "--quiet", "--directory", str(out))
+    coverage("json", "--quiet", "-o", str(out / "coverage.json"))
+    click.echo(table(json.loads((out / "coverage.json").read_text(encoding="utf-8"))))
+    click.echo(out / "index.html")
+    if status:
+        raise click.ClickException("some tests failed: what they did not reach is not covered")
+
+
+def table(report: dict[str, Any]) -> str:
+    """Return coverage.py's JSON *report* as one line per folder of `MEASURED`.
+
+    The percentage is coverage.py's: (lines + branches taken) / (lines + branches).
+    """
+    names = ("num_statements", "covered_lines", "num_branches", "covered_branches")
+    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for path, values in report["files"].items():
+        folder = next((folder for folder in MEASURED if path.startswith(f"{folder}/")), "other")
+        for i, name in enumerate(names):
+            totals[folder][i] += values["summary"][name]
+    rows = [f"{'':20}{'lines':>8}{'covered':>9}{'branches':>10}{'covered':>9}{'':>9}"]
+    for folder in sorted(totals):
+        lines, hit, branches, taken = totals[folder]
+        share = (hit + taken) / max(lines + branches, 1)
+        rows.append(f"{folder:20}{lines:8}{hit:9}{branches:10}{taken:9}{share:9.1%}")
+    return "\n".join(rows)
