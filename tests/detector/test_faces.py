@@ -267,7 +267,7 @@ def test_an_interrupted_run_goes_on(
 
 @pytest.fixture
 def job(small_tree: Path, small_config: FacesConfig, tmp_path: Path) -> Job:
-    return Job(find_clips(small_tree, "c23", ["Deepfakes"]).clips[0], small_config, tmp_path)
+    return Job(find_clips(small_tree, "c23", ["Deepfakes"]).clips[0], small_config, tmp_path, "code")
 
 
 def test_a_finished_clip_is_not_decoded_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,8 +286,9 @@ def test_other_parameters_or_another_video_are_another_result(job: Job, tmp_path
         replace(job, config=replace(job.config, frames_fake=1, frames_real=1)),
         replace(job, config=replace(job.config, detector="lbp")),
         replace(job, clip=replace(job.clip, path=copy)),
+        replace(job, code="other code"),
     ]
-    assert len({crop_clip(other) for other in [job, *others]}) == 5
+    assert len({crop_clip(other) for other in [job, *others]}) == 6
     # but not which other subsets are asked for
     assert crop_clip(replace(job, config=replace(job.config, methods=("Face2Face",)))) == crop_clip(job)
 

@@ -18,7 +18,15 @@ from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
 from detector.cli import cli
-from detector.config import AugmentConfig, CheckpointConfig, EfficientNetConfig, MesoConfig, Params, TrainConfig
+from detector.config import (
+    AugmentConfig,
+    CheckpointConfig,
+    CompressConfig,
+    EfficientNetConfig,
+    MesoConfig,
+    Params,
+    TrainConfig,
+)
 from detector.data.index import read_index, write_index
 from detector.errors import ConfigError, DataError, DetectorError
 from detector.training import trainer as trainer_module
@@ -216,8 +224,17 @@ def test_a_run_is_named_by_parameters_data_code_torch_and_device(packed_crops, m
     assert name() == first
     assert name(dataclasses.replace(Params(), quality=10)) == first  # it is in the data
     assert len({first, name(Params(seed=2)), name(Params(model="mesoinception4")), name(device="cuda")}) == 4
-    monkeypatch.setattr("detector.training.run.CODE", ("card.py",))
+    monkeypatch.setattr("detector.pipeline.Stage.code_sha256", lambda _stage: "other code")
     assert name() != first
+
+
+def test_runs_that_differ_in_how_crops_are_recompressed_have_two_names(packed_crops):
+    """The augmentation encodes crops with the options of `compress`, and the index does not show them."""
+    names = set()
+    for compress in (CompressConfig(), CompressConfig(subsampling="4:4:4"), CompressConfig(tune="ssim")):
+        params = Params(compress=compress, train=dataclasses.replace(CONFIG, augment=AugmentConfig(jpeg=0.5)))
+        names.add(describe_run(params, packed_crops["compressed"], torch.device("cpu")).id)
+    assert len(names) == 3
 
 
 def test_weights_to_start_from_are_known_by_their_bytes(packed_crops, tmp_path):

@@ -203,7 +203,7 @@ def test_crops_are_aligned_by_the_five_points(pictures: Path, network: Path, tmp
 
 def test_another_model_is_another_result(small_tree: Path, network: Path, tmp_path: Path) -> None:
     config = FacesConfig(methods=("Deepfakes",), size=32, detector="yunet", yunet_model=str(network))
-    job = Job(find_clips(small_tree, "c23", ["Deepfakes"]).clips[0], config, tmp_path)
+    job = Job(find_clips(small_tree, "c23", ["Deepfakes"]).clips[0], config, tmp_path, "code")
     other = tmp_path / "other.onnx"
     other.write_bytes(network.read_bytes() + field(2, "somebody"))  # producer_name: the same network in another file
     moved = tmp_path / "moved.onnx"

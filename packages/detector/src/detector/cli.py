@@ -10,24 +10,20 @@ import click
 
 from . import __version__
 from .errors import DetectorError
+from .pipeline import STAGES
 
-# name -> (module:attribute, the line shown by --help)
-COMMANDS = {
-    "faces": ("detector.data.command:faces", "Videos to aligned, lossless face crops."),
-    "compress": ("detector.data.command:compress", "Crops to MozJPEG at the training quality."),
-    "fidelity": ("detector.fidelity:command", "PSNR, SSIM and bits per pixel at every test quality."),
-    "train": ("detector.training.command:command", "Compressed crops to weights."),
-    "score": ("detector.score:command", "Weights and crops to one score per face and quality."),
+# name -> (module:attribute, the line shown by --help): the stages in the order in which they run, then the others
+COMMANDS = {row.name: (row.function, row.summary) for row in STAGES if row.command.startswith("detector ")} | {
+    "predict": ("detector.predict:command", "Score images or videos as they are and after JPEG compression."),
+    "describe": ("detector.models.describe:command", "Show the layers, parameters and cost of a model."),
+    "export": ("detector.export:command", "Write a trained model as one file: .pt2 or .onnx."),
+    "convert-keras": ("detector.keras:command", "Convert the official MesoNet weights (.h5) to a trained model."),
     "grid": ("detector.experiments:command", "Run a grid of DVC experiments and keep their scores."),
-    "describe": ("detector.models.describe:command", "Layers, parameters and cost of a model."),
-    "predict": ("detector.predict:command", "Is this picture real, and would one know after it was shared?"),
-    "explain": ("detector.explain:command", "Where a model looks: heat maps, their share in the masks, features."),
-    "convert-keras": ("detector.keras:command", "The official MesoNet weights (.h5) as a trained model."),
-    "export": ("detector.export:command", "A trained model as one file: .pt2 or .onnx."),
     "verify": ("detector.data.command:verify", "Check every byte of a folder of packed crops."),
-    "pack": ("detector.data.command:pack", "DeepfakeBench's crops to packed files, as faces leaves them."),
-    "unpack": ("detector.data.command:unpack", "Packed crops to loose image files."),
-    "contact-sheet": ("detector.data.command:contact_sheet", "Many crops in one picture."),
+    "pack": ("detector.data.command:pack", "Pack DeepfakeBench's crops as the faces stage does."),
+    "unpack": ("detector.data.command:unpack", "Unpack crops to loose image files."),
+    "contact-sheet": ("detector.data.command:contact_sheet", "Draw many crops in one picture."),
+    "dvc-yaml": ("detector.dvc_yaml:command", "Write dvc.yaml from the declaration of the stages."),
 }
 
 
@@ -53,8 +49,10 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in self.lazy.items()])
+        stages = {row.name for row in STAGES}
+        for title, shown in (("Commands of the pipeline", stages), ("Other commands", set(self.lazy) - stages)):
+            with formatter.section(title):
+                formatter.write_dl([(name, line) for name, (_, line) in self.lazy.items() if name in shown])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

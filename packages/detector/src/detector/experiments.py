@@ -25,11 +25,12 @@ import click
 
 from .config import Params, from_mapping
 from .errors import ConfigError, DetectorError
+from .pipeline import makers
 
 PARAMS = "params.yaml"
 SCORES = "out/scores.csv"
 INDEX = "experiments.csv"
-MAKING = ("faces", "compress", "train", "score")  # the stages that the scores come from
+MAKING = tuple(row.name for row in makers(SCORES))  # the stages that the scores come from
 COLUMNS = ("experiment", "rev", "tested_on", "scores")
 ALWAYS = ("model", "quality", "seed")  # settings that every table shows
 FRAMES = ("frames_real", "frames_fake", "frames_per_second")  # parameters of faces that choose frames, no more

@@ -8,9 +8,7 @@ the output is complete. The output does not depend on the number of processes.
 from __future__ import annotations
 
 import fcntl
-import functools
 import hashlib
-import inspect
 import json
 import os
 import platform
@@ -30,6 +28,7 @@ import numpy as np
 from .. import __version__
 from ..config import FacesConfig
 from ..errors import DataError
+from ..pipeline import stage
 from ..progress import track as progress
 from . import alignment, detection, folders, layout, pictures, png, video, yunet
 from .deepfakebench import write_deepfakebench
@@ -39,6 +38,9 @@ from .index import Face, check_splits, count_identities, write_index, write_rows
 from .layout import Clip, Described, Tree, find_clips
 from .shards import ShardWriter, Slot
 from .summary import describe_data
+
+# parameters of the stage that no crop of a given clip depends on; the model counts by its content
+NOT_OF_A_CLIP = ("compression", "methods", "yunet_model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +108,12 @@ class Cropped:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A clip to crop into the folder `work`."""
+    """A clip to crop into the folder `work`, by the code with the hash `code`."""
 
     clip: Clip
     config: FacesConfig
     work: Path
+    code: str
 
 
 def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: int = 0) -> dict[str, Any]:
@@ -131,7 +134,8 @@ def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: 
     # said here and once, should another detector have to stand in or a model be missing
     there = replace(config, detector=detection.make_detector(config.detector, config.yunet_model).name)
     with _working_folder(out) as work:
-        jobs = [Job(clip, there, work) for clip in tree.clips]
+        code = code_version()
+        jobs = [Job(clip, there, work, code) for clip in tree.clips]
         pool = ProcessPool(crop_clip, workers, quiet_worker)
         results: dict[str, Path | WorkerDiedError] = {}
         for job, result in progress(pool.unordered(jobs), len(jobs), "faces"):
@@ -228,10 +232,15 @@ def _crop_masks(path: Path, size: int, cropped: Cropped) -> None:
 
 
 def _fingerprint(job: Job) -> str:
-    """Return a hash of everything that the crops of a clip depend on."""
-    c = job.config
-    used = (c.size, c.frames_fake if job.clip.label else c.frames_real, c.frames_per_second, c.detector)
-    parts = [code_version(), repr(used), yunet.model_hash(c.yunet_model) if c.detector == "yunet" else ""]
+    """Return a hash of everything that the crops of a clip depend on.
+
+    All parameters of the stage count but those that choose clips, and the one of the two numbers of frames that is for
+    the other class.
+    """
+    values = {name: value for name, value in asdict(job.config).items() if name not in NOT_OF_A_CLIP}
+    del values["frames_real" if job.clip.label else "frames_fake"]
+    model = yunet.model_hash(job.config.yunet_model) if job.config.detector == "yunet" else ""
+    parts = [job.code, json.dumps(values), model]
     for path in (*(job.clip.pictures or [job.clip.path]), job.clip.mask):
         try:
             parts.append(hashlib.sha256(path.read_bytes()).hexdigest() if path else "none")
@@ -240,13 +249,9 @@ def _fingerprint(job: Job) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-@functools.cache
 def code_version() -> str:
-    """Return a hash of the code and the libraries that make a crop out of a video."""
-    sources = [inspect.getsource(module) for module in (alignment, detection, pictures, png, video, yunet)]
-    parts = (crop_frames, _crop_pictures, _cut, frame_numbers, _crop_masks, _store)
-    sources.append("".join(inspect.getsource(part) for part in parts))
-    return hashlib.sha256("\n".join([*sources, json.dumps(versions())]).encode()).hexdigest()
+    """Return a hash of the code that the stage can load and of the libraries that make a crop out of a video."""
+    return hashlib.sha256(f"{stage('faces').code_sha256()}\n{json.dumps(versions())}".encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""What a run is made from, as a hash: parameters, data, code. Two runs with one hash give the same weights."""
+"""What a run is made from, as a hash: parameters, data, code. Two runs with one hash give the same weights.
+
+Parameters and code are those of the row of the train stage: all that DVC compares before it runs the stage again.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,12 @@ from ..config import Params
 from ..errors import ConfigError, DataError
 from ..models import MODELS
 from ..models.settings import pretrained
+from ..pipeline import stage
 from ..weights import WEIGHTS
 
 __all__ = ["Run", "default_checkpoints", "describe_run"]
 
-PACKAGE = Path(__file__).resolve().parents[1]
 PRETRAINED = "pretrained"  # a dependency of the train stage of dvc.yaml
-CODE = ("loading", "models", "training", "card.py", "inference.py", "precision.py", "weights.py")
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,14 @@ def describe_run(params: Params, crops: Path, device: torch.device) -> Run:
 
     The index stands for the data: it holds the sum of every crop. DataError if there is none.
     """
-    index, pretrained = crops / "index.csv", _pretrained(params)
+    index, start, train = crops / "index.csv", _pretrained(params), stage("train")
     if not index.is_file():
         raise DataError(f"{index}: no such file; is {crops} the output of a stage that has run?")
     return Run(
-        parameters={"model": params.model, "seed": params.seed, "train": dataclasses.asdict(params.train)},
+        parameters=train.values(params),
         index_sha256=_sha256(index),
-        pretrained_sha256=_sha256(*pretrained) if pretrained else None,
-        code_sha256=_code_sha256(),
+        pretrained_sha256=_sha256(*start) if start else None,
+        code_sha256=train.code_sha256(),
         torch=str(torch.__version__),
         device=device.type,
     )
@@ -96,15 +98,4 @@ def _sha256(*paths: Path) -> str:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 total.update(block)
-    return total.hexdigest()
-
-
-def _code_sha256() -> str:
-    """Return one sum over the source files that training runs through."""
-    total = hashlib.sha256()
-    for name in CODE:
-        path = PACKAGE / name
-        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
-            total.update(f"{file.relative_to(PACKAGE)}\n".encode())
-            total.update(_sha256(file).encode())
     return total.hexdigest()

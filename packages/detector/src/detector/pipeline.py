@@ -1,0 +1,226 @@
+"""The pipeline: one row for each stage, in the order in which they run.
+
+Everything that has to know the stages is made from these rows: ``dvc.yaml`` and the table in ``docs/architecture.md``
+(``detector dvc-yaml`` writes both), the order of ``detector --help``, the name of a training run, the key under which
+the faces stage keeps finished clips, and what ``detector grid`` looks for in DVC's records.
+
+A row says what a stage reads and writes and which parameters it uses. Which source files it depends on is not written
+down but computed from its function (`detector.closure`). A row is not one of those files: what a stage takes from it
+stands in ``dvc.yaml``, where DVC compares it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import Params
+
+__all__ = ["STAGES", "Output", "Stage", "makers", "stage"]
+
+HERE = __name__  # the one module that is loaded without being a dependency of a stage; see above
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file or folder that a stage writes; `holds` says in a line of Markdown what is in it.
+
+    `kind` is DVC's: ``outs`` go to the cache, ``metrics`` and ``plots`` to Git. `plot` are the settings of a plot, and
+    `figures` the pictures of a folder that ``dvc plots`` shows.
+    """
+
+    path: str
+    holds: str = ""
+    kind: str = "outs"
+    plot: Mapping[str, str] = field(default_factory=dict)
+    figures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A row: `command` runs `function` ("module:attribute"), which reads, writes and uses what is listed.
+
+    `params` are dotted names in params.yaml, a section or a value of it. A parameter that the command line carries
+    (``${evaluate.replicates}``) is not repeated there. `also` are modules that the function loads by a computed name,
+    which `detector.closure` cannot see, each with the reason.
+    """
+
+    name: str
+    summary: str
+    function: str
+    command: str
+    reads: tuple[str, ...]
+    writes: tuple[Output, ...]
+    params: tuple[str, ...] = ()
+    also: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The paths that the stage writes."""
+        return tuple(output.path for output in self.writes)
+
+    def modules(self) -> dict[str, Path]:
+        """Return module -> source file of everything of ours that the stage can load."""
+        from .closure import source_files
+
+        found = source_files(self.function, tuple(sorted(self.also)))
+        return {name: path for name, path in found.items() if name != HERE}
+
+    def code_sha256(self) -> str:
+        """Return one sum over the source files that the stage can load, those in C included."""
+        from .closure import code_sha256
+
+        return code_sha256(self.modules())
+
+    def values(self, params: Params) -> dict[str, Any]:
+        """Return the value of each of `params`, sections as dictionaries: what of *params* the stage may use."""
+        found: dict[str, Any] = {}
+        for name in self.params:
+            value: Any = params
+            for part in name.split("."):
+                value = getattr(value, part)
+            found[name] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
+        return found
+
+
+STAGES = (
+    Stage(
+        name="faces",
+        summary="Crop and align the faces of the videos, losslessly.",
+        function="detector.data.command:faces",
+        command="detector faces data out/faces",
+        reads=("data",),
+        writes=(
+            Output(
+                "out/faces",
+                "`faces-NNN.tar` + `index.csv`, `masks-NNN.tar` + `masks.csv`, `geometry.csv`, `failures.csv`, "
+                "`summary.json`, DeepfakeBench JSON files",
+            ),
+        ),
+        params=("faces",),
+    ),
+    Stage(
+        name="compress",
+        summary="Encode the crops with MozJPEG at the training quality.",
+        function="detector.data.command:compress",
+        command="detector compress out/faces out/compressed",
+        reads=("out/faces",),
+        writes=(
+            Output(
+                "out/compressed",
+                "`faces-NNN.tar` of JPEG files + `index.csv` (the same rows, their own offsets), `summary.json` with "
+                "`compress` added",
+            ),
+        ),
+        params=("quality", "compress"),
+    ),
+    Stage(
+        name="fidelity",
+        summary="Measure PSNR, SSIM and bits per pixel of the crops at every test quality.",
+        function="detector.fidelity:command",
+        command="detector fidelity out/faces out/fidelity out/fidelity.json",
+        reads=("out/faces",),
+        writes=(
+            Output("out/fidelity", "`images.csv`, `panels.csv`, `panels/*.png`"),
+            Output("out/fidelity.json", "means and percentiles", kind="metrics"),
+        ),
+        params=("qualities", "compress"),
+    ),
+    Stage(
+        name="train",
+        summary="Train a model on the compressed crops.",
+        function="detector.training.command:command",
+        command="detector train out/compressed out/train --history out/plots/history.csv",
+        reads=("out/compressed", "pretrained"),
+        writes=(
+            Output("out/train", "`weights.safetensors`, `model.json`, `model_card.md`, `log.jsonl`"),
+            Output("out/plots/history.csv", "loss over the steps", kind="plots", plot={"x": "step", "y": "loss"}),
+        ),
+        params=("seed", "model", "train", "compress"),
+    ),
+    Stage(
+        name="score",
+        summary="Score the validation and test crops at every test quality.",
+        function="detector.score:command",
+        command="detector score out/faces out/train out/scores.csv",
+        reads=("out/faces", "out/train"),
+        writes=(Output("out/scores.csv", "one row per face and test quality"),),
+        params=("qualities", "compress", "score"),
+    ),
+    Stage(
+        name="explain",
+        summary="Show where the model looks: heat maps, their share in the masks, features.",
+        function="detector.explain:command",
+        command="detector explain out/faces out/train out/explain",
+        reads=("out/faces", "out/train"),
+        writes=(Output("out/explain", "`maps.csv`, `maps/*.png`, `localization.csv`, `features.npy`, `features.csv`"),),
+        params=("qualities", "compress", "score"),
+    ),
+    Stage(
+        name="evaluate",
+        summary="Compute metrics with confidence intervals from the scores.",
+        function="evaluation.cli:metrics",
+        command=(
+            "evaluation metrics out/scores.csv out/metrics.json --tables out/tables --plots out/plots "
+            "--replicates ${evaluate.replicates} --confidence ${evaluate.confidence} --seed ${seed} --quiet"
+        ),
+        reads=("out/scores.csv",),
+        writes=(
+            Output("out/tables", "`*.csv`, `settings.json`"),
+            Output("out/metrics.json", "every metric with its interval", kind="metrics"),
+            Output("out/plots/roc.csv", kind="plots", plot={"x": "fpr", "y": "tpr", "template": "scatter"}),
+            Output("out/plots/robustness.csv", kind="plots", plot={"x": "quality", "y": "auc"}),
+        ),
+    ),
+    Stage(
+        name="report",
+        summary="Write the report, one self-contained page.",
+        function="evaluation.cli:report",
+        command=(
+            "evaluation report out/report --metrics out/metrics.json --scores out/scores.csv --tables out/tables "
+            "--fidelity out/fidelity --fidelity-summary out/fidelity.json --faces out/faces/summary.json "
+            "--failures out/faces/failures.csv --training out/train --explain out/explain --quality ${quality}"
+        ),
+        reads=(
+            "out/metrics.json",
+            "out/scores.csv",
+            "out/tables",
+            "out/fidelity",
+            "out/fidelity.json",
+            "out/faces/summary.json",
+            "out/faces/failures.csv",
+            "out/train",
+            "out/explain",
+        ),
+        writes=(
+            Output(
+                "out/report",
+                "`index.html`, figures as PNG",
+                figures=("robustness.png", "roc.png", "metrics.png", "compression.png", "features.png"),
+            ),
+        ),
+    ),
+)
+
+
+def stage(name: str) -> Stage:
+    """Return the row of the stage *name*."""
+    return next(row for row in STAGES if row.name == name)
+
+
+def makers(path: str) -> tuple[Stage, ...]:
+    """Return the stages that *path* is made by, directly or not, in their order."""
+    wanted, found = {path}, []
+    for row in reversed(STAGES):
+        if any(_overlap(output, need) for output in row.outputs for need in wanted):
+            found.append(row)
+            wanted.update(row.reads)
+    return tuple(reversed(found))
+
+
+def _overlap(output: str, path: str) -> bool:
+    return Path(path).is_relative_to(output) or Path(output).is_relative_to(path)
