@@ -169,7 +169,7 @@ def random_options(rng: np.random.Generator) -> dict:
             options[name] = draw()
     if "restart_rows" in options:
         options.pop("restart_interval", None)
-        if "progressive" not in options:  # the scan search loses them
+        if "progressive" not in options:  # with the scan search the intervals are in MCUs
             options["optimize_scans"] = False
     if rng.random() < 0.25:
         _make_plain(rng, options)

@@ -66,10 +66,10 @@ static void describe(j_compress_ptr cinfo, const mzc_coefficients *coefficients)
   jpeg_set_colorspace(cinfo, color_space);
   cinfo->data_precision = coefficients->precision;
   for (int i = 0; i < coefficients->num_tables; i++) {
-    unsigned int table[DCTSIZE2];
-    for (int k = 0; k < DCTSIZE2; k++)
-      table[k] = coefficients->tables[i][k];
-    jpeg_add_quant_table(cinfo, i, table, 100, FALSE);
+    if (cinfo->quant_tbl_ptrs[i] == NULL)
+      cinfo->quant_tbl_ptrs[i] = jpeg_alloc_quant_table((j_common_ptr)cinfo);
+    memcpy(cinfo->quant_tbl_ptrs[i]->quantval, coefficients->tables[i], sizeof coefficients->tables[i]);
+    cinfo->quant_tbl_ptrs[i]->sent_table = FALSE;
   }
   for (int i = 0; i < cinfo->num_components; i++) {
     cinfo->comp_info[i].h_samp_factor = coefficients->h_samp_factor[i];

@@ -9,20 +9,6 @@ typedef struct {
   mzc_destination destination;
 } encoder;
 
-/* mozjpeg writes a DRI marker when the interval changes from a scan to the next, and its scan search then puts the scans
- * in another order: with an interval in rows and subsampled chroma, whose rows have fewer MCUs, djpeg calls the stream
- * corrupt. cjpeg writes it, so do we, but not silently. */
-static void warn_of_lost_intervals(j_compress_ptr cinfo, mzc_status *status)
-{
-  if (cinfo->restart_in_rows > 0 && cinfo->num_components > 1 && cinfo->max_h_samp_factor > 1 && cinfo->num_scans > 0 &&
-      !cinfo->arith_code && jpeg_c_get_bool_param(cinfo, JBOOLEAN_OPTIMIZE_SCANS)) {
-    status->num_warnings++;
-    snprintf(status->warning, sizeof status->warning,
-             "mozjpeg's scan search loses restart_rows of subsampled pictures: decoders will call this stream corrupt; "
-             "add optimize_scans=False");
-  }
-}
-
 enum { DECLINED = 1 };
 
 /* DECLINED: our engine met coefficients beyond it, and the picture has to go through the library again. */
@@ -48,8 +34,7 @@ static int run(encoder *e, const mzc_image *image, const mzc_encode_options *opt
     jpeg_destroy_compress(cinfo);
     return -1;
   }
-  jpeg_start_compress(cinfo, TRUE);
-  warn_of_lost_intervals(cinfo, e->guard.status);
+  mzc_start_compress(cinfo);
   if (choice == MZC_ENGINE_FAST)
     mzc_engine_begin(engine, cinfo, 0);
   mzc_write_markers(cinfo, markers, num_markers);

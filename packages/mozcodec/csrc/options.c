@@ -237,6 +237,24 @@ static void set_switches(j_compress_ptr cinfo, const mzc_encode_options *options
   set_markers(cinfo, options);
 }
 
+/* mozjpeg writes a DRI marker when the interval changes from one scan to the next, and its scan search then reorders the
+ * scans. An interval in rows is a different number of MCUs in each scan where chroma is subsampled, so that decoders would
+ * find wrong intervals: there it becomes the number of MCUs in that many rows of the whole picture. */
+static void fix_restart_rows(j_compress_ptr cinfo)
+{
+  long most_h = 1, interval;
+
+  for (int i = 0; i < cinfo->num_components; i++)
+    if (cinfo->comp_info[i].h_samp_factor > most_h)
+      most_h = cinfo->comp_info[i].h_samp_factor;
+  if (cinfo->restart_in_rows <= 0 || cinfo->num_components == 1 || most_h == 1 || cinfo->num_scans == 0 ||
+      !jpeg_c_get_bool_param(cinfo, JBOOLEAN_OPTIMIZE_SCANS))
+    return;
+  interval = cinfo->restart_in_rows * ((cinfo->image_width + most_h * DCTSIZE - 1) / (most_h * DCTSIZE));
+  cinfo->restart_interval = interval < 65535 ? (unsigned int)interval : 65535;
+  cinfo->restart_in_rows = 0;
+}
+
 /* jpegtran.c, parse_switches: what changes no coefficient. progressive 0 is its -revert -optimize, but for the profile,
  * which jpeg_set_defaults must have known. */
 void mzc_configure_coding(j_compress_ptr cinfo, const mzc_encode_options *options)
@@ -259,6 +277,7 @@ void mzc_configure_coding(j_compress_ptr cinfo, const mzc_encode_options *option
     jpeg_simple_progression(cinfo);
   }
   set_scans(cinfo, options);
+  fix_restart_rows(cinfo);
 }
 
 void mzc_configure(j_compress_ptr cinfo, const mzc_encode_options *options)
@@ -286,4 +305,5 @@ void mzc_configure(j_compress_ptr cinfo, const mzc_encode_options *options)
     jpeg_enable_lossless(cinfo, options->lossless_predictor, options->lossless_point_transform);
 #endif
   set_scans(cinfo, options);
+  fix_restart_rows(cinfo);
 }

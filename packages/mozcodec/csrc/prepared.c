@@ -37,7 +37,7 @@ static int transform(coder *c, mzc_prepared *p, const mzc_encode_options *option
     p->transformed = mzc_transformed_new();
     if (p->transformed == NULL)
       ERREXIT1(cinfo, JERR_OUT_OF_MEMORY, 21);
-    jpeg_start_compress(cinfo, TRUE);
+    mzc_start_compress(cinfo);
     mzc_transformed_begin(p->transformed, cinfo);
     mzc_write_pixels(cinfo, &p->image);
     mzc_transformed_finish(p->transformed, cinfo);
@@ -94,7 +94,7 @@ static int code(coder *c, const mzc_prepared *p, const mzc_encode_options *optio
     return NOT_COVERED;
   }
   mzc_choose_engine(MZC_ENGINE_FAST, engine, NULL, c->guard.status);
-  jpeg_start_compress(cinfo, TRUE);
+  mzc_start_compress(cinfo);
   mzc_write_markers(cinfo, markers, num_markers);
   declined = mzc_engine_write_transformed(engine, cinfo, p->transformed);
   jpeg_destroy_compress(cinfo);

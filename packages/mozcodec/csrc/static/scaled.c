@@ -102,7 +102,7 @@ static int capture_planes(capture *c, mzc_dct *dct, const mzc_image *image, cons
   c->nowhere.term_destination = stop_dropping;
   cinfo->dest = &c->nowhere;
   cinfo->client_data = c;
-  jpeg_start_compress(cinfo, TRUE);
+  mzc_start_compress(cinfo);
   cinfo->coef->compress_data = keep_rows;
   mzc_write_pixels(cinfo, image);
   jpeg_abort_compress(cinfo);

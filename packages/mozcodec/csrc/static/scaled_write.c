@@ -332,7 +332,7 @@ static int code(writer *w, const mzc_encode_options *options, const mzc_marker *
     choice = mzc_choose_engine(options->engine, engine, engine ? mzc_engine_refuses(cinfo) : NULL, status);
   if (choice < 0)
     return -1;
-  jpeg_start_compress(cinfo, TRUE);
+  mzc_start_compress(cinfo);
   hook(w);
   if (choice == MZC_ENGINE_FAST)
     mzc_engine_begin(engine, cinfo, 1);

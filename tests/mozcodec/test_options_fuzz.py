@@ -1,0 +1,43 @@
+"""A slice of the fuzzer of options, and that it notices what it looks for."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mozcodec
+
+PACKAGE = Path(__file__).resolve().parents[2] / "packages" / "mozcodec"
+
+
+@pytest.fixture(scope="module")
+def fuzzer():
+    spec = importlib.util.spec_from_file_location("mozcodec_options_fuzz", PACKAGE / "fuzz" / "options.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look themselves up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_random_options_give_files_that_decode_to_the_picture(fuzzer, tmp_path):
+    assert fuzzer.run(600, fuzzer.SEED, 2, tmp_path / "state.jsonl") == 0
+
+
+def test_a_case_is_a_function_of_seed_and_number(fuzzer):
+    assert str(fuzzer.draw_case(1, 17)) == str(fuzzer.draw_case(1, 17)) != str(fuzzer.draw_case(2, 17))
+
+
+def test_the_fuzzer_reports_a_wrong_picture_and_a_corrupt_file(fuzzer, monkeypatch):
+    y, x = np.mgrid[:40, :40]
+    case = fuzzer.Case("encode", (3 * (x + y)).astype(np.uint8), 80)
+    assert fuzzer.run_case(case) == "compared"
+    black = mozcodec.encode(np.zeros((40, 40), np.uint8), 80)
+    for wrong in (black, black[:-30]):
+        monkeypatch.setattr(mozcodec, "encode", lambda *_, wrong=wrong, **__: wrong)
+        with pytest.raises(fuzzer.WrongResultError):
+            fuzzer.run_case(case)
+        monkeypatch.undo()
