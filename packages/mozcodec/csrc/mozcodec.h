@@ -141,6 +141,18 @@ void mzc_default_encode_options(mzc_encode_options *options);
 int mzc_encode(const mzc_image *image, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
                mzc_engine *engine, mzc_buffer *out, mzc_status *status);
 
+/* The perceptual mode: tables from a distance, float samples, and what an effort adds. */
+typedef struct {
+  double distance;              /* 0.1..25 */
+  int effort;                   /* 0, 1, 2 */
+  int h, v;                     /* 1 or 2 luma samples for each of chroma, across and down */
+} mzc_perceptual_options;
+
+/* Gray or RGB of any order, 8, 16 or 32 bits a sample. Of the options those of markers count. cpu: see mzc_engine_cpu. */
+int mzc_perceptual_encode(const mzc_image *image, const mzc_perceptual_options *perceptual,
+                          const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
+                          mzc_engine *engine, int cpu, mzc_buffer *out, mzc_status *status);
+
 /* ---- DCT scaling and SmartScale ----------------------------------------------------------------------------------- */
 
 /* A picture as DCT coefficients before quantization: each square of dct_size x dct_size samples gives block_size x

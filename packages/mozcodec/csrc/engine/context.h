@@ -109,6 +109,11 @@ void mzc_take_blocks(mzc_engine *engine, int component, int row, const JCOEF *qu
 int mzc_restart_interval(const mzc_engine *engine, int mcus_per_row);
 /* Quantizes what the main pass has read, chooses the scans and writes the file; -1 when declined, with nothing written. */
 int mzc_write_picture(mzc_engine *engine);
+/* Its two parts: the coefficients of one component; and the file, once every component has them. */
+void mzc_choose_component(mzc_engine *engine, int component);
+int mzc_write_chosen(mzc_engine *engine);
+/* As if nothing had been read of this component. */
+void mzc_forget_component(mzc_engine *engine, int component);
 
 /* Decides which scans make the file. -1 when declined. */
 int mzc_search_scans(mzc_engine *engine);

@@ -53,4 +53,19 @@ int mzc_transformed_fits(const mzc_transformed *transformed, j_compress_ptr cinf
 /* After jpeg_start_compress, in place of begin, pixels and finish. */
 int mzc_engine_write_transformed(mzc_engine *engine, j_compress_ptr cinfo, const mzc_transformed *transformed);
 
+/* Coefficients from elsewhere, before quantization: component by component, each as often as wanted, so that one may be
+ * looked at before the next is made. After jpeg_start_compress; lambda of a block = numerator / (offset + mean squared AC
+ * coefficient). */
+void mzc_components_begin(mzc_engine *engine, j_compress_ptr cinfo, double lambda_numerator, double lambda_offset);
+/* lambda_scale: by block, or NULL; has to stay until the component is chosen. */
+void mzc_component_begin(mzc_engine *engine, int component, const float *lambda_scale);
+/* The next row of blocks, 64 coefficients each in natural order, times 8; the last group of eight blocks padded. */
+void mzc_component_row(mzc_engine *engine, int component, int row, const JCOEF *raw);
+/* The trellis. -1: beyond the engine. */
+int mzc_component_choose(mzc_engine *engine, int component);
+/* A row of the quantized blocks that it chose. */
+void mzc_component_chosen(const mzc_engine *engine, int component, int row, JCOEF *blocks);
+/* Writes the file; cinfo is aborted. -1: beyond the engine, nothing was written. */
+int mzc_components_finish(mzc_engine *engine, j_compress_ptr cinfo);
+
 #endif

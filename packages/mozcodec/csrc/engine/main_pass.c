@@ -52,6 +52,7 @@ static void set_component(mzc_engine *e, mzc_component *k, const jpeg_component_
   k->quant_table = info->quant_tbl_no;
   k->restart_interval = mzc_restart_interval(e, k->width);
   k->clamps = e->deringing;
+  k->lambda_scale = NULL;
   k->num_tokens = k->num_values = 0;
   k->levels_built = 0;
   k->out_of_range = 0;
@@ -63,6 +64,12 @@ static void set_component(mzc_engine *e, mzc_component *k, const jpeg_component_
     MZC_RESERVE(e->cinfo, k->block, k->block_capacity, blocks);
   MZC_RESERVE(e->cinfo, k->level[0].block, k->level[0].block_capacity, blocks);
   MZC_RESERVE(e->cinfo, k->dc, k->dc_capacity, (size_t)k->padded_width * k->padded_height);
+}
+
+void mzc_forget_component(mzc_engine *e, int component)
+{
+  set_component(e, &e->component[component], &e->cinfo->comp_info[component]);
+  memset(&e->statistics[component], 0, sizeof e->statistics[component]);
 }
 
 /* 2^23 blocks a component: see MZC_MAX_BLOCKS. */
@@ -95,8 +102,7 @@ void mzc_setup(mzc_engine *e, j_compress_ptr cinfo)
     e->lambda.offset = -1;
   }
   for (int c = 0; c < e->num_components; c++) {
-    set_component(e, &e->component[c], &cinfo->comp_info[c]);
-    memset(&e->statistics[c], 0, sizeof e->statistics[c]);
+    mzc_forget_component(e, c);
     if ((size_t)e->component[c].width > widest)
       widest = e->component[c].width;
   }

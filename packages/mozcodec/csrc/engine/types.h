@@ -88,6 +88,7 @@ typedef struct {
   int padded_width, padded_height;   /* with the dummy blocks of an interleaved scan */
   int h_samp_factor, v_samp_factor, id, dc_table, ac_table, quant_table;
   int restart_interval;          /* in scans of this component alone */
+  const float *lambda_scale;     /* by block, what its lambda is multiplied by; NULL: nothing */
 
   mzc_block *block;
   mzc_token *token;

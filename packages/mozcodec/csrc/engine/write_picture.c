@@ -122,13 +122,22 @@ static int follow_script(mzc_engine *e)
   return e->declined ? -1 : 0;
 }
 
+void mzc_choose_component(mzc_engine *e, int component)
+{
+  if (e->trellis)
+    run_trellis(e, component);
+  pad_dc(&e->component[component]);
+}
+
 int mzc_write_picture(mzc_engine *e)
 {
-  for (int c = 0; c < e->num_components && !e->declined; c++) {
-    if (e->trellis)
-      run_trellis(e, c);
-    pad_dc(&e->component[c]);
-  }
+  for (int c = 0; c < e->num_components && !e->declined; c++)
+    mzc_choose_component(e, c);
+  return mzc_write_chosen(e);
+}
+
+int mzc_write_chosen(mzc_engine *e)
+{
   if (e->declined)
     return -1;
   if (e->sequential)

@@ -12,8 +12,18 @@ from ._engine import engine, note_engine, this_thread
 from ._errors import JpegWarning, LimitError, error_of
 from ._metadata import DQT, c_markers, header_segments, segments_to_write
 from ._mozjpeg import ffi, lib
-from ._options import PIXEL_FORMATS, EncodeOptions, Quality, choice, encode_options, flag, integer
+from ._options import (
+    DEFAULT_QUALITY,
+    PIXEL_FORMATS,
+    EncodeOptions,
+    Quality,
+    choice,
+    encode_options,
+    flag,
+    integer,
+)
 from ._parallel import ordered_map
+from ._perceptual import PerceptualSettings, encode_perceptually, perceptual_settings
 from ._pixels import describe, describe_planes, fill
 
 Writable = bytearray | memoryview | NDArray[np.uint8]
@@ -85,6 +95,19 @@ def _run(
     return data
 
 
+def _run_perceptually(
+    image: ArrayLike | Sequence[ArrayLike],
+    pixel_format: str | None,
+    settings: PerceptualSettings,
+    markers: tuple[Any, list[Any]],
+    out: Writable | None,
+) -> bytes | memoryview:
+    thread = this_thread()
+    buffer, view = (ffi.new("mzc_buffer *"), None) if out is None else lend(out)
+    thread.status = encode_perceptually(image, pixel_format, settings, markers, thread.engine, buffer)
+    return take(buffer) if view is None else view[: buffer.size]
+
+
 def _warn(status: Any) -> None:
     warnings.warn(ffi.string(status.warning).decode(), JpegWarning, stacklevel=4)
 
@@ -101,7 +124,7 @@ class Encoder:
 
     def __init__(
         self,
-        quality: Quality = 75,
+        quality: Quality = DEFAULT_QUALITY,
         *,
         pixel_format: str | None = None,
         icc_profile: bytes | None = None,
@@ -116,7 +139,8 @@ class Encoder:
         if pixel_format not in (None, "planes"):
             choice("pixel_format", pixel_format, PIXEL_FORMATS)
         self._precision = precision_of(options)
-        self._settings = encode_options(quality, options)
+        perceptual = "distance" in options
+        self._settings = perceptual_settings(quality, options) if perceptual else encode_options(quality, options)
         self._pixel_format = pixel_format
         segments = segments_to_write(icc_profile, exif, xmp, comment)
         self._markers = c_markers(segments) if segments else NO_MARKERS
@@ -138,6 +162,8 @@ class Encoder:
         self, image: ArrayLike | Sequence[ArrayLike], *, out: Writable | None = None
     ) -> bytes | memoryview:
         """Return *image* as JPEG bytes; see :func:`mozcodec.encode`."""
+        if isinstance(self._settings, PerceptualSettings):
+            return _run_perceptually(image, self._pixel_format, self._settings, self._markers, out)
         return _run(image, self._pixel_format, self._precision, self._settings, self._markers, out)
 
 
@@ -183,7 +209,7 @@ def _smallest(
 @overload
 def encode(
     image: ArrayLike | Sequence[ArrayLike],
-    quality: Quality = 75,
+    quality: Quality = DEFAULT_QUALITY,
     *,
     pixel_format: str | None = None,
     out: None = None,
@@ -197,7 +223,7 @@ def encode(
 @overload
 def encode(
     image: ArrayLike | Sequence[ArrayLike],
-    quality: Quality = 75,
+    quality: Quality = DEFAULT_QUALITY,
     *,
     pixel_format: str | None = None,
     out: Writable,
@@ -212,7 +238,7 @@ def encode(
 
 def encode(
     image: ArrayLike | Sequence[ArrayLike],
-    quality: Quality = 75,
+    quality: Quality = DEFAULT_QUALITY,
     *,
     pixel_format: str | None = None,
     out: Writable | None = None,
@@ -247,6 +273,10 @@ def encode(
     markers = NO_MARKERS
     if not (icc_profile is exif is xmp is comment is None):
         markers = c_markers(segments_to_write(icc_profile, exif, xmp, comment))
+    if "distance" in options:
+        if smallest is not False and flag("smallest", smallest):
+            raise ValueError("smallest=True cannot go with distance, which decides over the coding itself")
+        return _run_perceptually(image, pixel_format, perceptual_settings(quality, options), markers, out)
     if smallest is not False and flag("smallest", smallest):
         return _smallest(image, quality, pixel_format, options, markers, out)
     settings = encode_options(quality, options)
@@ -256,7 +286,7 @@ def encode(
 
 def encode_many(
     images: Iterable[ArrayLike],
-    quality: Quality = 75,
+    quality: Quality = DEFAULT_QUALITY,
     *,
     pixel_format: str | None = None,
     threads: int | None = None,

@@ -17,6 +17,14 @@ from ._mozjpeg import ffi, lib
 Quality = float | Sequence[float] | None
 """A number 1..100, one for each quantization table, or None for no -quality switch at all."""
 
+
+
+class DefaultQuality(int):
+    """The quality of a call that gives none: 75, and told apart from a 75 that was given beside ``distance``."""
+
+
+DEFAULT_QUALITY = DefaultQuality(75)
+
 PIXEL_FORMATS: Mapping[str, tuple[int, int]] = {
     # name -> (C's name, samples per pixel)
     "gray": (lib.MZC_GRAY, 1),
@@ -63,6 +71,9 @@ DCT_METHODS = {"islow": lib.MZC_DCT_ISLOW, "ifast": lib.MZC_DCT_IFAST, "float": 
 
 MAX_DIMENSION = 65500  # libjpeg's JPEG_MAX_DIMENSION
 MAX_SCANS = 64  # mozjpeg's own scan buffers
+SMALLEST_DISTANCE = 0.1
+PERCEPTUAL = ("distance", "effort", "transfer")
+"""The options of the perceptual mode, which :mod:`mozcodec._perceptual` reads."""
 
 
 class EncodeOptions(TypedDict, total=False):
@@ -129,7 +140,7 @@ class EncodeOptions(TypedDict, total=False):
     """Colour space of the file; "gray" is -grayscale, "rgb" is -rgb."""
     subsampling: "str | Sequence[tuple[int, int]] | None"
     """"4:2:0" and so on, "2x1" and so on, or factors (h, v) of each component (-sample). None is cjpeg's choice: 4:4:4
-    from quality 90, 4:2:2 from 80, 4:2:0 below."""
+    from quality 90, 4:2:2 from 80, 4:2:0 below. With ``distance``, None or "auto" is 4:4:4 below 0.6, 4:2:0 above."""
     lossless: "int | tuple[int, int]"
     """Lossless JPEG (SOF3): the predictor 1..7, or (predictor, point transform) (-revert -lossless)."""
     precision: int
@@ -141,6 +152,14 @@ class EncodeOptions(TypedDict, total=False):
     """Pixel density of the JFIF marker: (x, y, unit); unit "none" makes it an aspect ratio."""
     max_memory: int | None
     """Bytes that libjpeg's working arrays may take; default None, no limit (-maxmemory)."""
+    distance: float
+    """The perceptual mode, instead of a quality: 0.1..25, about 1 where a difference begins to show. See
+    :func:`mozcodec.encode`."""
+    effort: Literal[0, 1, 2]
+    """With ``distance``: 0 tables and float samples, 1 luma that makes up for chroma's errors (default), 2 bits where
+    SSIMULACRA2 says that they help."""
+    transfer: Literal["srgb", "linear"]
+    """With ``distance``: what samples stand for; default "srgb"."""
     engine: Literal["auto", "library", "fast"]
     """Who does the trellis, the scan search and the entropy coding. "auto" (default): mozcodec's own engine wherever
     it gives the library's bytes, else the library; "library" and "fast" force one. See :func:`mozcodec.engine_used`."""
@@ -406,6 +425,12 @@ def _keep_trellis_with_its_tables(struct: Any) -> None:
         struct.optimize_coding = 1
 
 
+def _misplaced(name: str, options: Mapping[str, object]) -> str:
+    if name != "distance" and "distance" not in options:
+        return f"{name} goes with distance, which is not given"
+    return f"{name} is for encode, encode_many, Encoder, sweep and encode_to_target"
+
+
 def _build(quality: object, options: Mapping[str, object]) -> Any:
     struct = ffi.new("mzc_encode_options *")
     lib.mzc_default_encode_options(struct)
@@ -416,6 +441,8 @@ def _build(quality: object, options: Mapping[str, object]) -> Any:
     for name, value in options.items():
         setter = _SETTERS.get(name)
         if setter is None:
+            if name in PERCEPTUAL:
+                raise ValueError(_misplaced(name, options))
             if name == "precision":
                 integer("precision", value, 8, 16)
                 continue

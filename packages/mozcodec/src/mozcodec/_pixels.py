@@ -39,7 +39,8 @@ def _as_array(image: ArrayLike, precision: int) -> NDArray[Any]:
     return array
 
 
-def _code_of(shape: tuple[int, ...], pixel_format: str | None) -> int:
+def code_of(shape: tuple[int, ...], pixel_format: str | None) -> int:
+    """Return C's name of the pixel format of an array of this shape."""
     channels = shape[2] if len(shape) == 3 else 1
     try:
         return CODES[pixel_format, channels]
@@ -53,7 +54,8 @@ def _code_of(shape: tuple[int, ...], pixel_format: str | None) -> int:
     raise ValueError(f"pixel_format {pixel_format!r} has {wanted} channels, got shape {shape}")
 
 
-def _check_size(height: int, width: int) -> None:
+def check_size(height: int, width: int) -> None:
+    """Raise ``ValueError`` for sizes that no JPEG has."""
     if height < 1 or width < 1:
         raise ValueError(f"an image has at least one pixel, got {height} rows of {width}")
     if height > MAX_DIMENSION or width > MAX_DIMENSION:
@@ -121,8 +123,8 @@ def _fill_carefully(struct: Any, image: NDArray[Any], pixel_format: str | None, 
     shape = array.shape
     if len(shape) not in (2, 3):
         raise ValueError(f"an image is an array (H, W) or (H, W, channels), got shape {shape}")
-    struct.pixel_format = _code_of(shape, pixel_format)
-    _check_size(shape[0], shape[1])
+    struct.pixel_format = code_of(shape, pixel_format)
+    check_size(shape[0], shape[1])
     struct.height, struct.width = shape[:2]
     array = with_packed_pixels(array)
     struct.pixels = address_of(array)
@@ -147,7 +149,7 @@ def _plane(image: ArrayLike) -> NDArray[Any]:
     array = _as_array(image, 8)
     if array.ndim != 2:
         raise ValueError(f"a plane is an array (H, W), got shape {array.shape}")
-    _check_size(*array.shape)
+    check_size(*array.shape)
     return with_packed_pixels(array)
 
 

@@ -90,7 +90,8 @@ typedef struct {
   uint8_t nonzero[64] ALIGNED;         /* by zigzag position: a bit for each block that rounds to nonzero there */
 } eight_blocks;
 
-static inline void measure(eight_blocks *e, const mzc_quantizer *q, const mzc_lambda *lambda, const int16_t *raw)
+static inline void measure(eight_blocks *e, const mzc_quantizer *q, const mzc_lambda *lambda, const int16_t *raw,
+                           const float *lambda_scale, int count)
 {
   float mean[8] ALIGNED;
 
@@ -110,6 +111,8 @@ static inline void measure(eight_blocks *e, const mzc_quantizer *q, const mzc_la
     e->lambda[b] = (float)(lambda->offset < 0 ? lambda->numerator : lambda->numerator / (lambda->offset + mean[b]));
     e->zero_distortion[0][b] = 0;
   }
+  for (int b = 0; lambda_scale && b < count; b++)
+    e->lambda[b] *= lambda_scale[b];
   memset(e->nonzero, 0, sizeof e->nonzero);
   for (int half = 0; half < 8; half += LANES) {
     lanes scale = *(lanes *)(e->lambda + half), sum = { 0 };
@@ -137,7 +140,7 @@ static void read_row(mzc_component *k, const mzc_quantizer *q, const mzc_lambda 
     const int16_t *group = raw + (size_t)x * 64;
     int count = k->width - x < 8 ? k->width - x : 8;
 
-    measure(&e, q, lambda, group);
+    measure(&e, q, lambda, group, k->lambda_scale ? k->lambda_scale + first + x : NULL, count);
     for (int b = 0; b < count; b++) {
       const int16_t *block = group + 64 * b;
       size_t index = first + x + b;

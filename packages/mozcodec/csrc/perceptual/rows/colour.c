@@ -19,8 +19,9 @@ static inline float nearest(float x)
 
 static void to_linear(const float *samples, float *linear, int n)
 {
-  float *restrict o = linear;
+  float *o = linear;
 
+  INDEPENDENT
   for (int i = 0; i < n; i++)
     o[i] = mzc_linear_of(samples[i] * (1.0f / 255.0f));
 }
@@ -28,8 +29,9 @@ static void to_linear(const float *samples, float *linear, int n)
 /* x^(1 / 2.4) = c sqrt(sqrt(c)) with c the cube root of x. */
 static void from_linear(const float *linear, float *samples, int n)
 {
-  float *restrict o = samples;
+  float *o = samples;
 
+  INDEPENDENT
   for (int i = 0; i < n; i++) {
     float x = linear[i], root = mzc_cube_root(x > 0.0031308f ? x : 0.0031308f);
     float curved = 1.055f * (root * __builtin_sqrtf(__builtin_sqrtf(root))) - 0.055f;
@@ -39,9 +41,10 @@ static void from_linear(const float *linear, float *samples, int n)
 
 static void to_ycc(const float *const rgb[3], float *y, float *cb, float *cr, int n)
 {
-  const float *restrict r = rgb[0], *restrict g = rgb[1], *restrict b = rgb[2];
-  float *restrict luma = y, *restrict blue = cb, *restrict red = cr;
+  const float *r = rgb[0], *g = rgb[1], *b = rgb[2];
+  float *luma = y, *blue = cb, *red = cr;
 
+  INDEPENDENT
   for (int i = 0; i < n; i++) {
     luma[i] = 0.299f * r[i] + 0.587f * g[i] + 0.114f * b[i];
     blue[i] = -0.168736f * r[i] - 0.331264f * g[i] + 0.5f * b[i];
@@ -63,30 +66,37 @@ static inline float luminance(float y, float to_r, float to_g, float to_b)
   return WEIGHT_R * r + WEIGHT_G * g + WEIGHT_B * b;
 }
 
+/* A step of Newton's method, with a slope over one level. */
+static inline float closer(float value, float target, float to_r, float to_g, float to_b)
+{
+  float here = luminance(value, to_r, to_g, to_b);
+  float slope = luminance(value + 1.0f, to_r, to_g, to_b) - here;
+
+  slope = slope > 2e-4f ? slope : 2e-4f;
+  return clamped(value + clamped((target - here) / slope, -16, 16), 0, 255);
+}
+
 static void correct_luma(const float *const rgb[3], const float *cb, const float *cr, float *y, float strength, int n)
 {
-  const float *restrict r = rgb[0], *restrict g = rgb[1], *restrict b = rgb[2];
-  const float *restrict blue = cb, *restrict red = cr;
-  float *restrict luma = y;
+  const float *r = rgb[0], *g = rgb[1], *b = rgb[2];
 
+  INDEPENDENT
   for (int i = 0; i < n; i++) {
-    float to_r = CR_TO_R * red[i], to_g = CB_TO_G * blue[i] + CR_TO_G * red[i], to_b = CB_TO_B * blue[i];
-    float target = luminance(0, r[i], g[i], b[i]), value = luma[i];
+    float to_r = CR_TO_R * cr[i], to_g = CB_TO_G * cb[i] + CR_TO_G * cr[i], to_b = CB_TO_B * cb[i];
+    float target = luminance(0, r[i], g[i], b[i]);
+    float value = closer(y[i], target, to_r, to_g, to_b);
 
-    for (int k = 0; k < 3; k++) {            /* Newton's method with a slope over one level */
-      float here = luminance(value, to_r, to_g, to_b);
-      float slope = luminance(value + 1.0f, to_r, to_g, to_b) - here;
-      value += clamped((target - here) / (slope > 2e-4f ? slope : 2e-4f), -16, 16);
-      value = clamped(value, 0, 255);
-    }
-    luma[i] += strength * (value - luma[i]);
+    value = closer(value, target, to_r, to_g, to_b);
+    value = closer(value, target, to_r, to_g, to_b);
+    y[i] += strength * (value - y[i]);
   }
 }
 
 static void to_rgb(const float *y, const float *cb, const float *cr, float *const rgb[3], int n)
 {
-  float *restrict r = rgb[0], *restrict g = rgb[1], *restrict b = rgb[2];
+  float *r = rgb[0], *g = rgb[1], *b = rgb[2];
 
+  INDEPENDENT
   for (int i = 0; i < n; i++) {
     r[i] = nearest(clamped(y[i] + CR_TO_R * cr[i], 0, 255));
     g[i] = nearest(clamped(y[i] + CB_TO_G * cb[i] + CR_TO_G * cr[i], 0, 255));

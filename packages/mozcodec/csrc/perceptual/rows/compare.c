@@ -19,9 +19,10 @@ static const float blur_tap[MZC_BLUR_RADIUS + 1] = { 0.264621109f, 0.212928593f,
 
 static void opsin(const float *const linear[3], float *const channel[3], int n)
 {
-  const float *restrict r = linear[0], *restrict g = linear[1], *restrict b = linear[2];
-  float *restrict x = channel[0], *restrict y = channel[1], *restrict z = channel[2];
+  const float *r = linear[0], *g = linear[1], *b = linear[2];
+  float *x = channel[0], *y = channel[1], *z = channel[2];
 
+  INDEPENDENT
   for (int i = 0; i < n; i++) {
     float l = mzc_cube_root(LONG_R * r[i] + LONG_G * g[i] + LONG_B * b[i] + BIAS) - BIAS_ROOT;
     float m = mzc_cube_root(MEDIUM_R * r[i] + MEDIUM_G * g[i] + MEDIUM_B * b[i] + BIAS) - BIAS_ROOT;
@@ -36,10 +37,11 @@ static void opsin(const float *const linear[3], float *const channel[3], int n)
 
 static void opsin_adjoint(const float *const channel[3], const float *const slope[3], float *const linear[3], int n)
 {
-  const float *restrict x = channel[0], *restrict y = channel[1], *restrict z = channel[2];
-  const float *restrict dx = slope[0], *restrict dy = slope[1], *restrict dz = slope[2];
-  float *restrict r = linear[0], *restrict g = linear[1], *restrict b = linear[2];
+  const float *x = channel[0], *y = channel[1], *z = channel[2];
+  const float *dx = slope[0], *dy = slope[1], *dz = slope[2];
+  float *r = linear[0], *g = linear[1], *b = linear[2];
 
+  INDEPENDENT
   for (int i = 0; i < n; i++) {
     float luma = y[i] - 0.01f, difference = (x[i] - 0.42f) * (1.0f / 14.0f);
     float l = luma + difference + BIAS_ROOT, m = luma - difference + BIAS_ROOT, s = z[i] - 0.55f + luma + BIAS_ROOT;
@@ -56,8 +58,9 @@ static void opsin_adjoint(const float *const channel[3], const float *const slop
 
 static void blur_across(const float *in, float *out, int n)
 {
-  float *restrict o = out;
+  float *o = out;
 
+  INDEPENDENT
   for (int i = 0; i < n; i++)
     o[i] = blur_tap[0] * in[i] + blur_tap[1] * (in[i - 1] + in[i + 1]) + blur_tap[2] * (in[i - 2] + in[i + 2]) +
            blur_tap[3] * (in[i - 3] + in[i + 3]) + blur_tap[4] * (in[i - 4] + in[i + 4]);
@@ -65,11 +68,12 @@ static void blur_across(const float *in, float *out, int n)
 
 static void blur_down(const float *const rows[MZC_BLUR_ROWS], float *out, int n)
 {
-  const float *restrict a = rows[0], *restrict b = rows[1], *restrict c = rows[2], *restrict d = rows[3];
-  const float *restrict e = rows[4], *restrict f = rows[5], *restrict g = rows[6], *restrict h = rows[7];
-  const float *restrict i = rows[8];
-  float *restrict o = out;
+  const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
+  const float *e = rows[4], *f = rows[5], *g = rows[6], *h = rows[7];
+  const float *i = rows[8];
+  float *o = out;
 
+  INDEPENDENT
   for (int x = 0; x < n; x++)
     o[x] = blur_tap[0] * e[x] + blur_tap[1] * (d[x] + f[x]) + blur_tap[2] * (c[x] + g[x]) + blur_tap[3] * (b[x] + h[x]) +
            blur_tap[4] * (a[x] + i[x]);
@@ -88,10 +92,11 @@ static void blur_down_recursively(const float *above, const float *below, float 
 {
   static const float gain[MZC_NUM_STATES] = { 0.0552952364f, -0.0588366874f, 0.0129558193f };
   static const float decay[MZC_NUM_STATES] = { 1.90211308f, 1.17557049f, 1.22464685e-16f };   /* 2 cos(k pi / 10) */
-  const float *restrict a = above, *restrict b = below;
-  const float *restrict p1 = newest[0], *restrict p3 = newest[1], *restrict p5 = newest[2];
-  float *restrict q1 = older[0], *restrict q3 = older[1], *restrict q5 = older[2], *restrict o = out;
+  const float *a = above, *b = below;
+  const float *p1 = newest[0], *p3 = newest[1], *p5 = newest[2];
+  float *q1 = older[0], *q3 = older[1], *q5 = older[2], *o = out;
 
+  INDEPENDENT
   for (int i = 0; i < n; i++) {
     float sum = a[i] + b[i];
     float y1 = fused(gain[0], sum, fused(decay[0], p1[i], -q1[i]));
@@ -107,8 +112,9 @@ static void blur_down_recursively(const float *above, const float *below, float 
 
 static void products(const float *a, const float *b, float *squares, float *product, int n)
 {
-  float *restrict s = squares, *restrict p = product;
+  float *s = squares, *p = product;
 
+  INDEPENDENT
   for (int i = 0; i < n; i++) {
     s[i] = a[i] * a[i] + b[i] * b[i];
     p[i] = a[i] * b[i];
@@ -140,11 +146,12 @@ static void add_powers(const float *error, int n, double *sum, double *fourth)
 
 static void compare(const mzc_compared_row *row, float *const scratch[3], mzc_error_sums *sums, int n)
 {
-  const float *restrict a = row->reference, *restrict b = row->distorted;
-  const float *restrict u = row->mean_reference, *restrict v = row->mean_distorted;
-  const float *restrict squares = row->mean_squares, *restrict product = row->mean_product;
-  float *restrict structure = scratch[0], *restrict ringing = scratch[1], *restrict blurring = scratch[2];
+  const float *a = row->reference, *b = row->distorted;
+  const float *u = row->mean_reference, *v = row->mean_distorted;
+  const float *squares = row->mean_squares, *product = row->mean_product;
+  float *structure = scratch[0], *ringing = scratch[1], *blurring = scratch[2];
 
+  INDEPENDENT
   for (int i = 0; i < n; i++) {
     float apart = u[i] - v[i];
     float numerator = 2.0f * (product[i] - u[i] * v[i]) + C2;
@@ -163,14 +170,15 @@ static void compare(const mzc_compared_row *row, float *const scratch[3], mzc_er
 static void compare_adjoint(const mzc_compared_row *row, const mzc_error_slopes *slopes, float *direct, float *mean,
                             float *squares_out, float *product_out, int n)
 {
-  const float *restrict a = row->reference, *restrict b = row->distorted;
-  const float *restrict u = row->mean_reference, *restrict v = row->mean_distorted;
-  const float *restrict squares = row->mean_squares, *restrict product = row->mean_product;
-  float *restrict to_row = direct, *restrict to_mean = mean, *restrict to_squares = squares_out;
-  float *restrict to_product = product_out;
+  const float *a = row->reference, *b = row->distorted;
+  const float *u = row->mean_reference, *v = row->mean_distorted;
+  const float *squares = row->mean_squares, *product = row->mean_product;
+  float *to_row = direct, *to_mean = mean, *to_squares = squares_out;
+  float *to_product = product_out;
   const float s0 = slopes->slope[0], s1 = slopes->slope[1], s2 = slopes->slope[2];
   const float c0 = slopes->cubic[0], c1 = slopes->cubic[1], c2 = slopes->cubic[2];
 
+  INDEPENDENT
   for (int i = 0; i < n; i++) {
     float apart = u[i] - v[i], near = 1.0f - apart * apart;
     float numerator = 2.0f * (product[i] - u[i] * v[i]) + C2;
@@ -179,9 +187,10 @@ static void compare_adjoint(const mzc_compared_row *row, const mzc_error_slopes 
     float slope = d > 0 ? s0 + c0 * (d * d * d) : 0;
     float flat = 1.0f / (1.0f + magnitude_of(a[i] - u[i])), here = b[i] - v[i];
     float edge = (1.0f + magnitude_of(here)) * flat - 1.0f, cube = edge * edge * edge;
-    float edge_slope = edge > 0 ? s1 + c1 * cube : edge < 0 ? c2 * cube - s2 : 0;
+    float edge_slope = edge > 0 ? s1 + c1 * cube : c2 * cube - s2;
 
-    edge_slope = here < 0 ? -edge_slope * flat : edge_slope * flat;
+    edge_slope = edge == 0 ? 0 : edge_slope;
+    edge_slope = (here < 0 ? -edge_slope : edge_slope) * flat;
     to_row[i] = edge_slope;
     to_product[i] = -2.0f * slope * near * inverse;
     to_squares[i] = slope * near * ratio * inverse;
@@ -192,16 +201,18 @@ static void compare_adjoint(const mzc_compared_row *row, const mzc_error_slopes 
 static void gather_adjoint(const float *direct, const float *mean, const float *squares, const float *product,
                            const float *reference, const float *distorted, float *out, int n)
 {
-  float *restrict o = out;
+  float *o = out;
 
+  INDEPENDENT
   for (int i = 0; i < n; i++)
     o[i] = direct[i] + mean[i] + 2.0f * distorted[i] * squares[i] + reference[i] * product[i];
 }
 
 static void halve(const float *upper, const float *lower, float *out, int n)
 {
-  float *restrict o = out;
+  float *o = out;
 
+  INDEPENDENT
   for (int i = 0; i < n / 2; i++)
     o[i] = 0.25f * ((upper[2 * i] + upper[2 * i + 1]) + (lower[2 * i] + lower[2 * i + 1]));
   if (n % 2)

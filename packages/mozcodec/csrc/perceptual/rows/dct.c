@@ -73,21 +73,25 @@ static inline void transform(const float *samples, size_t row_length, float leve
 static void forward_dct(const float *samples, size_t row_length, float level, int16_t *out, int num_blocks)
 {
   square coefficient;
+  const float *flat = coefficient[0];
 
   for (int b = 0; b < num_blocks; b++, samples += 8, out += 64) {
     transform(samples, row_length, level, coefficient);
+    INDEPENDENT
     for (int i = 0; i < 64; i++)
-      out[i] = (int16_t)nearest(8.0f * coefficient[i / 8][i % 8]);
+      out[i] = (int16_t)(int32_t)nearest(8.0f * flat[i]);
   }
 }
 
 static void inverse_dct(const int16_t *blocks, const float *steps, float *samples, size_t row_length, int num_blocks)
 {
   square a, b;
+  float *flat = a[0];
 
   for (int n = 0; n < num_blocks; n++, blocks += 64, samples += 8) {
+    INDEPENDENT
     for (int i = 0; i < 64; i++)
-      a[i / 8][i % 8] = (float)blocks[i] * steps[i];
+      flat[i] = (float)blocks[i] * steps[i];
     inverse_columns(a, b);
     transpose(b, a);
     inverse_columns(a, b);

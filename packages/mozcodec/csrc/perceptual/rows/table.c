@@ -2,6 +2,13 @@
 #include "../numbers.h"
 #include "../rows.h"
 
+/* Before loops whose steps do not depend on each other, whatever their pointers look like. */
+#if defined(__clang__)
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
 #include "compare.c"
 #include "colour.c"
 #include "dct.c"

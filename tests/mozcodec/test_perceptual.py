@@ -1,0 +1,277 @@
+"""The perceptual mode: encode(distance=)."""
+
+import io
+import math
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+import mozcodec
+
+JPEGLIS_FIRST_ROWS: dict[tuple[str, float], tuple[list[int], list[int], list[int]]] = {
+    # what ajpegli 1.0.0 (jpegli) writes: the first row of the tables of Y, Cb and Cr
+    ("4:4:4", 0.5): ([1, 1, 3, 2, 3, 3, 3, 3], [2, 6, 8, 9, 10, 15, 16, 25], [3, 4, 6, 6, 7, 8, 8, 8]),
+    ("4:4:4", 1.5): ([3, 4, 8, 7, 9, 9, 10, 10], [7, 17, 24, 28, 29, 45, 48, 76], [8, 12, 19, 17, 22, 23, 24, 25]),
+    ("4:4:4", 4): (
+        [9, 7, 15, 15, 23, 24, 27, 27], [20, 28, 47, 57, 77, 119, 128, 202], [20, 19, 37, 36, 59, 61, 64, 66],
+    ),
+    ("4:2:0", 0.5): ([1, 2, 3, 3, 4, 4, 4, 4], [1, 2, 3, 4, 4, 5, 6, 10], [1, 2, 3, 2, 3, 3, 3, 3]),
+    ("4:2:0", 1.5): ([4, 5, 9, 9, 11, 11, 12, 12], [4, 7, 10, 11, 11, 15, 19, 31], [4, 5, 8, 7, 9, 8, 9, 10]),
+    ("4:2:0", 4): ([11, 9, 18, 19, 28, 29, 33, 33], [10, 11, 20, 23, 30, 41, 50, 83], [10, 8, 16, 14, 23, 21, 25, 27]),
+}
+
+
+@pytest.fixture(scope="module")
+def image():
+    return np.ascontiguousarray(data.coffee()[:201, 120:383])
+
+
+def score_of(data_, original):
+    pixels = mozcodec.decode(data_, "gray" if original.ndim == 2 else "rgb")
+    return mozcodec.ssimulacra2(original, pixels)
+
+
+@pytest.mark.parametrize(("subsampling", "distance"), JPEGLIS_FIRST_ROWS)
+def test_tables_without_correction_are_jpeglis(image, subsampling, distance):
+    file = mozcodec.encode(image[:32, :32], distance=distance, effort=0, subsampling=subsampling)
+    tables = [table[0].tolist() for table in mozcodec.inspect(file).quant_tables.values()]
+    assert tuple(tables) == JPEGLIS_FIRST_ROWS[subsampling, distance]
+
+
+def test_files_are_progressive_with_8_bit_tables_that_every_decoder_reads(image):
+    for effort in (0, 1, 2):
+        for distance in (0.1, 1, 25):
+            file = mozcodec.encode(image, distance=distance, effort=effort)
+            facts = mozcodec.inspect(file)
+            assert facts.header.progressive and facts.header.precision == 8
+            assert all(table.max() <= 255 for table in facts.quant_tables.values())
+            assert len(facts.quant_tables) == 3
+            pillow = np.asarray(Image.open(io.BytesIO(file)))
+            assert np.abs(pillow.astype(int) - mozcodec.decode(file)).max() <= 3
+
+
+def curve(image, encode, values):
+    """(score, log of bytes) of several files."""
+    files = [encode(image, value) for value in values]
+    return np.array(sorted((score_of(file, image), math.log(len(file))) for file in files)).T
+
+
+def ratio(one, other, scores=(62, 70, 78, 84)):
+    """Return the bytes of *one* in those of *other* at equal SSIMULACRA2."""
+    differences = [np.interp(score, *one) - np.interp(score, *other) for score in scores]
+    return math.exp(np.mean(differences))
+
+
+@pytest.mark.parametrize(("name", "most"), [("astronaut", 0.95), ("coffee", 0.95)])
+def test_each_effort_needs_fewer_bytes_at_equal_score(name, most):
+    picture = getattr(data, name)()
+    distances = (0.6, 0.9, 1.4, 2.2, 3.4, 5.2, 8)
+    efforts = [
+        curve(
+            picture,
+            lambda a, d, effort=effort: mozcodec.encode(a, distance=d, effort=effort, subsampling="4:2:0"),
+            distances,
+        )
+        for effort in (0, 1, 2)
+    ]
+    default = curve(picture, lambda a, q: mozcodec.encode(a, q, subsampling="4:2:0"), (30, 45, 60, 72, 82, 90, 95))
+    assert ratio(efforts[1], efforts[0]) < 0.995
+    assert ratio(efforts[2], efforts[1]) < 0.995
+    assert ratio(efforts[1], default) < most
+
+
+def luminance(pixels):
+    v = pixels / 255
+    linear = np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.265, 0.657, 0.078]
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0", "4:2:2", "4:4:0"])
+def test_effort_1_restores_the_luminance_of_saturated_edges(subsampling):
+    """Red and green bars of three columns: chroma is coarse, and what is lost would change their luminance."""
+    image = np.zeros((64, 96, 3), np.uint8)
+    image[..., 0], image[..., 1] = 200, 40
+    image[:, (np.arange(96) // 3) % 2 == 0] = (40, 160, 60)
+    image[(np.arange(64) // 5) % 2 == 0] = image[(np.arange(64) // 5) % 2 == 0][:, ::-1]
+
+    def error(effort):
+        file = mozcodec.encode(image, distance=2, effort=effort, subsampling=subsampling)
+        assert mozcodec.read_header(file).subsampling == subsampling
+        return np.abs(luminance(mozcodec.decode(file)) - luminance(image)).mean()
+
+    assert error(1) < 0.8 * error(0)
+
+
+def test_gray_pictures_have_nothing_to_correct():
+    image = data.camera()[:77, :131]
+    files = [mozcodec.encode(image, distance=1.3, effort=effort) for effort in (0, 1, 2)]
+    assert files[0] == files[1] != files[2]
+    for file in files:
+        assert mozcodec.read_header(file).color_space == "gray"
+        assert score_of(file, image) > 80
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 2), (7, 8), (8, 8), (16, 16), (17, 33), (3, 200)])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0", "4:2:2", "4:4:0"])
+def test_every_size_decodes_close_to_the_original(shape, subsampling):
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    image = np.stack([120 + 40 * np.sin(x / 5), 100 + y % 60, 140 + 0 * x], 2).astype(np.uint8)
+    for effort in (0, 1, 2):
+        file = mozcodec.encode(image, distance=0.5, effort=effort, subsampling=subsampling)
+        pixels = mozcodec.decode(file)
+        assert pixels.shape == image.shape
+        assert mozcodec.psnr(pixels, image) > 33
+
+
+def test_pixel_formats_and_strides_give_the_same_file(image):
+    expected = mozcodec.encode(image, distance=1)
+    bgrx = np.zeros((*image.shape[:2], 4), np.uint8)
+    bgrx[..., :3] = image[..., ::-1]
+    assert mozcodec.encode(image[..., ::-1], distance=1, pixel_format="bgr") == expected
+    assert mozcodec.encode(bgrx, distance=1, pixel_format="bgrx") == expected
+    assert mozcodec.encode(bgrx[..., ::-1], distance=1, pixel_format="xrgb") == expected
+    wide = np.zeros((image.shape[0], 2 * image.shape[1], 3), np.uint8)
+    wide[:, ::2] = image
+    assert mozcodec.encode(wide[:, ::2], distance=1) == expected
+    assert mozcodec.encode(np.ascontiguousarray(image[::-1])[::-1], distance=1) == expected
+
+
+def test_deep_and_float_pixels_are_coded_without_rounding_them_first(image):
+    gradient = np.linspace(0.2, 0.3, 256 * 256).reshape(256, 256)
+    deep = np.round(gradient * 65535).astype(np.uint16)
+    shallow = mozcodec.encode(np.round(gradient * 255).astype(np.uint8), distance=0.1)
+    exact = mozcodec.encode(deep, distance=0.1)
+    assert len(exact) < len(shallow)
+    for file in (exact, mozcodec.encode(gradient, distance=0.1)):
+        assert np.abs(mozcodec.decode(file, "gray") - 255 * gradient).mean() < 0.3
+    same = [mozcodec.encode(part, distance=1) for part in (image, image.astype(np.uint16) * 257, image / 255)]
+    pixels = [mozcodec.decode(file).astype(int) for file in same]
+    assert all(np.abs(other - pixels[0]).max() <= 8 for other in pixels[1:])
+    assert all(abs(len(file) - len(same[0])) < 20 for file in same)
+
+
+def test_linear_pixels_are_the_same_picture(image):
+    v = image / 255
+    linear = np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+    file = mozcodec.encode(linear, distance=1, transfer="linear", effort=2)
+    expected = mozcodec.encode(image, distance=1, effort=2)
+    assert abs(len(file) - len(expected)) < 40
+    assert score_of(file, image) == pytest.approx(score_of(expected, image), abs=0.3)
+
+
+def test_auto_subsampling_follows_the_distance(image):
+    for distance, expected in ((0.3, "4:4:4"), (0.59, "4:4:4"), (0.6, "4:2:0"), (4, "4:2:0")):
+        for told in ({}, {"subsampling": "auto"}, {"subsampling": None}):
+            file = mozcodec.encode(image, distance=distance, **told)
+            assert mozcodec.read_header(file).subsampling == expected
+
+
+def test_metadata_and_markers_are_written(image):
+    file = mozcodec.encode(
+        image, distance=2, icc_profile=b"p" * 70000, exif=b"II*\0\x08\0\0\0\0\0", xmp=b"<x/>", comment="c",
+        density=(300, 300, "inch"),
+    )  # fmt: skip
+    header = mozcodec.read_header(file)
+    assert header.metadata.icc_profile == b"p" * 70000
+    assert header.metadata.xmp == b"<x/>"
+    assert header.metadata.comments == (b"c",)
+    assert header.density == (300, 300, "inch")
+    assert b"JFIF" not in mozcodec.encode(image, distance=2, jfif=False)[:40]
+
+
+def test_out_encoder_and_many_give_the_same_bytes(image):
+    expected = mozcodec.encode(image, distance=1.7, effort=2)
+    buffer = bytearray(len(expected))
+    assert mozcodec.encode(image, distance=1.7, effort=2, out=buffer) == expected
+    with pytest.raises(mozcodec.LimitError, match="the stream needs"):
+        mozcodec.encode(image, distance=1.7, effort=2, out=bytearray(100))
+    encoder = pickle.loads(pickle.dumps(mozcodec.Encoder(distance=1.7, effort=2)))
+    assert encoder.encode(image) == expected
+    assert list(mozcodec.encode_many([image] * 4, distance=1.7, effort=2, threads=3)) == [expected] * 4
+    assert mozcodec.engine_used().name == "fast"
+
+
+def test_bytes_are_the_same_on_every_processor_and_with_any_threads():
+    program = """
+import hashlib, mozcodec
+from skimage import data
+pictures = [data.cat()[:203, :317], data.camera()[:50, :61], data.colorwheel()[:123, :77, :3]]
+total = hashlib.sha256()
+for effort in (0, 1, 2):
+    for distance in (0.2, 0.9, 3):
+        for threads in (1, 3):
+            for file in mozcodec.encode_many(pictures, distance=distance, effort=effort, threads=threads):
+                total.update(file)
+print(total.hexdigest())
+"""
+    digests = {
+        subprocess.check_output([sys.executable, "-c", program], env={**os.environ, "MOZCODEC_CPU": cpu}, text=True)
+        for cpu in ("baseline", "")
+    }
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "message"),
+    [
+        ({"quality": 75}, ValueError, "quality or distance, not both"),
+        ({"quality": None}, ValueError, "quality or distance, not both"),
+        ({"distance": 0.05}, ValueError, r"distance must be 0.1..25, got 0.05"),
+        ({"distance": 26}, ValueError, "distance must be"),
+        ({"distance": math.nan}, ValueError, "distance must be finite"),
+        ({"distance": "1"}, TypeError, "distance must be a number"),
+        ({"effort": 3}, ValueError, "effort must be 0..2"),
+        ({"effort": True}, TypeError, "effort must be an integer"),
+        ({"transfer": "pq"}, ValueError, "transfer must be one of 'srgb', 'linear'"),
+        ({"subsampling": "4:1:1"}, ValueError, "subsampling must be auto"),
+        ({"subsampling": "gray"}, ValueError, "pass gray pixels"),
+        ({"trellis_quant": False}, ValueError, "trellis_quant cannot go with distance"),
+        ({"progressive": False}, ValueError, "progressive cannot go with distance"),
+        ({"engine": "library"}, ValueError, "mozjpeg has no perceptual mode"),
+        ({"smallest": True}, ValueError, "smallest=True cannot go with distance"),
+        ({"pixel_format": "ycbcr"}, ValueError, "rounded to 8 bits already"),
+        ({"pixel_format": "planes"}, ValueError, "planes have been rounded"),
+        ({"pixel_format": "rgbz"}, ValueError, "pixel_format must be one of"),
+    ],
+)
+def test_what_cannot_go_with_distance_is_refused_with_the_reason(image, told, error, message):
+    with pytest.raises(error, match=message):
+        mozcodec.encode(image, **{"distance": 1, **told})
+
+
+def test_pixels_that_mean_nothing_are_refused(image):
+    cmyk = np.zeros((9, 9, 4), np.uint8)
+    for pixels, told, error, message in (
+        (cmyk, {"pixel_format": "cmyk"}, ValueError, "no perceptual model of CMYK"),
+        (cmyk, {}, ValueError, "say pixel_format="),
+        (image / 128, {}, ValueError, "must be 0..1"),
+        (np.full((9, 9), np.nan), {}, ValueError, "must be 0..1"),
+        (image.astype(np.int32), {}, TypeError, "uint8, uint16 or floating-point"),
+        (np.zeros((0, 4), np.uint8), {}, ValueError, "at least one pixel"),
+        (np.zeros((4,), np.uint8), {}, ValueError, "shape"),
+    ):
+        with pytest.raises(error, match=message):
+            mozcodec.encode(pixels, distance=1, **told)
+
+
+def test_options_of_the_mode_need_a_distance(image):
+    with pytest.raises(ValueError, match="effort goes with distance"):
+        mozcodec.encode(image, effort=1)
+    with pytest.raises(ValueError, match="transfer goes with distance"):
+        mozcodec.encode(image, 80, transfer="linear")
+    with pytest.raises(ValueError, match="distance is for encode"):
+        mozcodec.encode_scaled(image, 80, dct_size=9, distance=1)
+
+
+def test_no_warning_is_given(image):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for effort in (0, 1, 2):
+            mozcodec.encode(image, distance=1, effort=effort)
