@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-# read when torch is loaded: idle threads sleep, which on a busy machine is worth a factor of 7 and more
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from detector.system import let_idle_threads_sleep
+
+let_idle_threads_sleep()
 
 left_out: list[str] = []
 

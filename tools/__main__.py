@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from detector.cli import LazyGroup
+from detector.system import let_idle_threads_sleep
 
 COMMANDS = {
     "sample": ("tools.sample.command:command", "Make the synthetic sample videos."),
@@ -19,4 +20,5 @@ def cli() -> None:
 
 
 if __name__ == "__main__":
+    let_idle_threads_sleep()
     cli(prog_name="python -m tools")

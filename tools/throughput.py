@@ -12,7 +12,6 @@ import dataclasses
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import tempfile
@@ -30,6 +29,7 @@ import click
 from detector.config import Params
 from detector.errors import ConfigError
 from detector.options import params_option
+from detector.system import peak_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,7 +133,6 @@ def command(
     data       the trainer's whole step on batches from the loader
     infer      scores of batches that are already there
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     values: dict[str, Any] = {"batch_size": batch, "amp": amp, "threads": threads, "compile": compiled or None}
     train = dataclasses.replace(params.train, **{name: value for name, value in values.items() if value is not None})
@@ -425,7 +424,7 @@ def _peak_memory(device: torch.device) -> int:
         import torch
 
         return int(torch.cuda.max_memory_allocated(device))
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak_memory()
 
 
 def _ratios(reports: dict[str, dict[str, Any]]) -> dict[str, float]:
@@ -499,7 +498,9 @@ def _commit() -> str | None:
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+    """Return the processor's name where Linux tells it, and else its architecture."""
+    cpuinfo = Path("/proc/cpuinfo")
+    for line in cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else ():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()

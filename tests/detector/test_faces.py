@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import filecmp
 import json
 import os
@@ -26,13 +25,13 @@ from detector.config import FacesConfig
 from detector.data import faces as stage
 from detector.data.deepfakebench import read_deepfakebench
 from detector.data.faces import Job, crop_clip, make_faces
-from detector.data.files import whole_folder
 from detector.data.index import read_index, read_masks
 from detector.data.layout import find_clips
 from detector.data.png import decode_png
 from detector.data.shards import ShardReader
 from detector.data.video import read_frames
 from detector.errors import DataError
+from detector.lock import held
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -304,13 +303,9 @@ def test_a_damaged_intermediate_file_is_made_again(job: Job) -> None:
 
 
 def test_two_runs_do_not_write_one_folder(small_tree: Path, small_config: FacesConfig, tmp_path: Path) -> None:
-    (tmp_path / ".faces.work").mkdir()
-    with (tmp_path / ".faces.work/lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.write("4321\n")
-        lock.flush()
-        with pytest.raises(DataError, match="process 4321 is making it; wait for it, or end it"):
-            make_faces(small_tree, tmp_path / "faces", small_config)
+    message = rf"process {os.getpid()} is making .*faces; wait for it, or end it"
+    with held(tmp_path / ".faces.work/lock", "holds it"), pytest.raises(DataError, match=message):
+        make_faces(small_tree, tmp_path / "faces", small_config)
 
 
 def test_a_folder_with_other_things_is_not_replaced(
@@ -322,18 +317,6 @@ def test_a_folder_with_other_things_is_not_replaced(
     with pytest.raises(DataError, match=r"holds other files and no index\.csv"):
         make_faces(small_tree, tmp_path / "faces", config, workers=2)
     assert (tmp_path / "faces/thesis.txt").read_text() == "mine"
-
-
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    for process in (gone.pid, os.getppid()):
-        (tmp_path / f".faces.{process}.part").mkdir()
-        (tmp_path / f".faces.{process}.part/faces-000.tar.part").write_bytes(b"half")
-    with whole_folder(tmp_path / "faces", "index.csv") as folder:
-        (folder / "index.csv").touch()
-    # the one of a process that is still there may be in use
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f".faces.{os.getppid()}.part", "faces"]
 
 
 def test_an_older_output_is_replaced_whole(

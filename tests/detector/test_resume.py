@@ -140,6 +140,12 @@ def test_a_run_beside_an_orphan_waits_and_takes_its_result(crops, whole, tmp_pat
     for _ in range(2):
         orphan.stderr.readline()
     orphan.send_signal(signal.SIGSTOP)  # or it would be done before the rerun has loaded torch
+    unwanted = training.start()
+    unwanted.stderr.readline()
+    unwanted.send_signal(signal.SIGTERM)  # a run that waits can be stopped as well
+    more, status = rest(unwanted)
+    assert status == 75
+    assert "stopped by SIGTERM while waiting for " in more
     rerun = training.start()
     said = rerun.stderr.readline()
     orphan.send_signal(signal.SIGCONT)
@@ -147,7 +153,7 @@ def test_a_run_beside_an_orphan_waits_and_takes_its_result(crops, whole, tmp_pat
     more, status = rest(rerun)
     said += more
     assert status == 0, said
-    assert f"another trainer (process {orphan.pid}) is at work with these parameters and data; waiting" in said
+    assert f"process {orphan.pid} is training with the same parameters and data; waiting until it is done" in said
     assert f"kill {orphan.pid}" in said
     assert "it is done: " in said
     assert training.outputs == whole

@@ -99,6 +99,43 @@ def test_nothing_imports_the_command_line_that_starts_it() -> None:
     assert offenders(imported("detector"), "detector.cli") == []
 
 
+GUARDS = {  # what only some systems have -> what the function that uses it has to ask
+    "sched_getaffinity": ("hasattr(os, 'sched_getaffinity')",),
+    "/proc/": (".exists()", "FileNotFoundError"),
+    "ru_maxrss": ("sys.platform",),  # KiB on Linux, bytes on macOS
+}
+
+
+def unguarded(text: str) -> Iterator[str]:
+    """Yield the platform-dependent names of the source *text* that are used without their guard."""
+    scopes = [node for node in ast.parse(text).body if not isinstance(node, ast.ImportFrom)]
+    for scope in scopes:
+        code = ast.unparse(scope)
+        for name, guards in GUARDS.items():
+            strings = [node.value for node in ast.walk(scope) if isinstance(node, ast.Constant)]
+            names = [node.attr for node in ast.walk(scope) if isinstance(node, ast.Attribute)]
+            used = name in names or any(isinstance(value, str) and name in value for value in strings)
+            if used and not any(guard in code for guard in guards):
+                yield name
+
+
+def test_what_only_some_systems_have_is_asked_for_first() -> None:
+    folders = [ROOT / "packages", ROOT / "tools"]
+    paths = [path for folder in folders for path in folder.rglob("*.py") if "build" not in path.parts]
+    assert len(paths) > 100
+    found = {str(path): list(unguarded(path.read_text(encoding="utf-8"))) for path in paths}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def test_that_rule_sees_what_is_not_asked_for() -> None:
+    bad = "import os\ndef f():\n    return len(os.sched_getaffinity(0))\n"
+    good = "import os\ndef f():\n    return hasattr(os, 'sched_getaffinity') and len(os.sched_getaffinity(0))\n"
+    assert list(unguarded(bad)) == ["sched_getaffinity"]
+    assert list(unguarded(good)) == []
+    assert list(unguarded("x = open(f'/proc/{1}/stat')")) == ["/proc/"]
+    assert list(unguarded("CODE = 'resource.getrusage(0).ru_maxrss'")) == ["ru_maxrss"]
+
+
 def test_the_rule_sees_relative_and_local_imports(tmp_path: Path) -> None:
     path = tmp_path / "m.py"
     path.write_text("from ..data import index\ndef f():\n    import torch.nn\n    from . import x\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from click.testing import CliRunner
 
 from detector.data.layout import find_clips
 from detector.errors import DataError
+from detector.lock import held
 from detector.schema import read_json
 from tools.sample import canvas, clips, generate, geometry, palette
 from tools.sample.animation import animate, drift
@@ -143,11 +143,9 @@ def test_other_samples_and_other_files_are_left_alone(small, tmp_path):
 
 
 def test_two_runs_do_not_write_one_sample(tmp_path):
-    (tmp_path / "data/.sample").mkdir(parents=True)
-    with (tmp_path / "data/.sample/lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(DataError, match="another process is making a sample here"):
-            generate(tmp_path / "data", **SMALL)
+    message = r"is making the sample in .*data; wait for it"
+    with held(tmp_path / "data/.sample/lock", "holds it"), pytest.raises(DataError, match=message):
+        generate(tmp_path / "data", **SMALL)
 
 
 def test_command_makes_the_sample_and_says_what_it_is(small):

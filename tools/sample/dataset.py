@@ -6,7 +6,6 @@ uploads that forgeries are made of; an interrupted run goes on from the clips th
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from detector.data.executors import ProcessPool, WorkerDiedError
 from detector.data.files import whole_file, write_json
 from detector.data.layout import folder
 from detector.errors import DataError
+from detector.lock import held
 from detector.progress import track
 from detector.schema import read_json
 
@@ -77,7 +77,7 @@ def generate(out: str | Path, settings: Settings, workers: int = 1) -> dict[str,
     _check(out, description)
     if (out / DESCRIPTION).exists() and not any(_missing(files(job)) for job in jobs):
         return description
-    with _claimed(out / SCRATCH):
+    with held(out / SCRATCH / "lock", f"is making the sample in {out}"):
         write_json(out / SCRATCH / DESCRIPTION, description)
         wanted = {number for job in fakes if _missing(files(job)) for number in (job.target, job.source)}
         _run(make_source, [job for job in sources if _needed(job, wanted)], workers, "heads filmed")
@@ -158,18 +158,6 @@ def _check(out: Path, description: dict[str, Any]) -> None:
                 f"{found}: the sample there has {key} {was!r}, asked for is {value!r}; "
                 "name another folder or delete that one"
             )
-
-
-@contextmanager
-def _claimed(scratch: Path) -> Iterator[None]:
-    """Hold *scratch* against a second run. The system ends the claim with the process."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    with (scratch / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"{scratch.parent}: another process is making a sample here; wait for it") from None
-        yield
 
 
 def _clean(out: Path) -> None:

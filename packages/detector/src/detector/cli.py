@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ import click
 from . import __version__
 from .errors import DetectorError
 from .pipeline import STAGES
+from .system import let_idle_threads_sleep
 
 # name -> (module:attribute, the line shown by --help): the stages in the order in which they run, then the others
 COMMANDS = {row.name: (row.function, row.summary) for row in STAGES if row.command.startswith("detector ")} | {
@@ -78,8 +78,8 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point. Idle OpenMP threads sleep instead of spinning: on a shared machine worth a factor of 7 and more."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    """Entry point."""
+    let_idle_threads_sleep()
     cli()
 
 

@@ -9,7 +9,6 @@ of the single picture.
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +104,6 @@ def command(
     maps.csv and maps/ hold the pictures of a few faces at every test quality, localization.csv how much of the heat
     lies inside the forgery masks, features.npy with features.csv the vectors before the last layer.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
     for row in explain(faces, train, out, params, layer, faces_measured, features):
         if row.method == "all":
             click.echo(
@@ -124,12 +122,12 @@ def explain(
     """
     import torch
 
-    from .data.executors import cores
     from .data.files import whole_folder
     from .data.index import read_index, read_masks, write_rows
     from .data.shards import ShardReader
     from .fidelity import examples
     from .models import MODELS
+    from .system import cores
     from .weights import load_model
 
     torch.set_num_threads(cores())

@@ -9,7 +9,6 @@ the model before it gets its name.
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +37,6 @@ def command(train: Path, out: Path) -> None:
 
     The file takes uint8 RGB crops (N, H, W, 3) of the training size and gives P(fake), (N,).
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
     difference = export(train, out)
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, scores differ by at most {difference:.1e} from the model's")
 

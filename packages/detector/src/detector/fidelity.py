@@ -78,11 +78,11 @@ def measure(
     *out* gets ``images.csv`` (a `Row` per crop and quality), ``panels.csv`` and ``panels/``. Raises
     `detector.errors.DataError` if *faces* is not whole.
     """
-    from .data.executors import cores
     from .data.files import whole_folder, write_json
     from .data.index import read_index, write_rows
     from .data.shards import ShardReader
     from .progress import track
+    from .system import cores
 
     index, reader = read_index(faces), ShardReader(faces)
 

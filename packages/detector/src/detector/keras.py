@@ -7,14 +7,13 @@ each layer a group whose attribute ``weight_names`` lists its arrays in order, a
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .data.files import sha256
 from .errors import DataError, DetectorError
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ def command(model: str, file: Path, out: Path) -> None:
     OUT gets weights.safetensors and model.json, as from a training: `detector predict --train OUT` and `detector score`
     take it, and `train.meso.pretrained` trains on from it. Needs h5py: pip install 'detector[keras]'.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
     convert(model, file, out)
     click.echo(f"{out}: {model} with the weights of {file.name}, for crops of {SIZE} x {SIZE}")
 
@@ -65,7 +63,7 @@ def convert(name: str, file: Path, out: Path) -> None:
         "width": SIZE,
         "weights": "converted from Keras",
         "source": file.name,
-        "source_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "source_sha256": sha256(file),
     }
     save_model(out, model.state_dict(), card)
 

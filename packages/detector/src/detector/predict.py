@@ -8,7 +8,6 @@ that takes uploads.
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +88,6 @@ def command(
 
     Files without a face, or unreadable ones, are named at the end, and the exit status is 1.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
     files = find_files(inputs)
     width = max(len(str(file)) for file in files)
     qualities: list[int | str] = ["raw", *params.qualities]
@@ -141,9 +139,9 @@ def predict_files(
     import torch
 
     from .data.detection import make_detector
-    from .data.executors import cores
     from .inference import predict
     from .precision import Precision
+    from .system import cores
     from .weights import load_model
 
     torch.set_num_threads(cores())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,13 +14,13 @@ from numpy.typing import NDArray
 
 from .config import Params
 from .data.compress import at_quality, read_crop
-from .data.executors import cores
 from .data.files import whole_file
 from .data.index import Face, read_index
 from .data.shards import ShardReader
 from .errors import DataError
 from .options import params_option
 from .progress import track
+from .system import cores
 
 __all__ = ["COLUMNS", "score_faces", "squeezed", "write_scores"]
 
@@ -42,7 +41,6 @@ def command(faces: Path, train: Path, out: Path, params: Params) -> None:
     Each crop is scored as it is (raw) and after JPEG at each test quality, encoded in memory.
     """
     # read when torch is loaded: idle threads sleep, which on a shared machine is worth a factor of 7 and more
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     index = [face for face in read_index(faces) if face.split in SPLITS]
     if not index:
         raise DataError(f"{faces / 'index.csv'}: no faces in the splits {' and '.join(SPLITS)}: nothing to score")

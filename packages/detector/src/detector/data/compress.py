@@ -17,7 +17,7 @@ from ..config import CompressConfig
 from ..errors import DataError
 from ..progress import track as progress
 from ..schema import read_json
-from .executors import cores
+from ..system import cores
 from .files import whole_folder, write_json
 from .index import Face, read_index, write_index
 from .png import decode_png

@@ -17,6 +17,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Generic, TypeVar
 
+from ..system import cores
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -25,11 +27,6 @@ STRIKES = 3
 
 class WorkerDiedError(RuntimeError):
     """The process that ran a job was killed each time, e.g. by the system for want of memory."""
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class ProcessPool(Generic[Job, Result]):

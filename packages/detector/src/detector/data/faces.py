@@ -7,10 +7,8 @@ the output is complete. The output does not depend on the number of processes.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import platform
 import shutil
 import zipfile
@@ -28,12 +26,13 @@ import numpy as np
 from .. import __version__
 from ..config import FacesConfig
 from ..errors import DataError
+from ..lock import held
 from ..pipeline import stage
 from ..progress import track as progress
 from . import alignment, detection, folders, layout, pictures, png, video, yunet
 from .deepfakebench import write_deepfakebench
 from .executors import ProcessPool, WorkerDiedError
-from .files import check_replaceable, whole_file, whole_folder, write_json
+from .files import check_replaceable, sha256, whole_file, whole_folder, write_json
 from .index import Face, check_splits, count_identities, write_index, write_rows
 from .layout import Clip, Described, Tree, find_clips
 from .shards import ShardWriter, Slot
@@ -243,7 +242,7 @@ def _fingerprint(job: Job) -> str:
     parts = [job.code, json.dumps(values), model]
     for path in (*(job.clip.pictures or [job.clip.path]), job.clip.mask):
         try:
-            parts.append(hashlib.sha256(path.read_bytes()).hexdigest() if path else "none")
+            parts.append(sha256(path) if path else "none")
         except OSError as error:  # it will be listed as unreadable, and be tried again next time
             parts.append(f"{path}: {error}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
@@ -313,17 +312,7 @@ def _is_whole(path: Path) -> bool:
 def _working_folder(out: Path) -> Iterator[Path]:
     """Give the folder of finished clips beside *out*, kept when the block fails, removed when it succeeds."""
     work = out.with_name(f".{out.name}.work")
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / "lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            owner = f"process {lock.read().strip() or '?'}"
-            raise DataError(f"{out}: {owner} is making it; wait for it, or end it with `kill`") from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
+    with held(work / "lock", f"is making {out}"):
         yield work
         shutil.rmtree(work)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..lock import held
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside *path* that becomes *path* when the block ends without an error."""
+def whole_file(path: str | Path, *, sync: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside *path* that becomes *path* when the block ends without an error.
+
+    With *sync* the file and its name are on the disk when this returns, and so survive a loss of power.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
@@ -25,13 +30,25 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)  # after the block: some writers put a file of their own in its place
+        if sync:
+            _fsync(temporary)
         temporary.replace(path)
+        if sync:
+            _fsync(path.parent)
     except OSError as error:
         if error.filename is None:  # a write to a full disk does not say where
             error.filename = str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def check_replaceable(path: Path, marker: str) -> None:
@@ -46,39 +63,41 @@ def check_replaceable(path: Path, marker: str) -> None:
 def whole_folder(path: str | Path, marker: str) -> Iterator[Path]:
     """Give a temporary folder beside *path* that takes the place of *path* when the block ends without an error.
 
-    As `check_replaceable` sees to, only a former output with the file *marker* is ever replaced.
+    As `check_replaceable` ensures, only a former output with the file *marker* is ever replaced, and by renaming: at
+    every moment the former or the new output is complete beside or at *path*. Raises `DataError` if another process
+    is writing *path*.
     """
     path = Path(path)
-    check_replaceable(path, marker)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.mkdir()
-        yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    part, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
+    with held(path.with_name(f".{path.name}.lock"), f"is writing {path}"):
+        # what a killed process left; nobody else writes here while we hold the lock
+        if old.exists() and not path.exists():
+            old.replace(path)
+        for leftover in (part, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        check_replaceable(path, marker)
+        try:
+            part.mkdir()
+            yield part
+            if path.exists():
+                path.replace(old)
+            part.replace(path)
+        finally:
+            if old.exists() and not path.exists():
+                old.replace(path)
+            for leftover in (part, old):
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove the temporary folders for *path* that killed processes have left."""
-    for folder in path.parent.glob(f".{path.name}.*.part"):
-        owner = folder.name.split(".")[-2]
-        if owner.isdecimal() and not _is_running(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def sha256(*paths: str | Path) -> str:
+    """Return the SHA-256 of the bytes of the files *paths*, one after the other, in hexadecimal."""
+    total = hashlib.sha256()
+    for path in paths:
+        with Path(path).open("rb") as file:
+            while block := file.read(1 << 20):
+                total.update(block)
+    return total.hexdigest()
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -26,6 +26,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
 from ..schema import Mismatch, csv_lines, parse, read_text, shown, within
+from .files import sha256
 from .index import SPLITS
 from .layout import GIVEN, Clip, Tree, check_root, one_class_splits
 from .pictures import IMAGES, VIDEOS
@@ -218,7 +219,7 @@ def _same_files(files: Sequence[File]) -> list[tuple[File, File]]:
     for size, alike in by_size.items():
         first: dict[str, File] = {}
         for file in alike if len(alike) > 1 and size else []:
-            one = first.setdefault(_sha256(file.path), file)
+            one = first.setdefault(sha256(file.path), file)
             if one is not file:
                 pairs.append((one, file))
     for one, other in pairs:
@@ -228,11 +229,6 @@ def _same_files(files: Sequence[File]) -> list[tuple[File, File]]:
         if one.split != other.split:
             raise DataError(f"{both}, in the splits {one.split} and {other.split}; remove one")
     return pairs
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _families(files: Iterable[File], same: Iterable[tuple[File, File]]) -> Callable[[File], str]:

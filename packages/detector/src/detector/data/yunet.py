@@ -7,13 +7,13 @@ Wu, Peng and Yu, "YuNet: a tiny millisecond-level face detector", Machine Intell
 from __future__ import annotations
 
 import functools
-import hashlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ..errors import DataError
+from .files import sha256
 from .sighting import Box, Sighting
 
 # frames are shrunk to this longer side; the network was trained on pictures of 640
@@ -71,7 +71,7 @@ class YunetDetector:
 def model_hash(model: str | Path) -> str:
     """Return the SHA-256 of the file *model* as hex digits; raises `DataError` if it cannot be read."""
     try:
-        return hashlib.sha256(Path(model).read_bytes()).hexdigest()
+        return sha256(model)
     except OSError as error:
         raise DataError(
             f"{model}: {error.strerror}; faces.yunet_model must be the path of face_detection_yunet_2023mar.onnx "

@@ -9,7 +9,6 @@ nothing in it is run.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import pickle
 import re
@@ -22,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..data.files import sha256, whole_file
 from ..errors import DetectorError
 
 __all__ = ["Checkpoints", "plain"]
@@ -104,14 +104,11 @@ class Checkpoints:
             self._remove(step)
 
     def remove(self) -> None:
-        """Delete the checkpoints, the lock and, if nothing else is in it, the folder."""
+        """Delete the checkpoints; the folder and its lock belong to the run."""
         self.close()
         for pattern in ("step-*.pt", "step-*.pt.sha256", "*.part"):
             for path in self.folder.glob(pattern):
                 path.unlink()
-        (self.folder / "lock").unlink(missing_ok=True)
-        if not any(self.folder.iterdir()):
-            self.folder.rmdir()
 
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}.pt"
@@ -126,15 +123,12 @@ class Checkpoints:
         path = self._path(step)
         try:
             self._make_room()
-            with _Whole(path) as part:
+            with whole_file(path, sync=True) as part:
                 with part.open("wb") as file:
                     torch.save(state, file)
-                    file.flush()
-                    os.fsync(file.fileno())
                 # the sum is there before the file is, so that no file ever lacks one
-                with _Whole(path.with_name(path.name + ".sha256")) as sidecar:
-                    sidecar.write_text(f"{_sha256(part)}  {path.name}\n", encoding="ascii")
-            _fsync_folder(self.folder)
+                with whole_file(path.with_name(path.name + ".sha256"), sync=True) as sidecar:
+                    sidecar.write_text(f"{sha256(part)}  {path.name}\n", encoding="ascii")
         except (OSError, RuntimeError, MemoryError) as error:  # torch.save gives a full disk as RuntimeError
             older = [s for s in self.steps() if s < step]
             kept = f"the one of step {older[-1]} is intact" if older else "there is no older one"
@@ -161,43 +155,12 @@ class Checkpoints:
     def _read(self, step: int) -> dict[str, Any]:
         path = self._path(step)
         expected = path.with_name(path.name + ".sha256").read_text(encoding="ascii").split()[:1]
-        if expected != [_sha256(path)]:
+        if expected != [sha256(path)]:
             raise ValueError("its SHA-256 is not the one noted beside it")
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict) or state.get("step") != step:
             raise ValueError(f"it is not the checkpoint of step {step}")
         return state
-
-
-class _Whole:
-    """Context manager: a temporary path beside *path* that becomes *path* when the block ends well, and else is
-    removed.
-    """
-
-    def __init__(self, path: Path):
-        self.path, self.part = path, path.with_name(path.name + ".part")
-
-    def __enter__(self) -> Path:
-        return self.part
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self.part.replace(self.path)
-        else:
-            self.part.unlink(missing_ok=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _fsync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _first_words(error: Exception) -> str:

@@ -52,7 +52,6 @@ def command(
     SIGINT and SIGUSR1 save first and exit with status 75.
     """
     # both are read when torch is loaded
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
 

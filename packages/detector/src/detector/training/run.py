@@ -17,6 +17,7 @@ import torch
 
 from ..card import CARD
 from ..config import Params
+from ..data.files import sha256
 from ..errors import ConfigError, DataError
 from ..models import MODELS
 from ..models.settings import pretrained
@@ -57,8 +58,8 @@ def describe_run(params: Params, crops: Path, device: torch.device) -> Run:
         raise DataError(f"{index}: no such file; is {crops} the output of a stage that has run?")
     return Run(
         parameters=train.values(params),
-        index_sha256=_sha256(index),
-        pretrained_sha256=_sha256(*start) if start else None,
+        index_sha256=sha256(index),
+        pretrained_sha256=sha256(*start) if start else None,
         code_sha256=train.code_sha256(),
         torch=str(torch.__version__),
         device=device.type,
@@ -89,13 +90,3 @@ def _pretrained(params: Params) -> list[Path]:
 def default_checkpoints() -> Path:
     """Return ``out/checkpoints`` of the DVC repository, or of this folder without DVC: no stage's output."""
     return Path(os.environ.get("DVC_ROOT", ".")) / "out" / "checkpoints"
-
-
-def _sha256(*paths: Path) -> str:
-    """Return the sum of the bytes of *paths*, one after the other."""
-    total = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                total.update(block)
-    return total.hexdigest()

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from ..loading.draws import key
 from ..loading.loader import Batch, Loader, crop_size
 from ..loading.order import BalancedOrder, PairedOrder, share
 from ..loading.recompress import Recompress
+from ..lock import Holder, Lock
 from ..models import build
 from ..models.settings import settings
 from ..precision import Precision
@@ -41,7 +42,6 @@ from .checkpoint import Checkpoints, plain
 from .distributed import Processes
 from .engine import Ema, Objective, check_finite, reseed
 from .failures import diverged, explained
-from .lock import Lock
 from .memory import fitting
 from .progress import Progress
 from .run import Run, describe_run
@@ -85,8 +85,17 @@ def train(
         progress = Progress(params.train.steps, timings if processes.main else None)
         folder, logs = checkpoints / run.id, (timings or history).parent
         trackers = Trackers(track if processes.main else (), logs, run.id, progress.say)
-        lock = Lock(folder)
-        waited = lock.acquire(progress.say, lock_timeout) if processes.main else False
+        lock = Lock(folder / "lock")
+
+        def wait_for(holder: Holder) -> None:
+            progress.say(f"{holder} is training with the same parameters and data; waiting until it is done")
+            progress.say(f"to end it instead: kill {holder.pid} (it saves first, and this run continues from there)")
+
+        def check() -> None:
+            if signals.received:
+                raise Stopped(f"stopped by {signals.received} while waiting for {lock.path}: nothing was changed")
+
+        waited = lock.acquire(wait_for, lock_timeout, check) if processes.main else False
         try:
             if processes.broadcast(waited and _is_finished(run, out, history)):
                 if processes.main:
@@ -504,7 +513,7 @@ def _is_finished(run: Run, out: Path, history: Path) -> bool:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
+    with suppress(OSError):  # it is not empty, or gone
         folder.rmdir()
 
 
