@@ -205,7 +205,7 @@ def test_a_mean_of_clusters_is_students():
 
 def people_table(rows_of, partners):
     """Rows in which person a and *partners* of a share fakes: people in several pairs."""
-    rows = rows_of(pairs=4, val_pairs=0, qualities={"77": 0.5}, methods=("Deepfakes",), frames=2)
+    rows = rows_of(pairs=4, val_pairs=0, conditions={"77": 0.5}, methods=("Deepfakes",), frames=2)
     for row in rows:
         row["pair"] = "_".join(sorted(row["identity"].split("+")))
     extra = []
@@ -220,7 +220,7 @@ def people_table(rows_of, partners):
 
 
 def test_pairs_are_the_clusters_where_people_are_in_one_pair(scores_of):
-    scores = scores_of(pairs=3, val_pairs=0, qualities={"77": 0.5})
+    scores = scores_of(pairs=3, val_pairs=0, conditions={"77": 0.5})
     found = cluster(scores)
     assert found.unit == "pair"
     assert len(found.weight) == 3
@@ -240,7 +240,7 @@ def test_people_in_several_pairs_are_clusters_and_couples_are_subtracted(rows_of
     sets = [frozenset(name.split("+")) for name in fakes.identity]
     share = np.array([[bool(a & b) for a in sets] for b in sets])
     shows = np.array([[name in names for names in sets] for name in people])
-    clusters, above_least = len(people), 0
+    clusters, above_least = len(people) // 2, 0    # two people to a fake
     for threshold in np.linspace(0.2, 0.8, 7):
         estimate = sample.rates(threshold).tpr
         part = ((fakes.score >= threshold) - estimate.value) / len(fakes)
@@ -254,7 +254,7 @@ def test_people_in_several_pairs_are_clusters_and_couples_are_subtracted(rows_of
 def test_a_table_without_pairs_counts_videos_or_rows(scores_of):
     from dataclasses import replace
 
-    scores = scores_of(pairs=3, val_pairs=0, qualities={"77": 0.5})
+    scores = scores_of(pairs=3, val_pairs=0, conditions={"77": 0.5})
     assert cluster(replace(scores, pair=scores.video)).unit == "video"
     alone = replace(scores, pair=scores.key, video=scores.key)
     assert cluster(alone).unit == "row"

@@ -11,6 +11,7 @@ either is simulated anew.
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import sys
@@ -21,17 +22,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from scipy import special
 
-sys.path.insert(0, str(Path(__file__).parent))
-from designs import DESIGNS, Data, Design, generate
-
-from evaluation import metrics
+from evaluation import calibration, metrics
+from evaluation.calibration_ranges import ece, fitted_temperature
 from evaluation.jackknife import Estimate, Sample, Side
 from evaluation.measure import measure
 from evaluation.wilson import Range, difference, mean_of, ratio_of_gains, worst
+from tools.coverage.designs import DESIGNS, Data, Design, generate
 
 BLOCK = 100
-TRUTH_PAIRS, TRUTH_CHUNKS = 10_000, 8
+TRUTH_PAIRS, TRUTH_CHUNKS = 5_000, 8
 SINGLE = {
     "auc": ("auc", ""), "bacc": ("balanced_accuracy", "fixed"), "f1": ("f1", "fixed"), "tpr5": ("tpr_at_fpr_0.05", ""),
     "tpr1": ("tpr_at_fpr_0.01", ""), "eer": ("eer", ""), "brier": ("brier", ""), "logloss": ("logloss", ""),
@@ -59,6 +60,8 @@ def intervals(data: Data, design: Design) -> Found:
         sample = Sample.of(data.label, row, data.clusters)
         single.append(measure(sample, {"fixed": 0.5}, len(np.unique(data.video[data.label == 0]))))
     found = {name: single[0].ranges[key] for name, key in SINGLE.items()}
+    sample = Sample.of(data.label, data.score[0], data.clusters)
+    found |= {"ece": ece(sample), "temperature": fitted_temperature(sample)}
     if len(design.cells) > 1:
         cells = matrix(data)
         flat = [cell for row in cells for cell in row]
@@ -88,17 +91,23 @@ def true_values(design: Design, level: str, seed: int) -> dict[str, float]:
 def _values(data: Data, design: Design) -> dict[str, float]:
     label = data.label
     out = {}
-    for number, row in ((0, data.score[0]), (len(design.cells) - 1, data.score[-1])):
-        confusion = metrics.confusion(label, row, 0.5)
+    for number in sorted({0, len(design.cells) - 1}):
+        row = data.score[number]
+        counts = metrics.Ranking(label, row).counts()
+        confusion = counts.confusion(0.5)
         values = {
-            "auc": metrics.auc(label, row), "ap": metrics.ap(label, row), "eer": metrics.eer(label, row),
-            "tpr5": metrics.tpr_at_fpr(label, row, 0.05), "tpr1": metrics.tpr_at_fpr(label, row, 0.01),
-            "brier": metrics.brier(label, row), "logloss": metrics.logloss(label, row),
+            "auc": counts.auc(), "ap": counts.ap(), "eer": counts.eer()[0], "tpr5": counts.tpr_at_fpr(0.05),
+            "tpr1": counts.tpr_at_fpr(0.01), "brier": metrics.brier(label, row), "logloss": metrics.logloss(label, row),
             "bacc": confusion.balanced_accuracy(), "f1": confusion.f1(), "tpr": confusion.recall(),
             "tnr": confusion.acc_real(), "accuracy": confusion.accuracy(), "precision": confusion.precision(),
             "mcc": confusion.mcc(),
         }  # fmt: skip
         out[number] = {name: float(value) for name, value in values.items()}
+    some = slice(None, None, -(-len(label) // 50_000))
+    logits = special.logit(np.clip(data.score[0][some], 1e-7, 1 - 1e-7))
+    out[0] |= {
+        "ece": calibration.ece(label, data.score[0]), "temperature": calibration.temperature(label[some], logits)
+    }  # fmt: skip
     first, last = out[0], out[len(design.cells) - 1]
     found = dict(first)
     if len(design.cells) > 1:
@@ -137,12 +146,21 @@ def digest(design: Design) -> str:
     """Return a short name of the design and of the code whose intervals are measured."""
     import evaluation
 
-    folder = Path(evaluation.__file__).parent
-    text = json.dumps(asdict(design), sort_keys=True).encode()
-    for name in ("jackknife.py", "measure.py", "metrics.py", "wilson.py"):
-        text += (folder / name).read_bytes()
-    text += (Path(__file__).parent / "designs.py").read_bytes()
-    return hashlib.sha256(text).hexdigest()[:10]
+    folder, here = Path(evaluation.__file__).parent, Path(__file__).parent
+    paths = [folder / name for name in ("calibration_ranges.py", "clusters.py", "jackknife.py", "wilson.py")]
+    text = json.dumps(asdict(design), sort_keys=True) + "".join(_code(path) for path in [*paths, here / "designs.py"])
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _code(path: Path) -> str:
+    """Return a source file without comments, docstrings and layout."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        first = body[0] if isinstance(body, list) and body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+            node.body = body[1:]  # type: ignore[attr-defined]
+    return ast.dump(tree)
 
 
 def block(job: tuple[str, int, int, int, int]) -> tuple[str, list[dict]]:
@@ -205,7 +223,7 @@ def _path(out: Path, name: str) -> Path:
 
 
 def _truth_path(out: Path, name: str, seed: int) -> Path:
-    text = json.dumps(asdict(DESIGNS[name]), sort_keys=True) + (Path(__file__).parent / "designs.py").read_text()
+    text = json.dumps(asdict(DESIGNS[name]), sort_keys=True) + _code(Path(__file__).parent / "designs.py")
     return out / f"{name}-truth-{seed}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
 
 

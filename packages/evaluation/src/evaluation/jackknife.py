@@ -9,7 +9,7 @@ them. The reals of one condition against the fakes of another are a sample like 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .clusters import Clusters
 
-__all__ = ["Estimate", "Rates", "Sample", "Side"]
+__all__ = ["Estimate", "Rates", "Sample", "Side", "jackknife"]
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
@@ -43,17 +43,23 @@ class Estimate:
     reason: str = ""
     extra: float | None = None     # variance to add in a difference; None: follows from value and cap_paired
 
-    @property
-    def variance(self) -> float:
-        return self.covariance(self)
+    variance: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "variance", positive_sum(self.spread * self.spread, self.weight))
 
     def covariance(self, other: Estimate) -> float:
         """Return the jackknife covariance of two estimates over the same clusters."""
-        product = self.spread * other.spread
-        total = float(self.weight @ product)
-        if other is self:                  # people counted twice can make the difference of two sums negative
-            return max(total, 0.5 * float(product[self.weight > 0].sum()))
-        return total
+        return float(self.weight @ (self.spread * other.spread))
+
+
+def positive_sum(squares: Floats, weight: Floats) -> float:
+    """Return the weighted sum of squares over clusters, at least half of that over people.
+
+    Subtracting couples of people from people can leave a negative variance in a small sample.
+    """
+    total = float(weight @ squares)
+    return total if total > 0 and weight[-1] > 0 else max(total, 0.5 * float(squares[weight > 0].sum()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +95,9 @@ class Side:
 
     @property
     def num_clusters(self) -> int:
-        """The clusters that hold a row of this class; overlaps do not count."""
-        return int(np.sum((self.size > 0) & (self.weight > 0)))
+        """The clusters that hold a row of this class; of people, who overlap in fakes, half as many count."""
+        present = int(np.sum((self.size > 0) & (self.weight > 0)))
+        return present if self.weight[-1:].sum() >= 0 else (present + 1) // 2
 
     def sums(self, values: Floats) -> Floats:
         """Return the sum of *values* (n,) in each cluster."""
@@ -139,8 +146,7 @@ class Side:
         with two scores is not taken for infinitely many samples.
         """
         clusters = self.num_clusters
-        squares = self.rank_sums**2
-        total = max(float(self.weight @ squares), 0.5 * float(squares[self.weight > 0].sum()))
+        total = positive_sum(self.rank_sums**2, self.weight)
         return clusters / (clusters - 1) * (total + self._tie_variance) if clusters > 1 else np.inf
 
     @property
@@ -207,7 +213,7 @@ class Sample:
         return clusters / max(clusters - 1, 1) * float(self.weight @ product)
 
     def _estimate(self, value: float, left_out: Floats, cap: float = np.inf, paired: float = np.inf) -> Estimate:
-        return _jackknife(
+        return jackknife(
             value, left_out, self._size, len(self), self.weight, self.num_clusters, cap, paired, self.lacking
         )
 
@@ -285,8 +291,10 @@ class Sample:
             )
 
         left_out = _eer(self._curve, len(self.real) - self.real.size, len(self.fake) - self.fake.size, rest)
-        cap = min(2 / 3 * self._cap[0], 4 / (1 / len(self.real) + 1 / len(self.fake)))
-        return self._estimate(value, left_out, cap, cap / 2)
+        total = self.real.rank_variance + self.fake.rank_variance
+        ranks = max(total - self.rank_covariance, 0.3 * total, 1e-12)
+        cap = min(1 / ranks, 8 / (1 / len(self.real) + 1 / len(self.fake)))
+        return self._estimate(value, left_out, cap, 0.7 * cap)
 
     def ap(self) -> Estimate:
         """Average precision of the class fake, with the linearised effect of leaving a cluster out."""
@@ -311,7 +319,7 @@ class Sample:
             stays = 1 - self._size / len(self)
         else:
             stays = np.full(len(self.weight), 1 - 1 / max(self._all_clusters, 2))
-        return self._estimate(value, value - influence / stays, *self._cap)
+        return self._estimate(value, value - influence / stays, 2 * self._cap[0], self._cap[1])
 
     # -- one threshold ------------------------------------------------------------------------------------------------
 
@@ -332,15 +340,18 @@ class Sample:
         with np.errstate(invalid="ignore", divide="ignore"):
             left_out = (total - right) / (len(side) - side.size)
         cap = np.inf if reason else min(1 / max(6 * side.rank_variance, 1e-12), len(side))
-        return _jackknife(
-            total / len(side), left_out, side.size, len(side), self.weight, side.num_clusters, cap, cap / 2, reason
+        return jackknife(
+            total / len(side), left_out, side.size, len(side), self.weight, side.num_clusters, cap, 0.7 * cap, reason
         )
 
-    def tpr_curve(self) -> tuple[Floats, Floats]:
-        """Return numbers of false alarms and the largest TPR at each; linear between them."""
+    def tpr_at(self, alarms: float) -> float:
+        """TPR at a number of false alarms, by linear interpolation on the ROC curve as `metrics.tpr_at_fpr`."""
         _, fps, tps = self._curve
-        last = np.append(fps[1:] != fps[:-1], True)
-        return fps[last], tps[last] / len(self.fake)
+        before = max(int(np.searchsorted(fps, alarms, "right")) - 1, 0)
+        after = min(before + 1, len(fps) - 1)
+        run = fps[after] - fps[before]
+        part = max(alarms - fps[before], 0.0) / run if run > 0 else 0.0
+        return float((tps[before] + part * (tps[after] - tps[before])) / len(self.fake))
 
     # -- means --------------------------------------------------------------------------------------------------------
 
@@ -360,8 +371,8 @@ class Sample:
         with np.errstate(invalid="ignore", divide="ignore"):
             left_out = (total - sums) / (len(self) - self._size)
         used = self.num_clusters if self.num_clusters > 1 else clusters
-        return _jackknife(
-            total / len(self), left_out, self._size, len(self), self.weight, used, np.inf, np.inf, reason
+        return jackknife(
+            total / len(self), left_out, self._size, len(self), self.weight, used, reason=reason
         )
 
     def _nothing(self, value: float = np.nan, reason: str = "") -> Estimate:
@@ -369,9 +380,9 @@ class Sample:
         return Estimate(value, np.zeros(len(self.weight)), self.weight, 0, reason=reason)
 
 
-def _jackknife(
-    value: float, left_out: Floats, size: Floats, num_rows: int, weight: Floats, clusters: int, cap: float,
-    paired: float, reason: str,
+def jackknife(
+    value: float, left_out: Floats, size: Floats, num_rows: int, weight: Floats, clusters: int, cap: float = np.inf,
+    paired: float = np.inf, reason: str = "",
 ) -> Estimate:  # fmt: skip
     """Return the estimate from the values without each cluster.
 

@@ -15,8 +15,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .jackknife import Estimate, Rates, Sample
+from .jackknife import Estimate, Rates, Sample, positive_sum
 
 __all__ = [
     "OF_RATES",
@@ -28,11 +29,14 @@ __all__ = [
     "of_rates",
     "of_share",
     "of_tpr_at_fpr",
+    "quantile",
     "rates_estimate",
     "ratio_of_gains",
+    "skew_stretch",
     "worst",
 ]
 
+Floats = NDArray[np.float64]
 TINY = 1e-14                           # variances below are rounding errors of zero
 LEAST_REALS = 3                        # real videos expected above the threshold of a TPR at a false alarm rate
 
@@ -47,7 +51,8 @@ class Range(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _quantile(probability: float, clusters: int) -> float:
+def quantile(probability: float, clusters: int) -> float:
+    """Return the quantile of Student's t with one degree of freedom less than *clusters*."""
     from scipy.special import stdtrit
 
     return float(stdtrit(clusters - 1, probability))
@@ -70,7 +75,7 @@ def _effective(x: float, variance: float, cap: float) -> float:
 def _end(estimate: Estimate, probability: float, sign: int, skewed: bool = False) -> float:
     """Return the end of the interval of a share that is passed with 1 - *probability*."""
     x = min(max(estimate.value, 0.0), 1.0)
-    q = _quantile(probability, estimate.clusters)
+    q = quantile(probability, estimate.clusters)
     if skewed:
         q *= _stretch(estimate, sign)
     n = _effective(x, estimate.variance, estimate.cap)
@@ -80,13 +85,19 @@ def _end(estimate: Estimate, probability: float, sign: int, skewed: bool = False
 
 
 def _stretch(estimate: Estimate, sign: int) -> float:
-    """Return by how much skewed pseudo-values widen the end on the side of their tail."""
-    values = -estimate.spread[(estimate.weight > 0) & (estimate.spread != 0)]
-    count = len(values)
+    """Return by how much skewed delete-one values widen the end on the side of their tail."""
+    return skew_stretch(-estimate.spread[(estimate.weight > 0) & (estimate.spread != 0)], sign)
+
+
+def skew_stretch(parts: Floats, sign: int) -> float:
+    """Return the factor of a t quantile on one side, for the mean of *parts* with a long tail on that side."""
+    count = len(parts)
     if count < 3:
         return 1.0
-    deviation = float(np.sqrt((values**2).sum() / (count - 1)))
-    skewness = count / ((count - 1) * (count - 2)) * float((values**3).sum()) / deviation**3
+    deviation = float(np.sqrt((parts**2).sum() / (count - 1)))
+    if deviation == 0:
+        return 1.0
+    skewness = count / ((count - 1) * (count - 2)) * float((parts**3).sum()) / deviation**3
     return 1 + 2 * max(sign * skewness, 0.0) / float(np.sqrt(count))
 
 
@@ -98,20 +109,11 @@ def of_share(estimate: Estimate, confidence: float = 0.95, skewed: bool = False)
     return Range(estimate.value, _end(estimate, high, -1, skewed), _end(estimate, high, 1, skewed))
 
 
-def of_mean(
-    estimate: Estimate, confidence: float = 0.95, least: float = -np.inf, logarithmic: bool = False
-) -> Range:
-    """Return the interval of a mean without an upper bound (log-loss, PSNR), by t with the skewness of the clusters.
-
-    *logarithmic*: on the scale of the logarithm, for positive values that a factor changes (a temperature).
-    """
+def of_mean(estimate: Estimate, confidence: float = 0.95, least: float = -np.inf) -> Range:
+    """Return the interval of a mean without an upper bound (log-loss, PSNR), by t with the skewness of the clusters."""
     if estimate.reason or not np.isfinite(estimate.value):
         return _undefined(estimate.value, estimate.reason or "undefined")
-    q = _quantile((1 + confidence) / 2, estimate.clusters)
-    half = q * float(np.sqrt(estimate.variance))
-    if logarithmic:
-        factor = float(np.exp(half / estimate.value))
-        return Range(estimate.value, estimate.value / factor, estimate.value * factor)
+    half = quantile((1 + confidence) / 2, estimate.clusters) * float(np.sqrt(estimate.variance))
     lo, hi = (estimate.value + sign * half * _stretch(estimate, sign) for sign in (-1, 1))
     return Range(estimate.value, max(lo, least), hi)
 
@@ -199,11 +201,10 @@ def of_tpr_at_fpr(sample: Sample, rate: float, num_real_videos: int, confidence:
         return _undefined(np.nan, f"needs {least} real videos, has {num_real_videos}")
     real, fake, n = sample.real, sample.fake, len(sample.real)
     clusters = sample.num_clusters
-    alarms, tpr = sample.tpr_curve()
-    value = float(np.interp(rate * n, alarms, tpr))
+    value = sample.tpr_at(rate * n)
 
     def at(a: float) -> float:
-        return float(np.interp(a * (n + 1) - 1, alarms, tpr))
+        return sample.tpr_at(a * (n + 1) - 1)
 
     centre = at(rate)
     # the threshold: a score whose false alarms come nearest to the wanted number
@@ -216,9 +217,9 @@ def of_tpr_at_fpr(sample: Sample, rate: float, num_real_videos: int, confidence:
     of_t = (fake.numbers_from(start_fake) - t * fake.size) / len(fake)
     of_x = (real.numbers_from(start_real) - x * real.size) / n
     weight = sample.weight
-    vt, vx = (k * max(float(weight @ v**2), 0.5 * float(v[weight > 0] @ v[weight > 0])) for v in (of_t, of_x))
+    vt, vx = (k * positive_sum(v**2, weight) for v in (of_t, of_x))
     r = float(np.clip(k * float(weight @ (of_t * of_x)) / np.sqrt(vt * vx), -1, 1)) if vt > TINY and vx > TINY else 0.0
-    q = _quantile((1 + confidence) / 2, clusters)
+    q = quantile((1 + confidence) / 2, clusters)
     caps = [min(1 / max(12 * side.rank_variance, 1e-12), len(side)) for side in (real, fake)]
     n_real, n_fake = _effective(rate, vx, caps[0]), _effective(centre, vt, caps[1])
     ends = []
@@ -257,7 +258,7 @@ def difference(
     if total.reason or np.isnan(total.value):
         return _undefined(total.value, total.reason or "undefined")
     extra = sum(_missing(e, e.cap_paired) for e in estimates)
-    half = _quantile((1 + confidence) / 2, total.clusters) * float(np.sqrt(total.variance + extra))
+    half = quantile((1 + confidence) / 2, total.clusters) * float(np.sqrt(total.variance + extra))
     return Range(total.value, total.value - half, total.value + half)
 
 
@@ -308,7 +309,7 @@ def ratio_of_gains(here: Estimate, reference: Estimate, base: float = 0.5, confi
     value = top / bottom
     if here.reason or reference.reason:
         return _undefined(value, here.reason or reference.reason)
-    q2 = _quantile((1 + confidence) / 2, min(here.clusters, reference.clusters)) ** 2
+    q2 = quantile((1 + confidence) / 2, min(here.clusters, reference.clusters)) ** 2
     v_top = here.variance + _missing(here, here.cap_paired)
     v_bottom = reference.variance + _missing(reference, reference.cap_paired)
     a = bottom**2 - q2 * v_bottom
