@@ -465,7 +465,7 @@ def _circumstances(params: Params, trainer: Trainer, loader_threads: int) -> dic
         "compile": params.train.compile,
         "deterministic": params.train.deterministic,
         "channels_last": params.train.channels_last,
-        "jpeg": params.train.augment.jpeg,
+        "recompress": params.train.augment.recompress,
         "threads": torch.get_num_threads(),
         "loader_threads": loader_threads,
         "commit": _commit(),

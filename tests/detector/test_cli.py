@@ -14,7 +14,7 @@ from detector import __version__
 from detector.cli import COMMANDS, cli
 
 PARAMS = """
-qualities: [77, 10]
+conditions: [raw, 77, "turbo:90>resize:0.5"]
 faces:
   methods: [Deepfakes, FaceSwap]
   size: 64
@@ -67,9 +67,9 @@ def test_the_stages_follow_each_other(here: Path, small_tree: Path) -> None:
     assert "out/compressed: quality 77," in compressed.output
     fidelity = run("fidelity", "out/faces", "out/fidelity", "out/fidelity.json")
     assert fidelity.exit_code == 0, fidelity.output
-    assert [line.split(":")[0].strip() for line in fidelity.stdout.splitlines()] == ["q77", "q10"]
-    assert "48 members checked, 0 problems" in run("verify", "out/compressed").output
-    assert run("unpack", "out/compressed", "loose").output.endswith("loose: 48 files\n")
+    assert [line.split(":")[0].strip() for line in fidelity.stdout.splitlines()] == ["77", "turbo"]
+    assert "32 members checked, 0 problems" in run("verify", "out/compressed").output
+    assert run("unpack", "out/compressed", "loose").output.endswith("loose: 32 files\n")
     assert run("contact-sheet", "out/faces", "sheet.png", "--columns", 3).output.endswith("9 faces\n")
     written = sorted(path.name for path in (here / "out").iterdir())
     assert written == ["compressed", "faces", "fidelity", "fidelity.json"]

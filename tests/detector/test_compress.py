@@ -14,8 +14,8 @@ import pytest
 
 import mozcodec
 from detector.config import CompressConfig
-from detector.data.compress import at_quality, compress_faces, squeeze
-from detector.data.index import read_index
+from detector.data.compress import compress_faces, squeeze
+from detector.data.index import Face, read_index, write_index
 from detector.data.shards import ShardReader
 from detector.errors import DataError
 
@@ -27,16 +27,17 @@ def compressed(small_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return out
 
 
-def test_rows_are_the_same_but_for_their_place(small_faces: Path, compressed: Path) -> None:
-    def described(folder: Path) -> list[object]:
+def test_rows_are_those_of_training_and_validation_but_for_their_place(small_faces: Path, compressed: Path) -> None:
+    def described(folder: Path) -> list[Face]:
         return [replace(face, shard="", offset=0, size=0, crc32="") for face in read_index(folder)]
 
-    assert described(compressed) == described(small_faces)
+    assert described(compressed) == [face for face in described(small_faces) if face.split != "test"]
 
 
 def test_bytes_are_mozjpegs_of_the_lossless_crop(small_faces: Path, compressed: Path) -> None:
     lossless, squeezed = ShardReader(small_faces), ShardReader(compressed)
-    for before, after in zip(read_index(small_faces), read_index(compressed), strict=True):
+    lossless_faces = [face for face in read_index(small_faces) if face.split != "test"]
+    for before, after in zip(lossless_faces, read_index(compressed), strict=True):
         # OpenCV reads the PNG, blue first
         image = cv2.imdecode(np.frombuffer(lossless.read(before), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
         assert bytes(squeezed.read(after, check=True)) == mozcodec.encode(image, quality=60)
@@ -55,8 +56,13 @@ def test_the_summary_says_what_was_done(small_faces: Path, compressed: Path) -> 
     summary = json.loads((compressed / "summary.json").read_text())
     before = json.loads((small_faces / "summary.json").read_text())
     done = summary.pop("compress")
-    assert summary == before
+    assert before["faces"]["FaceSwap"] == {"train": 4, "val": 4, "test": 4}
+    assert summary["faces"]["FaceSwap"] == {"train": 4, "val": 4, "test": 0}
+    assert summary["identities"] == {"train": 2, "val": 2, "test": 0}
+    counts = ("identities", "videos", "faces")
+    assert {k: v for k, v in summary.items() if k not in counts} == {k: v for k, v in before.items() if k not in counts}
     assert (done["quality"], done["subsampling"], done["tune"]) == (60, None, None)
+    assert done["splits"] == ["train", "val"]
     assert done["bytes"] == sum(face.size for face in read_index(compressed))
     assert done["encoder"]["mozjpeg_version"] == "5.0.0"
 
@@ -68,22 +74,14 @@ def test_options_reach_the_encoder(face_photograph: np.ndarray) -> None:
     assert squeeze(image, 60, CompressConfig(tune="ms-ssim")) == mozcodec.encode(image, quality=60, tune="ms-ssim")
 
 
-def test_raw_leaves_the_crop_as_it_is(face_photograph: np.ndarray) -> None:
-    assert at_quality(face_photograph, "raw", CompressConfig()) is face_photograph
-
-
-@pytest.mark.parametrize("quality", [10, "77"])
-def test_at_quality_is_encode_and_decode(face_photograph: np.ndarray, quality: int | str) -> None:
-    found = at_quality(face_photograph, quality, CompressConfig())
-    expected = mozcodec.decode(mozcodec.encode(face_photograph, quality=int(quality)))
-    assert np.array_equal(found, expected)
-    assert found.shape == face_photograph.shape
-
-
-def test_gray_encoding_still_gives_three_channels(face_photograph: np.ndarray) -> None:
-    found = at_quality(face_photograph, 77, CompressConfig(subsampling="gray"))
-    assert found.shape == face_photograph.shape
-    assert np.ptp(found, axis=2).max() == 0
+def test_other_splits_are_compressed_when_named(small_faces: Path, tmp_path: Path) -> None:
+    compress_faces(small_faces, tmp_path / "test", 60, CompressConfig(), splits=["test"])
+    assert {face.split for face in read_index(tmp_path / "test")} == {"test"}
+    faces = Path(shutil.copytree(small_faces, tmp_path / "faces"))
+    write_index(faces / "index.csv", [face for face in read_index(faces) if face.split == "test"])
+    with pytest.raises(DataError, match=r"index\.csv: no crops in train or val; name the splits .* with --split"):
+        compress_faces(faces, tmp_path / "out", 60, CompressConfig())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_damaged_crop_stops_it_by_name_and_leaves_the_old_output(

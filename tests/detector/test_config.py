@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 from detector.config import CompressConfig, Params, from_mapping, read_params
@@ -59,7 +61,8 @@ def test_yaml_1_2_keeps_subsampling_a_text(tmp_path: Path) -> None:
         ({"quality": "10"}, ("quality", 10)),
         ({"quality": 10.0}, ("quality", 10)),
         ({"seed": "3"}, ("seed", 3)),
-        ({"qualities": ["77", 10]}, ("qualities", (77, 10))),
+        ({"conditions": ["raw", "77", 10]}, ("conditions", ("raw", "77", "10"))),
+        ({"conditions": ["moz:77", " resize:0.50>10"]}, ("conditions", ("77", "resize:0.5>moz:10"))),
         ({"model": "efficientnet_b4"}, ("model", "efficientnet_b4")),
     ],
 )
@@ -68,6 +71,20 @@ def test_numbers_may_come_as_text(given: dict[str, Any], expected: tuple[str, An
     found = getattr(from_mapping(Params, given), name)
     assert found == value
     assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("conditions=[raw,77,turbo:90]", ("raw", "77", "turbo:90")),
+        ("conditions=[moz:77/4:2:0,scaled:16/77,resize:0.5]", ("moz:77/4:2:0", "scaled:16/77", "resize:0.5")),
+        ('conditions=[raw,"turbo:90>resize:0.5>moz:60"]', ("raw", "turbo:90>resize:0.5>moz:60")),
+    ],
+)
+def test_conditions_come_through_dvc_exp_run(override: str, expected: tuple[str, ...], tmp_path: Path) -> None:
+    path = Path(shutil.copy(ROOT / "params.yaml", tmp_path))
+    apply_overrides(path, [override])  # what dvc exp run -S does
+    assert read_params(path).conditions == expected
 
 
 def test_unset_values_may_come_as_null_or_its_name() -> None:
@@ -94,10 +111,19 @@ def test_unset_values_may_come_as_null_or_its_name() -> None:
         ({"quality": "high"}, "quality must be a whole number, got 'high'"),
         ({"quality": True}, "quality must be a whole number, got True"),
         ({"quality": None}, "quality must be a whole number, got None"),
-        ({"qualities": [77, 0]}, "qualities[1] must be 1..100, got 0"),
-        ({"qualities": []}, "qualities must be a list of one or more values, got []"),
-        ({"qualities": 77}, "qualities must be a list of one or more values, got 77"),
-        ({"qualities": [77, 10, "77"]}, "qualities has a value twice: [77, 10, 77]"),
+        ({"conditions": [77, 0]}, "conditions[1]: condition '0': step 'moz:0': Q must be 1..100, got 0"),
+        ({"conditions": ["trubo:90"]}, "conditions[0]: condition 'trubo:90': there is no step 'trubo'"),
+        ({"conditions": [77.5]}, "conditions[0]: a condition is text such as raw, 77 or"),
+        ({"conditions": []}, "conditions must be a list of one or more values, got []"),
+        ({"conditions": 77}, "conditions must be a list of one or more values, got 77"),
+        ({"conditions": [77, 10, "moz:77"]}, "conditions has a value twice: ['77', '10', '77']"),
+        ({"train": {"augment": {"conditions": ["webp:0"]}}}, "train.augment.conditions[0]: condition 'webp:0'"),
+        ({"qualities": [77, 10]}, "qualities is now called conditions and lists raw too, as in conditions: [raw, 77"),
+        ({"train": {"augment": {"jpeg": 1}}}, "train.augment.jpeg is now called train.augment.recompress"),
+        (
+            {"train": {"augment": {"jpeg_qualities": [7]}}},
+            "train.augment.jpeg_qualities is now called train.augment.conditions",
+        ),
         ({"train": {"lr": 0}}, "train.lr must be above 0, got 0.0"),
         ({"train": {"lr": "nan"}}, "train.lr must be a number, got 'nan'"),
         ({"train": {"lr": float("inf")}}, "train.lr must be a number, got inf"),

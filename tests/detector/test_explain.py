@@ -27,7 +27,7 @@ from detector.models import MODELS, build
 from detector.weights import load_model, save_model
 
 OPTIONS = {"multi_attention": {"backbone": "test_efficientnet"}, "meso4": {}, "efficientnet_b0": {}}
-PARAMS = from_mapping(Params, {"qualities": [77, 10], "score": {"batch_size": 8}})
+PARAMS = from_mapping(Params, {"conditions": ["raw", 77, "webp:10"], "score": {"batch_size": 8}})
 CPU = torch.device("cpu")
 
 
@@ -185,16 +185,17 @@ def test_sample_is_half_real_and_shared_evenly_by_the_methods() -> None:
     assert len(sample([f for f in faces if f.method != "original"], 12)) == 12
 
 
-def test_a_picture_of_every_kind_is_drawn_for_every_face_and_quality(explained: Path) -> None:
+def test_a_picture_of_every_kind_is_drawn_for_every_face_and_condition(explained: Path) -> None:
     rows = rows_of(explained / "maps.csv")
     kinds = {"face", "grad_cam", "attention_1", "attention_2", "attention_3", "attention_4"}
 
     assert sorted(row["file"] for row in rows) == sorted(f"maps/{path.name}" for path in (explained / "maps").iterdir())
     for key in {row["key"] for row in rows}:
-        for quality in ("raw", "77", "10"):
-            own = {row["kind"] for row in rows if (row["key"], row["quality"]) == (key, quality)}
+        assert list(dict.fromkeys(row["condition"] for row in rows if row["key"] == key)) == ["raw", "77", "webp:10"]
+        for label in ("raw", "77", "webp:10"):
+            own = {row["kind"] for row in rows if (row["key"], row["condition"]) == (key, label)}
             assert own - {"mask"} == kinds
-    assert {row["quality"] for row in rows if row["kind"] == "mask"} == {"raw"}
+    assert {row["condition"] for row in rows if row["kind"] == "mask"} == {"raw"}
     assert {row["key"].split("/")[1] for row in rows} == {"original", "Deepfakes", "FaceSwap"}
     assert decode_png((explained / rows[0]["file"]).read_bytes()).shape == (64, 64, 3)
 
@@ -216,19 +217,19 @@ def test_localization_is_the_share_of_heat_in_the_masks(explained: Path, trained
         "covered": np.mean(inside),
     }
 
-    (row,) = (r for r in rows if (r["quality"], r["kind"], r["method"]) == ("raw", "attention_2", "all"))
+    (row,) = (r for r in rows if (r["condition"], r["kind"], r["method"]) == ("raw", "attention_2", "all"))
     assert int(row["n"]) == 6
     assert {name: float(row[name]) for name in expected} == pytest.approx(expected, rel=1e-4)
     assert {r["method"] for r in rows} == {"all", "Deepfakes", "FaceSwap"}
-    assert {r["quality"] for r in rows} == {"raw", "77", "10"}
+    assert {r["condition"] for r in rows} == {"raw", "77", "webp:10"}
 
 
-def test_features_have_a_row_for_each_face_and_quality(explained: Path) -> None:
+def test_features_have_a_row_for_each_face_and_condition(explained: Path) -> None:
     vectors, rows = np.load(explained / "features.npy"), rows_of(explained / "features.csv")
 
     assert vectors.shape == (len(rows), 256)
     assert vectors.dtype == np.float32
-    assert [row["quality"] for row in rows] == ["raw"] * 8 + ["10"] * 8
+    assert [row["condition"] for row in rows] == ["raw"] * 8 + ["webp:10"] * 8
     assert [row["label"] for row in rows[:8]].count("0") == 4
     assert {row["split"] for row in rows} == {"test"}
 
@@ -246,7 +247,7 @@ def test_two_runs_write_the_same_bytes(explained: Path, trained: Path, small_fac
 def test_command_tells_the_shares_and_refuses_crops_of_another_size(
     trained: Path, small_faces: Path, packed_crops: dict[str, Path], tmp_path: Path
 ) -> None:
-    (tmp_path / "params.yaml").write_text("qualities: [10]\n")
+    (tmp_path / "params.yaml").write_text("conditions: [raw, 10]\n")
     options = ["--params", str(tmp_path / "params.yaml"), "--faces-measured", "2", "--features", "4"]
     good = CliRunner().invoke(cli, ["explain", str(small_faces), str(trained), str(tmp_path / "out"), *options])
     bad = CliRunner().invoke(
@@ -255,7 +256,7 @@ def test_command_tells_the_shares_and_refuses_crops_of_another_size(
 
     assert good.exit_code == 0, good.output
     assert " raw grad_cam " in good.output
-    assert "of the average map's (n = 2)" in good.output
+    assert "for the average map (n = 2)" in good.output
     assert bad.exit_code == 1
     assert "trained on crops of 64 x 64" in bad.output
     assert not (tmp_path / "bad").exists()

@@ -14,20 +14,30 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import mozcodec
-from detector.config import CompressConfig
+from detector.conditions import parse_all
 from detector.data.index import read_index
-from detector.data.png import decode_png
+from detector.data.png import decode_png, encode_png
 from detector.data.shards import ShardReader
 from detector.fidelity import Row, examples, measure, summarize
 
-QUALITIES = (77, 10)
+CONDITIONS = parse_all(["raw", 77, 10, "turbo:90", "resize:0.5"])
 
 
 @pytest.fixture(scope="module")
 def measured(small_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out")
-    measure(small_faces, out / "fidelity", out / "fidelity.json", QUALITIES, CompressConfig(), workers=2)
+    measure(small_faces, out / "fidelity", out / "fidelity.json", CONDITIONS, workers=2)
     return out
+
+
+def expected(image: np.ndarray, label: str) -> tuple[bytes, np.ndarray]:
+    """Return the file of *image* under the condition *label*, and the picture: mozcodec and OpenCV called directly."""
+    if label == "resize:0.5":
+        small = cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA)
+        return encode_png(small), cv2.resize(small, (64, 64), interpolation=cv2.INTER_LINEAR_EXACT)
+    options = {"quality": 90, "profile": "fastest"} if label == "turbo:90" else {"quality": int(label)}
+    data = mozcodec.encode(image, **options)
+    return data, mozcodec.decode(data)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -39,11 +49,11 @@ def test_every_crop_is_measured_as_scikit_image_does(measured: Path, small_faces
     reader = ShardReader(small_faces)
     images = {face.key: decode_png(reader.read(face)) for face in read_index(small_faces)}
     found = rows(measured / "fidelity/images.csv")
-    assert [(row["key"], row["quality"]) for row in found] == [(key, str(q)) for key in images for q in QUALITIES]
+    labels = [str(condition) for condition in CONDITIONS[1:]]
+    assert [(row["key"], row["condition"]) for row in found] == [(key, label) for key in images for label in labels]
     for row in found[::7]:
         image = images[row["key"]]
-        data = mozcodec.encode(image, quality=int(row["quality"]))
-        decoded = mozcodec.decode(data)
+        data, decoded = expected(image, row["condition"])
         assert float(row["psnr"]) == pytest.approx(peak_signal_noise_ratio(image, decoded), abs=1e-4)
         assert float(row["ssim"]) == pytest.approx(structural_similarity(image, decoded, channel_axis=2), abs=1e-6)
         assert int(row["bytes"]) == len(data)
@@ -52,13 +62,13 @@ def test_every_crop_is_measured_as_scikit_image_does(measured: Path, small_faces
 
 def test_the_summary_is_means_and_percentiles_of_the_table(measured: Path) -> None:
     summary = json.loads((measured / "fidelity.json").read_text())
-    assert list(summary) == ["q77", "q10", "n"]
+    assert list(summary) == ["q77", "q10", "turbo90", "resize0_5", "n"]
     assert summary["n"] == {"faces": 48, "videos": 18}
-    for quality in QUALITIES:
-        at = [row for row in rows(measured / "fidelity/images.csv") if row["quality"] == str(quality)]
+    for label, key in (("77", "q77"), ("10", "q10"), ("turbo:90", "turbo90"), ("resize:0.5", "resize0_5")):
+        at = [row for row in rows(measured / "fidelity/images.csv") if row["condition"] == label]
         for name in ("psnr", "ssim", "bytes", "bits_per_pixel"):
             values = [float(row[name]) for row in at]
-            found = summary[f"q{quality}"]
+            found = summary[key]
             assert found[name] == pytest.approx(np.mean(values), abs=1e-4)
             assert found[f"{name}_p50"] == pytest.approx(np.median(values), abs=1e-4)
             assert found[f"{name}_p5"] == pytest.approx(np.percentile(values, 5), abs=1e-4)
@@ -75,23 +85,40 @@ def test_identical_crops_are_counted_apart(small_faces: Path) -> None:
     json.dumps(summary, allow_nan=False)
 
 
-def test_panels_show_a_face_and_its_forgeries_raw_and_at_each_quality(measured: Path, small_faces: Path) -> None:
+def test_panels_show_a_face_and_its_forgeries_raw_and_under_each_condition(measured: Path, small_faces: Path) -> None:
     panels = rows(measured / "fidelity/panels.csv")
     assert list(dict.fromkeys(row["key"] for row in panels)) == [
         "c23/original/005/0004",
         "c23/Deepfakes/005_004/0007",  # 0 and 7 were cropped; 7 is nearer to 4
         "c23/FaceSwap/005_004/0007",
     ]
-    assert [row["quality"] for row in panels] == ["raw", "77", "10"] * 3
+    assert [row["condition"] for row in panels] == ["raw", "77", "10", "turbo:90", "resize:0.5"] * 3
+    assert [row["file"].rpartition("-")[2] for row in panels[:5]] == [
+        "raw.png", "q77.png", "q10.png", "turbo90.png", "resize0_5.png"
+    ]  # fmt: skip
     faces = {face.key: face for face in read_index(small_faces)}
     for row in panels:
         shown = cv2.imread(str(measured / "fidelity" / row["file"]))[..., ::-1]
-        expected = decode_png(ShardReader(small_faces).read(faces[row["key"]]))
-        if row["quality"] == "raw":
+        crop = decode_png(ShardReader(small_faces).read(faces[row["key"]]))
+        if row["condition"] == "raw":
             assert (row["psnr"], row["ssim"]) == ("inf", "1.0")
+            assert int(row["bytes"]) == faces[row["key"]].size
+            assert np.array_equal(shown, crop)
         else:
-            expected = mozcodec.decode(mozcodec.encode(expected, quality=int(row["quality"])))
-        assert np.array_equal(shown, expected)
+            assert np.array_equal(shown, expected(crop, row["condition"])[1])
+
+
+def test_raw_alone_has_panels_and_no_measures(small_faces: Path, tmp_path: Path) -> None:
+    found = measure(small_faces, tmp_path / "fidelity", tmp_path / "fidelity.json", parse_all(["raw"]))
+    assert list(found) == ["n"]
+    assert rows(tmp_path / "fidelity/images.csv") == []
+    assert {row["condition"] for row in rows(tmp_path / "fidelity/panels.csv")} == {"raw"}
+
+
+def test_the_encoders_are_recorded(measured: Path) -> None:
+    found = json.loads((measured / "fidelity/encoders.json").read_text())
+    assert found["mozcodec"] == mozcodec.build_info()["version"]
+    assert found["opencv"] == cv2.__version__
 
 
 def test_without_test_faces_some_other_face_is_shown(small_faces: Path) -> None:

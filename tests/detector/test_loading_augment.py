@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from detector.config import AugmentConfig, CompressConfig
-from detector.data.compress import at_quality
+from detector.conditions import parse
+from detector.config import AugmentConfig
 from detector.loading.augment import BLUE, BRIGHTNESS, CONTRAST, FLIP, RED, augment, blur, draw, to_float, warp
 from detector.loading.recompress import Recompress
 
@@ -74,25 +74,25 @@ def test_turned_and_blurred_batches_are_augmented_crop_by_crop():
     assert whole.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_some_crops_are_squeezed_to_what_mozjpeg_makes_of_them_at_a_listed_quality():
-    config = AugmentConfig(jpeg=0.5, jpeg_qualities=(60, 10))
+def test_some_crops_go_through_a_listed_condition():
+    config = AugmentConfig(recompress=0.5, conditions=("60", "turbo:10"))
     rng = np.random.default_rng(5)
     images = ndimage.gaussian_filter(rng.integers(0, 256, (40, 24, 24, 3)).astype(np.uint8), (0, 1, 1, 0))
     ids = np.arange(40)
     results = []
     for threads in (1, 3):
         result = images.copy()
-        Recompress(config, CompressConfig(), seed=1, threads=threads)(7, ids, result)
+        Recompress(config, seed=1, threads=threads)(7, ids, result)
         results.append(result)
     assert np.array_equal(*results)
-    counts = {"as it was": 0, 60: 0, 10: 0}
+    counts = dict.fromkeys(("raw", "60", "turbo:10"), 0)
     for image, result in zip(images, results[0], strict=True):
-        seen = {"as it was": image, **{quality: at_quality(image, quality, CompressConfig()) for quality in (60, 10)}}
+        seen = {label: parse(label).apply(image) for label in counts}
         (name,) = (name for name, expected in seen.items() if np.array_equal(result, expected))
         counts[name] += 1
     assert min(counts.values()) >= 5  # 20, 10 and 10 are expected
     again = images[10:12].copy()
-    Recompress(config, CompressConfig(), seed=1)(7, ids[10:12], again)
+    Recompress(config, seed=1)(7, ids[10:12], again)
     assert np.array_equal(again, results[0][10:12])
 
 

@@ -15,7 +15,8 @@ from PIL import Image
 
 import mozcodec
 from detector.cli import cli
-from detector.config import CompressConfig, FacesConfig, Params, from_mapping
+from detector.conditions import parse_all
+from detector.config import FacesConfig, Params, from_mapping
 from detector.data.alignment import align, crop
 from detector.data.detection import make_detector, track
 from detector.data.index import read_index
@@ -26,9 +27,8 @@ from detector.predict import Prediction, crops_of, find_files, frames_of, predic
 from detector.score import score_faces
 from detector.weights import save_model
 
-QUALITIES: list[int | str] = ["raw", 77, 10]
+CONDITIONS = parse_all(["raw", 77, 10])
 PARAMS = from_mapping(Params, {"score": {"batch_size": 5}})
-CONFIG = CompressConfig()
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def run(*arguments: object) -> tuple[int, str]:
 
 
 def one(file: Path, trained: Path, **options: bool | int) -> Prediction:
-    ((path, found),) = predict_files([file], trained, QUALITIES, PARAMS, **options)  # type: ignore[arg-type]
+    ((path, found),) = predict_files([file], trained, CONDITIONS, PARAMS, **options)  # type: ignore[arg-type]
     assert path == file
     assert isinstance(found, Prediction), found
     return found
@@ -67,7 +67,7 @@ def test_a_video_gets_the_scores_that_the_stages_give_it(
     trained: Path, small_tree: Path, small_faces: Path, small_config: FacesConfig
 ) -> None:
     faces = [face for face in read_index(small_faces) if face.video == "original/004"]
-    expected = score_faces(faces, ShardReader(small_faces), trained, QUALITIES, PARAMS)
+    expected = score_faces(faces, ShardReader(small_faces), trained, CONDITIONS)
     video = small_tree / "original_sequences/youtube/c23/videos/004.mp4"
     found = one(video, trained, num_frames=small_config.frames_real)
 
@@ -79,7 +79,7 @@ def test_a_video_gets_the_scores_that_the_stages_give_it(
 def test_a_crop_gets_the_score_of_the_score_stage(trained: Path, small_faces: Path, tmp_path: Path) -> None:
     face, reader = read_index(small_faces)[0], ShardReader(small_faces)
     (tmp_path / "crop.png").write_bytes(reader.read(face))
-    expected = score_faces([face], reader, trained, QUALITIES, PARAMS)
+    expected = score_faces([face], reader, trained, CONDITIONS)
 
     np.testing.assert_allclose(one(tmp_path / "crop.png", trained, aligned=True).scores, expected, rtol=1e-6)
 
@@ -89,8 +89,9 @@ def test_jpeg_comes_after_the_crop_or_before_it(portrait: Path) -> None:
     similarity = align(track({0: picture}, detector)[0].eyes, 64)
     shared = mozcodec.decode(mozcodec.encode(picture, quality=10))
     cut = crop(picture, similarity, 64)
-    after = crops_of({0: picture}, 64, detector, ["raw", 10], CONFIG)[0]
-    before = crops_of({0: picture}, 64, detector, ["raw", 10], CONFIG, whole_picture=True)[0]
+    conditions = parse_all(["raw", 10])
+    after = crops_of({0: picture}, 64, detector, conditions)[0]
+    before = crops_of({0: picture}, 64, detector, conditions, whole_picture=True)[0]
 
     np.testing.assert_array_equal(after, [cut, mozcodec.decode(mozcodec.encode(cut, quality=10))])
     np.testing.assert_array_equal(before, [cut, crop(shared, similarity, 64)])
@@ -152,14 +153,24 @@ def test_folders_give_their_images_and_videos_once_and_sorted(portrait: Path, tm
         find_files([tmp_path / "empty"])
 
 
-def test_verdict_says_at_which_qualities_it_would_be_another() -> None:
+def test_the_table_names_the_conditions_that_change_the_verdict() -> None:
     lost = Prediction(Path("a.jpg"), (0,), np.array([[0.9, 0.6, 0.4]]))
     video = Prediction(Path("b.mp4"), (0, 5), np.array([[0.1, 0.2, 0.3], [0.3, 0.2, 0.9]]))
-    lines = table([lost, video], QUALITIES, 0.5, 6).splitlines()
+    lines = table([lost, video], CONDITIONS, 0.5, 6).splitlines()
 
     assert lines[0] == "          raw     77     10  verdict"
     assert lines[1] == "a.jpg   0.900  0.600  0.400  fake, but real at 10"
     assert lines[2] == "b.mp4   0.200  0.200  0.600  real, but fake at 10 (2 frames)"
+    lines = table([lost], parse_all(["raw", "turbo:90>resize:0.5", "webp:5"]), 0.5, 6).splitlines()
+    assert lines[0] == "          raw  turbo:90>resize:0.5  webp:5  verdict"
+    assert lines[1] == "a.jpg   0.900                0.600   0.400  fake, but real at webp:5"
+
+
+def test_the_file_as_it_is_comes_first_and_decides(trained: Path, portrait: Path, tmp_path: Path) -> None:
+    for listed in ("[webp:20, raw, 10]", "[webp:20, 10]"):
+        (tmp_path / "params.yaml").write_text(f"conditions: {listed}\n")
+        code, output = run(portrait, "--train", trained, "--params", tmp_path / "params.yaml")
+        assert (code, output.split()[:4]) == (0, ["raw", "webp:20", "10", "verdict"])
 
 
 def test_one_bad_file_does_not_stop_the_others(trained: Path, portrait: Path, tmp_path: Path) -> None:
@@ -174,7 +185,7 @@ def test_one_bad_file_does_not_stop_the_others(trained: Path, portrait: Path, tm
     assert f"{tmp_path / 'text.jpg'}: not an image that OpenCV can read" in output
     assert f"{tmp_path / 'wall.png'}: no face found" in output
     assert {row["path"] for row in rows} == {str(portrait)}
-    assert [row["quality"] for row in rows] == ["raw", "77", "60", "15", "10"]
+    assert [row["condition"] for row in rows] == ["raw", "77", "60", "15", "10"]
     np.testing.assert_allclose(float(rows[1]["score"]), one(portrait, trained).scores[0, 1], rtol=1e-6)
 
 

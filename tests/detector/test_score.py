@@ -23,7 +23,14 @@ from detector.score import COLUMNS
 from detector.weights import save_model
 from evaluation.scores import read
 
-PARAMS = "qualities: [60, 10]\ncompress: {subsampling: '4:4:4'}\nscore: {batch_size: 16}\n"
+# the section compress is that of the training crops: it changes no condition
+PARAMS = "conditions: [raw, 'moz:60/4:4:4', 10, turbo:90]\ncompress: {subsampling: gray}\nscore: {batch_size: 16}\n"
+CONDITIONS = {
+    "raw": None,
+    "moz:60/4:4:4": {"quality": 60, "subsampling": "4:4:4"},
+    "10": {"quality": 10},
+    "turbo:90": {"quality": 90, "profile": "fastest"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +59,17 @@ def scored(packed_crops, trained, tmp_path_factory):
     return folder / "scores.csv"
 
 
-def test_there_is_a_row_for_each_face_and_quality_of_validation_and_test(scored, packed_crops):
+def test_there_is_a_row_for_each_face_and_condition_of_validation_and_test(scored, packed_crops):
     rows = list(csv.DictReader(io.StringIO(scored.read_text())))
     faces = [face for face in read_index(packed_crops["faces"]) if face.split != "train"]
     assert tuple(rows[0]) == COLUMNS
-    assert [(row["key"], row["quality"]) for row in rows] == [(f.key, q) for f in faces for q in ("raw", "60", "10")]
+    assert [(row["key"], row["condition"]) for row in rows] == [(f.key, c) for f in faces for c in CONDITIONS]
     assert all(row["split"] in ("val", "test") for row in rows)
 
 
 def test_the_table_is_one_that_evaluation_reads(scored):
     table = read(scored)
-    assert table.conditions == ["raw", "60", "10"]
+    assert table.conditions == list(CONDITIONS)
     assert set(table.label.tolist()) == {0, 1}
 
 
@@ -74,8 +81,9 @@ def test_a_score_is_the_models_answer_to_the_face_as_other_decoders_see_it(score
     rows = list(csv.DictReader(io.StringIO(scored.read_text())))
     for row in rows[::17]:
         image = cv2.imdecode(np.frombuffer(reader.read(faces[row["key"]]), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-        if row["quality"] != "raw":
-            data = mozcodec.encode(np.ascontiguousarray(image), quality=int(row["quality"]), subsampling="4:4:4")
+        options = CONDITIONS[row["condition"]]
+        if options is not None:
+            data = mozcodec.encode(np.ascontiguousarray(image), **options)
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
         x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
         with torch.no_grad():

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from detector.conditions import parse_all
 from detector.config import read_params
 from detector.data.compress import compress_faces, read_crop
 from detector.data.faces import make_faces
@@ -44,12 +45,13 @@ def compressed(crops, tmp_path_factory) -> Path:
     return out
 
 
-def scored(params, crops: Path, compressed: Path, folder: Path, qualities) -> Path:
+def scored(params, crops: Path, compressed: Path, folder: Path, labels) -> Path:
     """Train on *compressed*, score *crops* and return the path of the scores."""
     train(params, compressed, folder / "train", folder / "history.csv", folder / "checkpoints")
     index = [face for face in read_index(crops) if face.split in ("val", "test")]
-    scores = score_faces(index, ShardReader(crops), folder / "train", qualities, params)
-    write_scores(folder / "scores.csv", index, qualities, scores)
+    conditions = parse_all(labels)
+    scores = score_faces(index, ShardReader(crops), folder / "train", conditions)
+    write_scores(folder / "scores.csv", index, conditions, scores)
     return folder / "scores.csv"
 
 
@@ -62,7 +64,7 @@ def test_three_seeds_detect_at_77_and_lose_at_10(crops, compressed, tmp_path):
     runs = []
     for seed in (1, 2, 3):
         params = dataclasses.replace(PARAMS, seed=seed)
-        runs.append(read(scored(params, crops, compressed, tmp_path / str(seed), ("raw", *PARAMS.qualities))))
+        runs.append(read(scored(params, crops, compressed, tmp_path / str(seed), PARAMS.conditions)))
     settings = Settings(PARAMS.evaluate.replicates, PARAMS.evaluate.confidence, 1)
     rows = compare_groups([Group("q77", ("1", "2", "3"), tuple(runs))], settings)
 

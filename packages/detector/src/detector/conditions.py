@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import Any, NamedTuple, TypeAlias
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from .errors import ConfigError, DetectorError
+
+if TYPE_CHECKING:  # parameters are parsed without NumPy, OpenCV and mozcodec
+    import numpy as np
 
 __all__ = [
     "OPTIONS",
@@ -117,6 +118,8 @@ def _turbo(image: np.ndarray, quality: int, **options: Any) -> Made:
 
 
 def _scaled(image: np.ndarray, dct_size: int, quality: int, **options: Any) -> Made:
+    import numpy as np
+
     import mozcodec
 
     data = mozcodec.encode_scaled(image, quality, dct_size=dct_size, **options)
@@ -134,6 +137,7 @@ def _smartscale(image: np.ndarray, block_size: int, quality: int, **options: Any
 
 def _webp(image: np.ndarray, quality: int) -> Made:
     import cv2
+    import numpy as np
 
     if not cv2.haveImageWriter(".webp"):
         raise DetectorError("this build of OpenCV does not write WebP; install the package opencv-python")
@@ -157,6 +161,7 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
     Both kernels (OpenCV's INTER_AREA, INTER_LINEAR_EXACT) give the same pixels on every processor; bicubic does not.
     """
     import cv2
+    import numpy as np
 
     if (height, width) == image.shape[:2]:
         return image
@@ -243,24 +248,29 @@ class Condition:
         return ">".join(map(str, self.steps))
 
     def make(self, image: np.ndarray) -> Made:
-        """Return *image*, uint8 RGB (H, W, 3), as the condition leaves it, at its own size, and the last encoded file.
-
-        ``raw`` gives *image* itself. DetectorError names the condition and the step that an encoder refuses.
-        """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(f"a picture is uint8 (H, W, 3), got {image.dtype} {image.shape}")
-        made, data = image, None
-        for step in self.steps:
-            made, encoded = _run(step, made, self)
-            data = data if encoded is None else encoded
+        """Return what `run` makes of *image*, with the picture at the size of *image*."""
+        made, data = self.run(image)
         return Made(resized(made, *image.shape[:2]), data)
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """Return the picture of `make` alone."""
         return self.make(image).image
 
+    def run(self, image: np.ndarray) -> Made:
+        """Return *image*, uint8 RGB (H, W, 3), after the last step, of any size, and the last file it was encoded to.
 
-def _run(step: Step, image: np.ndarray, condition: Condition) -> Made:
+        ``raw`` gives *image* itself. DetectorError names the condition and the step that an encoder refuses.
+        """
+        if image.dtype != "uint8" or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(f"a picture is uint8 (H, W, 3), got {image.dtype} {image.shape}")
+        made, data = image, None
+        for step in self.steps:
+            made, encoded = _run_step(step, made, self)
+            data = data if encoded is None else encoded
+        return Made(made, data)
+
+
+def _run_step(step: Step, image: np.ndarray, condition: Condition) -> Made:
     import mozcodec
 
     try:

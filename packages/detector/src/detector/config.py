@@ -14,13 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from .conditions import SUBSAMPLINGS, TUNES, canonical
 from .errors import ConfigError, DataError
-from .schema import Mismatch, Rules, number, one_of, parse, parse_yaml, read_text
+from .schema import Mismatch, Rules, converted, number, one_of, parse, parse_yaml, read_text
 
 T = TypeVar("T")
 
-SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0", "4:4:0", "4:1:1", "gray")
-TUNES = ("psnr", "hvs-psnr", "ssim", "ms-ssim")
+# keys of earlier versions -> what takes their place
+RENAMED = {
+    "qualities": "is now called conditions and lists raw too, as in conditions: [raw, 77, 10, turbo:90]",
+    "train.augment.jpeg": "is now called train.augment.recompress",
+    "train.augment.jpeg_qualities": "is now called train.augment.conditions",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class FacesConfig:
 
 @dataclass(frozen=True, slots=True)
 class CompressConfig:
-    """JPEG encoder settings besides the quality; None leaves the choice to mozjpeg, as cjpeg does."""
+    """JPEG encoder settings of the training crops besides the quality; None leaves the choice to mozjpeg."""
 
     subsampling: str | None = one_of(None, *SUBSAMPLINGS)
     tune: str | None = one_of(None, *TUNES)
@@ -54,7 +59,7 @@ class CompressConfig:
 
 @dataclass(frozen=True, slots=True)
 class AugmentConfig:
-    """Training augmentation; what each does is told by `detector.loading.augment` and `detector.loading.recompress`."""
+    """Training augmentation, described in `detector.loading.augment` and `detector.loading.recompress`."""
 
     flip: float = number(0.5, 0, 1)
     rotate: float = number(0.0, 0, 180)
@@ -63,8 +68,8 @@ class AugmentConfig:
     contrast: float = number(0.15, 0, 1)
     brightness: float = number(0.12, 0, 1)
     color: float = number(0.06, 0, 1)
-    jpeg: float = number(0.0, 0, 1)
-    jpeg_qualities: tuple[int, ...] = number((77, 60, 15, 10), 1, 100)
+    recompress: float = number(0.0, 0, 1)
+    conditions: tuple[str, ...] = converted(("77", "60", "15", "10"), canonical)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +171,12 @@ class EvaluateConfig:
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """All of params.yaml."""
+    """All of params.yaml. `quality` is that of the training crops, `conditions` are what models are tested under."""
 
     seed: int = number(1, 0)
     model: str = "meso4"
     quality: int = number(77, 1, 100)
-    qualities: tuple[int, ...] = number((77, 60, 15, 10), 1, 100)
+    conditions: tuple[str, ...] = converted(("raw", "77", "60", "15", "10"), canonical)
     faces: FacesConfig = field(default_factory=FacesConfig)
     compress: CompressConfig = field(default_factory=CompressConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -204,7 +209,9 @@ def from_mapping(kind: type[T], values: Any, prefix: str = "") -> T:
 
 
 def _unknown(prefix: str, key: str, kind: type) -> str:
-    """Say that *key* is no parameter of *kind*, and which known one, here or in another section, is closest."""
+    """Return the message for the unknown *key* of *kind*, with its new name or the closest known parameter."""
+    if prefix + key in RENAMED:
+        return f"{prefix}{key} {RENAMED[prefix + key]}"
     here = [prefix + f.name for f in dataclasses.fields(kind)]
     close = difflib.get_close_matches(prefix + key, here, 1, 0.6)
     elsewhere = [name for name in _names(Params) if name.rpartition(".")[2] == key]

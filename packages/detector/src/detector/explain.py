@@ -1,9 +1,9 @@
-"""The explain stage: where a model looks, drawn for a few faces and measured over many, and feature vectors.
+"""The explain stage: heat maps of where a model looks, drawn for a few faces and measured over many, and features.
 
 Heat maps are Grad-CAM (Selvaraju et al. 2017) of every model and the attention maps of the multi-attentional one. Where
-the forgery's mask is known, a map is judged by the part of its heat that lies inside. Beside it stands what the average
-of all maps has inside the same mask: faces and masks are in the middle, and so is the heat of a map that knows nothing
-of the single picture.
+the mask of the forgery is known, a map is measured by the share of its heat inside the mask. The baseline is the share
+that the average of all maps has inside the same mask: faces and masks lie in the middle, so a map that ignores the
+individual picture scores high as well.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from .conditions import Condition, parse_all
 from .config import Params
 from .data.index import Face
 from .errors import DetectorError
@@ -47,15 +48,15 @@ FEATURES = "features.npy"
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """A picture of ``maps/``: its face, quality and kind, and the score of the face at that quality.
+    """A picture of ``maps/``: its face, condition and kind, and the score of the face under that condition.
 
-    kind: ``face`` (the crop itself), ``mask`` (the forgery's), ``grad_cam``, ``attention_1`` and so on. peak: the
+    kind: ``face`` (the crop itself), ``mask`` (of the forgery), ``grad_cam``, ``attention_1`` and so on. peak: the
     largest value of the map, which is drawn as the brightest colour; 0 where there is no map.
     """
 
     file: str
     key: str
-    quality: str
+    condition: str
     kind: str
     score: float
     peak: float
@@ -63,14 +64,14 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class Localization:
-    """How much of the heat lies inside the forgeries' masks: means over n fakes of one quality, kind of map and method.
+    """Shares of heat inside the forgery masks: means over n fakes of one condition, kind of map and method.
 
-    inside: part of a map's heat in its mask (of the average map for a map without heat, which says nothing). average:
-    the same of the average map of all faces. covered: part of the picture that the mask covers. method ``all`` is over
-    all fakes.
+    inside: the share of a map's heat in its mask (of the average map's heat for a map without any). average: the same
+    for the average map of all faces. covered: the share of the picture that the mask covers. method ``all`` is over all
+    fakes.
     """
 
-    quality: str
+    condition: str
     kind: str
     method: str
     n: int
@@ -81,7 +82,7 @@ class Localization:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What a model makes of a batch: scores (N,), maps by kind, (N, h, w) each, at least 0, and features (N, d)."""
+    """A model's output for a batch: scores (N,), maps by kind, (N, h, w) each and at least 0, and features (N, d)."""
 
     scores: NDArray[np.float64]
     maps: dict[str, NDArray[np.float32]]
@@ -101,14 +102,14 @@ def command(
 ) -> None:
     """Draw and measure where the model in TRAIN looks in the test crops of FACES; write pictures and tables to OUT.
 
-    maps.csv and maps/ hold the pictures of a few faces at every test quality, localization.csv how much of the heat
-    lies inside the forgery masks, features.npy with features.csv the vectors before the last layer.
+    maps.csv and maps/ hold the pictures of a few faces under each of the parameter conditions, localization.csv the
+    shares of heat inside the forgery masks, features.npy with features.csv the inputs of the last layer.
     """
     for row in explain(faces, train, out, params, layer, faces_measured, features):
         if row.method == "all":
             click.echo(
-                f"{row.quality:>4} {row.kind:<12} {row.inside:.3f} of the heat in the mask, "
-                f"{row.average:.3f} of the average map's (n = {row.n})"
+                f"{row.condition:>4} {row.kind:<12} {row.inside:.3f} of the heat in the mask, "
+                f"{row.average:.3f} for the average map (n = {row.n})"
             )
 
 
@@ -137,15 +138,15 @@ def explain(
     masks = read_masks(faces) if (faces / "masks.csv").is_file() else {}
     test = [face for face in index if face.split == "test"] or index
     explainer = Explainer(model, layer or MODELS[card["model"]].feature_maps, device)
-    looker = Looker(explainer, reader, (card["height"], card["width"]), params)
-    qualities = ["raw", *map(str, params.qualities)]
+    looker = Looker(explainer, reader, (card["height"], card["width"]))
+    conditions = parse_all(params.conditions)
     with whole_folder(out, "maps.csv") as folder:
-        rows = _draw_maps(folder, looker, examples(index), qualities, masks)
+        rows = _draw_maps(folder, looker, examples(index), conditions, masks)
         write_rows(folder / "maps.csv", Map, rows)
         forged = sample([face for face in test if face.key in masks], num_measured)
-        localization = localize(looker, forged, qualities, masks)
+        localization = localize(looker, forged, conditions, masks)
         write_rows(folder / "localization.csv", Localization, localization)
-        _write_features(folder, looker, sample(test, num_features), [qualities[0], qualities[-1]])
+        _write_features(folder, looker, sample(test, num_features), _feature_conditions(conditions))
     return localization
 
 
@@ -217,18 +218,21 @@ def _last_linear(model: nn.Module) -> nn.Module:
 
 
 class Looker:
-    """Crops of a folder, squeezed and explained."""
+    """Crops of a folder, under conditions and explained."""
 
-    def __init__(self, explainer: Explainer, reader: Any, size: tuple[int, int], params: Params) -> None:
-        self.explainer, self.reader, self.size, self.params = explainer, reader, size, params
+    def __init__(self, explainer: Explainer, reader: Any, size: tuple[int, int]) -> None:
+        self.explainer, self.reader, self.size = explainer, reader, size
 
-    def look(self, faces: Sequence[Face], quality: str) -> Iterator[tuple[Face, NDArray[np.uint8], Explained]]:
-        """Yield each of *faces* with its crop at *quality*, uint8 (H, W, 3), and what the model makes of it (N = 1)."""
-        from .score import squeezed
+    def look(
+        self, faces: Sequence[Face], condition: Condition
+    ) -> Iterator[tuple[Face, NDArray[np.uint8], Explained]]:
+        """Yield each of *faces* with its crop under *condition*, uint8 (H, W, 3), and its `Explained` (N = 1)."""
+        from .loading.conditioned import conditioned
 
         for start in range(0, len(faces), BATCH):
             some = faces[start : start + BATCH]
-            images = np.concatenate([*squeezed(some, self.reader, self.size, [quality], self.params)])[:, 0]
+            (batch,) = conditioned(some, self.reader, self.size, [condition], BATCH)  # (N, 1, H, W, 3)
+            images = batch[:, 0]
             found = self.explainer(images)
             for i, face in enumerate(some):
                 one = slice(i, i + 1)
@@ -263,24 +267,24 @@ def _spread(faces: Sequence[Face], number: int) -> list[Face]:
 
 
 def localize(
-    looker: Looker, faces: Sequence[Face], qualities: Sequence[str], masks: dict[str, Any]
+    looker: Looker, faces: Sequence[Face], conditions: Sequence[Condition], masks: dict[str, Any]
 ) -> list[Localization]:
-    """Return how much of the heat lies inside the *masks* of *faces*, for every quality, kind of map and method."""
+    """Return the shares of heat inside the *masks* of *faces*, for every condition, kind of map and method."""
     from .progress import track
 
     inside = [_read_mask(looker.reader, masks[face.key]) for face in faces]
-    looks = ((quality, look) for quality in qualities for look in looker.look(faces, quality))
+    looks = ((condition, look) for condition in conditions for look in looker.look(faces, condition))
     heat: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
-    for quality, (_, image, explained) in track(looks, len(faces) * len(qualities), "explain"):
+    for condition, (_, image, explained) in track(looks, len(faces) * len(conditions), "explain"):
         for kind, values in explained.maps.items():
-            heat.setdefault((quality, kind), []).append(resize(values[0], image.shape[:2]))
+            heat.setdefault((str(condition), kind), []).append(resize(values[0], image.shape[:2]))
     rows = []
-    for (quality, kind), maps in heat.items():
+    for (label, kind), maps in heat.items():
         shares = _shares(maps, inside)
         for method in ("all", *dict.fromkeys(face.method for face in faces)):
             own = [share for face, share in zip(faces, shares, strict=True) if method in ("all", face.method)]
             means = (round(float(mean), 6) for mean in np.mean(own, axis=0))
-            rows.append(Localization(quality, kind, method, len(own), *means))
+            rows.append(Localization(label, kind, method, len(own), *means))
     return rows
 
 
@@ -325,30 +329,36 @@ def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.u
 
 
 def _draw_maps(
-    folder: Path, looker: Looker, faces: Sequence[Face], qualities: Sequence[str], masks: dict[str, Any]
+    folder: Path, looker: Looker, faces: Sequence[Face], conditions: Sequence[Condition], masks: dict[str, Any]
 ) -> list[Map]:
-    """Write the pictures of *faces* at *qualities* into ``maps`` of *folder*; return their rows."""
+    """Write the pictures of *faces* under *conditions* into ``maps`` of *folder*; return their rows.
+
+    A face's mask is drawn once, with the first condition.
+    """
+    from evaluation.conditions import condition_key
+
     from .data.png import encode_png
 
     (folder / "maps").mkdir()
     rows: list[Map] = []
 
-    def write(face: Face, quality: str, kind: str, score: float, peak: float, image: NDArray[np.uint8]) -> None:
-        name = quality if quality == "raw" else f"q{quality}"
-        file = f"maps/{face.key.replace('/', '-')}-{name}-{kind}.png"
+    def write(face: Face, label: str, kind: str, score: float, peak: float, image: NDArray[np.uint8]) -> None:
+        file = f"maps/{face.key.replace('/', '-')}-{condition_key(label)}-{kind}.png"
         (folder / file).write_bytes(encode_png(image))
-        rows.append(Map(file, face.key, quality, kind, round(score, 6), round(peak, 6)))
+        rows.append(Map(file, face.key, label, kind, round(score, 6), round(peak, 6)))
 
-    for quality in qualities:
-        for face, image, explained in looker.look(faces, quality):
+    for number, condition in enumerate(conditions):
+        label = str(condition)
+        for face, image, explained in looker.look(faces, condition):
             score = float(explained.scores[0])
-            write(face, quality, "face", score, 0.0, image)
+            write(face, label, "face", score, 0.0, image)
             for kind, values in explained.maps.items():
-                write(face, quality, kind, score, float(values.max()), overlay(image, values[0]))
-            if quality == "raw" and face.key in masks:
+                write(face, label, kind, score, float(values.max()), overlay(image, values[0]))
+            if number == 0 and face.key in masks:
                 mask = _read_mask(looker.reader, masks[face.key])
-                write(face, quality, "mask", score, 0.0, np.where(mask, 255, 0).astype(np.uint8))
-    return sorted(rows, key=lambda row: row.file)
+                write(face, label, "mask", score, 0.0, np.where(mask, 255, 0).astype(np.uint8))
+    order = [str(condition) for condition in conditions]
+    return sorted(rows, key=lambda row: (row.key, order.index(row.condition), row.kind))
 
 
 def _read_mask(reader: Any, slot: Any) -> NDArray[np.bool_]:
@@ -358,15 +368,22 @@ def _read_mask(reader: Any, slot: Any) -> NDArray[np.bool_]:
     return decode_png(reader.read(slot, check=True)) > 127
 
 
-def _write_features(folder: Path, looker: Looker, faces: Sequence[Face], qualities: Sequence[str]) -> None:
-    """Write the features of *faces* at *qualities*, float32 (n, d), and a table that says what each row is of."""
+def _feature_conditions(conditions: Sequence[Condition]) -> list[Condition]:
+    """Return the two conditions whose features are compared, the first and the last, or the only one."""
+    return list(dict.fromkeys([conditions[0], conditions[-1]]))
+
+
+def _write_features(
+    folder: Path, looker: Looker, faces: Sequence[Face], conditions: Sequence[Condition]
+) -> None:
+    """Write the features of *faces* under *conditions*, float32 (n, d), and the table that describes each row."""
     vectors = []
     with (folder / "features.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("key", "video", "method", "split", "label", "quality", "score"))
-        for quality in qualities:
-            for face, _, explained in looker.look(faces, quality):
+        writer.writerow(("key", "video", "method", "split", "label", "condition", "score"))
+        for condition in conditions:
+            for face, _, explained in looker.look(faces, condition):
                 vectors.append(explained.features)
                 score = repr(float(explained.scores[0]))
-                writer.writerow((face.key, face.video, face.method, face.split, face.label, quality, score))
+                writer.writerow((face.key, face.video, face.method, face.split, face.label, condition, score))
     np.save(folder / FEATURES, np.concatenate(vectors))

@@ -1,4 +1,4 @@
-"""The fidelity stage: how close the crops stay to themselves at every test quality, and what they cost."""
+"""The fidelity stage: how close the crops stay to the originals under each condition, and how many bytes they take."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 import click
 import numpy as np
 
-from .config import CompressConfig, Params
+from .conditions import RAW, Condition, encoders, parse_all
+from .config import Params
 from .data.index import Face
 from .options import params_option
 
@@ -24,10 +25,13 @@ PERCENTILES = (5, 50, 95)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One crop at one quality: PSNR in dB (``inf`` if identical), SSIM, bytes of the JPEG file, bits per pixel."""
+    """One crop under one condition: PSNR in dB (``inf`` if identical), SSIM, bytes, and bits per pixel of the crop.
+
+    The bytes are those of the last file in the chain; of a PNG file of the result where no step encodes.
+    """
 
     key: str
-    quality: str
+    condition: str
     psnr: float
     ssim: float
     bytes: int
@@ -36,11 +40,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A picture of `panels/` and its `Row`; the bytes of ``raw`` are those of the PNG file."""
+    """A picture of `panels/` and its `Row`; the bytes of ``raw`` are those of the PNG file in the crops."""
 
     file: str
     key: str
-    quality: str
+    condition: str
     psnr: float
     ssim: float
     bytes: int
@@ -54,28 +58,34 @@ class Panel:
 @click.option("--workers", type=click.IntRange(0), default=0, show_default="all cores", help="Number of threads.")
 @params_option
 def command(faces: Path, out: Path, summary: Path, workers: int, params: Params) -> None:
-    """Measure PSNR, SSIM and bits per pixel of the crops in FACES at the test qualities.
+    """Measure PSNR, SSIM and bits per pixel of the crops in FACES under the parameter conditions, except raw.
 
     Every crop's numbers and pictures of a few go to the folder OUT, means and percentiles to the file SUMMARY.
     """
-    found = measure(faces, out, summary, params.qualities, params.compress, workers)
-    for quality, row in found.items():
-        if quality != "n":
-            numbers = f"PSNR {row['psnr']:.2f} dB, SSIM {row['ssim']:.4f}, {row['bits_per_pixel']:.3f} bits per pixel"
-            click.echo(f"{quality:>5}: {numbers}")
+    from evaluation.conditions import condition_key
+
+    conditions = parse_all(params.conditions)
+    found = measure(faces, out, summary, conditions, workers)
+    width = max(5, *(len(str(condition)) for condition in conditions))
+    for condition in conditions:
+        row = found.get(condition_key(str(condition)), {})
+        if row:
+            psnr = f"{row['psnr']:.2f} dB" if "psnr" in row else "infinite"
+            numbers = f"PSNR {psnr}, SSIM {row['ssim']:.4f}, {row['bits_per_pixel']:.3f} bits per pixel"
+            click.echo(f"{condition!s:>{width}}: {numbers}")
 
 
 def measure(
     faces: str | Path,
     out: str | Path,
     summary: str | Path,
-    qualities: Sequence[int],
-    config: CompressConfig,
+    conditions: Sequence[Condition],
     workers: int = 0,
 ) -> dict[str, dict[str, float]]:
-    """Encode all crops of the folder *faces* at *qualities*, write *out* and *summary*, and return the summary.
+    """Measure all crops of the folder *faces* under *conditions*, write *out* and *summary*, and return the summary.
 
-    *out* gets ``images.csv`` (a `Row` per crop and quality), ``panels.csv`` and ``panels/``. Raises
+    ``raw`` is not measured. *out* gets ``images.csv`` (a `Row` per crop and condition), ``panels.csv`` and ``panels/``
+    (raw and every condition), and ``encoders.json``, the versions of the encoders. Raises
     `detector.errors.DataError` if *faces* is not whole.
     """
     from .data.files import whole_folder, write_json
@@ -85,57 +95,61 @@ def measure(
     from .system import cores
 
     index, reader = read_index(faces), ShardReader(faces)
+    measured_conditions = [condition for condition in conditions if condition.steps]
 
-    def at_all_qualities(face: Face) -> list[Row]:
-        return [row(face.key, *one) for one in degrade(reader, face, qualities, config)]
+    def under_all(face: Face) -> list[Row]:
+        return [row(face.key, *one) for one in degrade(reader, face, measured_conditions)]
 
     with whole_folder(out, "images.csv") as folder:
         with ThreadPoolExecutor(workers or cores()) as pool:
-            measured = pool.map(at_all_qualities, index)
+            measured = pool.map(under_all, index)
             rows = list(chain.from_iterable(track(measured, len(index), "fidelity")))
-        panels = [panel for face in examples(index) for panel in draw(folder, reader, face, qualities, config)]
+        panels = [panel for face in examples(index) for panel in draw(folder, reader, face, measured_conditions)]
         write_rows(folder / "panels.csv", Panel, panels)
         write_rows(folder / "images.csv", Row, rows)
+        write_json(folder / "encoders.json", dict(encoders()))
         found = summarize(rows, index)
         write_json(summary, found)
     return found
 
 
 def degrade(
-    reader: Any, face: Face, qualities: Sequence[int], config: CompressConfig
+    reader: Any, face: Face, conditions: Sequence[Condition]
 ) -> list[tuple[str, np.ndarray, Metrics]]:
-    """Return the crop *face* at each quality: its name, the decoded pixels, uint8 (H, W, 3), and the `Metrics`."""
-    import mozcodec
+    """Return the crop *face* under each condition: its label, the picture, uint8 (H, W, 3), and the `Metrics`."""
     from evaluation.fidelity import psnr, ssim
 
-    from .data.compress import read_crop, squeeze
+    from .data.compress import read_crop
+    from .data.png import encode_png
 
     image = read_crop(reader, face)
     found = []
-    for quality in qualities:
-        data = squeeze(image, quality, config)
-        decoded = mozcodec.decode(data, pixel_format="rgb")
-        found.append((str(quality), decoded, (psnr(image, decoded), ssim(image, decoded), len(data))))
+    for condition in conditions:
+        made, data = condition.make(image)
+        size = len(data if data is not None else encode_png(condition.run(image).image))
+        found.append((str(condition), made, (psnr(image, made), ssim(image, made), size)))
     return found
 
 
-def row(key: str, quality: str, image: np.ndarray, metrics: Metrics) -> Row:
-    """Return the `Row` of one crop at one quality."""
+def row(key: str, condition: str, image: np.ndarray, metrics: Metrics) -> Row:
+    """Return the `Row` of one crop under one condition."""
     from evaluation.fidelity import bits_per_pixel
 
     psnr, ssim, size = metrics
-    return Row(key, quality, round(psnr, 4), round(ssim, 6), size, round(bits_per_pixel(size, *image.shape[:2]), 5))
+    return Row(key, condition, round(psnr, 4), round(ssim, 6), size, round(bits_per_pixel(size, *image.shape[:2]), 5))
 
 
 def summarize(rows: Sequence[Row], index: Sequence[Face]) -> dict[str, dict[str, float]]:
-    """Return, for every quality, the mean of each measure and its 5th, 50th and 95th percentile.
+    """Return, for every condition, the mean of each measure and its 5th, 50th and 95th percentile.
 
-    Keys are ``q77`` and ``n``, how many there are. Identical crops, whose PSNR is infinite, are left out of the PSNR
-    and counted.
+    Keys are `condition_key`'s (``q77``), and ``n`` for the numbers of faces and videos. Identical crops, whose PSNR is
+    infinite, are left out of the PSNR and counted.
     """
+    from evaluation.conditions import condition_keys
+
     found: dict[str, dict[str, float]] = {}
-    for quality in dict.fromkeys(row.quality for row in rows):
-        at = [row for row in rows if row.quality == quality]
+    for condition, key in condition_keys(row.condition for row in rows).items():
+        at = [row for row in rows if row.condition == condition]
         numbers: dict[str, float] = {}
         for name in ("psnr", "ssim", "bytes", "bits_per_pixel"):
             values = [value for row in at if math.isfinite(value := getattr(row, name))]
@@ -145,7 +159,7 @@ def summarize(rows: Sequence[Row], index: Sequence[Face]) -> dict[str, dict[str,
                 numbers[name] = round(float(np.mean(values)), 5)
                 for p in PERCENTILES:
                     numbers[f"{name}_p{p}"] = round(float(np.percentile(values, p)), 5)
-        found[f"q{quality}"] = numbers
+        found[key] = numbers
     found["n"] = {"faces": len(index), "videos": len({face.video for face in index})}
     return found
 
@@ -168,19 +182,20 @@ def examples(index: Sequence[Face]) -> list[Face]:
     return [first, *(forged[method] for method in sorted(forged))]
 
 
-def draw(folder: Path, reader: Any, face: Face, qualities: Sequence[int], config: CompressConfig) -> list[Panel]:
-    """Write the crop *face* raw and at each quality as PNG files into ``panels`` of *folder*; return their rows."""
+def draw(folder: Path, reader: Any, face: Face, conditions: Sequence[Condition]) -> list[Panel]:
+    """Write the crop *face*, raw and under each condition, as PNG files to *folder*/panels; return their rows."""
+    from evaluation.conditions import condition_key
+
     from .data.compress import read_crop
     from .data.png import encode_png
 
     raw = read_crop(reader, face)
     (folder / "panels").mkdir(exist_ok=True)
     panels = []
-    unchanged = ("raw", raw, (math.inf, 1.0, face.size))
-    for quality, image, metrics in [unchanged, *degrade(reader, face, qualities, config)]:
-        name = quality if quality == "raw" else f"q{quality}"
-        file = f"panels/{face.key.replace('/', '-')}-{name}.png"
+    unchanged = (RAW, raw, (math.inf, 1.0, face.size))
+    for condition, image, metrics in [unchanged, *degrade(reader, face, conditions)]:
+        file = f"panels/{face.key.replace('/', '-')}-{condition_key(condition)}.png"
         (folder / file).write_bytes(encode_png(image))
-        r = row(face.key, quality, image, metrics)
-        panels.append(Panel(file, r.key, r.quality, r.psnr, r.ssim, r.bytes, r.bits_per_pixel))
+        r = row(face.key, condition, image, metrics)
+        panels.append(Panel(file, r.key, r.condition, r.psnr, r.ssim, r.bytes, r.bits_per_pixel))
     return panels

@@ -105,30 +105,30 @@ STAGES = (
     ),
     Stage(
         name="compress",
-        summary="Encode the crops with MozJPEG at the training quality.",
+        summary="Encode the training and validation crops with MozJPEG at the training quality.",
         function="detector.data.command:compress",
         command="detector compress out/faces out/compressed",
         reads=("out/faces",),
         writes=(
             Output(
                 "out/compressed",
-                "`faces-NNN.tar` of JPEG files + `index.csv` (the same rows, their own offsets), `summary.json` with "
-                "`compress` added",
+                "`faces-NNN.tar` of JPEG files + `index.csv` (the rows of train and val, own offsets), `summary.json` "
+                "with `compress` added",
             ),
         ),
         params=("quality", "compress"),
     ),
     Stage(
         name="fidelity",
-        summary="Measure PSNR, SSIM and bits per pixel of the crops at every test quality.",
+        summary="Measure PSNR, SSIM and bits per pixel of the crops under every condition.",
         function="detector.fidelity:command",
         command="detector fidelity out/faces out/fidelity out/fidelity.json",
         reads=("out/faces",),
         writes=(
-            Output("out/fidelity", "`images.csv`, `panels.csv`, `panels/*.png`"),
+            Output("out/fidelity", "`images.csv`, `panels.csv`, `panels/*.png`, `encoders.json`"),
             Output("out/fidelity.json", "means and percentiles", kind="metrics"),
         ),
-        params=("qualities", "compress"),
+        params=("conditions",),
     ),
     Stage(
         name="train",
@@ -144,12 +144,12 @@ STAGES = (
     ),
     Stage(
         name="score",
-        summary="Score the validation and test crops at every test quality.",
+        summary="Score the validation and test crops under every condition.",
         function="detector.score:command",
         command="detector score out/faces out/train out/scores.csv",
         reads=("out/faces", "out/train"),
-        writes=(Output("out/scores.csv", "one row per face and test quality"),),
-        params=("qualities", "compress", "score"),
+        writes=(Output("out/scores.csv", "one row per face and condition"),),
+        params=("conditions", "score"),
     ),
     Stage(
         name="explain",
@@ -158,7 +158,7 @@ STAGES = (
         command="detector explain out/faces out/train out/explain",
         reads=("out/faces", "out/train"),
         writes=(Output("out/explain", "`maps.csv`, `maps/*.png`, `localization.csv`, `features.npy`, `features.csv`"),),
-        params=("qualities", "compress", "score"),
+        params=("conditions",),
     ),
     Stage(
         name="evaluate",

@@ -1,8 +1,7 @@
-"""``detector predict``: is this picture, or this video, real - and would one still know after it was shared?
+"""``detector predict``: scores of pictures and videos, as they are and under conditions such as JPEG at quality 10.
 
-Each face is scored as it is and after JPEG at the test qualities. By default the crop is what is encoded, as in the
-scores that the evaluation judges; ``--whole-picture`` encodes the picture that the crop is taken from, as a site does
-that takes uploads.
+By default the crop goes through the condition, as in the scores of the evaluation; with ``--whole-picture`` the picture
+that the crop is taken from does, as on a site that recompresses uploads.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import CompressConfig, Params
+from .conditions import Condition, parse_all
+from .config import Params
 from .data.pictures import IMAGES, VIDEOS, read_image
 from .errors import DataError, DetectorError
 from .options import params_option
@@ -42,7 +42,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The scores of one file: P(fake), (frames with a face, qualities), and which frames those are (0 for an image)."""
+    """The scores of one file, P(fake), (frames with a face, conditions), and the numbers of those frames (image: 0)."""
 
     path: Path
     frames: tuple[int, ...]
@@ -50,7 +50,7 @@ class Prediction:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """Return the file's score at each quality, the mean of P(fake) over its frames."""
+        """Return the file's score under each condition, the mean of P(fake) over its frames."""
         return np.asarray(self.scores.mean(0))
 
 
@@ -64,10 +64,10 @@ class Prediction:
     help="Folder with the weights.",
 )
 @click.option("--frames", type=click.IntRange(1), default=16, show_default=True, help="Frames taken of a video.")
-@click.option("--aligned", is_flag=True, help="The images are crops already, as `detector unpack` writes them.")
-@click.option("--whole-picture", is_flag=True, help="Encode the picture before the face is cut out, not the crop.")
+@click.option("--aligned", is_flag=True, help="The images are crops, as `detector unpack` writes them.")
+@click.option("--whole-picture", is_flag=True, help="Apply the conditions before the face is cut out.")
 @click.option(
-    "--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="P(fake) that is called fake."
+    "--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="P(fake) from which on it is fake."
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write every frame's scores, CSV.")
 @params_option
@@ -83,25 +83,25 @@ def command(
 ) -> None:
     """Print P(fake) of the largest face in each of INPUTS: images, videos, or folders of both.
 
-    One line for each file: the score as it is (raw), after JPEG at each test quality, the verdict, and at which
-    qualities the verdict would be another. A video's score is the mean over its frames.
+    One line per file: the score of the file as it is (raw) and under each of the other parameter conditions, the
+    verdict for raw, and the conditions that change the verdict. A video's score is the mean over its frames.
 
-    Files without a face, or unreadable ones, are named at the end, and the exit status is 1.
+    Files without a face and unreadable files are listed at the end, and the exit status is 1.
     """
     files = find_files(inputs)
     width = max(len(str(file)) for file in files)
-    qualities: list[int | str] = ["raw", *params.qualities]
+    conditions = [Condition(), *(condition for condition in parse_all(params.conditions) if condition.steps)]
     predictions: list[Prediction] = []
     failures: list[str] = []
-    click.echo(table([], qualities, threshold, width))
-    for file, found in predict_files(files, train, qualities, params, frames, aligned, whole_picture):
+    click.echo(table([], conditions, threshold, width))
+    for file, found in predict_files(files, train, conditions, params, frames, aligned, whole_picture):
         if not isinstance(found, Prediction):
             failures.append(f"{file}: {found.strerror if isinstance(found, OSError) else found}")
         else:
             predictions.append(found)
-            click.echo(table([found], qualities, threshold, width, header=False))
+            click.echo(table([found], conditions, threshold, width, header=False))
     if out is not None:
-        write_predictions(out, predictions, qualities)
+        write_predictions(out, predictions, conditions)
     if failures:
         raise DataError(f"{len(failures)} of {len(files)} files have no score:\n  " + "\n  ".join(failures))
 
@@ -126,7 +126,7 @@ def find_files(inputs: Iterable[Path]) -> list[Path]:
 def predict_files(
     files: Iterable[Path],
     train: Path,
-    qualities: Sequence[int | str],
+    conditions: Sequence[Condition],
     params: Params,
     num_frames: int = 16,
     aligned: bool = False,
@@ -155,15 +155,15 @@ def predict_files(
     for file in files:
         try:
             pictures = frames_of(file, num_frames)
-            crops = crops_of(pictures, side, detector, qualities, params.compress, whole_picture)
+            crops = crops_of(pictures, side, detector, conditions, whole_picture)
         except (DetectorError, OSError) as error:
             yield file, error
             continue
-        images = torch.from_numpy(np.concatenate(list(crops.values())))  # (frames * qualities, H, W, 3)
+        images = torch.from_numpy(np.concatenate(list(crops.values())))  # (frames * conditions, H, W, 3)
         batch = params.score.batch_size
         batches = (images[start : start + batch] for start in range(0, len(images), batch))
         scores = predict(model, batches, device, precision)
-        yield file, Prediction(file, tuple(crops), scores.reshape(len(crops), len(qualities)))
+        yield file, Prediction(file, tuple(crops), scores.reshape(len(crops), len(conditions)))
 
 
 def frames_of(path: Path, number: int) -> dict[int, NDArray[np.uint8]]:
@@ -186,18 +186,16 @@ def crops_of(
     pictures: Mapping[int, NDArray[np.uint8]],
     side: int,
     detector: Detector | None,
-    qualities: Sequence[int | str],
-    config: CompressConfig,
+    conditions: Sequence[Condition],
     whole_picture: bool = False,
 ) -> dict[int, NDArray[np.uint8]]:
-    """Return the crops of *pictures* in which there is a face, each at all qualities: uint8 (Q, *side*, *side*, 3).
+    """Return the crops of *pictures* with a face, each under all conditions: uint8 (C, *side*, *side*, 3).
 
-    *detector* finds the largest face, None takes the pictures as crops. JPEG comes after the crop is cut out, or with
-    *whole_picture* before; the face is looked for once, in the picture as it is. DataError if there is no face, or a
-    picture that is to be a crop has another size.
+    *detector* finds the largest face, None takes the pictures as crops. Conditions apply to the crop, or with
+    *whole_picture* to the picture; the face is located once, in the picture as it is. DataError if there is no face, or
+    a picture that is taken as a crop has another size.
     """
     from .data.alignment import align_face, crop
-    from .data.compress import at_quality
     from .data.detection import track
 
     if detector is None:
@@ -207,14 +205,14 @@ def crops_of(
                     f"is {image.shape[0]} x {image.shape[1]}, the model takes crops of {side} x {side}; "
                     "leave --aligned away to have the face cut out"
                 )
-        return {n: np.stack([at_quality(image, q, config) for q in qualities]) for n, image in pictures.items()}
+        return {n: np.stack([c.apply(image) for c in conditions]) for n, image in pictures.items()}
     cut = {}
     for number, found in track(pictures, detector).items():
         similarity = align_face(found, side)
         if whole_picture:
-            crops = [crop(at_quality(pictures[number], q, config), similarity, side) for q in qualities]
+            crops = [crop(c.apply(pictures[number]), similarity, side) for c in conditions]
         else:
-            crops = [at_quality(crop(pictures[number], similarity, side), q, config) for q in qualities]
+            crops = [c.apply(crop(pictures[number], similarity, side)) for c in conditions]
         cut[number] = np.stack(crops)
     if not cut:
         raise DataError("no face found" + ("" if len(pictures) == 1 else f" in {len(pictures)} frames"))
@@ -223,39 +221,44 @@ def crops_of(
 
 def table(
     predictions: Iterable[Prediction],
-    qualities: Sequence[int | str],
+    conditions: Sequence[Condition],
     threshold: float,
     width: int,
     header: bool = True,
 ) -> str:
     """Return one line for each of *predictions*, file names in *width* columns, below a line of headings.
 
-    A verdict is "fake" for a score of *threshold* or more; qualities at which it would be another are named.
+    A score of *threshold* or more is "fake". The verdict is that of the first condition; conditions that change it are
+    named.
     """
+    labels = [str(condition) for condition in conditions]
+    widths = [max(5, len(label)) for label in labels]
     lines = []
     if header:
-        lines.append(f"{'':{width}}  " + "  ".join(f"{q!s:>5}" for q in qualities) + "  verdict")
+        cells = [f"{label:>{w}}" for label, w in zip(labels, widths, strict=True)]
+        lines.append(f"{'':{width}}  {'  '.join(cells)}  verdict")
     for prediction in predictions:
         mean = prediction.mean
         verdicts = ["fake" if score >= threshold else "real" for score in mean]
         verdict = verdicts[0]
-        others = [str(q) for q, v in zip(qualities, verdicts, strict=True) if v != verdict]
+        others = [label for label, v in zip(labels, verdicts, strict=True) if v != verdict]
         if others:
             verdict += f", but {'real' if verdict == 'fake' else 'fake'} at {', '.join(others)}"
         if len(prediction.frames) > 1:
             verdict += f" ({len(prediction.frames)} frames)"
-        lines.append(f"{prediction.path!s:{width}}  " + "  ".join(f"{score:5.3f}" for score in mean) + f"  {verdict}")
+        cells = [f"{score:{w}.3f}" for score, w in zip(mean, widths, strict=True)]
+        lines.append(f"{prediction.path!s:{width}}  {'  '.join(cells)}  {verdict}")
     return "\n".join(lines)
 
 
-def write_predictions(out: Path, predictions: Iterable[Prediction], qualities: Sequence[int | str]) -> None:
-    """Write the score of every frame at every quality to the CSV file *out*; it appears whole."""
+def write_predictions(out: Path, predictions: Iterable[Prediction], conditions: Sequence[Condition]) -> None:
+    """Write the score of every frame under every condition to the CSV file *out*; it appears whole."""
     from .data.files import whole_file
 
     with whole_file(out) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("path", "frame", "quality", "score"))
+        writer.writerow(("path", "frame", "condition", "score"))
         for prediction in predictions:
             for frame, row in zip(prediction.frames, prediction.scores.tolist(), strict=True):
-                for quality, score in zip(qualities, row, strict=True):
-                    writer.writerow((prediction.path, frame, quality, repr(score)))
+                for condition, score in zip(conditions, row, strict=True):
+                    writer.writerow((prediction.path, frame, condition, repr(score)))

@@ -48,14 +48,23 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
 @click.command()
 @click.argument("faces", type=FOLDER)
 @click.argument("out", type=FOLDER)
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    type=click.Choice(["train", "val", "test"]),
+    default=["train", "val"],
+    show_default=True,
+    help="Compress this split; may be given again. Training reads train and val.",
+)
 @workers_option
 @params_option
-def compress(faces: Path, out: Path, workers: int, params: Params) -> None:
-    """Compress the crops in FACES with MozJPEG at the parameter quality into packed files in OUT."""
+def compress(faces: Path, out: Path, splits: tuple[str, ...], workers: int, params: Params) -> None:
+    """Compress the crops in FACES with mozjpeg at the parameter quality into packed files in OUT."""
     from .compress import compress_faces
 
-    done = compress_faces(faces, out, params.quality, params.compress, workers)["compress"]
-    click.echo(f"{out}: quality {done['quality']}, {done['bytes_per_face']:.0f} bytes a face")
+    done = compress_faces(faces, out, params.quality, params.compress, workers, splits)["compress"]
+    click.echo(f"{out}: quality {done['quality']}, {done['bytes_per_face']:.0f} bytes per face")
 
 
 @click.command()

@@ -1,8 +1,8 @@
-"""The compress stage: crops to JPEG, and the one place where a crop is squeezed."""
+"""The compress stage: the crops that training reads, as JPEG."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from itertools import islice
@@ -33,13 +33,6 @@ def squeeze(image: np.ndarray, quality: int, config: CompressConfig) -> bytes:
     return data
 
 
-def at_quality(image: np.ndarray, quality: int | str, config: CompressConfig) -> np.ndarray:
-    """Return *image*, uint8 RGB (H, W, 3), as it looks after JPEG at *quality*; ``raw`` leaves it as it is."""
-    if quality == "raw":
-        return image
-    return mozcodec.decode(squeeze(image, int(quality), config), pixel_format="rgb")
-
-
 def encoder() -> dict[str, Any]:
     """Return which encoder makes the JPEG files: versions, how it is linked and whether it uses SIMD."""
     info = mozcodec.build_info()
@@ -56,17 +49,26 @@ def read_crop(reader: ShardReader, face: Face) -> np.ndarray:
 
 
 def compress_faces(
-    faces: str | Path, out: str | Path, quality: int, config: CompressConfig, workers: int = 0
+    faces: str | Path,
+    out: str | Path,
+    quality: int,
+    config: CompressConfig,
+    workers: int = 0,
+    splits: Sequence[str] = ("train", "val"),
 ) -> dict[str, Any]:
-    """Write the crops of the folder *faces* as JPEG files to the folder *out*, packed alike, and return the summary.
+    """Write the crops of *splits* in the folder *faces* as packed JPEG files to *out*, and return the summary.
 
-    The index has the same rows with their own offsets; the summary is that of *faces* with what was done added. Raises
-    `DataError` if *faces* is not whole.
+    The index has their rows with offsets of its own; the summary is that of *faces*, its counts those of *splits*, with
+    what was done added. Raises `DataError` if *faces* is not whole or has no crops of *splits*.
     """
     faces, out = Path(faces), Path(out)
-    index, reader = read_index(faces), ShardReader(faces)
+    index, reader = [face for face in read_index(faces) if face.split in splits], ShardReader(faces)
+    if not index:
+        raise DataError(
+            f"{faces / 'index.csv'}: no crops in {' or '.join(splits)}; name the splits to compress with --split"
+        )
     read_summary(faces)
-    summary: dict[str, Any] = read_json(faces / SUMMARY)
+    summary = _counted(read_json(faces / SUMMARY), splits)
 
     def encode(face: Face) -> bytes:
         return squeeze(read_crop(reader, face), quality, config)
@@ -81,13 +83,24 @@ def compress_faces(
         summary["compress"] = {
             "quality": quality,
             **asdict(config),
+            "splits": list(splits),
             "bytes": sum(face.size for face in rows),
-            "bytes_per_face": round(sum(face.size for face in rows) / max(1, len(rows)), 1),
+            "bytes_per_face": round(sum(face.size for face in rows) / len(rows), 1),
             "encoder": encoder(),
         }
-        write_json(folder / "summary.json", summary)
+        write_json(folder / SUMMARY, summary)
         write_index(folder / "index.csv", rows)
     return summary
+
+
+def _counted(summary: dict[str, Any], splits: Sequence[str]) -> dict[str, Any]:
+    """Return *summary* with the identities, videos and faces of other splits than *splits* counted as 0."""
+
+    def counts(numbers: dict[str, int]) -> dict[str, int]:
+        return {split: number if split in splits else 0 for split, number in numbers.items()}
+
+    by_method = {name: {m: counts(row) for m, row in summary[name].items()} for name in ("videos", "faces")}
+    return {**summary, "identities": counts(summary["identities"]), **by_method}
 
 
 def _in_order(function: Any, faces: Iterable[Face], workers: int) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ from .draws import uniform
 __all__ = ["SLOTS", "augment", "draw", "to_float"]
 
 # columns of the draws; a new use takes a new column, so that the others keep their numbers
-FLIP, CONTRAST, BRIGHTNESS, RED, GREEN, BLUE, ROTATE, SCALE, BLUR, SIGMA, JPEG, QUALITY = range(12)
+FLIP, CONTRAST, BRIGHTNESS, RED, GREEN, BLUE, ROTATE, SCALE, BLUR, SIGMA, RECOMPRESS, CONDITION = range(12)
 SLOTS = 12
 
 SIGMAS = (0.5, 1.4)  # of the blur in pixels; 1.4 is what OpenCV gives a kernel of 7

@@ -1,4 +1,4 @@
-"""MozJPEG as augmentation: some crops of a batch are encoded once more, at a drawn quality, by the loading threads."""
+"""Conditions as augmentation: some crops of a batch go through a drawn condition, in the loading threads."""
 
 from __future__ import annotations
 
@@ -7,39 +7,33 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-import mozcodec
-
-from ..config import AugmentConfig, CompressConfig
-from .augment import JPEG, QUALITY, SLOTS
+from ..conditions import parse_all
+from ..config import AugmentConfig
+from .augment import CONDITION, RECOMPRESS, SLOTS
 from .draws import uniform
 
 __all__ = ["Recompress"]
 
 
 class Recompress:
-    """Encodes and decodes a crop with probability ``config.jpeg``, at one of ``config.jpeg_qualities``.
+    """With probability ``config.recompress``, puts a crop through a condition drawn from ``config.conditions``."""
 
-    *compress* holds the encoder's other settings. The search for the best scans is left out: it changes how many bytes
-    there are, not what they decode to, and takes a third of the time.
-    """
-
-    def __init__(self, config: AugmentConfig, compress: CompressConfig, seed: int, threads: int = 1):
-        self.config, self.options, self.seed, self.threads = config, compress.options(), seed, threads
+    def __init__(self, config: AugmentConfig, seed: int, threads: int = 1):
+        self.config, self.seed, self.threads = config, seed, threads
+        self.conditions = parse_all(config.conditions)
 
     def __call__(self, step: int, ids: NDArray[np.int64], images: NDArray[np.uint8]) -> None:
         """Change *images* (N, H, W, 3) in place, those whose draws at *step* say so."""
         draws = uniform(self.seed, step, ids, SLOTS)
-        chosen = np.flatnonzero(draws[:, JPEG] < self.config.jpeg).tolist()
-        qualities = self.config.jpeg_qualities
+        chosen = np.flatnonzero(draws[:, RECOMPRESS] < self.config.recompress).tolist()
 
-        def squeeze(i: int) -> None:
-            quality = qualities[int(draws[i, QUALITY] * len(qualities))]
-            data = mozcodec.encode(images[i], quality=quality, optimize_scans=False, **self.options)
-            images[i] = mozcodec.decode(data)
+        def change(i: int) -> None:
+            condition = self.conditions[int(draws[i, CONDITION] * len(self.conditions))]
+            images[i] = condition.apply(images[i])
 
         if self.threads == 1:
             for i in chosen:
-                squeeze(i)
+                change(i)
         else:
             with ThreadPoolExecutor(self.threads) as pool:
-                list(pool.map(squeeze, chosen))
+                list(pool.map(change, chosen))

@@ -150,8 +150,8 @@ class Trainer:
         self.size = crop_size(reader, self.training[0])
         pin = self.device.type == "cuda"
         edit = None
-        if config.augment.jpeg:
-            edit = Recompress(config.augment, params.compress, params.seed, loader_threads)
+        if config.augment.recompress:
+            edit = Recompress(config.augment, params.seed, loader_threads)
         self.loader = Loader(reader, self.training, threads=loader_threads, pin=pin, edit=edit)
         self.validation_loader = Loader(reader, self.validation, threads=loader_threads, pin=pin)
 
