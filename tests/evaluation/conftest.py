@@ -1,10 +1,13 @@
 """Made-up tables of scores in the layout of scores.csv. No number of theirs means anything."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from matplotlib.image import imsave
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 COLUMNS = ("key", "video", "compression", "frame", "method", "identity", "pair", "split", "label", "condition", "score")
@@ -38,6 +41,60 @@ def make_rows(seed=0, pairs=4, val_pairs=2, frames=3, conditions=CONDITIONS, met
                         }
                     )  # fmt: skip
     return rows
+
+
+NOTE = "Drawn by a program."
+SHOWN = ("raw", 77, 10)
+PANEL_COLUMNS = "file,key,condition,psnr,ssim,bytes,bits_per_pixel"
+
+
+def evaluate(*args):
+    from evaluation.cli import main
+
+    return CliRunner().invoke(main, ["metrics", *map(str, args)], catch_exceptions=False)
+
+
+def write_sources(folder, scores):
+    """Write everything else that `evaluation report` reads into *folder*; return its arguments after OUT."""
+    evaluate(scores, folder / "metrics.json", "--tables", folder / "tables", "--replicates", "40")
+    fidelity, training = folder / "fidelity", folder / "train"
+    (fidelity / "panels").mkdir(parents=True)
+    training.mkdir()
+    lines = [PANEL_COLUMNS]
+    for key in ("c23/original/004/0000", "c23/Deepfakes/004_005/0000", "c23/FaceSwap/004_005/0000"):
+        for quality in SHOWN:
+            file = f"panels/{key.replace('/', '-')}-{quality}.png"
+            imsave(fidelity / file, np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8))
+            close = "inf,1.0" if quality == "raw" else f"{20 + quality / 10},0.8765"
+            lines.append(f"{file},{key},{quality},{close},1234,4.82")
+    (fidelity / "panels.csv").write_text("\n".join(lines) + "\n")
+    rates = {f"q{quality}": {"psnr": 30.0, "ssim": 0.9, "bits_per_pixel": quality / 40} for quality in SHOWN[1:]}
+    found = list(csv.DictReader(scores.read_text().splitlines()))
+    faces: dict = {}
+    for method, split, _ in {(row["method"], row["split"], row["key"]) for row in found}:
+        counts = faces.setdefault(method, {})
+        counts[split] = counts.get(split, 0) + 1
+    (folder / "fidelity.json").write_text(
+        json.dumps(rates | {"n": {"faces": sum(sum(counts.values()) for counts in faces.values())}})
+    )
+    summary = {
+        "dataset": {"name": "set <B>", "synthetic": True, "note": NOTE},
+        "faces": {method: dict(sorted(counts.items())) for method, counts in sorted(faces.items())},
+        "videos": {"original": {"val": 4, "test": 8}}, "remarks": ["12 videos have no sound"],
+        "failures": {"frames": 3, "videos": 1, "reasons": {"no face found": 3}}, "not_there": ["Face2Face: none"],
+        "versions": {"opencv": "4.14.0"},
+    }  # fmt: skip
+    (folder / "summary.json").write_text(json.dumps(summary))
+    (folder / "failures.csv").write_text("video,frame,reason\nDeepfakes/000_001,12,no face found\n")
+    (training / "model.json").write_text(json.dumps({"model": "meso4", "train": {"lr": 0.002}}))
+    log = [{"step": 50, "loss": 0.69, "val_auc": None}, {"step": 100, "loss": 0.5, "val_auc": 0.7}]
+    (training / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
+    return [
+        "--metrics", folder / "metrics.json", "--scores", scores, "--tables", folder / "tables",
+        "--fidelity", fidelity, "--fidelity-summary", folder / "fidelity.json",
+        "--faces", folder / "summary.json", "--failures", folder / "failures.csv", "--training", training,
+        "--quality", "77",
+    ]  # fmt: skip
 
 
 def write_rows(path: Path, rows) -> Path:
@@ -77,3 +134,15 @@ def scores_of(write_scores):
     from evaluation.scores import read
 
     return lambda **options: read(write_scores(**options))
+
+
+@pytest.fixture(scope="session")
+def make_sources():
+    """make_sources(folder, scores): write every file that `evaluation report` reads, return its options."""
+    return write_sources
+
+
+@pytest.fixture
+def sources(tmp_path, write_scores):
+    """The options of `evaluation report`; their files are in tmp_path."""
+    return write_sources(tmp_path, write_scores())

@@ -1,11 +1,13 @@
 """The commands: files they write, words they print, input they refuse."""
 
 import csv
+import hashlib
 import json
 import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -45,7 +47,7 @@ def table(path):
 def test_metrics_json_has_condition_level_metric_and_interval(judged):
     scores, out, _ = judged()
     found = json.loads((out / "metrics.json").read_text())
-    assert list(found) == ["raw", "q77", "q10", "drop", "n", "undefined"]
+    assert list(found) == ["raw", "q77", "q10", "drop", "n", "scores", "versions", "undefined"]
     names = ["auc", "ap", "eer", "accuracy", "balanced_accuracy", "f1"]
     wanted = [name + end for name in names for end in ("", "_lo", "_hi")]
     for key in ("raw", "q77", "q10", "drop"):
@@ -60,13 +62,23 @@ def test_metrics_json_has_condition_level_metric_and_interval(judged):
     assert found["undefined"] == []
 
 
-def test_every_leaf_of_metrics_json_but_undefined_is_a_number_that_dvc_can_subtract(judged):
+def test_results_say_which_scores_they_are_of(judged):
+    scores, out, _ = judged()
+    expected = {"sha256": hashlib.sha256(scores.read_bytes()).hexdigest(), "rows": len(table(scores))}
+    for path in (out / "metrics.json", out / "tables" / "settings.json"):
+        found = json.loads(path.read_text())
+        assert found["scores"] == expected
+        assert found["versions"]["numpy"] == np.__version__
+
+
+def test_every_leaf_of_metrics_json_but_its_origin_is_a_number_that_dvc_can_subtract(judged):
     def leaves(value):
         return [leaf for part in value.values() for leaf in leaves(part)] if isinstance(value, dict) else [value]
 
     _, out, _ = judged()
     found = json.loads((out / "metrics.json").read_text())
-    del found["undefined"]
+    for name in ("scores", "versions", "undefined"):
+        del found[name]
     assert {type(leaf) for leaf in leaves(found)} == {int, float}
 
 

@@ -55,11 +55,16 @@ def test_the_section_shows_each_map_in_each_condition_and_each_number(folder):
         assert text in html, text
 
 
-def test_the_page_takes_the_folder_and_without_it_leaves_the_section_out(folder, write_scores, tmp_path):
+def test_the_page_takes_the_folder_and_without_it_leaves_the_section_out(folder, rows_of, write_scores, tmp_path):
     def run(*args):
         return CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)
 
-    scores, metrics, tables = write_scores(), tmp_path / "metrics.json", tmp_path / "tables"
+    # the scores of the maps and vectors are .625 and .5; theirs must be the same
+    rows = [{**row, "score": "0.625"} for row in rows_of()]
+    for i in range(60):
+        video = {**rows[0], "key": str(i), "score": "0.5", "condition": ("raw", "10")[i // 30]}
+        rows.append(video)
+    scores, metrics, tables = write_scores(rows=rows), tmp_path / "metrics.json", tmp_path / "tables"
     run("metrics", scores, metrics, "--tables", tables, "--replicates", "20")
     base = ["--metrics", metrics, "--scores", scores, "--tables", tables]
     for name, extra in (("with", ["--explain", folder]), ("without", [])):

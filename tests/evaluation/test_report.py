@@ -1,14 +1,11 @@
 """The page: what it says, that it loads nothing, that it repeats byte for byte."""
 
 import dataclasses
-import json
 import re
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
-from matplotlib.image import imsave
 
 from evaluation.answer import answer
 from evaluation.cli import main
@@ -18,7 +15,6 @@ from evaluation.sections import dataset_note, literature_row, literature_section
 from evaluation.summary import Settings, summarize
 
 NOTE = "Drawn by a program."
-CONDITIONS = ("raw", 77, 10)
 PANELS = "file,key,condition,psnr,ssim,bytes,bits_per_pixel"
 
 
@@ -26,49 +22,8 @@ def run(*args):
     return CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)
 
 
-def make_sources(folder, scores):
-    """Write everything else that `evaluation report` reads into *folder*; return its arguments after OUT."""
-    run("metrics", scores, folder / "metrics.json", "--tables", folder / "tables", "--replicates", "40")
-    fidelity, training = folder / "fidelity", folder / "train"
-    (fidelity / "panels").mkdir(parents=True)
-    training.mkdir()
-    lines = [PANELS]
-    for key in ("c23/original/004/0000", "c23/Deepfakes/004_005/0000", "c23/FaceSwap/004_005/0000"):
-        for quality in CONDITIONS:
-            file = f"panels/{key.replace('/', '-')}-{quality}.png"
-            imsave(fidelity / file, np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8))
-            close = "inf,1.0" if quality == "raw" else f"{20 + quality / 10},0.8765"
-            lines.append(f"{file},{key},{quality},{close},1234,4.82")
-    (fidelity / "panels.csv").write_text("\n".join(lines) + "\n")
-    rates = {f"q{quality}": {"psnr": 30.0, "ssim": 0.9, "bits_per_pixel": quality / 40} for quality in CONDITIONS[1:]}
-    (folder / "fidelity.json").write_text(json.dumps(rates | {"n": {"faces": 3}}))
-    summary = {
-        "dataset": {"name": "set <B>", "synthetic": True, "note": NOTE},
-        "faces": {"original": {"test": 12}}, "videos": {"original": {"test": 4}},
-        "failures": {"frames": 3, "videos": 1, "reasons": {"no face found": 3}}, "not_there": ["Face2Face: none"],
-        "versions": {"opencv": "4.14.0"},
-    }  # fmt: skip
-    (folder / "summary.json").write_text(json.dumps(summary))
-    (folder / "failures.csv").write_text("video,frame,reason\nDeepfakes/000_001,12,no face found\n")
-    (training / "model.json").write_text(json.dumps({"model": "meso4", "train": {"lr": 0.002}}))
-    log = [{"step": 50, "loss": 0.69, "val_auc": None}, {"step": 100, "loss": 0.5, "val_auc": 0.7}]
-    (training / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
-    return [
-        "--metrics", folder / "metrics.json", "--scores", scores, "--tables", folder / "tables",
-        "--fidelity", fidelity, "--fidelity-summary", folder / "fidelity.json",
-        "--faces", folder / "summary.json", "--failures", folder / "failures.csv", "--training", training,
-        "--quality", "77",
-    ]  # fmt: skip
-
-
-@pytest.fixture
-def sources(tmp_path, write_scores):
-    """The arguments, their files in tmp_path to be spoilt."""
-    return make_sources(tmp_path, write_scores())
-
-
 @pytest.fixture(scope="module")
-def written(tmp_path_factory, rows_of, write_table):
+def written(tmp_path_factory, rows_of, write_table, make_sources):
     """Two reports of one input, in folders a and b, and what the commands printed: drawing takes a second or two."""
     folder = tmp_path_factory.mktemp("reports")
     args = make_sources(folder, write_table(folder / "scores.csv", rows_of()))
@@ -122,8 +77,9 @@ def test_the_run_ends_with_the_table_and_the_path(written):
 def test_the_page_says_what_was_measured_and_what_left_out(written):
     html = (written[0] / "a" / "index.html").read_text()
     for text in (
-        "Nothing follows from these numbers for real deepfakes", NOTE, "set &lt;B&gt;", "meso4", "JPEG quality 77",
-        "12 / 4", "27.7 dB · SSIM 0.876", "1,234 bytes", "identical", "120 / 40 / 4", "no usable face in 3 frames",
+        "Nothing follows from these numbers for real deepfakes", NOTE, "set &lt;B&gt;", "meso4",
+        "JPEG quality 77", "24 / 8", "12 videos have no sound", "27.7 dB · SSIM 0.876", "1,234 bytes", "identical",
+        "120 / 40 / 4", "no usable face in 3 frames",
         "Face2Face: none", "no face found", "model.train.lr", "versions.opencv", "1 more",
     ):  # fmt: skip
         assert text in html, text
@@ -206,13 +162,13 @@ def test_the_answer_follows_from_the_intervals(scores_of, conditions, short):
     ("name", "content", "message"),
     [
         ("metrics.json", "{", "metrics.json, line 1, column 2: not JSON"),
-        ("metrics.json", "{}", "metrics.json: no n, undefined; run `evaluation metrics` again"),
+        ("metrics.json", "{}", "metrics.json: no n, undefined, scores; run `evaluation metrics` again"),
         ("fidelity.json", '{"q77": {"psnr": 3}}', "fidelity.json, q77: no bits_per_pixel"),
         ("fidelity/panels.csv", "file,key\n", "panels.csv, line 1: no column condition"),
         ("fidelity/panels.csv", f"{PANELS}\na,b,77,x,1,1,1\n", "line 2, column psnr: expected a number, found 'x'"),
         ("fidelity/panels.csv", f"{PANELS}\nnone.png,b,77,30,1,1,1\n", "none.png"),
         ("train/log.jsonl", "{]\n", "log.jsonl, line 1: not JSON"),
-        ("tables/metrics.csv", "", "metrics.csv, line 1: no column condition"),
+        ("tables/metrics.csv", "", "metrics.csv: is not the table that"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(sources, tmp_path, name, content, message):

@@ -49,7 +49,7 @@ def read(folder: str | Path) -> Explained:
     found = features.read(folder / "features.npy", folder / "features.csv")
     return Explained(
         faces=list(faces.values()),
-        pictures={row.file: read_png(folder, row.file, AGAIN) for row in rows},
+        pictures={row.file: read_png(folder, row.file, f"maps.csv lists it; {AGAIN}") for row in rows},
         localization=read_csv(folder / "localization.csv", Localization, AGAIN),
         features=found,
         plane=features.embed(found.vectors),

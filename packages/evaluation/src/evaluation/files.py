@@ -44,6 +44,7 @@ T = TypeVar("T")
 DIGITS = 6
 OLD_NAMES = {"condition": "quality"}  # column -> its name in files of older versions
 MAX_PIXELS = 1 << 24
+MAX_DEPTH = 50
 SHOWN = 60  # characters of a value in an error
 
 
@@ -189,10 +190,12 @@ def read_png(folder: str | Path, name: str, way_out: str = "") -> Picture:
     """Return the PNG file *name* of *folder*; FileError for any other kind of file and for a place outside."""
     from matplotlib.image import imread
 
-    path = Path(folder) / name
+    path = Path(folder) / name.replace("\0", "")
     origin = _Origin(path, way_out)
     if not path.resolve().is_relative_to(Path(folder).resolve()):
         raise origin.error("", f"is outside of the folder {folder}")
+    if "\0" in name or not path.is_file():
+        raise origin.error("", "no such picture")
     data = path.read_bytes()
     width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
     if not data.startswith(b"\x89PNG\r\n\x1a\n") or not 0 < width * height <= MAX_PIXELS:
@@ -221,17 +224,35 @@ def _parse_json(text: str, origin: _Origin, place: str) -> Any:
             raise origin.error(place, f"the key {_shown(twice)} occurs twice in one object")
         return found
 
+    def constant(name: str) -> None:
+        raise origin.error(place, f"{name} is not a JSON number")
+
     try:
-        return json.loads(text, object_pairs_hook=unique)
+        value = json.loads(text, object_pairs_hook=unique, parse_constant=constant)
+        if _depth(value) > MAX_DEPTH:
+            raise RecursionError
+        return value
     except json.JSONDecodeError as error:
         where = place or f"line {error.lineno}, column {error.colno}"
         raise origin.error(where, f"not JSON: {error.msg}") from None
     except FileError:
         raise
     except RecursionError:
-        raise origin.error(place, "not a JSON file of ours: nested too deeply") from None
+        raise origin.error(place, f"nested more than {MAX_DEPTH} levels deep") from None
     except ValueError as error:
         raise origin.error(place, f"not JSON: {error}") from None
+
+
+def _depth(value: Any) -> int:
+    """Return how deeply lists and objects are nested, at most `MAX_DEPTH` + 1."""
+    depth, level = 0, [value]
+    while level and depth <= MAX_DEPTH:
+        inner = [part for part in level if isinstance(part, dict | list)]
+        level = [child for part in inner for child in (part.values() if isinstance(part, dict) else part)]
+        depth += bool(inner)
+        if not inner:
+            break
+    return depth
 
 
 def _shown(value: Any) -> str:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from . import explain, tables
 from .conditions import RAW, condition_keys
 from .explain import Explained
-from .files import Picture, check, read_csv, read_json, read_json_lines, read_png
+from .files import FileError, Picture, check, read_csv, read_json, read_json_lines, read_png
 from .records import Dataset, Faces, Failure, Fidelity, LogLine, Panel, Step
 from .scores import Scores, read
 from .summary import Summary
@@ -66,18 +68,93 @@ class Material:
         return ends.high if ends else next(iter(self.summary.conditions[::-1]), None)
 
 
+SAME_SCORE = 1e-3  # scores of one face by one model differ less, whatever the batch size
 FACES = "run `detector faces` again to rewrite it"
 FIDELITY = "run `detector fidelity` again to rewrite it"
 TRAIN = "run `detector train` again to rewrite it"
 
 
 def gather(sources: Sources) -> Material:
-    """Read all *sources*; ValueError or OSError names the file that cannot be used."""
+    """Read all *sources*; FileError or OSError names the file that cannot be used or is of another run."""
+    material, scores = _read(sources)
+    _check_scores(sources, material.summary, scores)
+    if sources.faces and not scores.dropped:
+        _check_faces(sources, material.faces, scores)
+    if sources.fidelity_summary and sources.faces:
+        _check_fidelity(sources, material.faces)
+    if sources.explain and material.explained:
+        _check_explained(sources, material.explained, scores)
+    return material
+
+
+def _check_scores(sources: Sources, summary: Summary, scores: Scores) -> None:
+    if summary.source != scores.source:
+        raise FileError(
+            f"{sources.metrics} and {sources.tables} are not of {sources.scores}: its SHA-256 or number of rows "
+            "differs. Two runs are mixed; run `evaluation metrics` on these scores first"
+        )
+
+
+def _check_faces(sources: Sources, faces: Faces, scores: Scores) -> None:
+    """Refuse the summary of faces that are not those of the scores: numbers by method and split differ."""
+    for split in np.unique(scores.split):
+        here = scores[scores.split == split]
+        for method in np.unique(here.method):
+            count = len(np.unique(here.key[here.method == method]))
+            expected = faces.faces.get(str(method), {}).get(str(split), 0)
+            if faces.faces and count != expected:
+                raise FileError(
+                    f"{sources.faces} counts {expected} faces of {method} in the split {split}, {sources.scores} has "
+                    f"{count}: two runs are mixed; give the summary of the faces that were scored"
+                )
+
+
+def _check_fidelity(sources: Sources, faces: Faces) -> None:
+    assert sources.fidelity_summary
+    measured = read_json(sources.fidelity_summary, _Measured, FIDELITY).n.get("faces")
+    counted = sum(sum(counts.values()) for counts in faces.faces.values())
+    if measured is not None and counted and measured != counted:
+        raise FileError(
+            f"{sources.fidelity_summary} is of {measured} faces, {sources.faces} of {counted}: two runs are mixed; "
+            "run `detector fidelity` on these faces"
+        )
+
+
+def _check_explained(sources: Sources, explained: Explained, scores: Scores) -> None:
+    """Refuse maps and vectors of another model: their scores differ from those of the table."""
+    assert sources.explain
+    found = zip(scores.key.tolist(), scores.condition.tolist(), scores.score.tolist(), strict=True)
+    of = {(key, condition): score for key, condition, score in found}
+    vectors = explained.features
+    rows = [("maps.csv", row.key, row.condition, row.score) for face in explained.faces for row in face]
+    columns = (vectors.key.tolist(), vectors.condition.tolist(), vectors.score.tolist())
+    rows += [("features.csv", *row) for row in zip(*columns, strict=True)]
+    for name, key, condition, score in rows:
+        expected = of.get((key, condition))
+        if expected is None and scores.dropped:
+            continue
+        if expected is None or abs(expected - score) > SAME_SCORE:
+            shown = "no score" if expected is None else f"the score {expected:.4f}"
+            raise FileError(
+                f"{sources.explain / name}: the score of {key} in condition {condition} is {score:.4f}, "
+                f"{sources.scores} has {shown}: two runs are mixed; run `detector explain` with this model and faces"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """The part of fidelity.json that says how many crops were measured."""
+
+    n: dict[str, int] = field(default_factory=dict)
+
+
+def _read(sources: Sources) -> tuple[Material, Scores]:
     summary = tables.read_summary(sources.metrics, sources.tables)
+    scores = read(sources.scores, allow_nan=sources.allow_nan)
     panels, pictures = _panels(sources.fidelity) if sources.fidelity else ([], {})
-    return Material(
+    material = Material(
         summary=summary,
-        scores=read(sources.scores, allow_nan=sources.allow_nan).where(split="test"),
+        scores=scores.where(split="test"),
         panels=panels,
         pictures=pictures,
         fidelity=_fidelity(sources.fidelity_summary, summary.conditions) if sources.fidelity_summary else {},
@@ -88,6 +165,7 @@ def gather(sources: Sources) -> Material:
         explained=explain.read(sources.explain) if sources.explain else None,
         quality=sources.quality,
     )
+    return material, scores
 
 
 def _panels(folder: Path) -> tuple[list[list[Panel]], dict[str, Picture]]:
@@ -95,7 +173,8 @@ def _panels(folder: Path) -> tuple[list[list[Panel]], dict[str, Picture]]:
     faces: dict[str, list[Panel]] = {}
     for row in rows:
         faces.setdefault(row.key, []).append(row)
-    return list(faces.values()), {row.file: read_png(folder, row.file, FIDELITY) for row in rows}
+    listed = f"panels.csv lists it; {FIDELITY}"
+    return list(faces.values()), {row.file: read_png(folder, row.file, listed) for row in rows}
 
 
 def _fidelity(path: Path, names: list[str]) -> dict[str, Fidelity]:

@@ -41,6 +41,10 @@ class Fidelity:
     psnr: float = math.nan
     ssim: float = math.nan
 
+    def __post_init__(self) -> None:
+        if not self.bits_per_pixel > 0:
+            raise ValueError(f"bits_per_pixel must be positive, found {self.bits_per_pixel}")
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from . import conditions
 from .conditions import RAW, condition_key
+from .files import FileError, sha256
 from .metrics import logit
 
-__all__ = ["ALL", "COLUMNS", "Scores", "ScoresError", "by_video", "condition_key", "read"]
+__all__ = ["ALL", "COLUMNS", "Scores", "ScoresError", "Source", "by_video", "condition_key", "read"]
 
 COLUMNS = ("key", "video", "compression", "frame", "method", "identity", "pair", "split", "label", "condition", "score")
 OLD_NAME = "quality"                  # of the column `condition`
@@ -30,8 +31,16 @@ SPLITS = ("train", "val", "test")
 ALL = "all"                           # the method of rows over all methods
 
 
-class ScoresError(ValueError):
+class ScoresError(FileError):
     """A scores file that cannot be evaluated; the message names the file, the line and the column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What identifies a scores file: its SHA-256 and its number of rows."""
+
+    sha256: str
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,8 @@ class Scores:
     """Columns of equal length N. Text columns are NumPy unicode arrays, `frame` int64, `label` int8, `score` float64.
 
     `order` holds the conditions in the order of the table, also after rows were selected. `dropped` is the number of
-    rows left out because their score was not finite (0 unless asked for).
+    rows left out because their score was not finite (0 unless asked for). `source` identifies the file; it is
+    None for a table that was not read from one.
     """
 
     key: NDArray[np.str_]
@@ -55,6 +65,7 @@ class Scores:
     score: NDArray[np.float64]
     order: tuple[str, ...] = ()
     dropped: int = 0
+    source: Source | None = None
 
     def __len__(self) -> int:
         return len(self.score)
@@ -129,6 +140,12 @@ def _condition(text: str) -> str:
     return text
 
 
+def _frame(text: str) -> int:
+    if "_" in text or not -(2**63) <= (frame := int(text)) < 2**63:
+        raise ValueError("is not a number of a frame")
+    return frame
+
+
 def _named(text: str) -> str:
     if not text:
         raise ValueError("is empty")
@@ -156,7 +173,7 @@ def _score(text: str) -> float:
 
 PARSERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(COLUMNS, _named),
-    "frame": int,
+    "frame": _frame,
     "split": _split,
     "label": _label,
     "condition": _condition,
@@ -208,7 +225,7 @@ def read(path: str | Path, allow_nan: bool = False) -> Scores:
         conditions.condition_keys(order)
     except ValueError as error:
         raise ScoresError(f"{path}: {error}") from None
-    scores = replace(_columns(columns), order=tuple(order))
+    scores = replace(_columns(columns), order=tuple(order), source=Source(sha256(path), len(lines)))
     _check_unique(path, scores, lines)
     _check_videos(path, scores, lines)
     return _check_finite(path, scores, lines, allow_nan)

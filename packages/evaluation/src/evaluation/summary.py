@@ -16,7 +16,7 @@ from .conditions import RAW, Ends, condition_key, ends
 from .intervals import UNITS, Bootstrap, Floats, bootstrap_panel, delong, delong_difference, holm, percentile
 from .metrics import METRICS, headline
 from .robustness import retention
-from .scores import ALL, Scores, by_video
+from .scores import ALL, Scores, Source, by_video
 
 __all__ = ["ALL", "LEVELS", "Difference", "Row", "Settings", "Summary", "summarize"]
 
@@ -135,6 +135,7 @@ class Summary:
     calibration: list[Calibration]
     delong: list[DeLong]
     undefined: list[str] = field(default_factory=list)
+    source: Source | None = None           # the scores file
 
     def find(
         self, condition: str, level: str, metric: str, method: str = ALL, unit: str = "video", source: str | None = None
@@ -206,6 +207,7 @@ def summarize(scores: Scores, settings: Settings | None = None) -> Summary:
         calibration=_calibration(test, val, conditions),
         delong=_delong(cells, settings),
         undefined=undefined,
+        source=scores.source,
     )
 
 

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .conditions import condition_keys, quality
-from .files import read_csv, read_json, rounded, write_csv, write_json
+from .files import FileError, read_csv, read_json, rounded, sha256, write_csv, write_json
 from .metrics import headline, roc
-from .scores import ALL, Scores, by_video
+from .scores import ALL, Scores, Source, by_video
 from .summary import LEVELS, Calibration, DeLong, Difference, Row, Settings, Summary
 
 __all__ = [
@@ -42,7 +43,10 @@ VIDEOS = ("condition", "compression", "video", "method", "pair", "label", "score
 
 
 def metrics_json(summary: Summary) -> dict[str, Any]:
-    """Return the content of metrics.json: condition -> level -> metric with ``_lo`` and ``_hi``; drop, n, undefined.
+    """Return the content of metrics.json: condition -> level -> metric with ``_lo`` and ``_hi``; drop, n, and more.
+
+    `scores` identifies the scores file, `versions` are those of the software, `undefined` lists what is left
+    out and why.
 
     Intervals are by videos. `drop` is the metric in the first condition of `conditions.ends` minus that in the second
     (negative for an error rate that rises). All numbers are finite; the others are named under `undefined`.
@@ -56,7 +60,13 @@ def metrics_json(summary: Summary) -> dict[str, Any]:
     if summary.ends():
         out["drop"] = {level: _flat({m: summary.drop(level, m) for m in headline()}) for level in LEVELS}
     out["n"] = summary.n | ({"dropped": summary.dropped} if summary.dropped else {})
-    return out | {"undefined": summary.undefined}
+    source = {"scores": asdict(summary.source)} if summary.source else {}
+    return out | source | {"versions": versions(), "undefined": summary.undefined}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that the numbers depend on."""
+    return {name: version(name) for name in ("evaluation", "numpy", "scipy")}
 
 
 def _flat(found: dict[str, Row | None] | dict[str, Difference | None]) -> dict[str, float]:
@@ -142,24 +152,37 @@ def _names(row_type: type) -> list[str]:
 
 
 def write_tables(folder: str | Path, summary: Summary, test: Scores) -> None:
-    """Write metrics.csv, differences.csv, delong.csv, calibration.csv, videos.csv, settings.json into *folder*."""
+    """Write metrics.csv, differences.csv, delong.csv, calibration.csv, videos.csv and settings.json into *folder*.
+
+    settings.json is written last. It holds the settings, the conditions, the versions, what identifies the scores file,
+    and the SHA-256 of every table, so that readers notice a table that was changed or is of another run.
+    """
     folder = Path(folder)
     write_csv(folder / "metrics.csv", _names(Row), map(asdict, summary.rows))
     write_csv(folder / "differences.csv", _names(Difference), map(asdict, summary.differences))
     write_csv(folder / "delong.csv", _names(DeLong), map(asdict, summary.delong))
     write_csv(folder / "calibration.csv", _names(Calibration), map(asdict, summary.calibration))
     write_csv(folder / "videos.csv", VIDEOS, videos_table(test))
-    write_json(folder / "settings.json", asdict(summary.settings) | {"conditions": summary.conditions})
+    source = {"scores": asdict(summary.source)} if summary.source else {}
+    hashes = {"tables": {name: sha256(folder / name) for name in TABLES}}
+    settings = asdict(summary.settings) | {"conditions": summary.conditions}
+    write_json(folder / "settings.json", settings | source | {"versions": versions()} | hashes)
 
 
+TABLES = ("metrics.csv", "differences.csv", "delong.csv", "calibration.csv", "videos.csv")
 AGAIN = "run `evaluation metrics` again to rewrite it"
 
 
 @dataclass(frozen=True, slots=True)
-class _Settings(Settings):
+class _Stored:
     """settings.json."""
 
-    conditions: list[str] = field(default_factory=list)
+    replicates: int
+    confidence: float
+    seed: int
+    conditions: list[str]
+    scores: Source
+    tables: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,17 +191,33 @@ class _Head:
 
     n: dict[str, int]
     undefined: list[str]
+    scores: Source
 
 
 def read_summary(metrics: str | Path, folder: str | Path) -> Summary:
-    """Return the `Summary` that `write_tables` and `write_json` wrote; ValueError names a file that is not theirs."""
+    """Return the `Summary` that `write_tables` and `write_json` wrote.
+
+    FileError names a file that does not fit its schema, that was changed since, or that is of another run.
+    """
     folder = Path(folder)
     head = read_json(metrics, _Head, AGAIN)
-    settings = read_json(folder / "settings.json", _Settings, AGAIN)
+    stored = read_json(folder / "settings.json", _Stored, AGAIN)
+    if stored.scores != head.scores:
+        raise FileError(
+            f"{metrics} and {folder / 'settings.json'} are of different scores (SHA-256 {head.scores.sha256[:12]} and "
+            f"{stored.scores.sha256[:12]}): two runs are mixed; run `evaluation metrics` with --tables to write both"
+        )
+    for name in TABLES:
+        if sha256(folder / name) != stored.tables.get(name):
+            raise FileError(f"{folder / name}: is not the table that {folder / 'settings.json'} describes; {AGAIN}")
     rows = read_csv(folder / "metrics.csv", Row, AGAIN)
+    try:
+        settings = Settings(stored.replicates, stored.confidence, stored.seed)
+    except ValueError as error:
+        raise FileError(f"{folder / 'settings.json'}: {error}; {AGAIN}") from None
     return Summary(
-        settings=Settings(settings.replicates, settings.confidence, settings.seed),
-        conditions=settings.conditions,
+        settings=settings,
+        conditions=stored.conditions,
         methods=sorted({row.method for row in rows} - {ALL}),
         n={"frames": 0, "videos": 0, "pairs": 0} | {name: n for name, n in head.n.items() if name != "dropped"},
         dropped=head.n.get("dropped", 0),
@@ -187,6 +226,7 @@ def read_summary(metrics: str | Path, folder: str | Path) -> Summary:
         calibration=read_csv(folder / "calibration.csv", Calibration, AGAIN),
         delong=read_csv(folder / "delong.csv", DeLong, AGAIN),
         undefined=head.undefined,
+        source=head.scores,
     )
 
 

@@ -1,0 +1,233 @@
+"""What the page reads: two runs are never mixed, and no file, however damaged, ends in a traceback."""
+
+import copy
+import json
+import re
+
+import numpy as np
+import pytest
+from matplotlib.image import imsave
+
+from evaluation import features, plots, sections
+from evaluation.files import FileError, read_csv, read_json, read_png
+from evaluation.material import Sources, gather
+from evaluation.records import Faces, Panel
+
+
+def from_options(options):
+    names = [str(name)[2:].replace("-", "_") for name in options[::2]]
+    return Sources(**dict(zip(names, options[1::2], strict=True)))
+
+
+def write_explain(folder, scores):
+    """Files of ``detector explain`` that belong to the rows *scores*: one face and twelve vectors."""
+    folder.mkdir()
+    rows = [row for row in scores if row["split"] == "test" and row["condition"] in ("raw", "10")]
+    lines = ["file,key,condition,kind,score,peak"]
+    for kind in ("face", "grad_cam"):
+        imsave(folder / f"{kind}.png", np.zeros((8, 8, 3), np.uint8))
+        lines.append(f"{kind}.png,{rows[0]['key']},{rows[0]['condition']},{kind},{rows[0]['score']},0.5")
+    (folder / "maps.csv").write_text("\n".join(lines) + "\n")
+    (folder / "localization.csv").write_text(
+        "condition,kind,method,n,inside,average,covered\nraw,grad_cam,all,40,0.5,0.4,0.2\n"
+    )
+    columns = ("key", "video", "method", "split", "label", "condition", "score")
+    chosen = [*rows[:6], *rows[-6:]]
+    lines = [",".join(columns)] + [",".join(str(row[name]) for name in columns) for row in chosen]
+    (folder / "features.csv").write_text("\n".join(lines) + "\n")
+    np.save(folder / "features.npy", np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32))
+    return ["--explain", folder]
+
+
+@pytest.fixture
+def everything(tmp_path, write_scores, rows_of, make_sources):
+    """The `Sources` of a whole page, all files in tmp_path."""
+    rows = rows_of(pairs=2, val_pairs=1, frames=1)
+    options = make_sources(tmp_path, write_scores(rows=rows))
+    return from_options([*options, *write_explain(tmp_path / "explain", rows)])
+
+
+def test_files_of_one_run_go_together(everything):
+    material = gather(everything)
+    assert material.summary.source == material.scores.source
+    assert material.faces.remarks == ["12 videos have no sound"]
+
+
+def replaced(path, old, new):
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+@pytest.mark.parametrize("how", ["other seed", "one score", "one row less"])
+def test_scores_of_another_run_are_refused(everything, write_scores, how):
+    path = everything.scores
+    if how == "other seed":
+        write_scores(seed=5)
+    elif how == "one score":
+        path.write_text(re.sub(r"0\.(\d)(\d+)\n$", r"0.\g<1>5\n", path.read_text()))
+    else:
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:-3]))
+    with pytest.raises(FileError, match=r"are not of .*scores\.csv.* Two runs are mixed; run `evaluation metrics`"):
+        gather(everything)
+
+
+def test_metrics_and_tables_of_different_scores_are_refused(everything):
+    replaced(everything.metrics, '"sha256": "', '"sha256": "0')
+    with pytest.raises(FileError, match=r"metrics\.json and .*settings\.json are of different scores"):
+        gather(everything)
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "differences.csv", "delong.csv", "calibration.csv", "videos.csv"])
+def test_a_table_that_was_changed_is_refused(everything, name):
+    path = everything.tables / name
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(FileError, match=rf"{name}: is not the table that .*settings\.json describes; run `evalu"):
+        gather(everything)
+
+
+def test_faces_of_another_run_are_refused(everything):
+    replaced(everything.faces, '"test": 4', '"test": 3')
+    message = r"summary\.json counts 3 faces of Deepfakes in the split test, .*scores\.csv has 4: two runs are mixed"
+    with pytest.raises(FileError, match=message):
+        gather(everything)
+
+
+def test_fidelity_of_other_faces_is_refused(everything):
+    replaced(everything.fidelity_summary, '"faces": 30', '"faces": 15')
+    with pytest.raises(FileError, match=r"fidelity\.json is of 15 faces, .*summary\.json of 30: two runs are mixed"):
+        gather(everything)
+
+
+@pytest.mark.parametrize("name", ["maps.csv", "features.csv"])
+@pytest.mark.parametrize("what", ["score", "key"])
+def test_maps_and_vectors_of_another_model_are_refused(everything, name, what):
+    path = everything.explain / name
+    lines = path.read_text().splitlines()
+    columns = lines[0].split(",")
+    cells = lines[1].split(",")
+    cells[columns.index(what)] = str(float(cells[columns.index(what)]) / 2) if what == "score" else "c23/other"
+    path.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
+    with pytest.raises(FileError, match=rf"{name}: the score of .* two runs are mixed; run `detector explain`"):
+        gather(everything)
+
+
+# -- damaged files -----------------------------------------------------------------------------------------------------
+
+WRONG = (None, "x", "", -1, 10**400, 1e308, 0.5, True, [], [[]], {}, {"a": {"b": 1}}, "<b>")
+CELLS = ("", "x", "-1", "1e999", "nan", "9" * 30, "1_0", "\x00", '"', "<b>", "../../etc/passwd")
+
+
+def places(value, path=()):
+    """Yield the path of every part of a JSON value."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in inner:
+        yield from places(part, (*path, key))
+
+
+def with_part(value, path, new):
+    if not path:
+        return new
+    value = copy.deepcopy(value)
+    part = value
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = new
+    return value
+
+
+def damaged(path):
+    """Yield damaged contents of a file as bytes."""
+    data = path.read_bytes()
+    yield from (data[: len(data) * i // 12] for i in range(12))
+    yield b"\xef\xbb\xbf" + data
+    yield b"\xff\xfe" + data
+    yield bytes(range(256)) * 4
+    yield data[: len(data) // 2] + b"\x00" + data[len(data) // 2 :]
+    yield b"[" * 100_000
+    yield b'{"a":' * 400 + b"1" + b"}" * 400
+    yield data + data
+    if path.suffix == ".json":
+        value = json.loads(data)
+        for place in places(value):
+            yield from (json.dumps(with_part(value, place, new)).encode() for new in WRONG)
+        yield data.replace(b"1", b"NaN", 1)
+    if path.suffix == ".csv":
+        lines = data.decode().splitlines()
+        for i, line in enumerate(lines[:2]):
+            cells = line.split(",")
+            for j in range(len(cells)):
+                for cell in CELLS:
+                    row = ",".join([*cells[:j], cell, *cells[j + 1 :]])
+                    yield "\n".join([*lines[:i], row, *lines[i + 1 :], ""]).encode()
+
+
+FILES = (
+    "metrics.json", "tables/settings.json", "tables/metrics.csv", "tables/calibration.csv", "scores.csv",
+    "fidelity.json", "fidelity/panels.csv", "summary.json", "failures.csv", "train/model.json", "train/log.jsonl",
+    "explain/maps.csv", "explain/localization.csv", "explain/features.csv", "explain/features.npy",
+    "explain/face.png",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_damage_is_an_error_that_names_the_file_or_no_error_at_all(everything, tmp_path, monkeypatch, name):
+    # drawing takes seconds and t-SNE too; what is drawn has passed the schemas
+    monkeypatch.setattr(features, "embed", lambda vectors: np.zeros((len(vectors), 2)))
+    for figure in ("robustness", "histograms", "metric_bars", "roc_curves", "reliability_diagram", "embedding"):
+        monkeypatch.setattr(plots, figure, lambda *_args, **_options: None)
+    monkeypatch.setattr(plots, "svg", lambda _figure: "<svg >")
+    path = tmp_path / name
+    original = path.read_bytes()
+    contents = list(damaged(path))
+    contents = contents[:20] + contents[20 :: max(1, (len(contents) - 20) // 25)]      # about 45 of up to 2,000
+    refused = 0
+    for content in contents:
+        path.write_bytes(content)
+        try:
+            sections.body(gather(everything))
+        except (FileError, OSError) as error:
+            refused += 1
+            assert str(path.name) in str(error), (content[:80], error)
+            assert "\n" not in str(error)
+        path.write_bytes(original)
+    assert refused > 8
+
+
+def test_a_picture_outside_of_its_folder_is_not_read(tmp_path):
+    imsave(tmp_path / "secret.png", np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "panels").mkdir()
+    with pytest.raises(FileError, match=r"is outside of the folder"):
+        read_png(tmp_path / "panels", "../secret.png")
+    (tmp_path / "panels" / "link.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(FileError, match=r"is outside of the folder"):
+        read_png(tmp_path / "panels", "link.png")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"faces": {"a": {"test": "4"}}}', r"summary\.json, faces\.a\.test: expected a whole number, found '4'; way"),
+        ('{"remarks": ["a", 3]}', r"summary\.json, remarks\[1\]: expected a text, found 3; way out"),
+        ('{"faces": {}, "faces": {}}', r"summary\.json: the key 'faces' occurs twice in one object; way out"),
+        ('{\n"faces": {,}}', r"summary\.json, line 2, column 11: not JSON: .*; way out"),
+        ('{"dataset": {"synthetic": 1}}', r"summary\.json, dataset\.synthetic: expected true or false, found 1; way"),
+    ],
+)
+def test_an_error_in_json_has_place_value_and_way_out(tmp_path, content, message):
+    (tmp_path / "summary.json").write_text(content)
+    with pytest.raises(FileError, match=message):
+        read_json(tmp_path / "summary.json", Faces, "way out")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("f,k,77,30,0.9,many,1", r"p\.csv, line 2, column bytes: expected a whole number, found 'many'; way out"),
+        ("f,k,77,30,0.9", r"p\.csv, line 2: 5 values for 7 columns; way out"),
+        ("f,k,77,3_0,0.9,1,1", r"p\.csv, line 2, column psnr: expected a number, found '3_0'; way out"),
+    ],
+)
+def test_an_error_in_csv_has_place_value_and_way_out(tmp_path, row, message):
+    (tmp_path / "p.csv").write_text(f"file,key,quality,psnr,ssim,bytes,bits_per_pixel\n{row}\n")
+    with pytest.raises(FileError, match=message):
+        read_csv(tmp_path / "p.csv", Panel, "way out")
