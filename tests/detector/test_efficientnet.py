@@ -18,6 +18,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch import nn
 
+from detector.card import Card
 from detector.config import read_params
 from detector.errors import ConfigError, DetectorError
 from detector.models import build, names
@@ -237,8 +238,7 @@ def test_parameters_reach_the_model_and_a_finished_model_needs_no_pretrained_fil
     params = read_params(file)
     model = build(params.model, **settings(params)).eval()
     stem = read_weights(published_file)["conv_stem.weight"]
-    card = {"model": params.model, "options": settings(params), "height": 64, "width": 64}
-    card["options"]["pretrained"] = "gone.pth"
+    card = Card(params.model, {**settings(params), "pretrained": "gone.pth"}, 64, 64)
     save_model(tmp_path / "train", model.state_dict(), card)
     again, _ = load_model(tmp_path / "train", torch.device("cpu"))
 

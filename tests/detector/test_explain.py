@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from torch import nn
 from torch.nn import functional as F
 
+from detector.card import Card
 from detector.cli import cli
 from detector.config import Params, from_mapping
 from detector.data.index import Face, read_index, read_masks
@@ -62,7 +63,7 @@ def look(model: nn.Module, name: str) -> Explained:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What training leaves, of an untrained multi-attentional detector for crops of 64 px."""
     folder = tmp_path_factory.mktemp("train")
-    card = {"model": "multi_attention", "options": OPTIONS["multi_attention"], "height": 64, "width": 64}
+    card = Card("multi_attention", OPTIONS["multi_attention"], 64, 64)
     save_model(folder, make("multi_attention").state_dict(), card)
     return folder
 

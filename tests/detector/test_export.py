@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from torch import nn
 
 from detector import export as module
+from detector.card import Card
 from detector.cli import cli
 from detector.errors import DetectorError
 from detector.export import export
@@ -40,7 +41,7 @@ def trained(name: str, folder: Path) -> Path:
         images = torch.from_numpy(pictures(5)).permute(0, 3, 1, 2) / 255
         last.weight /= model.eval()(images).std()
         last.bias -= model(images).mean()
-    card = {"model": name, "options": MODELS[name], "height": 48, "width": 64}
+    card = Card(name, MODELS[name], 48, 64)
     save_model(folder, model.state_dict(), card)
     return folder
 
@@ -75,7 +76,10 @@ def test_exported_program_alone_gives_the_models_scores(name: str, tmp_path: Pat
     # other numbers of threads and pictures round differently, and the last layer magnifies
     np.testing.assert_allclose(several, expected, atol=1e-3)
     np.testing.assert_allclose(single, expected[:1], atol=1e-3)
-    assert card == {"model": name, "options": MODELS[name], "height": 48, "width": 64}
+    framing = card.pop("framing")
+    assert card == json.loads((folder / "model.json").read_text())
+    # of DeepfakeBench's template, ArcFace's eyes in 112 px with a margin of 1.3: .242 of the side apart
+    assert framing["right_eye"][0] - framing["left_eye"][0] == pytest.approx(0.242)
     assert difference <= 1e-6
 
 

@@ -86,7 +86,7 @@ def test_a_file_of_keras_gives_the_score_worked_by_hand(tmp_path, options):
     dense = x - 3.0
     p_real = 16 * 0.5 * (dense if dense > 0 else 0.1 * dense) + 0.125
     assert model(image).item() == pytest.approx(-p_real, rel=1e-5)  # P(fake) is 1 - P(real)
-    assert (card["model"], card["height"], card["source"]) == ("meso4", 256, "Meso4_DF.h5")
+    assert (card.model, card.height, [*card.inputs]) == ("meso4", 256, ["Meso4_DF.h5"])
 
 
 def test_arrays_come_by_layer_in_keras_order(tmp_path):

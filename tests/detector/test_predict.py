@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import mozcodec
+from detector.card import Card
 from detector.cli import cli
 from detector.conditions import parse_all
 from detector.config import FacesConfig, Params, from_mapping
@@ -39,7 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = build("meso4").train()
     with torch.no_grad():
         model(torch.rand(16, 3, 64, 64))
-    save_model(folder, model.state_dict(), {"model": "meso4", "options": {}, "height": 64, "width": 64})
+    save_model(folder, model.state_dict(), Card("meso4", {}, 64, 64))
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import shutil
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
 import mozcodec
+from detector.card import Card
 from detector.cli import cli
 from detector.data.index import read_index, write_index
 from detector.data.shards import ShardReader
@@ -40,7 +42,7 @@ def trained(tmp_path_factory):
     torch.manual_seed(0)
     model = build("meso4", dropout=0.1)
     model.train()(torch.rand(64, 3, 32, 32))  # so that batch normalisation has seen something
-    card = {"model": "meso4", "options": {"dropout": 0.1}, "height": 32, "width": 32}
+    card = Card("meso4", {"dropout": 0.1}, 32, 32)
     save_model(folder, model.state_dict(), card)
     return folder
 
@@ -111,7 +113,11 @@ def refused(result, *words):
 def test_weights_of_another_model_are_refused(packed_crops, trained, tmp_path):
     other = copy(trained, tmp_path)
     save_file(build("mesoinception4").state_dict(), other / "weights.safetensors")
-    refused(score(packed_crops["faces"], other, tmp_path), "weights.safetensors: not the weights of meso4")
+    refused(score(packed_crops["faces"], other, tmp_path), "weights.safetensors: its SHA-256 is ", " was written for ")
+    digest = hashlib.sha256((other / "weights.safetensors").read_bytes()).hexdigest()
+    card = json.loads((other / "model.json").read_text())
+    (other / "model.json").write_text(json.dumps({**card, "weights_sha256": digest}))
+    refused(score(packed_crops["faces"], other, tmp_path), "do not fit each other", "stages.0.0.0.weight")
     assert not (tmp_path / "scores.csv").exists()
 
 

@@ -1,22 +1,104 @@
-"""``model.json``, the card beside trained weights: what is needed to build their model again, and where they came from.
-"""
+"""``model.json``, the card beside trained weights: how to build their model, and everything its numbers rest on."""
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from .errors import DataError
-from .schema import read_json
+from .data.summary import Compress, Summary
+from .provenance import Source
+from .schema import Rules, in_range, matching, read_json
 
-__all__ = ["CARD", "read_card"]
+__all__ = ["CARD", "Card", "Data", "Threshold", "Thresholds", "as_json", "data_of", "read_card"]
 
 CARD = "model.json"
+WAY_OUT = (
+    "these weights may be of an earlier version: train again (detector train, or dvc repro), or convert again "
+    "(detector convert-keras)"
+)
+
+Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 hex digits")]
 
 
-def read_card(folder: Path) -> dict[str, Any]:
-    """Return the card in *folder*; DataError if it is missing or damaged."""
-    card = read_json(folder / CARD)
-    if not isinstance(card, dict) or not {"model", "options", "height", "width"} <= card.keys():
-        raise DataError(f"{folder / CARD}: lacks model, options, height or width; train again")
-    return card
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The data card: what ``dataset.json`` says, persons by split, videos and crops by method and split."""
+
+    name: str | None
+    synthetic: bool | None
+    note: str | None
+    identities: dict[str, int]
+    videos: dict[str, dict[str, int]]
+    faces: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Youden's threshold of the validation scores at one level, None where they are of one class, and their number."""
+
+    threshold: float | None
+    real: int
+    fake: int
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Frame level: scores of single crops. Video level: mean scores of videos, whose threshold is their own."""
+
+    frame: Threshold
+    video: Threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """The content of ``model.json``. Only the first four are needed to build the model.
+
+    weights: how they came about. data: the data card. crops: parameters of the faces stage, as used. compress: how the
+    training crops were encoded, and trained_on the same as a condition. thresholds: by condition, from the lossless
+    validation crops. inputs: SHA-256 by file. source: the commit of the code. step to train_crops are those of a
+    training.
+    """
+
+    model: str
+    options: dict[str, Any]
+    height: Annotated[int, in_range(1, 65535)]
+    width: Annotated[int, in_range(1, 65535)]
+    weights: str = ""
+    weights_sha256: Sha256 = "0" * 64
+    data: Data | None = None
+    crops: dict[str, Any] | None = None
+    compress: Compress | None = None
+    trained_on: str | None = None
+    thresholds: dict[str, Thresholds] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    source: Source | None = None
+    inputs: dict[str, Sha256] = field(default_factory=dict)
+    step: int | None = None
+    val_auc: float | None = None
+    selected: str | None = None
+    amp: str | None = None
+    run: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    code_sha256: str | None = None
+    device: str | None = None
+    train_crops: int | None = None
+
+
+def read_card(folder: Path) -> Card:
+    """Return the card in *folder*; DataError if it is missing, damaged, or lacks what this version writes."""
+    return read_json(folder / CARD, Card, WAY_OUT, Rules(complete=True))
+
+
+def as_json(card: Card) -> dict[str, Any]:
+    """Return *card* as plain values, as they stand in ``model.json`` and in exported files."""
+    return dataclasses.asdict(card)
+
+
+def data_of(summary: Summary) -> Data:
+    """Return the data card of packed crops."""
+    dataset = summary.dataset
+    return Data(
+        dataset.name, dataset.synthetic, dataset.note, summary.identities, summary.videos, summary.faces
+    )

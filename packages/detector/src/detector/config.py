@@ -125,7 +125,10 @@ class CheckpointConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """The training recipe. `dropout` None is what the model was published with."""
+    """The training recipe. `dropout` None is what the model was published with.
+
+    `conditions` are those under which the validation crops are scored at the end, to choose a threshold for each.
+    """
 
     steps: int = number(1000, 1)
     batch_size: int = number(32, 1)
@@ -147,6 +150,7 @@ class TrainConfig:
     deterministic: bool = True
     threads: int | Literal["auto"] = number("auto", 1)
     log_every: int = number(50, 1)
+    conditions: tuple[str, ...] = converted(("raw", "77", "60", "15", "10"), canonical)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     meso: MesoConfig = field(default_factory=MesoConfig)
     efficientnet: EfficientNetConfig = field(default_factory=EfficientNetConfig)

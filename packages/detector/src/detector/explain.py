@@ -137,8 +137,8 @@ def explain(
     index, reader = read_index(faces), ShardReader(faces)
     masks = read_masks(faces) if (faces / "masks.csv").is_file() else {}
     test = [face for face in index if face.split == "test"] or index
-    explainer = Explainer(model, layer or MODELS[card["model"]].feature_maps, device)
-    looker = Looker(explainer, reader, (card["height"], card["width"]))
+    explainer = Explainer(model, layer or MODELS[card.model].feature_maps, device)
+    looker = Looker(explainer, reader, (card.height, card.width))
     conditions = parse_all(params.conditions)
     with whole_folder(out, "maps.csv") as folder:
         rows = _draw_maps(folder, looker, examples(index), conditions, masks)

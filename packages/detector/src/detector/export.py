@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .card import CARD, Card, as_json
 from .errors import DetectorError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CARD", "command", "export", "export_onnx", "export_program"]
 
-CARD = "model.json"  # the extra file of a .pt2, and the metadata key of an .onnx
 TOLERANCE = 1e-5  # greatest difference of a score between the file and the model
 EXAMPLES = 3
 
@@ -59,7 +59,7 @@ def export(train: Path, out: Path) -> float:
     # channels-last weights count as parts of tensors when a program is saved
     scorer = _scorer(model.to(memory_format=torch.contiguous_format))  # type: ignore[call-overload]
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (EXAMPLES, card["height"], card["width"], 3), generator=generator, dtype=torch.uint8)
+    images = torch.randint(0, 256, (EXAMPLES, card.height, card.width, 3), generator=generator, dtype=torch.uint8)
     with whole_file(out) as path, torch.no_grad():
         run = writers[out.suffix](scorer, images[:2], card, path)
         # other numbers of pictures than the one that was shown
@@ -70,7 +70,7 @@ def export(train: Path, out: Path) -> float:
 
 
 def export_program(
-    scorer: nn.Module, images: Tensor, card: dict[str, Any], path: Path
+    scorer: nn.Module, images: Tensor, card: Card, path: Path
 ) -> Callable[[Tensor], Tensor]:
     """Write *scorer* as an exported program to *path*, traced on *images*, and return what the file does.
 
@@ -81,13 +81,13 @@ def export_program(
     batch = torch.export.Dim("batch", min=1)
     program = torch.export.export(scorer, (images,), dynamic_shapes=({0: batch},))
     with path.open("wb") as file:
-        torch.export.save(program, file, extra_files={CARD: json.dumps(card)})
+        torch.export.save(program, file, extra_files={CARD: json.dumps(_metadata(card))})
     with path.open("rb") as file:
         module: Callable[[Tensor], Tensor] = torch.export.load(file).module()
     return module
 
 
-def export_onnx(scorer: nn.Module, images: Tensor, card: dict[str, Any], path: Path) -> Callable[[Tensor], Tensor]:
+def export_onnx(scorer: nn.Module, images: Tensor, card: Card, path: Path) -> Callable[[Tensor], Tensor]:
     """Write *scorer* as an ONNX model to *path*, traced on *images*, and return what ONNX Runtime makes of the file.
 
     Its input is called ``images``, its output ``scores``; *card* goes along as the metadata `CARD`.
@@ -115,10 +115,23 @@ def export_onnx(scorer: nn.Module, images: Tensor, card: dict[str, Any], path: P
             verbose=False,
         )
     assert program is not None
-    program.model.metadata_props[CARD] = json.dumps(card)
+    program.model.metadata_props[CARD] = json.dumps(_metadata(card))
     program.save(path)
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     return lambda some: torch.from_numpy(session.run(["scores"], {"images": some.numpy()})[0])
+
+
+def _metadata(card: Card) -> dict[str, Any]:
+    """Return the card and where the template has the eyes: all that is needed to cut out a face as in training."""
+    from .data.alignment import EYE_LINE, INTER_EYE
+
+    framing = {
+        "color": "RGB",
+        "left_eye": [0.5 - INTER_EYE / 2, EYE_LINE],
+        "right_eye": [0.5 + INTER_EYE / 2, EYE_LINE],
+        "unit": "side of the crop; x to the right, y down, from its top left corner",
+    }
+    return {**as_json(card), "framing": framing}
 
 
 def _scorer(model: nn.Module) -> nn.Module:

@@ -45,8 +45,10 @@ def convert(name: str, file: Path, out: Path) -> None:
 
     The logit's sign is turned, from P(real) to P(fake). DataError when *file* does not hold the weights of *name*.
     """
+    from .card import Card
     from .models import build
     from .models.meso import MesoNet, from_keras
+    from .provenance import source, versions
     from .weights import save_model
 
     model = build(name, **OPTIONS)
@@ -56,15 +58,16 @@ def convert(name: str, file: Path, out: Path) -> None:
         from_keras(model, weights)
     except ValueError as error:
         raise DataError(f"{file}: not the weights of {name}: {error}") from error
-    card = {
-        "model": name,
-        "options": OPTIONS,
-        "height": SIZE,
-        "width": SIZE,
-        "weights": "converted from Keras",
-        "source": file.name,
-        "source_sha256": sha256(file),
-    }
+    card = Card(
+        name,
+        OPTIONS,
+        SIZE,
+        SIZE,
+        weights="converted from Keras",
+        versions=versions(),
+        source=source(),
+        inputs={file.name: sha256(file)},
+    )
     save_model(out, model.state_dict(), card)
 
 

@@ -134,8 +134,8 @@ STAGES = (
         name="train",
         summary="Train a model on the compressed crops.",
         function="detector.training.command:command",
-        command="detector train out/compressed out/train --history out/plots/history.csv",
-        reads=("out/compressed", "pretrained"),
+        command="detector train out/compressed out/train --faces out/faces --history out/plots/history.csv",
+        reads=("out/compressed", "out/faces", "pretrained"),
         writes=(
             Output("out/train", "`weights.safetensors`, `model.json`, `model_card.md`, `log.jsonl`"),
             Output("out/plots/history.csv", "loss over the steps", kind="plots", plot={"x": "step", "y": "loss"}),

@@ -148,9 +148,9 @@ def predict_files(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, card = load_model(train, device)
     precision = Precision("auto", device)
-    side = card["height"]
-    if side != card["width"]:
-        raise DataError(f"{train}: the model takes {side} x {card['width']} pixels; faces are cut out square")
+    side = card.height
+    if side != card.width:
+        raise DataError(f"{train}: the model takes {side} x {card.width} pixels; faces are cut out square")
     detector = None if aligned else make_detector(params.faces.detector, params.faces.yunet_model)
     for file in files:
         try:

@@ -100,12 +100,14 @@ class Rules:
     """How `parse` reads.
 
     lenient: text may stand for numbers and truth values, lists must not be empty or have a value twice. closed: keys
-    that are not fields are refused; unknown makes the message, from the place, the key and the dataclass.
+    that are not fields are refused; unknown makes the message, from the place, the key and the dataclass. complete:
+    fields with a default must be there too.
     """
 
     lenient: bool = False
     closed: bool = False
     unknown: Callable[[str, str, type], str] | None = None
+    complete: bool = False
 
 
 @overload
@@ -164,7 +166,8 @@ def _dataclass(value: Any, kind: type, place: str, rules: Rules) -> Any:
             known_as = rules.unknown(f"{place}." if place else "", str(key), kind) if rules.unknown else None
             raise Mismatch(known_as or f"{_join(place, key)} is unknown; known: {', '.join(known)}")
     for name, f in known.items():
-        if name not in value and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+        optional = f.default is not dataclasses.MISSING or f.default_factory is not dataclasses.MISSING
+        if name not in value and (rules.complete or not optional):
             raise Mismatch(f"{_join(place, name)} is missing")
     return kind(
         **{
@@ -370,17 +373,22 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 @overload
-def read_json(path: str | Path, form: type[T], way_out: str = "") -> T: ...
+def read_json(path: str | Path, form: type[T], way_out: str = "", rules: Rules = ...) -> T: ...
 @overload
-def read_json(path: str | Path, form: Any = Any, way_out: str = "") -> Any: ...
-def read_json(path: str | Path, form: Any = Any, way_out: str = "") -> Any:
+def read_json(path: str | Path, form: Any = Any, way_out: str = "", rules: Rules = ...) -> Any: ...
+def read_json(
+    path: str | Path,
+    form: Any = Any,
+    way_out: str = "",
+    rules: Rules = Rules(),
+) -> Any:
     """Return the JSON file *path* as *form*; keys that *form* does not have are left out.
 
     DataError names the file, the place in it, the value, and the *way_out*.
     """
     values = parse_json(read_text(path, way_out), path, way_out)
     with within(path, way_out):
-        return parse(values, form)
+        return parse(values, form, "", rules)
 
 
 def parse_yaml(content: str, path: str | Path) -> Any:

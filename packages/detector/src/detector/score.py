@@ -65,7 +65,7 @@ def score_faces(
     torch.set_num_threads(cores())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, card = load_model(train, device)
-    batches = conditioned(index, reader, (card["height"], card["width"]), conditions, batch_size)
+    batches = conditioned(index, reader, (card.height, card.width), conditions, batch_size)
     number = -(-len(index) // batch_size)
     return score_conditions(model, track(batches, number, "score"), device, Precision("auto", device))
 

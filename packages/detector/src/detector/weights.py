@@ -2,53 +2,70 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
-from .card import CARD, read_card
+from .card import CARD, Card, as_json, read_card
 from .config import Params
-from .data.files import whole_file, write_json
-from .errors import DataError, DetectorError
+from .data.files import sha256, whole_file, write_json
+from .errors import ConfigError, DataError, DetectorError
 from .models import MODELS, build
 from .models.settings import pretrained
 
-__all__ = ["WEIGHTS", "load_model", "load_start", "save_model"]
+__all__ = ["WEIGHTS", "load_model", "load_start", "restore", "save_model"]
 
 WEIGHTS = "weights.safetensors"
 
 
-def save_model(folder: Path, weights: dict[str, Tensor], card: dict[str, Any]) -> None:
-    """Write *weights* and then *card*, what is needed to build their model, to *folder*; each file appears whole."""
+def save_model(folder: Path, weights: dict[str, Tensor], card: Card) -> None:
+    """Write *weights* and then *card*, with their SHA-256, to *folder*; each file appears whole."""
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / WEIGHTS) as path:
         try:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, path)
-        except SafetensorError as error:  # what a full disk looks like from here
+        except SafetensorError as error:  # how a full disk is reported here
             raise DetectorError(f"{folder / WEIGHTS}: could not be written: {error}") from error
-    write_json(folder / CARD, card)
+        digest = sha256(path)
+    write_json(folder / CARD, as_json(dataclasses.replace(card, weights_sha256=digest)))
 
 
-def load_model(folder: Path, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
+def load_model(folder: Path, device: torch.device) -> tuple[nn.Module, Card]:
     """Return the model in *folder* on *device*, in evaluation mode, and its card.
 
-    DataError if a file is missing or damaged, or the weights do not belong to the model that the card names.
+    DataError if a file is missing or damaged, or the weights are not those that the card was written for.
     """
     card = read_card(folder)
-    # the weights that training started from need not exist any more
-    model = build(card["model"], **{k: v for k, v in card["options"].items() if k != "pretrained"})
     path = folder / WEIGHTS
     try:
-        model.load_state_dict(load_file(path))
+        data = path.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (RuntimeError, SafetensorError) as error:
-        raise DataError(f"{path}: not the weights of {card['model']}: {error}") from error
-    return model.to(device).to(memory_format=torch.channels_last).eval(), card  # type: ignore[call-overload]
+        raise DataError(f"{path}: no such file, though {folder / CARD} describes it; train again") from None
+    found = hashlib.sha256(data).hexdigest()
+    if found != card.weights_sha256:
+        raise DataError(
+            f"{path}: its SHA-256 is {found}, but {folder / CARD} was written for {card.weights_sha256}: the file is "
+            "damaged or belongs to another training; copy both files again, or train again"
+        )
+    try:
+        return restore(card, load(data), device), card
+    except (ConfigError, SafetensorError, RuntimeError) as error:
+        raise DataError(f"{folder}: {CARD} and {WEIGHTS} do not fit each other: {error}; train again") from error
+
+
+def restore(card: Card, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
+    """Return the model that *card* describes with *weights*, on *device* in evaluation mode."""
+    # the weights that training started from need not exist any more
+    model = build(card.model, **{name: value for name, value in card.options.items() if name != "pretrained"})
+    model.load_state_dict(weights)
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval()
 
 
 def load_start(model: nn.Module, params: Params) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from ..conditions import canonical
 from ..schema import in_range, read_json
 
 __all__ = ["Compress", "Dataset", "Summary", "describe_data", "read_summary"]
@@ -31,6 +32,11 @@ class Compress:
     subsampling: str | None = None
     tune: str | None = None
     encoder: dict[str, Any] | None = None
+
+    @property
+    def condition(self) -> str:
+        """The same as a condition: ``77``, or ``moz:77/4:2:0`` where an option was given."""
+        return canonical("/".join([f"moz:{self.quality}", *(o for o in (self.subsampling, self.tune) if o)]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,12 @@ __all__ = ["pretrained", "settings"]
 def settings(params: Params) -> dict[str, Any]:
     """Return the options that the parameters give to the constructor of ``params.model``.
 
-    They are ``train.dropout`` and the values of the model's own sections of ``train``. A model that starts from the
+    They are ``train.dropout`` and the values of the model's own sections of ``train``. ConfigError for a value in
+    another model's section that is not the default. A model that starts from the
     folder of a trained one is built for the input scaling of that one.
     """
     model = _row(params)
+    _refuse_others(params, model)
     options: dict[str, Any] = {} if params.train.dropout is None else {"dropout": params.train.dropout}
     for section in model.sections:
         options |= dataclasses.asdict(getattr(params.train, section))
@@ -39,6 +41,21 @@ def pretrained(params: Params) -> Any:
     return None if model.pretrained is None else attrgetter(model.pretrained)(params.train)
 
 
+def _refuse_others(params: Params, model: Model) -> None:
+    """Raise ConfigError for a value in a section of other models that is not its default: it would have no effect."""
+    for section in sorted({section for row in MODELS.values() for section in row.sections} - set(model.sections)):
+        given = getattr(params.train, section)
+        for field in dataclasses.fields(given):
+            value = getattr(given, field.name)
+            if value != field.default:
+                takers = [name for name, row in MODELS.items() if section in row.sections]
+                raise ConfigError(
+                    f"train.{section}.{field.name} is {value!r}, but model {params.model} has no such setting; set it "
+                    f"back to its default, {field.default!r}, or take a model that has it: {', '.join(takers[:4])}"
+                    + (", ..." if len(takers) > 4 else "")
+                )
+
+
 def _row(params: Params) -> Model:
     if params.model not in MODELS:
         build(params.model)  # names the known ones
@@ -48,9 +65,9 @@ def _row(params: Params) -> Model:
 def _input_scaling(model: str, name: str, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
     """Return how the input of the trained model in *folder* is scaled; it must be of the same structure."""
     card = read_card(folder)
-    if card["model"] != model:
-        raise DataError(f"{name}: {folder} holds a {card['model']}, not a {model}")
-    theirs = card["options"].get("conv_activation", "relu")
+    if card.model != model:
+        raise DataError(f"{name}: {folder} holds a {card.model}, not a {model}")
+    theirs = card.options.get("conv_activation", "relu")
     if theirs != options["conv_activation"]:
         raise ConfigError(f"train.meso.conv_activation must be {theirs}, as {folder} was trained with it")
-    return {key: card["options"][key] for key in ("mean", "std") if key in card["options"]}
+    return {key: card.options[key] for key in ("mean", "std") if key in card.options}

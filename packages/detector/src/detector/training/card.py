@@ -8,27 +8,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..card import Card, Threshold
 from ..data.index import Face
 
 __all__ = ["model_card"]
 
 TEXT = """# {model}, trained on {dataset}
 
-{table}
+{warning}{table}
 
 ## Use
 
-To tell whether the face in a picture was forged by the methods above, and how the answer changes under JPEG.
-`detector predict PICTURE --train FOLDER` cuts out the face and scores it; `detector export` writes one file that needs
-none of this code. In Python: `detector.weights.load_model(FOLDER, device)`. It takes RGB in [0, 1],
-(N, 3, {height}, {width}), and gives logits, whose sigmoid is P(fake).
+Tell whether the face in an image was forged by one of the methods above, and how the score changes under compression.
+`detector predict IMAGE --train FOLDER` crops the face and scores it; `detector export` writes one file that needs none
+of this code. In Python: `detector.weights.load_model(FOLDER, device)`. The model takes RGB in [0, 1],
+(N, 3, {height}, {width}), and returns logits; their sigmoid is P(fake).
+
+## Thresholds
+
+{thresholds}
 
 ## Limits
 
-- Faces of another framing, size or alignment than that of `detector faces` were not trained on.
-- Forgeries by other methods than those above, and faces that are made from nothing, were not trained on.
-- The score is no probability that was calibrated on test data, and .5 no threshold that was chosen for an error rate.
-- What it gets right at which JPEG quality, with intervals, is told by the evaluation of the run (`out/report`).
+- Trained on faces framed, sized and aligned as `detector faces` does it; others are out of range.
+- Forgeries by other methods than those above, and entirely synthetic faces, were not in the training data.
+- The score is not a calibrated probability.
+- For its metrics under each condition, with intervals, see the evaluation of the run (`out/report`).
 {note}
 ## Parameters
 
@@ -37,66 +42,96 @@ none of this code. In Python: `detector.weights.load_model(FOLDER, device)`. It 
 ```
 """
 
+SYNTHETIC = "**The training data are synthetic.** Scores of real photographs and videos mean nothing.\n\n"
 
-def model_card(
-    card: Mapping[str, Any], summary: Mapping[str, Any], parameters: int, training: Sequence[Face], num_validation: int
-) -> str:
-    """Return the model card of the weights that model.json, *card*, describes.
 
-    *summary* is the summary.json of the crops, empty if they have none; *parameters* their number in the model;
-    *training* the faces trained on, beside which *num_validation* chose or watched.
+def model_card(card: Card, parameters: int, training: Sequence[Face], num_validation: int) -> str:
+    """Return the model card of the weights that *card* describes.
+
+    *parameters* is the number of parameters of the model, *training* the faces it was trained on, *num_validation* the
+    number of validation crops.
     """
-    dataset = summary.get("dataset", {})
-    note = f"- {dataset['note']}\n" if dataset.get("note") else ""
-    # when the run saved on its way is no part of what it learnt
-    recipe = {name: value for name, value in card["parameters"]["train"].items() if name != "checkpoint"}
-    rows = _rows(card, summary, parameters, training, num_validation)
+    data = card.data
+    # how often the run saved is no part of what it learnt
+    recipe = {name: value for name, value in card.parameters["train"].items() if name != "checkpoint"}
     return TEXT.format(
-        model=card["model"],
-        dataset=dataset.get("name", "packed crops"),
-        height=card["height"],
-        width=card["width"],
-        table="\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows)]),
-        note=note,
-        parameters="\n".join(_yaml({**card["parameters"], "train": recipe})),
+        model=card.model,
+        dataset=data.name if data and data.name else "packed crops",
+        warning=SYNTHETIC if data and data.synthetic else "",
+        height=card.height,
+        width=card.width,
+        table=_table(["", ""], _rows(card, parameters, training, num_validation)),
+        thresholds=_thresholds(card),
+        note=f"- {data.note}\n" if data and data.note else "",
+        parameters="\n".join(_yaml({**card.parameters, "train": recipe})),
     )
 
 
-def _rows(
-    card: Mapping[str, Any], summary: Mapping[str, Any], parameters: int, training: Sequence[Face], num_validation: int
-) -> list[tuple[str, str]]:
-    compress = summary.get("compress", {})
-    options = [f"{name} {compress[name]}" for name in ("subsampling", "tune") if compress.get(name)]
-    encoder = compress.get("encoder", {}).get("mozjpeg_version")
+def _rows(card: Card, parameters: int, training: Sequence[Face], num_validation: int) -> list[Sequence[str]]:
     real = sum(face.label == 0 for face in training)
     methods = sorted({face.method for face in training if face.label})
     people = {person for face in training for person in face.identity.split("+")}
-    auc = "-" if card["val_auc"] is None else f"{card['val_auc']:.3f}"
+    auc = "-" if card.val_auc is None else f"{card.val_auc:.3f}"
     rows = [
         ("parameters", f"{parameters:,}"),
-        ("input", f"one aligned face, RGB, {card['height']} x {card['width']}"),
-        ("weights", f"moving average (EMA) after step {card['step']}, selected: {card['selected']}"),
+        ("input", f"one aligned face, RGB, {card.height} x {card.width}"),
+        ("weights", f"moving average (EMA) after step {card.step}, selected: {card.selected}"),
         ("validation AUC", f"{auc}, of frames, {num_validation} crops of people who are not in the training"),
         ("training crops", f"{len(training)}, {real} real, of {len({f.video for f in training})} videos, "
                            f"{len(people)} people"),
         ("forgeries", ", ".join(methods)),
     ]  # fmt: skip
-    if compress:
-        by = f", mozjpeg {encoder}" if encoder else ""
-        rows.append(("JPEG of the crops", ", ".join([f"quality {compress['quality']}", *options]) + by))
+    if card.compress:
+        version = (card.compress.encoder or {}).get("mozjpeg_version")
+        rows.append(("JPEG of the crops", f"{card.trained_on}" + (f", mozjpeg {version}" if version else "")))
     rows += [
         ("started from", _start(card)),
-        ("data", f"index.csv with SHA-256 {card['index_sha256']}"),
-        ("run", f"{card['run']}, detector {card['detector']}, torch {card['torch']}, {card['device']}, {card['amp']}"),
+        ("data", f"index.csv with SHA-256 {card.inputs['crops/index.csv']}"),
+        ("run", f"{card.run}, on {card.device}, precision {card.amp}"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in card.versions.items())),
+        ("source", _source(card)),
     ]
-    return rows
+    return list(rows)
 
 
-def _start(card: Mapping[str, Any]) -> str:
-    if card["pretrained_sha256"]:
-        return f"weights with SHA-256 {card['pretrained_sha256']}"
-    published = card["options"].get("pretrained")
+def _start(card: Card) -> str:
+    if "pretrained" in card.inputs:
+        return f"weights with SHA-256 {card.inputs['pretrained']}"
+    published = card.options.get("pretrained")
     return f"published weights of timm ({published})" if published else "random weights"
+
+
+def _source(card: Card) -> str:
+    source = card.source
+    if source is None or source.commit is None:
+        return f"commit not known: {source.reason if source else 'not recorded'}"
+    return f"commit {source.commit}" + (", with files that differ from it" if source.modified else "")
+
+
+def _thresholds(card: Card) -> str:
+    if not card.thresholds:
+        return "None: no lossless validation crops were given (`detector train --faces`)."
+    rows = [
+        (condition, _number(found.frame), _counts(found.frame), _number(found.video), _counts(found.video))
+        for condition, found in card.thresholds.items()
+    ]
+    header = ["condition", "frame", "crops (real + fake)", "video", "videos (real + fake)"]
+    caption = "Call fake from this score on (Youden's index on the validation split, one threshold for each level):"
+    return f"{caption}\n\n{_table(header, rows)}"
+
+
+def _number(found: Threshold) -> str:
+    return "-" if found.threshold is None else f"{found.threshold:.4f}"
+
+
+def _counts(found: Threshold) -> str:
+    return f"{found.real} + {found.fake}"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _yaml(values: Mapping[str, Any], indent: int = 0) -> list[str]:

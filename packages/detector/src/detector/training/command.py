@@ -34,6 +34,12 @@ from ..options import params_option
     envvar="DETECTOR_TRACK",
     help="Mirror the log there too, below out/logs; may be repeated, or named in DETECTOR_TRACK (for dvc repro).",
 )
+@click.option(
+    "--faces",
+    "lossless",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Lossless crops that CROPS were made from; their validation split gives the thresholds of model.json.",
+)
 @click.option("--lock-timeout", type=float, help="Seconds to wait for another trainer of this run.  [default: no end]")
 @params_option
 def command(
@@ -43,6 +49,7 @@ def command(
     checkpoints: Path | None,
     loader_threads: int | None,
     track: tuple[str, ...],
+    lossless: Path | None,
     lock_timeout: float | None,
     params: Params,
 ) -> None:
@@ -73,6 +80,7 @@ def command(
             loader_threads=loader_threads,
             track=track,
             lock_timeout=lock_timeout,
+            lossless=lossless,
         )
     except Stopped as stopped:
         click.echo(str(stopped), err=True)

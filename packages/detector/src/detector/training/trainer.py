@@ -8,7 +8,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from torch import Tensor
 
 from evaluation.metrics import auc
 
-from .. import __version__
-from ..card import CARD
+from ..card import CARD, Card, data_of
 from ..config import Params
-from ..data.files import whole_file
+from ..data.files import sha256, whole_file
 from ..data.index import Face, read_index
 from ..data.shards import ShardReader
+from ..data.summary import SUMMARY, read_summary
 from ..errors import DataError, DetectorError
 from ..inference import predict
 from ..loading.augment import augment, draw
@@ -35,8 +35,9 @@ from ..lock import Holder, Lock
 from ..models import build
 from ..models.settings import settings
 from ..precision import Precision
+from ..provenance import source, versions
 from ..schema import read_json
-from ..weights import load_start, save_model
+from ..weights import load_start, restore, save_model
 from .card import model_card
 from .checkpoint import Checkpoints, plain
 from .distributed import Processes
@@ -47,6 +48,7 @@ from .progress import Progress
 from .run import Run, describe_run
 from .schedule import one_cycle
 from .signals import StopSignals
+from .thresholds import Validation
 from .trackers import Trackers
 
 __all__ = ["Stopped", "Trainer", "set_up_torch", "train"]
@@ -71,13 +73,15 @@ def train(
     loader_threads: int = 1,
     track: Sequence[str] = (),
     lock_timeout: float | None = None,
+    lossless: Path | None = None,
 ) -> None:
     """Train ``params.model`` on the packed *crops* and write weights, model.json and log.jsonl to *out* and *history*.
 
-    *checkpoints* holds the folders of unfinished runs, one for each `Run`; what it has of this one is gone on from, and
-    removed at the end. *timings* is a file that rates and times are appended to; *track* names the `Trackers` that get
-    the history too, in folders beside it. Raises Stopped after a signal (see `StopSignals`), and DetectorError for what
-    the user can mend.
+    *checkpoints* holds the folders of unfinished runs, one for each `Run`: this run continues from what is there, and
+    removes it at the end. *timings* is a file that rates and times are appended to; *track* names the `Trackers` that
+    get the history too, in folders beside it. *lossless* is the folder of crops that *crops* were compressed from: its
+    validation split gives the thresholds under ``train.conditions``; without it model.json has none. Raises Stopped
+    after a signal (see `StopSignals`), and DetectorError for errors that the user can fix.
     """
     with explained(params.train.amp), Processes() as processes, StopSignals() as signals:
         set_up_torch(params, processes.device)
@@ -101,7 +105,7 @@ def train(
                 if processes.main:
                     progress.say(f"it is done: {out} holds the weights of these parameters and data")
                 return
-            trainer = Trainer(params, crops, run, processes, signals, loader_threads, folder, progress)
+            trainer = Trainer(params, crops, run, processes, signals, loader_threads, folder, progress, lossless)
             trainer.introduce()
             trackers.begin(trainer.rows)
             trainer.trackers = trackers
@@ -130,15 +134,17 @@ class Trainer:
         loader_threads: int,
         folder: Path,
         progress: Progress,
+        lossless: Path | None = None,
     ):
         config = params.train
         self.params, self.config, self.run_info = params, config, run
         self.processes, self.signals, self.progress = processes, signals, progress
         self.device = processes.device
-        self.crops = crops
         reader, faces = ShardReader(crops), read_index(crops)
+        self.summary = read_summary(crops) if (crops / SUMMARY).exists() else None
         self.training = _split(faces, "train", crops)
-        self.validation = _share_faces(_split(faces, "val", crops), processes)
+        validation = _split(faces, "val", crops)
+        self.validation = _share_faces(validation, processes)
         self.num_validation = sum(face.split == "val" for face in faces)
         if config.select == "best_val" and len({face.label for face in faces if face.split == "val"}) < 2:
             raise DataError(
@@ -148,6 +154,8 @@ class Trainer:
         order = PairedOrder if config.paired else BalancedOrder
         self.order = order(self.training, config.batch_size, params.seed, processes.world_size)
         self.size = crop_size(reader, self.training[0])
+        self.lossless = None if lossless is None else Validation(lossless, validation, self.size)
+        self.inputs = _inputs(run, crops, lossless)
         pin = self.device.type == "cuda"
         edit = None
         if config.augment.recompress:
@@ -442,43 +450,50 @@ class Trainer:
             path.write_text(_csv(self.rows), encoding="ascii")
         with whole_file(out / "log.jsonl") as path:
             path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="ascii")
+        weights = self._chosen.get("weights") or self.ema.model.state_dict()
+        card = self._card(weights)
         with whole_file(out / "model_card.md") as path:
-            path.write_text(self._model_card(), encoding="utf-8")
-        save_model(out, self._chosen.get("weights") or self.ema.model.state_dict(), self._card())
+            path.write_text(self._model_card(card), encoding="utf-8")
+        save_model(out, weights, card)
 
     @property
     def _chosen(self) -> dict[str, Any]:
         """Step and validation AUC of what is to be kept, and its weights where those are not the last ones."""
         return self.best or {"step": self.step, "val_auc": self.rows[-1]["val_auc"]}
 
-    def _model_card(self) -> str:
-        summary = self.crops / "summary.json"
-        return model_card(
-            self._card(),
-            read_json(summary) if summary.exists() else {},
-            sum(p.numel() for p in self.parameters),
-            self.training,
-            self.num_validation,
-        )
+    def _model_card(self, card: Card) -> str:
+        return model_card(card, sum(p.numel() for p in self.parameters), self.training, self.num_validation)
 
-    def _card(self) -> dict[str, Any]:
-        """Return what is needed to build the model again, and what it was made from."""
-        chosen = self._chosen
-        return {
-            "model": self.params.model,
-            "options": settings(self.params),
-            "height": self.size[0],
-            "width": self.size[1],
-            "weights": "EMA",
-            "step": chosen["step"],
-            "val_auc": chosen["val_auc"],
-            "selected": self.config.select,
-            "amp": self.precision.amp,
-            "run": self.run_info.id,
-            **dataclasses.asdict(self.run_info),
-            "train_crops": len(self.training),
-            "detector": __version__,
-        }
+    def _card(self, weights: Mapping[str, Tensor]) -> Card:
+        """Return the card of *weights*: how to build their model, what they were made from, and their thresholds."""
+        chosen, run, summary = self._chosen, self.run_info, self.summary
+        card = Card(
+            self.params.model,
+            settings(self.params),
+            *self.size,
+            weights="EMA",
+            data=data_of(summary) if summary else None,
+            crops=summary.parameters if summary else None,
+            compress=summary.compress if summary else None,
+            trained_on=summary.compress.condition if summary and summary.compress else None,
+            versions=versions(),
+            source=source(),
+            inputs=self.inputs,
+            step=chosen["step"],
+            val_auc=chosen["val_auc"],
+            selected=self.config.select,
+            amp=self.precision.amp,
+            run=run.id,
+            parameters=run.parameters,
+            code_sha256=run.code_sha256,
+            device=run.device,
+            train_crops=len(self.training),
+        )
+        if self.lossless is None:
+            return card
+        model = restore(card, weights, self.device)
+        found = self.lossless.thresholds(model, self.config.conditions, self.device)
+        return dataclasses.replace(card, thresholds=found)
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------
@@ -509,7 +524,16 @@ def _share_faces(faces: list[Face], processes: Processes) -> list[Face]:
 def _is_finished(run: Run, out: Path, history: Path) -> bool:
     """Return whether *out* and *history* are whole and of this run: model.json is written last."""
     card = out / CARD
-    return card.is_file() and history.is_file() and bool(read_json(card).get("run") == run.id)
+    return card.is_file() and history.is_file() and read_json(card, dict[str, Any]).get("run") == run.id
+
+
+def _inputs(run: Run, crops: Path, lossless: Path | None) -> dict[str, str]:
+    """Return the SHA-256 of the files that a run was made from; an index holds the sum of every crop."""
+    paths = {"crops/index.csv": crops / "index.csv", "crops/summary.json": crops / SUMMARY}
+    if lossless is not None:
+        paths["faces/index.csv"] = lossless / "index.csv"
+    found = {name: sha256(path) for name, path in paths.items() if path.exists()}
+    return found | ({"pretrained": run.pretrained_sha256} if run.pretrained_sha256 else {})
 
 
 def _remove_if_empty(folder: Path) -> None:
