@@ -261,7 +261,7 @@ def test_without_opencvs_cascades_lbp_stands_in_and_says_so(
     monkeypatch.delattr(cv2, "CascadeClassifier")  # as in OpenCV 5
     detection._make.cache_clear()
     assert make_detector("haar").name == "lbp"
-    assert "has no CascadeClassifier; faces.detector lbp stands in" in capsys.readouterr().err
+    assert "has no face detector haar; using lbp instead" in capsys.readouterr().err
 
 
 def test_boxes_are_plain_integers(haar: HaarDetector) -> None:

@@ -50,7 +50,7 @@ def test_actors_and_deepfakedetection_are_a_dataset_of_their_own(tmp_path: Path)
         "DeepFakeDetection/01_02__kitchen_pan__A1",
     )
     written = write_deepfakebench(tmp_path, [face(video) for video in videos])
-    assert [path.stem for path in written] == ["FF-DF", "FaceForensics++", "DeepFakeDetection"]
+    assert {path.stem for path in written} == {"FF-DF", "FaceForensics++", "DeepFakeDetection"}
     content = json.loads((tmp_path / "DeepFakeDetection.json").read_text())["DeepFakeDetection"]
     root = "FaceForensics++"
     assert {label: splits["test"] for label, splits in content.items()} == {

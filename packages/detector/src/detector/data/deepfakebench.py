@@ -19,28 +19,17 @@ from typing import Any
 from ..schema import parse, read_json, within
 from .files import whole_file
 from .index import SPLITS, Face
-from .layout import ACTED, GIVEN
+from .layout import GIVEN, METHODS
 
-# method -> label of its videos; the datasets are the files
-LABELS = {
-    "original": "FF-real",
-    "Deepfakes": "FF-DF",
-    "Face2Face": "FF-F2F",
-    "FaceSwap": "FF-FS",
-    "NeuralTextures": "FF-NT",
-    "FaceShifter": "FF-FH",
-    ACTED: "DFD_fake",
+REAL, ACTORS = "FF-real", "DFD_real"  # labels of the YouTube originals and of the actors
+# method -> label of its videos
+LABELS = {"original": REAL} | {name: method.label for name, method in METHODS.items()}
+# data set (its file) -> labels
+DATASETS: dict[str, tuple[str, ...]] = {
+    method.file: (ACTORS if method.acted else REAL, method.label) for method in METHODS.values()
 }
-ACTORS = "DFD_real"
-DATASETS = {
-    "FF-DF": ("FF-real", "FF-DF"),
-    "FF-F2F": ("FF-real", "FF-F2F"),
-    "FF-FS": ("FF-real", "FF-FS"),
-    "FF-NT": ("FF-real", "FF-NT"),
-    "FaceForensics++": ("FF-real", "FF-NT", "FF-F2F", "FF-DF", "FF-FS"),
-    "FaceShifter": ("FF-real", "FF-FH"),
-    ACTED: (ACTORS, "DFD_fake"),
-}
+JOINT = "FaceForensics++"
+DATASETS[JOINT] = (REAL, *(m.label for m in sorted(METHODS.values(), key=lambda m: m.joint) if m.joint))
 WAY_OUT = "expected {dataset: {label: {split: {compression: {video: {label, frames, masks}}}}}}, as in DeepfakeBench"
 PLAIN = "Given"  # not DeepfakeBench's
 
@@ -60,7 +49,7 @@ class Video:
 
 def label_of(face: Face) -> str:
     """Return DeepfakeBench's label of a face: ``FF-real``, ``FF-DF``, ``DFD_real``, ..."""
-    if face.compression == GIVEN:
+    if face.compression == GIVEN or face.method not in LABELS:
         return f"{PLAIN}_{'real' if face.method == 'original' else face.method}"
     return ACTORS if is_acted(face) else LABELS[face.method]
 
@@ -110,7 +99,7 @@ def write_deepfakebench(
     given = sorted(label for label in tree if label.startswith(f"{PLAIN}_"))
     for dataset, labels in (DATASETS | ({PLAIN: tuple(given)} if given else {})).items():
         there = [label for label in labels if label in tree]
-        if there == list(labels) or (dataset == "FaceForensics++" and len(there) > 1 and "FF-real" in there):
+        if there == list(labels) or (dataset == JOINT and len(there) > 1 and REAL in there):
             path = Path(folder) / f"{dataset}.json"
             content = {dataset: {label: tree[label] for label in there}, "root": "."}
             with whole_file(path) as temporary:

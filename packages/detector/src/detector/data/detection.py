@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..config import FacesConfig
 from ..errors import ConfigError, DataError
 from .sighting import Box, Detector, Sighting
 
@@ -55,31 +56,90 @@ class Detection:
     points: np.ndarray | None = None
 
 
-def make_detector(name: str, yunet_model: str | None = None) -> Detector:
-    """Return the detector *name*: ``haar``, ``lbp``, or ``yunet`` with its ONNX file *yunet_model*.
+@dataclass(frozen=True, slots=True)
+class FaceDetector:
+    """A row of the table of face detectors.
 
-    OpenCV 5 has no cascades; there ``haar`` is answered by ``lbp``, and standard error says so. Raises `ConfigError`
-    for ``yunet`` without a file, `DataError` if the file is not there or no such model.
+    build: makes it, given the path of its weights, None if it needs none. weights: the setting of ``faces`` in
+    params.yaml that names this file. digest: the SHA-256 of the file, which is recorded. stand_in: the face detector
+    that takes its place where `works` says that it does not work.
     """
-    if name == "haar" and not hasattr(cv2, "CascadeClassifier"):
-        print(f"OpenCV {cv2.__version__} has no CascadeClassifier; faces.detector lbp stands in", file=sys.stderr)
-        name = "lbp"
-    if name == "yunet" and yunet_model is None:
+
+    build: Callable[[str | None], Detector]
+    weights: str | None = None
+    digest: Callable[[str], str] | None = None
+    works: Callable[[], bool] = lambda: True
+    stand_in: str | None = None
+
+
+def _yunet(model: str | None) -> Detector:
+    from .yunet import YunetDetector
+
+    if model is None:
         raise ConfigError(
             "faces.detector yunet needs its weights: set faces.yunet_model to the path of "
             "face_detection_yunet_2023mar.onnx from OpenCV's model zoo (see docs/faceforensics.md)"
         )
-    return _make(name, yunet_model if name == "yunet" else None)
+    return YunetDetector(model)
+
+
+def _yunet_digest(model: str) -> str:
+    from .yunet import model_hash
+
+    return model_hash(model)
+
+
+# the choices of faces.detector in `detector.config`
+DETECTORS: dict[str, FaceDetector] = {
+    "haar": FaceDetector(
+        lambda _: HaarDetector(), works=lambda: hasattr(cv2, "CascadeClassifier"), stand_in="lbp"
+    ),  # OpenCV 5 has no cascades
+    "yunet": FaceDetector(_yunet, weights="yunet_model", digest=_yunet_digest),
+    "lbp": FaceDetector(lambda _: LbpDetector()),
+}
+
+
+def make_detector(name: str, weights: str | None = None) -> Detector:
+    """Return the face detector *name* of `DETECTORS`, with the file *weights* if it needs one.
+
+    Where it does not work, its stand-in, and standard error says so. Raises `ConfigError` for an unknown name or
+    weights that are needed and not given, `DataError` if the file is missing or no such model.
+    """
+    if name not in DETECTORS:
+        raise ConfigError(f"faces.detector must be one of {', '.join(DETECTORS)}, got {name!r}")
+    row = DETECTORS[name]
+    if row.stand_in is not None and not row.works():
+        print(f"OpenCV {cv2.__version__} has no face detector {name}; using {row.stand_in} instead", file=sys.stderr)
+        name = row.stand_in
+    return _make(name, weights if DETECTORS[name].weights else None)
+
+
+def configured(config: FacesConfig) -> Detector:
+    """Return the face detector that the parameters *config* name.
+
+    ConfigError for weights that are given and that this detector does not take.
+    """
+    row = DETECTORS.get(config.detector)
+    for setting in sorted({other.weights for other in DETECTORS.values() if other.weights}):
+        if row is not None and setting != row.weights and getattr(config, setting) is not None:
+            raise ConfigError(
+                f"faces.{setting} is {getattr(config, setting)!r}, but faces.detector {config.detector} takes no such "
+                "file; leave it empty, or choose the detector that it belongs to"
+            )
+    return make_detector(config.detector, getattr(config, row.weights) if row is not None and row.weights else None)
+
+
+def weights_digest(config: FacesConfig) -> dict[str, str]:
+    """Return the SHA-256 of the file that the face detector's weights come from, by its setting; empty without one."""
+    row = DETECTORS[config.detector]
+    if row.weights is None or row.digest is None:
+        return {}
+    return {f"{row.weights}_sha256": row.digest(getattr(config, row.weights))}
 
 
 @functools.cache
-def _make(name: str, model: str | None) -> Detector:
-    if model is not None:
-        from .yunet import YunetDetector
-
-        return YunetDetector(model)
-    detectors: dict[str, Callable[[], Detector]] = {"haar": HaarDetector, "lbp": LbpDetector}
-    return detectors[name]()
+def _make(name: str, weights: str | None) -> Detector:
+    return DETECTORS[name].build(weights)
 
 
 class HaarDetector:

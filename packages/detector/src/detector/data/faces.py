@@ -29,12 +29,13 @@ from ..errors import DataError
 from ..lock import held
 from ..pipeline import stage
 from ..progress import track as progress
-from . import alignment, detection, folders, layout, pictures, png, video, yunet
+from . import alignment, detection, layout, pictures, png, video
 from .deepfakebench import write_deepfakebench
 from .executors import ProcessPool, WorkerDiedError
 from .files import check_replaceable, sha256, whole_file, whole_folder, write_json
 from .index import Face, check_splits, count_identities, write_index, write_rows
-from .layout import Clip, Described, Tree, find_clips
+from .layout import Clip, Described, Tree
+from .readers import read_data
 from .shards import ShardWriter, Slot
 from .summary import describe_data
 
@@ -118,20 +119,18 @@ class Job:
 def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: int = 0) -> dict[str, Any]:
     """Write the crops of all clips in *data* to the folder *out* and return the summary.
 
-    *data* is a FaceForensics++ tree (`detector.data.layout`) or plain folders of real and fake files
-    (`detector.data.folders`). *out* gets shards and indexes of crops and masks, ``geometry.csv``, ``failures.csv``,
-    ``summary.json`` and DeepfakeBench's JSON files; ``landmarks.csv`` where a detector sees five points, and
-    ``sources.csv`` for pictures. Frames without a crop and unreadable files are counted and listed. Raises `DataError`
-    if nothing was cropped at all, a person is in two splits, or as `find_clips`, `find_pictures` and `make_detector`
-    do.
+    *data* has one of the forms of `detector.data.readers`. *out* gets shards and indexes of crops and masks,
+    ``geometry.csv``, ``failures.csv``, ``summary.json`` and DeepfakeBench's JSON files; ``landmarks.csv`` where the
+    face detector gives five points, and ``sources.csv`` for images. Frames without a crop and unreadable files are
+    counted and listed. Raises `DataError` if nothing was cropped at all, a person is in two splits, or as `read_data`
+    and `detection.configured` do.
     """
     out = Path(out)
     check_replaceable(out, "index.csv")
-    plain = folders.is_plain(data)
-    tree = folders.find_pictures(data) if plain else find_clips(data, config.compression, config.methods)
+    tree = read_data(data, config)
     check_splits(tree.clips, data)
     # said here and once, should another detector have to stand in or a model be missing
-    there = replace(config, detector=detection.make_detector(config.detector, config.yunet_model).name)
+    there = replace(config, detector=detection.configured(config).name)
     with _working_folder(out) as work:
         code = code_version()
         jobs = [Job(clip, there, work, code) for clip in tree.clips]
@@ -167,7 +166,7 @@ def crop_frames(clip: Clip, config: FacesConfig) -> Cropped:
         return cropped
     try:
         footage = video.Footage(clip.path, frame_numbers(clip, config))
-        found = detection.follow(footage, detection.make_detector(config.detector, config.yunet_model))
+        found = detection.follow(footage, detection.configured(config))
     except DataError as error:
         cropped.failures.append((None, str(error)))
         return cropped
@@ -185,7 +184,7 @@ def crop_frames(clip: Clip, config: FacesConfig) -> Cropped:
 
 def _crop_pictures(paths: Sequence[Path], config: FacesConfig, cropped: Cropped) -> None:
     """Add the crops of pictures, each looked at alone: they need not be frames of one scene."""
-    detector = detection.make_detector(config.detector, config.yunet_model)
+    detector = detection.configured(config)
     for number, path in enumerate(paths):
         try:
             image = pictures.read_image(path)
@@ -238,7 +237,7 @@ def _fingerprint(job: Job) -> str:
     """
     values = {name: value for name, value in asdict(job.config).items() if name not in NOT_OF_A_CLIP}
     del values["frames_real" if job.clip.label else "frames_fake"]
-    model = yunet.model_hash(job.config.yunet_model) if job.config.detector == "yunet" else ""
+    model = "".join(detection.weights_digest(job.config).values())
     parts = [job.code, json.dumps(values), model]
     for path in (*(job.clip.pictures or [job.clip.path]), job.clip.mask):
         try:
@@ -413,9 +412,7 @@ def _summary(
     data: Path,
 ) -> dict[str, Any]:
     clips = layout.count(tree.clips)
-    parameters = asdict(config)
-    if config.detector == "yunet":
-        parameters["yunet_model_sha256"] = yunet.model_hash(config.yunet_model)
+    parameters = asdict(config) | detection.weights_digest(config)
     return {
         "dataset": asdict(describe_data(data)),
         "parameters": parameters,

@@ -51,6 +51,10 @@ class File:
     split: str
 
 
+def has_manifest(root: Path) -> bool:
+    return (root / MANIFEST).is_file()
+
+
 def is_plain(root: str | Path) -> bool:
     """Return whether *root* has a manifest, or folders ``real`` or ``fake``, in given splits or not."""
     root = Path(root)

@@ -29,7 +29,30 @@ from ..errors import DataError
 from ..schema import read_json
 from .index import SPLITS
 
-METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")  # of YouTube videos
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A forgery of FaceForensics++, and how DeepfakeBench has it.
+
+    label: of its videos. file: the data set that lists them. joint: its place among the methods of the data set
+    ``FaceForensics++``, 0 for none. acted: whether its targets are the actors.
+    """
+
+    label: str
+    file: str
+    joint: int = 0
+    acted: bool = False
+
+
+# by the name of its folder below manipulated_sequences
+METHODS = {
+    "Deepfakes": Method("FF-DF", "FF-DF", joint=3),
+    "Face2Face": Method("FF-F2F", "FF-F2F", joint=2),
+    "FaceSwap": Method("FF-FS", "FF-FS", joint=4),
+    "NeuralTextures": Method("FF-NT", "FF-NT", joint=1),
+    "FaceShifter": Method("FF-FH", "FaceShifter"),
+    "DeepFakeDetection": Method("DFD_fake", "DeepFakeDetection", acted=True),
+}
 ACTED = "DeepFakeDetection"
 GIVEN = "given"  # the compression of files from plain folders: nobody knows how they were compressed before
 
@@ -111,7 +134,8 @@ def find_clips(root: str | Path, compression: str, methods: Sequence[str]) -> Tr
         _add_acted(root, compression, clips, notes, remarks)
     if not clips:
         raise DataError(f"{root}: no videos at compression {compression!r}; {_compressions(root)}")
-    if ACTED in {clip.method for clip in clips} and any(clip.method in METHODS for clip in clips):
+    kinds = {METHODS[clip.method].acted for clip in clips if clip.label}
+    if len(kinds) == 2:
         remarks.append(
             f"{ACTED} is beside methods of YouTube videos: the metrics of each method set its fakes against all real "
             f"faces, of both; crop {ACTED} into a folder of its own for numbers that compare with published ones"
@@ -281,6 +305,11 @@ def _paired_clip(
     return _clip(path, method, compression, root, "+".join(persons), "_".join(pair), split[persons[0]])
 
 
+def is_tree(root: Path) -> bool:
+    """Return whether *root* has a folder of FaceForensics++."""
+    return any((root / name).is_dir() for name in ("original_sequences", "manipulated_sequences"))
+
+
 def check_root(root: Path) -> None:
     """Raise `DataError`, with the way out, if there is no folder *root*."""
     if root.is_dir():
@@ -295,8 +324,8 @@ def check_root(root: Path) -> None:
 
 def _check_methods(methods: Sequence[str]) -> None:
     for method in methods:
-        if method not in (*METHODS, ACTED):
-            raise DataError(f"faces.methods: {method!r} is unknown; FaceForensics++ has {', '.join((*METHODS, ACTED))}")
+        if method not in METHODS:
+            raise DataError(f"faces.methods: {method!r} is unknown; FaceForensics++ has {', '.join(METHODS)}")
 
 
 def _read_pairs(path: Path) -> list[tuple[str, str]]:

@@ -189,9 +189,11 @@ def _note_shape(shapes: dict[str, str], name: str) -> Callable[..., None]:
 
 def _dropout(model: nn.Module) -> float | None:
     """Return the dropout before the last layer, or None if there is none."""
+    own = getattr(model, "dropout", None)
+    if isinstance(own, float):
+        return own
     rates: list[Any] = [module.p for module in model.modules() if type(module).__name__ == "Dropout"]
-    rate: float | None = getattr(model, "dropout", rates[-1] if rates else None)
-    return rate
+    return rates[-1] if rates else None
 
 
 def _count(module: nn.Module) -> int:

@@ -1,0 +1,57 @@
+"""The forms of data that ``detector faces`` reads, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config import FacesConfig
+from . import folders, layout
+
+__all__ = ["READERS", "Reader", "read_data", "reader_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A form of data: what it looks like, how it is recognised, and how it is read.
+
+    help: one line for people. recognises: whether a folder has this form. read: the clips of a folder, as the
+    parameters of the faces stage ask for them. Every clip has its split; see `layout.Clip`.
+    """
+
+    help: str
+    recognises: Callable[[Path], bool]
+    read: Callable[[Path, FacesConfig], layout.Tree]
+
+
+def _read_tree(root: Path, config: FacesConfig) -> layout.Tree:
+    return layout.find_clips(root, config.compression, config.methods)
+
+
+def _read_folders(root: Path, _config: FacesConfig) -> layout.Tree:
+    return folders.find_pictures(root)
+
+
+# the first that recognises a folder reads it
+READERS: dict[str, Reader] = {
+    "manifest": Reader("manifest.csv that lists images and videos", folders.has_manifest, _read_folders),
+    "folders": Reader("folders real and fake, in train, val and test or not", folders.is_plain, _read_folders),
+    "faceforensics": Reader("FaceForensics++ tree with its split files", layout.is_tree, _read_tree),
+}
+
+
+def reader_of(data: str | Path) -> str:
+    """Return the name of the reader of the folder *data*; DataError if there is no folder or it has no known form."""
+    root = Path(data)
+    layout.check_root(root)
+    for name, reader in READERS.items():
+        if reader.recognises(root):
+            return name
+    # a tree of which the parts are missing: its own errors name them
+    return "faceforensics"
+
+
+def read_data(data: str | Path, config: FacesConfig) -> layout.Tree:
+    """Return the clips in the folder *data*, whichever form it has; DataError names what is wrong."""
+    return READERS[reader_of(data)].read(Path(data), config)
