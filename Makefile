@@ -35,6 +35,9 @@ test-all: setup ## the slow tests too
 coverage-report: setup ## line and branch coverage of the tests by package (TESTS="-m slow" for others): out/coverage
 	@$(IN_VENV) python -m tools coverage-report -- $(TESTS)
 
+mutants: setup ## apply small faults to a copy, one at a time; the tests must catch each (FAULTS="resume lock" for some)
+	@$(IN_VENV) python -m tools mutants $(FAULTS)
+
 MODELS ?= meso4,mesoinception4,efficientnet_b4,multi_attention
 QUALITIES ?= 77,60,15,10
 # of all videos; null: the frames_real and frames_fake of params.yaml. The sample has 25 frames a second
@@ -87,4 +90,4 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: help repro coverage-report test test-all grid seeds sample bench throughput throughput-gpu bench-gpu study-scaling setup
+.PHONY: help repro coverage-report mutants test test-all grid seeds sample bench throughput throughput-gpu bench-gpu study-scaling setup

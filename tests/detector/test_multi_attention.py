@@ -413,6 +413,28 @@ def test_parameters_reach_the_model(tmp_path: Path) -> None:
     assert (model.num_attentions, model.agda_from, model.dropout) == (3, 50, 0.5)
 
 
+def test_the_backbone_gets_train_efficientnet(tmp_path: Path) -> None:
+    def built(values: str) -> MultiAttention:
+        (tmp_path / "params.yaml").write_text(
+            "model: multi_attention\n"
+            f"train: {{efficientnet: {{{values}}}, multi_attention: {{backbone: test_efficientnet}}}}\n"
+        )
+        params = read_params(tmp_path / "params.yaml")
+        return build(params.model, **settings(params))
+
+    def drop_path(model: MultiAttention) -> float:
+        return max(m.drop_prob for m in model.modules() if type(m).__name__ == "DropPath")
+
+    # timm: from 0 at the first block to (1 - 1 / blocks) of the rate at the last; test_efficientnet has 5 blocks
+    assert drop_path(built("drop_path: 0.5")) == pytest.approx(0.5 * 4 / 5)
+    assert drop_path(built("drop_path: 0.25")) == pytest.approx(0.25 * 4 / 5)
+
+    start = build("multi_attention", backbone="test_efficientnet").backbone
+    save_file(start.state_dict(), tmp_path / "start.safetensors")
+    model = built(f"pretrained: {tmp_path / 'start.safetensors'}")
+    assert torch.equal(model.backbone.conv_stem.weight, start.conv_stem.weight)
+
+
 @pytest.mark.parametrize("texture", TEXTURES)
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_every_parameter_gets_a_finite_gradient(texture: str, precision: torch.dtype) -> None:

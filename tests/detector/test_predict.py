@@ -174,6 +174,12 @@ def test_the_file_as_it_is_comes_first_and_decides(trained: Path, portrait: Path
         assert (code, output.split()[:4]) == (0, ["raw", "webp:20", "10", "verdict"])
 
 
+def test_a_score_at_the_threshold_is_called_fake() -> None:
+    at = np.array([[0.625]])
+    verdicts = [table([Prediction(Path("a.jpg"), (0,), at)], CONDITIONS[:1], t, 6).split()[-1] for t in (0.625, 0.626)]
+    assert verdicts == ["fake", "real"]
+
+
 def test_one_bad_file_does_not_stop_the_others(trained: Path, portrait: Path, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_bytes(b"no picture")
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((200, 200, 3), 128, np.uint8))

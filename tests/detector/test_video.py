@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.frame import PictureType
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,6 +113,36 @@ def test_frames_that_build_on_a_damaged_one_are_missing(clip: Path, tmp_path: Pa
     with av.open(str(tmp_path / "damaged.mp4")) as container:
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert not np.array_equal(pictures[readable], whole.images[readable])
+
+
+def test_frames_shown_before_the_damaged_one_they_build_on_are_missing(tmp_path: Path) -> None:
+    """I B B P B B P ...: the two B-frames before a damaged P-frame are decoded after it, and from it."""
+    path, damaged = tmp_path / "whole.mp4", tmp_path / "damaged.mp4"
+    noise = np.random.default_rng(0).integers(0, 256, (96, 160, 3)).astype(np.uint8)
+    with av.open(str(path), "w") as container:
+        options = {"x264-params": "bframes=2:b-adapt=0:b-pyramid=0:ref=1:keyint=60:scenecut=0:threads=1", "crf": "20"}
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 96, 96, "yuv420p"
+        for number in range(16):
+            image = np.ascontiguousarray(noise[:, 2 * number : 2 * number + 96])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    with av.open(str(path)) as container:
+        kinds = "".join(PictureType(frame.pict_type).name for frame in container.decode(video=0))
+    assert kinds[:10] == "IBBPBBPBBP"
+    with av.open(str(path)) as container:
+        shown = sorted((packet.pts, packet.pos, packet.size) for packet in container.demux(video=0) if packet.size)
+    data = bytearray(path.read_bytes())
+    _, position, size = shown[6]
+    data[position + size // 2 : position + size] = b"\xff" * (size - size // 2)
+    damaged.write_bytes(data)
+    whole, frames = read_frames(path, range(16)), read_frames(damaged, range(16))
+
+    assert list(frames.images) == [0, 1, 2, 3]
+    assert all(np.array_equal(image, whole.images[number]) for number, image in frames.images.items())
+    builds = dict.fromkeys(range(4, 16), "frame builds on a damaged one")
+    assert frames.missing == {**builds, 6: "frame is damaged"}
+    assert list(read_frames(damaged, [2, 5]).images) == [2]  # the damage of 6 is seen though 5 is the last one wanted
 
 
 @pytest.mark.parametrize("content", [b"", b"not a video at all", bytes(5000)])

@@ -293,6 +293,37 @@ def test_scans_are_limited(small):
     np.testing.assert_array_equal(mozcodec.decode(data, max_scans=40), mozcodec.decode(mozcodec.encode(small)))
 
 
+@pytest.mark.parametrize("engine", ["auto", "fast", "library"])
+@pytest.mark.parametrize("progressive", [True, False])
+def test_max_scans_is_the_most_that_is_read(small, engine, progressive):
+    """The limit itself passes, one scan more does not, whoever reads."""
+    options = {} if progressive else {"scan_script": [([c], 0, 63, 0, 0) for c in range(3)]}
+    data = mozcodec.encode(small, 80, **options)
+    num_scans = len(mozcodec.inspect(data).scans)
+    assert num_scans == data.count(b"\xff\xda") > 2
+    pixels = mozcodec.decode(data, engine=engine, max_scans=num_scans)
+    np.testing.assert_array_equal(pixels, mozcodec.decode(data, max_scans=None))
+    for limit in range(max(1, num_scans - 6), num_scans):
+        with pytest.raises(mozcodec.LimitError if engine != "fast" else mozcodec.JpegError):
+            mozcodec.decode(data, engine=engine, max_scans=limit)
+
+
+@pytest.mark.parametrize("engine", ["auto", "library"])
+def test_bytes_between_scans_are_damage_and_those_between_headers_are_not(small, engine):
+    """libjpeg skips both; but within the coded data they tell of a broken file, in its first scan as in any."""
+    junk = b"\x12\x34\x56\x78" * 6  # the decoder reads ahead: of fewer bytes it would see none
+    for options in ({}, {"progressive": False}):
+        data = mozcodec.encode(small, 80, **options)
+        at = data.index(b"\xff\xda")
+        end = re.compile(rb"\xff[^\x00\xd0-\xd7]", re.DOTALL).search(data, at + 2).start()  # the marker after the scan
+        within, before = data[:end] + junk + data[end:], data[:at] + junk + data[at:]
+        with pytest.raises(mozcodec.DamagedError, match="extraneous bytes before marker"):
+            mozcodec.decode(within, engine=engine)
+        with pytest.warns(mozcodec.JpegWarning, match="extraneous bytes before marker"):
+            mozcodec.decode(within, engine=engine, on_truncated="warn")
+        np.testing.assert_array_equal(mozcodec.decode(before, engine=engine), mozcodec.decode(data))
+
+
 # ---- batches --------------------------------------------------------------------------------------------------------
 
 
@@ -426,3 +457,18 @@ def test_an_eighth_of_an_incomplete_file_is_smoothed_as_in_djpeg(programs, astro
     np.testing.assert_array_equal(
         mozcodec.decode(incomplete, scale=1), programs.djpeg(incomplete, "-scale", "1/8")
     )
+
+
+def test_an_eighth_of_a_cut_file_is_djpegs(programs, astronaut):
+    """Without EOI a file is not whole: nothing is left out, and libjpeg's smoothing stays as it is."""
+    script = "0 1 2: 0 0 0 1; 1: 1 63 0 0; 2: 1 63 0 0; 0 1 2: 0 0 1 0; 0: 1 5 0 0; 0: 6 63 0 0;"
+    data = mozcodec.encode(astronaut[:100, :100], 90, scan_script=script)
+    last = data.rindex(b"\xff\xda")
+    for end in (len(data) - 2, len(data) - 40, (last + len(data)) // 2, last + 20):
+        cut = data[:end]
+        with pytest.raises(mozcodec.DamagedError, match=CUT):
+            mozcodec.decode(cut, scale=1)
+        asked = programs.run("djpeg", "-pnm", "-scale", "1/8", data=cut)
+        assert asked.returncode == 2  # djpeg warns
+        expected = np.frombuffer(asked.stdout[-13 * 13 * 3 :], np.uint8).reshape(13, 13, 3)
+        np.testing.assert_array_equal(mozcodec.decode(cut, scale=1, on_truncated="ok"), expected, f"cut at {end}")

@@ -125,6 +125,20 @@ def test_own_tables_slots_and_scans_give_cjpegs_bytes(programs, small, tmp_path)
     assert mozcodec.encode(small, (60, 30), quant_tables=tables, quant_slots=[1, 0], scan_script=script) == asked
 
 
+def test_restart_intervals_end_at_65535_as_in_cjpeg(programs, small):
+    """A DRI marker holds 16 bits: 8 MCUs a row x 20,000 rows becomes 65,535, whatever the rest of the division."""
+    for more, options in (("-baseline", {"progressive": False}), ("-fastcrush", {"optimize_scans": False})):
+        for engine in ("auto", "library"):
+            asked = programs.cjpeg(small, *f"-quality 77 -sample 1x1 -restart 20000 {more}".split())
+            mine = mozcodec.encode(small, 77, subsampling="4:4:4", restart_rows=20_000, engine=engine, **options)
+            assert mine == asked
+            assert mozcodec.read_header(mine).restart_interval == 65_535
+    # with the scan search and subsampled chroma cjpeg's file is corrupt: ours counts rows of the whole picture
+    without, data = (mozcodec.encode(small, 77, subsampling="4:2:0", **more) for more in ({}, {"restart_rows": 20_000}))
+    assert mozcodec.read_header(data).restart_interval == 65_535
+    np.testing.assert_array_equal(mozcodec.decode(data), mozcodec.decode(without))
+
+
 @pytest.mark.slow(minutes=3)
 def test_every_quality_gives_cjpegs_bytes_on_19_pictures(programs, picture):
     pictures = {name: picture(name) for name in PICTURES}

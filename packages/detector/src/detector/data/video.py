@@ -97,11 +97,12 @@ class Footage:
 
     def _decoded(self) -> Iterator[tuple[int, np.ndarray]]:
         count, anchor, damaged, reason = 0, 0, "", ""
+        last = max(self.wanted)
         with _open(self.path) as container:
             stream = _stream(container, self.path)
             stream.thread_count = 1  # the cores are busy with other clips
             decoded = _decode(container, stream)
-            while count <= max(self.wanted):
+            while count <= last or anchor < last:  # a B-frame is whole if the frame after it, which it builds on, is
                 frame = next(decoded, "")
                 if isinstance(frame, str):
                     reason = frame

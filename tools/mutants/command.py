@@ -1,0 +1,201 @@
+"""``python -m tools mutants``: apply each fault of the list to a copy of the tree and see whether its tests fail."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from . import ROOT, Fault, problems, read_faults
+
+SECONDS = 600  # for the tests of one fault
+CODEC = Path("packages/mozcodec")
+CAUGHT, SURVIVED, BROKEN = "caught", "SURVIVED", "ERROR"
+
+
+@click.command("mutants")
+@click.argument("names", nargs=-1)
+@click.option("--list", "listed", is_flag=True, help="List the faults and run nothing.")
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=ROOT / "out/mutants",
+    help="Folder for the copy of the tree and its builds, kept for the next run.  [default: out/mutants]",
+)
+def command(names: tuple[str, ...], listed: bool, work: Path) -> None:
+    """Apply the faults in tools/mutants one at a time to a copy of the tree; the tests must catch each.
+
+    NAMES chooses the faults whose name or file contains one of these texts.  [default: all]
+    """
+    try:
+        faults = read_faults()
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    faults = [fault for fault in faults if not names or any(name in fault.name + fault.file for name in names)]
+    if not faults:
+        raise click.ClickException(f"no fault has {' or '.join(names)} in its name or file")
+    wrong = problems(faults)
+    if wrong:
+        raise click.ClickException("\n".join(wrong))
+    if listed:
+        click.echo("\n".join(f"{fault.name}  ({fault.file})" for fault in faults))
+        return
+    copy = Copy(ROOT, work.resolve())
+    copy.update(tracked(ROOT))
+    copy.prepare()
+    results = try_faults(faults, copy, click.echo)
+    click.echo(summary(results))
+    if any(result.verdict != CAUGHT for result in results):
+        raise SystemExit(1)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a fault: the verdict, a word of explanation, and the seconds it took."""
+
+    fault: Fault
+    verdict: str
+    detail: str
+    seconds: float
+
+
+class Copy:
+    """A copy of the tree *source* in *work*/tree, with a virtual environment that imports our packages from it."""
+
+    def __init__(self, source: Path, work: Path):
+        self.source, self.tree, self.environment = source, work / "tree", work / "venv"
+
+    def update(self, files: Iterable[str]) -> None:
+        """Make the copy hold *files* as they are in the source; times of files that are the same stay, for ninja."""
+        wanted = set(files)
+        for name in sorted(wanted):
+            path = self.tree / name
+            if not path.exists() or not filecmp.cmp(self.source / name, path, shallow=False):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.source / name, path)
+        kept = {"build", ".hypothesis", ".pytest_cache"}
+        for path in [path for path in self.tree.rglob("*") if path.is_file()]:
+            relative = path.relative_to(self.tree)
+            if str(relative) not in wanted and not kept & set(relative.parts) and path.suffix != ".so":
+                path.unlink()
+
+    def prepare(self) -> None:
+        """Make the environment: the copy's packages first, then everything that is installed here."""
+        if not (self.environment / "bin/python").exists():
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(self.environment)], check=True)
+        (site,) = self.environment.glob("lib/python3*/site-packages")
+        sources = [str(path) for path in sorted(self.tree.glob("packages/*/src"))]
+        # as plain paths, so that the .pth files there, which lead to the working tree, are not read
+        installed = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+        (site / "copy.pth").write_text("\n".join([*sources, *installed]) + "\n", encoding="utf-8")
+
+    @property
+    def python(self) -> str:
+        return str(self.environment / "bin/python")
+
+    def build(self) -> str | None:
+        """Build the extension of mozcodec and put it beside its sources; return the compiler's error, None if none."""
+        package = self.tree / CODEC
+        if not package.is_dir():
+            return None
+        build = package / "build/mutants"
+        source = next((self.source / CODEC / "build").glob("mozjpeg-*[0-9a-f]"), "")
+        source = os.environ.get("MOZCODEC_MOZJPEG_SOURCE", source)
+        define = {
+            "CMAKE_BUILD_TYPE": "Release",
+            "MOZCODEC_MOZJPEG_SOURCE": source,
+            "Python_EXECUTABLE": self.python,
+        }
+        configure = ["cmake", "-S", package, "-B", build, *(f"-D{name}={value}" for name, value in define.items())]
+        if shutil.which("ninja"):
+            configure += ["-G", "Ninja"]
+        commands = [] if (build / "CMakeCache.txt").exists() else [configure]
+        for words in [*commands, ["cmake", "--build", build]]:
+            done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+            if done.returncode:
+                return done.stdout[-2000:] + done.stderr[-2000:]
+        shutil.copyfile(build / "_mozjpeg.abi3.so", package / "src/mozcodec/_mozjpeg.abi3.so")
+        return None
+
+    def test(self, tests: Sequence[str]) -> tuple[int | None, str]:
+        """Run *tests* in the copy; return pytest's exit status (None after `SECONDS`) and the end of its output."""
+        words = [self.python, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST"))}
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"  # two faults in a second would share a time stamp
+        try:
+            done = subprocess.run(
+                words, cwd=self.tree, env=environment, capture_output=True, text=True, timeout=SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            return None, f"no end after {SECONDS} s"
+        return done.returncode, (done.stdout + done.stderr)[-2000:]
+
+
+def tracked(root: Path) -> list[str]:
+    """Return the files of the working tree *root* that git knows or would add."""
+    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(words, cwd=root, capture_output=True, text=True, check=True).stdout.split("\0")
+    return [name for name in names if name and (root / name).is_file()]
+
+
+def try_faults(faults: Sequence[Fault], copy: Copy, say: Callable[[str], object]) -> list[Result]:
+    """Return what became of each of *faults*, after making sure that their tests pass without them."""
+    tests = list(dict.fromkeys(test for fault in faults for test in fault.tests))
+    start = time.monotonic()
+    error = copy.build()
+    status, output = copy.test(tests) if error is None else (1, error)
+    if status != 0:
+        raise click.ClickException(f"the tests do not pass without a fault:\n{output}")
+    say(f"{len(tests)} tests pass without a fault ({time.monotonic() - start:.0f} s)")
+    results = []
+    built = False  # whether the extension holds a fault
+    for fault in faults:
+        start = time.monotonic()
+        path = copy.tree / fault.file
+        original, text = path.read_text(encoding="utf-8"), fault.applied(copy.tree)
+        if built and not fault.compiled:
+            copy.build()
+            built = False
+        try:
+            path.write_text(text, encoding="utf-8")
+            error = copy.build() if fault.compiled else None
+            built |= fault.compiled
+            verdict, detail = (BROKEN, f"it does not compile: {error}") if error else judge(*copy.test(fault.tests))
+        finally:
+            path.write_text(original, encoding="utf-8")
+        results.append(Result(fault, verdict, detail, time.monotonic() - start))
+        say(line(results[-1]))
+    if built:
+        copy.build()
+    return results
+
+
+def judge(status: int | None, output: str) -> tuple[str, str]:
+    """Return the verdict on a fault from pytest's exit *status* under it, and why."""
+    if status is None:
+        return CAUGHT, output
+    if status == 0:
+        return SURVIVED, "its tests pass"
+    if status == 1 or status < 0 or status >= 128:  # a failure, or a crash of the interpreter
+        failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        return CAUGHT, failed[0].partition(" - ")[0].rpartition("::")[2] if failed else f"status {status}"
+    return BROKEN, f"pytest's status {status}: {output}"
+
+
+def line(result: Result) -> str:
+    return f"{result.verdict:9}{result.seconds:6.0f} s  {result.fault.name}  [{result.detail}]"
+
+
+def summary(results: Sequence[Result]) -> str:
+    """Return the numbers, and the faults that were not caught."""
+    missed = [result for result in results if result.verdict != CAUGHT]
+    text = [f"{len(results) - len(missed)} of {len(results)} faults caught"]
+    return "\n".join(text + [f"{result.verdict}: {result.fault.name} ({result.fault.file})" for result in missed])
