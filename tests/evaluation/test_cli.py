@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from evaluation import metrics as field
 from evaluation.cli import main
 from evaluation.scores import read
-from evaluation.tables import read_summary, thinned
+from evaluation.tables import read_results, thinned
 
 FAST = ["--replicates", "40"]
 
@@ -47,7 +47,7 @@ def table(path):
 def test_metrics_json_has_condition_level_metric_and_interval(judged):
     scores, out, _ = judged()
     found = json.loads((out / "metrics.json").read_text())
-    assert list(found) == ["raw", "q77", "q10", "drop", "n", "scores", "versions", "undefined"]
+    assert list(found) == ["raw", "q77", "q10", "drop", "matrix", "n", "scores", "versions", "undefined"]
     names = ["auc", "ap", "eer", "accuracy", "balanced_accuracy", "f1"]
     wanted = [name + end for name in names for end in ("", "_lo", "_hi")]
     for key in ("raw", "q77", "q10", "drop"):
@@ -79,6 +79,11 @@ def test_every_leaf_of_metrics_json_but_its_origin_is_a_number_that_dvc_can_subt
     found = json.loads((out / "metrics.json").read_text())
     for name in ("scores", "versions", "undefined"):
         del found[name]
+    for level in found["matrix"].values():             # the names of cells and conditions
+        for part in (level, level["validation_threshold"], level["threshold_half"]):
+            for name in [name for name, value in part.items() if isinstance(value, str)]:
+                assert name.endswith(("_real", "_fake", "_condition"))
+                del part[name]
     assert {type(leaf) for leaf in leaves(found)} == {int, float}
 
 
@@ -98,7 +103,7 @@ def test_long_table_has_both_units_and_every_method(judged):
 
 def test_a_table_that_was_written_is_read_back(judged):
     _, out, _ = judged()
-    summary = read_summary(out / "metrics.json", out / "tables")
+    summary, _ = read_results(out / "metrics.json", out / "tables")
     found = json.loads((out / "metrics.json").read_text())
     assert summary.conditions == ["raw", "77", "10"]
     assert summary.find("77", "video", "eer").hi == found["q77"]["video"]["eer_hi"]
@@ -157,7 +162,7 @@ def test_the_same_scores_give_the_same_bytes(write_scores, tmp_path):
         out = tmp_path / name
         run("metrics", scores, out / "metrics.json", "--tables", out / "tables", "--plots", out / "plots", *FAST)
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
-    assert len(files) == 9
+    assert len(files) == 12
     for name in files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 

@@ -54,19 +54,21 @@ def metrics(
 ) -> None:  # fmt: skip
     """Write the metrics of the test split of SCORES to OUT (JSON), with intervals, and print them."""
     from .files import write_csv, write_json
+    from .matrix import evaluate
     from .scores import read
     from .summary import Settings, summarize
     from .tables import ROBUSTNESS, ROC, metrics_json, robustness_rows, roc_points, text, write_tables
 
     found = read(scores, allow_nan=allow_nan)
     summary = summarize(found, Settings(replicates, confidence, seed))
+    matrix = evaluate(found, confidence)
     test = found.where(split="test")
     if tables:
-        write_tables(tables, summary, test)
+        write_tables(tables, summary, test, matrix)
     if plots:
         write_csv(plots / "roc.csv", ROC, roc_points(test))
         write_csv(plots / "robustness.csv", ROBUSTNESS, robustness_rows(summary))
-    write_json(out, metrics_json(summary))
+    write_json(out, metrics_json(summary, matrix))
     click.echo(f"metrics: {out}" if quiet else text(summary))
 
 
@@ -76,9 +78,9 @@ def metrics(
 @click.option("--page", type=Existing, help="The page of `evaluation report`; its path is printed below the table.")
 def show(metrics: Path, tables: Path, page: Path | None) -> None:
     """Print the results of `evaluation metrics`: METRICS (JSON) and the folder TABLES."""
-    from .tables import read_summary, text
+    from .tables import read_results, text
 
-    click.echo(text(read_summary(metrics, tables)))
+    click.echo(text(read_results(metrics, tables)[0]))
     if page:
         click.echo(f"report: {page}")
 

@@ -12,6 +12,7 @@ from . import explain, tables
 from .conditions import RAW, condition_keys
 from .explain import Explained
 from .files import FileError, Picture, check, read_csv, read_json, read_json_lines, read_png
+from .matrix import Matrix
 from .records import Dataset, Faces, Failure, Fidelity, LogLine, Panel, Step
 from .scores import Scores, read
 from .summary import Summary
@@ -41,6 +42,7 @@ class Material:
     """The content of the `Sources`."""
 
     summary: Summary
+    matrix: Matrix
     scores: Scores                         # test split
     panels: list[list[Panel]] = field(default_factory=list)                # by face
     pictures: dict[str, Picture] = field(default_factory=dict)
@@ -149,11 +151,12 @@ class _Measured:
 
 
 def _read(sources: Sources) -> tuple[Material, Scores]:
-    summary = tables.read_summary(sources.metrics, sources.tables)
+    summary, matrix = tables.read_results(sources.metrics, sources.tables)
     scores = read(sources.scores, allow_nan=sources.allow_nan)
     panels, pictures = _panels(sources.fidelity) if sources.fidelity else ([], {})
     material = Material(
         summary=summary,
+        matrix=matrix,
         scores=scores.where(split="test"),
         panels=panels,
         pictures=pictures,

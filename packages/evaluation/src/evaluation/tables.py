@@ -16,6 +16,10 @@ import numpy as np
 
 from .conditions import condition_keys, quality
 from .files import FileError, read_csv, read_json, rounded, sha256, write_csv, write_json
+from .matrix import FILES as MATRIX_FILES
+from .matrix import Matrix, as_json
+from .matrix import read as read_matrix
+from .matrix import write as write_matrix
 from .metrics import headline, roc
 from .scores import ALL, Scores, Source, by_video
 from .summary import LEVELS, Calibration, DeLong, Difference, Row, Settings, Summary
@@ -26,7 +30,7 @@ __all__ = [
     "markdown",
     "metrics_json",
     "number",
-    "read_summary",
+    "read_results",
     "robustness_rows",
     "roc_points",
     "text",
@@ -42,7 +46,7 @@ NO_NOTE = "The faces are synthetic. Nothing follows from these numbers for real 
 VIDEOS = ("condition", "compression", "video", "method", "pair", "label", "score", "n_frames", "error")
 
 
-def metrics_json(summary: Summary) -> dict[str, Any]:
+def metrics_json(summary: Summary, matrix: Matrix) -> dict[str, Any]:
     """Return the content of metrics.json: condition -> level -> metric with ``_lo`` and ``_hi``; drop, n, and more.
 
     `scores` identifies the scores file, `versions` are those of the software, `undefined` lists what is left
@@ -59,6 +63,7 @@ def metrics_json(summary: Summary) -> dict[str, Any]:
             out[keys[condition]][level] = _flat(found)
     if summary.ends():
         out["drop"] = {level: _flat({m: summary.drop(level, m) for m in headline()}) for level in LEVELS}
+    out["matrix"] = as_json(matrix)
     out["n"] = summary.n | ({"dropped": summary.dropped} if summary.dropped else {})
     source = {"scores": asdict(summary.source)} if summary.source else {}
     return out | source | {"versions": versions(), "undefined": summary.undefined}
@@ -151,8 +156,8 @@ def _names(row_type: type) -> list[str]:
     return [f.name for f in fields(row_type)]
 
 
-def write_tables(folder: str | Path, summary: Summary, test: Scores) -> None:
-    """Write metrics.csv, differences.csv, delong.csv, calibration.csv, videos.csv and settings.json into *folder*.
+def write_tables(folder: str | Path, summary: Summary, test: Scores, matrix: Matrix) -> None:
+    """Write the tables of *summary* and *matrix*, videos.csv and settings.json into *folder*.
 
     settings.json is written last. It holds the settings, the conditions, the versions, what identifies the scores file,
     and the SHA-256 of every table, so that readers notice a table that was changed or is of another run.
@@ -163,13 +168,14 @@ def write_tables(folder: str | Path, summary: Summary, test: Scores) -> None:
     write_csv(folder / "delong.csv", _names(DeLong), map(asdict, summary.delong))
     write_csv(folder / "calibration.csv", _names(Calibration), map(asdict, summary.calibration))
     write_csv(folder / "videos.csv", VIDEOS, videos_table(test))
+    write_matrix(folder, matrix)
     source = {"scores": asdict(summary.source)} if summary.source else {}
     hashes = {"tables": {name: sha256(folder / name) for name in TABLES}}
-    settings = asdict(summary.settings) | {"conditions": summary.conditions}
+    settings = asdict(summary.settings) | {"conditions": summary.conditions, "matrix_unit": matrix.unit}
     write_json(folder / "settings.json", settings | source | {"versions": versions()} | hashes)
 
 
-TABLES = ("metrics.csv", "differences.csv", "delong.csv", "calibration.csv", "videos.csv")
+TABLES = ("metrics.csv", "differences.csv", "delong.csv", "calibration.csv", "videos.csv", *MATRIX_FILES)
 AGAIN = "run `evaluation metrics` again to rewrite it"
 
 
@@ -183,6 +189,7 @@ class _Stored:
     conditions: list[str]
     scores: Source
     tables: dict[str, str]
+    matrix_unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +201,8 @@ class _Head:
     scores: Source
 
 
-def read_summary(metrics: str | Path, folder: str | Path) -> Summary:
-    """Return the `Summary` that `write_tables` and `write_json` wrote.
+def read_results(metrics: str | Path, folder: str | Path) -> tuple[Summary, Matrix]:
+    """Return what `write_tables` and `write_json` wrote.
 
     FileError names a file that does not fit its schema, that was changed since, or that is of another run.
     """
@@ -215,7 +222,7 @@ def read_summary(metrics: str | Path, folder: str | Path) -> Summary:
         settings = Settings(stored.replicates, stored.confidence, stored.seed)
     except ValueError as error:
         raise FileError(f"{folder / 'settings.json'}: {error}; {AGAIN}") from None
-    return Summary(
+    summary = Summary(
         settings=settings,
         conditions=stored.conditions,
         methods=sorted({row.method for row in rows} - {ALL}),
@@ -228,6 +235,7 @@ def read_summary(metrics: str | Path, folder: str | Path) -> Summary:
         undefined=head.undefined,
         source=head.scores,
     )
+    return summary, read_matrix(folder, stored.conditions, stored.matrix_unit, AGAIN)
 
 
 def caveats(synthetic: bool | None, note: str | None) -> list[str]:

@@ -1,0 +1,276 @@
+"""The history matrix: every condition of the real faces against every condition of the fakes.
+
+Real and fake pictures are not shared the same way, so a detector must work whatever each of them went through. Cell
+(r, f) is the AUC of all real faces in condition r against all fakes in condition f; the diagonal is the usual AUC by
+condition. Five figures sum up the matrix:
+
+- ``diagonal``: mean of the cells with r = f.
+- ``pooled``: mean of all cells, equally weighted. With the same faces in every condition this is also the AUC of all
+  scores pooled.
+- ``off``: mean of the cells with r != f.
+- ``worst``: the lowest cell. The minimum of noisy values is biased low; `Figure.bias` estimates by how much.
+- ``lean``: the largest difference of a cell and its mirror image, the plainest sign of a shortcut: the detector sees
+  the condition instead of the forgery.
+
+`Decision` rows hold what ONE threshold decides in every condition: the one chosen on the validation split over all
+conditions (``val``), and .5 (``fixed``).
+
+Win counts per pair of clusters are never stored: `jackknife.Sample` sorts each class of each condition once and gives
+a cell with its delete-one-cluster values in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import metrics
+from .clusters import Clusters, cluster
+from .conditions import condition_keys
+from .files import read_csv, rounded, write_csv
+from .jackknife import Estimate, Sample, Side
+from .scores import Scores, by_video
+from .wilson import Range, difference, mean_of, of_rates, of_share, worst
+
+__all__ = ["Cell", "Decision", "Figure", "Matrix", "as_json", "evaluate", "read", "write"]
+
+LEVELS = ("frame", "video")
+FILES = ("matrix.csv", "matrix_figures.csv", "decisions.csv")
+DRAWS = 4000                           # of the simulation behind the bias of the minimum
+SEED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """AUC of the real faces in condition `real` against the fakes in condition `fake`."""
+
+    level: str
+    real: str
+    fake: str
+    auc: float
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure of the matrix; `real` and `fake` name its cell (``worst``, ``lean``), else they are empty.
+
+    For ``worst``, `lo` and `hi` cover the lowest true cell, whichever it is; `bias` is how far the lowest estimate lies
+    below the true value of its cell on average, nan for other figures.
+    """
+
+    level: str
+    name: str
+    value: float
+    lo: float
+    hi: float
+    real: str
+    fake: str
+    bias: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one threshold decides: `metric` in `condition`, over all conditions (empty), or the lowest of a metric.
+
+    `metric` is ``balanced_accuracy``, ``specificity``, ``sensitivity``, ``lowest_specificity`` or
+    ``lowest_sensitivity``; for the last two `condition` names where it is.
+    """
+
+    level: str
+    threshold_source: str
+    threshold: float
+    metric: str
+    condition: str
+    value: float
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """All cells, figures and decisions at both levels; `unit` says what the intervals take as independent."""
+
+    conditions: list[str]
+    unit: str
+    cells: list[Cell]
+    figures: list[Figure]
+    decisions: list[Decision]
+
+    def cell(self, real: str, fake: str, level: str = "frame") -> Cell | None:
+        return next((c for c in self.cells if (c.level, c.real, c.fake) == (level, real, fake)), None)
+
+    def figure(self, name: str, level: str = "frame") -> Figure | None:
+        return next((f for f in self.figures if (f.level, f.name) == (level, name)), None)
+
+    def decided(self, metric: str, source: str = "val", level: str = "frame") -> list[Decision]:
+        """Return the rows of *metric*, one for each condition or a single one."""
+        wanted = (level, source, metric)
+        return [d for d in self.decisions if (d.level, d.threshold_source, d.metric) == wanted]
+
+
+def evaluate(scores: Scores, confidence: float = 0.95) -> Matrix:
+    """Return the history matrix of the test split of *scores*; its threshold comes from the validation split."""
+    test, val = scores.where(split="test"), scores.where(split="val")
+    conditions = test.conditions
+    cells: list[Cell] = []
+    figures: list[Figure] = []
+    decisions: list[Decision] = []
+    unit = "pair"
+    for level in LEVELS:
+        here, known = (test, val) if level == "frame" else (by_video(test), by_video(val))
+        if not len(here):
+            continue
+        clusters = cluster(here)
+        unit = clusters.unit
+        sides = {name: _sides(here, clusters, here.condition == name) for name in conditions}
+        found = {(r, f): Sample(sides[r][0], sides[f][1]).auc() for r in conditions for f in conditions}
+        cells += [Cell(level, r, f, *of_share(e, confidence)[:3]) for (r, f), e in found.items()]
+        figures += _figures(level, conditions, found, confidence)
+        thresholds = {"val": metrics.youden_threshold(known.label, known.score), "fixed": 0.5}
+        pooled = Sample.of(here.label, here.score, clusters)
+        for source, threshold in thresholds.items():
+            samples = {name: Sample(*sides[name]) for name in conditions}
+            decisions += _decisions(level, source, threshold, pooled, samples, confidence)
+    return Matrix(conditions, unit, cells, figures, decisions)
+
+
+def _sides(scores: Scores, clusters: Clusters, rows: np.ndarray) -> tuple[Side, Side]:
+    """Return the real and the fake scores of the *rows* in one condition."""
+    masks = [rows & (scores.label == label) for label in (0, 1)]
+    real, fake = (Side(scores.score[mask], clusters[mask]) for mask in masks)
+    return real, fake
+
+
+def _figures(
+    level: str, conditions: Sequence[str], found: dict[tuple[str, str], Estimate], confidence: float
+) -> Iterator[Figure]:
+    def row(name: str, value: Range, real: str = "", fake: str = "", bias: float = np.nan) -> Figure:
+        return Figure(level, name, value.value, value.lo, value.hi, real, fake, bias)
+
+    every, nothing = list(found.values()), Range(np.nan, np.nan, np.nan)
+    groups = {
+        "diagonal": [e for (r, f), e in found.items() if r == f],
+        "pooled": every,
+        "off": [e for (r, f), e in found.items() if r != f],
+    }
+    for name, estimates in groups.items():
+        yield row(name, _mean(estimates, confidence))
+    if any(np.isnan(e.value) for e in every):
+        yield from (row(name, nothing) for name in ("worst", "lean"))
+        return
+    lowest = min(found, key=lambda cell: found[cell].value)
+    yield row("worst", worst(every, confidence), *lowest, _bias_of_minimum(every))
+    pairs = list(combinations(conditions, 2))
+    if not pairs:
+        yield row("lean", nothing)
+        return
+    r, f = max(pairs, key=lambda pair: abs(found[pair].value - found[pair[::-1]].value))
+    r, f = (r, f) if found[r, f].value >= found[f, r].value else (f, r)
+    yield row("lean", difference([found[r, f]], [found[f, r]], confidence), r, f)
+
+
+def _mean(estimates: Sequence[Estimate], confidence: float) -> Range:
+    """Return the mean of cells; nan without cells, no interval where a cell has none."""
+    if estimates and not any(e.reason for e in estimates):
+        return mean_of(estimates, None, confidence)
+    return Range(float(np.mean([e.value for e in estimates])) if estimates else np.nan, np.nan, np.nan)
+
+
+def _bias_of_minimum(estimates: Sequence[Estimate]) -> float:
+    """Return by how much the lowest estimate lies below the true value of its own cell on average.
+
+    Simulated: true values equal to the estimates, normal errors with the jackknife covariance. nan where a cell has no
+    variance estimate.
+    """
+    if any(e.reason for e in estimates):
+        return float("nan")
+    weight = estimates[0].weight
+    spread = np.array([e.spread for e in estimates])[:, weight > 0]
+    noise = np.random.default_rng(SEED).standard_normal((DRAWS // 2, spread.shape[1])) @ spread.T
+    noise = np.concatenate([noise, -noise])
+    lowest = (np.array([e.value for e in estimates]) + noise).argmin(axis=1)
+    return float(-np.mean(noise[np.arange(len(noise)), lowest])) + 0.0
+
+
+def _decisions(
+    level: str, source: str, threshold: float, pooled: Sample, samples: dict[str, Sample], confidence: float
+) -> Iterator[Decision]:
+    def row(metric: str, condition: str, value: Range) -> Decision:
+        return Decision(level, source, threshold, metric, condition, value.value, value.lo, value.hi)
+
+    if np.isnan(threshold):
+        return
+    yield row("balanced_accuracy", "", of_rates("balanced_accuracy", pooled.rates(threshold), confidence))
+    rates = {name: sample.rates(threshold) for name, sample in samples.items()}
+    for metric in ("specificity", "sensitivity"):
+        one_class = {name: rate.tnr if metric == "specificity" else rate.tpr for name, rate in rates.items()}
+        yield from (row(metric, name, of_share(e, confidence)) for name, e in one_class.items())
+        defined = {name: e for name, e in one_class.items() if not np.isnan(e.value)}
+        if defined:
+            lowest = min(defined, key=lambda name: defined[name].value)
+            yield row(f"lowest_{metric}", lowest, worst(list(defined.values()), confidence))
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def write(folder: str | Path, matrix: Matrix) -> None:
+    """Write matrix.csv, matrix_figures.csv and decisions.csv into *folder*."""
+    parts: tuple[tuple[type, Sequence[Any]], ...] = (
+        (Cell, matrix.cells), (Figure, matrix.figures), (Decision, matrix.decisions)
+    )  # fmt: skip
+    for name, (kind, rows) in zip(FILES, parts, strict=True):
+        write_csv(Path(folder) / name, [f.name for f in fields(kind)], (asdict(row) for row in rows))
+
+
+def read(folder: str | Path, conditions: list[str], unit: str, way_out: str) -> Matrix:
+    """Return the matrix that `write` wrote into *folder*."""
+    cells, figures, decisions = (Path(folder) / name for name in FILES)
+    return Matrix(
+        conditions,
+        unit,
+        read_csv(cells, Cell, way_out),
+        read_csv(figures, Figure, way_out),
+        read_csv(decisions, Decision, way_out),
+    )
+
+
+def as_json(matrix: Matrix) -> dict[str, Any]:
+    """Return the matrix as metrics.json has it: level -> figures with ``_lo`` and ``_hi``, decisions, cells.
+
+    Names of conditions are their keys. Undefined numbers are left out. `cells` is real -> fake -> AUC.
+    """
+    keys = condition_keys(matrix.conditions) | {"": ""}
+    out: dict[str, Any] = {}
+    for level in LEVELS:
+        found: dict[str, Any] = {}
+        for figure in (f for f in matrix.figures if f.level == level):
+            found |= _numbers(figure.name, figure.value, figure.lo, figure.hi)
+            found |= _numbers(f"{figure.name}_bias", figure.bias)
+            if figure.real and figure.name in found:
+                found |= {f"{figure.name}_real": keys[figure.real], f"{figure.name}_fake": keys[figure.fake]}
+        for source, name in (("val", "validation_threshold"), ("fixed", "threshold_half")):
+            rows = [d for d in matrix.decisions if (d.level, d.threshold_source) == (level, source)]
+            part: dict[str, Any] = _numbers("threshold", rows[0].threshold) if rows else {}
+            for d in rows:
+                if d.metric not in ("specificity", "sensitivity"):
+                    part |= _numbers(d.metric, d.value, d.lo, d.hi)
+                    part |= {f"{d.metric}_condition": keys[d.condition]} if d.condition else {}
+            found |= {name: part} if part else {}
+        cells: dict[str, dict[str, float]] = {}
+        for cell in (c for c in matrix.cells if c.level == level and not np.isnan(c.auc)):
+            cells.setdefault(keys[cell.real], {})[keys[cell.fake]] = rounded(cell.auc)
+        out |= {level: found | ({"cells": cells} if cells else {})} if found else {}
+    return out
+
+
+def _numbers(name: str, value: float, lo: float = np.nan, hi: float = np.nan) -> dict[str, float]:
+    named = {name: value, f"{name}_lo": lo, f"{name}_hi": hi}
+    return {key: rounded(number) for key, number in named.items() if not np.isnan(number)}
