@@ -98,7 +98,7 @@ class Rate:
 @click.option("--compile", "compiled", is_flag=True, help="With torch.compile.")
 @click.option("--threads", type=click.IntRange(1), help="Of torch.  [default: train.threads]")
 @click.option("--loader-threads", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--jpeg", type=click.FloatRange(0, 1), help="Probability of MozJPEG on the fly.  [default: train's]")
+@click.option("--recompress", type=click.FloatRange(0, 1), help="Its probability on the fly.  [default: train's]")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=20.0, show_default=True)
 @click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the results there as well.")
 @params_option
@@ -113,7 +113,7 @@ def command(
     compiled: bool,
     threads: int | None,
     loader_threads: int,
-    jpeg: float | None,
+    recompress: float | None,
     seconds: float,
     out: Path | None,
     params: Params,
@@ -136,8 +136,8 @@ def command(
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     values: dict[str, Any] = {"batch_size": batch, "amp": amp, "threads": threads, "compile": compiled or None}
     train = dataclasses.replace(params.train, **{name: value for name, value in values.items() if value is not None})
-    if jpeg is not None:
-        train = dataclasses.replace(train, augment=dataclasses.replace(train.augment, jpeg=jpeg))
+    if recompress is not None:
+        train = dataclasses.replace(train, augment=dataclasses.replace(train.augment, recompress=recompress))
     params = dataclasses.replace(params, train=train, model=model or params.model)
     with tempfile.TemporaryDirectory() as folder:
         if crops is None:

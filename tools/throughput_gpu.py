@@ -142,9 +142,10 @@ def lines(plan: Plan, out: Path, *, compiled: bool) -> dict[str, list[str]]:
     rate(f"loops-{first}", first, size, plan.batches[0], "--amp", amp, *loops)
     for threads in plan.threads:
         rate(f"loader-{threads}", first, size, plan.batches[-1], "--mode", "loader", "--loader-threads", threads)
-    for jpeg in (0, 0.5):
-        more = ("--amp", amp, "--mode", "data", "--mode", "synthetic", "--jpeg", jpeg, "--loader-threads", largest)
-        rate(f"data-{first}-jpeg-{jpeg}", first, size, plan.batches[-1], *more)
+    for probability in (0, 0.5):
+        more = ("--amp", amp, "--mode", "data", "--mode", "synthetic", "--loader-threads", largest)
+        name = f"data-{first}-recompress-{probability}"
+        rate(name, first, size, plan.batches[-1], *more, "--recompress", probability)
     for batch in (2, plan.batches[0], plan.batches[-1]):
         rate(f"infer-{first}-{batch}", first, size, batch, "--amp", amp, "--mode", "infer")
     script = [sys.executable, "-m", "tools.throughput_gpu", "--out", str(out)]

@@ -90,9 +90,9 @@ def test_rates_are_medians_over_windows():
 def test_the_command_prints_a_table_and_writes_json(crops, tmp_path):
     out = tmp_path / "throughput.json"
     arguments = ["throughput", "--mode", "loader", "--crops", str(crops), "--batch", "4", "--seconds", "0.05"]
-    result = CliRunner().invoke(cli, [*arguments, "--jpeg", "0.5", "--json", str(out)])
+    result = CliRunner().invoke(cli, [*arguments, "--recompress", "0.5", "--json", str(out)])
     assert result.exit_code == 0, result.output
     assert "loader" in result.output
     written = json.loads(out.read_text())
-    assert written["jpeg"] == 0.5
+    assert written["recompress"] == 0.5
     assert np.isfinite(written["results"][0]["images_per_second"])

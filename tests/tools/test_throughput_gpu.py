@@ -19,7 +19,8 @@ def run(*options: object) -> subprocess.CompletedProcess[str]:
 def test_the_whole_protocol_is_listed_without_running_anything(tmp_path: Path) -> None:
     listed = run("--list", "--out", tmp_path / "out").stdout
     assert len(listed.splitlines()) > 30
-    for words in ("efficientnet_b4", "--batch 256", "--amp fp16", "--compile", "--jpeg 0.5", "--waits multi_attention"):
+    names = ("efficientnet_b4", "--batch 256", "--amp fp16", "--compile", "--recompress 0.5", "--waits multi_attention")
+    for words in names:
         assert words in listed
     assert not (tmp_path / "out").exists()
 

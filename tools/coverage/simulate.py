@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -95,7 +96,7 @@ def _values(data: Data, design: Design) -> dict[str, float]:
         row = data.score[number]
         counts = metrics.Ranking(label, row).counts()
         confusion = counts.confusion(0.5)
-        values = {
+        values: dict[str, Any] = {
             "auc": counts.auc(), "ap": counts.ap(), "eer": counts.eer()[0], "tpr5": counts.tpr_at_fpr(0.05),
             "tpr1": counts.tpr_at_fpr(0.01), "brier": metrics.brier(label, row), "logloss": metrics.logloss(label, row),
             "bacc": confusion.balanced_accuracy(), "f1": confusion.f1(), "tpr": confusion.recall(),
@@ -157,13 +158,15 @@ def _code(path: Path) -> str:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        first = body[0] if isinstance(body, list) and body else None
+        if not isinstance(body, list) or not body:
+            continue
+        first = body[0]
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
             node.body = body[1:]  # type: ignore[attr-defined]
     return ast.dump(tree)
 
 
-def block(job: tuple[str, int, int, int, int]) -> tuple[str, list[dict]]:
+def block(job: tuple[str, int, int, int, int]) -> tuple[str, list[dict[str, Any]]]:
     """Simulate one block of test sets of a design; returns its lines."""
     name, number, seed, boot_sets, replicates = job
     design = DESIGNS[name]
@@ -227,7 +230,7 @@ def _truth_path(out: Path, name: str, seed: int) -> Path:
     return out / f"{name}-truth-{seed}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
 
 
-def _lines(path: Path) -> Iterator[dict]:
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
     if path.exists():
         yield from (json.loads(line) for line in path.read_text().splitlines())
 
@@ -235,7 +238,7 @@ def _lines(path: Path) -> Iterator[dict]:
 def results(out: Path, name: str, seed: int) -> dict[tuple[str, str, str], dict[str, float]]:
     """Return {(level, kind, metric): n, defined, coverage, width, stretch} of a design."""
     true = json.loads(_truth_path(out, name, seed).read_text())
-    rows: dict[tuple[str, str, str], list] = {}
+    rows: dict[tuple[str, str, str], list[Any]] = {}
     for line in _lines(_path(out, name)):
         rows.setdefault((line["level"], line["kind"], line["metric"]), []).extend(line["rows"])
     found = {}
