@@ -369,7 +369,7 @@ def test_damaged_icc_profiles_count_as_none(small):
     at = data.index(second)
     for damaged in (data.replace(second, b"ICC_PROFILE\0\x01\x03"), data[: at - 4] + data[at + 65533 - 2 :]):
         assert mozcodec.read_header(damaged).metadata.icc_profile is None
-        np.testing.assert_array_equal(mozcodec.decode(damaged), mozcodec.decode(data))
+        np.testing.assert_array_equal(mozcodec.decode(damaged, on_truncated="ok"), mozcodec.decode(data))
 
 
 def test_broken_exif_means_upright(small):

@@ -24,7 +24,8 @@ static void put_in_place(const mzc_decoder *decoder, int i, int16_t *blocks)
     mzc_smartscale_put_in_place(&decoder->smartscale, blocks + b * DCTSIZE2);
 }
 
-int mzc_decoder_read_coefficients(mzc_decoder *decoder, int16_t **blocks, uint16_t (*tables)[64], mzc_status *status)
+int mzc_decoder_read_coefficients(mzc_decoder *decoder, int16_t **blocks, uint16_t (*tables)[64], mzc_sent *sent,
+                                  mzc_status *status)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
   jvirt_barray_ptr *arrays;
@@ -33,16 +34,16 @@ int mzc_decoder_read_coefficients(mzc_decoder *decoder, int16_t **blocks, uint16
   if (setjmp(decoder->guard.jump))
     return -1;
   arrays = jpeg_read_coefficients(cinfo);
+  mzc_note_sent(cinfo, 0, sent);
   for (int i = 0; i < cinfo->num_components && i < 4; i++) {
     const JQUANT_TBL *table = cinfo->comp_info[i].quant_table;
-    if (table == NULL)
-      ERREXIT1(cinfo, JERR_NO_QUANT_TABLE, cinfo->comp_info[i].quant_tbl_no);
     for (int k = 0; k < DCTSIZE2; k++)
-      tables[i][k] = table->quantval[k];
+      tables[i][k] = table ? table->quantval[k] : 0;   /* no scan of this component: libjpeg multiplies by 0 */
     copy_component(cinfo, arrays[i], i, blocks[i]);
     put_in_place(decoder, i, blocks[i]);
   }
   jpeg_finish_decompress(cinfo);
+  mzc_check_end(cinfo, decoder->data, decoder->size);
   return 0;
 }
 
@@ -156,6 +157,10 @@ static int code(writer *w, const mzc_coefficients *coefficients, const mzc_encod
     jpeg_c_set_int_param(cinfo, JINT_COMPRESS_PROFILE, JCP_FASTEST);
   describe(cinfo, coefficients);
   mzc_configure_coding(cinfo, options);
+  if (cinfo->num_scans > 0 && options->num_scans == 0 && mzc_keep_gaps(cinfo, &coefficients->sent))
+    return mzc_fail(w->guard.status, MZC_UNSUPPORTED, "a component of which nothing was sent cannot be written");
+  if (cinfo->num_scans == 0 && mzc_lacks_scans(&coefficients->sent, cinfo->num_components))
+    mzc_note(w->guard.status, MZC_NO_SMOOTHING);
   if (mzc_choose_engine(options->engine, engine, engine ? mzc_engine_refuses_coefficients(cinfo) : NULL,
                         w->guard.status) < 0)
     return -1;

@@ -1,5 +1,6 @@
 /* JPEG to pixels. */
 #include "decode.h"
+#include "stream.h"
 
 static const J_DCT_METHOD dct_methods[] = {
   [MZC_DCT_ISLOW] = JDCT_ISLOW, [MZC_DCT_IFAST] = JDCT_IFAST, [MZC_DCT_FLOAT] = JDCT_FLOAT
@@ -167,6 +168,8 @@ static void read_header(mzc_decoder *decoder, const unsigned char *data, size_t 
 
   decoder->data = data;
   decoder->size = size;
+  decoder->guard.start = data == decoder->source ? data : NULL;
+  decoder->guard.size = size;
   jpeg_mem_src(cinfo, data, size);
   jpeg_read_header(cinfo, TRUE);
   set_options(decoder);
@@ -192,6 +195,8 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
   if (setjmp(decoder->guard.jump))
     return -1;
   jpeg_create_decompress(cinfo);
+  mzc_watch_scan_ends(cinfo);
+  decoder->source = data;
   if (mzc_smartscale_open(&decoder->smartscale, data, size, decoder->guard.status))
     return -1;
   if (is_smartscale(decoder)) {
@@ -273,13 +278,21 @@ static void note_engine(mzc_decoder *decoder, const char *reason)
   }
 }
 
+static void forget_warnings(mzc_status *status)
+{
+  status->num_warnings = status->num_notes = 0;
+  status->damage_known = status->damage_scan = status->damage_row = status->mcus_per_row = status->mcu_height = 0;
+  status->damage_offset = status->error_offset = -1;
+}
+
 /* From the first byte, as if nothing had been read. */
 static void start_again(mzc_decoder *decoder)
 {
   boolean block_smoothing = decoder->cinfo.do_block_smoothing;
 
   jpeg_abort_decompress(&decoder->cinfo);
-  decoder->guard.status->num_warnings = 0;
+  decoder->guard.saw_end = decoder->read_by_reader = 0;
+  forget_warnings(decoder->guard.status);
   read_header(decoder, decoder->data, decoder->size);
   decoder->cinfo.do_block_smoothing = block_smoothing;
 }
@@ -359,13 +372,50 @@ static void *row_at(void *pixels, ptrdiff_t row_stride, int y)
   return (unsigned char *)pixels + (ptrdiff_t)y * row_stride;
 }
 
+/* Bytes after EOI, unless they are another picture or a video, which make the file a container. */
+static void note_rest(mzc_decoder *decoder, size_t size)
+{
+  const unsigned char *rest = decoder->data + decoder->size - size;
+  size_t zeros = 0;
+
+  while (zeros < size && rest[zeros] == 0)
+    zeros++;
+  if ((size - zeros >= 2 && rest[zeros] == 0xFF && rest[zeros + 1] == M_SOI) ||
+      (size >= 8 && memcmp(rest + 4, "ftyp", 4) == 0))
+    return;
+  if (size > 0)
+    mzc_note(decoder->guard.status, "data after the end of the picture (size %zu)", size);
+}
+
+static void finish(mzc_decoder *decoder)
+{
+  j_decompress_ptr cinfo = &decoder->cinfo;
+
+  jpeg_finish_decompress(cinfo);
+  mzc_check_end(cinfo, decoder->data, decoder->size);
+  if (!decoder->guard.saw_end)
+    note_rest(decoder, decoder->read_by_reader ? decoder->rest : cinfo->src->bytes_in_buffer);
+}
+
 static void read_all(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
 
   while (cinfo->output_scanline < cinfo->output_height)
     read_row(cinfo, row_at(pixels, row_stride, cinfo->output_scanline));
-  jpeg_finish_decompress(cinfo);
+  finish(decoder);
+}
+
+/* Block smoothing looks at the blocks around: a part is that of the whole picture only if all of it is decoded. */
+static int smooths_blocks(const mzc_decoder *decoder)
+{
+  const struct jpeg_decompress_struct *cinfo = &decoder->cinfo;
+
+  for (int i = 0; i < cinfo->num_components && cinfo->coef_bits != NULL && cinfo->do_block_smoothing; i++)
+    for (int k = 0; k < DCTSIZE2; k++)
+      if (cinfo->coef_bits[i][k] != 0)
+        return 1;
+  return 0;
 }
 
 /* Upsampling looks one chroma sample to the side, and libjpeg crops at MCUs: decode one more MCU on both sides and the
@@ -381,7 +431,7 @@ static int crop_to_region(mzc_decoder *decoder)
 
   if (right > cinfo->output_width)
     right = cinfo->output_width;
-  if (mzc_is_lossless(cinfo) || (left == 0 && right == cinfo->output_width))
+  if (mzc_is_lossless(cinfo) || smooths_blocks(decoder) || (left == 0 && right == cinfo->output_width))
     return o->left;
   width = right - left;
   crop_columns(cinfo, &left, &width);
@@ -393,7 +443,7 @@ static void skip_to_region(mzc_decoder *decoder, void *scratch)
   j_decompress_ptr cinfo = &decoder->cinfo;
   JDIMENSION top = decoder->options.top;
 
-  if (!mzc_is_lossless(cinfo))
+  if (!mzc_is_lossless(cinfo) && !smooths_blocks(decoder))
     skip_rows(cinfo, top);
   while (cinfo->output_scanline < top)
     read_row(cinfo, scratch);
@@ -426,7 +476,7 @@ static void read_through(mzc_decoder *decoder, void *pixels, ptrdiff_t row_strid
                       cinfo->data_precision);
   }
   if (cinfo->output_scanline == cinfo->output_height)
-    jpeg_finish_decompress(cinfo);
+    finish(decoder);
 }
 
 int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, mzc_status *status)
@@ -478,7 +528,7 @@ int mzc_decoder_read_planes(mzc_decoder *decoder, unsigned char **planes, const 
     for (int i = 0; i < cinfo->num_components; i++)
       copy_rows(cinfo, i, imcu_row, rows[i], planes[i], strides[i]);
   }
-  jpeg_finish_decompress(cinfo);
+  finish(decoder);
   return 0;
 }
 

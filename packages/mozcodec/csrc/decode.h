@@ -11,8 +11,11 @@ struct mzc_decoder {
   mzc_scan_limit scan_limit;
   mzc_decode_options options;
   mzc_smartscale smartscale;
+  const unsigned char *source;  /* the caller's */
   const unsigned char *data;    /* what libjpeg reads */
   size_t size;
+  int read_by_reader;
+  size_t rest;                  /* then: bytes after EOI */
   int header_warnings;
   mzc_reader *reader;
   unsigned char *rewritten;     /* the stream that libjpeg reads where it is not the caller's */
@@ -20,6 +23,9 @@ struct mzc_decoder {
 };
 
 int mzc_is_lossless(j_decompress_ptr cinfo);
+
+/* Whether the scans in the data send every coefficient to its last bit. */
+int mzc_sends_everything(j_decompress_ptr cinfo, const unsigned char *data, size_t size);
 
 /* After jpeg_calc_output_dimensions: the stream without the scans that a 1/8 picture does not need, in memory for the
  * caller to free; NULL where nothing can be left out. Such a stream must be decoded without block smoothing. */

@@ -1,24 +1,21 @@
 /* libjpeg's errors and warnings as a status. */
 #include <stdarg.h>
 
-#include "shim.h"
+#include "decode.h"
 
-static int code_of(int message_code)
+static int code_of(j_common_ptr cinfo)
 {
-  switch (message_code) {
+  switch (cinfo->err->msg_code) {
   case JERR_OUT_OF_MEMORY:
     return MZC_NO_MEMORY;
   case JERR_NO_BACKING_STORE:   /* "Memory limit exceeded" */
   case JERR_IMAGE_TOO_BIG:
   case JERR_WIDTH_OVERFLOW:
     return MZC_LIMIT;
+  case JERR_NO_SOI:
   case JERR_INPUT_EMPTY:
-  case JERR_INPUT_EOF:
-  case JERR_NO_IMAGE:
-  case JERR_SOF_NO_SOS:
-    return MZC_DAMAGED;
+    return MZC_NOT_JPEG;
   case JERR_SOF_UNSUPPORTED:
-  case JERR_UNKNOWN_MARKER:
   case JERR_NOT_COMPILED:
   case JERR_NOTIMPL:
   case JERR_ARITH_NOTIMPL:
@@ -26,10 +23,41 @@ static int code_of(int message_code)
   case JERR_CONVERSION_NOTIMPL:
   case JERR_FRACT_SAMPLE_NOTIMPL:
   case JERR_CCIR601_NOTIMPL:
+  case JERR_MISMATCHED_QUANT_TABLE:   /* a table redefined between the scans of components that use it */
     return MZC_UNSUPPORTED;
   default:
-    return MZC_LIBRARY;
+    return cinfo->is_decompressor ? MZC_DAMAGED : MZC_LIBRARY;
   }
+}
+
+/* How many bytes a decompressor has read; past the end libjpeg reads an EOI of its own. -1: not known. */
+static int64_t offset_of(j_decompress_ptr cinfo)
+{
+  const mzc_guard *guard = (const mzc_guard *)cinfo->err;
+  const JOCTET *at = cinfo->src ? cinfo->src->next_input_byte : NULL;
+
+  if (!guard->start || !at)
+    return -1;
+  return at >= guard->start && at <= guard->start + guard->size ? at - guard->start : (int64_t)guard->size;
+}
+
+/* Where a decompressor is, if nothing was noted before. */
+static void note_place(j_common_ptr common)
+{
+  const mzc_guard *guard = (const mzc_guard *)common->err;
+  const j_decompress_ptr cinfo = (j_decompress_ptr)common;
+  mzc_status *status = guard->status;
+
+  if (!common->is_decompressor || status->damage_known)
+    return;
+  status->damage_known = 1;
+  status->damage_scan = cinfo->input_scan_number;
+  if (status->damage_scan > 0) {
+    status->damage_row = (int)cinfo->input_iMCU_row;
+    status->mcus_per_row = (int)cinfo->MCUs_per_row;
+    status->mcu_height = cinfo->max_v_samp_factor * DCTSIZE;
+  }
+  status->damage_offset = offset_of(cinfo);
 }
 
 static void on_error(j_common_ptr cinfo)
@@ -38,24 +66,87 @@ static void on_error(j_common_ptr cinfo)
 
   cinfo->err->format_message(cinfo, guard->status->message);
   guard->status->message_code = cinfo->err->msg_code;
-  guard->status->code = code_of(cinfo->err->msg_code);
+  guard->status->code = code_of(cinfo);
+  note_place(cinfo);
+  if (cinfo->is_decompressor)
+    guard->status->error_offset = offset_of((j_decompress_ptr)cinfo);
   longjmp(guard->jump, 1);
 }
 
-/* Warnings that say nothing about the coded data. Skipped bytes count only once a scan has begun: before it they lie
- * between markers. */
-static int harmless(j_common_ptr cinfo)
+void mzc_note(mzc_status *status, const char *format, ...)
 {
-  switch (cinfo->err->msg_code) {
+  va_list arguments;
+
+  if (status->num_notes++ > 0)
+    return;
+  va_start(arguments, format);
+  vsnprintf(status->note, sizeof status->note, format, arguments);
+  va_end(arguments);
+}
+
+/* Whether the last byte that was skipped may be the last of a scan, which is filled up with ones. */
+static int ends_like_a_scan(j_decompress_ptr cinfo)
+{
+  const mzc_guard *guard = (const mzc_guard *)cinfo->err;
+  const JOCTET *at = cinfo->src->next_input_byte;   /* libjpeg has not taken the marker yet */
+
+  return !guard->start || at <= guard->start || at > guard->start + guard->size || (at[-1] & 1);
+}
+
+/* Skipped bytes lie between marker segments before the first scan. Later they do if the scan before them ended properly
+ * and they do not end as one: a decoder that has lost its way leaves coded data behind. */
+static int skipped_between_segments(j_decompress_ptr cinfo)
+{
+  const mzc_guard *guard = (const mzc_guard *)cinfo->err;
+  int marker = cinfo->err->msg_parm.i[1];
+
+  if (cinfo->input_scan_number == 0)
+    return 1;
+  return guard->clean_scan_end && (marker < 0xD0 || marker > 0xD7) && !ends_like_a_scan(cinfo);
+}
+
+/* Warnings that leave the picture whole. */
+static int is_harmless(j_common_ptr common)
+{
+  mzc_guard *guard = (mzc_guard *)common->err;
+  j_decompress_ptr cinfo = (j_decompress_ptr)common;
+
+  switch (common->err->msg_code) {
   case JWRN_ADOBE_XFORM:
   case JWRN_JFIF_MAJOR:
   case JWRN_BOGUS_ICC:
   case JWRN_NOT_SEQUENTIAL:
     return 1;
   case JWRN_EXTRANEOUS_DATA:
-    return cinfo->is_decompressor && ((j_decompress_ptr)cinfo)->input_scan_number == 0;
+    if (!common->is_decompressor || !skipped_between_segments(cinfo))
+      return 0;
+    mzc_note(guard->status, "extraneous data before marker 0x%02x (size %d)", common->err->msg_parm.i[1],
+             common->err->msg_parm.i[0]);
+    return 1;
+  case JWRN_JPEG_EOF:   /* where bits are missing another warning follows; arithmetic decoding goes on without them */
+    if (!common->is_decompressor || cinfo->input_scan_number == 0 || cinfo->arith_code)
+      return 0;
+    guard->saw_end = 1;
+    return 1;
   default:
     return 0;
+  }
+}
+
+static void report_damage(j_common_ptr cinfo)
+{
+  mzc_guard *guard = (mzc_guard *)cinfo->err;
+  mzc_status *status = guard->status;
+
+  cinfo->err->num_warnings++;
+  note_place(cinfo);
+  if (status->num_warnings++ == 0)
+    cinfo->err->format_message(cinfo, status->warning);
+  if (guard->fatal_damage) {
+    memcpy(status->message, status->warning, sizeof status->message);
+    status->message_code = cinfo->err->msg_code;
+    status->code = MZC_DAMAGED;
+    longjmp(guard->jump, 1);
   }
 }
 
@@ -63,17 +154,25 @@ static void on_message(j_common_ptr cinfo, int level)
 {
   mzc_guard *guard = (mzc_guard *)cinfo->err;
 
-  if (level >= 0 || harmless(cinfo))
+  if (level >= 0 || is_harmless(cinfo))
     return;
-  cinfo->err->num_warnings++;
-  if (guard->status->num_warnings++ == 0)
-    cinfo->err->format_message(cinfo, guard->status->warning);
-  if (guard->fatal_damage) {
-    memcpy(guard->status->message, guard->status->warning, sizeof guard->status->message);
-    guard->status->message_code = cinfo->err->msg_code;
-    guard->status->code = MZC_DAMAGED;
-    longjmp(guard->jump, 1);
+  if (cinfo->err->msg_code == JWRN_HIT_MARKER && guard->saw_end)
+    cinfo->err->msg_code = JWRN_JPEG_EOF;   /* the cause */
+  report_damage(cinfo);
+}
+
+void mzc_check_end(j_decompress_ptr cinfo, const unsigned char *data, size_t size)
+{
+  mzc_guard *guard = (mzc_guard *)cinfo->err;
+
+  if (!guard->saw_end || guard->status->num_warnings)
+    return;
+  if (mzc_sends_everything(cinfo, data, size)) {
+    mzc_note(guard->status, "no EOI marker at the end");
+    return;
   }
+  cinfo->err->msg_code = JWRN_JPEG_EOF;
+  report_damage((j_common_ptr)cinfo);
 }
 
 static void on_output(j_common_ptr cinfo)
@@ -84,12 +183,16 @@ static void on_output(j_common_ptr cinfo)
 struct jpeg_error_mgr *mzc_guard_init(mzc_guard *guard, mzc_status *status)
 {
   memset(status, 0, sizeof *status);
+  status->damage_offset = status->error_offset = -1;
   jpeg_std_error(&guard->base);
   guard->base.error_exit = on_error;
   guard->base.emit_message = on_message;
   guard->base.output_message = on_output;
   guard->status = status;
   guard->fatal_damage = 0;
+  guard->start = NULL;
+  guard->saw_end = 0;
+  guard->clean_scan_end = 0;
   return &guard->base;
 }
 

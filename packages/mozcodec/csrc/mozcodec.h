@@ -6,11 +6,12 @@
 enum {
   MZC_OK = 0,
   MZC_LIBRARY = 1,      /* libjpeg stopped; its words are in message */
-  MZC_DAMAGED = 2,      /* the stream is cut off or its coded data is corrupt */
+  MZC_DAMAGED = 2,      /* the stream is cut off or corrupt */
   MZC_LIMIT = 3,        /* a limit on pixels, memory or scans */
   MZC_NO_MEMORY = 4,
   MZC_UNSUPPORTED = 5,  /* a stream or a combination of options that is beyond mozcodec */
-  MZC_UNAVAILABLE = 6   /* not offered by this build */
+  MZC_UNAVAILABLE = 6,  /* not offered by this build */
+  MZC_NOT_JPEG = 7      /* the data is of another format */
 };
 
 typedef struct {
@@ -19,6 +20,16 @@ typedef struct {
   int num_warnings;     /* warnings about the coded data */
   char message[200];
   char warning[200];    /* the first warning */
+  int num_notes;        /* oddities that leave the picture whole */
+  char note[200];       /* the first of them */
+  int unusual;          /* 1: a rewritten file is of a kind that other software gets wrong */
+  int damage_known;     /* 1: the following say where the first damage was found */
+  int damage_scan;      /* number of the scan, from 1; 0: before the first */
+  int damage_row;       /* rows of MCUs of that scan that were decoded before */
+  int mcus_per_row;     /* of that scan */
+  int mcu_height;       /* pixels of the picture */
+  int64_t damage_offset;   /* how many bytes had been read; -1: not known */
+  int64_t error_offset;    /* the same of the error, which may come after a warning */
   int engine;           /* which engine coded the file */
   char engine_reason[80];   /* why it was the library, where it was a choice */
 } mzc_status;
@@ -222,9 +233,16 @@ mzc_decoder *mzc_decoder_open(const unsigned char *data, size_t size, const mzc_
 int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, mzc_status *status);
 /* Writes the planes, plane_height rows of plane_width samples each. */
 int mzc_decoder_read_planes(mzc_decoder *decoder, unsigned char **planes, const ptrdiff_t *strides, mzc_status *status);
+/* What the scans of a file have sent: for each component and coefficient in zigzag order the bits that are missing, -1 where
+ * nothing was sent. All 0 in a complete file. */
+typedef struct {
+  int8_t bits[4][64];
+} mzc_sent;
+
 /* Instead of pixels: the quantized coefficients of each component, blocks_high x blocks_wide x 64 in natural order, and
  * its quantization table. */
-int mzc_decoder_read_coefficients(mzc_decoder *decoder, int16_t **blocks, uint16_t (*tables)[64], mzc_status *status);
+int mzc_decoder_read_coefficients(mzc_decoder *decoder, int16_t **blocks, uint16_t (*tables)[64], mzc_sent *sent,
+                                  mzc_status *status);
 void mzc_decoder_close(mzc_decoder *decoder);
 
 typedef struct {
@@ -259,6 +277,7 @@ typedef struct {
   int num_tables;
   uint16_t tables[4][64];       /* natural order */
   int table_of[4];              /* of each component */
+  mzc_sent sent;                /* what a progressive file of them leaves out */
 } mzc_coefficients;
 
 /* Of the options only those of entropy coding and markers count. */
@@ -284,6 +303,7 @@ typedef struct {
   int crop;                     /* 1: to the four below, in pixels of the result; left and top move to the MCU */
   int left, top, width, height;
   int copy;                     /* which markers of the source stay */
+  int repair;                   /* 1: what a damaged source still holds; coefficients out of range are clamped */
   int64_t max_pixels, max_memory;
   int max_scans;
 } mzc_transform_options;

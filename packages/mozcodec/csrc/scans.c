@@ -42,9 +42,7 @@ static int superfluous(j_decompress_ptr cinfo, const scan_header *scan)
   return i >= 0 && cinfo->comp_info[i].DCT_scaled_size == 1;
 }
 
-/* Whether the file is whole and sends every coefficient to its last bit. Else libjpeg smooths between blocks, and only
- * the whole stream gives its pixels. */
-static int sends_everything(j_decompress_ptr cinfo, const unsigned char *data, size_t size)
+int mzc_sends_everything(j_decompress_ptr cinfo, const unsigned char *data, size_t size)
 {
   signed char bits[MAX_COMPONENTS][DCTSIZE2];
   mzc_segment segment;
@@ -65,13 +63,23 @@ static int sends_everything(j_decompress_ptr cinfo, const unsigned char *data, s
         bits[component][k] = (signed char)scan.Al;
     }
   }
-  if (segment.marker != M_EOI)
-    return 0;
   for (int i = 0; i < cinfo->num_components; i++)
     for (int k = 0; k < DCTSIZE2; k++)
       if (bits[i][k] != 0)
         return 0;
   return 1;
+}
+
+/* Whether the file has an end and sends everything. Else libjpeg smooths between blocks, and only the whole stream gives
+ * its pixels. */
+static int is_whole(j_decompress_ptr cinfo, const unsigned char *data, size_t size)
+{
+  mzc_segment segment;
+
+  mzc_segments(&segment, data, size);
+  while (mzc_next_segment(&segment))
+    ;
+  return segment.marker == M_EOI && mzc_sends_everything(cinfo, data, size);
 }
 
 unsigned char *mzc_drop_scans(j_decompress_ptr cinfo, const unsigned char *data, size_t size, size_t *new_size)
@@ -81,7 +89,7 @@ unsigned char *mzc_drop_scans(j_decompress_ptr cinfo, const unsigned char *data,
   mzc_segment segment;
   scan_header scan;
 
-  if (!cinfo->progressive_mode || cinfo->min_DCT_scaled_size != 1 || !sends_everything(cinfo, data, size))
+  if (!cinfo->progressive_mode || cinfo->min_DCT_scaled_size != 1 || !is_whole(cinfo, data, size))
     return NULL;
   kept = malloc(size);
   if (kept == NULL)

@@ -27,9 +27,25 @@ typedef struct {
   jmp_buf jump;
   mzc_status *status;
   int fatal_damage;             /* a warning about the coded data jumps too */
+  /* of a decompressor (mzc_watch) */
+  const unsigned char *start;   /* of the data, NULL where offsets in it mean nothing to the caller */
+  size_t size;
+  int saw_end;                  /* the data ended before EOI */
+  int clean_scan_end;           /* the last scan that ended was filled up with ones */
+  void (*finish_input_pass)(j_decompress_ptr);
 } mzc_guard;
 
 struct jpeg_error_mgr *mzc_guard_init(mzc_guard *guard, mzc_status *status);
+/* After jpeg_create_decompress: notes how scans end. */
+void mzc_watch_scan_ends(j_decompress_ptr cinfo);
+/* An oddity that leaves the picture whole. */
+void mzc_note(mzc_status *status, const char *format, ...)
+#ifdef __GNUC__
+  __attribute__((format(printf, 2, 3)))
+#endif
+  ;
+/* After the last scan of data that ended without EOI: damage unless every coefficient was sent. */
+void mzc_check_end(j_decompress_ptr cinfo, const unsigned char *data, size_t size);
 int mzc_fail(mzc_status *status, int code, const char *format, ...)
 #ifdef __GNUC__
   __attribute__((format(printf, 3, 4)))
@@ -80,6 +96,14 @@ typedef struct {
 void mzc_limit_memory(j_common_ptr cinfo, int64_t max_memory);
 void mzc_limit_pixels(j_decompress_ptr cinfo, int64_t max_pixels);   /* of the picture and of the output */
 void mzc_limit_scans(j_decompress_ptr cinfo, mzc_scan_limit *limit, int max_scans);
+
+/* Which coefficients of a progressive file were sent, and whether any of them lacks something. transpose: as they lie after
+ * a transposing operation. */
+int mzc_note_sent(j_decompress_ptr cinfo, int transpose, mzc_sent *sent);
+int mzc_lacks_scans(const mzc_sent *sent, int num_components);
+#define MZC_NO_SMOOTHING "coefficients that the file did not send are sent as 0: decoders no longer smooth over them"
+/* After mzc_configure_coding for a progressive file: a script that sends just these. -1: there is none. */
+int mzc_keep_gaps(j_compress_ptr cinfo, const mzc_sent *sent);
 
 /* Sets image size, components, in_color_space and precision. */
 void mzc_describe_input(j_compress_ptr cinfo, const mzc_image *image);

@@ -59,7 +59,13 @@ static int block_in_range(const JCOEF *block, int limit)
   return within;
 }
 
-static void check_coefficients(transcoder *t, jvirt_barray_ptr *arrays)
+static void clamp_block(JCOEF *block, int limit)
+{
+  for (int k = 0; k < DCTSIZE2; k++)
+    block[k] = (JCOEF)(block[k] > limit ? limit : block[k] < -limit ? -limit : block[k]);
+}
+
+static void check_coefficients(transcoder *t, jvirt_barray_ptr *arrays, int repair)
 {
   j_decompress_ptr source = &t->source;
   int limit = source->data_precision == 12 ? 16383 : 1023;
@@ -67,10 +73,14 @@ static void check_coefficients(transcoder *t, jvirt_barray_ptr *arrays)
   for (int i = 0; i < source->num_components; i++) {
     jpeg_component_info *component = &source->comp_info[i];
     for (JDIMENSION y = 0; y < component->height_in_blocks; y++) {
-      JBLOCKARRAY row = source->mem->access_virt_barray((j_common_ptr)source, arrays[i], y, 1, FALSE);
+      JBLOCKARRAY row = source->mem->access_virt_barray((j_common_ptr)source, arrays[i], y, 1, repair);
       for (JDIMENSION x = 0; x < component->width_in_blocks; x++) {
         if (block_in_range(row[0][x], limit))
           continue;
+        if (repair) {
+          clamp_block(row[0][x], limit);
+          continue;
+        }
         mzc_fail(t->guard.status, MZC_DAMAGED, "component %d has coefficients beyond %d", i, limit);
         longjmp(t->guard.jump, 1);
       }
@@ -129,6 +139,9 @@ static void open_source(transcoder *t, const unsigned char *data, size_t size, c
   j_decompress_ptr source = &t->source;
 
   jpeg_create_decompress(source);
+  mzc_watch_scan_ends(source);
+  t->guard.start = data;
+  t->guard.size = size;
   mzc_limit_scans(source, &t->scan_limit, options->max_scans);
   mzc_limit_memory((j_common_ptr)source, options->max_memory);
   jpeg_mem_src(source, data, size);
@@ -151,10 +164,42 @@ static void open_target(transcoder *t, const mzc_encode_options *options)
     jpeg_c_set_int_param(target, JINT_COMPRESS_PROFILE, JCP_FASTEST);
 }
 
-static void write_target(transcoder *t, jvirt_barray_ptr *arrays, const mzc_encode_options *options,
-                         const mzc_marker *markers, int num_markers, mzc_engine *engine)
+static void keep_gaps(transcoder *t, const mzc_transform_options *transform, const mzc_encode_options *options)
+{
+  int operation = transform->operation;
+  int transpose = operation == MZC_TRANSPOSE || operation == MZC_TRANSVERSE || operation == MZC_ROTATE_90 ||
+                  operation == MZC_ROTATE_270;
+  mzc_sent sent;
+
+  if (!mzc_note_sent(&t->source, transpose, &sent))
+    return;
+  t->guard.status->unusual = 1;
+  if (options->num_scans == 0 && t->target.num_scans > 0 && mzc_keep_gaps(&t->target, &sent) == 0)
+    return;
+  mzc_note(t->guard.status, MZC_NO_SMOOTHING);
+}
+
+/* Scans name components by their ids. Repeated ones work in a scan of all components only. */
+static void name_components(transcoder *t)
+{
+  j_compress_ptr target = &t->target;
+  int repeated = 0;
+
+  for (int i = 0; i < target->num_components; i++)
+    for (int j = 0; j < i; j++)
+      repeated |= target->comp_info[i].component_id == target->comp_info[j].component_id;
+  for (int i = 0; i < target->num_components && repeated; i++)
+    target->comp_info[i].component_id = i + 1;
+  t->guard.status->unusual |= repeated;
+}
+
+static void write_target(transcoder *t, jvirt_barray_ptr *arrays, const mzc_transform_options *transform,
+                         const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
+                         mzc_engine *engine)
 {
   mzc_configure_coding(&t->target, options);
+  keep_gaps(t, transform, options);
+  name_components(t);
   if (mzc_choose_engine(options->engine, engine, engine ? mzc_engine_refuses_coefficients(&t->target) : NULL,
                         t->guard.status) < 0)
     longjmp(t->guard.jump, 1);
@@ -180,18 +225,19 @@ static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_
   request_workspace(t, &info, transform);
 #endif
   written = read = jpeg_read_coefficients(&t->source);
-  check_coefficients(t, read);
+  check_coefficients(t, read, transform->repair);
   jpeg_copy_critical_parameters(&t->source, &t->target);
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
   written = jtransform_adjust_parameters(&t->source, &t->target, read, &info);
 #endif
-  write_target(t, written, options, markers, num_markers, engine);
+  write_target(t, written, transform, options, markers, num_markers, engine);
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
   jtransform_execute_transform(&t->source, &t->target, read, &info);
 #endif
   if (mzc_finish_coefficients(&t->target, written, options->engine, engine, t->guard.status))
     return -1;
   jpeg_finish_decompress(&t->source);
+  mzc_check_end(&t->source, data, size);
   return mzc_destination_check(&t->destination, t->guard.status);
 }
 
@@ -204,7 +250,7 @@ int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_op
 
   memset(&t, 0, sizeof t);
   t.source.err = t.target.err = mzc_guard_init(&t.guard, status);
-  t.guard.fatal_damage = 1;
+  t.guard.fatal_damage = !transform->repair;
 #ifdef MOZCODEC_SYSTEM_MOZJPEG
   if (transform->operation || transform->crop || transform->grayscale)
     return mzc_fail(status, MZC_UNAVAILABLE,

@@ -300,7 +300,7 @@ static int coefficients(const stream *s)
     c.v_samp_factor[i] = h.v_samp_factor[i];
     c.table_of[i] = i;
   }
-  failed = mzc_decoder_read_coefficients(decoder, blocks, c.tables, &status);
+  failed = mzc_decoder_read_coefficients(decoder, blocks, c.tables, &c.sent, &status);
   mzc_decoder_close(decoder);
   c.width = h.width;
   c.height = h.height;

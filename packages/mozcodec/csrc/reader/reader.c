@@ -397,8 +397,10 @@ static int latch_quant_tables(j_decompress_ptr cinfo)
   return 0;
 }
 
-static int read_stream(mzc_reader *reader, j_decompress_ptr cinfo, int max_scans)
+static int read_stream(mzc_decoder *decoder, j_decompress_ptr cinfo, int max_scans)
 {
+  mzc_reader *reader = decoder->reader;
+
   for (int i = 0; i < NUM_HUFF_TBLS; i++) {
     reader->dc[i] = cinfo->dc_huff_tbl_ptrs[i];
     reader->ac[i] = cinfo->ac_huff_tbl_ptrs[i];
@@ -408,6 +410,8 @@ static int read_stream(mzc_reader *reader, j_decompress_ptr cinfo, int max_scans
   reader->end = reader->at + cinfo->src->bytes_in_buffer;
   if (allocate(reader, cinfo) || read_scans(reader, cinfo, max_scans) || latch_quant_tables(cinfo))
     return -1;
+  decoder->read_by_reader = 1;
+  decoder->rest = (size_t)(reader->end - reader->at) - 2;
   cinfo->input_scan_number = reader->num_scans;
   cinfo->master->last_good_iMCU_row = cinfo->total_iMCU_rows - 1;
   cinfo->input_iMCU_row = cinfo->total_iMCU_rows;
@@ -424,7 +428,7 @@ static void monitor(j_common_ptr common)
 
   cinfo->progress->progress_monitor = reader->monitor;
   if (decoder->guard.status->num_warnings != decoder->header_warnings ||
-      read_stream(reader, cinfo, decoder->options.max_scans))
+      read_stream(decoder, cinfo, decoder->options.max_scans))
     reader->gave_up = "the stream is damaged or uncommon";
   cinfo->inputctl->finish_input_pass(cinfo);
   cinfo->inputctl->eoi_reached = TRUE;

@@ -6,14 +6,17 @@
 
 from ._build import build_info
 from ._coefficients import Coefficients, coefficient_histograms, read_coefficients, write_coefficients
+from ._damage import damage_found
 from ._decode import DecodeOptions, Header, decode, decode_batch, decode_many, read_header
 from ._encode import Encoder, encode, encode_many
 from ._engine import EngineUse, engine_used
 from ._errors import (
+    Damage,
     DamagedError,
     JpegError,
     JpegWarning,
     LimitError,
+    NotJpegError,
     OutOfMemoryError,
     UnavailableError,
     UnsupportedError,
@@ -28,6 +31,7 @@ from ._transform import optimize, transform
 
 __all__ = [
     "Coefficients",
+    "Damage",
     "DamagedError",
     "DecodeOptions",
     "EncodeOptions",
@@ -42,6 +46,7 @@ __all__ = [
     "LimitError",
     "MarkerSegment",
     "Metadata",
+    "NotJpegError",
     "OutOfMemoryError",
     "QualityEstimate",
     "Scan",
@@ -50,6 +55,7 @@ __all__ = [
     "UnsupportedError",
     "build_info",
     "coefficient_histograms",
+    "damage_found",
     "decode",
     "decode_batch",
     "decode_many",

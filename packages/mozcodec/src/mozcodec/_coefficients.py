@@ -1,19 +1,20 @@
 """Quantized DCT coefficients and quantization tables: read, written, and looked at."""
 
 from dataclasses import dataclass, fields
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Buffer, Decoder, Header, decode_options, header_of
+from ._damage import note_damage, salvage
+from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Buffer, Decoder, Header, decode_options, header_of, source_of
 from ._encode import NO_MARKERS, take
 from ._engine import engine, note_engine
 from ._errors import UnsupportedError, error_of
 from ._metadata import Metadata, c_markers, segments_of
 from ._mozjpeg import ffi, lib
 from ._options import COLOR_SPACES, EncodeOptions, choice, coding_options, integer
-from ._pixels import address_of, same
+from ._pixels import address_of, same, zigzag
 
 MAX_COMPONENTS = 4
 
@@ -38,6 +39,9 @@ class Coefficients:
     """The quantization table of each component, (8, 8), [v, u]."""
     precision: int = 8
     """Bits of a sample: 8 or 12."""
+    unsent: NDArray[np.int8] | None = None
+    """Of a progressive file that lacks scans: (components, 8, 8), the number of low bits of each coefficient that were
+    not sent, -1 where none was. Decoders smooth over what is missing. None: everything was sent."""
     block_size: int = 8
     """N of a SmartScale stream, of whose blocks the lowest N x N coefficients are there (8 x 8 above N = 8)."""
 
@@ -60,19 +64,31 @@ def read_coefficients(
     max_pixels: int | None = MAX_PIXELS,
     max_memory: int | None = MAX_MEMORY,
     max_scans: int | None = MAX_SCANS,
+    on_truncated: Literal["error", "warn", "ok"] = "error",
 ) -> Coefficients:
     """Return the quantized DCT coefficients and quantization tables of a JPEG.
 
     Raises :class:`mozcodec.UnsupportedError` for lossless files, which have none, and for colour spaces that libjpeg
     does not know; otherwise as :func:`mozcodec.decode`.
     """
-    limits = {"max_pixels": max_pixels, "max_memory": max_memory, "max_scans": max_scans}
-    with Decoder(data, decode_options(None, limits)) as decoder:
-        header = header_of(decoder)
-        if header.lossless or header.color_space is None or header.num_components > MAX_COMPONENTS:
-            kind = "a lossless file" if header.lossless else "a file of an unknown colour space"
-            raise UnsupportedError(f"{kind} has no coefficients to read")
-        return _read(decoder, header)
+    limits = {"max_pixels": max_pixels, "max_memory": max_memory, "max_scans": max_scans, "on_truncated": on_truncated}
+    settings = decode_options(None, limits)
+
+    def attempt(stream: Buffer) -> tuple[Decoder, Coefficients]:
+        with Decoder(stream, settings) as decoder:
+            header = header_of(decoder)
+            if header.lossless or header.color_space is None or header.num_components > MAX_COMPONENTS:
+                kind = "a lossless file" if header.lossless else "a file of an unknown colour space"
+                raise UnsupportedError(f"{kind} has no coefficients to read")
+            return decoder, _read(decoder, header)
+
+    harder = None
+    if on_truncated == "error":
+        decoder, coefficients = attempt(data)
+    else:
+        (decoder, coefficients), harder = salvage(source_of(data), attempt)
+    decoder.warn(harder, on_truncated, stacklevel=2)
+    return coefficients
 
 
 def _read(decoder: Decoder, header: Header) -> Coefficients:
@@ -82,8 +98,10 @@ def _read(decoder: Decoder, header: Header) -> Coefficients:
     tables = np.ones((MAX_COMPONENTS, 64), np.uint16)
     pointers = ffi.new("int16_t *[]", [ffi.cast("int16_t *", address_of(blocks)) for blocks in components])
     tables_pointer = ffi.cast("uint16_t (*)[64]", address_of(tables))
-    if lib.mzc_decoder_read_coefficients(decoder.handle, pointers, tables_pointer, decoder.status):
+    sent = ffi.new("mzc_sent *")
+    if lib.mzc_decoder_read_coefficients(decoder.handle, pointers, tables_pointer, sent, decoder.status):
         raise error_of(decoder.status)
+    missing = np.frombuffer(ffi.buffer(sent), np.int8).reshape(4, 64)[:count]
     return Coefficients(
         width=header.width,
         height=header.height,
@@ -92,8 +110,26 @@ def _read(decoder: Decoder, header: Header) -> Coefficients:
         components=components,
         quant_tables=tuple(tables[i].reshape(8, 8).copy() for i in range(count)),
         precision=header.precision,
+        unsent=_from_zigzag(missing) if missing.any() else None,
         block_size=header.block_size,
     )
+
+
+def _from_zigzag(values: NDArray[np.int8]) -> NDArray[np.int8]:
+    result = np.empty_like(values)
+    result[:, zigzag(8)] = values
+    return result.reshape(-1, 8, 8)
+
+
+def _set_unsent(struct: Any, unsent: NDArray[np.int8] | None, count: int) -> None:
+    if unsent is None:
+        return
+    array = np.asarray(unsent)
+    if array.shape != (count, 8, 8) or array.dtype.kind not in "iu" or array.min() < -1 or array.max() > 13:
+        raise ValueError(f"unsent must be integers -1..13 of shape {(count, 8, 8)}")
+    bits = np.zeros((4, 64), np.int8)
+    bits[:count] = array.reshape(count, 64)[:, zigzag(8)]
+    ffi.memmove(struct.sent.bits, bits.tobytes(), bits.nbytes)
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
@@ -136,8 +172,8 @@ def _set_tables(struct: Any, coefficients: Coefficients) -> None:
     distinct: list[bytes] = []
     for i, entries in enumerate(coefficients.quant_tables):
         table = np.asarray(entries)
-        if table.shape != (8, 8) or table.dtype.kind not in "iu" or table.min() < 1 or table.max() > 65535:
-            raise ValueError(f"quant_tables[{i}] must be 8x8 integers 1..65535")
+        if table.shape != (8, 8) or table.dtype.kind not in "iu" or table.min() < 0 or table.max() > 65535:
+            raise ValueError(f"quant_tables[{i}] must be 8x8 integers 0..65535")
         raw = np.ascontiguousarray(table, np.uint16).tobytes()
         if raw not in distinct:
             distinct.append(raw)
@@ -172,11 +208,13 @@ def write_coefficients(
         struct.v_samp_factor[i] = integer("sampling factor", v, 1, 4)
         struct.blocks[i] = ffi.cast("int16_t *", address_of(blocks))
     _set_tables(struct, coefficients)
+    _set_unsent(struct, coefficients.unsent, len(arrays))
     markers = c_markers(segments_of(metadata)) if metadata else NO_MARKERS
     out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
     if lib.mzc_write_coefficients(struct, settings, markers[0], len(markers[1]), engine(), out, status):
         raise error_of(status)
     note_engine(status)
+    note_damage(status, None, "warn", stacklevel=2)
     return take(out)
 
 
@@ -184,7 +222,11 @@ def write_coefficients(
 
 
 def coefficient_histograms(
-    source: "Buffer | Coefficients", component: int = 0, *, limit: int = 64
+    source: "Buffer | Coefficients",
+    component: int = 0,
+    *,
+    limit: int = 64,
+    on_truncated: Literal["error", "warn", "ok"] = "error",
 ) -> NDArray[np.int64]:
     """Return how often each quantized value occurs at each frequency: (8, 8, 2 * limit + 1) counts.
 
@@ -192,7 +234,7 @@ def coefficient_histograms(
     are left out. A picture that was compressed twice shows periodic peaks and gaps where the first table's step does
     not divide the second's (Popescu and Farid, Statistical Tools for Digital Forensics, 2004).
     """
-    coefficients = source if isinstance(source, Coefficients) else read_coefficients(source)
+    coefficients = source if isinstance(source, Coefficients) else read_coefficients(source, on_truncated=on_truncated)
     integer("component", component, 0, len(coefficients.components) - 1)
     integer("limit", limit, 1, 16383)
     values = coefficients.components[component].reshape(-1, 64)

@@ -2,18 +2,18 @@
 
 import os
 import threading
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from mmap import mmap
 from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._damage import named, note_damage, salvage
 from ._engine import CPU, note_engine
-from ._errors import JpegError, JpegWarning, error_of
+from ._errors import Damage, DamagedError, JpegError, error_of
 from ._metadata import Metadata, orientation_of, read_metadata
 from ._mozjpeg import ffi, lib
 from ._options import COLOR_SPACES, DCT_METHODS, ENGINES, PIXEL_FORMATS, SUBSAMPLING, choice, flag, integer
@@ -53,7 +53,9 @@ class DecodeOptions(TypedDict, total=False):
     idct: Literal["fast", "true"]
     """"true": real 2- and 4-point transforms at scale 2 and 4, where libjpeg averages boxes of pixels."""
     on_truncated: Literal["error", "warn", "ok"]
-    """A stream cut off or corrupt: raise DamagedError, or return what there is, with a JpegWarning or without."""
+    """What to do with a stream that is cut off or corrupt. "error" (default): raise DamagedError. "warn" and "ok":
+    return what can be decoded, with a JpegWarning or without. A stream that is whole but for bytes between its
+    segments, bytes after its end or a missing EOI is decoded in any case, with a JpegWarning unless "ok"."""
     max_pixels: int | None
     """Limit of pixels of the picture and of the output; None = none."""
     max_memory: int | None
@@ -145,6 +147,8 @@ def header_of(decoder: "Decoder") -> Header:
 
 def source_of(data: Buffer) -> Any:
     """Return *data* as ``unsigned char[]`` for C, without a copy."""
+    if isinstance(data, ffi.CData):
+        return data
     try:
         if isinstance(data, memoryview):
             # CPython 3.11 crashes collecting a memoryview in a cycle (a kept traceback) that C still has a hold on
@@ -250,7 +254,7 @@ class Decoder:
         self.status = ffi.new("mzc_status *")
         self.handle = lib.mzc_decoder_open(self.source, len(self.source), options, self.header, self.status)
         if self.handle == ffi.NULL:
-            raise error_of(self.status)
+            raise named(error_of(self.status), self.source)
 
     def __enter__(self) -> "Decoder":
         return self
@@ -286,10 +290,8 @@ class Decoder:
         note_engine(self.status)
         return planes
 
-    def warn(self, on_truncated: object, stacklevel: int) -> None:
-        if on_truncated == "warn" and self.status.num_warnings:
-            text = ffi.string(self.status.warning).decode("latin-1")
-            warnings.warn(text, JpegWarning, stacklevel=stacklevel + 1)
+    def warn(self, harder: Damage | None, on_truncated: object, stacklevel: int) -> None:
+        note_damage(self.status, harder, on_truncated, stacklevel + 1)
 
 
 def _check_out(out: NDArray[Any], shape: tuple[int, ...], dtype: type) -> None:
@@ -365,26 +367,36 @@ def decode(
     :class:`mozcodec.DecodeOptions`; the limits on pixels, memory and scans have defaults (134 million, 1 GiB, 100).
 
     A stream that is cut off or corrupt raises :class:`mozcodec.DamagedError`; ``on_truncated="warn"`` or ``"ok"``
-    returns what could be decoded, with or without a :class:`mozcodec.JpegWarning`.
+    returns what can be decoded, with or without a :class:`mozcodec.JpegWarning`. Both carry a :class:`mozcodec.Damage`
+    with the place; :func:`mozcodec.damage_found` returns it, too. Data of another format raises
+    :class:`mozcodec.NotJpegError`.
     """
-    with Decoder(data, decode_options(pixel_format, options)) as decoder:
-        if pixel_format == "planes":
-            if out is not None or apply_orientation:
-                raise ValueError("pixel_format='planes' gives new planes as they are stored: no out, no orientation")
-            planes = decoder.read_planes()
-            decoder.warn(options.get("on_truncated"), stacklevel=2)
-            return planes
-        if apply_orientation:
-            pixels = _decode_upright(decoder, out)
-        else:
+    settings = decode_options(pixel_format, options)
+    if pixel_format == "planes" and (out is not None or apply_orientation):
+        raise ValueError("pixel_format='planes' gives new planes as they are stored: no out, no orientation")
+
+    def attempt(stream: Buffer) -> tuple[Decoder, NDArray[Any] | tuple[NDArray[Any], ...]]:
+        with Decoder(stream, settings) as decoder:
+            if pixel_format == "planes":
+                return decoder, decoder.read_planes()
+            if apply_orientation:
+                return decoder, _decode_upright(decoder, out)
             if out is None:
                 pixels = np.empty(decoder.shape, decoder.dtype)
             else:
                 _check_out(out, decoder.shape, decoder.dtype)
                 pixels = out
             decoder.read(pixels)
-        decoder.warn(options.get("on_truncated"), stacklevel=2)
-    return pixels
+            return decoder, pixels
+
+    on_truncated = options.get("on_truncated", "error")
+    harder = None
+    if on_truncated == "error":
+        decoder, result = attempt(data)
+    else:
+        (decoder, result), harder = salvage(source_of(data), attempt)
+    decoder.warn(harder, on_truncated, stacklevel=2)
+    return result
 
 
 def read_header(data: Buffer) -> Header:
@@ -478,23 +490,47 @@ def decode_batch(
     _run_batch(batch, alive)
     for helper in helpers:
         helper.join()
-    _report(jobs, options.get("on_truncated"))
+    on_truncated = options.get("on_truncated", "error")
+    harder = _salvage_jobs(jobs, sources, out, pixel_format, options) if on_truncated != "error" else {}
+    _report(jobs, harder, on_truncated)
     return out
 
 
-def _numbered(number: int, error: JpegError) -> JpegError:
-    return type(error)(f"file {number}: {error}", error.message_code)
+def _salvage_jobs(
+    jobs: Any, sources: list[Any], out: NDArray[Any], pixel_format: str | None, options: DecodeOptions
+) -> dict[int, Damage | None]:
+    """Decode the beginning of the files that ended with an error; returns the damage of those that worked."""
+    found: dict[int, Damage | None] = {}
+    settings = decode_options(pixel_format, options)
 
+    def attempt(stream: Any, target: NDArray[Any]) -> None:
+        with Decoder(stream, settings) as decoder:
+            if decoder.shape != target.shape or decoder.dtype != np.uint8:
+                raise DamagedError("the picture has another size")
+            decoder.read(target)
 
-def _report(jobs: Any, on_truncated: object) -> None:
     for number, job in enumerate(jobs):
-        if job.status.code:
-            raise _numbered(number, error_of(job.status))
-    if on_truncated == "warn":
-        for number, job in enumerate(jobs):
-            if job.status.num_warnings:
-                text = ffi.string(job.status.warning).decode("latin-1")
-                warnings.warn(f"file {number}: {text}", JpegWarning, stacklevel=3)
+        if job.status.code == lib.MZC_DAMAGED:
+            try:
+                _, found[number] = salvage(sources[number], partial(attempt, target=out[number]))
+            except JpegError:
+                continue  # the job's own error is reported
+    return found
+
+
+def _numbered(number: int, error: JpegError) -> JpegError:
+    renamed = type(error)(f"file {number}: {error}", error.message_code)
+    if isinstance(error, DamagedError) and isinstance(renamed, DamagedError):
+        renamed.damage = error.damage
+    return renamed
+
+
+def _report(jobs: Any, harder: dict[int, Damage | None], on_truncated: object) -> None:
+    for number, job in enumerate(jobs):
+        if job.status.code and number not in harder:
+            raise _numbered(number, named(error_of(job.status), ffi.buffer(job.data, job.size)))
+    for number, job in enumerate(jobs):
+        note_damage(job.status, harder.get(number), on_truncated, stacklevel=3, prefix=f"file {number}: ")
 
 
 def decode_many(

@@ -31,12 +31,13 @@ class Thread:
     A call takes structs out of ``spare`` and puts them back: whatever runs in its midst (a signal handler) finds none.
     """
 
-    __slots__ = ("engine", "spare", "status")
+    __slots__ = ("damage", "engine", "spare", "status")
 
     def __init__(self) -> None:
         self.engine = _new() if CPU else ffi.NULL
         self.spare: list[tuple[Any, Any]] = []
         self.status: Any = None
+        self.damage: Any = None
 
 
 _local = threading.local()

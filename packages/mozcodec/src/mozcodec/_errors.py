@@ -3,26 +3,43 @@
 ::
 
     JpegError
-     +- DamagedError      the stream is cut off, or its coded data is corrupt
-     +- LimitError        a limit on pixels, memory, scans or the size of ``out`` was passed
+     +- DamagedError      the stream is cut off or corrupt; ``damage`` says where
+     +- LimitError        a limit on pixels, memory, scans or the size of ``out`` was exceeded
+     +- NotJpegError      the data is of another format, which the text names
      +- OutOfMemoryError  also a MemoryError
-     +- UnsupportedError  a stream, or a combination of options, that mozcodec or libjpeg does not handle
-     +- UnavailableError  not offered by this build (a system libmozjpeg)
+     +- UnsupportedError  a stream or a combination of options that mozcodec or libjpeg does not support
+     +- UnavailableError  not available in this build (a system libmozjpeg)
 
-    JpegWarning (UserWarning)  what decoding with ``on_truncated="warn"`` has to say
+    JpegWarning (UserWarning)  a stream was decoded although it is damaged or odd; ``damage`` says where
 
-Options that are wrong by themselves (a quality of 0, an unknown name) raise ``ValueError`` or ``TypeError``.
+Invalid options (a quality of 0, an unknown name) raise ``ValueError`` or ``TypeError``.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from ._mozjpeg import ffi, lib
 
 
-class JpegError(Exception):
-    """libjpeg or mozcodec could not do it; the text is libjpeg's own where it spoke.
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Where the first damage of a stream was found, and how much was decoded before it."""
 
-    ``message_code`` is libjpeg's number of the message (``jerror.h``), 0 where mozcodec itself complains.
+    message: str
+    scan: int
+    """Number of the scan, from 1; 0 in the header."""
+    rows: int
+    """Rows of pixels decoded before it in that scan; in a file of several scans the earlier scans cover the rest."""
+    mcus: int
+    """MCUs decoded before it in that scan, whole rows of them."""
+    offset: int | None
+    """How many bytes of the data had been read; None where that is not known."""
+
+
+class JpegError(Exception):
+    """Base class of mozcodec's exceptions; the text is libjpeg's own message where it comes from libjpeg.
+
+    ``message_code`` is libjpeg's number of the message (``jerror.h``), 0 for messages of mozcodec.
     """
 
     def __init__(self, message: str, message_code: int = 0) -> None:
@@ -31,43 +48,70 @@ class JpegError(Exception):
 
 
 class DamagedError(JpegError):
-    """The stream is cut off, or its coded data is corrupt."""
+    """The stream is cut off or corrupt. ``damage`` is a :class:`mozcodec.Damage`, or None."""
+
+    damage: Damage | None = None
+    offset: int | None = None
+    """How many bytes had been read when decoding stopped; None where that is not known."""
 
 
 class LimitError(JpegError):
-    """A limit on pixels, memory, scans or the size of ``out`` was passed."""
+    """A limit on pixels, memory, scans or the size of ``out`` was exceeded."""
+
+
+class NotJpegError(JpegError):
+    """The data is not a JPEG, but of another format, which the text names where it is known."""
 
 
 class OutOfMemoryError(JpegError, MemoryError):
-    """There was no memory; the next call may find some."""
+    """There was not enough memory."""
 
 
 class UnsupportedError(JpegError):
-    """A stream, or a combination of options, that mozcodec or libjpeg does not handle."""
+    """mozcodec or libjpeg does not support this stream or this combination of options."""
 
 
 class UnavailableError(JpegError):
-    """Not offered by this build; the text names the build option that would offer it."""
+    """Not available in this build; the text names the build option that provides it."""
 
 
 class JpegWarning(UserWarning):
-    """The stream is damaged and was decoded as far as it goes."""
+    """A stream was decoded although it is damaged or odd. ``damage`` is None for an oddity that costs no pixel."""
+
+    damage: Damage | None = None
 
 
 _KINDS: dict[int, type[JpegError]] = {
     lib.MZC_DAMAGED: DamagedError,
     lib.MZC_LIMIT: LimitError,
     lib.MZC_NO_MEMORY: OutOfMemoryError,
+    lib.MZC_NOT_JPEG: NotJpegError,
     lib.MZC_UNSUPPORTED: UnsupportedError,
     lib.MZC_UNAVAILABLE: UnavailableError,
 }
 
 
+def damage_of(status: Any, message: str) -> Damage:
+    """Return where *status* says that the first damage is."""
+    return Damage(
+        message=message,
+        scan=status.damage_scan,
+        rows=status.damage_row * status.mcu_height,
+        mcus=status.damage_row * status.mcus_per_row,
+        offset=None if status.damage_offset < 0 else int(status.damage_offset),
+    )
+
+
 def error_of(status: Any) -> JpegError:
-    """Return the exception that says what *status* says."""
+    """Return the exception for *status*."""
     kind = _KINDS.get(status.code, JpegError)
-    return kind(ffi.string(status.message).decode("latin-1"), status.message_code)
+    message = ffi.string(status.message).decode("latin-1")
+    error = kind(message, status.message_code)
+    if isinstance(error, DamagedError) and status.damage_known:
+        error.damage = damage_of(status, message)
+        error.offset = None if status.error_offset < 0 else int(status.error_offset)
+    return error
 
 
-for _kind in (JpegError, *_KINDS.values(), JpegWarning):
+for _kind in (JpegError, *_KINDS.values(), JpegWarning, Damage):
     _kind.__module__ = "mozcodec"  # where users find them

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ._decode import Buffer, Header, read_header
 from ._encode import encode
 from ._metadata import EOI, MARKER, SOS, Segment
-from ._pixels import same
+from ._pixels import same, zigzag
 
 _NAMES = {
     0xC4: "DHT", 0xC8: "JPG", 0xCC: "DAC", 0xD8: "SOI", 0xD9: "EOI", 0xDA: "SOS", 0xDB: "DQT", 0xDC: "DNL",
@@ -18,16 +18,6 @@ _NAMES = {
     **{0xC0 + i: f"SOF{i}" for i in range(16) if i not in (4, 8, 12)},
     **{0xE0 + i: f"APP{i}" for i in range(16)},
 }  # fmt: skip
-
-
-@cache
-def zigzag(n: int) -> NDArray[np.intp]:
-    """Return the place in the 8x8 block, row by row, of the k-th of n x n coefficients in zigzag order.
-
-    T.81, figure 5, and the same for the blocks of SmartScale streams.
-    """
-    places = [8 * row + column for row in range(n) for column in range(n)]
-    return np.array(sorted(places, key=lambda k: (k // 8 + k % 8, k // 8 if (k // 8 + k % 8) % 2 else k % 8)), np.intp)
 
 
 @dataclass(frozen=True, slots=True)

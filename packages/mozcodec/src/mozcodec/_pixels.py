@@ -1,6 +1,7 @@
 """Arrays as libjpeg sees them: what layouts are taken as they are, what is copied, what is refused."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,16 @@ def same(a: object, b: object) -> bool:
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     return a == b
+
+
+@cache
+def zigzag(n: int) -> NDArray[np.intp]:
+    """Return the place in the 8x8 block, row by row, of the k-th of n x n coefficients in zigzag order.
+
+    T.81, figure 5, and the same for the blocks of SmartScale streams.
+    """
+    places = [8 * row + column for row in range(n) for column in range(n)]
+    return np.array(sorted(places, key=lambda k: (k // 8 + k % 8, k // 8 if (k // 8 + k % 8) % 2 else k % 8)), np.intp)
 
 
 def fill(struct: Any, image: ArrayLike, pixel_format: str | None, precision: int) -> NDArray[Any]:

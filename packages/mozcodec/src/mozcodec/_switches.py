@@ -341,6 +341,7 @@ def optimize_switches(parser: argparse.ArgumentParser) -> None:
         perfect="refuse edges that cannot be moved (the default)",
         trim="drop edges that cannot be moved",
         grayscale="drop the chroma",
+        repair="write what can be decoded of damaged files",
     )
 
 
@@ -349,6 +350,7 @@ def optimizer(args: argparse.Namespace) -> Convert:
     options = _coding_options(args)
     coding_options(options)  # wrong ones are refused here, before the first file
     options |= {name: limit(name, getattr(args, name.replace("_", ""))) for name in ("max_pixels", "max_scans")}
+    options["repair"] = args.repair
     if args.perfect and args.trim:
         raise ValueError("-perfect refuses what -trim drops: one of them")
     operations = [f"rotate_{args.rotate}"] if args.rotate else []

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Literal, Unpack
 
-from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Buffer, limit, rectangle, source_of
+import numpy as np
+
+from ._damage import named, note_damage, salvage
+from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Buffer, decode, limit, rectangle, source_of
 from ._encode import NO_MARKERS, take
 from ._engine import engine, note_engine
-from ._errors import error_of
+from ._errors import UnsupportedError, error_of
 from ._metadata import Metadata, c_markers, segments_of
 from ._mozjpeg import ffi, lib
 from ._options import EncodeOptions, choice, coding_options, flag
@@ -32,9 +35,10 @@ COPY: Mapping[str, int] = {
 Copy = Literal["none", "comments", "icc", "all"]
 
 
-def _options(copy: Copy, max_pixels: int | None, max_scans: int | None) -> Any:
+def _options(copy: Copy, repair: bool, max_pixels: int | None, max_scans: int | None) -> Any:
     struct = ffi.new("mzc_transform_options *")
     struct.copy = choice("copy", copy, COPY)
+    struct.repair = flag("repair", repair)
     struct.max_pixels = limit("max_pixels", max_pixels)
     struct.max_scans = limit("max_scans", max_scans, 2**31 - 1)
     return struct
@@ -45,13 +49,31 @@ def _transform(data: Buffer, struct: Any, metadata: Metadata | None, options: En
     source = source_of(data)
     struct.max_memory = settings.max_memory if "max_memory" in options else MAX_MEMORY
     markers = c_markers(segments_of(metadata)) if metadata else NO_MARKERS
-    out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
-    if lib.mzc_transform(
-        source, len(source), struct, settings, markers[0], len(markers[1]), engine(), out, status
-    ):
-        raise error_of(status)
+
+    def attempt(stream: Any) -> tuple[Any, bytes]:
+        whole = source_of(stream)
+        out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
+        if lib.mzc_transform(whole, len(whole), struct, settings, markers[0], len(markers[1]), engine(), out, status):
+            raise named(error_of(status), whole)
+        return status, take(out)
+
+    harder = None
+    if struct.repair:
+        (status, result), harder = salvage(source, attempt)
+    else:
+        status, result = attempt(source)
+    if status.unusual and not (status.num_notes or struct.operation or struct.crop or struct.grayscale):
+        _check_pixels(source, result)
     note_engine(status)
-    return take(out)
+    note_damage(status, harder, "warn", stacklevel=3)
+    return result
+
+
+def _check_pixels(source: Any, result: bytes) -> None:
+    """Raise :class:`UnsupportedError` unless the rewritten file decodes to the same pixels."""
+    unlimited: dict[str, Any] = {"max_pixels": None, "max_scans": None, "on_truncated": "ok"}
+    if not np.array_equal(decode(source, None, **unlimited), decode(result, None, **unlimited)):
+        raise UnsupportedError("the file cannot be rewritten without a change of its pixels")
 
 
 def optimize(
@@ -59,6 +81,7 @@ def optimize(
     *,
     copy: Copy = "all",
     metadata: Metadata | None = None,
+    repair: bool = False,
     max_pixels: int | None = MAX_PIXELS,
     max_scans: int | None = MAX_SCANS,
     **options: Unpack[EncodeOptions],
@@ -71,11 +94,13 @@ def optimize(
     ``arithmetic=True`` an arithmetic one. The limits on pixels and scans are :func:`mozcodec.decode`'s, None = none;
     ``max_memory`` is 1 GiB unless given.
 
-    Raises :class:`mozcodec.DamagedError` for a stream that is cut off or corrupt: nothing is mended silently, and
+    Raises :class:`mozcodec.DamagedError` for a stream that is cut off or corrupt; ``repair=True`` writes a valid file
+    of what can be decoded, with a :class:`mozcodec.JpegWarning` that says what was damaged. Raises
     :class:`mozcodec.UnsupportedError` for a SmartScale stream.
     """
-    smaller = _transform(data, _options(copy, max_pixels, max_scans), metadata, options)
-    if len(smaller) > len(source_of(data)) and copy == "all" and metadata is None and options.keys() <= {"engine"}:
+    smaller = _transform(data, _options(copy, repair, max_pixels, max_scans), metadata, options)
+    may_stay = copy == "all" and metadata is None and not repair and options.keys() <= {"engine"}
+    if may_stay and len(smaller) > len(source_of(data)):
         return bytes(data)
     return smaller
 
@@ -89,6 +114,7 @@ def transform(
     grayscale: bool = False,
     copy: Copy = "all",
     metadata: Metadata | None = None,
+    repair: bool = False,
     max_pixels: int | None = MAX_PIXELS,
     max_scans: int | None = MAX_SCANS,
     **options: Unpack[EncodeOptions],
@@ -105,7 +131,7 @@ def transform(
 
     The rest is as in :func:`mozcodec.optimize`. EXIF is copied as it is, its orientation too.
     """
-    struct = _options(copy, max_pixels, max_scans)
+    struct = _options(copy, repair, max_pixels, max_scans)
     if operation is not None:
         struct.operation = choice("operation", operation, OPERATIONS)
     struct.trim, struct.grayscale = flag("trim", trim), flag("grayscale", grayscale)
