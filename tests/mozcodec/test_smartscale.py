@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from functools import partial
 
 import cv2
 import numpy as np
@@ -10,6 +11,12 @@ import pytest
 from PIL import Image
 
 import mozcodec
+
+# what libjpeg writes: sequential streams, which are SmartScale on request only
+decode = partial(mozcodec.decode, smartscale=True)
+inspect = partial(mozcodec.inspect, smartscale=True)
+read_coefficients = partial(mozcodec.read_coefficients, smartscale=True)
+read_header = partial(mozcodec.read_header, smartscale=True)
 
 BLOCKS = range(1, 17)
 PLAIN = {"trellis_quant": False, "quant_table": 0}
@@ -42,7 +49,7 @@ def theirs(ijg, data, block_size, **options):
 
 
 def ours(data, **options):
-    return mozcodec.decode(data, None, fancy_upsampling=False, **options)
+    return decode(data, None, fancy_upsampling=False, **options)
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -59,10 +66,10 @@ def check_read(ijg, image, block_size, version):
     exact, refused = 0, 0
     for name, _, pixels, options in read_cases(image):
         data = ijg(version).encode(pixels, block_size=block_size, **options)
-        assert mozcodec.read_header(data).shape == image.shape[:2] if block_size >= 8 or name != "arithmetic" else True
+        assert read_header(data).shape == image.shape[:2] if block_size >= 8 or name != "arithmetic" else True
         if name == "arithmetic" and block_size < 8:
             with pytest.raises(mozcodec.UnsupportedError, match=f"sequential arithmetic .* block size {block_size}"):
-                mozcodec.decode(data)
+                decode(data)
             refused += 1
             continue
         np.testing.assert_array_equal(ours(data), theirs(ijg, data, block_size))
@@ -101,7 +108,7 @@ def test_scaled_reading_gives_ijgs_size_and_pixels(block_size, coding, picture, 
     for scale in range(1, 17):
         if -(-block_size * scale // 8) > 16:
             with pytest.raises(mozcodec.UnsupportedError, match=f"at most {128 // block_size}/8"):
-                mozcodec.decode(data, scale=scale)
+                decode(data, scale=scale)
             continue
         want = ijg("9f").decode(data, scale=(scale, 8))
         np.testing.assert_array_equal(ours(data, scale=scale, idct="true"), want)
@@ -111,17 +118,17 @@ def test_scaled_reading_gives_ijgs_size_and_pixels(block_size, coding, picture, 
 @pytest.mark.parametrize("progressive", [True, False])
 def test_a_region_is_that_part_of_the_picture(block_size, progressive, picture, ijg):
     data = ijg("9f").encode(face(picture), block_size=block_size, progressive=progressive, sampling=(2, 2))
-    whole = mozcodec.decode(data)
+    whole = decode(data)
     for left, top, right, bottom in ((0, 0, 93, 75), (17, 40, 60, 75), (50, 70, 93, 75), (1, 1, 2, 2)):
-        part = mozcodec.decode(data, region=(left, top, right, bottom))
+        part = decode(data, region=(left, top, right, bottom))
         np.testing.assert_array_equal(part, whole[top:bottom, left:right])
     with pytest.raises(mozcodec.UnsupportedError, match="leaves the 93 x 75 picture"):
-        mozcodec.decode(data, region=(0, 0, 94, 75))
+        decode(data, region=(0, 0, 94, 75))
 
 
 def test_the_header_says_the_block_size(picture):
     for block_size in BLOCKS:
-        header = mozcodec.read_header(mozcodec.encode_smartscale(face(picture), block_size=block_size))
+        header = read_header(mozcodec.encode_smartscale(face(picture), block_size=block_size))
         assert (header.block_size, header.width, header.height) == (block_size, 93, 75)
         assert header.progressive
 
@@ -130,7 +137,7 @@ def test_the_header_says_the_block_size(picture):
 @pytest.mark.parametrize("coding", ["progressive", "sequential", "progressive arithmetic"])
 def test_coefficients_are_read_as_ijg_reads_them(block_size, coding, picture, ijg):
     data = ijg("9f").encode(face(picture), block_size=block_size, sampling=(2, 2), **CODINGS[coding])
-    read = mozcodec.read_coefficients(data)
+    read = read_coefficients(data)
     assert (read.block_size, read.width, read.height) == (block_size, 93, 75)
     for blocks, table, (want, want_table) in zip(
         read.components, read.quant_tables, ijg("9f").coefficients(data), strict=True
@@ -152,7 +159,7 @@ def test_transcoding_refuses_them(progressive, small):
 
 
 def test_inspect_sees_the_pseudo_scan_header(small):
-    seen = mozcodec.inspect(mozcodec.encode_smartscale(small, block_size=4))
+    seen = inspect(mozcodec.encode_smartscale(small, block_size=4))
     assert seen.header.block_size == 4
     assert {scan.spectral_selection[1] for scan in seen.scans} <= set(range(16))
 
@@ -161,21 +168,21 @@ def test_inspect_sees_the_pseudo_scan_header(small):
 def test_inspect_reads_their_tables_and_quality(block_size, picture, ijg):
     for quality in (30, 90):
         data = mozcodec.encode_smartscale(face(picture), quality, block_size=block_size)
-        seen, read = mozcodec.inspect(data), mozcodec.read_coefficients(data)
+        seen, read = inspect(data), read_coefficients(data)
         for slot, component in ((0, 0), (1, 1)):
             np.testing.assert_array_equal(seen.quant_tables[slot], read.quant_tables[component])
         assert seen.quality.exact
         if block_size > 2:  # a few entries are those of several qualities
             assert (seen.quality.quality, seen.quality.quant_table) == (quality, 3)
     theirs = ijg("9f").encode(face(picture), block_size=block_size, quality=75)
-    np.testing.assert_array_equal(mozcodec.inspect(theirs).quant_tables[0], ijg("9f").coefficients(theirs)[0][1])
+    np.testing.assert_array_equal(inspect(theirs).quant_tables[0], ijg("9f").coefficients(theirs)[0][1])
 
 
 def test_decode_batch_reads_them(picture):
     files = [mozcodec.encode_smartscale(face(picture), block_size=n) for n in (3, 8, 13)]
     batch = mozcodec.decode_batch(files)
     for pixels, data in zip(batch, files, strict=True):
-        np.testing.assert_array_equal(pixels, mozcodec.decode(data))
+        np.testing.assert_array_equal(pixels, decode(data))
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------------
@@ -209,7 +216,7 @@ def test_ijgs_decoder_reads_our_streams_exactly_as_we_do(block_size, picture, ij
         if block_size < 8 and options.get("subsampling") in ("4:2:2", "4:4:0", "4:1:1"):
             # there IJG stretches chroma by an inverse DCT twice as wide as high, libjpeg-turbo by repetition: luma only
             want = theirs(ijg, data, block_size, gray=True)
-            np.testing.assert_array_equal(mozcodec.decode(data, "gray"), want, err_msg=f"{options}")
+            np.testing.assert_array_equal(decode(data, "gray"), want, err_msg=f"{options}")
             continue
         want = theirs(ijg, data, block_size)
         assert want.shape == pixels.shape
@@ -282,7 +289,7 @@ def test_a_flat_picture_keeps_its_value(block_size):
     # DC is 8 (v - 128), within half a step; a step of DC is an eighth of a gray level per unit of the table
     for value, quality in itertools.product((0, 1, 77, 128, 254, 255), (30, 75, 100)):
         image = np.full((19, 35), value, np.uint8)
-        pixels = mozcodec.decode(mozcodec.encode_smartscale(image, quality, block_size=block_size, quant_table=1), None)
+        pixels = decode(mozcodec.encode_smartscale(image, quality, block_size=block_size, quant_table=1), None)
         # table 1 is flat 16, so a step is 16 * scale / 100 of T.81's scale
         step = max(1, 16 * (5000 / quality if quality < 50 else 200 - 2 * quality) // 100)
         assert np.abs(pixels.astype(int) - value).max() <= step / 16 + 0.5
@@ -292,13 +299,13 @@ def test_a_flat_picture_keeps_its_value(block_size):
 def test_block_size_1_in_rgb_is_lossless(quality, picture, ijg):
     image = face(picture)
     data = mozcodec.encode_smartscale(image, quality, block_size=1, color_space="rgb")
-    np.testing.assert_array_equal(mozcodec.decode(data), image)
+    np.testing.assert_array_equal(decode(data), image)
     np.testing.assert_array_equal(ijg("9f").decode(data), image)
     noise = np.random.default_rng(quality).integers(0, 256, (40, 30, 3), np.uint8)
     noise[:9, :9] = 0
     noise[9:20, 9:20] = 255
     data = mozcodec.encode_smartscale(noise, quality, block_size=1, color_space="rgb", arithmetic=True)
-    np.testing.assert_array_equal(mozcodec.decode(data), noise)
+    np.testing.assert_array_equal(decode(data), noise)
 
 
 def test_small_blocks_cost_bytes_and_keep_more(picture):
@@ -306,7 +313,7 @@ def test_small_blocks_cost_bytes_and_keep_more(picture):
     results = []
     for block_size in BLOCKS:
         data = mozcodec.encode_smartscale(image, 75, block_size=block_size)
-        results.append((len(data), np.square(mozcodec.decode(data, None).astype(float) - image).mean()))
+        results.append((len(data), np.square(decode(data, None).astype(float) - image).mean()))
     sizes, errors = zip(*results, strict=True)
     assert list(sizes) == sorted(sizes, reverse=True)
     assert list(errors[1:]) == sorted(errors[1:])
@@ -359,7 +366,7 @@ def check_random_cases(ijg, picture, seed, count):
         data = mozcodec.encode_smartscale(image, quality, **options)
         whole = ours(data)
         np.testing.assert_array_equal(whole, theirs(ijg, data, options["block_size"]), err_msg=f"{quality} {options}")
-        read = mozcodec.read_coefficients(data)
+        read = read_coefficients(data)
         for blocks, (want, _) in zip(read.components, ijg("9f").coefficients(data), strict=True):
             np.testing.assert_array_equal(blocks, want)
         top, left = (int(random.integers(size)) for size in whole.shape[:2])
@@ -405,7 +412,7 @@ def test_sequential_smartscale_fools_them_as_the_documentation_warns(small):
     data = mozcodec.encode_smartscale(small, 90, block_size=16, progressive=False)
     wrong = cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     assert wrong.shape == small.shape
-    error = [np.square(x.astype(float) - small).mean() for x in (wrong, mozcodec.decode(data))]
+    error = [np.square(x.astype(float) - small).mean() for x in (wrong, decode(data))]
     assert error[0] > 5 * error[1]
 
 
@@ -429,7 +436,7 @@ def test_pictures_too_large_for_small_blocks_are_refused():
     with pytest.raises(mozcodec.LimitError, match="8188 x 1; with block size 1 it may be 8187 x 8187"):
         mozcodec.encode_smartscale(np.zeros((1, 8188), np.uint8), block_size=1)
     largest = mozcodec.encode_smartscale(np.zeros((1, 8187), np.uint8), block_size=1)
-    assert mozcodec.decode(largest, None).shape == (1, 8187)
+    assert decode(largest, None).shape == (1, 8187)
 
 
 @pytest.mark.parametrize("version", ["9a", "9c", "9f"])
@@ -438,18 +445,18 @@ def test_big_gamut_colours_are_refused_by_name(version, color_space, words, smal
     for block_size in (8, 4):
         data = ijg(version).encode(small, block_size=block_size, color_space=color_space, progressive=True)
         with pytest.raises(mozcodec.UnsupportedError, match=words):
-            mozcodec.decode(data)
+            decode(data)
 
 
 def test_the_reversible_colour_transform_is_refused_by_name(small, ijg):
     data = ijg("9f").encode(small, color_space=2, color_transform=1)  # cjpeg -rgb1
     with pytest.raises(mozcodec.UnsupportedError, match=r"colour transform of libjpeg 9 \(marker LSE"):
-        mozcodec.decode(data)
+        decode(data)
 
 
 def test_planes_of_smartscale_are_refused(small):
     with pytest.raises(mozcodec.UnsupportedError, match="planes of a SmartScale stream"):
-        mozcodec.decode(mozcodec.encode_smartscale(small, block_size=4), "planes")
+        decode(mozcodec.encode_smartscale(small, block_size=4), "planes")
 
 
 def test_a_wrong_pseudo_sos_is_refused(small):
@@ -458,16 +465,16 @@ def test_a_wrong_pseudo_sos_is_refused(small):
     assert data[at + 6] == 15
     data[at + 6] = 14
     with pytest.raises(mozcodec.JpegError, match=r"is not N \* N - 1 of a block size"):
-        mozcodec.decode(bytes(data))
+        decode(bytes(data))
 
 
 def test_thousands_of_short_quantization_tables_are_an_error_not_an_overrun(small):
     # each of the shortest takes 4 + 2 bytes here and 69 as libjpeg gets it
     data = mozcodec.encode_smartscale(small, block_size=1)
     stuffed = data[:2] + b"\xff\xdb\x00\x04\x00\x01" * 5000 + data[2:]
-    np.testing.assert_array_equal(mozcodec.decode(stuffed), mozcodec.decode(data))
+    np.testing.assert_array_equal(decode(stuffed), decode(data))
     with pytest.raises(mozcodec.JpegError):
-        mozcodec.decode(stuffed[:-600])
+        decode(stuffed[:-600])
 
 
 @pytest.mark.parametrize("block_size", [1, 3])
@@ -476,7 +483,7 @@ def test_huffman_table_numbers_out_of_range_are_an_error(block_size, small, ijg)
     at = data.index(b"\xff\xda")
     data[at + 6] = 0xEE  # tables 14 of component 1
     with pytest.raises(mozcodec.JpegError, match="Huffman table"):
-        mozcodec.decode(bytes(data))
+        decode(bytes(data))
 
 
 @pytest.mark.parametrize("block_size", [1, 3, 12])
@@ -486,15 +493,15 @@ def test_truncated_streams_raise_or_give_what_there_is(block_size, coding, pictu
     for share in (0.5, 0.9):
         cut = data[: int(len(data) * share)]
         with pytest.raises(mozcodec.DamagedError):
-            mozcodec.decode(cut)
-        assert mozcodec.decode(cut, on_truncated="ok").shape == (75, 93, 3)
+            decode(cut)
+        assert decode(cut, on_truncated="ok").shape == (75, 93, 3)
 
 
 def test_limits_hold(picture):
     data = mozcodec.encode_smartscale(face(picture), block_size=2)
     for limit in ({"max_memory": 100_000}, {"max_scans": 1}, {"max_pixels": 5000}):
         with pytest.raises(mozcodec.LimitError):
-            mozcodec.decode(data, **limit)
+            decode(data, **limit)
 
 
 def test_damaged_streams_raise_and_never_crash(picture, ijg):
@@ -513,7 +520,7 @@ def test_damaged_streams_raise_and_never_crash(picture, ijg):
             if random.integers(8) == 0:
                 del data[random.integers(1, len(data)) :]
             try:
-                mozcodec.decode(bytes(data), on_truncated="ok", max_pixels=1 << 20, scale=int(random.integers(1, 9)))
+                decode(bytes(data), on_truncated="ok", max_pixels=1 << 20, scale=int(random.integers(1, 9)))
                 outcomes["read"] += 1
             except mozcodec.JpegError:
                 outcomes["refused"] += 1
@@ -528,9 +535,9 @@ def test_failing_calls_leak_nothing(picture, ijg):
     def fail():
         for data in streams:
             with pytest.raises(mozcodec.JpegError):
-                mozcodec.decode(data)
+                decode(data)
             with pytest.raises(mozcodec.JpegError):
-                mozcodec.read_coefficients(data)
+                read_coefficients(data)
         for options in ({"block_size": 3, "progressive": False}, {"block_size": 5, "max_memory": 1000}):
             with pytest.raises(mozcodec.JpegError):
                 mozcodec.encode_smartscale(image, 50, **options)

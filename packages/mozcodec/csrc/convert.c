@@ -26,7 +26,7 @@ static rgb_layout layout_of(J_COLOR_SPACE color_space)
 /* djpeg's cmyk_to_rgb (cmyk.h) for Adobe's inverted samples: R = C K / 255, rounded to nearest. */
 static unsigned int mix(unsigned int ink, unsigned int black, unsigned int full)
 {
-  return (2 * ink * black + full) / (2 * full);
+  return (unsigned int)(((uint64_t)2 * ink * black + full) / (2 * full));   /* of 16 bits: more than 32 */
 }
 
 static void to_rgb(J_COLOR_SPACE from, const unsigned int *in, unsigned int full, unsigned int *rgb)

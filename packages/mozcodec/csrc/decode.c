@@ -197,7 +197,7 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
   jpeg_create_decompress(cinfo);
   mzc_watch_scan_ends(cinfo);
   decoder->source = data;
-  if (mzc_smartscale_open(&decoder->smartscale, data, size, decoder->guard.status))
+  if (mzc_smartscale_open(&decoder->smartscale, data, size, decoder->options.smartscale, decoder->guard.status))
     return -1;
   if (is_smartscale(decoder)) {
     data = decoder->smartscale.stream;

@@ -197,6 +197,7 @@ typedef struct {
   int fancy_upsampling;
   int block_smoothing;
   int true_idct;                /* 1: real 2- and 4-point transforms at scale 2 and 4 instead of box averages */
+  int smartscale;               /* 1: sequential frames may be SmartScale; 0: only those that mozcodec has marked */
   int tolerate_damage;          /* 0: a warning about the coded data is an error */
   int64_t max_pixels;           /* limits: 0 = none */
   int64_t max_memory;

@@ -3,7 +3,8 @@
  * The format is the Independent JPEG Group's (libjpeg 8 to 9f: jdmarker.c, jdinput.c). Blocks of N x N coefficients,
  * N = 1..16, above 8 only the lowest 8 x 8 of them. N is told by Se = N * N - 1: in a scan header without components
  * right after a progressive frame header (the "pseudo SOS"), or in the scan header of a sequential frame other than
- * baseline. Coefficients and quantization tables of N < 8 are listed along the zigzag of N x N. */
+ * baseline. Every other decoder reads such a sequential frame as 8 x 8, so it counts as SmartScale on request only, or where
+ * mozcodec's own marker says so. Coefficients and quantization tables of N < 8 are listed along the zigzag of N x N. */
 #include "smartscale.h"
 #include "stream.h"
 
@@ -11,6 +12,7 @@ typedef struct {
   int frame;                    /* its marker, 0 before it came */
   int num_components;
   unsigned char id[4];
+  int marked;                   /* by mozcodec's encoder */
   int jfif_2;                   /* a JFIF marker of version 2 */
   int lse;
 } survey;
@@ -20,6 +22,8 @@ typedef struct {
   size_t size, capacity;
   int failed;                   /* out of memory */
 } growing;
+
+static const char own_marker[] = "SmartScale";   /* in APP9, _smartscale.py */
 
 void mzc_zigzag(int n, int *natural)
 {
@@ -113,7 +117,7 @@ static int check_colours(const survey *found, mzc_status *status)
 }
 
 /* Reads up to the first scan. A block size that makes no sense is 0. */
-static void look(mzc_smartscale *ss, survey *found, const unsigned char *data, size_t size)
+static void look(mzc_smartscale *ss, survey *found, const unsigned char *data, size_t size, int requested)
 {
   mzc_segment s;
 
@@ -123,11 +127,13 @@ static void look(mzc_smartscale *ss, survey *found, const unsigned char *data, s
     found->lse |= s.marker == M_LSE;
     if (s.marker == M_APP0)
       note_jfif(&s, found);
+    if (s.marker == M_APP0 + 9 && s.content_size >= sizeof own_marker)
+      found->marked |= memcmp(content_of(&s), own_marker, sizeof own_marker) == 0;
     if (mzc_is_sof(s.marker))
       note_frame(&s, found, ss);
     if (!is_scan_header(&s))
       continue;
-    if (is_extended(found->frame) && block_size_of(Se_of(&s)) != 0)
+    if ((requested || found->marked) && is_extended(found->frame) && block_size_of(Se_of(&s)) != 0)
       ss->block_size = block_size_of(Se_of(&s));
     if (!is_pseudo(&s))
       return;
@@ -142,7 +148,7 @@ int mzc_block_size(const unsigned char *data, size_t size)
   survey found;
 
   memset(&found, 0, sizeof found);
-  look(&ss, &found, data, size);
+  look(&ss, &found, data, size, 0);
   return ss.block_size;
 }
 
@@ -264,14 +270,14 @@ static int rewrite(mzc_smartscale *ss, const unsigned char *data, size_t size, m
   return out.failed ? mzc_fail(status, MZC_NO_MEMORY, "no memory for a SmartScale stream of %zu bytes", size) : 0;
 }
 
-int mzc_smartscale_open(mzc_smartscale *ss, const unsigned char *data, size_t size, mzc_status *status)
+int mzc_smartscale_open(mzc_smartscale *ss, const unsigned char *data, size_t size, int requested, mzc_status *status)
 {
   survey found;
   int limit;
 
   memset(ss, 0, sizeof *ss);
   memset(&found, 0, sizeof found);
-  look(ss, &found, data, size);
+  look(ss, &found, data, size, requested);
   if (check_colours(&found, status))
     return -1;
   if (ss->block_size == 8)

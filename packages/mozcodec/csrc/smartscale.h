@@ -23,12 +23,14 @@ typedef struct {
   void (*progress_monitor)(j_common_ptr cinfo);   /* the one that was there before ours */
 } mzc_smartscale;
 
-/* The block size that a stream's header tells; 0 where it makes no sense. */
+/* The block size that a stream's header tells, of sequential frames only where mozcodec has marked them; 0 where it makes
+ * no sense. */
 int mzc_block_size(const unsigned char *data, size_t size);
 
 /* Looks at the header; of a SmartScale stream it makes an ordinary JPEG. Colours that libmozjpeg would mistake are refused.
- * To be closed whatever comes back. */
-int mzc_smartscale_open(mzc_smartscale *ss, const unsigned char *data, size_t size, mzc_status *status);
+ * requested: a sequential frame whose scan ends at N * N - 1 is SmartScale, whoever wrote it. To be closed whatever comes
+ * back. */
+int mzc_smartscale_open(mzc_smartscale *ss, const unsigned char *data, size_t size, int requested, mzc_status *status);
 void mzc_smartscale_close(mzc_smartscale *ss);
 
 /* The rest is for block sizes other than 8. After jpeg_read_header and the other options: output size, inverse DCTs. Takes

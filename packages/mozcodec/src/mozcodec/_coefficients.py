@@ -65,14 +65,15 @@ def read_coefficients(
     max_memory: int | None = MAX_MEMORY,
     max_scans: int | None = MAX_SCANS,
     on_truncated: Literal["error", "warn", "ok"] = "error",
+    smartscale: bool = False,
 ) -> Coefficients:
     """Return the quantized DCT coefficients and quantization tables of a JPEG.
 
     Raises :class:`mozcodec.UnsupportedError` for lossless files, which have none, and for colour spaces that libjpeg
     does not know; otherwise as :func:`mozcodec.decode`.
     """
-    limits = {"max_pixels": max_pixels, "max_memory": max_memory, "max_scans": max_scans, "on_truncated": on_truncated}
-    settings = decode_options(None, limits)
+    limits = {"max_pixels": max_pixels, "max_memory": max_memory, "max_scans": max_scans}
+    settings = decode_options(None, {**limits, "on_truncated": on_truncated, "smartscale": smartscale})
 
     def attempt(stream: Buffer) -> tuple[Decoder, Coefficients]:
         with Decoder(stream, settings) as decoder:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from ._abbreviated import completed, with_tables
 from ._damage import named, note_damage, salvage
 from ._engine import CPU, note_engine
 from ._errors import Damage, DamagedError, JpegError, error_of
@@ -52,6 +53,9 @@ class DecodeOptions(TypedDict, total=False):
     """Smooth over coefficients that a progressive file has not sent; default True."""
     idct: Literal["fast", "true"]
     """"true": real 2- and 4-point transforms at scale 2 and 4, where libjpeg averages boxes of pixels."""
+    smartscale: bool
+    """Read a sequential file as SmartScale where its scan header names a block size, as libjpeg 8 and later do. Every
+    other decoder takes it for ordinary JPEG, and so does mozcodec by default, but for files that it wrote itself."""
     on_truncated: Literal["error", "warn", "ok"]
     """What to do with a stream that is cut off or corrupt. "error" (default): raise DamagedError. "warn" and "ok":
     return what can be decoded, with a JpegWarning or without. A stream that is whole but for bytes between its
@@ -195,7 +199,7 @@ def _set(options: Any, name: str, value: object) -> None:
             _set_region(options, value)
         case "dct_method":
             options.dct_method = choice(name, value, DCT_METHODS)
-        case "fancy_upsampling" | "block_smoothing":
+        case "fancy_upsampling" | "block_smoothing" | "smartscale":
             setattr(options, name, flag(name, value))
         case "idct":
             options.true_idct = choice(name, value, _IDCTS)
@@ -252,9 +256,19 @@ class Decoder:
         self.source = source_of(data)
         self.header = ffi.new("mzc_header *")
         self.status = ffi.new("mzc_status *")
-        self.handle = lib.mzc_decoder_open(self.source, len(self.source), options, self.header, self.status)
+        self._open(options)
         if self.handle == ffi.NULL:
-            raise named(error_of(self.status), self.source)
+            error = named(error_of(self.status), self.source)
+            whole = completed(memoryview(ffi.buffer(self.source))) if isinstance(error, DamagedError) else None
+            if whole is None:
+                raise error
+            self.source = source_of(whole)
+            self._open(options)
+            if self.handle == ffi.NULL:
+                raise error_of(self.status)
+
+    def _open(self, options: Any) -> None:
+        self.handle = lib.mzc_decoder_open(self.source, len(self.source), options, self.header, self.status)
 
     def __enter__(self) -> "Decoder":
         return self
@@ -335,6 +349,7 @@ def decode(  # type: ignore[overload-overlap]
     *,
     out: None = None,
     apply_orientation: bool = False,
+    tables: Buffer | None = None,
     **options: Unpack[DecodeOptions],
 ) -> tuple[NDArray[Any], ...]: ...
 @overload
@@ -344,6 +359,7 @@ def decode(
     *,
     out: NDArray[Any] | None = None,
     apply_orientation: bool = False,
+    tables: Buffer | None = None,
     **options: Unpack[DecodeOptions],
 ) -> NDArray[Any]: ...
 
@@ -354,6 +370,7 @@ def decode(
     *,
     out: NDArray[Any] | None = None,
     apply_orientation: bool = False,
+    tables: Buffer | None = None,
     **options: Unpack[DecodeOptions],
 ) -> NDArray[Any] | tuple[NDArray[Any], ...]:
     """Return the pixels of a JPEG as djpeg gives them: (H, W, 3), or (H, W) for ``pixel_format="gray"``.
@@ -363,7 +380,8 @@ def decode(
     or CMYK), or "planes": a tuple of the file's components, 2-D, chroma not upsampled.
 
     *out* is an array to write into, rows anywhere in memory. *apply_orientation* turns the result as its EXIF
-    orientation says; a region is counted in the picture as it is stored. *options* are those of
+    orientation says; a region is counted in the picture as it is stored. *tables* is the stream of tables that an
+    abbreviated stream needs (TIFF's JPEGTables). *options* are those of
     :class:`mozcodec.DecodeOptions`; the limits on pixels, memory and scans have defaults (134 million, 1 GiB, 100).
 
     A stream that is cut off or corrupt raises :class:`mozcodec.DamagedError`; ``on_truncated="warn"`` or ``"ok"``
@@ -372,6 +390,8 @@ def decode(
     :class:`mozcodec.NotJpegError`.
     """
     settings = decode_options(pixel_format, options)
+    if tables is not None:
+        data = with_tables(ffi.buffer(source_of(data)), tables)
     if pixel_format == "planes" and (out is not None or apply_orientation):
         raise ValueError("pixel_format='planes' gives new planes as they are stored: no out, no orientation")
 
@@ -399,9 +419,12 @@ def decode(
     return result
 
 
-def read_header(data: Buffer) -> Header:
-    """Return what a JPEG says about itself, without decoding it; the limits on pixels do not apply."""
-    with Decoder(data, decode_options(None, {"max_pixels": None})) as decoder:
+def read_header(data: Buffer, *, smartscale: bool = False) -> Header:
+    """Return the header of a JPEG, without decoding it; the limits on pixels do not apply.
+
+    *smartscale* as in :class:`mozcodec.DecodeOptions`.
+    """
+    with Decoder(data, decode_options(None, {"max_pixels": None, "smartscale": smartscale})) as decoder:
         return header_of(decoder)
 
 

@@ -66,6 +66,8 @@ class QualityEstimate:
     """The base table, as in :class:`mozcodec.EncodeOptions`."""
     exact: bool
     """Whether the tables are those of that quality to the last entry."""
+    chroma_quality: int | None = None
+    """The quality of the chroma table where it is another than that of the luma table."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,22 +190,30 @@ def estimate_quality(luma: NDArray[np.uint16], chroma: NDArray[np.uint16] | None
     """Return the quality and base table whose tables come nearest, by the mean ratio of the entries.
 
     *luma* and *chroma* are (N, N), N <= 8, the lowest frequencies of a table. Of several exact ones (at quality 100 all
-    tables are 1) the lowest base table wins.
+    tables are 1) the lowest base table wins. Tables of two qualities are told as such only where both are exact.
     """
     given = np.stack([luma] if chroma is None else [luma, chroma]).astype(np.int64)
     rows, columns = luma.shape
     candidates = _all_tables()[:, :, :, : len(given), :rows, :columns]
-    distance = np.abs(np.log(candidates / np.maximum(given, 1))).mean(axis=(-3, -2, -1)).min(axis=0)
-    quality, table = np.unravel_index(np.argmin(distance), distance.shape)
-    return QualityEstimate(int(quality) + 1, int(table), bool(distance[quality, table] == 0))
+    apart = np.abs(np.log(candidates / np.maximum(given, 1))).mean(axis=(-2, -1))  # (baseline, quality, table, slot)
+    distance = apart.mean(axis=-1).min(axis=0).T  # (table, quality)
+    table, quality = (int(i) for i in np.unravel_index(np.argmin(distance), distance.shape))
+    if distance[table, quality] == 0 or len(given) == 1:
+        return QualityEstimate(quality + 1, table, bool(distance[table, quality] == 0))
+    both = (apart == 0).any(axis=1).all(axis=-1)  # (baseline, table): some quality for each slot
+    if both.any():
+        number, baseline = np.argwhere(both.T)[0]
+        exact = apart[baseline, :, number] == 0
+        return QualityEstimate(int(exact[:, 0].argmax()) + 1, int(number), True, int(exact[:, 1].argmax()) + 1)
+    return QualityEstimate(quality + 1, table, False)
 
 
-def inspect(data: Buffer) -> Inspection:
+def inspect(data: Buffer, *, smartscale: bool = False) -> Inspection:
     """Return what a JPEG is made of: header, segments, tables, scans, and the quality that its tables speak for.
 
     Raises as :func:`mozcodec.read_header`; what follows the header is listed as far as it makes sense.
     """
-    header = read_header(data)
+    header = read_header(data, smartscale=smartscale)
     stream = bytes(data)
     found, end = _segments(stream)
     quant_tables: dict[int, NDArray[np.uint16]] = {}

@@ -407,7 +407,8 @@ def _set_deep_profile(struct: Any, options: Mapping[str, object]) -> None:
         setattr(struct, name, 0)
 
 
-def _is_sequential(struct: Any) -> bool:
+def is_sequential(struct: Any) -> bool:
+    """Return whether options make a sequential file."""
     if struct.num_scans:
         return all((struct.scans[i].Ss, struct.scans[i].Se) == (0, 63) for i in range(struct.num_scans))
     return bool(struct.progressive == 0 or (struct.progressive < 0 and struct.profile == lib.MZC_PROFILE_FASTEST))
@@ -417,7 +418,7 @@ def _keep_trellis_with_its_tables(struct: Any) -> None:
     """In a sequential file mozjpeg's trellis counts on optimal tables; without them its streams are corrupt."""
     fastest = struct.profile == lib.MZC_PROFILE_FASTEST
     trellis = struct.trellis_quant == 1 or (struct.trellis_quant < 0 and not fastest)
-    if not trellis or not _is_sequential(struct) or struct.arithmetic == 1:
+    if not trellis or not is_sequential(struct) or struct.arithmetic == 1:
         return
     if struct.optimize_coding == 0:
         raise ValueError("optimize_coding=False needs trellis_quant=False in a sequential file")

@@ -17,7 +17,7 @@ from ._engine import engine, note_engine
 from ._errors import error_of
 from ._metadata import c_markers, segments_to_write
 from ._mozjpeg import ffi, lib
-from ._options import EncodeOptions, Quality, encode_options, integer
+from ._options import EncodeOptions, Quality, encode_options, integer, is_sequential
 from ._pixels import describe
 
 _WITHOUT_MEANING: Mapping[str, tuple[object, str]] = {
@@ -27,6 +27,10 @@ _WITHOUT_MEANING: Mapping[str, tuple[object, str]] = {
     "lossless": (None, "lossless JPEG has no DCT"),
     "precision": (8, "samples have 8 bits here"),
 }
+
+
+_OWN_MARKER = (0xE9, b"SmartScale\0")
+"""Says that a sequential stream is SmartScale: without it or a request it is read as other decoders read it."""
 
 
 def check_scaled_options(options: Mapping[str, object]) -> None:
@@ -61,11 +65,14 @@ class ScaledPicture:
         if handle == ffi.NULL:
             raise error_of(status)
         self._handle = ffi.gc(handle, lib.mzc_dct_close)
+        self._block_size = block_size
 
     def encode(self, quality: Quality, options: EncodeOptions, segments: Any = None) -> bytes:
         """Return the picture as a stream of this quality."""
         check_scaled_options(options)
         settings = encode_options(quality, options)
+        if self._block_size != 8 and is_sequential(settings):
+            segments = [_OWN_MARKER, *(segments or [])]
         markers = c_markers(segments) if segments else NO_MARKERS
         out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
         if lib.mzc_dct_encode(self._handle, settings, markers[0], len(markers[1]), engine(), out, status):
@@ -142,8 +149,9 @@ def encode_smartscale(
     first table entry is 8 at most).
 
     **Only mozcodec and libjpeg 8 to 9f of the Independent JPEG Group read SmartScale.** Streams are progressive, so
-    that other decoders refuse them. ``progressive=False`` is possible from N = 9 on, and dangerous: decoders that do
-    not know SmartScale show a wrong picture without a word.
+    that other decoders refuse them. ``progressive=False`` is possible from N = 9 on, but decoders that do not know
+    SmartScale show a wrong picture without an error. mozcodec marks such files (APP9), and reads others of their kind
+    with ``smartscale=True`` only.
 
     The rest is as in :func:`mozcodec.encode_scaled`. Below N = 8, ``scan_script`` counts coefficients along the zigzag
     of N x N.

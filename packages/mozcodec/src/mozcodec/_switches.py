@@ -283,6 +283,7 @@ def decode_switches(parser: argparse.ArgumentParser) -> None:
         rgb="RGB pixels, from gray files too",
         nosmooth="plain chroma upsampling",
         upright="turn as EXIF's orientation says",
+        smartscale="read sequential SmartScale files of other encoders",
     )
 
 
@@ -311,6 +312,8 @@ def decoder(args: argparse.Namespace) -> Convert:
         options["region"] = _geometry(args.crop)
     if args.dct is not None:
         options["dct_method"] = _DCT[args.dct]
+    if args.smartscale:
+        options["smartscale"] = True
     if args.nosmooth:
         options["fancy_upsampling"] = False
     pixel_format = "gray" if args.grayscale else "rgb" if args.rgb else None

@@ -5,11 +5,12 @@ from typing import Any, Literal, Unpack
 
 import numpy as np
 
+from ._abbreviated import completed
 from ._damage import named, note_damage, salvage
 from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Buffer, decode, limit, rectangle, source_of
 from ._encode import NO_MARKERS, take
 from ._engine import engine, note_engine
-from ._errors import UnsupportedError, error_of
+from ._errors import DamagedError, UnsupportedError, error_of
 from ._metadata import Metadata, c_markers, segments_of
 from ._mozjpeg import ffi, lib
 from ._options import EncodeOptions, choice, coding_options, flag
@@ -54,7 +55,11 @@ def _transform(data: Buffer, struct: Any, metadata: Metadata | None, options: En
         whole = source_of(stream)
         out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
         if lib.mzc_transform(whole, len(whole), struct, settings, markers[0], len(markers[1]), engine(), out, status):
-            raise named(error_of(status), whole)
+            error = named(error_of(status), whole)
+            complete = completed(memoryview(ffi.buffer(whole))) if isinstance(error, DamagedError) else None
+            if complete is None:
+                raise error
+            return attempt(complete)
         return status, take(out)
 
     harder = None
