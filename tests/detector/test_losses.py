@@ -11,14 +11,11 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import log_loss
-from sklearn.utils.class_weight import compute_class_weight
 
 from detector.models._timm import timm  # noqa: F401 (makes torchvision importable)
 from detector.models.losses import (
     RegionalIndependenceLoss,
     binary_cross_entropy,
-    class_weights,
-    focal_loss,
     match_loss,
     moved_centers,
     regional_independence_loss,
@@ -55,28 +52,6 @@ def test_cross_entropy_of_half_precision_logits_is_float32() -> None:
 
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(np.log1p(np.exp(-12)), rel=1e-3)  # 6e-6, nothing in float16
-
-
-def test_class_weights_are_scikit_learns_balanced_ones(logits: torch.Tensor) -> None:
-    real, fake = class_weights(2, 3)
-    expected = compute_class_weight("balanced", classes=np.arange(2), y=LABELS.numpy())
-
-    assert (real, fake) == pytest.approx(tuple(expected))
-    weights = torch.where(LABELS == 1, fake, real)
-    loss = binary_cross_entropy(logits, LABELS, weights=weights).item()
-    means = [binary_cross_entropy(logits[own], LABELS[own]).item() for own in (LABELS == 0, LABELS == 1)]
-    assert loss == pytest.approx(np.mean(means))  # both classes count the same
-    with pytest.raises(ValueError, match="both classes are needed, got 0 real and 3 fake images"):
-        class_weights(0, 3)
-
-
-@pytest.mark.parametrize("gamma", [0.0, 2.0])
-def test_focal_loss_is_torchvisions(logits: torch.Tensor, gamma: float) -> None:
-    from torchvision.ops import sigmoid_focal_loss
-
-    expected = sigmoid_focal_loss(logits, LABELS.float(), alpha=-1, gamma=gamma, reduction="mean")
-
-    torch.testing.assert_close(focal_loss(logits, LABELS, gamma), expected)
 
 
 def test_centers_move_a_part_of_the_way_to_the_batch_mean() -> None:

@@ -391,15 +391,6 @@ def test_second_stage_starts_from_the_backbone_of_the_first(tmp_path: Path) -> N
     assert second.normalize.mean.flatten().tolist() == [0.5, 0.5, 0.5]
 
 
-def test_parameter_groups_share_nothing_and_leave_nothing_out(model: MultiAttention) -> None:
-    groups = model.parameter_groups()
-
-    assert list(groups) == ["backbone", "heads"]
-    assert sum(len(group) for group in groups.values()) == len(list(model.parameters()))
-    assert len({id(p) for group in groups.values() for p in group}) == len(list(model.parameters()))
-    assert len(groups["backbone"]) == len(list(model.backbone.parameters()))
-
-
 def test_parameters_reach_the_model(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(
         "model: multi_attention\n"

@@ -111,18 +111,17 @@ def test_a_region_outside_is_refused(streams):
 
 
 def test_true_idct_is_the_real_transform(picture):
-    """At scale 2 and 4 against the inverse DCT computed from the coefficients in floating point."""
+    """At scale 2 and 4 against the inverse DCT of the coefficients in floating point."""
     gray = np.ascontiguousarray(picture("camera.png")[100:164, 200:264])
     data = mozcodec.encode(gray, 90)
-    pixels = mozcodec.decode(data, "gray", dct_method="float").astype(float)
-    from scipy.fft import dctn, idctn
+    blocks = mozcodec.read_coefficients(data).dequantized(0)  # (8, 8, 8, 8)
+    from scipy.fft import idctn
 
-    for size in (2, 4):
-        blocks = pixels.reshape(8, 8, 8, 8).swapaxes(1, 2) - 128
-        low = dctn(blocks, axes=(2, 3), norm="ortho")[:, :, :size, :size] * size / 8
+    for size, rounding in ((2, 0.5), (4, 0.55)):  # 4 points round between rows and columns too
+        low = blocks[:, :, :size, :size] * size / 8
         expected = (idctn(low, axes=(2, 3), norm="ortho") + 128).swapaxes(1, 2).reshape(8 * size, 8 * size)
         got = mozcodec.decode(data, "gray", scale=size, idct="true").astype(float)
-        assert np.abs(got - expected.clip(0, 255)).max() < 1.5  # decode rounded the blocks to whole pixels first
+        assert np.abs(got - expected.clip(0, 255)).max() <= rounding
         box = mozcodec.decode(data, "gray", scale=size).astype(float)
         assert np.abs(box - expected.clip(0, 255)).max() > 5  # libjpeg's averages are something else
 
@@ -296,7 +295,7 @@ def test_scans_are_limited(small):
 @pytest.mark.parametrize("engine", ["auto", "fast", "library"])
 @pytest.mark.parametrize("progressive", [True, False])
 def test_max_scans_is_the_most_that_is_read(small, engine, progressive):
-    """The limit itself passes, one scan more does not, whoever reads."""
+    """The limit itself passes, one scan more does not. The reader leaves the error to the library."""
     options = {} if progressive else {"scan_script": [([c], 0, 63, 0, 0) for c in range(3)]}
     data = mozcodec.encode(small, 80, **options)
     num_scans = len(mozcodec.inspect(data).scans)
@@ -304,7 +303,7 @@ def test_max_scans_is_the_most_that_is_read(small, engine, progressive):
     pixels = mozcodec.decode(data, engine=engine, max_scans=num_scans)
     np.testing.assert_array_equal(pixels, mozcodec.decode(data, max_scans=None))
     for limit in range(max(1, num_scans - 6), num_scans):
-        with pytest.raises(mozcodec.LimitError if engine != "fast" else mozcodec.JpegError):
+        with pytest.raises(mozcodec.UnsupportedError if engine == "fast" else mozcodec.LimitError):
             mozcodec.decode(data, engine=engine, max_scans=limit)
 
 
@@ -452,22 +451,21 @@ def test_an_eighth_of_an_incomplete_file_is_smoothed_as_in_djpeg(programs, astro
     script = "0 1 2: 0 0 0 1; 0: 1 5 0 2; 1: 1 63 0 1; 2: 1 63 0 1; 0: 6 63 0 2; 0 1 2: 0 0 1 0;"
     script += "1: 1 63 1 0; 2: 1 63 1 0; 0: 1 63 2 1; 0: 1 63 1 0;"
     data = mozcodec.encode(astronaut[:100, :100], 90, scan_script=script)
-    last_scans = [i for i in range(len(data) - 1) if data[i : i + 2] == b"\xff\xda"]
-    incomplete = data[: last_scans[-2]] + b"\xff\xd9"
-    np.testing.assert_array_equal(
-        mozcodec.decode(incomplete, scale=1), programs.djpeg(incomplete, "-scale", "1/8")
-    )
+    scans = [i for i in range(len(data) - 1) if data[i : i + 2] == b"\xff\xda"]
+    for end in scans[1:]:
+        incomplete = data[:end] + b"\xff\xd9"
+        np.testing.assert_array_equal(
+            mozcodec.decode(incomplete, scale=1), programs.djpeg(incomplete, "-scale", "1/8")
+        )
 
 
 def test_an_eighth_of_a_cut_file_is_djpegs(programs, astronaut):
-    """Without EOI a file is not whole: nothing is left out, and libjpeg's smoothing stays as it is."""
-    script = "0 1 2: 0 0 0 1; 1: 1 63 0 0; 2: 1 63 0 0; 0 1 2: 0 0 1 0; 0: 1 5 0 0; 0: 6 63 0 0;"
+    """Without EOI a file is not whole: where its last scan breaks off libjpeg smooths, and nothing is left out."""
+    script = "0 1 2: 0 0 0 0; 1: 1 63 0 0; 2: 1 63 0 0; 0: 1 63 0 0;"
     data = mozcodec.encode(astronaut[:100, :100], 90, scan_script=script)
     last = data.rindex(b"\xff\xda")
     for end in (len(data) - 2, len(data) - 40, (last + len(data)) // 2, last + 20):
         cut = data[:end]
-        with pytest.raises(mozcodec.DamagedError, match=CUT):
-            mozcodec.decode(cut, scale=1)
         asked = programs.run("djpeg", "-pnm", "-scale", "1/8", data=cut)
         assert asked.returncode == 2  # djpeg warns
         expected = np.frombuffer(asked.stdout[-13 * 13 * 3 :], np.uint8).reshape(13, 13, 3)

@@ -16,8 +16,6 @@ from ._precision import full_precision
 __all__ = [
     "RegionalIndependenceLoss",
     "binary_cross_entropy",
-    "class_weights",
-    "focal_loss",
     "match_loss",
     "moved_centers",
     "regional_independence_loss",
@@ -28,33 +26,13 @@ OUTER_MARGIN = 0.2
 ALPHA, ALPHA_DECAY = 0.05, 0.9  # step of the moving centres, and its factor per epoch
 
 
-def binary_cross_entropy(
-    logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, weights: Tensor | None = None
-) -> Tensor:
+def binary_cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Return the mean binary cross entropy of *logits* (N,) with *labels* (N,), 1 = fake.
 
-    *label_smoothing* s moves the targets to s / 2 and 1 - s / 2. *weights* (N,) multiply each image's loss.
+    *label_smoothing* s moves the targets to s / 2 and 1 - s / 2.
     """
     targets = labels.float() * (1 - label_smoothing) + label_smoothing / 2
-    return F.binary_cross_entropy_with_logits(logits.float(), targets, weight=weights)
-
-
-def focal_loss(logits: Tensor, labels: Tensor, gamma: float = 2.0, weights: Tensor | None = None) -> Tensor:
-    """Return the mean of (1 - p)^gamma * -log p, p the probability given to the true class (Lin et al. 2017, eq. 4)."""
-    losses = F.binary_cross_entropy_with_logits(logits.float(), labels.float(), reduction="none")
-    losses = (1 - torch.exp(-losses)) ** gamma * losses
-    return losses.mean() if weights is None else (losses * weights).mean()
-
-
-def class_weights(num_real: int, num_fake: int) -> tuple[float, float]:
-    """Return the weights of a real and a fake image that make both classes count the same; their mean over all is 1.
-
-    ValueError if a class is empty.
-    """
-    if num_real < 1 or num_fake < 1:
-        raise ValueError(f"both classes are needed, got {num_real} real and {num_fake} fake images")
-    total = num_real + num_fake
-    return total / (2 * num_real), total / (2 * num_fake)
+    return F.binary_cross_entropy_with_logits(logits.float(), targets)
 
 
 def moved_centers(centers: Tensor, region_features: Tensor, alpha: float) -> Tensor:

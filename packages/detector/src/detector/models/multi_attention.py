@@ -7,8 +7,7 @@ semantics b5 (160 x 24 x 24), deepest 1792 x 12 x 12.
 
 Training minimises more than the cross entropy of the logit: `MultiAttention.objective`. The authors train in two
 stages, the backbone as a plain detector and then the whole: here that is a training of ``efficientnet_*``, then one of
-this with ``pretrained`` the weights of the first. `MultiAttention.parameter_groups` tells the parts apart, for other
-learning rates or freezing.
+this with ``pretrained`` the weights of the first.
 """
 
 from __future__ import annotations
@@ -172,12 +171,6 @@ class MultiAttention(nn.Module):
         logits, again = self(degraded, return_extras=True)
         loss = loss + binary_cross_entropy(logits, labels, label_smoothing) * self.agda_weight
         return loss + match_loss(regions, again["region_features"], index) * self.match_weight
-
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Return the parameters of the ``backbone`` and of everything above it, ``heads``."""
-        backbone = list(self.backbone.parameters())
-        own = {id(p) for p in backbone}
-        return {"backbone": backbone, "heads": [p for p in self.parameters() if id(p) not in own]}
 
 
 class AttentionModule(nn.Module):
