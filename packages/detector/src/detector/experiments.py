@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ import click
 from .config import Params, from_mapping
 from .errors import ConfigError, DetectorError
 from .pipeline import makers
+from .schema import Mismatch, csv_lines, parse, parse_yaml, read_text, shown, within
 
 PARAMS = "params.yaml"
 SCORES = "out/scores.csv"
@@ -90,14 +91,8 @@ def with_settings(values: Mapping[str, Any], settings: Mapping[str, str]) -> Par
                 raise ConfigError(f"{name} is not a parameter: {section} is no section")
             here[section] = dict(inner)
             here = here[section]
-        here[last] = _yaml(text)
+        here[last] = parse_yaml(text, name)
     return from_mapping(Params, changed)
-
-
-def _yaml(text: str) -> Any:
-    from ruamel.yaml import YAML
-
-    return YAML(typ="safe", pure=True).load(text)
 
 
 def setting(params: Params, name: str) -> str:
@@ -123,8 +118,42 @@ def recorded() -> list[Experiment]:
 
 @functools.cache  # a commit never changes
 def _record(name: str, rev: str) -> Experiment | None:
-    values, lock = _yaml(_show(rev, PARAMS)), _yaml(_show(rev, "dvc.lock"))
+    values = read_record(_show(rev, PARAMS), f"{PARAMS} of experiment {name}", dict[str, Any])
+    lock = read_record(_show(rev, "dvc.lock"), f"dvc.lock of experiment {name}", Locked)
     return Experiment(name, rev, from_mapping(Params, values), lock) if holds_scores(values, lock) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file or folder in dvc.lock."""
+
+    path: str
+    md5: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockedStage:
+    """What dvc.lock has of a stage: parameters by file, files read and files written."""
+
+    params: dict[str, dict[str, Any]] = field(default_factory=dict)
+    deps: list[Entry] = field(default_factory=list)
+    outs: list[Entry] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """The part of dvc.lock that is read here."""
+
+    stages: dict[str, LockedStage] = field(default_factory=dict)
+
+
+def read_record(content: str, where: str, form: Any) -> Any:
+    """Return the YAML text *content*, which was checked against *form*, as plain values; DataError names *where*."""
+    values = parse_yaml(content, where)
+    way_out = "remove it (dvc exp remove) and run it again"
+    with within(where, way_out):
+        parse(values, form)
+    return values
 
 
 def holds_scores(values: Mapping[str, Any], lock: Lock) -> bool:
@@ -251,8 +280,18 @@ def read_index(path: Path) -> list[dict[str, str]]:
     """Return the rows of an index that was written before, none if there is no file."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    way_out = "remove it, and the same command writes it again"
+    with within(path, way_out):
+        lines = csv_lines(read_text(path))
+        _, columns = next(lines, (1, []))
+        if columns[: len(COLUMNS)] != list(COLUMNS):
+            there = shown(", ".join(columns) or "none")
+            raise Mismatch(f"expected the columns {', '.join(COLUMNS)} first, got {there}")
+        rows = list(lines)
+        for line, values in rows:
+            if len(values) != len(columns):
+                raise Mismatch(f"line {line}: expected {len(columns)} values, got {len(values)}")
+        return [dict(zip(columns, values, strict=True)) for _, values in rows]
 
 
 def write_index(path: Path, rows: Sequence[Mapping[str, str]], settings: Sequence[str]) -> None:
@@ -322,7 +361,9 @@ def command(axes: tuple[str, ...], out: Path) -> None:
     detector grid faces.frames_per_second=null,25 seed=1,2,3
     """
     wanted = overrides(axes)
-    values = _yaml(Path(PARAMS).read_text(encoding="utf-8"))
+    values = parse_yaml(read_text(PARAMS), PARAMS)
+    with within(PARAMS):
+        parse(values, dict[str, Any])
     todo = [(settings, with_settings(values, settings)) for settings in combinations(wanted)]
     known, asked = recorded(), []
     for number, (settings, params) in enumerate(todo, 1):

@@ -87,7 +87,7 @@ def read_keras(path: Path) -> dict[str, list[NDArray[np.float32]]]:
             layers = _names(root.attrs, "layer_names")
             names = {layer: _names(root[layer].attrs, "weight_names") for layer in layers}
             return {layer: [root[layer][name][()] for name in names[layer]] for layer in layers}
-    except (OSError, KeyError) as error:
+    except Exception as error:  # h5py raises whatever another layout leads it to
         raise DataError(f"{path}: not a Keras weights file (.h5 of Keras 1 or 2): {error}") from error
 
 

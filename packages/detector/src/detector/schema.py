@@ -32,6 +32,7 @@ __all__ = [
     "Mismatch",
     "Rules",
     "among",
+    "brief",
     "converted",
     "csv_lines",
     "in_range",
@@ -124,6 +125,8 @@ def parse(values: Any, form: Any, place: str = "", rules: Rules = Rules()) -> An
 
 def _convert(value: Any, hint: Any, checks: Mapping[str, Any], place: str, rules: Rules) -> Any:
     """Return *value* as what the annotation *hint* asks for, checked by a field's *checks*."""
+    if hint is object:
+        return value  # anything at all, unchecked
     if hint is Any:
         return _plain(value, place)
     if dataclasses.is_dataclass(hint):
@@ -316,7 +319,12 @@ def shown(value: Any) -> str:
         words = ascii(value) if not isinstance(value, str) or not value.isprintable() else repr(value)
     except (ValueError, RecursionError):  # a number of too many digits, nesting without end
         words = f"a {type(value).__name__}"
-    return words if len(words) <= SHOWN else words[:SHOWN] + "..."
+    return brief(words)
+
+
+def brief(text: str) -> str:
+    """Return *text* for a message, cut to some characters."""
+    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -354,7 +362,7 @@ def parse_json(content: str, path: str | Path, way_out: str = "") -> Any:
     Numbers that JSON does not have (NaN, Infinity) and keys that stand twice in one mapping are refused.
     """
     try:
-        return json.loads(content, parse_constant=_no_constant, object_pairs_hook=_once)
+        return json.loads(content, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise DataError(f"{path}: not readable as JSON: {reason}" + (f"; {way_out}" if way_out else "")) from None
@@ -362,6 +370,13 @@ def parse_json(content: str, path: str | Path, way_out: str = "") -> Any:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{shown(text)} is beyond the range of numbers")
+    return value
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

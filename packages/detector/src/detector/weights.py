@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .card import CARD, Card, as_json, read_card
 from .config import Params
 from .data.files import sha256, whole_file, write_json
-from .errors import ConfigError, DataError, DetectorError
+from .errors import DataError, DetectorError
 from .models import MODELS, build
 from .models.settings import pretrained
 
@@ -55,7 +55,7 @@ def load_model(folder: Path, device: torch.device) -> tuple[nn.Module, Card]:
         )
     try:
         return restore(card, load(data), device), card
-    except (ConfigError, SafetensorError, RuntimeError) as error:
+    except Exception as error:  # a constructor raises whatever wrong options lead it to
         raise DataError(f"{folder}: {CARD} and {WEIGHTS} do not fit each other: {error}; train again") from error
 
 

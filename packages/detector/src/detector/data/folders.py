@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
-from ..schema import Mismatch, csv_lines, parse, read_text, shown, within
+from ..schema import Mismatch, brief, csv_lines, parse, read_text, shown, within
 from .files import sha256
 from .index import SPLITS
 from .layout import GIVEN, Clip, Tree, check_root, one_class_splits
@@ -135,21 +135,25 @@ def _listed(row: dict[str, str], root: Path, where: str) -> File:
     values = {name: row.get(name, "").strip() for name in COLUMNS}
     relative = PurePosixPath(values["path"].replace("\\", "/"))
     if not values["path"] or relative.is_absolute() or ".." in relative.parts:
-        raise DataError(f"{where}: path must lead to a file below {root}, got {values['path']!r}")
-    if not (root / relative).is_file():
-        raise DataError(f"{where}: {root / relative}: no such file")
+        raise DataError(f"{where}: path must lead to a file below {root}, got {shown(values['path'])}")
+    try:
+        there = (root / relative).is_file()
+    except OSError as error:  # a name that is too long
+        raise DataError(f"{where}: {shown(values['path'])}: {error.strerror}") from None
+    if not there:
+        raise DataError(f"{where}: {root / brief(str(relative))}: no such file")
     if relative.suffix.lower() not in IMAGES | VIDEOS:
-        raise DataError(f"{where}: {relative}: neither {_suffixes(IMAGES)} nor {_suffixes(VIDEOS)}")
+        raise DataError(f"{where}: {brief(str(relative))}: neither {_suffixes(IMAGES)} nor {_suffixes(VIDEOS)}")
     label = LABELS.get(values["label"].lower())
     if label is None:
-        raise DataError(f"{where}: label must be real or fake, got {values['label']!r}")
+        raise DataError(f"{where}: label must be real or fake, got {shown(values['label'])}")
     method = values["method"] or ("fake" if label else "original")
     if (method == "original") != (label == 0) or "/" in method:
-        raise DataError(f"{where}: method must name a forgery, and stay empty for what is real; got {method!r}")
+        raise DataError(f"{where}: method must name a forgery, and stay empty for what is real; got {shown(method)}")
     if values["split"] not in ("", *SPLITS):
-        raise DataError(f"{where}: split must be one of {', '.join(SPLITS)}, got {values['split']!r}")
+        raise DataError(f"{where}: split must be one of {', '.join(SPLITS)}, got {shown(values['split'])}")
     if values["video"] and relative.suffix.lower() in VIDEOS:
-        raise DataError(f"{where}: video is for pictures, {relative} is a video itself")
+        raise DataError(f"{where}: video is for pictures, {brief(str(relative))} is a video itself")
     video = values["video"] or str(relative.with_suffix(""))
     return File(root / relative, method, video, values["identity"] or video, values["split"])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Protocol, TypeVar
 
 from ..errors import DataError
-from ..schema import among, in_range, read_csv
+from ..schema import among, brief, in_range, read_csv, shown
 from .files import whole_file
 from .shards import Checksum, RelativeName, ShardName, Slot
 
@@ -61,7 +61,7 @@ def read_index(path: str | Path) -> list[Face]:
     faces = _numbered(path, Face)
     for line, face in faces:
         if face.label != int(face.method != "original"):
-            raise DataError(f"{path}: line {line}: label {face.label} does not fit method {face.method!r}")
+            raise DataError(f"{path}: line {line}: label {face.label} does not fit method {shown(face.method)}")
     found = [face for _, face in faces]
     check_splits(found, path)
     return found
@@ -98,7 +98,8 @@ def check_splits(faces: Iterable[Shown], where: str | Path) -> None:
             split, video = split_of.setdefault(person, (face.split, face.video))
             if split != face.split:
                 raise DataError(
-                    f"{where}: identity {person} is in split {split} ({video}) and in {face.split} ({face.video}); "
+                    f"{where}: identity {brief(person)} is in split {split} ({brief(video)}) and in {face.split} "
+                    f"({brief(face.video)}); "
                     "a split must not share persons with another"
                 )
 
@@ -122,8 +123,8 @@ def _numbered(path: Path, kind: type[Row]) -> list[tuple[int, Row]]:
     for line, row in rows:
         key = getattr(row, first)
         if key <= last:
-            problem = "occurs twice" if key == last else f"follows {last}: rows must be sorted by key"
-            raise DataError(f"{path}: line {line}: {key} {problem}")
+            problem = "occurs twice" if key == last else f"follows {brief(last)}: rows must be sorted by key"
+            raise DataError(f"{path}: line {line}: {brief(key)} {problem}")
         last = key
     return rows
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ..data.files import sha256, whole_file
 from ..errors import DetectorError
+from ..schema import parse
 
 __all__ = ["Checkpoints", "plain"]
 
@@ -52,10 +53,13 @@ def plain(value: Any, where: str = "checkpoint") -> Any:
 
 
 class Checkpoints:
-    """The checkpoints in *folder*, of which the newest *keep* stay. *say* gets the lines for the user."""
+    """The checkpoints in *folder*, of which the newest *keep* stay.
 
-    def __init__(self, folder: Path, keep: int, say: Callable[[str], None]):
-        self.folder, self.keep, self.say = folder, keep, say
+    *say* gets the lines for the user. *form* is what a checkpoint must hold (`detector.schema`).
+    """
+
+    def __init__(self, folder: Path, keep: int, say: Callable[[str], None], form: Any = dict[str, object]):
+        self.folder, self.keep, self.say, self.form = folder, keep, say, form
         self._writer: threading.Thread | None = None
         self._error: Exception | None = None
 
@@ -87,7 +91,7 @@ class Checkpoints:
         for step in reversed(found):
             try:
                 return self._read(step)
-            except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            except Exception as error:  # torch.load raises whatever a damaged file leads it to
                 older = [s for s in found if s < step]
                 way = f"going back to step {older[-1]}" if older else "there is no older one: starting again at step 0"
                 self.say(f"{self._path(step)} is damaged ({_first_words(error)}); {way}")
@@ -160,6 +164,7 @@ class Checkpoints:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict) or state.get("step") != step:
             raise ValueError(f"it is not the checkpoint of step {step}")
+        parse(state, self.form)
         return state
 
 

@@ -121,6 +121,28 @@ def train(
                 _remove_if_empty(folder)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class State:
+    """What a checkpoint holds, see `Trainer`; `object` where it is tensors or may be infinite."""
+
+    run: str
+    run_info: dict[str, object]
+    step: int
+    epoch: int
+    model: dict[str, object]
+    ema: dict[str, object]
+    optimizer: dict[str, object]
+    scaler: dict[str, object]
+    rows: list[dict[str, object]]
+    sums: object
+    count: int
+    best: dict[str, object] | None
+    best_auc: object
+    evaluations_since: int
+    micro_batch: int
+    threads: int
+
+
 class Trainer:
     """A run's parts and its state: `step` updates are done, `rows` of history written, the losses since summed up."""
 
@@ -190,7 +212,7 @@ class Trainer:
         self.best: dict[str, Any] | None = None
         self.best_auc, self.evaluations_since = -math.inf, 0  # of the validation, for early stopping
         self.micro_batch = 0
-        self.checkpoints = Checkpoints(folder, config.checkpoint.keep, progress.say)
+        self.checkpoints = Checkpoints(folder, config.checkpoint.keep, progress.say, State)
         self._resume()
         if not self.micro_batch:
             self.micro_batch = self._choose_micro_batch()
@@ -422,14 +444,20 @@ class Trainer:
                     "code: what is of no use any more may be removed"
                 )
             return
-        self.model.load_state_dict(state["model"])
-        self.ema.model.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.precision.scaler.load_state_dict(state["scaler"])
+        try:
+            self.model.load_state_dict(state["model"])
+            self.ema.model.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.precision.scaler.load_state_dict(state["scaler"])
+            self.sums.copy_(state["sums"])
+        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataError(
+                f"{self.checkpoints.folder}: the checkpoint of step {state['step']} does not fit this model ({error}); "
+                "remove the folder to start again at step 0"
+            ) from error
         self.step, self.rows, self.count, self.best = state["step"], state["rows"], state["count"], state["best"]
         self.best_auc, self.evaluations_since = state["best_auc"], state["evaluations_since"]
         self.micro_batch = state["micro_batch"]
-        self.sums.copy_(state["sums"])
         if state["threads"] != torch.get_num_threads():
             # sums over other numbers of threads end in other bits
             torch.set_num_threads(state["threads"])
