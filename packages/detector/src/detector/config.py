@@ -167,10 +167,12 @@ class ScoreConfig:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateConfig:
-    """Replicates and confidence of the bootstrap; dvc.yaml hands them to ``evaluation metrics``."""
+    """Settings of the intervals and margins of the answer; dvc.yaml passes them to `evaluation`."""
 
     replicates: int = number(1000, 1)
     confidence: float = number(0.95, 0.5, 0.9999)
+    useful_balanced_accuracy: float = number(0.75, 0.5001, 0.9999)
+    equivalent_auc_drop: float = number(0.05, 0.0001, 0.4999)
 
 
 @dataclass(frozen=True, slots=True)

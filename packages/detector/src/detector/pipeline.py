@@ -183,7 +183,8 @@ STAGES = (
         command=(
             "evaluation report out/report --metrics out/metrics.json --scores out/scores.csv --tables out/tables "
             "--fidelity out/fidelity --fidelity-summary out/fidelity.json --faces out/faces/summary.json "
-            "--failures out/faces/failures.csv --training out/train --explain out/explain --quality ${quality}"
+            "--failures out/faces/failures.csv --training out/train --explain out/explain --quality ${quality} "
+            "--useful ${evaluate.useful_balanced_accuracy} --equivalent ${evaluate.equivalent_auc_drop}"
         ),
         reads=(
             "out/metrics.json",
@@ -200,7 +201,7 @@ STAGES = (
             Output(
                 "out/report",
                 "`index.html`, figures as PNG",
-                figures=("robustness.png", "roc.png", "metrics.png", "compression.png", "features.png"),
+                figures=("matrix.png", "robustness.png", "roc.png", "metrics.png", "compression.png", "features.png"),
             ),
         ),
     ),

@@ -98,12 +98,15 @@ def show(metrics: Path, tables: Path, page: Path | None) -> None:
 @click.option("--explain", type=Existing, help="Folder of `detector explain`: heat maps and feature vectors.")
 @click.option("--quality", help="JPEG quality the model was trained on.")
 @click.option("--allow-nan", is_flag=True, help="As given to `evaluation metrics`.")
-def report(out: Path, **sources: Any) -> None:
+@click.option("--useful", default=0.75, show_default=True, help="Balanced accuracy from which a detector is useful.")
+@click.option("--equivalent", default=0.05, show_default=True, help="AUC drop up to which compression costs nothing.")
+def report(out: Path, useful: float, equivalent: float, **sources: Any) -> None:
     """Write a self-contained page, OUT/index.html, and its figures as PNG; print the results and the path."""
     from .report import Sources, build, gather
     from .tables import text
+    from .usefulness import Margins
 
-    material = gather(Sources(**sources))
+    material = gather(Sources(**sources, margins=Margins(useful, equivalent)))
     path = build(out, material)
     click.echo(text(material.summary))
     click.echo(f"report: {path}")

@@ -16,6 +16,7 @@ from .matrix import Matrix
 from .records import Dataset, Faces, Failure, Fidelity, LogLine, Panel, Step
 from .scores import Scores, read
 from .summary import Summary
+from .usefulness import Margins
 
 __all__ = ["Material", "Sources", "gather"]
 
@@ -35,6 +36,7 @@ class Sources:
     explain: Path | None = None            # folder of maps.csv, localization.csv, features.npy and features.csv
     quality: str | None = None             # JPEG quality the model was trained on
     allow_nan: bool = False
+    margins: Margins = field(default_factory=Margins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Material:
     history: list[Step] = field(default_factory=list)
     explained: Explained | None = None
     quality: str | None = None
+    margins: Margins = field(default_factory=Margins)
 
     @property
     def dataset(self) -> Dataset:
@@ -167,6 +170,7 @@ def _read(sources: Sources) -> tuple[Material, Scores]:
         history=_history(sources.training / "log.jsonl") if sources.training else [],
         explained=explain.read(sources.explain) if sources.explain else None,
         quality=sources.quality,
+        margins=sources.margins,
     )
     return material, scores
 

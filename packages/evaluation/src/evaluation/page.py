@@ -78,10 +78,11 @@ def paragraph(text: str, kind: str = "") -> str:
     return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
 
 
-def section(title: str, *parts: str) -> str:
-    """Return a section; parts are HTML, empty ones are left out; no section without parts."""
+def section(title: str, *parts: str, anchor: str = "") -> str:
+    """Return a section; parts are HTML, empty ones are left out; no section without parts. *anchor* is its id."""
     parts = tuple(part for part in parts if part)
-    return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(parts) + "\n</section>" if parts else ""
+    start = f'<section id="{escape(anchor)}">' if anchor else "<section>"
+    return f"{start}\n<h2>{escape(title)}</h2>\n" + "\n".join(parts) + "\n</section>" if parts else ""
 
 
 def items(texts: Iterable[str]) -> str:
@@ -89,9 +90,11 @@ def items(texts: Iterable[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>"
 
 
-def note(*paragraphs: str) -> str:
-    """Return a highlighted box."""
-    return '<div class="note" role="note">' + "".join(paragraph(text) for text in paragraphs) + "</div>"
+def note(*paragraphs: str, link: tuple[str, str] | None = None) -> str:
+    """Return a highlighted box, with a link (address, text) at its end where one is given."""
+    texts = "".join(paragraph(text) for text in paragraphs)
+    end = f'<p><a href="{escape(link[0])}">{escape(link[1])}</a></p>' if link else ""
+    return f'<div class="note" role="note">{texts}{end}</div>'
 
 
 def card(what: str, value: str, interval: str) -> str:

@@ -18,10 +18,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from .calibration import reliability
 from .conditions import RAW, title
 from .features import Features
+from .matrix import Matrix
 from .metrics import METRICS, headline, logit, roc
 from .records import Panel, Step
 from .scores import Scores
@@ -36,6 +38,7 @@ __all__ = [
     "embedding",
     "histograms",
     "history",
+    "history_matrix",
     "metric_bars",
     "png",
     "reliability_diagram",
@@ -180,6 +183,40 @@ def _chance(axes: Axes, theme: Theme) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.45), min(max(high, 0.6), 1.02))
     axes.annotate("chance", (0, 0.5), xytext=(2, 3), textcoords="offset points", color=theme.muted, fontsize=8)
+
+
+def history_matrix(matrix: Matrix, level: str = "frame", theme: Theme = LIGHT) -> Figure:
+    """Return the AUC of real faces (rows) against fakes (columns) of every two conditions as a heat map.
+
+    The shade falls from 1 to .5, cells below .5 are hatched and the lowest cell is framed, so that the map is readable
+    in gray. Cells have their own text colours and look the same on a dark page.
+    """
+    with _style(theme):
+        names = matrix.conditions
+        size = 1.7 + 0.62 * len(names)
+        figure = Figure(figsize=(size + 0.9, size), layout="constrained")
+        axes = figure.subplots()
+        values = np.array([[cell.auc if (cell := matrix.cell(r, f, level)) else np.nan for f in names] for r in names])
+        shades = mpl.colormaps["Blues"](np.clip((values - 0.5) / 0.5, 0, 1) * 0.85)
+        for i, j in np.ndindex(values.shape):
+            below, dark = values[i, j] < 0.5, values[i, j] > 0.82
+            patch = Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=shades[i, j], edgecolor="#c8ced6", linewidth=0.8)
+            patch.set(hatch="///" if below else None)
+            axes.add_patch(patch)
+            label = "-" if np.isnan(values[i, j]) else f"{values[i, j]:.2f}".removeprefix("0")
+            background = {"facecolor": "white", "edgecolor": "none", "pad": 1.2} if below else None
+            axes.text(j, i, label, ha="center", va="center", color="white" if dark else "#1d2531", bbox=background)
+        if not np.isnan(values).all():
+            i, j = np.unravel_index(np.nanargmin(values), values.shape)
+            axes.add_patch(Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor=FAKE, linewidth=2.2))
+        _condition_ticks(axes, names)
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
+        axes.set(xlabel="condition of the fakes", ylabel="condition of the real faces")
+        axes.set_aspect("equal")
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        return figure
 
 
 def roc_curves(scores: Scores, theme: Theme = LIGHT) -> Figure:

@@ -20,6 +20,8 @@ def build(out: Path, material: Material) -> Path:
         "roc": plots.roc_curves(scores),
         "metrics": plots.metric_bars(summary),
     }
+    if len(material.matrix.conditions) > 1:
+        figures["matrix"] = plots.history_matrix(material.matrix)
     if material.panels:
         pictures = {name: picture.pixels for name, picture in material.pictures.items()}
         figures["compression"] = plots.compression(material.panels[0], pictures)

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import explain, literature, page, plots, tables
-from .answer import answer
+from . import explain, histories, literature, page, plots, tables
 from .conditions import RAW, condition_key, title
 from .files import Picture
 from .intervals import UNITS
@@ -19,6 +18,7 @@ from .records import Panel
 from .robustness import area_over_log_rate
 from .scores import ALL, Scores, by_video
 from .summary import LEVELS, Difference, Row, Summary
+from .usefulness import Answer, answer
 
 __all__ = ["body", "dataset_note", "literature_row", "literature_section"]
 
@@ -31,6 +31,7 @@ def body(material: Material) -> list[str]:
     """Return all sections in the order of the page."""
     return [
         _opening(material),
+        histories.section(material.matrix, material.summary.settings.confidence),
         _by_condition(material),
         _compression(material),
         _by_method(material),
@@ -55,18 +56,68 @@ def _named(condition: str) -> str:
 
 
 def _opening(material: Material) -> str:
-    short, long = answer(material.summary)
+    found = answer(material.summary, material.matrix, material.margins)
+    link = ("#histories", "The matrix of conditions") if len(material.matrix.conditions) > 1 else None
+    warnings = page.note(*found.warnings, link=link) if found.warnings else ""
     return "\n".join(
-        [
+        part
+        for part in [
             "<header>",
             "<h1>Is a fake face still detected after JPEG compression?</h1>",
-            f'<p class="answer">{escape(short)}</p>',
-            page.paragraph(f"{_trained(material)} {long}".strip(), "lead"),
+            f'<p class="answer">{escape(found.short)}</p>',
+            page.paragraph(" ".join([_trained(material), *found.sentences]).strip(), "lead"),
+            warnings,
             dataset_note(material),
+            _error_cards(found),
             _cards(material.summary),
+            _error_pictures(material, found),
             "</header>",
         ]
+        if part
     )
+
+
+def _error_cards(found: Answer) -> str:
+    """Return how many faces of 1,000 are classified wrongly, in the best and in the worst condition."""
+    cards = [
+        page.card(f"{which} condition, {title(rate.condition)}", rate.text, words)
+        for words, best, worst in found.extremes
+        for which, rate in (("best", best), ("worst", worst))
+    ]
+    if not cards:
+        return ""
+    at = f"At one threshold for all conditions ({tables.number(found.threshold)}, chosen on the validation split):"
+    return f'{page.paragraph(at, "small")}<div class="cards">{"".join(cards)}</div>'
+
+
+def _error_pictures(material: Material, found: Answer) -> str:
+    """Return the worst false alarm and the worst miss among the faces whose pictures the other stages wrote."""
+    if math.isnan(found.threshold):
+        return ""
+    labels = dict(zip(material.scores.key.tolist(), material.scores.label.tolist(), strict=True))
+    rows = zip(
+        material.scores.key.tolist(), material.scores.condition.tolist(), material.scores.score.tolist(), strict=True
+    )
+    score = {(key, condition): value for key, condition, value in rows}
+    shown = [(row.key, row.condition, material.pictures[row.file]) for face in material.panels for row in face]
+    if material.explained:
+        maps = [row for face in material.explained.faces for row in face if row.kind == "face"]
+        shown += [(row.key, row.condition, material.explained.pictures[row.file]) for row in maps]
+    cells = []
+    for label, words, sign in ((0, "a real face classified as fake", 1), (1, "a fake that is missed", -1)):
+        wrong = [
+            (sign * score[key, condition], key, condition, picture)
+            for key, condition, picture in shown
+            if labels.get(key) == label and (key, condition) in score
+            and (score[key, condition] >= found.threshold) == (label == 0)
+        ]  # fmt: skip
+        if wrong:
+            value, key, condition, picture = max(wrong, key=lambda one: one[:3])
+            described = f"{key}, {title(condition)}: {words}"
+            image = f'<img alt="{escape(described)}" src="{page.data_uri(picture.data)}">'
+            lines = f"<span>{escape(title(condition))}</span><span>score {sign * value:.3f}</span>"
+            cells.append(f'<div class="face">{image}<b>{escape(words)}</b>{lines}</div>')
+    return f'<div class="faces" style="--n:6">{"".join(cells)}</div>' if cells else ""
 
 
 def _trained(material: Material) -> str:

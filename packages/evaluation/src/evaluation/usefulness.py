@@ -1,0 +1,170 @@
+"""The answer on the first screen of the page: is the detector useful, at one threshold, whatever pictures went through?
+
+The answer follows from intervals and two margins that the user sets, never from significance alone: *yes* and *no* need
+the whole interval on one side of a margin, everything else is *cannot tell from this data*.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .conditions import title
+from .matrix import Decision, Matrix
+from .summary import Difference, Summary
+from .tables import number
+
+__all__ = ["Answer", "Margins", "Rate", "answer"]
+
+TELL = "Cannot tell from this data."
+PERFECT = 0.99                         # a lowest AUC this high is too good to be true
+FLAT = 0.01                            # and so is a high AUC that the strongest compression changes by less than this
+HIGH = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """The balanced accuracy from which a detector is useful, and the AUC drop up to which compression costs nothing."""
+
+    useful: float = 0.75
+    equivalent: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0.5 < self.useful < 1:
+            raise ValueError(f"the margin of usefulness is a balanced accuracy between .5 and 1, got {self.useful}")
+        if not 0 < self.equivalent < 0.5:
+            raise ValueError(f"the margin of equivalence is an AUC difference between 0 and .5, got {self.equivalent}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Errors among 1,000 faces of a class in one condition, with the interval."""
+
+    condition: str
+    value: float
+    lo: float
+    hi: float
+
+    @property
+    def text(self) -> str:
+        """Return ``120 [80, 170]``."""
+        if math.isnan(self.lo):
+            return f"{1000 * self.value:.0f}"
+        return f"{1000 * self.value:.0f} [{1000 * self.lo:.0f}, {1000 * self.hi:.0f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The headline, sentences below it, warnings, and the error rates of real faces and of fakes by condition."""
+
+    short: str
+    sentences: list[str]
+    warnings: list[str]
+    threshold: float
+    accused: list[Rate]
+    missed: list[Rate]
+
+    @property
+    def extremes(self) -> list[tuple[str, Rate, Rate]]:
+        """What, best and worst condition of it."""
+        return [
+            (words, min(rates, key=lambda rate: rate.value), max(rates, key=lambda rate: rate.value))
+            for words, rates in (
+                ("of 1,000 real faces are classified as fake", self.accused),
+                ("of 1,000 fakes are missed", self.missed),
+            )
+            if rates
+        ]
+
+
+def answer(summary: Summary, matrix: Matrix, margins: Margins | None = None) -> Answer:
+    """Return the answer from frame-level decisions at the threshold chosen on validation over all conditions."""
+    margins = margins or Margins()
+    specificity, sensitivity = (matrix.decided(metric) for metric in ("specificity", "sensitivity"))
+    accused, missed = _errors(specificity), _errors(sensitivity)
+    threshold = specificity[0].threshold if specificity else math.nan
+    short, sentences = _useful(matrix, margins)
+    if summary.ends():
+        sentences.append(_drop(summary, margins))
+    return Answer(short, sentences, _warnings(summary, matrix), threshold, accused, missed)
+
+
+def _errors(decisions: Iterable[Decision]) -> list[Rate]:
+    return [Rate(d.condition, 1 - d.value, 1 - d.hi, 1 - d.lo) for d in decisions if not math.isnan(d.value)]
+
+
+def _useful(matrix: Matrix, margins: Margins) -> tuple[str, list[str]]:
+    found = [matrix.decided(m) for m in ("balanced_accuracy", "lowest_specificity", "lowest_sensitivity")]
+    if not all(found):
+        return TELL, ["Without both classes in the validation and test splits there is no threshold to decide with."]
+    overall, real, fake = (rows[0] for rows in found)
+    # the sum of two ends covers the sum of two values at least as often, whatever their correlation
+    value, lo, hi = ((getattr(real, end) + getattr(fake, end)) / 2 for end in ("value", "lo", "hi"))
+    limit = number(margins.useful, 2)
+    where = f"real faces: {title(real.condition)}; fakes: {title(fake.condition)}"
+    sentences = [
+        f"Useful means a balanced accuracy of at least {limit} (margin set by the user).",
+        f"It is {_interval(overall.value, overall.lo, overall.hi)} over all conditions and "
+        f"{_interval(value, lo, hi)} where each class is classified worst ({where}).",
+    ]
+    if any(math.isnan(end) for end in (overall.lo, lo)):
+        return TELL, [*sentences, "There are too few independent faces for an interval."]
+    if lo >= margins.useful:
+        return "Yes, in every condition that was tested.", sentences
+    if overall.hi < margins.useful:
+        return "No.", sentences
+    if overall.lo >= margins.useful:
+        if hi < margins.useful:
+            return "On average yes, but not in every condition.", sentences
+        unclear = "Whether it is useful in the worst condition cannot be told: that interval includes the margin."
+        return "On average yes; in the worst condition this cannot be told.", [*sentences, unclear]
+    return TELL, [*sentences, "The interval over all conditions includes the margin."]
+
+
+def _interval(value: float, lo: float, hi: float) -> str:
+    return number(value) if math.isnan(lo) else f"{number(value)} [{number(lo)}, {number(hi)}]"
+
+
+def _drop(summary: Summary, margins: Margins) -> str:
+    """Return what compression costs: equivalence and absence of evidence are different things."""
+    ends = summary.ends()
+    assert ends
+    drop: Difference | None = summary.drop("frame", "auc")
+    what = f"From {title(ends.high)} to {title(ends.low)} the frame AUC"
+    if drop is None or math.isnan(drop.value):
+        return f"{what} drop is undefined."
+    shown = f"{what} drops by {_interval(drop.value, drop.lo, drop.hi)}"
+    limit = number(margins.equivalent, 2)
+    if math.isnan(drop.lo):
+        return f"{shown}; there are too few independent faces for an interval."
+    if drop.lo > margins.equivalent:
+        return f"{shown}: more than the margin of {limit}."
+    if drop.hi < margins.equivalent and drop.lo > -margins.equivalent:
+        return f"{shown}: within the margin of {limit}, so the two count as equal."
+    if drop.lo > 0:
+        return f"{shown}: a loss, but whether it exceeds the margin of {limit} cannot be told."
+    return (
+        f"{shown}. No loss is shown, and none is excluded: a loss of {number(drop.hi)} is compatible with this data "
+        f"(margin {limit})."
+    )
+
+
+def _warnings(summary: Summary, matrix: Matrix) -> list[str]:
+    """Return what makes the numbers suspicious: results too good to be true, and signs of a shortcut."""
+    out = []
+    look = "Look for a shortcut: file format, size, borders, encoder or people that differ between the classes."
+    worst, lean, ends = matrix.figure("worst"), matrix.figure("lean"), summary.ends()
+    drop = summary.drop("frame", "auc")
+    low = summary.find(ends.low, "frame", "auc") if ends else None
+    flat = bool(low and drop and low.value >= HIGH and abs(drop.value) <= FLAT)
+    if worst and worst.value >= PERFECT:
+        out.append(f"Too good to be true: the lowest AUC of all conditions is {number(worst.value)}. {look}")
+    elif flat and ends and low:
+        out.append(f"Too good to be true: {title(ends.low)} changes an AUC of {number(low.value)} hardly. {look}")
+    if worst and lean and worst.hi < 0.5 < 0.5 + lean.lo:
+        out.append(
+            f"The detector uses the condition as a sign of the class: real faces ({title(worst.real)}) get "
+            f"higher scores than fakes ({title(worst.fake)}; AUC {_interval(worst.value, worst.lo, worst.hi)})."
+        )
+    return out

@@ -1,0 +1,103 @@
+"""The answer: margins and whole intervals decide, significance alone never does."""
+
+import math
+
+import pytest
+
+from evaluation import matrix
+from evaluation.scores import read
+from evaluation.summary import Settings, summarize
+from evaluation.usefulness import Margins, answer
+
+
+def answered(scores, **margins):
+    return answer(summarize(scores, Settings(replicates=100)), matrix.evaluate(scores), Margins(**margins))
+
+
+CASES = {
+    # separation by condition, pairs -> headline
+    "strong": ({"raw": 1.8, "77": 1.7, "10": 1.6}, 24, "Yes, in every condition that was tested."),
+    "one weak condition": ({"raw": 2, "77": 2, "60": 2, "10": 0.2}, 24, "On average yes, but not in every condition."),
+    "significant, but useless": ({"raw": 0.2, "77": 0.2, "10": 0.2}, 60, "No."),
+    "few pairs": ({"raw": 0.5, "77": 0.5, "10": 0.5}, 4, "Cannot tell from this data."),
+}
+
+
+@pytest.mark.parametrize(("separation", "pairs", "short"), CASES.values(), ids=CASES)
+def test_the_answer_needs_the_whole_interval_on_one_side_of_the_margin(scores_of, separation, pairs, short):
+    found = answered(scores_of(seed=2, pairs=pairs, val_pairs=4, conditions=separation))
+    assert found.short == short
+    assert found.sentences[0] == "Useful means a balanced accuracy of at least 0.75 (margin set by the user)."
+
+
+def test_an_auc_that_differs_from_chance_is_not_a_yes(scores_of):
+    scores = scores_of(seed=2, pairs=60, val_pairs=4, conditions={"raw": 0.2, "77": 0.2, "10": 0.2})
+    cell = matrix.evaluate(scores).cell("77", "77")
+    assert cell.lo > 0.5
+    assert answered(scores).short == "No."
+    assert answered(scores, useful=0.52).short == "Yes, in every condition that was tested."
+
+
+def test_errors_are_counted_at_the_threshold_of_the_validation_split_over_all_conditions(scores_of):
+    scores = scores_of(pairs=6, val_pairs=3)
+    found, table = answered(scores), matrix.evaluate(scores)
+    for rates, metric in ((found.accused, "specificity"), (found.missed, "sensitivity")):
+        rows = {d.condition: d for d in table.decided(metric)}
+        assert [rate.condition for rate in rates] == ["raw", "77", "10"]
+        for rate in rates:
+            row = rows[rate.condition]
+            assert (rate.value, rate.lo, rate.hi) == pytest.approx((1 - row.value, 1 - row.hi, 1 - row.lo))
+            assert found.threshold == row.threshold
+    (words, best, worst), (_, best_fake, worst_fake) = found.extremes
+    assert words == "of 1,000 real faces are classified as fake"
+    assert best.value <= worst.value
+    assert (worst_fake.condition, best_fake.value <= worst_fake.value) == ("10", True)
+    assert worst.text == f"{1000 * worst.value:.0f} [{1000 * worst.lo:.0f}, {1000 * worst.hi:.0f}]"
+
+
+@pytest.mark.parametrize(
+    ("separation", "pairs", "equivalent", "said"),
+    [
+        ({"raw": 1.0, "77": 1.0, "10": 0.2}, 24, 0.05, "more than the margin of 0.05."),
+        ({"raw": 1.0, "77": 1.0, "10": 1.0}, 40, 0.05, "within the margin of 0.05, so the two count as equal."),
+        ({"raw": 0.8, "77": 0.8, "10": 0.6}, 40, 0.2, "within the margin of 0.20"),
+        ({"raw": 0.6, "77": 0.6, "10": 0.6}, 3, 0.05, "No loss is shown, and none is excluded: a loss of 0."),
+        ({"raw": 1.0, "77": 1.0, "10": 0.8}, 24, 0.05, "a loss, but whether it exceeds the margin"),
+    ],
+)
+def test_equivalence_and_absence_of_evidence_are_told_apart(scores_of, separation, pairs, equivalent, said):
+    found = answered(scores_of(seed=1, pairs=pairs, val_pairs=4, conditions=separation), equivalent=equivalent)
+    assert said in found.sentences[-1]
+
+
+def test_a_perfect_result_and_a_flat_one_say_look_for_a_shortcut(scores_of):
+    for separation in ({"raw": 9, "77": 9, "10": 9}, {"raw": 1.95, "77": 1.95, "10": 1.95}):
+        found = answered(scores_of(pairs=12, conditions=separation))
+        (warning,) = found.warnings
+        assert warning.startswith("Too good to be true: ")
+        assert "Look for a shortcut" in warning
+    assert answered(scores_of(pairs=12)).warnings == []
+
+
+def test_a_detector_that_uses_the_condition_is_named(write_scores, rows_of):
+    rows = rows_of(pairs=12, conditions={"raw": 0.8, "10": 0.8})
+    for row in rows:
+        if row["condition"] == "10":
+            odds = float(row["score"]) / (1 - float(row["score"])) * math.exp(3)
+            row["score"] = repr(odds / (1 + odds))
+    found = answered(read(write_scores(rows=rows)))
+    assert any("real faces (quality 10) get higher scores than fakes (uncompressed; AUC" in w for w in found.warnings)
+    assert not found.short.startswith("Yes")
+
+
+def test_without_validation_split_there_is_no_answer(scores_of):
+    found = answered(scores_of(val_pairs=0))
+    assert found.short == "Cannot tell from this data."
+    assert found.extremes == []
+    assert math.isnan(found.threshold)
+
+
+@pytest.mark.parametrize("margins", [{"useful": 0.5}, {"useful": 1.0}, {"equivalent": 0.0}, {"equivalent": 0.5}])
+def test_impossible_margins_are_refused(margins):
+    with pytest.raises(ValueError, match=r"margin of \w+ is an? "):
+        Margins(**margins)
