@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from detector import config
 from detector.cli import cli
-from detector.config import FacesConfig, MesoConfig, MultiAttentionConfig, Params, TrainConfig
+from detector.config import AugmentConfig, FacesConfig, MesoConfig, MultiAttentionConfig, Params, TrainConfig
 from detector.data import deepfakebench, detection, layout, readers
 from detector.data.faces import crop_frames, make_faces
 from detector.data.index import Face, read_index
@@ -23,6 +23,7 @@ from detector.data.pack import pack_deepfakebench
 from detector.data.sighting import Sighting
 from detector.errors import ConfigError, DataError
 from detector.export import export
+from detector.loading import augment
 from detector.models import MODELS, Model, build
 from detector.models.settings import settings
 from detector.training.trainer import train
@@ -137,6 +138,44 @@ def test_what_params_give_to_multi_attention_has_the_values_of_both_its_sections
     recipe = TrainConfig(efficientnet=config.EfficientNetConfig(True, 0.4))
     given = settings(Params(model="multi_attention", train=recipe))
     assert (given["pretrained"], given["drop_path"], given["num_attentions"]) == (True, 0.4, 4)
+
+
+# -- augmentations -----------------------------------------------------------------------------------------------------
+
+OFF = dict.fromkeys(("flip", "rotate", "scale", "blur", "contrast", "brightness", "color", "recompress"), 0.0)
+BATCH = torch.randint(0, 256, (8, 24, 24, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+def test_every_setting_and_every_column_belongs_to_one_augmentation() -> None:
+    rows = augment.AUGMENTATIONS.values()
+    fields = [field.name for field in dataclasses.fields(AugmentConfig)]
+    assert sorted(name for row in rows for name in row.settings) == sorted(fields)
+    assert sorted(column for row in rows for column in row.columns) == list(range(augment.SLOTS))
+
+
+@pytest.mark.parametrize("name", augment.AUGMENTATIONS)
+def test_every_augmentation_follows_its_settings_and_its_columns_only(name: str) -> None:
+    row = augment.AUGMENTATIONS[name]
+    if row.apply is None:
+        return  # tests/detector/test_loading_augment.py
+    draws = augment.draw(1, 2, np.arange(8))
+    plain = augment.augment(BATCH, draws, AugmentConfig(**OFF))
+    torch.testing.assert_close(plain, augment.to_float(BATCH))
+    for setting in row.settings:
+        config = AugmentConfig(**{**OFF, setting: 0.5})
+        changed = augment.augment(BATCH, draws, config)
+        assert not torch.equal(changed, plain), setting
+        others = draws.clone()
+        others[:, [column for column in range(augment.SLOTS) if column not in row.columns]] = 0.9
+        assert torch.equal(augment.augment(BATCH, others, config), changed), setting
+
+
+def test_a_new_augmentation_needs_its_row_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    invert = augment.Augmentation((), (), lambda x, _draws, _config: 255 - x)
+    monkeypatch.setattr(augment, "AUGMENTATIONS", {"invert": invert, **augment.AUGMENTATIONS})
+    draws = augment.draw(1, 2, np.arange(8))
+    expected = 1 - augment.to_float(BATCH)
+    torch.testing.assert_close(augment.augment(BATCH, draws, AugmentConfig(**OFF)), expected, rtol=0, atol=1e-6)
 
 
 # -- face detectors ----------------------------------------------------------------------------------------------------
