@@ -27,6 +27,11 @@ def test_ece_of_eight_rows_worked_by_hand():
     assert ece([0, 0, 0, 1, 0, 1, 0, 1], [0.0, 0.1, 0.2, 0.3, 0.6, 0.7, 0.8, 0.9], bins=2) == pytest.approx(0.175)
 
 
+def test_bins_weigh_as_many_samples_as_they_hold():
+    # by hand: .2 three times with one fake, |.2 - 1/3| = 2/15; .9 once, a fake, |.9 - 1| = 1/10; (3 x 2/15 + 1/10) / 4
+    assert ece([0, 0, 1, 1], [0.2, 0.2, 0.2, 0.9]) == pytest.approx(0.125)
+
+
 def test_bins_hold_equal_masses():
     found = reliability(*calibrated(1500))
     assert len(found.count) == 15

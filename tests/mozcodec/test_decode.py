@@ -307,22 +307,6 @@ def test_max_scans_is_the_most_that_is_read(small, engine, progressive):
             mozcodec.decode(data, engine=engine, max_scans=limit)
 
 
-@pytest.mark.parametrize("engine", ["auto", "library"])
-def test_bytes_between_scans_are_damage_and_those_between_headers_are_not(small, engine):
-    """libjpeg skips both; but within the coded data they tell of a broken file, in its first scan as in any."""
-    junk = b"\x12\x34\x56\x78" * 6  # the decoder reads ahead: of fewer bytes it would see none
-    for options in ({}, {"progressive": False}):
-        data = mozcodec.encode(small, 80, **options)
-        at = data.index(b"\xff\xda")
-        end = re.compile(rb"\xff[^\x00\xd0-\xd7]", re.DOTALL).search(data, at + 2).start()  # the marker after the scan
-        within, before = data[:end] + junk + data[end:], data[:at] + junk + data[at:]
-        with pytest.raises(mozcodec.DamagedError, match="extraneous bytes before marker"):
-            mozcodec.decode(within, engine=engine)
-        with pytest.warns(mozcodec.JpegWarning, match="extraneous bytes before marker"):
-            mozcodec.decode(within, engine=engine, on_truncated="warn")
-        np.testing.assert_array_equal(mozcodec.decode(before, engine=engine), mozcodec.decode(data))
-
-
 # ---- batches --------------------------------------------------------------------------------------------------------
 
 
