@@ -225,6 +225,13 @@ def test_localization_is_the_share_of_heat_in_the_masks(explained: Path, trained
     assert {r["condition"] for r in rows} == {"raw", "77", "webp:10"}
 
 
+def test_the_average_map_is_that_of_maps_of_equal_heat() -> None:
+    faint, strong = np.array([[3, 1], [0, 0]], np.float32), np.array([[0, 0], [0, 10]], np.float32)
+    # by hand: (3/4 + 0)/2 and (0 + 10/10)/2 of the average lie on the diagonal
+    shares = _shares([faint, strong], [np.eye(2, dtype=bool)] * 2)
+    assert shares == [(0.75, 0.875, 0.5), (1.0, 0.875, 0.5)]
+
+
 def test_a_map_without_heat_counts_as_the_average_map() -> None:
     nothing, heat, mask = np.zeros((2, 2), np.float32), np.array([[3, 1], [0, 0]], np.float32), np.eye(2, dtype=bool)
     # by hand: of 4 parts of heat, 3 lie in the mask; the average of the maps that have heat is that one map
