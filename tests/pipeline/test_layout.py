@@ -70,7 +70,7 @@ def test_codec_and_evaluation_import_nothing_of_ours(package: str) -> None:
 
 
 def test_detector_takes_only_pure_functions_from_evaluation() -> None:
-    allowed = ("evaluation.metrics", "evaluation.fidelity", "evaluation.conditions")
+    allowed = ("evaluation.metrics", "evaluation.conditions")
     assert offenders(imported("detector"), "evaluation", but=allowed) == []
 
 

@@ -117,7 +117,7 @@ def degrade(
     reader: Any, face: Face, conditions: Sequence[Condition]
 ) -> list[tuple[str, np.ndarray, Metrics]]:
     """Return the crop *face* under each condition: its label, the picture, uint8 (H, W, 3), and the `Metrics`."""
-    from evaluation.fidelity import psnr, ssim
+    from mozcodec import psnr, ssim
 
     from .data.compress import read_crop
     from .data.png import encode_png
@@ -133,10 +133,9 @@ def degrade(
 
 def row(key: str, condition: str, image: np.ndarray, metrics: Metrics) -> Row:
     """Return the `Row` of one crop under one condition."""
-    from evaluation.fidelity import bits_per_pixel
-
     psnr, ssim, size = metrics
-    return Row(key, condition, round(psnr, 4), round(ssim, 6), size, round(bits_per_pixel(size, *image.shape[:2]), 5))
+    height, width = image.shape[:2]
+    return Row(key, condition, round(psnr, 4), round(ssim, 6), size, round(8 * size / (height * width), 5))
 
 
 def summarize(rows: Sequence[Row], index: Sequence[Face]) -> dict[str, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""Scores of a deepfake detector in, judgement out: metrics with intervals, image fidelity, tables, figures, one page.
+"""Evaluation of the scores of a deepfake detector: metrics with intervals, tables, figures and one page.
 
 Nothing is imported here, so ``from evaluation.metrics import auc`` costs NumPy and no more.
 """
