@@ -23,7 +23,17 @@ from detector.data.index import Face, read_index, read_masks
 from detector.data.png import decode_png
 from detector.data.shards import ShardReader
 from detector.errors import DetectorError
-from detector.explain import Explained, Explainer, _shares, cam_layer, explain, grad_cam, heat_inside, overlay, sample
+from detector.explain import (
+    Explained,
+    Explainer,
+    cam_layer,
+    explain,
+    grad_cam,
+    heat_inside,
+    overlay,
+    sample,
+    shares_inside,
+)
 from detector.models import MODELS, build
 from detector.weights import load_model, save_model
 
@@ -228,16 +238,16 @@ def test_localization_is_the_share_of_heat_in_the_masks(explained: Path, trained
 def test_the_average_map_is_that_of_maps_of_equal_heat() -> None:
     faint, strong = np.array([[3, 1], [0, 0]], np.float32), np.array([[0, 0], [0, 10]], np.float32)
     # by hand: (3/4 + 0)/2 and (0 + 10/10)/2 of the average lie on the diagonal
-    shares = _shares([faint, strong], [np.eye(2, dtype=bool)] * 2)
+    shares = shares_inside([faint, strong], [np.eye(2, dtype=bool)] * 2)
     assert shares == [(0.75, 0.875, 0.5), (1.0, 0.875, 0.5)]
 
 
 def test_a_map_without_heat_counts_as_the_average_map() -> None:
     nothing, heat, mask = np.zeros((2, 2), np.float32), np.array([[3, 1], [0, 0]], np.float32), np.eye(2, dtype=bool)
     # by hand: of 4 parts of heat, 3 lie in the mask; the average of the maps that have heat is that one map
-    assert _shares([nothing, heat], [mask, mask]) == [(0.75, 0.75, 0.5)] * 2
+    assert shares_inside([nothing, heat], [mask, mask]) == [(0.75, 0.75, 0.5)] * 2
     # without any heat the average map is flat
-    assert _shares([nothing, nothing], [mask, mask]) == [(0.5, 0.5, 0.5)] * 2
+    assert shares_inside([nothing, nothing], [mask, mask]) == [(0.5, 0.5, 0.5)] * 2
 
 
 def test_features_have_a_row_for_each_face_and_condition(explained: Path) -> None:

@@ -167,6 +167,13 @@ def test_the_table_names_the_conditions_that_change_the_verdict() -> None:
     assert lines[1] == "a.jpg   0.900                0.600   0.400  fake, but real at webp:5"
 
 
+def test_a_score_equal_to_the_threshold_is_fake() -> None:
+    below = np.nextafter(0.7, 0)
+    found = Prediction(Path("a.jpg"), (0,), np.array([[0.7, below, 0.7]]))
+    (line,) = table([found], CONDITIONS, 0.7, 5, header=False).splitlines()
+    assert line == "a.jpg  0.700  0.700  0.700  fake, but real at 77"
+
+
 def test_the_file_as_it_is_comes_first_and_decides(trained: Path, portrait: Path, tmp_path: Path) -> None:
     for listed in ("[webp:20, raw, 10]", "[webp:20, 10]"):
         (tmp_path / "params.yaml").write_text(f"conditions: {listed}\n")

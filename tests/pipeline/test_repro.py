@@ -72,6 +72,18 @@ def test_experiment_at_another_quality_reruns_only_what_depends_on_it(copy):
     assert not stages_run(back)
 
 
+def test_other_conditions_score_again_and_do_not_train(copy):
+    printed = copy.run("dvc", "exp", "run", "-S", 'conditions=[raw,77,turbo:90,"turbo:90>resize:0.5>moz:60"]')
+
+    assert stages_run(printed) == {"fidelity", "score", "explain", "evaluate", "report"}
+
+    names = ["raw", "q77", "turbo90", "turbo90_resize0_5_moz60"]
+    found = copy.json("out/metrics.json")
+
+    assert [name for name in found if "frame" in found[name] and name != "drop"] == names
+    assert [name for name in copy.json("out/fidelity.json") if name != "n"] == names[1:]
+
+
 def test_plots_show_needs_no_network(copy):
     copy.run("dvc", "plots", "show", "--out", "plots")
 

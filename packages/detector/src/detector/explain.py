@@ -40,6 +40,7 @@ __all__ = [
     "localize",
     "overlay",
     "sample",
+    "shares_inside",
 ]
 
 BATCH = 32  # pictures with their gradients at a time
@@ -280,7 +281,7 @@ def localize(
             heat.setdefault((str(condition), kind), []).append(resize(values[0], image.shape[:2]))
     rows = []
     for (label, kind), maps in heat.items():
-        shares = _shares(maps, inside)
+        shares = shares_inside(maps, inside)
         for method in ("all", *dict.fromkeys(face.method for face in faces)):
             own = [share for face, share in zip(faces, shares, strict=True) if method in ("all", face.method)]
             means = (round(float(mean), 6) for mean in np.mean(own, axis=0))
@@ -288,10 +289,13 @@ def localize(
     return rows
 
 
-def _shares(
+def shares_inside(
     maps: Sequence[NDArray[np.float32]], masks: Sequence[NDArray[np.bool_]]
 ) -> list[tuple[float, float, float]]:
-    """Return for each of *maps* (H, W) its part inside its mask, that of the average map, and the mask's own share."""
+    """Return for each of *maps* (H, W) its share of heat inside its mask, that of the average map, and the mask's area.
+
+    A map without heat takes the share of the average map; where no map has heat, the average is uniform.
+    """
     normalized = [heat / heat.sum(dtype=np.float64) for heat in maps if heat.any()]
     average = np.mean(normalized, axis=0) if normalized else np.ones(masks[0].shape)
     shares = []
