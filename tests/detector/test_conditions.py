@@ -1,4 +1,4 @@
-"""Conditions: the text form and what each step makes of a picture.
+"""Conditions: the text form and what each step does to an image.
 
 Expected pixels and bytes come from mozcodec called directly, Pillow (its own libjpeg-turbo and libwebp), NumPy and
 values worked by hand.
@@ -59,7 +59,7 @@ EXAMPLES = (
 
 
 @pytest.fixture(scope="module")
-def picture(face_photograph: np.ndarray) -> np.ndarray:
+def image(face_photograph: np.ndarray) -> np.ndarray:
     """Return a part of the photograph whose sides are multiples of nothing."""
     return np.ascontiguousarray(face_photograph[60:157, 100:231])  # (97, 131, 3)
 
@@ -94,6 +94,11 @@ def test_what_is_written_reads_back(condition: Condition) -> None:
     assert parse(str(condition)) == condition
     assert canonical(str(condition)) == str(condition)
     assert hash(parse(str(condition))) == hash(condition)
+
+
+def test_the_longest_label_reads_back() -> None:
+    longest = Condition((Step("smartscale", (16, 100), ("4:4:4", "hvs-psnr")),) * MAX_STEPS)
+    assert parse(str(longest)) == longest
 
 
 @given(conditions, st.data())
@@ -140,8 +145,8 @@ def test_canonical_labels(label: str | int, expected: str) -> None:
     ("label", "message"),
     [
         ("101", "condition '101': step 'moz:101': Q must be 1..100, got 101; write moz:Q with Q 1..100"),
-        ("trubo:9", "condition 'trubo:9': there is no step 'trubo' in 'trubo:9'; did you mean turbo?"),
-        ("q77", "condition 'q77': there is no step 'q77' in 'q77'; a bare number is a quality of mozjpeg"),
+        ("trubo:9", "condition 'trubo:9': unknown step 'trubo' in 'trubo:9'; did you mean turbo?"),
+        ("q77", "condition 'q77': unknown step 'q77' in 'q77'; a bare number is a quality of mozjpeg"),
         ("60>webp", "condition '60>webp': step 'webp': a value is missing; write webp:Q with Q 1..100"),
         ("resize:1000", "condition 'resize:1000': step 'resize:1000': F must be 0.05..4, got 1000"),
         ("resize:0.12345", "F must be a number with at most 4 decimal places, got '0.12345'"),
@@ -149,16 +154,16 @@ def test_canonical_labels(label: str | int, expected: str) -> None:
         ("moz:77.5", "Q must be a whole number, got '77.5'"),
         ("turbo:٣", "Q must be a whole number, got '٣'"),
         ("scaled:17/77", "N must be 1..16, got 17; write scaled:N/Q with N 1..16, Q 1..100, then /option: 4:4:4"),
-        ("moz:77/4:2:9", "there is no option '4:2:9'; write moz:Q with Q 1..100, then /option: 4:4:4 4:2:2 4:2:0"),
+        ("moz:77/4:2:9", "unknown option '4:2:9'; write moz:Q with Q 1..100, then /option: 4:4:4 4:2:2 4:2:0"),
         ("moz:77/gray/4:2:0", "gray and 4:2:0 are both subsampling"),
-        ("turbo:77/psnr", "there is no option 'psnr'; write turbo:Q"),
-        ("webp:50/4:2:0", "there is no option '4:2:0'; write webp:Q with Q 1..100"),
-        ("raw>77", "condition 'raw>77': raw is a condition of its own and no step of a chain"),
+        ("turbo:77/psnr", "unknown option 'psnr'; write turbo:Q"),
+        ("webp:50/4:2:0", "unknown option '4:2:0'; write webp:Q with Q 1..100"),
+        ("raw>77", "condition 'raw>77': raw is a condition of its own, not a step of a chain"),
         ("77>", "condition '77>': a step is empty"),
-        ("resize:3>77>resize:2", "after resize:2 the picture has 6 times its first size, 0.05..4 is allowed"),
-        ("resize:0.1>resize:0.1", "after resize:0.1 the picture has 0.01 times its first size"),
+        ("resize:3>77>resize:2", "after resize:2 the image is 6 times its original size; 0.05..4 is allowed"),
+        ("resize:0.1>resize:0.1", "after resize:0.1 the image is 0.01 times its original size"),
         (">".join(["77"] * 9), "at most 8 steps, got 9"),
-        ("7" * 5000, "at most 200 characters, got 5000"),
+        ("7" * 5000, "at most 400 characters, got 5000"),
         ("", "a condition is text such as raw, 77 or turbo:90>resize:0.5>moz:60, got ''"),
         (True, "a condition is text such as raw, 77 or turbo:90>resize:0.5>moz:60, got True"),
         (77.5, "a condition is text such as raw, 77 or turbo:90>resize:0.5>moz:60, got 77.5"),
@@ -171,7 +176,7 @@ def test_bad_labels_say_what_is_allowed(label: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), STEPS.items(), ids=list(STEPS))
-def test_every_step_has_all_that_its_users_need(name: str, kind: Kind, picture: np.ndarray) -> None:
+def test_every_step_has_all_that_its_users_need(name: str, kind: Kind, image: np.ndarray) -> None:
     assert kind.form == f"{name}:" + "/".join(value.letter for value in kind.values)
     assert kind.encoder in encoders()
     assert set(kind.options) <= set(OPTIONS)
@@ -181,7 +186,7 @@ def test_every_step_has_all_that_its_users_need(name: str, kind: Kind, picture: 
         assert group in row
     for options in [(), *((word,) for group in kind.options for word in OPTIONS[group])]:
         for values in (tuple(v.low for v in kind.values), tuple(v.high for v in kind.values)):
-            made = Condition((Step(name, values, options),)).make(picture[:40, :30])
+            made = Condition((Step(name, values, options),)).make(image[:40, :30])
             assert (made.image.dtype, made.image.shape) == (np.uint8, (40, 30, 3))
             assert made.image.flags.c_contiguous
             assert (made.data is None) == (kind.encoder == "opencv")
@@ -195,60 +200,60 @@ def test_every_option_is_taken_by_a_step() -> None:
 
 
 @pytest.mark.parametrize("label", EXAMPLES)
-def test_conditions_are_pure_and_keep_the_size(label: str, picture: np.ndarray) -> None:
-    before = picture.copy()
+def test_conditions_are_pure_and_keep_the_size(label: str, image: np.ndarray) -> None:
+    before = image.copy()
     before.flags.writeable = False
     condition = parse(label)
     made, again, mirrored = (condition.make(x) for x in (before, before.copy(), before[::-1, ::-1]))
     np.testing.assert_array_equal(made.image, again.image)
     assert made.data == again.data
     np.testing.assert_array_equal(mirrored.image, condition.apply(np.ascontiguousarray(before[::-1, ::-1])))
-    np.testing.assert_array_equal(before, picture)
-    assert made.image.shape == picture.shape
+    np.testing.assert_array_equal(before, image)
+    assert made.image.shape == image.shape
 
 
-def test_raw_is_the_picture_itself(picture: np.ndarray) -> None:
-    made = parse(RAW).make(picture)
-    assert made.image is picture
+def test_raw_is_the_image_itself(image: np.ndarray) -> None:
+    made = parse(RAW).make(image)
+    assert made.image is image
     assert made.data is None
 
 
 @pytest.mark.parametrize("quality", [1, 10, 77, 95])
-def test_a_bare_quality_is_mozcodecs_default(quality: int, picture: np.ndarray) -> None:
-    made = parse(quality).make(picture)
-    assert made.data == mozcodec.encode(picture, quality=quality)
+def test_a_bare_quality_is_mozcodecs_default(quality: int, image: np.ndarray) -> None:
+    made = parse(quality).make(image)
+    assert made.data == mozcodec.encode(image, quality=quality)
     np.testing.assert_array_equal(made.image, mozcodec.decode(made.data))
 
 
-def test_options_are_mozcodecs(picture: np.ndarray) -> None:
-    made = parse("moz:60/4:4:4/ms-ssim/baseline").make(picture)
-    assert made.data == mozcodec.encode(picture, 60, subsampling="4:4:4", tune="ms-ssim", progressive=False)
-    assert parse("turbo:90").make(picture).data == mozcodec.encode(picture, 90, profile="fastest")
+def test_options_are_mozcodecs(image: np.ndarray) -> None:
+    made = parse("moz:60/4:4:4/ms-ssim/baseline").make(image)
+    assert made.data == mozcodec.encode(image, 60, subsampling="4:4:4", tune="ms-ssim", progressive=False)
+    assert parse("turbo:90").make(image).data == mozcodec.encode(image, 90, profile="fastest")
 
 
 @pytest.mark.parametrize("quality", [3, 10, 30, 77, 90, 100])
 @pytest.mark.parametrize(("subsampling", "theirs"), [("4:4:4", 0), ("4:2:2", 1), ("4:2:0", 2)])
 def test_turbo_baseline_gives_pillows_bytes(
-    quality: int, subsampling: str, theirs: int, picture: np.ndarray
+    quality: int, subsampling: str, theirs: int, image: np.ndarray
 ) -> None:
     """Pillow's wheel has a libjpeg-turbo of its own; so does OpenCV's, whose default is 4:2:0."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling=theirs)
-    assert parse(f"turbo:{quality}/{subsampling}/baseline").make(picture).data == file.getvalue()
+    Image.fromarray(image).save(file, "JPEG", quality=quality, subsampling=theirs)
+    assert parse(f"turbo:{quality}/{subsampling}/baseline").make(image).data == file.getvalue()
 
 
 @pytest.mark.parametrize("quality", [1, 50, 100])
-def test_webp_decodes_to_pillows_pixels(quality: int, picture: np.ndarray) -> None:
-    made = parse(f"webp:{quality}").make(picture)
+def test_webp_decodes_to_pillows_pixels(quality: int, image: np.ndarray) -> None:
+    made = parse(f"webp:{quality}").make(image)
     assert made.data is not None
-    with Image.open(io.BytesIO(made.data)) as image:
-        assert image.format == "WEBP"
-        np.testing.assert_array_equal(made.image, np.asarray(image.convert("RGB")))
+    with Image.open(io.BytesIO(made.data)) as decoded:
+        assert decoded.format == "WEBP"
+        np.testing.assert_array_equal(made.image, np.asarray(decoded.convert("RGB")))
     assert made.data[12:16] == b"VP8 "  # lossy
 
 
-def test_shrinking_by_whole_numbers_averages_squares(picture: np.ndarray) -> None:
-    image = picture[:96, :128]
+def test_shrinking_by_whole_numbers_averages_squares(image: np.ndarray) -> None:
+    image = image[:96, :128]
     means = image.reshape(24, 4, 32, 4, 3).mean((1, 3))
     small = resized(image, 24, 32)
     assert np.abs(small - means).max() <= 0.5 + 1e-9
@@ -268,8 +273,8 @@ def test_shrinking_by_whole_numbers_averages_squares(picture: np.ndarray) -> Non
     ("label", "size"),  # of 97 x 131: 48.5 and 65.5 round up; .05 gives 4.85 and 6.55
     [("resize:0.5", (49, 66)), ("resize:0.05", (5, 7)), ("resize:4", (388, 524)), ("resize:0.25>resize:2", (48, 66))],
 )
-def test_sizes_round_half_up(label: str, size: tuple[int, int], picture: np.ndarray) -> None:
-    header = mozcodec.read_header(parse(f"{label}>77").make(picture).data)
+def test_sizes_round_half_up(label: str, size: tuple[int, int], image: np.ndarray) -> None:
+    header = mozcodec.read_header(parse(f"{label}>77").make(image).data)
     assert (header.height, header.width) == size
 
 
@@ -278,40 +283,40 @@ def test_no_side_becomes_empty() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 4, 5, 8, 12, 13, 16])
-def test_scaled_comes_back_by_the_inverse_dct(size: int, picture: np.ndarray) -> None:
-    made = parse(f"scaled:{size}/60").make(picture)
-    assert made.data == mozcodec.encode_scaled(picture, 60, dct_size=size)
+def test_scaled_comes_back_by_the_inverse_dct(size: int, image: np.ndarray) -> None:
+    made = parse(f"scaled:{size}/60").make(image)
+    assert made.data == mozcodec.encode_scaled(image, 60, dct_size=size)
     np.testing.assert_array_equal(made.image, mozcodec.decode(made.data, scale=size, idct="true")[:97, :131])
-    # the low frequencies are all there: far closer than the mean of the picture
-    assert np.abs(made.image.astype(int) - picture).mean() < 12
+    # the low frequencies are all there: far closer than the mean of the image
+    assert np.abs(made.image.astype(int) - image).mean() < 12
 
 
-def test_smartscale_is_mozcodecs(picture: np.ndarray) -> None:
-    made = parse("smartscale:6/77/4:2:0").make(picture)
-    assert made.data == mozcodec.encode_smartscale(picture, 77, block_size=6, subsampling="4:2:0")
+def test_smartscale_is_mozcodecs(image: np.ndarray) -> None:
+    made = parse("smartscale:6/77/4:2:0").make(image)
+    assert made.data == mozcodec.encode_smartscale(image, 77, block_size=6, subsampling="4:2:0")
     np.testing.assert_array_equal(made.image, mozcodec.decode(made.data))
 
 
-def test_a_chain_is_its_steps_one_after_the_other(picture: np.ndarray) -> None:
-    first = mozcodec.decode(mozcodec.encode(picture, 90, profile="fastest"))
+def test_a_chain_is_its_steps_one_after_the_other(image: np.ndarray) -> None:
+    first = mozcodec.decode(mozcodec.encode(image, 90, profile="fastest"))
     small = cv2.resize(first, (66, 49), interpolation=cv2.INTER_AREA)
     data = mozcodec.encode(small, 60)
     back = cv2.resize(mozcodec.decode(data), (131, 97), interpolation=cv2.INTER_LINEAR_EXACT)
-    made = parse("turbo:90>resize:0.5>moz:60").make(picture)
+    made = parse("turbo:90>resize:0.5>moz:60").make(image)
     np.testing.assert_array_equal(made.image, back)
     assert made.data == data
 
 
-def test_the_bytes_are_those_of_the_last_file(picture: np.ndarray) -> None:
-    assert parse("turbo:90>resize:0.5").make(picture).data == parse("turbo:90").make(picture).data
+def test_the_bytes_are_those_of_the_last_file(image: np.ndarray) -> None:
+    assert parse("turbo:90>resize:0.5").make(image).data == parse("turbo:90").make(image).data
 
 
-def test_an_encoder_that_refuses_is_named_with_the_step(picture: np.ndarray) -> None:
+def test_an_encoder_that_refuses_is_named_with_the_step(image: np.ndarray) -> None:
     wide = np.zeros((2, 17000, 3), np.uint8)  # WebP ends at 16383 pixels, a SmartScale stream of N = 1 at 8187
     for label, step in (("moz:60>webp:50", "webp:50"), ("smartscale:1/77", "smartscale:1/77")):
-        with pytest.raises(DetectorError, match=rf"condition {label}: {step} of a picture of 17000 x 2: .+"):
+        with pytest.raises(DetectorError, match=rf"condition {label}: {step} of an image of 17000 x 2: .+"):
             parse(label).make(wide)
-    for bad in (picture[..., 0], picture.astype(np.float32), picture[..., :2]):
+    for bad in (image[..., 0], image.astype(np.float32), image[..., :2]):
         with pytest.raises(ValueError, match=r"uint8 \(H, W, 3\)"):
             parse("raw").make(bad)
 

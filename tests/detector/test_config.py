@@ -112,7 +112,7 @@ def test_unset_values_may_come_as_null_or_its_name() -> None:
         ({"quality": True}, "quality must be a whole number, got True"),
         ({"quality": None}, "quality must be a whole number, got None"),
         ({"conditions": [77, 0]}, "conditions[1]: condition '0': step 'moz:0': Q must be 1..100, got 0"),
-        ({"conditions": ["trubo:90"]}, "conditions[0]: condition 'trubo:90': there is no step 'trubo'"),
+        ({"conditions": ["trubo:90"]}, "conditions[0]: condition 'trubo:90': unknown step 'trubo'"),
         ({"conditions": [77.5]}, "conditions[0]: a condition is text such as raw, 77 or"),
         ({"conditions": []}, "conditions must be a list of one or more values, got []"),
         ({"conditions": 77}, "conditions must be a list of one or more values, got 77"),

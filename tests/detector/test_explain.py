@@ -156,7 +156,7 @@ def test_another_layer_is_chosen_by_name_and_an_unknown_one_is_named() -> None:
     model = make("multi_attention")
 
     assert Explainer(model, "backbone.blocks.1", CPU)(pictures()).maps["grad_cam"].shape == (2, 16, 16)
-    with pytest.raises(DetectorError, match=r"no module 'backbone\.b9'; it has backbone, normalize, attention"):
+    with pytest.raises(DetectorError, match=r"no module 'backbone\.b9'; its top-level modules are backbone, normalize"):
         cam_layer(model, "backbone.b9")
 
 

@@ -1,14 +1,14 @@
-"""Conditions: what a face goes through before it is scored, named by one short string.
+"""Conditions: what happens to a face before it is scored, written as one short string.
 
-A condition is a chain of steps joined by ``>``, each a name, its values and its options:
-``turbo:90>resize:0.5>moz:60/4:2:0``. `STEPS` is the table of steps, `OPTIONS` that of options. ``raw`` is the picture
-unchanged. A bare integer is a ``moz`` step, and ``77`` is the canonical text of the single step ``moz:77``. A condition
-names an exact encoder: what a step does not say is the encoder's default, whatever the ``compress`` section of
-params.yaml holds.
+A condition is a chain of steps joined by ``>``. A step has a name, values and options:
+``turbo:90>resize:0.5>moz:60/4:2:0``. `STEPS` is the table of steps, `OPTIONS` the table of options. ``raw`` leaves the
+image unchanged. A bare integer is a ``moz`` step, and ``77`` is the canonical label of the single step ``moz:77``. A
+condition names an exact encoder: options that a step leaves out have the encoder's default, not the value in the
+``compress`` section of params.yaml.
 
-Every step is a pure function of the pixels. `Condition.make` gives the picture at the size it began with, because that
-is what a model is trained on: where a chain ends at another size, a last resize brings it back, by the kernels of the
-``resize`` step. Only chains with a ``resize`` step are resampled.
+Every step is a pure function of the pixels. `Condition.make` returns the image at its original size, which is the size
+that a model takes: if a chain ends at another size, a final resize with the kernels of the ``resize`` step restores it.
+Chains without a ``resize`` step are never resampled.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ TUNES = ("psnr", "hvs-psnr", "ssim", "ms-ssim")
 
 RAW = "raw"
 MAX_STEPS = 8
-MAX_CHARACTERS = 200
+MAX_CHARACTERS = 400  # the longest canonical label has 8 * 34
 MAX_WEBP = 16383  # libwebp's WEBP_MAX_DIMENSION
-SIZES = (Decimal("0.05"), Decimal(4))  # of the picture after any step, as multiples of its first size
+SIZES = (Decimal("0.05"), Decimal(4))  # of the image after any step, relative to its original size
 
 # group -> word -> keywords of mozcodec's encoders; a step takes at most one word of a group, written in this order
 OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -61,7 +61,7 @@ Number: TypeAlias = int | Decimal
 
 
 class Made(NamedTuple):
-    """A picture, uint8 RGB (H, W, 3), and the last file it was encoded to, None if no step encoded it."""
+    """An image, uint8 RGB (H, W, 3), and the last file it was encoded to, or None if no step encoded it."""
 
     image: np.ndarray
     data: bytes | None
@@ -69,7 +69,7 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A number in a step: its letter in `Kind.form`, its range (both ends allowed) and its decimal places."""
+    """A number in a step: its letter in `Kind.form`, its range (inclusive) and its number of decimal places."""
 
     letter: str
     low: Number
@@ -77,7 +77,7 @@ class Value:
     places: int = 0
 
     def read(self, text: str) -> Number:
-        """Return the number in *text*; ValueError says what it may be."""
+        """Return the number in *text*; ValueError names the range."""
         pattern = r"\d{1,6}" + (rf"(\.\d{{1,{self.places}}})?" if self.places else "")
         if not re.fullmatch(pattern, text, re.ASCII):
             kind = f"a number with at most {self.places} decimal places" if self.places else "a whole number"
@@ -92,10 +92,9 @@ class Value:
 class Kind:
     """An entry of `STEPS`.
 
-    form: how the step is written, without options. help: what it does, for error messages and documentation. values:
-    the numbers after the colon, separated by slashes. options: the groups of `OPTIONS` that it takes. run: the step
-    itself, called with the picture, the values and the options' keywords; returns a `Made` of any size. encoder: what
-    makes the picture, a key of `encoders`.
+    form: how the step is written, without options. help: what it does. values: the numbers after the colon, separated
+    by slashes. options: the groups of `OPTIONS` that it takes. run: the step itself, called with the image, the values
+    and the keywords of the options; returns a `Made` of any size. encoder: the key of its version in `encoders`.
     """
 
     form: str
@@ -123,7 +122,7 @@ def _scaled(image: np.ndarray, dct_size: int, quality: int, **options: Any) -> M
     import mozcodec
 
     data = mozcodec.encode_scaled(image, quality, dct_size=dct_size, **options)
-    # both ways round up, so the picture that comes back may have up to dct_size rows and columns too many
+    # encoder and decoder round up, so the result may have a few rows and columns too many
     back = mozcodec.decode(data, scale=dct_size, idct="true")[: image.shape[0], : image.shape[1]]
     return Made(np.ascontiguousarray(back), data)
 
@@ -156,9 +155,9 @@ def _resize(image: np.ndarray, factor: Decimal) -> Made:
 
 
 def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return *image*, uint8 (H, W, 3), at *height* x *width*: area average if neither grows, otherwise bilinear.
+    """Return *image*, uint8 (H, W, 3), at *height* x *width*: area average if no side grows, otherwise bilinear.
 
-    Both kernels (OpenCV's INTER_AREA, INTER_LINEAR_EXACT) give the same pixels on every processor; bicubic does not.
+    OpenCV's INTER_AREA and INTER_LINEAR_EXACT give the same pixels on every processor; its INTER_CUBIC does not.
     """
     import cv2
     import numpy as np
@@ -172,7 +171,7 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 QUALITY = Value("Q", 1, 100)
 
-# the steps by name: to add one, add an entry here and a row to the table in docs/architecture.md
+# name -> step; docs/contributing.md says how to add one
 STEPS: Mapping[str, Kind] = {
     "moz": Kind(
         "moz:Q", "JPEG by mozjpeg at quality Q", (QUALITY,), ("subsampling", "tune", "baseline"), _jpeg, "mozjpeg"
@@ -215,7 +214,7 @@ STEPS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a condition: its name in `STEPS`, its values and the words of its options, in canonical order."""
+    """One step of a condition: its name in `STEPS`, its values, and its options in canonical order."""
 
     name: str
     values: tuple[Number, ...]
@@ -225,7 +224,7 @@ class Step:
         return f"{self.name}:{'/'.join([*map(_text, self.values), *self.options])}"
 
     def run(self, image: np.ndarray) -> Made:
-        """Return what the step makes of *image*, uint8 RGB (H, W, 3), which stays as it is."""
+        """Return *image*, uint8 RGB (H, W, 3), after the step; *image* is not modified."""
         keywords: dict[str, Any] = {}
         for words in OPTIONS.values():
             for word in self.options:
@@ -235,7 +234,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A chain of steps; without any it is ``raw``. ``str()`` gives the canonical label, which `parse` reads back."""
+    """A chain of steps; an empty chain is ``raw``. ``str()`` gives the canonical label, which `parse` reads back."""
 
     steps: tuple[Step, ...] = ()
 
@@ -248,21 +247,21 @@ class Condition:
         return ">".join(map(str, self.steps))
 
     def make(self, image: np.ndarray) -> Made:
-        """Return what `run` makes of *image*, with the picture at the size of *image*."""
+        """Return the result of `run` with the image resized to the size of *image*."""
         made, data = self.run(image)
         return Made(resized(made, *image.shape[:2]), data)
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """Return the picture of `make` alone."""
+        """Return the image of `make`."""
         return self.make(image).image
 
     def run(self, image: np.ndarray) -> Made:
         """Return *image*, uint8 RGB (H, W, 3), after the last step, of any size, and the last file it was encoded to.
 
-        ``raw`` gives *image* itself. DetectorError names the condition and the step that an encoder refuses.
+        ``raw`` returns *image* itself. If an encoder fails, DetectorError names the condition and the step.
         """
         if image.dtype != "uint8" or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(f"a picture is uint8 (H, W, 3), got {image.dtype} {image.shape}")
+            raise ValueError(f"an image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
         made, data = image, None
         for step in self.steps:
             made, encoded = _run_step(step, made, self)
@@ -277,11 +276,11 @@ def _run_step(step: Step, image: np.ndarray, condition: Condition) -> Made:
         return step.run(image)
     except (mozcodec.JpegError, DetectorError) as error:
         height, width = image.shape[:2]
-        raise DetectorError(f"condition {condition}: {step} of a picture of {width} x {height}: {error}") from error
+        raise DetectorError(f"condition {condition}: {step} of an image of {width} x {height}: {error}") from error
 
 
 def parse(label: str | int) -> Condition:
-    """Return the condition that *label* names; ConfigError names the label, the step and what is allowed."""
+    """Return the condition with this *label*; ConfigError names the label, the step and what is allowed."""
     text = str(label).strip() if isinstance(label, str | int) and not isinstance(label, bool) else ""
     if not text:
         raise ConfigError(f"a condition is text such as raw, 77 or turbo:90>resize:0.5>moz:60, got {label!r}")
@@ -301,30 +300,30 @@ def parse(label: str | int) -> Condition:
 
 
 def parse_all(labels: Iterable[str | int]) -> list[Condition]:
-    """Return the conditions that *labels* name, in their order."""
+    """Return the conditions with these *labels*, in order."""
     return [parse(label) for label in labels]
 
 
 def canonical(label: str | int) -> str:
-    """Return *label* as `Condition` writes it: ``moz:77`` gives ``77``, ``resize:0.50`` gives ``resize:0.5``."""
+    """Return the canonical form of *label*: ``77`` for ``moz:77``, ``resize:0.5`` for ``resize:0.50``."""
     return str(parse(label))
 
 
 def _step(text: str) -> Step:
-    """Return the step that *text* names; ValueError says what is wrong and what is allowed."""
+    """Return the step in *text*; ValueError says what is wrong and what is allowed."""
     if re.fullmatch(r"\d+", text, re.ASCII):
         text = f"moz:{text}"
     name, _, rest = text.partition(":")
     if not text:
-        raise ValueError("a step is empty; steps are joined by one >")
+        raise ValueError("a step is empty; steps are joined by a single >")
     if name == RAW:
-        raise ValueError("raw is a condition of its own and no step of a chain")
+        raise ValueError("raw is a condition of its own, not a step of a chain")
     kind = STEPS.get(name)
     if kind is None:
         close = difflib.get_close_matches(name, STEPS, 1)
         hint = f"did you mean {close[0]}?" if close else "a bare number is a quality of mozjpeg"
         forms = ", ".join(kind.form for kind in STEPS.values())
-        raise ValueError(f"there is no step {name!r} in {text!r}; {hint} (steps: {forms})")
+        raise ValueError(f"unknown step {name!r} in {text!r}; {hint} (steps: {forms})")
     words = rest.split("/") if rest else []
     try:
         if len(words) < len(kind.values):
@@ -341,7 +340,7 @@ def _options(words: Iterable[str], kind: Kind) -> tuple[str, ...]:
     for word in words:
         group = next((group for group in kind.options if word in OPTIONS[group]), None)
         if group is None:
-            raise ValueError(f"there is no option {word!r}")
+            raise ValueError(f"unknown option {word!r}")
         if group in chosen:
             raise ValueError(f"{chosen[group]} and {word} are both {group}")
         chosen[group] = word
@@ -356,29 +355,29 @@ def _usage(kind: Kind) -> str:
 
 
 def _check_sizes(condition: Condition) -> None:
-    """ValueError if the resize steps together leave the range of sizes."""
+    """Raise ValueError if the product of the resize factors leaves the range of sizes."""
     factor = Decimal(1)
     for step in condition.steps:
         if step.name == "resize":
             factor *= step.values[0]
             if not SIZES[0] <= factor <= SIZES[1]:
                 raise ValueError(
-                    f"after {step} the picture has {_text(factor)} times its first size, "
+                    f"after {step} the image is {_text(factor)} times its original size; "
                     f"{SIZES[0]}..{SIZES[1]} is allowed"
                 )
 
 
 def _text(number: Number) -> str:
-    """Return *number* in digits, without an exponent or trailing zeros."""
+    """Return *number* as text without an exponent or trailing zeros."""
     text = f"{number:f}" if isinstance(number, Decimal) else str(number)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 @cache
 def encoders() -> Mapping[str, str]:
-    """Return the versions of what makes the pictures, as they are recorded beside results.
+    """Return the versions of the encoders, which are recorded with results.
 
-    OpenCV tells only the interface version of the libwebp that it was built with; its own version says which that is.
+    OpenCV reports only the ABI version of its bundled libwebp; the version of OpenCV determines the rest.
     """
     import cv2
 

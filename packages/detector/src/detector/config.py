@@ -30,10 +30,7 @@ RENAMED = {
 
 @dataclass(frozen=True, slots=True)
 class FacesConfig:
-    """Videos to crops. `frames_per_second`, when given, takes that many frames of a second and not the two counts.
-
-    `yunet_model` is the ONNX file of `detector` yunet, which is the only one that needs it.
-    """
+    """Videos to crops. `frames_per_second` replaces the two frame counts; `yunet_model`, an ONNX file, is for yunet."""
 
     compression: str = "c23"
     methods: tuple[str, ...] = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
@@ -53,7 +50,7 @@ class CompressConfig:
     tune: str | None = one_of(None, *TUNES)
 
     def options(self) -> dict[str, Any]:
-        """Return the settings as keywords of `mozcodec.encode`, those left to mozjpeg left out."""
+        """Return the settings that are not None as keywords of `mozcodec.encode`."""
         return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
 
@@ -76,8 +73,8 @@ class AugmentConfig:
 class MesoConfig:
     """``meso4`` and ``mesoinception4``.
 
-    `bn_momentum` is the weight of the new batch (Keras' .99 is .01 here). `pretrained`: the folder of a trained model
-    to start from, as ``detector train`` and ``detector convert-keras`` write; it also says how its input is scaled.
+    `bn_momentum` is the weight of the new batch (.99 in Keras is .01 here). `pretrained` is the folder of a trained
+    model to start from, written by ``detector train`` or ``detector convert-keras``; it also sets the input scaling.
     """
 
     conv_activation: str = one_of("relu", "relu", "leaky_relu")
@@ -89,8 +86,8 @@ class MesoConfig:
 class EfficientNetConfig:
     """Every ``efficientnet_*``, and the backbone of ``multi_attention``.
 
-    `pretrained`: false, true (timm's default weights), the name or tag of published weights, or a file: the
-    weights.safetensors of another training also will do.
+    `pretrained` is false, true (timm's default weights), the name or tag of published weights, or a file, such as
+    weights.safetensors of another run.
     """
 
     pretrained: bool | str = False
@@ -99,7 +96,7 @@ class EfficientNetConfig:
 
 @dataclass(frozen=True, slots=True)
 class MultiAttentionConfig:
-    """``multi_attention``; the meaning of each is told by `detector.models.multi_attention.MultiAttention`."""
+    """``multi_attention``; see `detector.models.multi_attention.MultiAttention`."""
 
     backbone: str = "efficientnet_b4"
     num_attentions: int = number(4, 1)
@@ -116,7 +113,7 @@ class MultiAttentionConfig:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointConfig:
-    """A checkpoint every so many steps and at least every so many seconds; the newest `keep` stay."""
+    """Checkpoints are saved every `every_steps` and every `every_seconds`; the newest `keep` are kept."""
 
     every_steps: int = number(500, 1)
     every_seconds: float = number(60, above=0)
@@ -125,9 +122,9 @@ class CheckpointConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """The training recipe. `dropout` None is what the model was published with.
+    """The training recipe. `dropout` None is the published value of the model.
 
-    `conditions` are those under which the validation crops are scored at the end, to choose a threshold for each.
+    After training, the validation crops are scored under `conditions`, to choose a threshold for each.
     """
 
     steps: int = number(1000, 1)

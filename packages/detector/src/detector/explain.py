@@ -1,9 +1,9 @@
-"""The explain stage: heat maps of where a model looks, drawn for a few faces and measured over many, and features.
+"""The explain stage: heat maps, drawn for a few faces and measured over many, and feature vectors.
 
 Heat maps are Grad-CAM (Selvaraju et al. 2017) of every model and the attention maps of the multi-attentional one. Where
 the mask of the forgery is known, a map is measured by the share of its heat inside the mask. The baseline is the share
 that the average of all maps has inside the same mask: faces and masks lie in the middle, so a map that ignores the
-individual picture scores high as well.
+individual image scores high as well.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ __all__ = [
     "shares_inside",
 ]
 
-BATCH = 32  # pictures with their gradients at a time
+BATCH = 32  # images per forward and backward pass
 FEATURES = "features.npy"
 
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """A picture of ``maps/``: its face, condition and kind, and the score of the face under that condition.
+    """An image of ``maps/``: its face, condition and kind, and the score of the face under that condition.
 
     kind: ``face`` (the crop itself), ``mask`` (of the forgery), ``grad_cam``, ``attention_1`` and so on. peak: the
     largest value of the map, which is drawn as the brightest colour; 0 where there is no map.
@@ -68,7 +68,7 @@ class Localization:
     """Shares of heat inside the forgery masks: means over n fakes of one condition, kind of map and method.
 
     inside: the share of a map's heat in its mask (of the average map's heat for a map without any). average: the same
-    for the average map of all faces. covered: the share of the picture that the mask covers. method ``all`` is over all
+    for the average map of all faces. covered: the share of the image that the mask covers. method ``all`` is over all
     fakes.
     """
 
@@ -94,16 +94,16 @@ class Explained:
 @click.argument("faces", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("train", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--layer", help="Module whose output Grad-CAM weighs.  [default: the last feature maps]")
-@click.option("--faces-measured", type=click.IntRange(1), default=200, show_default=True, help="Fakes with masks.")
-@click.option("--features", type=click.IntRange(2), default=500, show_default=True, help="Faces with feature vectors.")
+@click.option("--layer", help="Module whose output Grad-CAM weights.  [default: the last feature maps]")
+@click.option("--faces-measured", type=click.IntRange(1), default=200, show_default=True, help="Fakes measured.")
+@click.option("--features", type=click.IntRange(2), default=500, show_default=True, help="Faces in features.csv.")
 @params_option
 def command(
     faces: Path, train: Path, out: Path, layer: str | None, faces_measured: int, features: int, params: Params
 ) -> None:
-    """Draw and measure where the model in TRAIN looks in the test crops of FACES; write pictures and tables to OUT.
+    """Draw and measure heat maps of the model in TRAIN on the test crops of FACES; write images and tables to OUT.
 
-    maps.csv and maps/ hold the pictures of a few faces under each of the parameter conditions, localization.csv the
+    maps.csv and maps/ hold images of a few faces under each of the parameter conditions, localization.csv the
     shares of heat inside the forgery masks, features.npy with features.csv the inputs of the last layer.
     """
     for row in explain(faces, train, out, params, layer, faces_measured, features):
@@ -117,10 +117,10 @@ def command(
 def explain(
     faces: Path, train: Path, out: Path, params: Params, layer: str | None, num_measured: int, num_features: int
 ) -> list[Localization]:
-    """Write the whole output folder *out* and return the rows of its localization.csv.
+    """Write the output folder *out* and return the rows of its localization.csv.
 
-    Faces are those of the test split, or all if there is none. DataError if *faces* or *train* is not whole,
-    DetectorError for a *layer* that the model does not have.
+    Uses the faces of the test split, or all faces if it is empty. DataError if *faces* or *train* is incomplete,
+    DetectorError if the model has no *layer*.
     """
     import torch
 
@@ -138,23 +138,23 @@ def explain(
     index, reader = read_index(faces), ShardReader(faces)
     masks = read_masks(faces) if (faces / "masks.csv").is_file() else {}
     test = [face for face in index if face.split == "test"] or index
-    explainer = Explainer(model, layer or MODELS[card.model].feature_maps, device)
-    looker = Looker(explainer, reader, (card.height, card.width))
+    of_batch = Explainer(model, layer or MODELS[card.model].feature_maps, device)
+    explainer = CropExplainer(of_batch, reader, (card.height, card.width))
     conditions = parse_all(params.conditions)
     with whole_folder(out, "maps.csv") as folder:
-        rows = _draw_maps(folder, looker, examples(index), conditions, masks)
+        rows = _draw_maps(folder, explainer, examples(index), conditions, masks)
         write_rows(folder / "maps.csv", Map, rows)
         forged = sample([face for face in test if face.key in masks], num_measured)
-        localization = localize(looker, forged, conditions, masks)
+        localization = localize(explainer, forged, conditions, masks)
         write_rows(folder / "localization.csv", Localization, localization)
-        _write_features(folder, looker, sample(test, num_features), _feature_conditions(conditions))
+        _write_features(folder, explainer, sample(test, num_features), _feature_conditions(conditions))
     return localization
 
 
 class Explainer:
-    """A model in evaluation mode whose scores, maps and features are asked for together.
+    """Computes scores, maps and features of a model in evaluation mode in one pass.
 
-    *layer* is the dotted name of the module whose output (N, C, h, w) Grad-CAM weighs.
+    *layer* is the dotted name of the module whose output (N, C, h, w) Grad-CAM weights.
     """
 
     def __init__(self, model: nn.Module, layer: str, device: torch.device) -> None:
@@ -166,7 +166,7 @@ class Explainer:
         self.has_extras = "return_extras" in inspect.signature(model.forward).parameters
 
     def __call__(self, images: NDArray[np.uint8]) -> Explained:
-        """Return what the model makes of *images*, uint8 (N, H, W, 3)."""
+        """Return scores, maps and features of *images*, uint8 (N, H, W, 3)."""
         import torch
 
         from .loading.augment import to_float
@@ -177,7 +177,7 @@ class Explainer:
             self.last.register_forward_pre_hook(lambda _module, inputs: seen.update(features=inputs[0])),
         ]
         try:
-            # the gradient must get to the maps even if all that comes before them is frozen
+            # the gradient must reach the maps even if all layers before them are frozen
             x = to_float(torch.from_numpy(images).to(self.device)).requires_grad_()
             logits, extras = self.model(x, return_extras=True) if self.has_extras else (self.model(x), {})
             maps = {"grad_cam": grad_cam(seen["maps"], logits)}
@@ -195,8 +195,8 @@ class Explainer:
 
 
 def grad_cam(maps: Tensor, logits: Tensor) -> Tensor:
-    """Return Grad-CAM (N, h, w) of the logits of P(fake): ReLU of the feature *maps* (N, C, h, w), each weighted by the
-    mean over its pixels of the logit's gradient (Selvaraju et al. 2017, equations 1 and 2)."""
+    """Return Grad-CAM (N, h, w) of the logits of P(fake): the ReLU of the sum of the feature *maps* (N, C, h, w), each
+    weighted by the mean of the logit's gradient over its pixels (Selvaraju et al. 2017, equations 1 and 2)."""
     import torch
 
     (gradient,) = torch.autograd.grad(logits.sum(), maps)
@@ -204,12 +204,12 @@ def grad_cam(maps: Tensor, logits: Tensor) -> Tensor:
 
 
 def cam_layer(model: nn.Module, name: str) -> nn.Module:
-    """Return the module *name* of *model*; DetectorError lists what it has if there is none of that name."""
+    """Return the module *name* of *model*; DetectorError lists the top-level modules if it does not exist."""
     try:
         return model.get_submodule(name)
     except AttributeError:
         children = ", ".join(child for child, _ in model.named_children())
-        raise DetectorError(f"the model has no module {name!r}; it has {children} and what is in them") from None
+        raise DetectorError(f"the model has no module {name!r}; its top-level modules are {children}") from None
 
 
 def _last_linear(model: nn.Module) -> nn.Module:
@@ -218,13 +218,13 @@ def _last_linear(model: nn.Module) -> nn.Module:
     return [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
 
 
-class Looker:
-    """Crops of a folder, under conditions and explained."""
+class CropExplainer:
+    """Applies an `Explainer` to the crops of a folder under conditions."""
 
     def __init__(self, explainer: Explainer, reader: Any, size: tuple[int, int]) -> None:
         self.explainer, self.reader, self.size = explainer, reader, size
 
-    def look(
+    def explain(
         self, faces: Sequence[Face], condition: Condition
     ) -> Iterator[tuple[Face, NDArray[np.uint8], Explained]]:
         """Yield each of *faces* with its crop under *condition*, uint8 (H, W, 3), and its `Explained` (N = 1)."""
@@ -242,9 +242,9 @@ class Looker:
 
 
 def sample(faces: Sequence[Face], number: int) -> list[Face]:
-    """Return at most *number* of *faces*, evenly spaced within each method; half of them real, if there are real ones.
+    """Return at most *number* of *faces*, sorted by key: half of them real, the others shared evenly by the methods.
 
-    The fakes' half is shared evenly by the methods. The result is sorted by key.
+    Within a method they are evenly spaced.
     """
     groups: dict[str, list[Face]] = {}
     for face in sorted(faces, key=lambda face: face.key):
@@ -268,15 +268,15 @@ def _spread(faces: Sequence[Face], number: int) -> list[Face]:
 
 
 def localize(
-    looker: Looker, faces: Sequence[Face], conditions: Sequence[Condition], masks: dict[str, Any]
+    explainer: CropExplainer, faces: Sequence[Face], conditions: Sequence[Condition], masks: dict[str, Any]
 ) -> list[Localization]:
     """Return the shares of heat inside the *masks* of *faces*, for every condition, kind of map and method."""
     from .progress import track
 
-    inside = [_read_mask(looker.reader, masks[face.key]) for face in faces]
-    looks = ((condition, look) for condition in conditions for look in looker.look(faces, condition))
+    inside = [_read_mask(explainer.reader, masks[face.key]) for face in faces]
+    results = ((condition, found) for condition in conditions for found in explainer.explain(faces, condition))
     heat: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
-    for condition, (_, image, explained) in track(looks, len(faces) * len(conditions), "explain"):
+    for condition, (_, image, explained) in track(results, len(faces) * len(conditions), "explain"):
         for kind, values in explained.maps.items():
             heat.setdefault((str(condition), kind), []).append(resize(values[0], image.shape[:2]))
     rows = []
@@ -307,20 +307,22 @@ def shares_inside(
 
 
 def heat_inside(heat: NDArray[Any], mask: NDArray[np.bool_]) -> float:
-    """Return the part of *heat* (H, W), at least 0 and somewhere above, that lies where *mask* (H, W) is set."""
+    """Return the share of *heat* (H, W), non-negative and not all 0, that lies inside *mask* (H, W)."""
     return float(heat[mask].sum(dtype=np.float64) / heat.sum(dtype=np.float64))
 
 
 def resize(heat: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return *heat* (h, w) at *size* = (H, W), bilinear."""
+    """Return *heat* (h, w) resized to *size* = (H, W) by bilinear interpolation."""
     import cv2
 
     return np.asarray(cv2.resize(heat, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return *image*, uint8 (H, W, 3), in gray under the colours (inferno) of *heat* (h, w), whose largest value is
-    the brightest; where there is no heat, the gray shows alone."""
+    """Return *image*, uint8 (H, W, 3), in gray with *heat* (h, w) as an inferno overlay, scaled to its maximum.
+
+    Pixels without heat are plain gray.
+    """
     import cv2
 
     peak = float(heat.max())
@@ -333,9 +335,13 @@ def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.u
 
 
 def _draw_maps(
-    folder: Path, looker: Looker, faces: Sequence[Face], conditions: Sequence[Condition], masks: dict[str, Any]
+    folder: Path,
+    explainer: CropExplainer,
+    faces: Sequence[Face],
+    conditions: Sequence[Condition],
+    masks: dict[str, Any],
 ) -> list[Map]:
-    """Write the pictures of *faces* under *conditions* into ``maps`` of *folder*; return their rows.
+    """Write the images of *faces* under *conditions* into ``maps`` of *folder*; return their rows.
 
     A face's mask is drawn once, with the first condition.
     """
@@ -353,20 +359,20 @@ def _draw_maps(
 
     for number, condition in enumerate(conditions):
         label = str(condition)
-        for face, image, explained in looker.look(faces, condition):
+        for face, image, explained in explainer.explain(faces, condition):
             score = float(explained.scores[0])
             write(face, label, "face", score, 0.0, image)
             for kind, values in explained.maps.items():
                 write(face, label, kind, score, float(values.max()), overlay(image, values[0]))
             if number == 0 and face.key in masks:
-                mask = _read_mask(looker.reader, masks[face.key])
+                mask = _read_mask(explainer.reader, masks[face.key])
                 write(face, label, "mask", score, 0.0, np.where(mask, 255, 0).astype(np.uint8))
     order = [str(condition) for condition in conditions]
     return sorted(rows, key=lambda row: (row.key, order.index(row.condition), row.kind))
 
 
 def _read_mask(reader: Any, slot: Any) -> NDArray[np.bool_]:
-    """Return the forgery mask in *slot*, (H, W), true where the picture was changed."""
+    """Return the forgery mask in *slot*, (H, W), true where the image was forged."""
     from .data.png import decode_png
 
     return decode_png(reader.read(slot, check=True)) > 127
@@ -378,7 +384,7 @@ def _feature_conditions(conditions: Sequence[Condition]) -> list[Condition]:
 
 
 def _write_features(
-    folder: Path, looker: Looker, faces: Sequence[Face], conditions: Sequence[Condition]
+    folder: Path, explainer: CropExplainer, faces: Sequence[Face], conditions: Sequence[Condition]
 ) -> None:
     """Write the features of *faces* under *conditions*, float32 (n, d), and the table that describes each row."""
     vectors = []
@@ -386,7 +392,7 @@ def _write_features(
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("key", "video", "method", "split", "label", "condition", "score"))
         for condition in conditions:
-            for face, _, explained in looker.look(faces, condition):
+            for face, _, explained in explainer.explain(faces, condition):
                 vectors.append(explained.features)
                 score = repr(float(explained.scores[0]))
                 writer.writerow((face.key, face.video, face.method, face.split, face.label, condition, score))

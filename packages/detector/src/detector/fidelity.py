@@ -27,7 +27,7 @@ PERCENTILES = (5, 50, 95)
 class Row:
     """One crop under one condition: PSNR in dB (``inf`` if identical), SSIM, bytes, and bits per pixel of the crop.
 
-    The bytes are those of the last file in the chain; of a PNG file of the result where no step encodes.
+    Bytes are the size of the last file in the chain, or of the result as PNG if no step encodes.
     """
 
     key: str
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A picture of `panels/` and its `Row`; the bytes of ``raw`` are those of the PNG file in the crops."""
+    """An image of `panels/` and its `Row`; the bytes of ``raw`` are those of the PNG file in the crops."""
 
     file: str
     key: str
@@ -60,7 +60,7 @@ class Panel:
 def command(faces: Path, out: Path, summary: Path, workers: int, params: Params) -> None:
     """Measure PSNR, SSIM and bits per pixel of the crops in FACES under the parameter conditions, except raw.
 
-    Every crop's numbers and pictures of a few go to the folder OUT, means and percentiles to the file SUMMARY.
+    The numbers of every crop and images of a few are written to the folder OUT, means and percentiles to SUMMARY.
     """
     from evaluation.conditions import condition_key
 
@@ -82,11 +82,11 @@ def measure(
     conditions: Sequence[Condition],
     workers: int = 0,
 ) -> dict[str, dict[str, float]]:
-    """Measure all crops of the folder *faces* under *conditions*, write *out* and *summary*, and return the summary.
+    """Measure all crops in the folder *faces* under *conditions*, write *out* and *summary*, and return the summary.
 
-    ``raw`` is not measured. *out* gets ``images.csv`` (a `Row` per crop and condition), ``panels.csv`` and ``panels/``
-    (raw and every condition), and ``encoders.json``, the versions of the encoders. Raises
-    `detector.errors.DataError` if *faces* is not whole.
+    ``raw`` is not measured. *out* receives ``images.csv`` (a `Row` per crop and condition), ``panels.csv`` and
+    ``panels/`` (raw and every condition), and ``encoders.json``, the versions of the encoders. Raises
+    `detector.errors.DataError` if *faces* is incomplete.
     """
     from .data.files import whole_folder, write_json
     from .data.index import read_index, write_rows
@@ -116,7 +116,7 @@ def measure(
 def degrade(
     reader: Any, face: Face, conditions: Sequence[Condition]
 ) -> list[tuple[str, np.ndarray, Metrics]]:
-    """Return the crop *face* under each condition: its label, the picture, uint8 (H, W, 3), and the `Metrics`."""
+    """Return the crop *face* under each condition: its label, the image, uint8 (H, W, 3), and the `Metrics`."""
     from mozcodec import psnr, ssim
 
     from .data.compress import read_crop
@@ -164,9 +164,9 @@ def summarize(rows: Sequence[Row], index: Sequence[Face]) -> dict[str, dict[str,
 
 
 def examples(index: Sequence[Face]) -> list[Face]:
-    """Return the crops to show: of the middle real test video the middle one, and the same moment in its forgeries.
+    """Return the crops to show: the middle crop of the middle real test video, and the same moment in its forgeries.
 
-    Where there is no real test video, the middle one of all crops.
+    Without a real test video, it is the middle of all crops.
     """
     real = [face for face in index if face.method == "original" and face.split == "test"] or list(index)
     videos = list(dict.fromkeys(face.video for face in real))

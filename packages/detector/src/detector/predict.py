@@ -1,6 +1,6 @@
-"""``detector predict``: scores of pictures and videos, as they are and under conditions such as JPEG at quality 10.
+"""``detector predict``: scores of images and videos, as they are and under conditions such as JPEG at quality 10.
 
-By default the crop goes through the condition, as in the scores of the evaluation; with ``--whole-picture`` the picture
+By default the crop goes through the condition, as in the scores of the evaluation; with ``--whole-image`` the image
 that the crop is taken from does, as on a site that recompresses uploads.
 """
 
@@ -63,20 +63,26 @@ class Prediction:
     show_default=True,
     help="Folder with the weights.",
 )
-@click.option("--frames", type=click.IntRange(1), default=16, show_default=True, help="Frames taken of a video.")
-@click.option("--aligned", is_flag=True, help="The images are crops, as `detector unpack` writes them.")
-@click.option("--whole-picture", is_flag=True, help="Apply the conditions before the face is cut out.")
+@click.option("--frames", type=click.IntRange(1), default=16, show_default=True, help="Frames scored per video.")
+@click.option("--aligned", is_flag=True, help="Treat images as aligned crops, as `detector unpack` writes them.")
 @click.option(
-    "--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="P(fake) from which on it is fake."
+    "--whole-image",
+    "--whole-picture",
+    "whole_image",
+    is_flag=True,
+    help="Apply the conditions to the image before the face is cut out.",
 )
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write every frame's scores, CSV.")
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Smallest score called fake."
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the scores of all frames as CSV.")
 @params_option
 def command(
     inputs: Sequence[Path],
     train: Path,
     frames: int,
     aligned: bool,
-    whole_picture: bool,
+    whole_image: bool,
     threshold: float,
     out: Path | None,
     params: Params,
@@ -94,7 +100,7 @@ def command(
     predictions: list[Prediction] = []
     failures: list[str] = []
     click.echo(table([], conditions, threshold, width))
-    for file, found in predict_files(files, train, conditions, params, frames, aligned, whole_picture):
+    for file, found in predict_files(files, train, conditions, params, frames, aligned, whole_image):
         if not isinstance(found, Prediction):
             failures.append(f"{file}: {found.strerror if isinstance(found, OSError) else found}")
         else:
@@ -107,10 +113,7 @@ def command(
 
 
 def find_files(inputs: Iterable[Path]) -> list[Path]:
-    """Return the image and video files that *inputs* name; folders give all those below them, sorted.
-
-    DataError for a folder without any.
-    """
+    """Return the image and video files in *inputs*, those below folders sorted. DataError for a folder without any."""
     files: list[Path] = []
     for given in inputs:
         if not given.is_dir():
@@ -130,11 +133,11 @@ def predict_files(
     params: Params,
     num_frames: int = 16,
     aligned: bool = False,
-    whole_picture: bool = False,
+    whole_image: bool = False,
 ) -> Iterator[tuple[Path, Prediction | DetectorError | OSError]]:
-    """Yield each of *files* with its scores by the model in the folder *train*, or why it has none.
+    """Yield each of *files* with its scores by the model in the folder *train*, or with the error that it caused.
 
-    Options are those of `command`. DataError if *train* is not whole.
+    The options are those of `command`. DataError if *train* is incomplete.
     """
     import torch
 
@@ -154,8 +157,8 @@ def predict_files(
     detector = None if aligned else make_detector(params.faces.detector, params.faces.yunet_model)
     for file in files:
         try:
-            pictures = frames_of(file, num_frames)
-            crops = crops_of(pictures, side, detector, conditions, whole_picture)
+            frames = frames_of(file, num_frames)
+            crops = crops_of(frames, side, detector, conditions, whole_image)
         except (DetectorError, OSError) as error:
             yield file, error
             continue
@@ -167,9 +170,9 @@ def predict_files(
 
 
 def frames_of(path: Path, number: int) -> dict[int, NDArray[np.uint8]]:
-    """Return the picture in the image file *path*, or *number* evenly spaced frames of a video, by frame number.
+    """Return the image in the file *path*, or *number* evenly spaced frames of a video, by frame number.
 
-    uint8 RGB (H, W, 3). What is a video is told by its suffix. DataError if nothing can be read.
+    uint8 RGB (H, W, 3). The suffix decides whether the file is a video. DataError if nothing can be read.
     """
     if path.suffix.lower() not in VIDEOS:
         return {0: read_image(path)}
@@ -183,39 +186,39 @@ def frames_of(path: Path, number: int) -> dict[int, NDArray[np.uint8]]:
 
 
 def crops_of(
-    pictures: Mapping[int, NDArray[np.uint8]],
+    images: Mapping[int, NDArray[np.uint8]],
     side: int,
     detector: Detector | None,
     conditions: Sequence[Condition],
-    whole_picture: bool = False,
+    whole_image: bool = False,
 ) -> dict[int, NDArray[np.uint8]]:
-    """Return the crops of *pictures* with a face, each under all conditions: uint8 (C, *side*, *side*, 3).
+    """Return the crops of *images* with a face, each under all conditions: uint8 (C, *side*, *side*, 3).
 
-    *detector* finds the largest face, None takes the pictures as crops. Conditions apply to the crop, or with
-    *whole_picture* to the picture; the face is located once, in the picture as it is. DataError if there is no face, or
-    a picture that is taken as a crop has another size.
+    *detector* finds the largest face, None takes the images as crops. Conditions apply to the crop, or with
+    *whole_image* to the image; the face is located once, in the unchanged image. DataError if there is no face, or
+    an image that is taken as a crop has another size.
     """
     from .data.alignment import align_face, crop
     from .data.detection import track
 
     if detector is None:
-        for image in pictures.values():
+        for image in images.values():
             if image.shape[:2] != (side, side):
                 raise DataError(
                     f"is {image.shape[0]} x {image.shape[1]}, the model takes crops of {side} x {side}; "
-                    "leave --aligned away to have the face cut out"
+                    "without --aligned the face is detected and cut out"
                 )
-        return {n: np.stack([c.apply(image) for c in conditions]) for n, image in pictures.items()}
+        return {n: np.stack([c.apply(image) for c in conditions]) for n, image in images.items()}
     cut = {}
-    for number, found in track(pictures, detector).items():
+    for number, found in track(images, detector).items():
         similarity = align_face(found, side)
-        if whole_picture:
-            crops = [crop(c.apply(pictures[number]), similarity, side) for c in conditions]
+        if whole_image:
+            crops = [crop(c.apply(images[number]), similarity, side) for c in conditions]
         else:
-            crops = [c.apply(crop(pictures[number], similarity, side)) for c in conditions]
+            crops = [c.apply(crop(images[number], similarity, side)) for c in conditions]
         cut[number] = np.stack(crops)
     if not cut:
-        raise DataError("no face found" + ("" if len(pictures) == 1 else f" in {len(pictures)} frames"))
+        raise DataError("no face found" + ("" if len(images) == 1 else f" in {len(images)} frames"))
     return cut
 
 

@@ -1,4 +1,4 @@
-"""Conditions as augmentation: some crops of a batch go through a drawn condition, in the loading threads."""
+"""Conditions as augmentation: some crops of a batch go through a random condition, in the loader's threads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Recompress:
         self.conditions = parse_all(config.conditions)
 
     def __call__(self, step: int, ids: NDArray[np.int64], images: NDArray[np.uint8]) -> None:
-        """Change *images* (N, H, W, 3) in place, those whose draws at *step* say so."""
+        """Change *images* (N, H, W, 3) in place, as the draws of the crops *ids* at *step* decide."""
         draws = uniform(self.seed, step, ids, SLOTS)
         chosen = np.flatnonzero(draws[:, RECOMPRESS] < self.config.recompress).tolist()
 
