@@ -1,0 +1,68 @@
+"""Numbers stay at their level: thresholds, retention and draws of frames, videos and pairs are not exchanged."""
+
+import csv
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from evaluation import matrix, metrics
+from evaluation.cli import main
+from evaluation.intervals import Bootstrap
+from evaluation.scores import by_video
+from evaluation.summary import Settings, summarize
+
+
+def test_the_validation_threshold_of_videos_comes_from_the_mean_scores_of_validation_videos(scores_of):
+    scores = scores_of(frames=5)
+    summary = summarize(scores, Settings(replicates=20))
+    for condition in scores.conditions:
+        val = scores.where(split="val", condition=condition)
+        known = {"frame": val, "video": by_video(val)}
+        thresholds = {level: metrics.youden_threshold(v.label, v.score) for level, v in known.items()}
+        assert thresholds["frame"] != thresholds["video"]
+        for level, threshold in thresholds.items():
+            row = summary.find(condition, level, "balanced_accuracy", source="val")
+            assert row.threshold == threshold
+            test = scores.where(split="test", condition=condition)
+            here = test if level == "frame" else by_video(test)
+            assert row.value == pytest.approx(metrics.balanced_accuracy(here.label, here.score, threshold))
+
+
+def test_retention_is_that_of_the_frames_where_the_curve_is(write_scores, tmp_path):
+    args = ["metrics", write_scores(frames=6), tmp_path / "m.json", "--plots", tmp_path, "--tables", tmp_path / "t"]
+    assert CliRunner().invoke(main, [*map(str, args), "--replicates", "20"], catch_exceptions=False).exit_code == 0
+    with (tmp_path / "t" / "metrics.csv").open(newline="") as file:
+        raw = next(
+            float(row["value"]) for row in csv.DictReader(file)
+            if (row["condition"], row["level"], row["method"], row["metric"]) == ("raw", "frame", "all", "auc")
+        )  # fmt: skip
+    with (tmp_path / "robustness.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["condition"] for row in rows] == ["77", "10"]
+    for row in rows:
+        assert float(row["auc"]) != float(row["video_auc"])
+        assert float(row["retention"]) == pytest.approx((float(row["auc"]) - 0.5) / (raw - 0.5), rel=1e-4)
+
+
+def test_videos_and_pairs_are_drawn_independently(scores_of):
+    # one class and one video in each pair: both units have the same clusters in the same strata
+    scores = scores_of(pairs=12, val_pairs=0)
+    single = scores[(scores.label == 0) & (np.char.endswith(scores.video, "0") | np.char.endswith(scores.video, "2"))]
+    video, pair = (Bootstrap.draw(single, unit, replicates=50) for unit in ("video", "pair"))
+    assert video.weights.shape == pair.weights.shape
+    assert (video.weights.sum(1) == pair.weights.sum(1)).all()
+    assert not np.array_equal(video.weights, pair.weights)
+
+
+def test_a_score_equal_to_the_threshold_is_classified_as_fake(scores_of):
+    assert metrics.accuracy([1], [0.5], 0.5) == 1
+    assert metrics.accuracy([0], [0.5], 0.5) == 0
+    scores = scores_of()
+    val = scores.where(split="val")
+    threshold = metrics.youden_threshold(val.label, val.score)
+    moved = scores[:]
+    moved.score[moved.split == "test"] = threshold
+    found = matrix.evaluate(moved)
+    assert {row.value for row in found.decided("sensitivity")} == {1.0}
+    assert {row.value for row in found.decided("specificity")} == {0.0}
