@@ -1,4 +1,4 @@
-"""Evaluation of the scores of a deepfake detector: metrics with intervals, tables, figures and one page.
+"""Evaluation of a deepfake detector from its scores: metrics with intervals, tables, figures, a self-contained page.
 
 Nothing is imported here, so ``from evaluation.metrics import auc`` costs NumPy and no more.
 """
