@@ -6,6 +6,7 @@
 
 from ._build import build_info
 from ._coefficients import Coefficients, coefficient_histograms, read_coefficients, write_coefficients
+from ._containers import Part, pictures
 from ._damage import damage_found
 from ._decode import DecodeOptions, Header, decode, decode_batch, decode_many, read_header
 from ._encode import Encoder, encode, encode_many
@@ -23,7 +24,7 @@ from ._errors import (
 )
 from ._fidelity import ms_ssim, psnr, ssim, ssimulacra2
 from ._inspect import HuffmanTable, Inspection, MarkerSegment, QualityEstimate, Scan, inspect
-from ._metadata import Metadata
+from ._metadata import Metadata, edit_metadata
 from ._options import EncodeOptions
 from ._smartscale import encode_scaled, encode_smartscale
 from ._sweep import Encoded, SweepPoint, encode_to_target, sweep
@@ -48,6 +49,7 @@ __all__ = [
     "Metadata",
     "NotJpegError",
     "OutOfMemoryError",
+    "Part",
     "QualityEstimate",
     "Scan",
     "SweepPoint",
@@ -59,6 +61,7 @@ __all__ = [
     "decode",
     "decode_batch",
     "decode_many",
+    "edit_metadata",
     "encode",
     "encode_many",
     "encode_scaled",
@@ -68,6 +71,7 @@ __all__ = [
     "inspect",
     "ms_ssim",
     "optimize",
+    "pictures",
     "psnr",
     "read_coefficients",
     "read_header",

@@ -234,6 +234,7 @@ def _facts(inspection: Inspection) -> dict[str, Any]:
         ],
         "segments": [[segment.name, segment.offset, segment.size] for segment in inspection.segments],
         "trailing_bytes": inspection.trailing_bytes,
+        "parts": [[part.kind, part.offset, part.size] for part in inspection.parts],
     }
 
 
@@ -251,8 +252,8 @@ def _print_facts(name: str, facts: dict[str, Any]) -> None:
         print(f"  scan of components {scan['components']}: {bits}, {scan['bytes']} bytes")
     for segment_name, offset, size in facts["segments"]:
         print(f"  {offset:8d} {segment_name} {size}")
-    if facts["trailing_bytes"]:
-        print(f"  {facts['trailing_bytes']} bytes after the end")
+    for kind, offset, size in facts["parts"][1:]:
+        print(f"  {offset:8d} {kind} {size}")
 
 
 def _inspect_command(args: argparse.Namespace) -> int:

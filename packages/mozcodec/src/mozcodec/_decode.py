@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._abbreviated import completed, with_tables
+from ._containers import pictures
 from ._damage import named, note_damage, salvage
 from ._engine import CPU, note_engine
 from ._errors import Damage, DamagedError, JpegError, error_of
@@ -342,6 +343,13 @@ def _decode_upright(decoder: Decoder, out: NDArray[Any] | None) -> NDArray[Any]:
     return out
 
 
+def _picture(data: Buffer, number: int) -> bytes:
+    found = pictures(ffi.buffer(source_of(data)))
+    if number >= len(found):
+        raise ValueError(f"picture must be 0..{len(found) - 1}: the file holds {len(found)}, got {number}")
+    return found[number]
+
+
 @overload
 def decode(  # type: ignore[overload-overlap]
     data: Buffer,
@@ -350,6 +358,7 @@ def decode(  # type: ignore[overload-overlap]
     out: None = None,
     apply_orientation: bool = False,
     tables: Buffer | None = None,
+    picture: int = 0,
     **options: Unpack[DecodeOptions],
 ) -> tuple[NDArray[Any], ...]: ...
 @overload
@@ -360,6 +369,7 @@ def decode(
     out: NDArray[Any] | None = None,
     apply_orientation: bool = False,
     tables: Buffer | None = None,
+    picture: int = 0,
     **options: Unpack[DecodeOptions],
 ) -> NDArray[Any]: ...
 
@@ -371,6 +381,7 @@ def decode(
     out: NDArray[Any] | None = None,
     apply_orientation: bool = False,
     tables: Buffer | None = None,
+    picture: int = 0,
     **options: Unpack[DecodeOptions],
 ) -> NDArray[Any] | tuple[NDArray[Any], ...]:
     """Return the pixels of a JPEG as djpeg gives them: (H, W, 3), or (H, W) for ``pixel_format="gray"``.
@@ -381,7 +392,8 @@ def decode(
 
     *out* is an array to write into, rows anywhere in memory. *apply_orientation* turns the result as its EXIF
     orientation says; a region is counted in the picture as it is stored. *tables* is the stream of tables that an
-    abbreviated stream needs (TIFF's JPEGTables). *options* are those of
+    abbreviated stream needs (TIFF's JPEGTables). *picture* is the number of the picture in a file of several, such as
+    an Ultra HDR file with its gain map; see :func:`mozcodec.pictures`. *options* are those of
     :class:`mozcodec.DecodeOptions`; the limits on pixels, memory and scans have defaults (134 million, 1 GiB, 100).
 
     A stream that is cut off or corrupt raises :class:`mozcodec.DamagedError`; ``on_truncated="warn"`` or ``"ok"``
@@ -390,6 +402,8 @@ def decode(
     :class:`mozcodec.NotJpegError`.
     """
     settings = decode_options(pixel_format, options)
+    if picture:
+        data = _picture(data, integer("picture", picture, 0, 2**31))
     if tables is not None:
         data = with_tables(ffi.buffer(source_of(data)), tables)
     if pixel_format == "planes" and (out is not None or apply_orientation):

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ._containers import Part, parts_of
 from ._decode import Buffer, Header, read_header
 from ._encode import encode
 from ._metadata import EOI, MARKER, SOS, Segment
@@ -85,6 +86,8 @@ class Inspection:
     """None where there are no quantization tables."""
     trailing_bytes: int
     """Bytes after the end of the picture."""
+    parts: tuple[Part, ...] = ()
+    """The parts of the file: the picture, and gain maps, other pictures, a video or data behind it."""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Inspection):
@@ -244,4 +247,5 @@ def inspect(data: Buffer, *, smartscale: bool = False) -> Inspection:
         scans=tuple(scans),
         quality=estimate_quality(tables[0], tables[1] if len(tables) > 1 else None) if tables else None,
         trailing_bytes=len(stream) - end,
+        parts=tuple(parts_of(stream)),
     )

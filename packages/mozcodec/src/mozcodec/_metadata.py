@@ -1,8 +1,8 @@
-"""ICC profiles, EXIF, XMP and comments: the marker segments beside the picture."""
+"""ICC profiles, EXIF, XMP, IPTC and comments: the marker segments beside the picture, read, written and edited."""
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,14 @@ from ._mozjpeg import ffi
 # A marker with a segment, or EOI; before it libjpeg skips fill bytes, garbage, and coded data with its 0xFF00 and RSTn.
 MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 EOI, SOS = 0xD9, 0xDA
-DQT, APP0, APP1, APP2, APP14, COM = 0xDB, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+DQT, APP0, APP1, APP2, APP13, APP14, COM = 0xDB, 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
 EXIF_SIGNATURE = b"Exif\0\0"
 XMP_SIGNATURE = b"http://ns.adobe.com/xap/1.0/\0"
 EXTENDED_XMP_SIGNATURE = b"http://ns.adobe.com/xmp/extension/\0"  # XMP Specification, part 3, 1.1.3.1
 ICC_SIGNATURE = b"ICC_PROFILE\0"
+PHOTOSHOP_SIGNATURE = b"Photoshop 3.0\0"
+_IPTC_RESOURCE = 0x0404  # Adobe Photoshop File Formats: image resource blocks
+_EXTENSION_NAME = re.compile(rb"HasExtendedXMP[^0-9A-Fa-f]{1,20}([0-9A-Fa-f]{32})")
 MAX_SEGMENT = 65533  # a length of two bytes that counts itself
 ICC_CHUNK = MAX_SEGMENT - len(ICC_SIGNATURE) - 2  # and two bytes: number of the chunk, number of chunks
 EXTENDED_XMP_CHUNK = 65400  # Adobe's; a signature, a digest of 32 digits and two numbers of 4 bytes stand before it
@@ -51,56 +54,121 @@ class Metadata:
 
     icc_profile: bytes | None = None
     exif: bytes | None = None
-    """The TIFF structure, without the "Exif" signature."""
+    """The TIFF structure, without the "Exif" signature; joined where it takes several segments."""
     xmp: bytes | None = None
     """The packet of the first XMP segment."""
     comments: tuple[bytes, ...] = ()
     extended_xmp: bytes | None = None
     """The rest of an XMP packet that is longer than a segment; *xmp* names its MD5 as xmpNote:HasExtendedXMP."""
+    iptc: bytes | None = None
+    """The IPTC-IIM records of Photoshop's image resources."""
 
 
 def _extended_xmp(xmp: bytes | None, chunks: list[bytes]) -> bytes | None:
     """Return what the chunks hold of the packet that *xmp* names; None where that is not all of it."""
+    named = None if xmp is None else _EXTENSION_NAME.search(xmp)
+    if named is None:
+        return None
     parts: dict[int, bytes] = {}
     size = 0
     for chunk in chunks:
         digest, numbers, part = chunk[:32], chunk[32:40], chunk[40:]
-        if xmp is not None and len(numbers) == 8 and digest in xmp:
+        if len(numbers) == 8 and digest.upper() == named[1].upper():
             size = int.from_bytes(numbers[:4], "big")
             parts[int.from_bytes(numbers[4:], "big")] = part
-    whole = b""
+    end = 0
     for offset in sorted(parts):
-        if offset != len(whole):
+        if offset != end:
             return None
-        whole += parts[offset]
-    return whole if parts and len(whole) == size else None
+        end += len(parts[offset])
+    return b"".join(parts[offset] for offset in sorted(parts)) if parts and end == size else None
+
+
+def _resources(photoshop: bytes) -> list[tuple[int, bytes, bytes]]:
+    """Return Photoshop's image resources: (number, Pascal name with its padding, content)."""
+    found = []
+    at = 0
+    while photoshop[at : at + 4] == b"8BIM" and at + 12 <= len(photoshop):
+        number = int.from_bytes(photoshop[at + 4 : at + 6], "big")
+        name_end = at + 7 + photoshop[at + 6]
+        name_end += (name_end - at) % 2
+        size = int.from_bytes(photoshop[name_end : name_end + 4], "big")
+        start = name_end + 4
+        found.append((number, photoshop[at + 6 : name_end], photoshop[start : start + size]))
+        at = start + size + size % 2
+    return found
+
+
+def _iptc_of(photoshop: bytes) -> bytes | None:
+    return next((content for number, _, content in _resources(photoshop) if number == _IPTC_RESOURCE), None)
+
+
+def _with_iptc(photoshop: bytes, iptc: bytes | None) -> bytes:
+    """Return Photoshop's image resources with other IPTC records, or none."""
+    blocks = [block for block in _resources(photoshop) if block[0] != _IPTC_RESOURCE]
+    if iptc is not None:
+        blocks.append((_IPTC_RESOURCE, b"\0\0", iptc))
+    return b"".join(
+        b"8BIM"
+        + number.to_bytes(2, "big")
+        + name
+        + len(content).to_bytes(4, "big")
+        + content
+        + bytes(len(content) % 2)
+        for number, name, content in blocks
+    )
+
+
+def kind_of(marker: int, content: bytes | memoryview) -> str | None:
+    """Return which field of :class:`Metadata` a segment belongs to, or None."""
+    start = bytes(content[:40])
+    if marker == APP1 and start.startswith(EXIF_SIGNATURE):
+        return "exif"
+    if marker == APP1 and start.startswith((XMP_SIGNATURE, EXTENDED_XMP_SIGNATURE)):
+        return "xmp"
+    if marker == APP2 and start.startswith(ICC_SIGNATURE):
+        return "icc_profile"
+    if marker == APP13 and start.startswith(PHOTOSHOP_SIGNATURE):
+        return "iptc"
+    return "comment" if marker == COM else None
 
 
 def read_metadata(data: bytes | bytearray | memoryview) -> Metadata:
-    """Return the ICC profile, EXIF, XMP and comments of a JPEG. Incomplete profiles and extensions count as none."""
+    """Return the metadata of a JPEG. Incomplete ICC profiles and XMP extensions count as none."""
     chunks: dict[int, bytes] = {}
     number_of_chunks = 0
-    exif = xmp = None
-    extensions = []
-    comments = []
+    xmp = None
+    exif: list[bytes] = []
+    extensions, comments, photoshop = [], [], []
     for segment in header_segments(data):
-        if segment.marker not in (APP1, APP2, COM):
+        kind = kind_of(segment.marker, segment.data)
+        if kind is None:
             continue
         content = bytes(segment.data)
-        if segment.marker == APP1 and content.startswith(EXIF_SIGNATURE) and exif is None:
-            exif = content[len(EXIF_SIGNATURE) :]
-        elif segment.marker == APP1 and content.startswith(XMP_SIGNATURE) and xmp is None:
-            xmp = content[len(XMP_SIGNATURE) :]
-        elif segment.marker == APP1 and content.startswith(EXTENDED_XMP_SIGNATURE):
+        if kind == "exif":
+            part = content[len(EXIF_SIGNATURE) :]
+            if not exif or part[:4] not in (b"II*\0", b"MM\0*"):  # a second structure is another one
+                exif.append(part)
+        elif kind == "xmp" and content.startswith(XMP_SIGNATURE):
+            xmp = content[len(XMP_SIGNATURE) :] if xmp is None else xmp
+        elif kind == "xmp":
             extensions.append(content[len(EXTENDED_XMP_SIGNATURE) :])
-        elif segment.marker == APP2 and content.startswith(ICC_SIGNATURE) and len(content) > len(ICC_SIGNATURE) + 2:
+        elif kind == "icc_profile" and len(content) > len(ICC_SIGNATURE) + 2:
             number, number_of_chunks = content[len(ICC_SIGNATURE)], content[len(ICC_SIGNATURE) + 1]
             chunks[number] = content[len(ICC_SIGNATURE) + 2 :]
-        elif segment.marker == COM:
+        elif kind == "iptc":
+            photoshop.append(content[len(PHOTOSHOP_SIGNATURE) :])
+        elif kind == "comment":
             comments.append(content)
     complete = number_of_chunks > 0 and set(chunks) == set(range(1, number_of_chunks + 1))
-    icc_profile = b"".join(chunks[i] for i in sorted(chunks)) if complete else None
-    return Metadata(icc_profile, exif, xmp, tuple(comments), _extended_xmp(xmp, extensions))
+    return Metadata(
+        icc_profile=b"".join(chunks[i] for i in sorted(chunks)) if complete else None,
+        exif=b"".join(exif) if exif else None,
+        xmp=xmp,
+        comments=tuple(comments),
+        extended_xmp=_extended_xmp(xmp, extensions),
+        iptc=_iptc_of(b"".join(photoshop)),
+    )
 
 
 def _is_carried(segment: Segment, copy: str) -> bool:
@@ -180,15 +248,29 @@ def segments_to_write(
         tiff = _bytes("exif", exif).removeprefix(EXIF_SIGNATURE)
         if tiff[:2] not in (b"II", b"MM"):
             raise ValueError("exif must be a TIFF structure: it begins with II or MM")
-        segments.append((APP1, _segment("exif", EXIF_SIGNATURE, tiff)))
+        size = MAX_SEGMENT - len(EXIF_SIGNATURE)
+        segments += [(APP1, EXIF_SIGNATURE + tiff[i : i + size]) for i in range(0, len(tiff), size)]
     if xmp is not None:
-        segments.append((APP1, _segment("xmp", XMP_SIGNATURE, _bytes("xmp", xmp))))
+        segments += _xmp_segments(_bytes("xmp", xmp))
     if icc_profile is not None:
         segments += [(APP2, chunk) for chunk in _icc_segments(_bytes("icc_profile", icc_profile))]
     if comment is not None:
         text = comment.encode() if isinstance(comment, str) else _bytes("comment", comment)
         segments.append((COM, _segment("comment", b"", text)))
     return segments
+
+
+def _xmp_segments(xmp: bytes) -> list[tuple[int, bytes]]:
+    """Return the segments of an XMP packet; one that is longer than a segment becomes the extension of a small one."""
+    if len(xmp) <= MAX_SEGMENT - len(XMP_SIGNATURE):
+        return [(APP1, XMP_SIGNATURE + xmp)]
+    digest = hashlib.md5(xmp, usedforsecurity=False).hexdigest().upper()
+    small = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:xmpNote="http://ns.adobe.com/xmp/note/" '
+        f'xmpNote:HasExtendedXMP="{digest}"/></rdf:RDF></x:xmpmeta>'
+    ).encode()
+    return [(APP1, XMP_SIGNATURE + small), *_extended_xmp_segments(small, xmp)]
 
 
 def _extended_xmp_segments(xmp: bytes | None, extended: bytes) -> list[tuple[int, bytes]]:
@@ -203,11 +285,13 @@ def _extended_xmp_segments(xmp: bytes | None, extended: bytes) -> list[tuple[int
 
 
 def segments_of(metadata: Metadata) -> list[tuple[int, bytes]]:
-    """Return the marker segments that hold *metadata*: EXIF, XMP and its extension, ICC, comments."""
+    """Return the marker segments that hold *metadata*: EXIF, XMP and its extension, ICC, IPTC, comments."""
     segments = segments_to_write(None, metadata.exif, metadata.xmp, None)
     if metadata.extended_xmp is not None:
         segments += _extended_xmp_segments(metadata.xmp, _bytes("extended_xmp", metadata.extended_xmp))
     segments += segments_to_write(metadata.icc_profile, None, None, None)
+    if metadata.iptc is not None:
+        segments.append((APP13, PHOTOSHOP_SIGNATURE + _with_iptc(b"", _bytes("iptc", metadata.iptc))))
     for comment in metadata.comments:
         segments += segments_to_write(None, None, None, comment)
     return segments
@@ -222,3 +306,184 @@ def c_markers(segments: list[tuple[int, bytes]]) -> tuple[Any, list[Any]]:
     for marker, (code, content), buffer in zip(array, segments, alive, strict=True):
         marker.marker, marker.data, marker.size = code, buffer, len(content)
     return array, alive
+
+
+# ---- editing --------------------------------------------------------------------------------------------------------
+
+
+class _Keep:
+    """The default of :func:`edit_metadata`: what the file has."""
+
+    def __repr__(self) -> str:
+        return "KEEP"
+
+
+KEEP: Any = _Keep()
+_ORDER = ("exif", "xmp", "icc_profile", "iptc", "comment")
+
+
+def _segment_bytes(marker: int, content: bytes) -> bytes:
+    if len(content) > MAX_SEGMENT:
+        raise ValueError(f"a JPEG segment holds at most {MAX_SEGMENT} bytes, got {len(content)}")
+    return bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+def _replaced(data: bytes, new: Mapping[object, Sequence[tuple[int, bytes]]], key: Any) -> bytes:
+    """Return *data* with the segments of every key of *new* replaced, where the first old one of the key stood.
+
+    ``key(segment)`` is a segment's key. Where there was none, new ones come behind JFIF, in the order of *new*.
+    """
+    pieces: list[bytes] = []
+    done: set[object] = set()
+    at = start = 2
+    for segment in header_segments(data):
+        end = segment.offset + 4 + len(segment.data)
+        name = key(segment)
+        if segment.marker == APP0 and segment.offset == start and name not in new:
+            start = end  # the new ones without a place go here
+        if name in new:
+            pieces.append(data[at : segment.offset])
+            if name not in done:
+                pieces += [_segment_bytes(*part) for part in new[name]]
+                done.add(name)
+            at = end
+    fresh = b"".join(_segment_bytes(*part) for name in new if name not in done for part in new[name])
+    result = data[:2] + b"".join(pieces) + data[at:]
+    return result[:start] + fresh + result[start:]
+
+
+def edit_metadata(
+    data: bytes | bytearray | memoryview,
+    *,
+    exif: bytes | None = KEEP,
+    xmp: bytes | None = KEEP,
+    icc_profile: bytes | None = KEEP,
+    iptc: bytes | None = KEEP,
+    comment: bytes | str | Sequence[bytes | str] | None = KEEP,
+    app: Mapping[int, Sequence[bytes] | None] | None = None,
+) -> bytes:
+    """Return the JPEG with other metadata and the same coded data, byte for byte.
+
+    What is given replaces all segments of its kind, where the first of them stood; None removes them; what is not given
+    stays. An XMP packet of more than 65,504 bytes is written as extended XMP, EXIF of more than 65,527 bytes in several
+    segments. *comment* may be a list. *app* replaces whole application segments by number: ``{11: [b"..."]}``, or
+    ``{11: None}``.
+
+    Raises ``ValueError`` for content that no segment holds.
+    """
+    stream = bytes(data)
+    if stream[:2] != b"\xff\xd8":
+        raise ValueError("edit_metadata takes a JPEG: it begins with FF D8")
+    old = read_metadata(stream)
+    new: dict[object, list[tuple[int, bytes]]] = {}
+    if exif is not KEEP:
+        new["exif"] = segments_to_write(None, exif, None, None)
+    if xmp is not KEEP:
+        new["xmp"] = segments_to_write(None, None, xmp, None)
+    if icc_profile is not KEEP:
+        new["icc_profile"] = segments_to_write(icc_profile, None, None, None)
+    if iptc is not KEEP and iptc != old.iptc:
+        photoshop = b"".join(
+            bytes(s.data)[len(PHOTOSHOP_SIGNATURE) :]
+            for s in header_segments(stream)
+            if kind_of(s.marker, s.data) == "iptc"
+        )
+        content = _with_iptc(photoshop, None if iptc is None else _bytes("iptc", iptc))
+        new["iptc"] = [(APP13, PHOTOSHOP_SIGNATURE + content)] if content else []
+    if comment is not KEEP:
+        comments = [] if comment is None else [comment] if isinstance(comment, str | bytes) else list(comment)
+        new["comment"] = [part for text in comments for part in segments_to_write(None, None, None, text)]
+    result = _replaced(stream, {name: new[name] for name in _ORDER if name in new}, lambda s: kind_of(s.marker, s.data))
+    for number, contents in (app or {}).items():
+        if not 0 <= number <= 15:
+            raise ValueError(f"app takes numbers 0..15, got {number}")
+        parts = [(APP0 + number, _bytes(f"app[{number}]", part)) for part in contents or ()]
+        result = _replaced(result, {APP0 + number: parts}, lambda s: s.marker)
+    return result
+
+
+def with_metadata(jpeg: bytes, metadata: Metadata) -> bytes:
+    """Return *jpeg* with the fields of *metadata* that are not empty in place of its own."""
+    new: dict[object, list[tuple[int, bytes]]] = {}
+    for name in _ORDER:
+        value = metadata.comments if name == "comment" else getattr(metadata, name)
+        if not value:
+            continue
+        if name == "xmp":
+            new[name] = segments_of(Metadata(xmp=metadata.xmp, extended_xmp=metadata.extended_xmp))
+        elif name == "comment":
+            new[name] = segments_of(Metadata(comments=metadata.comments))
+        else:
+            fields: dict[str, Any] = {name: value}
+            new[name] = segments_of(Metadata(**fields))
+    return _replaced(jpeg, new, lambda s: kind_of(s.marker, s.data)) if new else jpeg
+
+
+# ---- EXIF orientation -----------------------------------------------------------------------------------------------
+
+_EXIF_POINTER, _WIDTH_TAG, _HEIGHT_TAG = 0x8769, 0xA002, 0xA003
+_THUMBNAIL_OFFSET, _THUMBNAIL_SIZE = 0x0201, 0x0202
+
+
+class _Tiff:
+    """A TIFF structure whose entries are changed in place."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = bytearray(data)
+        self.order: Any = "little" if data[:2] == b"II" else "big"
+
+    def number(self, at: int, size: int) -> int:
+        return int.from_bytes(self.data[at : at + size], self.order)
+
+    def put(self, at: int, size: int, value: int) -> None:
+        self.data[at : at + size] = value.to_bytes(size, self.order)
+
+    def entries(self, directory: int) -> dict[int, int]:
+        """Return the tags of a directory and where their values stand."""
+        found: dict[int, int] = {}
+        for i in range(self.number(directory, 2) if directory else 0):
+            entry = directory + 2 + 12 * i
+            if entry + 12 > len(self.data):
+                break
+            found.setdefault(self.number(entry, 2), entry + 8)
+        return found
+
+    def value(self, at: int) -> int:
+        return self.number(at, 2 if self.number(at - 6, 2) == _TIFF_SHORT else 4)
+
+    def set(self, at: int, value: int) -> None:
+        self.put(at, 2 if self.number(at - 6, 2) == _TIFF_SHORT else 4, value)
+
+
+def upright_exif(exif: bytes, width: int, height: int, turn: Any) -> bytes:
+    """Return EXIF for a picture that was turned: orientation 1, its pixel dimensions, its thumbnail turned or dropped.
+
+    ``turn(jpeg)`` returns the thumbnail turned, or None where it cannot be.
+    """
+    if exif[:2] not in (b"II", b"MM"):
+        return exif
+    tiff = _Tiff(exif)
+    first = tiff.number(4, 4)
+    entries = tiff.entries(first)
+    if _ORIENTATION_TAG in entries:
+        tiff.set(entries[_ORIENTATION_TAG], 1)
+    if _EXIF_POINTER in entries:
+        inner = tiff.entries(tiff.number(entries[_EXIF_POINTER], 4))
+        for tag, value in ((_WIDTH_TAG, width), (_HEIGHT_TAG, height)):
+            if tag in inner:
+                tiff.set(inner[tag], value)
+    link = first + 2 + 12 * tiff.number(first, 2)
+    second = tiff.number(link, 4) if link + 4 <= len(tiff.data) else 0
+    thumbnail = tiff.entries(second)
+    if _THUMBNAIL_OFFSET in thumbnail and _THUMBNAIL_SIZE in thumbnail:
+        at, size = tiff.value(thumbnail[_THUMBNAIL_OFFSET]), tiff.value(thumbnail[_THUMBNAIL_SIZE])
+        turned = turn(bytes(tiff.data[at : at + size]))
+        if turned is not None and len(turned) <= size:
+            tiff.data[at : at + size] = turned + bytes(size - len(turned))
+            tiff.set(thumbnail[_THUMBNAIL_SIZE], len(turned))
+        else:
+            tiff.data[at : at + size] = bytes(max(0, min(size, len(tiff.data) - at)))
+            tiff.put(link, 4, 0)
+    if _ORIENTATION_TAG in thumbnail and tiff.number(link, 4):
+        tiff.set(thumbnail[_ORIENTATION_TAG], 1)
+    return bytes(tiff.data)

@@ -337,8 +337,11 @@ def optimize_switches(parser: argparse.ArgumentParser) -> None:
     add_switch(group, "rotate", type=int, choices=(90, 180, 270), help="clockwise")
     add_switch(group, "flip", choices=("horizontal", "vertical"))
     add_switch(group, "crop", metavar="WxH+X+Y", help="only this part of the result")
+    text = "further pictures, gain maps and data of the file; default rewrite"
+    add_switch(group, "parts", choices=("rewrite", "keep", "drop"), default="rewrite", help=text)
     _add_flags(
         group,
+        auto="turn upright as the EXIF orientation says",
         transpose="rows become columns",
         transverse="transpose along the other diagonal",
         perfect="refuse edges that cannot be moved (the default)",
@@ -353,12 +356,12 @@ def optimizer(args: argparse.Namespace) -> Convert:
     options = _coding_options(args)
     coding_options(options)  # wrong ones are refused here, before the first file
     options |= {name: limit(name, getattr(args, name.replace("_", ""))) for name in ("max_pixels", "max_scans")}
-    options["repair"] = args.repair
+    options |= {"repair": args.repair, "parts": args.parts}
     if args.perfect and args.trim:
         raise ValueError("-perfect refuses what -trim drops: one of them")
     operations = [f"rotate_{args.rotate}"] if args.rotate else []
     operations += [f"flip_{args.flip}"] if args.flip else []
-    operations += [name for name in ("transpose", "transverse") if getattr(args, name)]
+    operations += [name for name in ("transpose", "transverse", "auto") if getattr(args, name)]
     if len(operations) > 1:
         raise ValueError(f"one of {', '.join(operations)} at a time")
     crop = _geometry(args.crop) if args.crop is not None else None

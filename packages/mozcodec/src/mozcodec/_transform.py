@@ -6,12 +6,13 @@ from typing import Any, Literal, Unpack
 import numpy as np
 
 from ._abbreviated import completed
+from ._containers import parts_of, picture_end, rewritten
 from ._damage import named, note_damage, salvage
-from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Buffer, decode, limit, rectangle, source_of
-from ._encode import NO_MARKERS, take
+from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Buffer, decode, limit, read_header, rectangle, source_of
+from ._encode import take
 from ._engine import engine, note_engine
-from ._errors import DamagedError, UnsupportedError, error_of
-from ._metadata import Metadata, c_markers, segments_of
+from ._errors import DamagedError, JpegError, UnsupportedError, error_of
+from ._metadata import Metadata, edit_metadata, read_metadata, upright_exif, with_metadata
 from ._mozjpeg import ffi, lib
 from ._options import EncodeOptions, choice, coding_options, flag
 
@@ -34,6 +35,19 @@ COPY: Mapping[str, int] = {
     "all": lib.MZC_COPY_ALL,
 }
 Copy = Literal["none", "comments", "icc", "all"]
+Parts = Literal["rewrite", "keep", "drop"]
+_UPRIGHT: tuple[Operation | None, ...] = (
+    None,
+    None,
+    "flip_horizontal",
+    "rotate_180",
+    "flip_vertical",
+    "transpose",
+    "rotate_90",
+    "transverse",
+    "rotate_270",
+)
+"""By EXIF orientation: the operation that turns the picture upright."""
 
 
 def _options(copy: Copy, repair: bool, max_pixels: int | None, max_scans: int | None) -> Any:
@@ -45,16 +59,13 @@ def _options(copy: Copy, repair: bool, max_pixels: int | None, max_scans: int | 
     return struct
 
 
-def _transform(data: Buffer, struct: Any, metadata: Metadata | None, options: EncodeOptions) -> bytes:
-    settings = coding_options(options)
-    source = source_of(data)
-    struct.max_memory = settings.max_memory if "max_memory" in options else MAX_MEMORY
-    markers = c_markers(segments_of(metadata)) if metadata else NO_MARKERS
+def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
+    """Return one picture rewritten as *struct* and *settings* say."""
 
     def attempt(stream: Any) -> tuple[Any, bytes]:
         whole = source_of(stream)
         out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
-        if lib.mzc_transform(whole, len(whole), struct, settings, markers[0], len(markers[1]), engine(), out, status):
+        if lib.mzc_transform(whole, len(whole), struct, settings, ffi.NULL, 0, engine(), out, status):
             error = named(error_of(status), whole)
             complete = completed(memoryview(ffi.buffer(whole))) if isinstance(error, DamagedError) else None
             if complete is None:
@@ -64,14 +75,70 @@ def _transform(data: Buffer, struct: Any, metadata: Metadata | None, options: En
 
     harder = None
     if struct.repair:
-        (status, result), harder = salvage(source, attempt)
+        (status, result), harder = salvage(data, attempt)
     else:
-        status, result = attempt(source)
+        status, result = attempt(data)
     if status.unusual and not (status.num_notes or struct.operation or struct.crop or struct.grayscale):
-        _check_pixels(source, result)
+        _check_pixels(data, result)
     note_engine(status)
-    note_damage(status, harder, "warn", stacklevel=3)
+    note_damage(status, harder, "warn", stacklevel=stacklevel + 1)
     return result
+
+
+def _further(picture: bytes, struct: Any, settings: Any) -> bytes:
+    """Return a further picture of a file rewritten as the first one is; a damaged one stays as it is."""
+    own = ffi.new("mzc_transform_options *", struct[0])
+    own.crop = own.grayscale = 0
+    try:
+        result = _rewrite(picture, own, settings, stacklevel=4)
+    except UnsupportedError as error:
+        if not struct.operation:
+            return picture
+        raise UnsupportedError(f"a further picture of the file: {error}; or parts='keep', parts='drop'") from None
+    except JpegError:
+        return picture
+    return _with_upright_exif(result, struct.operation) if struct.operation else result
+
+
+def _transform(
+    data: Buffer, struct: Any, metadata: Metadata | None, parts: Parts, options: EncodeOptions
+) -> bytes:
+    settings = coding_options(options)
+    source = source_of(data)
+    struct.max_memory = settings.max_memory if "max_memory" in options else MAX_MEMORY
+    how = choice("parts", parts, {"rewrite": "rewrite", "keep": "keep", "drop": "drop"})
+    result = _rewrite(source, struct, settings, stacklevel=3)
+    if struct.operation and struct.copy == lib.MZC_COPY_ALL:
+        result = _with_upright_exif(result, struct.operation)
+    if metadata is not None:
+        result = with_metadata(result, metadata)
+    view = memoryview(ffi.buffer(source))
+    end = picture_end(view)
+    if end is None or end == len(view) or how == "drop" or struct.copy != lib.MZC_COPY_ALL:
+        return result
+    if struct.crop and how == "rewrite" and any(part.kind == "gain map" for part in parts_of(view)):
+        raise UnsupportedError("a gain map is not cropped with its picture: parts='keep' or parts='drop'")
+    rewrite = (lambda picture: _further(picture, struct, settings)) if how == "rewrite" else bytes
+    return rewritten(view, result, rewrite)
+
+
+def _with_upright_exif(jpeg: bytes, operation: int) -> bytes:
+    """Return a turned picture whose EXIF says so: viewers would turn it once more."""
+    exif = read_metadata(jpeg).exif
+    if exif is None:
+        return jpeg
+    struct = _options("none", False, None, None)
+    struct.operation, struct.trim = operation, 0
+
+    def turn(thumbnail: bytes) -> bytes | None:
+        try:
+            return _rewrite(thumbnail, struct, coding_options({"progressive": False, "jfif": False}), stacklevel=5)
+        except JpegError:
+            return None
+
+    header = read_header(jpeg)
+    upright = upright_exif(exif, header.width, header.height, turn)
+    return jpeg if upright == exif else edit_metadata(jpeg, exif=upright)
 
 
 def _check_pixels(source: Any, result: bytes) -> None:
@@ -87,24 +154,29 @@ def optimize(
     copy: Copy = "all",
     metadata: Metadata | None = None,
     repair: bool = False,
+    parts: Parts = "rewrite",
     max_pixels: int | None = MAX_PIXELS,
     max_scans: int | None = MAX_SCANS,
     **options: Unpack[EncodeOptions],
 ) -> bytes:
     """Return a smaller JPEG with the same coefficients: what mozjpeg's ``jpegtran -copy all`` writes.
 
-    By default progressive with searched scans, and the bytes that were given where those are fewer. *copy* says which
-    markers stay: "all", "icc", "comments" or "none"; *metadata* is written beside them. *options* are those of
-    :class:`mozcodec.EncodeOptions` that say how coefficients are coded; ``progressive=False`` makes a baseline file,
-    ``arithmetic=True`` an arithmetic one. The limits on pixels and scans are :func:`mozcodec.decode`'s, None = none;
-    ``max_memory`` is 1 GiB unless given.
+    By default progressive with searched scans, and the given bytes where those are fewer. *copy* says which markers
+    stay: "all", "icc", "comments" or "none"; *metadata* replaces those of its fields that are not empty. *parts* says
+    what becomes of further parts of the file (gain maps, other pictures, a Motion Photo's video, appended data):
+    "rewrite" does to the pictures what is done to the first and keeps the rest byte for byte, "keep" keeps all, "drop"
+    drops them. The indices are updated. They stay with ``copy="all"`` only.
+
+    *options* are those of :class:`mozcodec.EncodeOptions` that say how coefficients are coded; ``progressive=False``
+    makes a baseline file, ``arithmetic=True`` an arithmetic one. The limits on pixels and scans are those of
+    :func:`mozcodec.decode`, None = none; ``max_memory`` is 1 GiB unless given.
 
     Raises :class:`mozcodec.DamagedError` for a stream that is cut off or corrupt; ``repair=True`` writes a valid file
     of what can be decoded, with a :class:`mozcodec.JpegWarning` that says what was damaged. Raises
     :class:`mozcodec.UnsupportedError` for a SmartScale stream.
     """
-    smaller = _transform(data, _options(copy, repair, max_pixels, max_scans), metadata, options)
-    may_stay = copy == "all" and metadata is None and not repair and options.keys() <= {"engine"}
+    smaller = _transform(data, _options(copy, repair, max_pixels, max_scans), metadata, parts, options)
+    may_stay = copy == "all" and metadata is None and parts == "rewrite" and not repair and options.keys() <= {"engine"}
     if may_stay and len(smaller) > len(source_of(data)):
         return bytes(data)
     return smaller
@@ -112,7 +184,7 @@ def optimize(
 
 def transform(
     data: Buffer,
-    operation: Operation | None = None,
+    operation: Operation | Literal["auto"] | None = None,
     *,
     crop: tuple[int, int, int, int] | None = None,
     trim: bool = False,
@@ -120,28 +192,34 @@ def transform(
     copy: Copy = "all",
     metadata: Metadata | None = None,
     repair: bool = False,
+    parts: Parts = "rewrite",
     max_pixels: int | None = MAX_PIXELS,
     max_scans: int | None = MAX_SCANS,
     **options: Unpack[EncodeOptions],
 ) -> bytes:
     """Return the JPEG turned, mirrored or cut without decoding it to pixels; what ``jpegtran`` writes.
 
-    *operation*: "rotate_90" (clockwise), "rotate_180", "rotate_270", "flip_horizontal", "flip_vertical", "transpose"
-    or "transverse". *crop* is the region (left, top, right, bottom) of the result that stays. *grayscale* drops the
-    chroma.
+    *operation*: "rotate_90" (clockwise), "rotate_180", "rotate_270", "flip_horizontal", "flip_vertical", "transpose",
+    "transverse", or "auto": upright as the EXIF orientation says. *crop* is the region (left, top, right, bottom) of
+    the result that stays. *grayscale* drops the chroma.
+
+    After an operation EXIF says orientation 1 and the new size; its thumbnail is turned, or dropped where its edges
+    cannot move.
 
     Blocks move as they are, so edges must fit: a picture whose size is no whole number of MCUs cannot be turned
     around its far edges, and a region begins at an MCU. Where that is not so, :class:`mozcodec.UnsupportedError` says
     it; ``trim=True`` drops the odd edge, and begins a region at the MCU before.
 
-    The rest is as in :func:`mozcodec.optimize`. EXIF is copied as it is, its orientation too.
+    The rest is as in :func:`mozcodec.optimize`.
     """
     struct = _options(copy, repair, max_pixels, max_scans)
+    if operation == "auto":
+        operation = _UPRIGHT[read_header(data).orientation]
     if operation is not None:
-        struct.operation = choice("operation", operation, OPERATIONS)
+        struct.operation = choice("operation", operation, {**OPERATIONS, "auto": 0})
     struct.trim, struct.grayscale = flag("trim", trim), flag("grayscale", grayscale)
     if crop is not None:
         left, top, right, bottom = rectangle("crop", crop, 65500)
         struct.crop, struct.left, struct.top = 1, left, top
         struct.width, struct.height = right - left, bottom - top
-    return _transform(data, struct, metadata, options)
+    return _transform(data, struct, metadata, parts, options)

@@ -1,0 +1,139 @@
+"""Metadata read, replaced and kept; Pillow reads what is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import time
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageOps
+
+import mozcodec
+
+ORIENTATION = 0x0112
+
+
+def exif_of(orientation: int, size: tuple[int, int] = (64, 48), thumbnail: np.ndarray | None = None) -> bytes:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    exif[0x8769] = {0xA002: size[0], 0xA003: size[1]}
+    data = exif.tobytes()[6:]
+    if thumbnail is None:
+        return data
+    jpeg = mozcodec.encode(thumbnail, 60, profile="fastest", subsampling="4:4:4")
+    order = "little" if data[:2] == b"II" else "big"
+
+    def number(value: int, length: int) -> bytes:
+        return value.to_bytes(length, order)
+
+    first = int.from_bytes(data[4:8], order)
+    link = first + 2 + 12 * int.from_bytes(data[first : first + 2], order)
+    at = len(data)
+    directory = number(2, 2)
+    for tag, value in ((0x0201, at + 2 + 24 + 4), (0x0202, len(jpeg))):
+        directory += number(tag, 2) + number(4, 2) + number(1, 4) + number(value, 4)
+    return data[:link] + number(at, 4) + data[link + 4 :] + directory + number(0, 4) + jpeg
+
+
+def names(data: bytes) -> list[str]:
+    return [segment.name for segment in mozcodec.inspect(data).segments]
+
+
+def coded(data: bytes) -> bytes:
+    """Return a file from its first table on."""
+    return data[data.index(b"\xff\xdb") :]
+
+
+def test_what_is_given_replaces_and_the_rest_stays(small):
+    data = mozcodec.encode(small, 80, exif=exif_of(6), xmp=b"<old/>", icc_profile=bytes(99), comment="old")
+    data = mozcodec.edit_metadata(data, app={11: [b"JP\0\1"], 5: [b"one", b"two"]})
+    edited = mozcodec.edit_metadata(data, exif=exif_of(1), comment=["a", b"b"])
+    metadata = mozcodec.read_header(edited).metadata
+    assert metadata.comments == (b"a", b"b") and metadata.xmp == b"<old/>" and metadata.icc_profile == bytes(99)
+    assert coded(edited) == coded(data)
+    assert sorted(set(names(edited)) - {"COM"}) == sorted(set(names(data)) - {"COM"})
+    with Image.open(io.BytesIO(edited)) as image:
+        assert image.getexif()[ORIENTATION] == 1
+    bare = mozcodec.edit_metadata(edited, exif=None, xmp=None, icc_profile=None, comment=None, app={5: None, 11: None})
+    assert mozcodec.read_header(bare).metadata == mozcodec.Metadata()
+    assert mozcodec.edit_metadata(data) == data
+
+
+def test_optimize_and_transform_write_one_of_each(small):
+    data = mozcodec.encode(small, 90, exif=exif_of(6), comment="old", icc_profile=bytes(50))
+    wanted = dataclasses.replace(mozcodec.read_header(data).metadata, exif=exif_of(1), comments=(b"new",))
+    for result in (mozcodec.optimize(data, metadata=wanted), mozcodec.transform(data, metadata=wanted)):
+        assert names(result).count("APP1") == names(result).count("COM") == names(result).count("APP2") == 1
+        assert mozcodec.read_header(result).metadata == wanted
+
+
+def test_xmp_of_any_length_comes_back(small):
+    packet = b"<x:xmpmeta>" + b"y" * 200_000 + b"</x:xmpmeta>"
+    data = mozcodec.encode(small, 80, xmp=packet)
+    metadata = mozcodec.read_header(data).metadata
+    assert metadata.extended_xmp == packet and b"HasExtendedXMP" in metadata.xmp
+    assert mozcodec.read_header(mozcodec.optimize(data)).metadata == metadata
+    short = mozcodec.edit_metadata(data, xmp=b"<small/>")
+    assert names(short).count("APP1") == 1 and mozcodec.read_header(short).metadata.extended_xmp is None
+
+
+def test_exif_over_several_segments_is_joined(small):
+    exif = exif_of(3) + bytes(range(256)) * 600
+    data = mozcodec.encode(small, 80, exif=exif)
+    assert names(data).count("APP1") == 3
+    assert mozcodec.read_header(data).metadata.exif == exif
+
+
+def test_iptc_is_replaced_among_photoshops_resources(small):
+    other = b"8BIM\x04\x0a\0\0\0\0\0\x03abc\0"
+    data = mozcodec.edit_metadata(mozcodec.encode(small, 80), app={13: [b"Photoshop 3.0\0" + other]})
+    data = mozcodec.edit_metadata(data, iptc=b"\x1c\x02\x50\0\4name")
+    assert mozcodec.read_header(data).metadata.iptc == b"\x1c\x02\x50\0\4name"
+    assert other in data
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.info["photoshop"][0x0404] == b"\x1c\x02\x50\0\4name"
+    assert mozcodec.edit_metadata(data, iptc=None).count(b"8BIM") == 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_auto_turns_as_exif_says(picture, orientation):
+    pixels = picture("astronaut.png")[:48, 100:164]
+    data = mozcodec.encode(pixels, 95, exif=exif_of(orientation), subsampling="4:4:4")
+    upright = mozcodec.transform(data, "auto")
+    with Image.open(io.BytesIO(data)) as image:
+        wanted = np.asarray(ImageOps.exif_transpose(image)).astype(int)
+    assert np.abs(mozcodec.decode(upright) - wanted).max() <= 4  # the inverse DCT rounds otherwise
+    with Image.open(io.BytesIO(upright)) as image:
+        exif = image.getexif()
+        assert exif[ORIENTATION] == 1
+        inner = exif.get_ifd(0x8769)
+        assert (inner[0xA002], inner[0xA003]) == image.size
+
+
+def test_a_turned_file_is_not_turned_again_and_its_thumbnail_turns(picture):
+    pixels = picture("astronaut.png")[:48, 100:164]
+    for thumbnail, kept in ((pixels[:16, :24].copy(), True), (pixels[:15, :21].copy(), False)):
+        data = mozcodec.encode(pixels, 90, exif=exif_of(6, thumbnail=thumbnail), subsampling="4:4:4")
+        turned = mozcodec.transform(data, "rotate_90")
+        exif = mozcodec.read_header(turned).metadata.exif
+        with Image.open(io.BytesIO(turned)) as image:
+            assert image.getexif()[ORIENTATION] == 1
+            found = image.getexif().get_ifd(ExifTags.IFD.IFD1)
+        if kept:
+            jpeg = exif[found[0x0201] : found[0x0201] + found[0x0202]]
+            assert mozcodec.read_header(jpeg).shape == (24, 16)
+        else:
+            assert not found
+            assert exif.count(b"\xff\xd8") == 0
+
+
+def test_reading_is_linear_in_the_bytes_of_all_markers(small):
+    chunk = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + bytes(8)
+    data = mozcodec.encode(small, 80, xmp=b"x" * 65000)
+    at = data.index(b"\xff\xdb")
+    many = b"".join([b"\xff\xe1" + (len(chunk) + 2).to_bytes(2, "big") + chunk] * 20_000)
+    start = time.process_time()
+    mozcodec.read_header(data[:at] + many + data[at:])
+    assert time.process_time() - start < 2
