@@ -14,8 +14,8 @@ from skimage.transform import SimilarityTransform, warp
 
 from detector.data import detection
 from detector.data.alignment import EYE_LINE, FIVE_POINTS, INTER_EYE, align, align_face, align_points, crop, crop_mask
-from detector.data.detection import Detection, HaarDetector, LbpDetector, make_detector, settle, track
-from detector.data.sighting import Sighting
+from detector.data.detection import Detection, HaarDetector, LbpDetector, make_detector, track, with_eyes
+from detector.data.found_face import FoundFace
 
 # eye centres of the astronaut as seen by eye in the 512 x 512 photograph
 EYES = np.array([[201.5, 100.5], [247.5, 103.5]])
@@ -221,20 +221,20 @@ def test_the_lbp_cascade_sees_tilted_faces_too_and_its_constants_are_tilted() ->
 def test_a_tilted_frame_takes_and_gives_its_place_in_the_box_as_if_upright() -> None:
     # frames 0 and 1 are upright and agree; frame 2 is turned by 90 degrees, centre (50, 50): x' = 50 - (y - 50) back
     upright = np.array([[30.0, 40], [70, 40]])
-    sightings = [Sighting((0, 0, 100, 100), upright), Sighting((0, 0, 100, 100), upright)]
-    last = settle([*sightings, Sighting((0, 0, 100, 100), roll=90)], np.zeros((2, 2)))[2]
+    faces = [FoundFace((0, 0, 100, 100), upright), FoundFace((0, 0, 100, 100), upright)]
+    last = with_eyes([*faces, FoundFace((0, 0, 100, 100), roll=90)], np.zeros((2, 2)))[2]
     assert last.found == "clip"
     # seen turned counterclockwise, (x, y) of the frame lies at (y, 100 - x): so (30, 40) comes from (60, 30)
     assert last.eyes == pytest.approx(np.array([[60.0, 30], [60, 70]]))
     # and a turned frame's own eyes count upright
-    turned = [Sighting((0, 0, 100, 100), last.eyes, roll=90)] * 2
-    assert settle([*turned, Sighting((0, 0, 100, 100))], np.zeros((2, 2)))[2].eyes == pytest.approx(upright)
+    turned = [FoundFace((0, 0, 100, 100), last.eyes, roll=90)] * 2
+    assert with_eyes([*turned, FoundFace((0, 0, 100, 100))], np.zeros((2, 2)))[2].eyes == pytest.approx(upright)
 
 
 def test_eyes_that_are_not_seen_take_the_clips_median_place() -> None:
     boxes = [(0, 0, 100, 100), (10, 20, 110, 120), (0, 0, 200, 200), (50, 50, 100, 100)]
     seen = [np.array([[30.0, 40], [70, 40]]), np.array([[42.0, 62], [78, 60]]), None, None]
-    found = settle(map(Sighting, boxes, seen), np.array([[0.3, 0.385], [0.7, 0.385]]))
+    found = with_eyes(map(FoundFace, boxes, seen), np.array([[0.3, 0.385], [0.7, 0.385]]))
     # relative: (.30 .40, .70 .40) and (.32 .42, .68 .40); the median of two is their mean
     assert [d.found for d in found] == ["frame", "frame", "clip", "clip"]
     assert found[2].eyes == pytest.approx(np.array([[62.0, 82.0], [138.0, 80.0]]))
@@ -243,7 +243,7 @@ def test_eyes_that_are_not_seen_take_the_clips_median_place() -> None:
 
 def test_one_frame_with_eyes_is_too_few_for_a_median() -> None:
     at = np.array([[0.3, 0.385], [0.7, 0.385]])
-    found = settle([Sighting((0, 0, 100, 100), np.array([[33.0, 41], [69, 44]])), Sighting((0, 0, 200, 200))], at)
+    found = with_eyes([FoundFace((0, 0, 100, 100), np.array([[33.0, 41], [69, 44]])), FoundFace((0, 0, 200, 200))], at)
     assert [d.found for d in found] == ["frame", "constant"]
     assert found[1].eyes == pytest.approx(at * 200)
 

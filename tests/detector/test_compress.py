@@ -14,7 +14,7 @@ import pytest
 
 import mozcodec
 from detector.config import CompressConfig
-from detector.data.compress import compress_faces, squeeze
+from detector.data.compress import compress_faces, encode_crop
 from detector.data.index import Face, read_index, write_index
 from detector.data.shards import ShardReader
 from detector.errors import DataError
@@ -69,9 +69,9 @@ def test_the_summary_says_what_was_done(small_faces: Path, compressed: Path) -> 
 
 def test_options_reach_the_encoder(face_photograph: np.ndarray) -> None:
     image = face_photograph[:64, :64]
-    header = mozcodec.read_header(squeeze(image, 60, CompressConfig(subsampling="4:4:4")))
+    header = mozcodec.read_header(encode_crop(image, 60, CompressConfig(subsampling="4:4:4")))
     assert header.subsampling == "4:4:4"
-    assert squeeze(image, 60, CompressConfig(tune="ms-ssim")) == mozcodec.encode(image, quality=60, tune="ms-ssim")
+    assert encode_crop(image, 60, CompressConfig(tune="ms-ssim")) == mozcodec.encode(image, quality=60, tune="ms-ssim")
 
 
 def test_other_splits_are_compressed_when_named(small_faces: Path, tmp_path: Path) -> None:

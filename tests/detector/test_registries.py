@@ -18,9 +18,9 @@ from detector.cli import cli
 from detector.config import AugmentConfig, FacesConfig, MesoConfig, MultiAttentionConfig, Params, TrainConfig
 from detector.data import deepfakebench, detection, layout, readers
 from detector.data.faces import crop_frames, make_faces
+from detector.data.found_face import FoundFace
 from detector.data.index import Face, read_index
 from detector.data.pack import pack_deepfakebench
-from detector.data.sighting import Sighting
 from detector.errors import ConfigError, DataError
 from detector.export import export
 from detector.loading import augment
@@ -213,9 +213,9 @@ class Middle:
     name = "middle"
     eyes_at = np.array([[0.3, 0.4], [0.7, 0.4]])
 
-    def find(self, image: np.ndarray, near: Any = None, sure: bool = False) -> Sighting:  # noqa: ARG002
+    def find(self, image: np.ndarray, near: Any = None, sure: bool = False) -> FoundFace:  # noqa: ARG002
         height, width = image.shape[:2]
-        return Sighting((width // 4, height // 4, 3 * width // 4, 3 * height // 4))
+        return FoundFace((width // 4, height // 4, 3 * width // 4, 3 * height // 4))
 
 
 def test_a_new_face_detector_needs_its_row_only(small_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

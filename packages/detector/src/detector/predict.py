@@ -23,7 +23,7 @@ from .errors import DataError, DetectorError
 from .options import params_option
 
 if TYPE_CHECKING:
-    from .data.sighting import Detector
+    from .data.found_face import Detector
 
 __all__ = [
     "IMAGES",

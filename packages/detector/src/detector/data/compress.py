@@ -27,7 +27,7 @@ from .summary import SUMMARY, read_summary
 WINDOW = 1024  # crops under way at a time
 
 
-def squeeze(image: np.ndarray, quality: int, config: CompressConfig) -> bytes:
+def encode_crop(image: np.ndarray, quality: int, config: CompressConfig) -> bytes:
     """Return *image*, uint8 RGB (H, W, 3), as JPEG bytes at *quality* 1..100 with the encoder settings of *config*."""
     data: bytes = mozcodec.encode(image, quality=quality, **config.options())
     return data
@@ -71,7 +71,7 @@ def compress_faces(
     summary = _counted(read_json(faces / SUMMARY), splits)
 
     def encode(face: Face) -> bytes:
-        return squeeze(read_crop(reader, face), quality, config)
+        return encode_crop(read_crop(reader, face), quality, config)
 
     with whole_folder(out, "index.csv") as folder:
         rows: list[Face] = []

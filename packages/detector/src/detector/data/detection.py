@@ -1,10 +1,10 @@
-"""Where the face and the eyes are in the frames of a clip.
+"""Detection of the face and the eyes in the frames of a clip.
 
 By default boxes come from OpenCV's Haar cascades (``frontalface_alt2``, else ``frontalface_default``), tracked from
-frame to frame; a frame without a face is turned by 30 degrees to either side and searched again. Eyes come from
-``haarcascade_eye`` in the two halves of the box. A frame whose eyes are not found takes the clip's median position
-relative to the box, a clip with fewer than two frames that show them takes constants: a swapped face shows its eyes to
-the cascade more often than a real one, so nothing downstream may depend on whether they were found.
+frame to frame; a frame without a face is rotated by 30 degrees to either side and searched again. Eyes come from
+``haarcascade_eye`` in the two halves of the box. If they are not found, their position relative to the box is the
+median of the clip, or a constant in clips with fewer than two frames with eyes. The cascade finds eyes in swapped faces
+more often than in real ones, so nothing downstream may depend on whether they were found.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import numpy as np
 
 from ..config import FacesConfig
 from ..errors import ConfigError, DataError
-from .sighting import Box, Detector, Sighting
+from .found_face import Box, Detector, FoundFace
 
 # Search again in the last box grown by this factor, for faces of about its size.
 ROI = 1.5
 SHRINK, GROW = 0.75, 1.35
 
-# Eyes are looked for in this band of the box's height, enlarged, one in each half.
+# Eyes are searched in this band of the box's height, enlarged, one in each half.
 BAND = (0.15, 0.58)
 ENLARGE = 1.5
-# Two eyes are believed if they are this far apart, relative to the box, on a line flatter than MAX_SLOPE, and each
-# within MAX_OFFSET of where eyes usually are.
+# Two eyes are accepted if their distance relative to the box is in this range, the line between them is flatter than
+# MAX_SLOPE, and each is within MAX_OFFSET of its usual position.
 DISTANCE = (0.28, 0.52)
 MAX_SLOPE = 0.36
 MAX_OFFSET = 0.12
@@ -38,16 +38,16 @@ MAX_OFFSET = 0.12
 # The last search of a whole frame is for small faces.
 SMALL = 2
 
-# Frames without a face are searched again turned by so many degrees: the cascades see faces tilted by up to 20.
+# Frames without a face are searched again at these rotations in degrees: the cascades find faces tilted by up to 20.
 ROLLS = (-30, 30)
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A face in a frame: its box, the eye centres as (2, 2) array (left in the image first, x y), and how they came.
+    """A face in a frame: its box, the eye centres as (2, 2) array (left in the image first, x y), and their source.
 
-    `found` is ``frame`` (seen in this frame), ``clip`` (median of the clip) or ``constant``. `points` are eyes, nose
-    and corners of the mouth, (5, 2), from detectors that see them.
+    `found` is ``frame`` (found in this frame), ``clip`` (median of the clip) or ``constant``. `points` are eyes, nose
+    and corners of the mouth, (5, 2), from face detectors that have them.
     """
 
     box: Box
@@ -153,20 +153,20 @@ class HaarDetector:
         self._default = _cascade("haarcascade_frontalface_default.xml")
         self._eye = _cascade("haarcascade_eye.xml")
 
-    def find(self, image: np.ndarray, near: Box | None = None, sure: bool = False) -> Sighting | None:
-        """See `Detector`. *sure*: the largest face in which both eyes are seen."""
+    def find(self, image: np.ndarray, near: Box | None = None, sure: bool = False) -> FoundFace | None:
+        """See `Detector`. *sure*: the largest face in which both eyes are found."""
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         if sure:
             boxes = (box for pass_ in self._passes(gray, None, sure) for box in pass_)
-            return next((Sighting(box, eyes) for box in boxes if (eyes := self.eyes(gray, box)) is not None), None)
+            return next((FoundFace(box, eyes) for box in boxes if (eyes := self.eyes(gray, box)) is not None), None)
         box = self.face(gray, near) if near is not None else None
         if box is not None:
-            return Sighting(box, self.eyes(gray, box))
+            return FoundFace(box, self.eyes(gray, box))
         for number, found in enumerate(self._passes(gray, None)):
             if found:
                 eyes = self.eyes(gray, found[0])
-                # the search for small faces takes the chin of a tilted one for a face
-                return Sighting(found[0], eyes, doubtful=number == SMALL and eyes is None)
+                # the search for small faces mistakes the chin of a tilted face for a face
+                return FoundFace(found[0], eyes, doubtful=number == SMALL and eyes is None)
         return None
 
     def face(self, gray: np.ndarray, near: Box | None = None) -> Box | None:
@@ -174,11 +174,11 @@ class HaarDetector:
         return next((boxes[0] for boxes in self._passes(gray, near) if boxes), None)
 
     def _passes(self, gray: np.ndarray, near: Box | None, sure: bool = False) -> Iterator[list[Box]]:
-        """Yield the faces that one cascade after the other sees, the largest first."""
+        """Yield the faces found by one cascade after the other, the largest first."""
         left, top, right, bottom = _region(gray, near)
         smallest, largest = _sizes(gray, near, sure)
         passes = [(self._alt2, 3, smallest), (self._default, 4, smallest)]
-        if near is None:  # number SMALL: small faces, and only sure ones
+        if near is None:  # pass number SMALL: small faces, with more neighbours required
             passes.append((self._alt2, 5, smallest * 2 // 5))
         for cascade, neighbors, least in passes:
             boxes = cascade.detectMultiScale(
@@ -206,7 +206,7 @@ class HaarDetector:
 
     def _eye_in(self, image: np.ndarray, width: int) -> tuple[float, float] | None:
         """Return the centre of the largest eye in *image*, half of the band of a face *width* wide."""
-        # faces of large videos are brought to the size at which the cascade was tried
+        # faces of large videos are scaled to the size for which the parameters were chosen
         scale = min(ENLARGE, ENLARGE * 120 / width)
         method = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
         big = cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)
@@ -224,10 +224,10 @@ class HaarDetector:
 
 
 class LbpDetector:
-    """The LBP face cascade that scikit-image carries: boxes only, so eyes are always the constants."""
+    """The LBP face cascade of scikit-image: boxes only, so eye positions are always constants."""
 
     name = "lbp"
-    # median of the Haar detector's eyes in this one's boxes: 122 frames of the sample, standard deviation .02 and .04
+    # median of the eyes found by haar in the boxes of lbp: 122 frames of the sample, standard deviation .02 and .04
     eyes_at = np.array([[0.294, 0.39], [0.689, 0.39]])
 
     def __init__(self) -> None:
@@ -236,11 +236,11 @@ class LbpDetector:
 
         self._cascade = Cascade(data.lbp_frontal_face_cascade_filename())  # type: ignore[no-untyped-call]
 
-    def find(self, image: np.ndarray, near: Box | None = None, sure: bool = False) -> Sighting | None:
+    def find(self, image: np.ndarray, near: Box | None = None, sure: bool = False) -> FoundFace | None:
         """See `Detector`. *sure*: twice as many windows must agree on the face."""
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         box = (self.face(gray, near, sure) if near is not None else None) or self.face(gray, None, sure)
-        return None if box is None else Sighting(box)
+        return None if box is None else FoundFace(box)
 
     def face(self, gray: np.ndarray, near: Box | None = None, sure: bool = False) -> Box | None:
         """Return the largest face of uint8 *gray*, or None; with *near*, one of about that size and place."""
@@ -269,26 +269,26 @@ def track(frames: Mapping[int, np.ndarray], detector: Detector) -> dict[int, Det
 def follow(frames: Iterable[tuple[int, np.ndarray]], detector: Detector) -> dict[int, Detection]:
     """Return the face of each of the RGB *frames* (H, W, 3) of a clip, pairs of number and image in order, by number.
 
-    The face is looked for around its last place first, in the whole frame when it is lost, and then in the frame turned
-    by `ROLLS`. A frame in which none is found is left out.
+    The face is searched around its last position, then in the whole frame, then in the frame rotated by `ROLLS`. Frames
+    without a face are left out.
     """
-    seen: dict[int, Sighting] = {}
+    seen: dict[int, FoundFace] = {}
     last: Box | None = None
     for number, image in frames:
-        sighting = detector.find(image, last)
-        if sighting is None or sighting.doubtful:
-            sighting = find_rolled(image, detector) or sighting
-        if sighting is not None:
-            seen[number], last = sighting, sighting.box
-    return dict(zip(seen, settle(seen.values(), detector.eyes_at), strict=True))
+        face = detector.find(image, last)
+        if face is None or face.doubtful:
+            face = find_rolled(image, detector) or face
+        if face is not None:
+            seen[number], last = face, face.box
+    return dict(zip(seen, with_eyes(seen.values(), detector.eyes_at), strict=True))
 
 
-def find_rolled(image: np.ndarray, detector: Detector) -> Sighting | None:
-    """Return a face that *detector* sees for sure when RGB *image* is turned by one of `ROLLS`, in *image*'s pixels."""
+def find_rolled(image: np.ndarray, detector: Detector) -> FoundFace | None:
+    """Return a face that *detector* finds with *sure* in RGB *image* rotated by one of `ROLLS`, in its own pixels."""
     height, width = image.shape[:2]
     for roll in ROLLS:
         turn = cv2.getRotationMatrix2D((0, 0), roll, 1)[:, :2]
-        # all of the image stays in sight
+        # the rotated image is not cut off
         size = np.ceil(np.abs(turn) @ (width, height)).astype(int)
         shift = (size - 1) / 2 - turn @ ((width - 1) / 2, (height - 1) / 2)
         turned = cv2.warpAffine(image, np.column_stack([turn, shift]), (int(size[0]), int(size[1])))
@@ -298,8 +298,8 @@ def find_rolled(image: np.ndarray, detector: Detector) -> Sighting | None:
     return None
 
 
-def _turned_back(seen: Sighting, turn: np.ndarray, shift: np.ndarray, roll: float) -> Sighting:
-    """Return what was *seen* at ``turn @ (x, y) + shift`` in coordinates x, y."""
+def _turned_back(seen: FoundFace, turn: np.ndarray, shift: np.ndarray, roll: float) -> FoundFace:
+    """Return the face *seen* at ``turn @ (x, y) + shift`` in coordinates x, y."""
 
     def back(points: np.ndarray | None) -> np.ndarray | None:
         return None if points is None else (points - shift) @ turn  # the inverse of a rotation is its transpose
@@ -308,44 +308,44 @@ def _turned_back(seen: Sighting, turn: np.ndarray, shift: np.ndarray, roll: floa
     x, y = (np.array([(left + right) / 2, (top + bottom) / 2]) - shift) @ turn
     first = round(x - (right - left) / 2), round(y - (bottom - top) / 2)
     box = (first[0], first[1], first[0] + right - left, first[1] + bottom - top)
-    return Sighting(box, back(seen.eyes), back(seen.points), roll)
+    return FoundFace(box, back(seen.eyes), back(seen.points), roll)
 
 
-def settle(sightings: Iterable[Sighting], eyes_at: np.ndarray) -> list[Detection]:
-    """Return a `Detection` for each: the eyes seen, else the clip's median place in the box, else *eyes_at*."""
-    sightings = list(sightings)
-    places = [_place(s.eyes, s) for s in sightings if s.eyes is not None]
+def with_eyes(faces: Iterable[FoundFace], eyes_at: np.ndarray) -> list[Detection]:
+    """Return a `Detection` for each face: with its own eyes, else the clip's median position, else *eyes_at*."""
+    faces = list(faces)
+    places = [_place(s.eyes, s) for s in faces if s.eyes is not None]
     usual, found = (np.median(places, axis=0), "clip") if len(places) >= 2 else (eyes_at, "constant")
     return [
         Detection(s.box, s.eyes, "frame", s.points)
         if s.eyes is not None
         else Detection(s.box, _eyes_at(usual, s), found)
-        for s in sightings
+        for s in faces
     ]
 
 
-def _place(eyes: np.ndarray, sighting: Sighting) -> np.ndarray:
-    """Return where in the box *eyes* are, in units of its width, had the face been upright."""
-    box = sighting.box
-    if sighting.roll:
-        turn, centre = _turn_and_centre(sighting)
+def _place(eyes: np.ndarray, face: FoundFace) -> np.ndarray:
+    """Return the position of *eyes* in the box, in units of its width, after undoing the roll."""
+    box = face.box
+    if face.roll:
+        turn, centre = _turn_and_centre(face)
         eyes = (eyes - centre) @ turn.T + centre
     return np.asarray((eyes - box[:2]) / (box[2] - box[0]))
 
 
-def _eyes_at(place: np.ndarray, sighting: Sighting) -> np.ndarray:
-    """Return the eyes that are at *place* in the box; the inverse of `_place`."""
-    box = sighting.box
+def _eyes_at(place: np.ndarray, face: FoundFace) -> np.ndarray:
+    """Return the eyes at *place* in the box; the inverse of `_place`."""
+    box = face.box
     eyes = np.array(box[:2]) + place * (box[2] - box[0])
-    if sighting.roll:
-        turn, centre = _turn_and_centre(sighting)
+    if face.roll:
+        turn, centre = _turn_and_centre(face)
         eyes = (eyes - centre) @ turn + centre
     return np.asarray(eyes)
 
 
-def _turn_and_centre(sighting: Sighting) -> tuple[np.ndarray, np.ndarray]:
-    left, top, right, bottom = sighting.box
-    return cv2.getRotationMatrix2D((0, 0), sighting.roll, 1)[:, :2], np.array([left + right, top + bottom]) / 2
+def _turn_and_centre(face: FoundFace) -> tuple[np.ndarray, np.ndarray]:
+    left, top, right, bottom = face.box
+    return cv2.getRotationMatrix2D((0, 0), face.roll, 1)[:, :2], np.array([left + right, top + bottom]) / 2
 
 
 def _region(gray: np.ndarray, near: Box | None) -> Box:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 import mozcodec
+from evaluation.conditions import condition_key
 
 from ..errors import DataError
 from ..progress import track as progress
@@ -129,7 +130,7 @@ def unpack(folder: str | Path, out: str | Path, methods: Sequence[str] = (), spl
 def _level(folder: Path) -> str | None:
     """Return ``q77`` for crops that were compressed to quality 77, None for lossless ones."""
     compressed = read_summary(folder).compress
-    return f"q{compressed.quality}" if compressed else None
+    return condition_key(str(compressed.quality)) if compressed else None
 
 
 def _merge(old: Any, new: Any) -> Any:

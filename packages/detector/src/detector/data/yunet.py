@@ -1,4 +1,4 @@
-"""YuNet: face boxes and five points through ``cv2.FaceDetectorYN``, from an ONNX file that the user gives.
+"""YuNet: face boxes and five landmarks through ``cv2.FaceDetectorYN``, from an ONNX file of the user.
 
 The weights (``face_detection_yunet_2023mar.onnx`` of OpenCV's model zoo, MIT licence) are not part of this repository.
 Wu, Peng and Yu, "YuNet: a tiny millisecond-level face detector", Machine Intelligence Research 20 (2023).
@@ -14,17 +14,17 @@ import numpy as np
 
 from ..errors import DataError
 from .files import sha256
-from .sighting import Box, Sighting
+from .found_face import Box, FoundFace
 
-# frames are shrunk to this longer side; the network was trained on pictures of 640
+# longer side to which frames are shrunk; the network was trained on images of 640
 LONGEST = 640
-# that of OpenCV's examples, where .9 is for faces that must be recognised; boxes of one face overlap by this or more
+# score of OpenCV's examples (.9 is for face recognition); overlap above which boxes are of one face
 SCORE, OVERLAP = 0.6, 0.3
 CANDIDATES = 5000
 
 
 class YunetDetector:
-    """The detector in the ONNX file *model*. Not to be shared by threads.
+    """The face detector in the ONNX file *model*. Not to be shared by threads.
 
     Raises `DataError` if the file is missing, or no model that `cv2.FaceDetectorYN` understands.
     """
@@ -45,10 +45,10 @@ class YunetDetector:
                 "it should be face_detection_yunet_2023mar.onnx (see docs/faceforensics.md)"
             ) from error
 
-    def find(self, image: np.ndarray, near: Box | None = None, sure: bool = False) -> Sighting | None:  # noqa: ARG002
+    def find(self, image: np.ndarray, near: Box | None = None, sure: bool = False) -> FoundFace | None:  # noqa: ARG002
         """Return the largest face of uint8 RGB *image*, or None; with *near*, the one that overlaps it most.
 
-        The score is asked for in any case, so *sure* changes nothing.
+        The score is required in any case, so *sure* has no effect.
         """
         height, width = image.shape[:2]
         scale = min(1.0, LONGEST / max(height, width))
@@ -64,7 +64,7 @@ class YunetDetector:
         best = _chosen(corners, near)
         left, top, right, bottom = (int(v) for v in corners[best].round())
         points = found[best, 2:]
-        return Sighting((left, top, right, bottom), points[:2], points)
+        return FoundFace((left, top, right, bottom), points[:2], points)
 
 
 @functools.cache

@@ -1,0 +1,40 @@
+"""The interface of face detectors: the request and the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """A face that a face detector found in an image: its box, and its eyes and landmarks or None.
+
+    `eyes` are (2, 2), x y, the left one in the image first; `points` are (5, 2): eyes, nose and corners of the mouth.
+    `roll` is the angle in degrees, counterclockwise, by which the image was rotated when the face was found; the box is
+    then an upright one around the same centre. A `doubtful` face counts only if no other is found in rotated images.
+    """
+
+    box: Box
+    eyes: np.ndarray | None = None
+    points: np.ndarray | None = None
+    roll: float = 0.0
+    doubtful: bool = False
+
+
+class Detector(Protocol):
+    """A face detector. `eyes_at` is the usual position of the eyes in its boxes: (2, 2), x y in units of the width."""
+
+    name: str
+    eyes_at: np.ndarray
+
+    def find(self, image: np.ndarray, near: Box | None = None, sure: bool = False) -> FoundFace | None:
+        """Return the largest face in uint8 RGB *image*, or None; with *near*, prefer one of similar size and position.
+
+        *sure* requires more evidence, for images in which a face is unlikely.
+        """
+        ...
