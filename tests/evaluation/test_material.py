@@ -174,7 +174,7 @@ def test_damage_is_an_error_that_names_the_file_or_no_error_at_all(everything, t
     # drawing takes seconds and t-SNE too; what is drawn has passed the schemas
     monkeypatch.setattr(features, "embed", lambda vectors: np.zeros((len(vectors), 2)))
     for figure in ("robustness", "histograms", "metric_bars", "roc_curves", "reliability_diagram", "embedding",
-                   "history_matrix"):  # fmt: skip
+                   "history_matrix", "curves"):  # fmt: skip
         monkeypatch.setattr(plots, figure, lambda *_args, **_options: None)
     monkeypatch.setattr(plots, "svg", lambda _figure: "<svg >")
     path = tmp_path / name

@@ -201,7 +201,10 @@ STAGES = (
             Output(
                 "out/report",
                 "`index.html`, figures as PNG",
-                figures=("matrix.png", "robustness.png", "roc.png", "metrics.png", "compression.png", "features.png"),
+                figures=tuple(
+                    f"{name}.png"
+                    for name in ("matrix", "robustness", "curves", "roc", "metrics", "compression", "features")
+                ),
             ),
         ),
     ),

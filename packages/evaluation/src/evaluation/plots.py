@@ -19,13 +19,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from .calibration import reliability
-from .conditions import RAW, title
+from .conditions import RAW, family, title
 from .features import Features
 from .matrix import Matrix
 from .metrics import METRICS, headline, logit, roc
-from .records import Panel, Step
+from .records import Fidelity, Panel, Step
 from .scores import Scores
 from .summary import Row, Summary
 
@@ -35,6 +36,7 @@ __all__ = [
     "Theme",
     "compression",
     "condition_colors",
+    "curves",
     "embedding",
     "histograms",
     "history",
@@ -64,8 +66,11 @@ VARIABLES = {PAGE.ink: "var(--ink)", PAGE.muted: "var(--muted)", PAGE.grid: "var
 
 REAL, FAKE = "#3b7dd8", "#d9534f"
 SCALE = ("#3b7dd8", "#2fa58c", "#dfa032", "#d9534f")        # from the first condition to the last
+FAMILIES = ("#3b7dd8", "#d9534f", "#2fa58c", "#dfa032", "#a65bd0", "#8c6d31", "#687385")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 METHODS = ("#d9534f", "#a65bd0", "#dfa032", "#2fa58c", "#8c6d31", "#d0689f")     # of the forgeries, in their order
 DPI = 150
+PANELS = 5                             # histograms in a row
 
 
 @contextmanager
@@ -119,46 +124,107 @@ def condition_colors(conditions: Sequence[str], theme: Theme) -> dict[str, str]:
     return {name: colors.get(name, theme.ink) for name in conditions}
 
 
-def _row(figure: Figure, count: int, sharey: bool = True) -> list[Axes]:
-    """Return a row of *count* axes, at least one."""
-    return list(figure.subplots(1, max(count, 1), sharey=sharey, squeeze=False)[0])
+def _row(figure: Figure, count: int, sharey: bool = True, columns: int = 99) -> list[Axes]:
+    """Return *count* axes, at least one, in rows of *columns*."""
+    count = max(count, 1)
+    width = min(count, columns)
+    panels = list(figure.subplots(_lines(count, columns), width, sharey=sharey, squeeze=False).flat)
+    for unused in panels[count:]:
+        unused.set_axis_off()
+    return panels[:count]
 
 
-def _band(axes: Axes, x: Sequence[float], rows: Sequence[Row | None], color: str, name: str, dashed: bool) -> None:
+def _lines(count: int, columns: int) -> int:
+    """Return the number of rows of *columns* that *count* panels need, at least one."""
+    return max(-(-count // columns), 1)
+
+
+def _band(
+    axes: Axes, x: Sequence[float], rows: Sequence[Row | None], color: str, name: str, dashed: bool, marker: str = "o"
+) -> None:
     values, lo, hi = (np.array([getattr(r, part) if r else np.nan for r in rows]) for part in ("value", "lo", "hi"))
     axes.fill_between(x, lo, hi, color=color, alpha=0.08 if dashed else 0.18, linewidth=0)
-    axes.plot(x, values, "--o" if dashed else "-o", color=color, label=name, markersize=5)
+    if len(rows) == 1:
+        axes.vlines(x, lo, hi, color=color, alpha=0.5)             # a band has no width here
+    axes.plot(x, values, "--" if dashed else "-", marker=marker, color=color, label=name or None, markersize=5)
 
 
-def robustness(summary: Summary, rates: Mapping[str, float] | None = None, theme: Theme = LIGHT) -> Figure:
-    """Return AUC by condition with its band, and AUC over bits per pixel for the conditions with known *rates*."""
+def robustness(summary: Summary, theme: Theme = LIGHT) -> Figure:
+    """Return frame and video AUC by condition with their bands; lines join conditions of one family only."""
     with _style(theme):
-        known = {name: (rates or {})[name] for name in summary.conditions if name in (rates or {}) and name != RAW}
-        wide = len(known) > 1
-        figure = Figure(figsize=(9.2 if wide else 6.2, 3.7), layout="constrained")
-        panels = _row(figure, 2 if wide else 1)
-        frame = [summary.find(condition, "frame", "auc") for condition in summary.conditions]
-        video = [summary.find(condition, "video", "auc") for condition in summary.conditions]
-        places = list(range(len(summary.conditions)))
-        _band(panels[0], places, video, FAKE, "video AUC", dashed=True)
-        _band(panels[0], places, frame, REAL, "frame AUC", dashed=False)
-        _condition_ticks(panels[0], summary.conditions)
-        panels[0].set(xlabel="condition of the test faces", ylabel="AUC", title="By condition")
-        if wide:
-            by_rate = sorted(known, key=lambda condition: -known[condition])
-            x = [known[condition] for condition in by_rate]
-            _band(panels[1], x, [summary.find(q, "video", "auc") for q in by_rate], FAKE, "video AUC", dashed=True)
-            _band(panels[1], x, [summary.find(q, "frame", "auc") for q in by_rate], REAL, "frame AUC", dashed=False)
-            panels[1].set_xscale("log")
-            panels[1].minorticks_off()
-            shown = _apart(x)
-            panels[1].set_xticks(shown, [f"{rate:.2f}" for rate in shown])
-            panels[1].invert_xaxis()
-            panels[1].set(xlabel="bits per pixel (log scale, mean of the faces)", title="Over bits per pixel")
-        for axes in panels:
-            axes.axhline(0.5, color=theme.muted, linewidth=1, linestyle=":")
-        _chance(panels[0], theme)
-        panels[0].legend(loc="upper right")
+        names = summary.conditions
+        figure = Figure(figsize=(max(6.2, 0.62 * len(names) + 1.6), 3.7), layout="constrained")
+        axes = figure.subplots()
+        runs = _runs(names)
+        for level, color, dashed in (("video", FAKE, True), ("frame", REAL, False)):
+            for number, places in enumerate(runs):
+                rows = [summary.find(names[place], level, "auc") for place in places]
+                _band(axes, places, rows, color, "" if number else f"{level} AUC", dashed)
+        _condition_ticks(axes, names)
+        axes.set(xlabel="condition of the test faces", ylabel="AUC")
+        axes.axhline(0.5, color=theme.muted, linewidth=1, linestyle=":")
+        _chance(axes, theme)
+        if names:
+            axes.legend(loc="best")
+        return figure
+
+
+def _runs(names: Sequence[str]) -> list[list[int]]:
+    """Return the positions of neighbours that belong to one family; raw joins the conditions after it."""
+    runs: list[list[int]] = []
+    for place, name in enumerate(names):
+        before = names[place - 1] if place else None
+        joined = before is not None and (family(before) == family(name) or (before == RAW and place == 1))
+        if joined:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    return runs
+
+
+CURVES = ("auc", "balanced_accuracy", "eer")
+COSTS = (("bits_per_pixel", "bits per pixel (log scale)"), ("ssim", "SSIM"))
+
+
+def curves(summary: Summary, fidelity: Mapping[str, Fidelity], theme: Theme = LIGHT) -> Figure:
+    """Return AUC, balanced accuracy and EER over bits per pixel and over SSIM, one line for each family of conditions.
+
+    Encoders are compared at equal cost or equal damage: one quality number means different files for each of them. The
+    dashed line is the value of uncompressed faces.
+    """
+    with _style(theme):
+        figure = Figure(figsize=(9.2, 2.5 * len(CURVES) + 0.4), layout="constrained")
+        panels = figure.subplots(len(CURVES), len(COSTS), sharey="row", sharex="col", squeeze=False)
+        members: dict[str, list[str]] = {}
+        for name in summary.conditions:
+            if name != RAW and name in fidelity:
+                members.setdefault(family(name), []).append(name)
+        for i, metric in enumerate(CURVES):
+            for j, (cost, label) in enumerate(COSTS):
+                axes = panels[i, j]
+                raw = summary.find(RAW, "frame", metric)
+                if raw is not None:
+                    axes.axhline(raw.value, color=theme.ink, linewidth=1, linestyle="--")
+                axes.axhline(METRICS[metric].chance or 0.5, color=theme.muted, linewidth=1, linestyle=":")
+                for k, (group, names) in enumerate(members.items()):
+                    known = [name for name in names if np.isfinite(getattr(fidelity[name], cost))]
+                    known.sort(key=lambda name: -getattr(fidelity[name], cost))
+                    x = [getattr(fidelity[name], cost) for name in known]
+                    rows = [summary.find(name, "frame", metric) for name in known]
+                    _band(axes, x, rows, FAMILIES[k % len(FAMILIES)], group, False, MARKERS[k % len(MARKERS)])
+                if cost == "bits_per_pixel":
+                    axes.set_xscale("log")
+                    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                    axes.xaxis.set_major_formatter(lambda value, _place: f"{value:g}")
+                    axes.xaxis.set_minor_formatter(NullFormatter())
+                if i == len(CURVES) - 1:
+                    axes.set_xlabel(label)
+            direction = "" if METRICS[metric].higher_is_better else " (low is good)"
+            panels[i, 0].set_ylabel(f"{METRICS[metric].title}{direction}")
+        panels[0, 0].invert_xaxis()
+        panels[0, 1].invert_xaxis()
+        handles = panels[0, 0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside upper left", ncols=max(len(members), 1))
         return figure
 
 
@@ -167,16 +233,6 @@ def _condition_ticks(axes: Axes, conditions: Sequence[str]) -> None:
     rotated = sum(len(condition) + 2 for condition in conditions) > 48
     alignment: Any = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if rotated else {}
     axes.set_xticks(range(len(conditions)), conditions, **alignment)
-
-
-def _apart(rates: Sequence[float], share: float = 0.07) -> list[float]:
-    """Return those of the falling *rates* whose labels do not overlap on a log axis, always the first and last."""
-    gap = share * np.log(rates[0] / rates[-1])
-    kept = [rates[0]]
-    for rate in rates[1:-1]:
-        if np.log(kept[-1] / rate) >= gap and np.log(rate / rates[-1]) >= gap:
-            kept.append(rate)
-    return [*kept, rates[-1]]
 
 
 def _chance(axes: Axes, theme: Theme) -> None:
@@ -252,8 +308,12 @@ def metric_bars(summary: Summary, level: str = "frame", theme: Theme = LIGHT) ->
             x = np.arange(len(names)) + (i - (len(summary.conditions) - 1) / 2) * width
             axes.bar(x, np.nan_to_num(value), width * 0.9, color=colors[condition], label=title(condition))
             axes.vlines(x, lo, hi, color=theme.muted, linewidth=1.1)
-        axes.axhline(0.5, color=theme.muted, linewidth=1, linestyle=":")
-        axes.set_xticks(range(len(names)), [METRICS[metric].title for metric in names])
+        for place, metric in enumerate(names):
+            chance = METRICS[metric].chance
+            if chance is not None:
+                axes.hlines(chance, place - 0.45, place + 0.45, color=theme.muted, linewidth=1, linestyle=":")
+        low = {metric: "" if METRICS[metric].higher_is_better else "\n(low is good)" for metric in names}
+        axes.set_xticks(range(len(names)), [f"{METRICS[metric].title}{low[metric]}" for metric in names])
         axes.set_ylim(0, 1.02)
         axes.set_ylabel(f"{level} level")
         axes.grid(visible=False, axis="x")
@@ -290,8 +350,8 @@ def histograms(scores: Scores, theme: Theme = LIGHT) -> Figure:
     """
     with _style(theme):
         conditions = scores.conditions
-        figure = Figure(figsize=(9.2, 2.3), layout="constrained")
-        panels = _row(figure, len(conditions))
+        figure = Figure(figsize=(9.2, 2.3 * _lines(len(conditions), PANELS)), layout="constrained")
+        panels = _row(figure, len(conditions), columns=PANELS)
         odds = logit(scores.score)
         end = float(np.clip(np.quantile(np.abs(odds), 0.99), 3, 16)) if len(odds) else 3.0  # outliers: last bin
         edges = np.linspace(-end, end, 31).tolist()
@@ -304,8 +364,9 @@ def histograms(scores: Scores, theme: Theme = LIGHT) -> Figure:
             axes.set_title(title(condition), fontsize=9.5)
             axes.set_xlim(-end, end)
             axes.set_xticks(logit(ticks).tolist(), [f"{tick:g}"[1:] for tick in ticks])
-        panels[0].set_ylabel("share of faces")
-        panels[len(panels) // 2].set_xlabel("score = P(fake), log-odds scale")
+        for axes in panels[::PANELS]:
+            axes.set_ylabel("share of faces")
+        figure.supxlabel("score = P(fake), log-odds scale", fontsize=9)
         if conditions:
             panels[0].legend(loc="best")
         return figure
@@ -355,8 +416,10 @@ def embedding(plane: np.ndarray, features: Features, theme: Theme = LIGHT) -> Fi
         span = np.ptp(plane, axis=0)
         middle, half = (plane.max(0) + plane.min(0)) / 2, 0.5 * span + 0.04 * span.max()
         height = float(np.clip(4.6 * span[1] / max(span[0], 1e-9), 2.4, 4.6))
-        figure = Figure(figsize=(4.6 * max(len(conditions), 1), height + 0.7), layout="constrained")
-        panels = _row(figure, len(conditions))
+        columns = min(max(len(conditions), 1), 3)
+        lines = _lines(len(conditions), columns)
+        figure = Figure(figsize=(4.6 * columns, height * lines + 0.7), layout="constrained")
+        panels = _row(figure, len(conditions), columns=columns)
         methods = [str(method) for method in np.unique(features.method[features.label == 1])]
         colors = {method: METHODS[i % len(METHODS)] for i, method in enumerate(methods)}
         for axes, condition in zip(panels, conditions, strict=False):

@@ -16,12 +16,14 @@ def build(out: Path, material: Material) -> Path:
     """Write the figures as PNG and then ``index.html`` into the folder *out*; return the path of the page."""
     summary, scores, found = material.summary, material.scores, material.explained
     figures = {
-        "robustness": plots.robustness(summary, material.rates),
+        "robustness": plots.robustness(summary),
         "roc": plots.roc_curves(scores),
         "metrics": plots.metric_bars(summary),
     }
     if len(material.matrix.conditions) > 1:
         figures["matrix"] = plots.history_matrix(material.matrix)
+    if len(material.rates) > 1:
+        figures["curves"] = plots.curves(summary, material.fidelity)
     if material.panels:
         pictures = {name: picture.pixels for name, picture in material.pictures.items()}
         figures["compression"] = plots.compression(material.panels[0], pictures)

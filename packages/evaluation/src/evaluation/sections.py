@@ -178,12 +178,26 @@ def _by_condition(material: Material) -> str:
         "By condition",
         page.table(header, rows, caption),
         page.figure(
-            plots.svg(plots.robustness(summary, material.rates, plots.PAGE)),
+            plots.svg(plots.robustness(summary, plots.PAGE)),
             f"AUC by condition; bands are {_share(summary)} intervals by videos, the dotted line is chance. "
             + _scalars(material),
             "Frame and video AUC by condition",
         ),
+        _curves(material),
         _thresholds(material),
+    )
+
+
+def _curves(material: Material) -> str:
+    """Return the curves over bits per pixel and SSIM, where the fidelity of two conditions is known."""
+    if len(material.rates) < 2:
+        return ""
+    return page.figure(
+        plots.svg(plots.curves(material.summary, material.fidelity, plots.PAGE)),
+        "Frame level, at the threshold .5 for balanced ACC. One line for each encoder or kind of condition; compare "
+        "them at equal bits per pixel or equal SSIM, not at equal quality numbers. Dashed: uncompressed faces; dotted: "
+        f"chance; bands are {_share(material.summary)} intervals.",
+        "AUC, balanced accuracy and equal error rate over bits per pixel and over SSIM by encoder",
     )
 
 
