@@ -190,7 +190,7 @@ def test_what_is_done_is_not_done_again(folder, tmp_path, capsys):
     capsys.readouterr()
     assert main(["encode", str(folder), str(target)]) == 0
     assert "1 file made" in (said := capsys.readouterr().err)
-    assert "3 were there already (--force makes anew)" in said
+    assert "3 up to date, skipped (--force overwrites)" in said
     changed = [path.name for path in target.iterdir() if path.stat().st_mtime_ns != times[path]]
     assert changed == ["a.jpg"]
 
@@ -246,7 +246,7 @@ def test_no_picture_is_coded_over_itself_by_a_slip(tmp_path, small, capsys):
     path.write_bytes(data := mozcodec.encode(small, 95))
     for source in (path, tmp_path):
         assert main(["encode", str(source), str(source), "-quality", "10"]) == 2
-        assert "a.jpg would be coded anew over itself, with loss" in capsys.readouterr().err
+        assert "a.jpg: choose another DST" in capsys.readouterr().err
     assert path.read_bytes() == data
     assert main(["encode", str(path), str(path), "-quality", "10", "--force"]) == 0
     assert path.read_bytes() != data

@@ -1,5 +1,7 @@
 """Series in threads: order, how far they run ahead, failures, and what becomes of those that nobody finishes."""
 
+import hashlib
+import os
 import subprocess
 import sys
 import threading
@@ -7,6 +9,7 @@ import time
 
 import pytest
 
+import mozcodec
 from mozcodec._parallel import ordered_map
 
 
@@ -70,3 +73,29 @@ def test_a_series_that_is_left_half_way_does_not_keep_the_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+def test_child_and_parent_go_on_after_a_fork_while_a_pool_works(small):
+    """Neither series loses a file: the child has none of the threads and starts its own."""
+    wanted = [mozcodec.encode(small, quality) for quality in range(20, 60)]
+    for make in (
+        lambda: mozcodec.encode_many((small for _ in range(40)), 50, threads=3),
+        lambda: (point.data for point in mozcodec.sweep(small, range(20, 60), threads=3)),
+    ):
+        series = make()
+        first = [next(series) for _ in range(5)]
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            rest = b"".join(series)
+            os.write(writer, hashlib.sha256(b"".join(first) + rest).digest())
+            os._exit(0)
+        ours = hashlib.sha256(b"".join(first) + b"".join(series)).digest()
+        os.close(writer)
+        theirs = os.read(reader, 32)
+        os.close(reader)
+        assert os.waitpid(child, 0)[1] == 0
+        assert ours == theirs
+    assert hashlib.sha256(b"".join(wanted)).digest() == ours

@@ -74,7 +74,14 @@ function(mozcodec_static_mozjpeg)
     mozcodec_fetch_mozjpeg(source)
   endif()
 
-  set(prefix "${CMAKE_CURRENT_BINARY_DIR}/mozjpeg-build")
+  # Another compiler or other flags build in a folder of their own: in the old one nothing would be configured again.
+  set(root "${CMAKE_CURRENT_BINARY_DIR}")
+  if(NOT MOZCODEC_PROGRAMS)
+    string(MD5 key "${CMAKE_C_COMPILER};${CMAKE_C_FLAGS};${CMAKE_GENERATOR};${MOZCODEC_REQUIRE_SIMD}")
+    string(SUBSTRING "${key}" 0 12 key)
+    string(APPEND root "/${key}")
+  endif()
+  set(prefix "${root}/mozjpeg-build")
   set(archive "${prefix}/${CMAKE_STATIC_LIBRARY_PREFIX}jpeg${CMAKE_STATIC_LIBRARY_SUFFIX}")
   set(targets jpeg-static)
   if(MOZCODEC_PROGRAMS)
@@ -84,6 +91,7 @@ function(mozcodec_static_mozjpeg)
   ExternalProject_Add(mozjpeg_build
     SOURCE_DIR "${source}"
     BINARY_DIR "${prefix}"
+    PREFIX "${root}/mozjpeg-prefix"
     CMAKE_ARGS
       -DCMAKE_BUILD_TYPE=Release
       -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}

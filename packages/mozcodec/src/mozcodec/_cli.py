@@ -79,15 +79,26 @@ def _run_job(job: Job, convert: Convert, force: bool) -> Outcome:
         return Outcome(job.source, error=f"{type(error).__name__}: {error}")
 
 
-def _pictures(folder: Path, below: bool, suffixes: frozenset[str], leave_out: Path) -> list[Path]:
+def _files_in(folder: Path, below: bool, leave_out: Path) -> list[Path]:
     found = sorted(folder.rglob("*") if below else folder.iterdir())
     inside = leave_out.resolve()
     return [
         path
         for path in found
-        if path.is_file() and path.suffix.lower() in suffixes and not path.name.startswith(".")
+        if path.is_file() and not path.name.startswith(".")
         and (inside == folder.resolve() or inside not in path.resolve().parents)
     ]  # fmt: skip
+
+
+def _pictures(folder: Path, below: bool, suffixes: frozenset[str], leave_out: Path) -> list[Path]:
+    return [path for path in _files_in(folder, below, leave_out) if path.suffix.lower() in suffixes]
+
+
+def _num_others(folder: Path, below: bool, suffixes: frozenset[str], leave_out: Path) -> int:
+    """Return the number of files that a folder holds and no job takes."""
+    files = _files_in(folder, below, leave_out)
+    ours = suffixes | JPEG_SUFFIXES if leave_out.resolve() == folder.resolve() else suffixes
+    return sum(path.suffix.lower() not in ours for path in files)
 
 
 def _jobs(source: Path, target: Path, suffix: str | None, below: bool, suffixes: frozenset[str]) -> list[Job]:
@@ -122,7 +133,7 @@ def _progress(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
         print(file=sys.stderr)
 
 
-def _summary(outcomes: Sequence[Outcome], seconds: float) -> int:
+def _summary(outcomes: Sequence[Outcome], seconds: float, others: int = 0) -> int:
     """Print what happened, and return the exit status."""
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     skipped = sum(outcome.skipped for outcome in outcomes)
@@ -132,7 +143,9 @@ def _summary(outcomes: Sequence[Outcome], seconds: float) -> int:
     if made:
         words.append(f"{before} -> {after} bytes ({after / max(before, 1):.1%})")
     if skipped:
-        words.append(f"{skipped} {'was' if skipped == 1 else 'were'} there already (--force makes anew)")
+        words.append(f"{skipped} up to date, skipped (--force overwrites)")
+    if others:
+        words.append(f"{others} of other formats left out")
     print(f"{', '.join(words)}, {seconds:.2f} s", file=sys.stderr)
     if failed:
         print(f"{len(failed)} failed:", file=sys.stderr)
@@ -164,7 +177,7 @@ def _check_targets(jobs: Sequence[Job], args: argparse.Namespace) -> None:
         if job.target.suffix.lower() in PICTURE_SUFFIXES - JPEG_SUFFIXES:
             raise ValueError(f"{job.target} would hold a JPEG: name it .jpg")
         if args.run is _encode_command and job.is_in_place() and not args.force:
-            raise ValueError(f"{job.source} would be coded anew over itself, with loss: another DST, or --force")
+            raise ValueError(f"refusing a lossy overwrite of {job.source}: choose another DST, or use --force")
 
 
 def _convert_files(
@@ -172,13 +185,15 @@ def _convert_files(
 ) -> int:
     if "-" in (args.source, args.target):
         return _one_stream(args, convert, suffix or "")
-    jobs = _jobs(Path(args.source), Path(args.target), suffix, getattr(args, "below", False), suffixes)
+    source = Path(args.source)
+    jobs = _jobs(source, Path(args.target), suffix, getattr(args, "below", False), suffixes)
     if args.run is not _decode_command:
         _check_targets(jobs, args)
     start = time.perf_counter()
-    work = partial(_run_job, convert=convert, force=args.force)
+    work = partial(_run_job, convert=convert, force=args.force or source.is_file())  # folders skip what is up to date
     outcomes = list(_progress(ordered_map(work, jobs, num_threads(args.threads)), len(jobs)))
-    return _summary(outcomes, time.perf_counter() - start)
+    others = 0 if source.is_file() else _num_others(source, getattr(args, "below", False), suffixes, Path(args.target))
+    return _summary(outcomes, time.perf_counter() - start, others)
 
 
 # ---- commands -------------------------------------------------------------------------------------------------------
@@ -308,7 +323,7 @@ def _sweep_command(args: argparse.Namespace) -> int:
 def _add_paths(parser: argparse.ArgumentParser, source: str, target: str) -> None:
     parser.add_argument("source", metavar="SRC", help=source)
     parser.add_argument("target", metavar="DST", help=target)
-    parser.add_argument("--force", action="store_true", help="make files anew that are there already")
+    parser.add_argument("--force", action="store_true", help="overwrite existing files, the source too")
     parser.add_argument("--threads", type=int, metavar="N", help="default: the cores that this process may use")
 
 

@@ -1,4 +1,4 @@
-"""One function over many things, in several threads: the codec works without the GIL."""
+"""Apply a function to many items in several threads; the codec runs without the GIL."""
 
 import atexit
 import os
@@ -28,40 +28,75 @@ def num_threads(threads: int | None) -> int:
 
 
 class _Job:
-    """One item, and later what became of it. Waiting for it costs a lock and no more: items may take a millisecond."""
+    """One item, and later its result. Waiting for it costs one lock: items may take less than a millisecond."""
 
-    __slots__ = ("error", "finished", "item", "result")
+    __slots__ = ("__weakref__", "error", "finished", "item", "result")
 
     def __init__(self, item: Any) -> None:
         self.item, self.result = item, None
         self.error: BaseException | None = None
+        self.unfinished()
+
+    def unfinished(self) -> None:
         self.finished = threading.Lock()
         self.finished.acquire()
 
 
 class _Pool:
-    """Threads that run one function over jobs. Those of a series that nobody finishes are stopped at exit."""
+    """Threads that run one function over jobs. Pools of series that nobody finishes are stopped at exit.
+
+    A forked process has none of the threads: its copy of the pool starts new ones, for the jobs that were not done.
+    """
 
     def __init__(self, function: Callable[[Any], Any], count: int) -> None:
-        self._function = function
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._function, self._count = function, count
         self._stopped = False
-        self._threads = [threading.Thread(target=self._work, name=f"mozcodec_{i}", daemon=True) for i in range(count)]
+        self._open: set[_Job] = set()
         _pools.add(self)
         try:
-            for thread in self._threads:
-                thread.start()
+            self._start()
         except BaseException:
             self.stop()
             raise
 
+    def _start(self) -> None:
+        self._process = os.getpid()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, args=(self._jobs,), name=f"mozcodec_{i}", daemon=True)
+            for i in range(self._count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _after_fork(self) -> None:
+        if self._process == os.getpid():
+            return
+        lost = list(self._open)
+        for job in lost:
+            job.unfinished()
+        self._start()
+        for job in lost:
+            self._jobs.put(job)
+
     def begin(self, item: Any) -> _Job:
+        self._after_fork()
         job = _Job(item)
+        self._open.add(job)
         self._jobs.put(job)
         return job
 
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+    def outcome(self, job: _Job) -> Any:
+        """Wait for *job* and return its result, or raise its error."""
+        self._after_fork()
+        job.finished.acquire()
+        self._open.discard(job)
+        if job.error is not None:
+            raise job.error
+        return job.result
+
+    def _work(self, jobs: "SimpleQueue[_Job | None]") -> None:
+        while (job := jobs.get()) is not None:
             if not self._stopped:
                 try:
                     job.result = self._function(job.item)
@@ -70,13 +105,14 @@ class _Pool:
             job.finished.release()
 
     def stop(self) -> None:
-        """Finish what has been begun, and nothing else."""
+        """Finish the jobs in progress, and no others."""
         self._stopped = True
-        for _ in self._threads:
-            self._jobs.put(None)
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
+        if self._process == os.getpid():
+            for _ in self._threads:
+                self._jobs.put(None)
+            for thread in self._threads:
+                if thread.ident is not None:
+                    thread.join()
         _pools.discard(self)
 
 
@@ -87,13 +123,6 @@ _pools: WeakSet[_Pool] = WeakSet()
 def _stop_pools() -> None:
     for pool in list(_pools):
         pool.stop()
-
-
-def _outcome(job: _Job) -> Any:
-    job.finished.acquire()
-    if job.error is not None:
-        raise job.error
-    return job.result
 
 
 def ordered_map(function: Callable[[T], R], items: Iterable[T], threads: int | None) -> Iterator[R]:
@@ -112,8 +141,8 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], threads: int | N
         for item in items:
             pending.append(pool.begin(item))
             if len(pending) > 2 * count:
-                yield _outcome(pending.popleft())
+                yield pool.outcome(pending.popleft())
         while pending:
-            yield _outcome(pending.popleft())
+            yield pool.outcome(pending.popleft())
     finally:
         pool.stop()

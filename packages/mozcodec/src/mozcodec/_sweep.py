@@ -1,9 +1,11 @@
 """One picture at many qualities and sizes, and the quality that reaches a target."""
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Unpack
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -43,6 +45,19 @@ def _sampling_class(quality: Quality, options: EncodeOptions) -> int:
     return 2 if last >= 90 else 1 if last >= 80 else 0
 
 
+_sizes: "WeakSet[_Sizes]" = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    """Replace the locks: threads that may hold them are not in this process."""
+    for sizes in list(_sizes):
+        sizes._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 class _Sizes:
     """One pair of sizes: its coefficients are calculated once for each subsampling, by the thread that comes first."""
 
@@ -54,6 +69,7 @@ class _Sizes:
         self.block_size, self.dct_size = block_size, dct_size
         self._pictures: dict[int, PreparedPicture | ScaledPicture] = {}
         self._lock = threading.Lock()
+        _sizes.add(self)
 
     def _picture(self, quality: Quality) -> PreparedPicture | ScaledPicture:
         sampling = _sampling_class(quality, self.options)
