@@ -239,13 +239,34 @@ def test_a_run_is_named_by_parameters_data_code_torch_and_device(packed_crops, m
     assert name() != first
 
 
-def test_runs_that_differ_in_how_crops_are_recompressed_have_two_names(packed_crops):
-    """The augmentation encodes crops with the options of `compress`, and the index does not show them."""
+def test_runs_that_differ_in_how_their_crops_were_encoded_have_two_names(packed_crops):
     names = set()
     for compress in (CompressConfig(), CompressConfig(subsampling="4:4:4"), CompressConfig(tune="ssim")):
-        params = Params(compress=compress, train=dataclasses.replace(CONFIG, augment=AugmentConfig(recompress=0.5)))
+        params = Params(compress=compress, train=CONFIG)
         names.add(describe_run(params, packed_crops["compressed"], torch.device("cpu")).id)
     assert len(names) == 3
+
+
+def test_a_run_does_not_go_on_from_the_checkpoint_of_another_subsampling(runs, monkeypatch, capsys):
+    """Two runs that differ in `compress.subsampling` alone once had one name."""
+    train = dataclasses.replace(CONFIG, checkpoint=CheckpointConfig(every_steps=2))
+    first, other = (Params(compress=CompressConfig(subsampling=name), train=train) for name in ("4:2:0", "4:4:4"))
+    update = trainer_module.Trainer._update
+
+    def interrupted(self, batch):
+        if batch.step == 8:
+            raise Interrupted
+        update(self, batch)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(trainer_module.Trainer, "_update", interrupted)
+        runs.train(params=first)
+    assert len(runs.unfinished) == 1
+    capsys.readouterr()
+    runs.train(params=other)
+    assert "going on from step" not in capsys.readouterr().err
+    runs.train(params=first)
+    assert "going on from step 8 of 12" in capsys.readouterr().err
 
 
 def test_weights_to_start_from_are_known_by_their_bytes(packed_crops, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -13,13 +14,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+TRACER = Path(__file__).with_name("tracer")
 SMALL = {
     "frames_real: 16": "frames_real: 3",
     "frames_fake: 8": "frames_fake: 2",
-    "steps: 1000": "steps: 60",
+    "  steps: 1000": "  steps: 60",
     "batch_size: 32": "batch_size: 8",
     "eval_every: 250": "eval_every: 30",
     "every_steps: 500": "every_steps: 5",
+    "recompress: 0.0": "recompress: 0.2",
     "replicates: 1000": "replicates: 50",
 }
 
@@ -43,6 +46,11 @@ class Clone:
         )
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
         return done.stdout
+
+    def traced(self, folder: Path) -> Clone:
+        """Return this clone with the tracer at work: what the stages load and read is recorded in *folder*."""
+        folder.mkdir(exist_ok=True)
+        return dataclasses.replace(self, env={**self.env, "PYTHONPATH": str(TRACER), "TRACE": str(folder)})
 
     def json(self, name: str) -> dict:
         return json.loads((self.path / name).read_text())
@@ -88,7 +96,7 @@ def fresh_clone(tmp_path_factory) -> Clone:
 
 @pytest.fixture(scope="session")
 def small_clone(fresh_clone) -> Clone:
-    """The clone made small, committed, its pipeline run once and the results committed."""
+    """The clone made small, its pipeline run once with the tracer writing to ``trace`` beside it, and committed."""
     path = fresh_clone.path.with_name("small")
     shutil.copytree(fresh_clone.path, path, symlinks=True)
     clone = Clone(path, fresh_clone.env)
@@ -99,7 +107,7 @@ def small_clone(fresh_clone) -> Clone:
         params = params.replace(old, new)
     (path / "params.yaml").write_text(params)
     clone.run("dvc", "add", "--quiet", "data")
-    (path / "first-run.txt").write_text(clone.run("dvc", "repro", "--force"))
+    (path / "first-run.txt").write_text(clone.traced(path.with_name("trace")).run("dvc", "repro", "--force"))
     clone.run("git", "add", "--all")
     clone.run("git", "commit", "--quiet", "--message", "small")
     return clone

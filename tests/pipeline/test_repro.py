@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
@@ -113,17 +112,10 @@ def wait_for_checkpoint(clone, process: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
-def trainer(clone) -> list[int]:
-    """Return the processes that train in *clone*."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes().split(b"\0")
-            if b"train" in command and (entry / "cwd").resolve() == clone.path.resolve():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
+def trainers(clone) -> list[int]:
+    """Return the processes that hold the lock of a training in *clone*."""
+    locks = (clone.path / "out/checkpoints").glob("*/lock")
+    return [json.loads(lock.read_text())["pid"] for lock in locks]
 
 
 @pytest.fixture
@@ -162,10 +154,10 @@ def test_killing_dvc_alone_leaves_a_trainer_that_the_rerun_waits_for(other_seed)
     os.kill(process.pid, signal.SIGKILL)
     process.stdout.close()
     process.wait()
-    orphans = trainer(clone)
+    orphans = trainers(clone)
     printed = clone.run("dvc", "repro")
 
     assert orphans
-    assert not trainer(clone)
+    assert not trainers(clone)
     assert any(str(pid) in printed for pid in orphans)
     assert weights(clone) == expected

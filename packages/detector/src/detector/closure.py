@@ -33,13 +33,13 @@ class ClosureError(Exception):
 
 
 @functools.cache
-def source_files(function: str, also: tuple[str, ...] = ()) -> dict[str, Path]:
+def source_files(function: str, also: tuple[str, ...] = (), computed: bool = False) -> dict[str, Path]:
     """Return module -> source file of all modules of `PACKAGES` that *function* ("module:attribute") can load.
 
     *also* names modules that are loaded by a computed name. ClosureError if there is no such function, a package is not
-    installed, or another module is imported by a computed name.
+    installed, or, unless *also* or *computed* is given, a module is imported by a computed name.
     """
-    closure = Closure({package: _locations(package) for package in PACKAGES}, computed=bool(also))
+    closure = Closure({package: _locations(package) for package in PACKAGES}, computed or bool(also))
     closure.follow(function)
     for name in also:
         closure.use_all(name)

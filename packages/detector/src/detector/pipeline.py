@@ -5,8 +5,8 @@ Everything that has to know the stages is made from these rows: ``dvc.yaml`` and
 the faces stage keeps finished clips, and what ``detector grid`` looks for in DVC's records.
 
 A row says what a stage reads and writes and which parameters it uses. Which source files it depends on is not written
-down but computed from its function (`detector.closure`). A row is not one of those files: what a stage takes from it
-stands in ``dvc.yaml``, where DVC compares it.
+down but computed from its function (`detector.closure`). This file is none of them: what a stage takes from it is its
+row, which stands in ``dvc.yaml``, where DVC compares it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["STAGES", "Output", "Stage", "makers", "stage"]
 
-HERE = __name__  # the one module that is loaded without being a dependency of a stage; see above
+# what every command loads without being a dependency of a stage
+NOT_COUNTED = {
+    "detector.cli": "finds the command and reports errors; what it imports counts",
+    "detector.pipeline": "of this, a stage uses its own row, which stands in dvc.yaml",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,13 @@ class Stage:
         return tuple(output.path for output in self.writes)
 
     def modules(self) -> dict[str, Path]:
-        """Return module -> source file of everything of ours that the stage can load."""
+        """Return module -> source file of everything of ours that the stage can load, but `NOT_COUNTED`."""
         from .closure import source_files
 
-        found = source_files(self.function, tuple(sorted(self.also)))
-        return {name: path for name, path in found.items() if name != HERE}
+        # the program imports the command by its name, which is `function`
+        program = source_files(f"{self.command.split()[0]}.cli:main", computed=True)
+        found = program | source_files(self.function, tuple(sorted(self.also)))
+        return {name: path for name, path in sorted(found.items()) if name not in NOT_COUNTED}
 
     def code_sha256(self) -> str:
         """Return one sum over the source files that the stage can load, those in C included."""
@@ -140,6 +146,7 @@ STAGES = (
             Output("out/train", "`weights.safetensors`, `model.json`, `model_card.md`, `log.jsonl`"),
             Output("out/plots/history.csv", "loss over the steps", kind="plots", plot={"x": "step", "y": "loss"}),
         ),
+        # compress: what the crops were encoded with is part of the name of the run
         params=("seed", "model", "train", "compress"),
     ),
     Stage(

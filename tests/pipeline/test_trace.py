@@ -1,0 +1,215 @@
+"""Every stage of a small pipeline under a tracer: what it loads, reads and uses is what dvc.yaml says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from detector.pipeline import NOT_COUNTED, STAGES
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = ("detector", "evaluation", "mozcodec")
+FREE = {f"packages/detector/src/{name.replace('.', '/')}.py" for name in NOT_COUNTED}
+# the parameters, and what an interrupted run leaves under names that say what it is of
+FREE_FILES = ("params.yaml", "out/checkpoints", "out/logs", "out/.faces.work")
+
+TINY = ("train.steps=2", "train.eval_every=2")
+
+Entry = Mapping[str, Any]
+
+
+@dataclass
+class Trace:
+    """What all processes of one stage did; files are paths below the repository that it ran in."""
+
+    modules: set[str] = field(default_factory=set)
+    params: set[str] = field(default_factory=set)
+    read: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    processes: int = 0
+
+    @property
+    def sources(self) -> set[str]:
+        """The source files of ours that were loaded, as paths below the repository."""
+        return {path for name in self.modules if (path := source_of(name)) is not None}
+
+
+def source_of(module: str) -> str | None:
+    """Return the source file of *module*, for an extension the folder that it is built from; None if it is not ours."""
+    package, *parts = module.split(".")
+    if package not in OURS:
+        return None
+    if module == "mozcodec._mozjpeg":
+        return "packages/mozcodec/csrc"
+    path = Path("packages", package, "src", package, *parts)
+    files = (path / "__init__.py", path.with_suffix(".py"))
+    return next((file.as_posix() for file in files if (ROOT / file).is_file()), None)
+
+
+def read_traces(folder: Path, repository: Path) -> dict[str, Trace]:
+    """Return stage -> what it did in *repository*."""
+    traces: dict[str, Trace] = {}
+    for file in sorted(folder.iterdir()):
+        trace = traces.setdefault(file.name.partition(".")[0], Trace())
+        trace.processes += 1
+        kinds = {"load": trace.modules, "param": trace.params, "read": trace.read, "write": trace.written}
+        for line in file.read_text().splitlines():
+            kind, _, value = line.partition(" ")
+            if kind in ("load", "param"):
+                kinds[kind].add(value)
+            elif Path(value).is_relative_to(repository):
+                kinds[kind].add(Path(value).relative_to(repository).as_posix())
+    return traces
+
+
+def undeclared(entry: Entry, trace: Trace) -> list[str]:
+    """Return what a stage loaded, used, read or wrote though its *entry* in dvc.yaml does not say so."""
+    deps, outputs = paths_of(entry, "deps"), paths_of(entry, "outs", "metrics", "plots")
+    params = entry.get("params", ())
+    writable = [*outputs, *FREE_FILES]
+    found = [f"loads {file}" for file in trace.sources - FREE if not covers(deps, file)]
+    found += [f"uses {name}" for name in trace.params if not any(f"{name}.".startswith(f"{p}.") for p in params)]
+    found += [f"reads {f}" for f in trace.read if not covers([*deps, *writable], f) and not is_temporary(f, outputs)]
+    found += [f"writes {f}" for f in trace.written if not covers(writable, f) and not is_temporary(f, outputs)]
+    return sorted(found)
+
+
+def paths_of(entry: Entry, *kinds: str) -> list[str]:
+    """Return the paths in the lists *kinds* of *entry*, in which a path with options is a mapping."""
+    listed = [item for kind in kinds for item in entry.get(kind, ())]
+    return [path for item in listed for path in (item if isinstance(item, Mapping) else [item])]
+
+
+def covers(paths: Iterable[str], file: str) -> bool:
+    """Return whether *file* is one of *paths* or in a folder of them."""
+    return any(Path(file).is_relative_to(path) for path in paths)
+
+
+def is_temporary(file: str, outputs: Iterable[str]) -> bool:
+    """Return whether *file* is, or lies in, what becomes one of *outputs*, or its lock: ``.name.*`` beside it."""
+    for output in map(Path, outputs):
+        if Path(file).is_relative_to(output.parent):
+            first = Path(file).relative_to(output.parent).parts[0]
+            if first.startswith(f".{output.name}.") and first.endswith((".part", ".lock")):
+                return True
+    return False
+
+
+def entries(repository: Path) -> dict[str, Entry]:
+    loaded: dict[str, Entry] = YAML(typ="safe", pure=True).load(repository / "dvc.yaml")["stages"]
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def traces(small_clone) -> dict[str, Trace]:
+    return read_traces(small_clone.path.with_name("trace"), small_clone.path)
+
+
+@pytest.fixture(scope="module")
+def declared(small_clone) -> dict[str, Entry]:
+    return entries(small_clone.path)
+
+
+every_stage = pytest.mark.parametrize("name", [row.name for row in STAGES])
+
+
+@every_stage
+def test_a_stage_loads_uses_reads_and_writes_what_it_declares(traces, declared, name):
+    assert undeclared(declared[name], traces[name]) == []
+
+
+@every_stage
+def test_the_trace_shows_what_a_stage_does(traces, declared, name):
+    """Else the test before this one would pass with a tracer that sees nothing."""
+    trace, outputs = traces[name], paths_of(declared[name], "outs", "metrics", "plots")
+    module = next(row.function for row in STAGES if row.name == name).partition(":")[0]
+    assert module in trace.modules
+    assert trace.read
+    assert all(any(covers([path], f) or is_temporary(f, [path]) for f in trace.written) for path in outputs)
+
+
+def test_worker_processes_are_traced(traces):
+    assert traces["faces"].processes > 1
+    assert traces["score"].processes == 1
+
+
+@every_stage
+def test_a_dependency_that_is_removed_is_reported(traces, declared, name):
+    loaded = traces[name].sources - FREE
+    assert loaded
+    for dep in paths_of(declared[name], "deps"):
+        used = [file for file in loaded | traces[name].read if covers([dep], file)]
+        without = {**declared[name], "deps": [path for path in declared[name]["deps"] if path != dep]}
+        reported = undeclared(without, traces[name])
+        if used and not covers(paths_of(without, "deps"), used[0]):
+            assert reported, dep
+
+
+@every_stage
+def test_a_parameter_that_is_removed_is_reported(traces, declared, name):
+    for param in declared[name].get("params", ()):
+        without = {**declared[name], "params": [p for p in declared[name]["params"] if p != param]}
+        assert any(line.startswith(f"uses {param}") for line in undeclared(without, traces[name])), param
+
+
+@pytest.fixture
+def copied(small_clone, tmp_path):
+    shutil.copytree(small_clone.path, tmp_path / "copy", symlinks=True)
+    return dataclasses.replace(small_clone, path=tmp_path / "copy")
+
+
+def changed_stages(clone) -> set[str]:
+    """Return the stages that ``dvc repro`` would run because of a file that is not another stage's output."""
+    status = json.loads(clone.run("dvc", "status", "--json"))
+    return {name for name in status if name in {row.name for row in STAGES}}
+
+
+def test_a_stage_is_out_of_date_exactly_when_a_file_changes_that_it_can_load(copied):
+    """Among these: a change of data/compress.py once left the fidelity stage "up to date"."""
+    made_by_both = {"faces", "compress", "fidelity", "train", "score", "explain"}
+    source, codec, ours = "packages/detector/src/detector", "packages/mozcodec", "packages/evaluation/src/evaluation"
+    for file, expected in (
+        (f"{source}/data/compress.py", {"compress", "fidelity", "train", "score", "explain"}),
+        (f"{source}/training/schedule.py", {"train"}),
+        (f"{source}/models/meso.py", {"train", "score", "explain"}),
+        (f"{source}/data/folders.py", {"faces"}),
+        (f"{source}/keras.py", set()),
+        (f"{source}/cli.py", set()),
+        (f"{codec}/csrc/encode.c", made_by_both),
+        (f"{codec}/CMakeLists.txt", made_by_both),
+        (f"{codec}/cmake/mozjpeg-source.txt", made_by_both),
+        (f"{codec}/src/mozcodec/_cli.py", set()),
+        (f"{ours}/scores.py", {"evaluate", "report"}),
+        (f"{ours}/page.py", {"report"}),
+        (f"{ours}/fidelity.py", {"fidelity"}),
+    ):
+        path = copied.path / file
+        before = path.read_text()
+        path.write_text(f"{before}\n")
+        assert changed_stages(copied) == expected, file
+        path.write_text(before)
+
+
+@pytest.mark.slow(minutes=3)
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [
+        ("mesoinception4", []),
+        ("efficientnet_b0", []),
+        ("multi_attention", ["train.multi_attention.backbone=efficientnet_b0"]),
+    ],
+)
+def test_no_model_loads_what_the_stages_do_not_declare(copied, tmp_path, model, more):
+    settings = [f"model={model}", *more, *TINY]
+    copied.traced(tmp_path / "trace").run("dvc", "exp", "run", *(f"--set-param={setting}" for setting in settings))
+    found, stages = read_traces(tmp_path / "trace", copied.path), entries(copied.path)
+    assert {"train", "score", "explain"} <= set(found)
+    assert {name: undeclared(stages[name], trace) for name, trace in found.items()} == {name: [] for name in found}
