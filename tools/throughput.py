@@ -1,8 +1,8 @@
 """``python -m tools throughput``: how fast training, loading and inference are, beside reference implementations.
 
-Rates are taken in windows of equal time; the median stands with the least and the greatest. Two clocks are kept: the
-wall's, which is what one waits for, and the processor time of all threads, which on a machine with other work is what
-can be compared. References are measured in the same run, window by window in turn with what they are compared with.
+Rates are taken in windows of equal time; the median is reported with the minimum and the maximum. Two clocks are read:
+wall time, which is what a user waits for, and the processor time of all threads, which can be compared on a loaded
+machine. References are measured in the same run, their windows alternating with those they are compared with.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ MODES = {
 
 @dataclass
 class Rate:
-    """What a mode did: images and seconds of each window, by the wall and by the processor."""
+    """The measurements of a mode: images, wall time and processor time of each window."""
 
     mode: str
     windows: list[tuple[int, float, float]] = field(default_factory=list)  # images, wall seconds, processor seconds
@@ -244,7 +244,7 @@ def _wait_for(device: torch.device) -> None:
 
 
 def _first_batch(trainer: Trainer) -> Batch:
-    """Return the first batch, in memory of its own on the device."""
+    """Return a copy of the first batch on the device."""
     from detector.loading.loader import Batch
 
     batches = trainer.loader.batches([(0, trainer.order.batch(0))])
@@ -353,7 +353,7 @@ def _infer(trainer: Trainer, _details: dict[str, Any]) -> Generator[int]:
 
 
 def _steps(trainer: Trainer) -> Iterator[int]:
-    """Yield steps of the run's schedule, over and over."""
+    """Yield the steps of the run's schedule, repeatedly."""
     while True:
         yield from range(trainer.config.steps)
 
@@ -362,7 +362,7 @@ def _steps(trainer: Trainer) -> Iterator[int]:
 
 
 def _split(trainer: Trainer, batch: Batch) -> dict[str, float]:
-    """Return the milliseconds of a step's parts, the median of some steps with the device awaited after each part."""
+    """Return the milliseconds of each part of a step: the median over 5 steps, synchronised after each part."""
     parts: dict[str, list[float]] = {"inputs": [], "gradients": [], "update": []}
 
     def timed(name: str, work: Callable[..., Any], *args: Any) -> Any:
@@ -381,7 +381,7 @@ def _split(trainer: Trainer, batch: Batch) -> dict[str, float]:
 
 
 class _Gpu:
-    """Context manager that looks at a GPU's load and power `SAMPLES` times a second; `means` tells what was seen.
+    """Context manager that samples a GPU's load and power `SAMPLES` times a second; `means` returns the means.
 
     Nothing on a CPU, or where nvidia-ml-py is not installed.
     """
@@ -403,7 +403,7 @@ class _Gpu:
             self.thread.join()
 
     def means(self) -> dict[str, float]:
-        """Return the mean load in percent and the mean power in watts, nothing where nothing was seen."""
+        """Return the mean load in percent and the mean power in watts, if they were sampled."""
         return {name: statistics.mean(values) for name, values in self.seen.items() if values}
 
     def _look(self) -> None:
@@ -419,7 +419,7 @@ class _Gpu:
 
 
 def _peak_memory(device: torch.device) -> int:
-    """Return the most bytes taken: of the GPU's memory by tensors, else of the machine's by this process so far."""
+    """Return the peak memory in bytes: of tensors on a GPU, else of this process so far."""
     if device.type == "cuda":
         import torch
 
@@ -428,7 +428,7 @@ def _peak_memory(device: torch.device) -> int:
 
 
 def _ratios(reports: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Return how a mode compares with its references, by processor time; with the peers' loops by the wall clock."""
+    """Return the ratios of a mode to its references, of processor time; of wall time for loops of other projects."""
     ratios = {}
     if {"synthetic", "bare"} <= reports.keys():
         ratios["time_of_synthetic_over_bare"] = (
@@ -483,7 +483,7 @@ def _circumstances(params: Params, trainer: Trainer, loader_threads: int) -> dic
 
 
 def _commit() -> str | None:
-    """Return the commit of the source tree that runs, with a + where files differ from it; None outside of one."""
+    """Return the commit of this source tree, with a + if files differ from it; None outside a repository."""
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty=+"],

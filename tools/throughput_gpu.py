@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import hashlib
 import json
 import os
 import shlex
@@ -185,7 +184,9 @@ def run(name: str, command: list[str], out: Path) -> bool:
 
 
 def check_resume(out: Path, model: str, batch: str, amp: str, crops: str) -> dict[str, Any]:
-    """Train twice, once killed at step 35 of 60 and started again, and tell whether the weights are the same bytes."""
+    """Train twice, once killed at step 35 of 60 and resumed, and compare the bytes of the weights."""
+    from detector.data.files import sha256
+
     sums = {}
     for name in ("alone", "killed"):
         folder = out / f"resume-{model}-{amp}" / name
@@ -201,7 +202,7 @@ def check_resume(out: Path, model: str, batch: str, amp: str, crops: str) -> dic
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         subprocess.run(command, cwd=folder, check=True)
-        sums[name] = hashlib.sha256((folder / "out/train/weights.safetensors").read_bytes()).hexdigest()
+        sums[name] = sha256(folder / "out/train/weights.safetensors")
     same = killed and sums["alone"] == sums["killed"]
     return {"check": f"{model} {amp} killed at step 35 of 60 ends in the same bytes", "holds": same}
 

@@ -49,6 +49,7 @@ def test_the_wheel_carries_the_licences(dist):
     assert IJG.lower() in " ".join(metadata.split()).lower()
     assert {"mozcodec/py.typed", "mozcodec/_mozjpeg.abi3.so", "mozcodec/_mozjpeg.pyi"} <= set(names)
     assert not [name for name in names if name.endswith((".c", ".h", ".a"))]
+    assert {name.split("/")[0] for name in names} == {"mozcodec", f"mozcodec-{VERSION}.dist-info"}
 
 
 def test_the_sdist_carries_the_licences_and_every_source(dist):

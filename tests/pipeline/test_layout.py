@@ -214,8 +214,9 @@ def test_the_help_of_a_command_imports_no_torch() -> None:
 
 def test_every_command_is_there() -> None:
     from detector.cli import COMMANDS
+    from tools.__main__ import COMMANDS as TOOLS
 
-    for name, (target, line) in COMMANDS.items():
+    for name, (target, line) in (COMMANDS | TOOLS).items():
         module, attribute = target.split(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command), name

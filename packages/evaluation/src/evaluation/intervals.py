@@ -25,7 +25,6 @@ __all__ = [
     "UNITS",
     "AucTest",
     "Bootstrap",
-    "Interval",
     "bootstrap_panel",
     "delong",
     "delong_difference",
@@ -39,14 +38,6 @@ Floats = NDArray[np.float64]
 UNITS = ("video", "pair")
 MAX_UNDEFINED = 0.05               # share of replicates in which a metric may be undefined
 BLOCK = 2_000_000                  # weights handled at a time
-
-
-class Interval(NamedTuple):
-    """A value with the lower and upper end of its interval, nan where undefined."""
-
-    value: float
-    lo: float
-    hi: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""Processes that work through a list of jobs and survive a worker that dies.
+"""A process pool that survives the death of a worker.
 
-``concurrent.futures.ProcessPoolExecutor`` loses all outstanding work when one worker is killed. Here the pool is built
-again and unfinished jobs are submitted again; a job that was running at three deaths is run alone, and if its worker
-dies then too, the job is given up and says so. A job may therefore run more than once: it must not mind, and write its
-results under a temporary name.
+``concurrent.futures.ProcessPoolExecutor`` loses all outstanding work when one worker is killed. Here the pool is
+rebuilt and unfinished jobs are submitted again. A job that was running when workers died three times is then run alone;
+if its worker dies again, the job fails with `WorkerDiedError`. A job may therefore run more than once: it must be
+repeatable, and write its results under a temporary name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STRIKES = 3
 
 
 class WorkerDiedError(RuntimeError):
-    """The process that ran a job was killed each time, e.g. by the system for want of memory."""
+    """Every process that ran a job was killed, for example because memory ran out."""
 
 
 class ProcessPool(Generic[Job, Result]):
@@ -94,7 +94,7 @@ class ProcessPool(Generic[Job, Result]):
 
 
 def _start(initializer: Callable[[], None] | None) -> None:
-    """Prepare a worker: Ctrl-C is the parent's business, and without a parent there is nothing to do."""
+    """Prepare a worker: ignore Ctrl-C, which the parent handles, and exit when the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -58,7 +58,7 @@ class Checkpoints:
     *say* gets the lines for the user. *form* is what a checkpoint must hold (`detector.schema`).
     """
 
-    def __init__(self, folder: Path, keep: int, say: Callable[[str], None], form: Any = dict[str, object]):
+    def __init__(self, folder: Path, keep: int, say: Callable[[str], None], form: Any = object):
         self.folder, self.keep, self.say, self.form = folder, keep, say, form
         self._writer: threading.Thread | None = None
         self._error: Exception | None = None
