@@ -54,6 +54,19 @@ def evaluate(*args):
     return CliRunner().invoke(main, ["metrics", *map(str, args)], catch_exceptions=False)
 
 
+def threshold_of(rows, condition):
+    """Youden's threshold of the validation rows, by trying every score."""
+    val = [(float(row["score"]), row["label"] == "1") for row in rows
+           if row["split"] == "val" and row["condition"] == condition]  # fmt: skip
+    fakes = sum(fake for _, fake in val)
+
+    def gain(threshold):
+        called = [fake for score, fake in val if score >= threshold]
+        return sum(called) / max(fakes, 1) - (len(called) - sum(called)) / max(len(val) - fakes, 1)
+
+    return max((score for score, _ in val), key=lambda score: (gain(score), score), default=None)
+
+
 def write_sources(folder, scores):
     """Write everything else that `evaluation report` reads into *folder*; return its arguments after OUT."""
     evaluate(scores, folder / "metrics.json", "--tables", folder / "tables", "--replicates", "40")
@@ -86,14 +99,15 @@ def write_sources(folder, scores):
     }  # fmt: skip
     (folder / "summary.json").write_text(json.dumps(summary))
     (folder / "failures.csv").write_text("video,frame,reason\nDeepfakes/000_001,12,no face found\n")
-    (training / "model.json").write_text(json.dumps({"model": "meso4", "train": {"lr": 0.002}}))
+    thresholds = {"77": {"frame": {"threshold": threshold_of(found, "77"), "real": 4, "fake": 16}}}
+    model = {"model": "meso4", "trained_on": "77", "thresholds": thresholds, "parameters": {"lr": 0.002}}
+    (training / "model.json").write_text(json.dumps(model | {"data": {"faces": summary["faces"]}}))
     log = [{"step": 50, "loss": 0.69, "val_auc": None}, {"step": 100, "loss": 0.5, "val_auc": 0.7}]
     (training / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
     return [
         "--metrics", folder / "metrics.json", "--scores", scores, "--tables", folder / "tables",
         "--fidelity", fidelity, "--fidelity-summary", folder / "fidelity.json",
         "--faces", folder / "summary.json", "--failures", folder / "failures.csv", "--training", training,
-        "--quality", "77",
     ]  # fmt: skip
 
 

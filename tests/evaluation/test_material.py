@@ -97,6 +97,19 @@ def test_fidelity_of_other_faces_is_refused(everything):
         gather(everything)
 
 
+def test_another_models_thresholds_are_refused(everything):
+    path = everything.training / "model.json"
+    model = json.loads(path.read_text())
+    model["thresholds"]["77"]["frame"]["threshold"] /= 8
+    path.write_text(json.dumps(model))
+    with pytest.raises(FileError, match=r"model\.json: its threshold in condition 77 is .* run `detector score` with"):
+        gather(everything)
+    # trained on other faces: nothing to compare
+    model["data"]["faces"]["original"]["test"] = 7
+    path.write_text(json.dumps(model))
+    gather(everything)
+
+
 @pytest.mark.parametrize("name", ["maps.csv", "features.csv"])
 @pytest.mark.parametrize("what", ["score", "key"])
 def test_maps_and_vectors_of_another_model_are_refused(everything, name, what):

@@ -76,10 +76,11 @@ def test_the_page_says_what_was_measured_and_what_left_out(written):
     html = (written[0] / "a" / "index.html").read_text()
     for text in (
         "Nothing follows from these numbers for real deepfakes", NOTE, "set &lt;B&gt;", "meso4",
-        "JPEG quality 77", "24 / 8", "12 videos have no sound", "27.7 dB · SSIM 0.876", "1,234 bytes", "identical",
+        "trained on faces in the condition: quality 77",
+        "24 / 8", "12 videos have no sound", "27.7 dB · SSIM 0.876", "1,234 bytes", "identical",
         "120 / 40 / 4", "no usable face in 3 frames",
         "Face2Face: none", "a real face classified as fake", "a fake that is missed", "of 1,000 fakes are missed",
-        "no face found", "model.train.lr", "versions.opencv", "1 more",
+        "no face found", "model.parameters.lr", "versions.opencv", "1 more",
     ):  # fmt: skip
         assert text in html, text
     assert html.count("data:image/png") == 9 + 2         # and one false alarm, one miss

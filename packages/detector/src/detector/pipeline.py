@@ -190,7 +190,7 @@ STAGES = (
         command=(
             "evaluation report out/report --metrics out/metrics.json --scores out/scores.csv --tables out/tables "
             "--fidelity out/fidelity --fidelity-summary out/fidelity.json --faces out/faces/summary.json "
-            "--failures out/faces/failures.csv --training out/train --explain out/explain --quality ${quality} "
+            "--failures out/faces/failures.csv --training out/train --explain out/explain "
             "--useful ${evaluate.useful_balanced_accuracy} --equivalent ${evaluate.equivalent_auc_drop}"
         ),
         reads=(

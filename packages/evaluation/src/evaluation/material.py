@@ -13,7 +13,8 @@ from .conditions import RAW, condition_keys
 from .explain import Explained
 from .files import FileError, Picture, check, read_csv, read_json, read_json_lines, read_png
 from .matrix import Matrix
-from .records import Dataset, Faces, Failure, Fidelity, LogLine, Panel, Step
+from .metrics import balanced_accuracy, youden_threshold
+from .records import Dataset, Faces, Failure, Fidelity, LogLine, Model, Panel, Step
 from .scores import Scores, read
 from .summary import Summary
 from .usefulness import Margins
@@ -34,7 +35,6 @@ class Sources:
     failures: Path | None = None           # failures.csv of the faces stage
     training: Path | None = None           # folder of model.json and log.jsonl
     explain: Path | None = None            # folder of maps.csv, localization.csv, features.npy and features.csv
-    quality: str | None = None             # JPEG quality the model was trained on
     allow_nan: bool = False
     margins: Margins = field(default_factory=Margins)
 
@@ -51,10 +51,10 @@ class Material:
     fidelity: dict[str, Fidelity] = field(default_factory=dict)            # by condition
     faces: Faces = field(default_factory=Faces)
     failures: list[Failure] = field(default_factory=list)
-    model: dict[str, Any] = field(default_factory=dict)
+    model: Model = field(default_factory=Model)
+    settings: dict[str, Any] = field(default_factory=dict)                 # all of model.json
     history: list[Step] = field(default_factory=list)
     explained: Explained | None = None
-    quality: str | None = None
     margins: Margins = field(default_factory=Margins)
 
     @property
@@ -73,6 +73,7 @@ class Material:
         return ends.high if ends else next(iter(self.summary.conditions[::-1]), None)
 
 
+SAME_GAIN = 0.01  # balanced accuracy
 SAME_SCORE = 1e-3  # scores of one face by one model differ less, whatever the batch size
 FACES = "run `detector faces` again to rewrite it"
 FIDELITY = "run `detector fidelity` again to rewrite it"
@@ -87,6 +88,8 @@ def gather(sources: Sources) -> Material:
         _check_faces(sources, material.faces, scores)
     if sources.fidelity_summary and sources.faces:
         _check_fidelity(sources, material.faces)
+    if sources.training:
+        _check_model(sources, material, scores)
     if sources.explain and material.explained:
         _check_explained(sources, material.explained, scores)
     return material
@@ -123,6 +126,31 @@ def _check_fidelity(sources: Sources, faces: Faces) -> None:
             f"{sources.fidelity_summary} is of {measured} faces, {sources.faces} of {counted}: two runs are mixed; "
             "run `detector fidelity` on these faces"
         )
+
+
+def _check_model(sources: Sources, material: Material, scores: Scores) -> None:
+    """Refuse a model whose validation thresholds are not those of the scores.
+
+    Only where it was trained on the faces that were scored. A threshold passes if it is the same or separates the
+    validation faces equally well: scores that differ in their last digits may swap two equally good thresholds.
+    """
+    assert sources.training
+    model = material.model
+    if model.data is None or model.data.faces != material.faces.faces:
+        return
+    val = scores.where(split="val")
+    for condition, found in model.thresholds.items():
+        here = val.where(condition=condition)
+        best, stored = youden_threshold(here.label, here.score), found.frame.threshold
+        if stored is None or np.isnan(best):
+            continue
+        gains = [balanced_accuracy(here.label, here.score, threshold) for threshold in (best, stored)]
+        if abs(best - stored) > SAME_SCORE and gains[0] - gains[1] > SAME_GAIN:
+            raise FileError(
+                f"{sources.training / 'model.json'}: its threshold in condition {condition} is {stored:.4f}, the "
+                f"validation scores of {sources.scores} give {best:.4f}: two runs are mixed; run `detector score` with "
+                "this model"
+            )
 
 
 def _check_explained(sources: Sources, explained: Explained, scores: Scores) -> None:
@@ -166,10 +194,10 @@ def _read(sources: Sources) -> tuple[Material, Scores]:
         fidelity=_fidelity(sources.fidelity_summary, summary.conditions) if sources.fidelity_summary else {},
         faces=read_json(sources.faces, Faces, FACES) if sources.faces else Faces(),
         failures=read_csv(sources.failures, Failure, FACES) if sources.failures else [],
-        model=read_json(sources.training / "model.json", dict[str, Any], TRAIN) if sources.training else {},
+        model=read_json(sources.training / "model.json", Model, TRAIN) if sources.training else Model(),
+        settings=read_json(sources.training / "model.json", dict[str, Any], TRAIN) if sources.training else {},
         history=_history(sources.training / "log.jsonl") if sources.training else [],
         explained=explain.read(sources.explain) if sources.explain else None,
-        quality=sources.quality,
         margins=sources.margins,
     )
     return material, scores

@@ -15,8 +15,12 @@ __all__ = [
     "Localization",
     "LogLine",
     "Map",
+    "Model",
     "Panel",
     "Step",
+    "Threshold",
+    "Thresholds",
+    "TrainingData",
 ]
 
 
@@ -85,6 +89,37 @@ class Failure:
     video: str
     frame: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Youden's threshold of the validation scores at one level; None with one class only."""
+
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """The thresholds of one condition."""
+
+    frame: Threshold = field(default_factory=Threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """The faces that a model was trained on, by method and split."""
+
+    faces: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The parts of model.json that the page uses; `trained_on` is the condition of the training faces."""
+
+    model: str | None = None
+    trained_on: str | None = None
+    thresholds: dict[str, Thresholds] = field(default_factory=dict)
+    data: TrainingData | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,11 +121,11 @@ def _error_pictures(material: Material, found: Answer) -> str:
 
 
 def _trained(material: Material) -> str:
-    name = material.model.get("model")
-    if not name:
+    model = material.model
+    if not model.model:
         return ""
-    at = f" trained on faces at JPEG quality {material.quality}" if material.quality else ""
-    return f"The detector is {name}{at}."
+    on = f", trained on faces in the condition: {title(model.trained_on)}" if model.trained_on else ""
+    return f"The detector is {model.model}{on}."
 
 
 def dataset_note(material: Material) -> str:
@@ -469,9 +469,7 @@ def _provenance(material: Material) -> str:
         ]
         parts.append(page.table(["method", *(f"{split}, faces / videos" for split in splits)], rows, "The data."))
     settings: dict[str, Any] = {}
-    if material.quality:
-        settings["training quality"] = material.quality
-    settings |= _flat({"model": material.model, "faces": faces.parameters, "versions": faces.versions})
+    settings |= _flat({"model": material.settings, "faces": faces.parameters, "versions": faces.versions})
     settings |= {
         "bootstrap replicates": summary.settings.replicates,
         "confidence": summary.settings.confidence,
