@@ -278,6 +278,12 @@ def test_sizes_round_half_up(label: str, size: tuple[int, int], image: np.ndarra
     assert (header.height, header.width) == size
 
 
+def test_an_image_that_grows_along_one_side_is_interpolated() -> None:
+    image = np.array([[0, 100], [0, 100]], np.uint8)[..., None].repeat(3, axis=2)
+    # columns at -1/4, 1/4, 3/4, 5/4 of the distance between the two pixels, clipped; both rows are equal
+    assert resized(image, 1, 4)[0, :, 0].tolist() == [0, 25, 75, 100]
+
+
 def test_no_side_becomes_empty() -> None:
     assert parse("resize:0.05>77").apply(np.zeros((3, 40, 3), np.uint8)).shape == (3, 40, 3)
 
