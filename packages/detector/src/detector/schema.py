@@ -220,7 +220,7 @@ def _union(value: Any, hints: tuple[Any, ...], checks: Mapping[str, Any], place:
         return _convert(value, last, checks, place, rules)
     except Mismatch as error:
         words = [repr(w) for h in hints if typing.get_origin(h) is Literal for w in typing.get_args(h)]
-        words += [KINDS[h] for h in others if h in KINDS]
+        words += ["true", "false"] if bool in others else []
         words += ["null"] if type(None) in hints else []
         raise Mismatch(f"{error} (or {', '.join(words)})" if words else str(error)) from None
 
