@@ -9,7 +9,10 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
+from detector.lock import held
+from tools.__main__ import cli
 from tools.mutants import ROOT, Fault, problems, read_faults
 from tools.mutants.command import BROKEN, CAUGHT, SURVIVED, Copy, judge, summary, try_faults
 
@@ -115,3 +118,11 @@ def test_the_command_lists_the_faults() -> None:
     refused = subprocess.run([*words, "nosuchname"], cwd=ROOT, capture_output=True, text=True)
     assert refused.returncode == 1
     assert "no fault has nosuchname in its name or file" in refused.stderr
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
+    with held(tmp_path / "lock", "holds it"):
+        refused = CliRunner().invoke(cli, ["mutants", "lock", "--work", str(tmp_path)])
+    assert refused.exit_code == 1
+    assert f"is working in {tmp_path}; wait for it" in refused.output
+    assert not (tmp_path / "tree").exists()

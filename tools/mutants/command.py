@@ -14,6 +14,8 @@ from pathlib import Path
 
 import click
 
+from detector.lock import held
+
 from . import ROOT, Fault, problems, read_faults
 
 SECONDS = 600  # for the tests of one fault
@@ -48,10 +50,13 @@ def command(names: tuple[str, ...], listed: bool, work: Path) -> None:
     if listed:
         click.echo("\n".join(f"{fault.name}  ({fault.file})" for fault in faults))
         return
-    copy = Copy(ROOT, work.resolve())
-    copy.update(tracked(ROOT))
-    copy.prepare()
-    results = try_faults(faults, copy, click.echo)
+    if shutil.which("cmake") is None:
+        raise click.ClickException("cmake was not found, which builds mozcodec in the copy: pip install cmake ninja")
+    with held(work.resolve() / "lock", f"is working in {work}"):
+        copy = Copy(ROOT, work.resolve())
+        copy.update(tracked(ROOT))
+        copy.prepare()
+        results = try_faults(faults, copy, click.echo)
     click.echo(summary(results))
     if any(result.verdict != CAUGHT for result in results):
         raise SystemExit(1)
