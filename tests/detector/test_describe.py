@@ -1,4 +1,4 @@
-"""``detector describe``: measured sizes against hand-counted and published ones, the report's errors marked."""
+"""``detector describe``: measured sizes against hand-counted and published ones, the paper's errors marked."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 from detector.cli import cli
 from detector.errors import DetectorError
-from detector.models.describe import family_table, measure, report_remark
-from detector.models.scaling import REPORT_GIGA_MACS, SCALING
+from detector.models.describe import family_table, measure, paper_remark
+from detector.models.scaling import PAPER_GIGA_MACS, SCALING
 
 
 def test_sizes_of_meso4_are_those_counted_by_hand() -> None:
@@ -39,15 +39,15 @@ def test_size_of_the_input_can_be_chosen() -> None:
     assert measure("efficientnet_b4", 256).macs / 1e9 == pytest.approx(1.963, abs=0.003)
 
 
-def test_only_b8_of_the_report_is_marked_wrong() -> None:
+def test_only_b8_of_the_paper_is_marked_wrong() -> None:
     giga_macs = [0.385, 0.686, 0.992, 1.826, 4.392, 10.264, 19.065, 37.743, 62.595, 475.698]  # measured, as above
     measured = dict(zip(["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "l2"], giga_macs, strict=True))
-    remarks = {name: report_remark(f"efficientnet_{name}", int(1e9 * macs)) for name, macs in measured.items()}
+    remarks = {name: paper_remark(f"efficientnet_{name}", int(1e9 * macs)) for name, macs in measured.items()}
 
     assert {name for name, remark in remarks.items() if remark} == {"b8", "l2"}
-    assert remarks["b8"] == "WRONG in the report: 1.43 times the measured"
-    assert remarks["l2"] == "the report has a dash"
-    assert set(REPORT_GIGA_MACS) <= set(SCALING)
+    assert remarks["b8"] == "wrong in the paper: 1.43 times the measured"
+    assert remarks["l2"] == "the paper has a dash"
+    assert set(PAPER_GIGA_MACS) <= set(SCALING)
 
 
 def test_table_shows_both_costs_and_the_scaling_constraint() -> None:
@@ -55,7 +55,7 @@ def test_table_shows_both_costs_and_the_scaling_constraint() -> None:
 
     assert table[1].split() == ["efficientnet_b0", "1.0", "1.0", "224", "0.2", "4,008,829", "0.385", "0.39"]
     assert table[2].split() == ["meso4", "-", "-", "256", "0.5", "27,977", "0.060", "-"]
-    assert "alpha * beta^2 * gamma^2 = 1.920, about 2. The report's alpha * beta^2 * gamma is 1.670." in table
+    assert "alpha * beta^2 * gamma^2 = 1.920, about 2. The paper's alpha * beta^2 * gamma is 1.670." in table
 
 
 def test_command_lists_the_parts_of_a_model() -> None:

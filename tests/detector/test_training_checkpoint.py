@@ -153,7 +153,7 @@ def test_a_full_disk_is_said_and_leaves_the_old_checkpoint(folder, monkeypatch):
     folder.checkpoints.save(2, {"step": 2, "weights": torch.zeros(100_000)})
     with pytest.raises(DetectorError, match=r"step-00000002.pt could not be written: No space left on device"):
         folder.checkpoints.wait()
-    assert "the one of step 1 is intact; training goes on" in folder.said[0]
+    assert "the one of step 1 is intact; training continues" in folder.said[0]
     assert folder.names == ["step-00000001.pt", "step-00000001.pt.sha256"]
     monkeypatch.undo()
     folder.save(3)

@@ -67,7 +67,7 @@ def test_a_tracker_that_cannot_write_is_left_alone_and_it_is_said(tmp_path):
     trackers.close()
     assert len(said) == 1
     assert "listed cannot write to" in said[0]
-    assert "No space left on device; training goes on without it" in said[0]
+    assert "No space left on device; training continues without it" in said[0]
 
 
 @pytest.mark.usefixtures("listed")

@@ -1,4 +1,4 @@
-"""Number formats of a run, as one object: bf16 or fp16 where asked for, and nothing at all in fp32."""
+"""Autocast and loss scaling as one object, a no-op in fp32."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ DTYPES = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 class Precision:
     """Autocast and loss scaling for ``amp`` "off", "bf16", "fp16" or "auto".
 
-    "auto" is bf16 on a CUDA device that computes it in hardware and off elsewhere: on a CPU bf16 makes EfficientNets
-    train slower than fp32, and the small models 1.2 times faster at best. Only fp16 scales its loss.
+    "auto" is bf16 on a CUDA device that supports it in hardware and off elsewhere: on a CPU bf16 makes EfficientNets
+    train slower than fp32, and small models at most 1.2 times faster. Only fp16 scales the loss.
     """
 
     def __init__(self, amp: str, device: torch.device):
@@ -31,19 +31,19 @@ class Precision:
         self.scaler = torch.amp.GradScaler(device.type, enabled=amp == "fp16")
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Return the context in which a forward pass and its loss belong."""
+        """Return the context for a forward pass and its loss."""
         return torch.autocast(self.device.type, DTYPES[self.amp], enabled=self.amp != "off")
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of *loss*, scaled if need be."""
+        """Add the gradients of *loss*, scaled if necessary."""
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def clip(self, optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor], max_norm: float) -> Tensor:
-        """Take the scale off the gradients, clip them to *max_norm* and return their norm before clipping."""
+        """Unscale the gradients, clip them to *max_norm* and return their norm before clipping."""
         self.scaler.unscale_(optimizer)
         return torch.nn.utils.clip_grad_norm_(parameters, max_norm)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Let *optimizer* take its step; with fp16 one whose gradients overflowed is left out and the scale halved."""
+        """Let *optimizer* take its step; with fp16 it is skipped after an overflow, and the scale halved."""
         self.scaler.step(optimizer)
         self.scaler.update()

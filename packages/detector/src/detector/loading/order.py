@@ -1,7 +1,7 @@
 """Which crops make which batch: a function of (seed, step), so that the data state of a run is one integer.
 
 Both orders give half real and half fake crops, reals first: ``ids[:half]`` and ``ids[half:]``. With several processes
-each takes every so-manieth crop (`share`), and the batches of all together are the same for any number of processes.
+each takes every n-th crop (`share`), and their batches together are the same for any number of processes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """AGDA, attention-guided data augmentation (Zhao et al. 2021): degrade the region that one map attends to.
 
-For each image one of its attention maps is drawn, the likelier the more it attends; where it is strong the image is
-replaced by a downscaled, blurred and noisy copy, so that the detector has to look at the other regions as well.
+For each image one of its attention maps is drawn, with a probability that grows with its sum; where the map is strong,
+the image is replaced by a downscaled, blurred and noisy copy, so that the model has to use the other regions as well.
 """
 
 from __future__ import annotations
@@ -65,15 +65,15 @@ class AGDA:
 def choose_maps(attention_maps: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Return the number of one map for each image, (N,), drawn with weights sqrt(sum of the map + 1)."""
     weights = (attention_maps.sum((2, 3)) + 1).sqrt()  # (N, M)
-    # the first of exponential clocks with these rates to ring; torch.multinomial does the same and checks its input,
-    # for which the host has to wait
+    # the argmax of w / Exponential(1) is a draw with weights w; torch.multinomial does the same but checks its input,
+    # which synchronises host and device
     return (weights / torch.empty_like(weights).exponential_(generator=generator)).argmax(1)
 
 
 def soft_mask(attention: Tensor, size: torch.Size | tuple[int, int], threshold: Tensor, zoom: Tensor) -> Tensor:
     """Return the mask (N, 1) + *size* of one map of each image, *attention* (N, h, w): 0 where it is 0, 1 at most.
 
-    The map is resized (bilinear, corners aligned), divided by its maximum a and bent by a sigmoid around *threshold*:
+    The map is resized (bilinear, corners aligned), divided by its maximum and passed through a sigmoid at *threshold*:
     (sigmoid((a - threshold) zoom) - sigmoid(-threshold zoom)) / (1 - sigmoid(-threshold zoom)).
     """
     a = F.interpolate(attention[:, None], tuple(size), mode="bilinear", align_corners=True)

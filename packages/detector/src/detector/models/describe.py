@@ -1,4 +1,4 @@
-"""``detector describe``: what a model is made of, and the EfficientNet family beside the report's table 2.
+"""``detector describe``: what a model is made of, and the EfficientNet family with the paper's table 2.
 
 Sizes are measured, not quoted: the model is built and run on torch's meta device, which has shapes and no numbers, so
 that EfficientNet-L2 at 800 x 800 takes neither memory nor time to speak of.
@@ -15,14 +15,14 @@ import click
 
 from ..errors import DetectorError
 from . import MODELS, build, names
-from .scaling import ALPHA, BETA, GAMMA, REPORT_GIGA_MACS, SCALING
+from .scaling import ALPHA, BETA, GAMMA, PAPER_GIGA_MACS, SCALING
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Measured", "Part", "command", "count_macs", "family_table", "measure", "model_table", "report_remark"]
+__all__ = ["Measured", "Part", "command", "count_macs", "family_table", "measure", "model_table", "paper_remark"]
 
-TOLERANCE = 0.1  # the report's costs are rounded and from other counts; beyond a tenth they are wrong
+TOLERANCE = 0.1  # the paper's costs are rounded and counted otherwise; a difference beyond a tenth is an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Measured:
 def command(model: str | None, size: int | None) -> None:
     """Print parameters and multiply-adds of MODEL, part by part.
 
-    Without MODEL: width, depth, resolution, dropout and cost of all models, the cost beside the report's table 2.
+    Without MODEL: width, depth, resolution, dropout and cost of all models, the cost with the paper's table 2.
     """
     if model is not None:
         click.echo(model_table(measure(model, size)))
@@ -111,24 +111,24 @@ def _macs(model: nn.Module, images: Tensor) -> tuple[int, dict[str, int]]:
     return counter.get_total_flops() // 2, counts
 
 
-def report_remark(name: str, macs: int) -> str:
-    """Return what is to be said about the report's cost of *name*, measured as *macs*; empty if it has none."""
-    if name not in REPORT_GIGA_MACS:
+def paper_remark(name: str, macs: int) -> str:
+    """Return a remark on the paper's cost of *name*, measured as *macs*; empty if there is none."""
+    if name not in PAPER_GIGA_MACS:
         return ""
-    reported = REPORT_GIGA_MACS[name]
+    reported = PAPER_GIGA_MACS[name]
     if reported is None:
-        return "the report has a dash"
+        return "the paper has a dash"
     if abs(reported / (macs / 1e9) - 1) > TOLERANCE:
-        return f"WRONG in the report: {reported / (macs / 1e9):.2f} times the measured"
+        return f"wrong in the paper: {reported / (macs / 1e9):.2f} times the measured"
     return ""
 
 
 def family_table(models: Iterable[Measured]) -> str:
-    """Return the table of all models with the report's column and what is wrong with it, as lines of text."""
-    rows = [("model", "width", "depth", "size", "dropout", "parameters", "G multiply-adds", "report", "")]
+    """Return the table of all models with the paper's column and its errors, as lines of text."""
+    rows = [("model", "width", "depth", "size", "dropout", "parameters", "G multiply-adds", "paper", "")]
     for m in models:
         scaling = SCALING.get(m.name)
-        reported = REPORT_GIGA_MACS.get(m.name)
+        reported = PAPER_GIGA_MACS.get(m.name)
         rows.append(
             (
                 m.name,
@@ -139,7 +139,7 @@ def family_table(models: Iterable[Measured]) -> str:
                 f"{m.parameters:,}",
                 f"{m.macs / 1e9:.3f}",
                 "-" if reported is None else f"{reported:g}",
-                report_remark(m.name, m.macs),
+                paper_remark(m.name, m.macs),
             )
         )
     growth, reports = ALPHA * BETA**2 * GAMMA**2, ALPHA * BETA**2 * GAMMA
@@ -147,10 +147,10 @@ def family_table(models: Iterable[Measured]) -> str:
         [
             *_aligned(rows, left=(0, 8)),
             "",
-            "One output each; G multiply-adds for one image of the given size, measured; what the report calls FLOPS",
+            "One output each; G multiply-adds for one image of the given size, measured; what the paper calls FLOPS",
             "are such counts of operations, not operations per second.",
             f"Compound scaling: alpha = {ALPHA}, beta = {BETA}, gamma = {GAMMA}; the constraint is",
-            f"alpha * beta^2 * gamma^2 = {growth:.3f}, about 2. The report's alpha * beta^2 * gamma is {reports:.3f}.",
+            f"alpha * beta^2 * gamma^2 = {growth:.3f}, about 2. The paper's alpha * beta^2 * gamma is {reports:.3f}.",
         ]
     )
 
@@ -161,7 +161,7 @@ def model_table(model: Measured) -> str:
     rows += [(p.name, p.shape, f"{p.parameters:,}", f"{p.macs / 1e6:,.2f}") for p in model.parts]
     rows.append(("all", "", f"{model.parameters:,}", f"{model.macs / 1e6:,.2f}"))
     dropout = "" if model.dropout is None else f", dropout {model.dropout:g}"
-    remark = report_remark(model.name, model.macs)
+    remark = paper_remark(model.name, model.macs)
     return "\n".join(
         [f"{model.name}, one image of {model.size} x {model.size}{dropout}", "", *_aligned(rows, left=(0, 1))]
         + (["", remark] if remark else [])

@@ -1,8 +1,8 @@
 """EfficientNet detectors: any timm EfficientNet with one logit, and its pretrained weights by name or from a file.
 
-The networks are timm's; what is ours is the dropout of the papers' tables and drop-path .2, which timm leaves at 0,
-normalisation inside the model by the weights' own mean and standard deviation, and a prompt answer when weights cannot
-be had.
+The networks are timm's. Added here: the dropout of the papers' tables and drop-path .2, which timm leaves at 0,
+normalisation inside the model by the mean and standard deviation of the weights, and a prompt error when weights are
+not available.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NORMALIZATIONS = {
 
 
 class Normalize(nn.Module):
-    """Subtract *mean* and divide by *std*, one value per channel. They travel with the weights, as buffers."""
+    """Subtract *mean* and divide by *std*, one value per channel; both are buffers and so part of the weights."""
 
     mean: Tensor
     std: Tensor
@@ -53,7 +53,7 @@ class EfficientNet(nn.Module):
     *name*), the name or tag of published weights (``"tf_efficientnet_b4.ap_in1k"`` or ``"ap_in1k"``) or the path of a
     file: timm's weights, or those of an `EfficientNet` or `MultiAttention` trained here. *in_chans* other than 3 folds
     or repeats the weights of the first convolution. *normalization* "imagenet" or "half" (mean = std = .5) overrides
-    the weights' own, for files that do not say. DetectorError names what cannot be had and the way out.
+    the weights' own, for files that do not say. DetectorError names what is not available and the way out.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ def create_backbone(
     in_chans: int = 3,
     normalization: str | None = None,
 ) -> tuple[Any, Normalize]:
-    """Return timm's EfficientNet *name* without its classifier, and the normalisation its weights want.
+    """Return timm's EfficientNet *name* without its classifier, and the normalisation that its weights need.
 
     The options are those of `EfficientNet`. DetectorError for a name that is no timm EfficientNet.
     """
@@ -125,7 +125,7 @@ def create_backbone(
         path = weights_file(source) if source is not None else Path(str(pretrained))
         weights = read_weights(path)
         backbone.load_state_dict(adapt(weights, backbone, in_chans, path))
-        if "normalize.mean" in weights and "normalize.std" in weights:  # a file of ours says what it was trained on
+        if "normalize.mean" in weights and "normalize.std" in weights:  # of a file of ours
             mean, std = (weights[f"normalize.{key}"].flatten().tolist() for key in ("mean", "std"))
     if normalization is not None:
         mean, std = NORMALIZATIONS[normalization]

@@ -1,6 +1,6 @@
-"""Losses: cross entropy for every detector, and what the multi-attentional one is trained with besides.
+"""Losses: cross entropy for every model, and the additional losses of the multi-attentional one.
 
-They are float32 whatever the precision of the model. How the parts add up is `MultiAttention.objective`.
+They are computed in float32 whatever the precision of the model. `MultiAttention.objective` combines them.
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ def regional_independence_loss(
 ) -> Tensor:
     """Return the regional independence loss (Zhao et al. 2021): regions stay near their centre, centres apart.
 
-    *region_features* (N, M, C) have rows of length 1, *centers* (M, C), *labels* (N,) choose the inner margin. Inside:
-    the mean distance beyond ``inner_margins[label]``. Between: the sum over pairs of centres of what they lack of
-    *outer_margin*, divided by M and by *alpha*, which undoes the alpha on the way of the gradient through the centres.
+    *region_features* (N, M, C) have rows of length 1, *centers* (M, C), *labels* (N,) choose the inner margin. Inner
+    term: the mean distance beyond ``inner_margins[label]``. Outer term: the sum over pairs of centres of how far they
+    fall short of *outer_margin*, divided by M and by *alpha*, which cancels the factor alpha in the gradient through
+    the centres.
     """
     margins = torch.where(labels[:, None] > 0.5, inner_margins[1], inner_margins[0])  # (N, 1)
     inner: Tensor = F.relu(torch.linalg.vector_norm(region_features - centers, dim=-1) - margins).mean()
@@ -71,10 +72,10 @@ def regional_independence_loss(
 
 
 def match_loss(region_features: Tensor, degraded: Tensor, index: Tensor) -> Tensor:
-    """Return how far the regions that were not degraded moved: their distance between the two pictures, over N M.
+    """Return how far the features of the regions that were not degraded moved: their mean distance over N M regions.
 
-    *region_features* of the pictures and of the *degraded* ones are (N, M, C), *index* (N,) the map degraded in each,
-    which counts 0 in the mean, as with the authors.
+    *region_features* of the images and of the *degraded* ones are (N, M, C), *index* (N,) is the map degraded in each
+    image, which counts as 0 in the mean, as in the authors' code.
     """
     others = F.one_hot(index, region_features.shape[1]) == 0  # (N, M)
     distances: Tensor = torch.linalg.vector_norm(region_features - degraded, dim=-1)

@@ -2,7 +2,7 @@
 
 Both are four stages of convolution -> ReLU -> batch normalisation -> max pooling (BN *after* the activation) and a
 small head with one LeakyReLU; MesoInception4 has inception layers in place of the first two convolutions. At 256 x 256
-they hold 27,977 and 28,615 trainable parameters. What differs from the original, on purpose:
+they hold 27,977 and 28,615 trainable parameters. Deliberate differences from the original:
 
 - the output is a logit of P(fake); the original's sigmoid is P(real) (`from_keras` turns the sign);
 - the head averages to 8 x 8 cells before the first dense layer, nothing at 256 px, so that any input size works;
@@ -62,7 +62,7 @@ class Inception(nn.Module):
 
 
 class MesoNet(nn.Module):
-    """What Meso4 and MesoInception4 share: input scaling, batch normalisation, pooling and the head."""
+    """The common parts of Meso4 and MesoInception4: input scaling, batch normalisation, pooling and the head."""
 
     def __init__(
         self,

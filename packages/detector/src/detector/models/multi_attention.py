@@ -50,9 +50,9 @@ class MultiAttention(nn.Module):
     (None: .5) acts on the deepest features, *region_dropout* on whole regions. *drop_path*, *pretrained* and
     *normalization* are those of `EfficientNet`.
 
-    Of training alone: the weights of the loss's parts, the paper's (see `objective`); the step *agda_from* on which the
-    degraded pictures come in; *epoch_steps*, after every so many of which the centres move .9 times as fast; the
-    *augmentation*'s settings. DetectorError for a bad value.
+    Used in training only: the weights of the terms of the loss, by default the paper's (see `objective`); *agda_from*,
+    the first step with degraded images; *epoch_steps*, the number of steps after which the centres move .9 times as
+    fast; *augmentation*. DetectorError for a bad value.
     """
 
     def __init__(

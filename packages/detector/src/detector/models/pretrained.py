@@ -1,7 +1,7 @@
-"""Pretrained weights: where published ones are, whether they can be had, and files of them as state dicts.
+"""Pretrained weights: where published ones are, whether they can be downloaded, and weights files as state dicts.
 
-Published weights come from the Hugging Face hub, once, into its cache. Its client retries for most of a minute when
-there is no network; here one short question to the hub goes first.
+Published weights are downloaded once from the Hugging Face hub into its cache. Its client retries for most of a minute
+when there is no network, so a short request to the hub goes first.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Published:
 
 
 def published(name: str, pretrained: bool | str | Path) -> Published | None:
-    """Return the published weights that *pretrained* means for the architecture *name*; None for False or a file.
+    """Return the published weights that *pretrained* names for the architecture *name*; None for False or a file.
 
     *pretrained* True means timm's default tag. DetectorError when there are none, or for text that is neither a tag of
     *name* nor an existing file.
@@ -137,7 +137,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def adapt(weights: dict[str, Tensor], backbone: nn.Module, in_chans: int, path: str | Path) -> dict[str, Tensor]:
-    """Return those of *weights* that the classifier-less *backbone* takes, the stem folded or repeated to *in_chans*.
+    """Return the *weights* of the *backbone* without classifier, with the stem folded or repeated to *in_chans*.
 
     Weights of a detector of ours are recognised by their ``backbone.`` prefix. DetectorError names what is missing or
     does not fit, and *path*.

@@ -1,4 +1,4 @@
-"""The EfficientNet family: width, depth, resolution and dropout of its members, and the report's table beside it.
+"""The EfficientNet family: width, depth, resolution and dropout of its members, and the paper's table.
 
 Sources: Tan and Le 2019 (B0 to B7), Xie et al. 2020 (L2), Tan and Le 2021 (V2) in google/automl's
 ``efficientnetv2/effnetv2_configs.py``. Imports nothing, so that listing names costs nothing.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ALPHA", "BETA", "GAMMA", "REPORT_GIGA_MACS", "SCALING", "Scaling"]
+__all__ = ["ALPHA", "BETA", "GAMMA", "PAPER_GIGA_MACS", "SCALING", "Scaling"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,15 @@ _FAMILY = {
     "efficientnetv2_xl": Scaling(None, None, 512, 0.4),
 }
 
-# timm's two spellings: static padding, and TensorFlow's padding ("tf_"), which most published weights want.
+# timm's two spellings: static padding, and TensorFlow's padding ("tf_"), which most published weights need.
 SCALING = {prefix + name: scaling for prefix in ("", "tf_") for name, scaling in _FAMILY.items()}
 
 # One step of compound scaling: depth *= ALPHA, width *= BETA, resolution *= GAMMA. The cost of a convolutional network
 # grows with depth, with width squared and with resolution squared.
 ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15
 
-# "FLOPs" of the report's table 2, in 10^9; they are multiply-adds. None: its table has a dash.
-REPORT_GIGA_MACS: dict[str, float | None] = {
+# "FLOPs" of the paper's table 2, in 10^9; they are multiply-adds. None: its table has a dash.
+PAPER_GIGA_MACS: dict[str, float | None] = {
     "efficientnet_b0": 0.39,
     "efficientnet_b1": 0.70,
     "efficientnet_b2": 1.0,

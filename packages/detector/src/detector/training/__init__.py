@@ -1,6 +1,6 @@
-"""Compressed crops to weights: a loop that can be killed at any step and goes on as if it had not been.
+"""Compressed crops to weights: a loop that can be killed at any step and resumes with identical results.
 
-`trainer` tells the story of a run; `engine` holds one step of it and prediction; `schedule` what depends on the step
-alone; `precision`, `distributed` and `signals` are objects that do nothing when unused; `checkpoint` keeps what was
-done.
+`trainer` is the training loop, `engine` the parts of a step, `schedule` the functions of the step; `distributed` and
+`signals` are no-ops when unused; `checkpoint` saves and restores the state; `thresholds` chooses the decision
+thresholds; `card` writes the model card.
 """

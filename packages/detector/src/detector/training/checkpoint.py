@@ -1,9 +1,9 @@
-"""Checkpoints: everything a run needs to go on, whole or not there, and known to be undamaged.
+"""Checkpoints: everything that a run needs to continue, written atomically and verified by hash.
 
-A checkpoint is ``step-NNNNNNNN.pt`` with the SHA-256 of its bytes beside it. torch.load and safetensors both read a
-file with a flipped bit without a word, so the sum is compared before anything is loaded; a checkpoint that fails is
-left for the one before it. The file holds tensors and plain values only, and is loaded with ``weights_only=True``:
-nothing in it is run.
+A checkpoint is ``step-NNNNNNNN.pt`` with the SHA-256 of its bytes in a second file. torch.load and safetensors both
+read a file with a flipped bit without an error, so the hash is compared before anything is loaded; if it differs, the
+previous checkpoint is used. The file holds tensors and plain values only and is loaded with ``weights_only=True``, so
+that no code in it is run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def plain(value: Any, where: str = "checkpoint") -> Any:
     """Return a copy of *value* on the CPU: tensors cloned, mappings as dict.
 
     TypeError names what is neither tensor, int, float, str, bool, None, list, tuple nor dict: a numpy scalar would be
-    saved without a word and then refused by ``weights_only=True``, so that a run could never go on.
+    saved without an error and then refused by ``weights_only=True``, so that the run could not continue.
     """
     if type(value) in VALUES:
         return value
@@ -66,7 +66,7 @@ class Checkpoints:
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Copy *state* and write it as the checkpoint of *step* in the background, the sum first, atomically.
 
-        A full disk or other system error is said and leaves the older checkpoints as they are; `wait` raises it.
+        A full disk or other system error is reported and leaves the older checkpoints intact; `wait` raises it.
         """
         copy = plain(state)
         self.close()
@@ -81,7 +81,7 @@ class Checkpoints:
             raise DetectorError(str(self._error)) from self._error
 
     def latest(self) -> dict[str, Any] | None:
-        """Return the newest undamaged checkpoint, None if there is none; each damaged one is said.
+        """Return the newest undamaged checkpoint, None if there is none; each damaged one is reported.
 
         Removes what an interrupted write left behind.
         """
@@ -137,7 +137,7 @@ class Checkpoints:
             older = [s for s in self.steps() if s < step]
             kept = f"the one of step {older[-1]} is intact" if older else "there is no older one"
             self._error = OSError(f"checkpoint {path} could not be written: {_reason(error)}; {kept}")
-            self.say(f"{self._error}; training goes on")
+            self.say(f"{self._error}; training continues")
             return
         self.thin(self.keep)
 
@@ -147,9 +147,9 @@ class Checkpoints:
         path.with_name(path.name + ".sha256").unlink(missing_ok=True)
 
     def _make_room(self) -> None:
-        """See to room for a checkpoint as large as the last; all but the last give way for it.
+        """Make room for a checkpoint as large as the last one by deleting older ones, all but the last.
 
-        OSError where there is none: the disk would only be filled.
+        OSError if there is not enough.
         """
         while (steps := self.steps()) and shutil.disk_usage(self.folder).free < self._path(steps[-1]).stat().st_size:
             if len(steps) == 1:
@@ -169,12 +169,12 @@ class Checkpoints:
 
 
 def _first_words(error: Exception) -> str:
-    """Return what *error* says, without the advice that torch gives on running a file's code."""
+    """Return the message of *error*, without torch's advice on how to run a file's code."""
     return "it holds more than tensors and plain values" if isinstance(error, pickle.UnpicklingError) else str(error)
 
 
 def _reason(error: Exception) -> str:
-    """Return what the system said; torch hides it behind an error of its own."""
+    """Return the system's message, which torch hides behind an error of its own."""
     while error.__context__ is not None and not isinstance(error, OSError):
         error = error.__context__  # type: ignore[assignment]
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)

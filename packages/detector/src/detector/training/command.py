@@ -55,8 +55,8 @@ def command(
 ) -> None:
     """Train on the compressed crops CROPS and write the weights to OUT.
 
-    A run that was interrupted, in whatever way, goes on from its last checkpoint when it is started again. SIGTERM,
-    SIGINT and SIGUSR1 save first and exit with status 75.
+    An interrupted run continues from its last checkpoint when it is started again. SIGTERM, SIGINT and SIGUSR1 save
+    first and exit with status 75.
     """
     # both are read when torch is loaded
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -1,5 +1,4 @@
-"""The processes of a run. Started by torchrun they are several; started alone, one, and everything here does nothing.
-"""
+"""Process-group helpers; no-ops in a single process."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ __all__ = ["Processes"]
 
 
 class Processes:
-    """Rank and number of the processes of this run, and what they do together.
+    """Rank and number of the processes of this run, and their collective operations.
 
     torchrun's environment (RANK, WORLD_SIZE, LOCAL_RANK) makes it a group: nccl on CUDA devices, else gloo. A context
     manager; the group ends with it.
@@ -30,14 +29,14 @@ class Processes:
 
     @property
     def main(self) -> bool:
-        """True in the one process that writes files and speaks."""
+        """True in the one process that writes files and messages."""
         return self.rank == 0
 
     def __enter__(self) -> Processes:
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         if self.world_size > 1:
-            distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo", **_meeting_place())
+            distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo", **_rendezvous())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,11 +98,11 @@ class Processes:
         return values
 
 
-def _meeting_place() -> dict[str, Any]:
-    """Return the arguments of init_process_group by which the processes find each other.
+def _rendezvous() -> dict[str, Any]:
+    """Return the arguments of init_process_group for the rendezvous of the processes.
 
-    On one node torchrun's workers meet in the agent's store, where those of before a restart left their addresses;
-    without a prefix for each attempt a new worker may try to reach a dead one. Elsewhere torch's own way is right.
+    On one node torchrun's workers use the agent's store, which keeps the addresses of workers from before a restart;
+    without a prefix for each attempt a new worker may try to reach a dead one. Elsewhere torch's default is correct.
     """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or os.environ.get("GROUP_WORLD_SIZE") != "1":
         return {}

@@ -1,4 +1,4 @@
-"""Parts of a training step: the loss, the moving average of the weights, the generators, the guard."""
+"""Parts of a training step: the loss, the moving average of the weights, random generators, the finiteness check."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Ema", "Objective", "check_finite", "reseed"]
 
 
 class Objective(nn.Module):
-    """A model and its loss as one module, so that one forward pass, and one of DistributedDataParallel, gives the loss.
+    """A model and its loss as one module, so that a single forward pass (of DistributedDataParallel too) gives it.
 
-    The loss is binary cross-entropy of the logits against labels drawn in to s/2 and 1 - s/2 (s = *label_smoothing*). A
-    model that learns from more than its logit brings a method ``objective(images, labels, label_smoothing, step) ->
-    loss``.
+    The loss is the binary cross-entropy of the logits with label smoothing: targets are s/2 and 1 - s/2 (s =
+    *label_smoothing*). A model that learns from more than its logit has a method ``objective(images, labels,
+    label_smoothing, step) -> loss``.
     """
 
     def __init__(self, model: nn.Module, label_smoothing: float):
@@ -48,17 +48,16 @@ class Ema:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after *step* (from 0); whole numbers, as BN's count of batches, are copied."""
+        """Update the average with the weights after *step* (from 0); BN's counts of batches are copied."""
         torch._foreach_lerp_(self._average, self._current, 1 - ema_decay(step, self.decay))
         for average, current in self._others:
             average.copy_(current)
 
 
 def reseed(device: torch.device, *parts: int) -> None:
-    """Set the generators that dropout draws from to a state that depends on *parts* alone.
+    """Seed the generators that dropout draws from by *parts* alone.
 
-    The generators are set directly: torch.manual_seed does the same on every backend it can find, at 100 times the
-    cost.
+    The generators are seeded directly: torch.manual_seed visits every backend, at 100 times the cost.
     """
     seed = key(*parts)
     torch.default_generator.manual_seed(seed)
@@ -67,8 +66,8 @@ def reseed(device: torch.device, *parts: int) -> None:
 
 
 def check_finite(loss: Tensor) -> bool:
-    """Return whether *loss* is a number. On a CUDA device the answer is always True and the device stops itself:
-    reading the value would make the host wait for every step."""
+    """Return whether *loss* is finite. On a CUDA device the result is always True and the device itself asserts:
+    reading the value would synchronise host and device at every step."""
     if loss.is_cuda:
         torch._assert_async(torch.isfinite(loss).all())
         return True

@@ -1,4 +1,4 @@
-"""What ends a training and the user can mend, told as such: no memory, or numbers that are none."""
+"""Failures of a training run that the user can fix: out of memory, non-finite losses."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..errors import DetectorError
 __all__ = ["diverged", "explained"]
 
 ALLOCATORS = ("DefaultCPUAllocator", "not enough memory", "out of memory")  # of torch, on a CPU and in its libraries
-ASSERTION = "device-side assert"  # how a CUDA device, later, tells of a number that the guard refused
+ASSERTION = "device-side assert"  # how a CUDA device reports, asynchronously, that the check failed
 
 
 @contextmanager
 def explained(amp: str) -> Iterator[None]:
-    """Raise DetectorError with the way out where memory runs out or a CUDA device refuses a number; else nothing.
+    """Turn out-of-memory errors and failed checks for non-finite values into DetectorError with the way out.
 
-    *amp* is the precision computed in.
+    *amp* is the numerical precision of the run.
     """
     try:
         yield
@@ -28,8 +28,8 @@ def explained(amp: str) -> Iterator[None]:
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in text for words in ALLOCATORS):
             reason = text.splitlines()[0] if text else type(error).__name__
             raise DetectorError(
-                f"out of memory: {reason}. Give train.micro_batch a smaller number (the batch stays the same, its "
-                "parts go through one after the other), or take a smaller model or faces.size. Checkpoints are kept"
+                f"out of memory: {reason}. Lower train.micro_batch (the batch stays the same, its parts are processed "
+                "one after the other), or take a smaller model or faces.size. Checkpoints are kept"
             ) from error
         if ASSERTION in text:
             raise DetectorError(diverged("the loss or its gradient", amp)) from error
@@ -37,7 +37,7 @@ def explained(amp: str) -> Iterator[None]:
 
 
 def diverged(what: str, amp: str, where: str = "") -> str:
-    """Return the advice for a run in which *what* stopped being a number; *where* is the step."""
+    """Return the message for a run in which *what* became non-finite; *where* names the step."""
     precision = "" if amp == "off" else f", or compute in fp32 (train.amp: off, now {amp})"
     return (
         f"{what} is not a number{where}; lower train.lr or train.max_norm{precision}. "

@@ -19,9 +19,9 @@ def fitting(
 ) -> int:
     """Return *size*, or the first of its halves for which *attempt* does not run out of memory.
 
-    The batch stays as large as it was asked for: its parts go through one after the other and their gradients add up.
-    Only batch normalisation sees the smaller parts. *anywhere* tells whether a flag is true in any of several
-    processes, which all get the same answer. Raises DetectorError when not even a pair of crops fits.
+    The batch keeps its size: its parts are processed one after the other and their gradients are accumulated.
+    Only batch normalisation sees the smaller parts. *anywhere* returns whether a flag is true in any process; all
+    processes get the same answer. Raises DetectorError when not even a pair of crops fits.
     """
     whole = size
     while anywhere(_runs_out(attempt, size)):

@@ -1,4 +1,4 @@
-"""What a run is made from, as a hash: parameters, data, code. Two runs with one hash give the same weights.
+"""The identity of a run: a hash of parameters, data and code. Two runs with the same hash give the same weights.
 
 Parameters and code are those of the row of the train stage: all that DVC compares before it runs the stage again.
 """
@@ -51,7 +51,7 @@ class Run:
 def describe_run(params: Params, crops: Path, device: torch.device) -> Run:
     """Return what the run of *params* on the packed *crops* is made from.
 
-    The index stands for the data: it holds the sum of every crop. DataError if there is none.
+    The index identifies the data: it holds the checksum of every crop. DataError if there is none.
     """
     index, start, train = crops / "index.csv", _pretrained(params), stage("train")
     if not index.is_file():

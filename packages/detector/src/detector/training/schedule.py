@@ -1,4 +1,4 @@
-"""What changes over a run, as pure functions of the step: nothing to save, nothing to restore."""
+"""Schedules as pure functions of the step, so that nothing has to be saved or restored."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def one_cycle(step: int, steps: int, lr: float, warmup_ratio: float) -> float:
 def ema_decay(step: int, decay: float) -> float:
     """Return the weight the moving average keeps at *step* (from 0): min(decay, (step + 1) / (step + 10)).
 
-    The rising start (as in TensorFlow's ExponentialMovingAverage) forgets the random weights of the beginning.
+    The small initial values (as in TensorFlow's ExponentialMovingAverage) remove the random initial weights quickly.
     """
     return min(decay, (step + 1) / (step + 10))

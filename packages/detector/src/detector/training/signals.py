@@ -1,4 +1,4 @@
-"""Being asked to stop: the request is noted, the run saves at the end of its step and exits with 75."""
+"""Requests to stop: the signal is recorded, the run saves at the end of its step and exits with status 75."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any
 
 __all__ = ["EXIT_CODE", "StopSignals"]
 
-EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again, and it goes on
+EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: run again to continue
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
 class StopSignals:
-    """Context manager that notes SIGTERM, SIGINT, SIGUSR1 and SIGHUP instead of dying of them.
+    """Context manager that records SIGTERM, SIGINT, SIGUSR1 and SIGHUP instead of being ended by them.
 
-    `received` is the name of the first one, None before. The second one has its ordinary effect, for whoever cannot
-    wait.
+    `received` is the name of the first signal, None before. A second signal has its usual effect.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""The history of a run mirrored to TensorBoard or DVCLive, if they are installed and asked for.
+"""The history of a run mirrored to TensorBoard or DVCLive, if they are installed and requested.
 
-They get what log.jsonl gets. Nothing that DVC compares is written: their folders are named by the run, apart from its
-outputs. A run that goes on writes its history again from the start, so that no step is there twice.
+They get the rows of log.jsonl. Nothing that DVC compares is written: their folders are named after the run, apart from
+its outputs. A resumed run writes its history again from the start, so that no step occurs twice.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ NAMES = {"loss": "train/loss", "lr": "train/lr", "grad_norm": "train/grad_norm",
 
 
 class Trackers:
-    """The *kinds* of `TRACKERS` asked for, writing below *folder*. DetectorError for one that is not installed.
+    """The requested *kinds* of `TRACKERS`, writing below *folder*. DetectorError for one that is not installed.
 
-    One that cannot write any more, as on a full disk, is said through *say* and left alone; training goes on.
+    A tracker that can no longer write, as on a full disk, is reported through *say* and dropped; training continues.
     """
 
     def __init__(self, kinds: Iterable[str], folder: Path, run: str, say: Callable[[str], None]):
@@ -33,7 +33,7 @@ class Trackers:
                 raise DetectorError(f"{kind} is not installed: pip install 'detector[{kind}]', or train without it")
 
     def begin(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Start anew, with the *rows* of history that there are already."""
+        """Start new logs, with the *rows* of history so far."""
         for kind in self.kinds:
             folder = self.folder / kind / self.run
             shutil.rmtree(folder, ignore_errors=True)
@@ -43,13 +43,13 @@ class Trackers:
             self.row(row)
 
     def row(self, row: Mapping[str, Any]) -> None:
-        """Write a row of history; what it has no value for is left out."""
+        """Write a row of history; missing values are left out."""
         values = {name: float(row[key]) for key, name in NAMES.items() if row[key] is not None}
         for kind in tuple(self.open):
             self._try(kind, self.open[kind].write, int(row["step"]), values)
 
     def close(self) -> None:
-        """See to it that everything is on disk."""
+        """Flush and close all trackers."""
         for kind in tuple(self.open):
             self._try(kind, self.open[kind].close)
         self.open = {}
@@ -58,7 +58,7 @@ class Trackers:
         try:
             work(*args)
         except OSError as error:
-            self.say(f"{kind} cannot write to {self.folder / kind / self.run}: {error}; training goes on without it")
+            self.say(f"{kind} cannot write to {self.folder / kind / self.run}: {error}; training continues without it")
             self.open.pop(kind, None)
 
 

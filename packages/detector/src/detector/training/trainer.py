@@ -1,4 +1,4 @@
-"""A training run from packed crops to weights, told straight; it can be killed at any step and taken up again."""
+"""A training run from packed crops to weights; it can be killed at any step and resumed."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ ASK_EVERY = 10  # steps between two agreements of several processes with GPUs on
 CPU_THREADS = 2
 
 
-class Stopped(DetectorError):  # noqa: N818 (no error: the run goes on)
-    """The run was asked to stop and has saved; running it again goes on at the next step."""
+class Stopped(DetectorError):  # noqa: N818 (no error: the run can be resumed)
+    """The run received a signal to stop and has saved; running it again continues at the next step."""
 
 
 def train(
@@ -144,7 +144,7 @@ class State:
 
 
 class Trainer:
-    """A run's parts and its state: `step` updates are done, `rows` of history written, the losses since summed up."""
+    """The parts and the state of a run: `step` updates are done, `rows` of history written, later losses summed."""
 
     def __init__(
         self,
@@ -206,7 +206,7 @@ class Trainer:
         self.trackers: Trackers | None = None
         self.step = 0
         self.rows: list[dict[str, Any]] = []
-        # since the last row: losses, norms of gradients, and how many of these were numbers (fp16 overflows at times)
+        # since the last row: sums of losses and gradient norms, and the number of finite norms (fp16 may overflow)
         self.sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         self.count = 0
         self.best: dict[str, Any] | None = None
@@ -218,7 +218,7 @@ class Trainer:
             self.micro_batch = self._choose_micro_batch()
 
     def introduce(self) -> None:
-        """Say what is about to be trained, on what and how; the file of timings gets more of it."""
+        """Report the model, the data and the settings; the file of timings gets more details."""
         parameters = sum(p.numel() for p in self.parameters)
         real = len(self.order.real)
         self._say(
@@ -227,7 +227,7 @@ class Trainer:
             f"amp {self.precision.amp}, {torch.get_num_threads()} threads, {self.device}"
         )
         if isinstance(self.order, PairedOrder) and self.order.unpaired:
-            self._say(f"{self.order.unpaired} real crops have no fake of their target and stand beside any fake")
+            self._say(f"{self.order.unpaired} real crops have no fake of their target and are paired with any fake")
         if self.processes.main:
             self.progress.log(
                 run=self.run_info.id,
@@ -243,7 +243,7 @@ class Trainer:
     # -- the loop ------------------------------------------------------------------------------------------------------
 
     def run_steps(self) -> None:
-        """Do the steps that are left, save on the way, and see to it that the last state is on disk."""
+        """Run the remaining steps, saving checkpoints, and make sure that the last state is on disk."""
         config, started_at, saved_at = self.config, self.step, time.monotonic()
         self.progress.begin(started_at)
         with closing(self.checkpoints), closing(self.loader.batches(self._plan())) as batches:
@@ -265,7 +265,7 @@ class Trainer:
                     break
 
     def _plan(self) -> Iterator[tuple[int, Any]]:
-        """Yield the steps that are left with this process' part of their batches."""
+        """Yield the remaining steps with this process' share of their batches."""
         for step in range(self.step, self.config.steps):
             yield step, share(self.order.batch(step), self.processes.rank, self.processes.world_size)
 
@@ -313,7 +313,7 @@ class Trainer:
     def _gradients(self, x: Tensor, labels: Tensor, step: int) -> Tensor:
         """Add the gradients of the batch, `micro_batch` crops at a time, and return its loss.
 
-        A part takes every so-manieth crop, so that it is half real and half fake as the batch is.
+        A part takes every n-th crop, so that it is half real and half fake like the batch.
         """
         parts = -(-len(x) // self.micro_batch)
         total = torch.zeros((), device=self.device)
@@ -336,10 +336,10 @@ class Trainer:
         return fitting(self._try_micro_batch, share_size, self._say, self.processes.any)
 
     def _try_micro_batch(self, size: int) -> None:
-        """Do a step's work on *size* blank crops, beside what the optimizer will keep, and leave no trace of it.
+        """Run a step on *size* blank crops, with memory for the optimizer's state allocated, and restore the model.
 
-        It is the work of the last step, which may hold more than the first (`MultiAttention.objective`). Gradients are
-        not averaged over processes, of which one may run out of memory and another not.
+        The step is the last one, which may need more memory than the first (`MultiAttention.objective`). Gradients are
+        not averaged over processes, because one may run out of memory and another not.
         """
         before = copy.deepcopy(self.model.state_dict())
         kept = [] if self.optimizer.state else [torch.empty_like(p) for p in self.parameters for _ in range(2)]
@@ -375,7 +375,7 @@ class Trainer:
     # -- validation ----------------------------------------------------------------------------------------------------
 
     def _validate(self) -> float | None:
-        """Return the AUC of the averaged weights on the validation crops, None where there is none to have."""
+        """Return the AUC of the averaged weights on the validation crops, None where it is undefined."""
         if not self.num_validation:
             return None
         self.processes.broadcast_tensors(list(self.ema.model.buffers()))
@@ -396,8 +396,8 @@ class Trainer:
     # -- stopping, saving, going on ------------------------------------------------------------------------------------
 
     def _asked_to_stop(self) -> str | None:
-        """Return the signal that asks to stop. Several processes agree on it: at every step on CPUs, every `ASK_EVERY`
-        on GPUs, which the host would have to wait for."""
+        """Return the signal that requests a stop. Several processes agree on it: at every step on CPUs, every
+        `ASK_EVERY` steps on GPUs, because it synchronises host and device."""
         if self.processes.world_size == 1:
             return self.signals.received
         if self.device.type == "cuda" and self.step % ASK_EVERY:
@@ -433,7 +433,7 @@ class Trainer:
         }
 
     def _resume(self) -> None:
-        """Go on from the newest checkpoint of this run, if there is one, with as many threads as it was made with."""
+        """Resume from the newest checkpoint of this run, if there is one, with the same number of threads."""
         state = self.processes.broadcast(self.checkpoints.latest() if self.processes.main else None)
         if state is None:
             others = sum(path != self.checkpoints.folder for path in self.checkpoints.folder.parent.glob("*/"))
@@ -441,7 +441,7 @@ class Trainer:
                 runs = "1 unfinished run" if others == 1 else f"{others} unfinished runs"
                 self._say(
                     f"starting at step 0; {self.checkpoints.folder.parent} keeps {runs} of other parameters, data or "
-                    "code: what is of no use any more may be removed"
+                    "code; those that are no longer needed may be removed"
                 )
             return
         try:
@@ -459,7 +459,7 @@ class Trainer:
         self.best_auc, self.evaluations_since = state["best_auc"], state["evaluations_since"]
         self.micro_batch = state["micro_batch"]
         if state["threads"] != torch.get_num_threads():
-            # sums over other numbers of threads end in other bits
+            # sums over another number of threads differ in the last bits
             torch.set_num_threads(state["threads"])
             self._say(f"computing with {state['threads']} threads, as the checkpoint did")
         self._say(f"going on from step {self.step} of {self.config.steps}")
@@ -486,7 +486,7 @@ class Trainer:
 
     @property
     def _chosen(self) -> dict[str, Any]:
-        """Step and validation AUC of what is to be kept, and its weights where those are not the last ones."""
+        """Step and validation AUC of the selected weights, and the weights unless they are the last ones."""
         return self.best or {"step": self.step, "val_auc": self.rows[-1]["val_auc"]}
 
     def _model_card(self, card: Card) -> str:
