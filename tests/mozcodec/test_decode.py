@@ -192,7 +192,7 @@ def test_decode_writes_into_out(small):
     [
         (np.empty((48, 64), np.uint8), ValueError, r"shape \(48, 64, 3\), got \(48, 64\)"),
         (np.empty((48, 64, 3), np.float32), TypeError, "uint8, got float32"),
-        (np.empty((48, 64, 6), np.uint8)[..., ::2], ValueError, "side by side"),
+        (np.empty((48, 64, 6), np.uint8)[..., ::2], ValueError, "contiguous"),
         (bytearray(48 * 64 * 3), TypeError, "got bytearray"),
     ],
 )
@@ -250,7 +250,7 @@ def test_what_is_no_buffer_is_a_type_error():
     for wrong in (None, "text", 5, np.zeros((4, 4), np.uint8)[:, ::2]):
         with pytest.raises(TypeError, match="a JPEG is bytes"):
             mozcodec.decode(wrong)
-    ways_out = ((Path("a.jpg"), "read_bytes()"), ("a.jpg", "read_bytes()"), (io.BytesIO(), "its read() gives"))
+    ways_out = ((Path("a.jpg"), "read_bytes()"), ("a.jpg", "read_bytes()"), (io.BytesIO(), "the result of its read()"))
     for wrong, way_out in ways_out:
         with pytest.raises(TypeError, match=re.escape(way_out)):
             mozcodec.decode(wrong)

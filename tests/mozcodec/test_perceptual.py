@@ -250,7 +250,7 @@ def test_pixels_that_mean_nothing_are_refused(image):
     cmyk = np.zeros((9, 9, 4), np.uint8)
     for pixels, told, error, message in (
         (cmyk, {"pixel_format": "cmyk"}, ValueError, "no perceptual model of CMYK"),
-        (cmyk, {}, ValueError, "say pixel_format="),
+        (cmyk, {}, ValueError, "4 channels need pixel_format="),
         (image / 128, {}, ValueError, "must be 0..1"),
         (np.full((9, 9), np.nan), {}, ValueError, "must be 0..1"),
         (image.astype(np.int32), {}, TypeError, "uint8, uint16 or floating-point"),

@@ -187,14 +187,14 @@ def test_options_and_smallest_reach_the_search(small):
 @pytest.mark.parametrize(
     ("target", "error", "words"),
     [
-        ({}, TypeError, "give one of bytes, psnr and ssim, got none"),
+        ({}, TypeError, "exactly one of bytes, psnr and ssim is needed, got none"),
         ({"bytes": 5, "ssim": 0.5}, TypeError, "got bytes, ssim"),
         ({"ssim": 1.5}, ValueError, r"ssim must be 0\.\.1, got 1\.5"),
         ({"psnr": -1}, ValueError, "psnr must be positive, got -1"),
         ({"bytes": 0}, ValueError, "bytes must be"),
         ({"psnr": float("nan")}, ValueError, "psnr must be finite"),
-        ({"psnr": 30, "precision": 12}, ValueError, "psnr compares 8-bit pixels"),
-        ({"ssim": 0.9, "pixel_format": "planes"}, ValueError, "ssim compares 8-bit pixels"),
+        ({"psnr": 30, "precision": 12}, ValueError, "psnr needs 8-bit pixels"),
+        ({"ssim": 0.9, "pixel_format": "planes"}, ValueError, "ssim needs 8-bit pixels"),
     ],
 )
 def test_targets_are_checked(target, error, words, small):
@@ -241,5 +241,5 @@ def test_smallest_writes_into_out_and_keeps_metadata(small):
 
 @pytest.mark.parametrize("name", ["progressive", "quant_baseline"])
 def test_smallest_decides_alone(name, small):
-    with pytest.raises(ValueError, match=f"leave {name} out"):
+    with pytest.raises(ValueError, match=f"cannot be combined with {name}"):
         mozcodec.encode(small, 50, smallest=True, **{name: True})

@@ -1,4 +1,4 @@
-"""JPEG with mozjpeg's encoder, for NumPy arrays, in memory.
+"""Encode and decode JPEG in memory with mozjpeg's encoder, for NumPy arrays.
 
 >>> data = mozcodec.encode(image, quality=77)      # the bytes that cjpeg -quality 77 writes
 >>> pixels = mozcodec.decode(data)                 # (H, W, 3) uint8

@@ -1,4 +1,4 @@
-"""What this build of mozcodec is made of."""
+"""Properties of this build of mozcodec."""
 
 from functools import cache
 from importlib.metadata import version
@@ -14,13 +14,12 @@ def _version(number: int) -> str:
 
 @cache
 def build_info() -> MappingProxyType[str, object]:
-    """Return what this build is made of.
+    """Return the properties of this build.
 
-    ``linking`` is "static" (the pinned mozjpeg: its bytes are promised) or "system" (an installed libmozjpeg: they are
-    not). ``simd`` is None where only the installed library knows.
-    ``engine`` is the form of mozcodec's own engine that this process runs: "v3" (x86-64-v3), "baseline", or None where
-    there is none; the environment variable ``MOZCODEC_CPU`` asks for one of them before the import.
-    Bytes are tested on Linux x86-64.
+    ``linking`` is "static" (the pinned mozjpeg, byte identity is guaranteed) or "system" (an installed libmozjpeg, it
+    is not). ``simd`` is None where only the installed library knows. ``engine`` is the form of mozcodec's engine that
+    this process runs: "v3" (x86-64-v3), "baseline", or None if the build has none; the environment variable
+    ``MOZCODEC_CPU`` selects it before the import. Byte identity is tested on Linux x86-64.
     """
     info = ffi.new("mzc_build *")
     lib.mzc_build_info(info)

@@ -41,7 +41,7 @@ from ._switches import (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file."""
+    """The result for one file."""
 
     source: Path
     before: int = 0
@@ -60,7 +60,7 @@ class Job:
 
 
 def _is_done(job: Job) -> bool:
-    """Whether the target is there, not older than its source, and another file."""
+    """Return whether the target exists, is not older than its source, and is another file."""
     if not job.target.is_file() or job.is_in_place():
         return False
     return job.target.stat().st_mtime_ns >= job.source.stat().st_mtime_ns
@@ -102,23 +102,24 @@ def _num_others(folder: Path, below: bool, suffixes: frozenset[str], leave_out: 
 
 
 def _jobs(source: Path, target: Path, suffix: str | None, below: bool, suffixes: frozenset[str]) -> list[Job]:
-    """What becomes what; *suffix* None keeps the source's."""
+    """Return the sources and their targets; *suffix* None keeps the source's."""
     if not source.exists():
         raise ValueError(f"{source} does not exist")
     if source.is_file():
         if below:
-            raise ValueError(f"{source} is a file; tree mirrors a folder, encode takes a file")
+            raise ValueError(f"{source} is a file; tree takes a folder, use encode for a file")
         return [Job(source, target / f"{source.stem}{suffix or source.suffix}" if target.is_dir() else target)]
     if target.is_file():
         raise ValueError(f"{source} is a folder and {target} is a file")
     pictures = _pictures(source, below, suffixes, target)
     if not pictures:
-        raise ValueError(f"{source} holds no picture ({', '.join(sorted(suffixes))})")
+        raise ValueError(f"{source} contains no picture ({', '.join(sorted(suffixes))})")
     jobs = [Job(path, (target / path.relative_to(source)).with_suffix(suffix or path.suffix)) for path in pictures]
     taken: dict[Path, Path] = {}
     for job in jobs:
         if job.target in taken:
-            raise ValueError(f"{taken[job.target]} and {job.source} would both become {job.target}: rename one of them")
+            both = f"{taken[job.target]} and {job.source}"
+            raise ValueError(f"{both} would both be written to {job.target}: rename one of them")
         taken[job.target] = job.source
     return jobs
 
@@ -134,12 +135,12 @@ def _progress(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
 
 
 def _summary(outcomes: Sequence[Outcome], seconds: float, others: int = 0) -> int:
-    """Print what happened, and return the exit status."""
+    """Print the summary, and return the exit status."""
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     skipped = sum(outcome.skipped for outcome in outcomes)
     before, after = sum(o.before for o in outcomes), sum(o.after for o in outcomes)
     made = len(outcomes) - len(failed) - skipped
-    words = [f"{made} {'file' if made == 1 else 'files'} made"]
+    words = [f"{made} {'file' if made == 1 else 'files'} written"]
     if made:
         words.append(f"{before} -> {after} bytes ({after / max(before, 1):.1%})")
     if skipped:
@@ -155,7 +156,7 @@ def _summary(outcomes: Sequence[Outcome], seconds: float, others: int = 0) -> in
 
 
 def _one_stream(args: argparse.Namespace, convert: Convert, suffix: str) -> int:
-    """From or to standard input and output, or one file; no summary where the bytes go to standard output."""
+    """Convert one stream from or to standard input and output, or a file; prints no summary."""
     data = sys.stdin.buffer.read() if args.source == "-" else Path(args.source).read_bytes()
     target = Path(args.target)
     try:
@@ -172,10 +173,10 @@ def _one_stream(args: argparse.Namespace, convert: Convert, suffix: str) -> int:
 
 
 def _check_targets(jobs: Sequence[Job], args: argparse.Namespace) -> None:
-    """Nobody's only copy is lost to a slip: lossy coding over its source, JPEG under another format's name."""
+    """Refuse a lossy overwrite of the source, and JPEG under another format's name."""
     for job in jobs:
         if job.target.suffix.lower() in PICTURE_SUFFIXES - JPEG_SUFFIXES:
-            raise ValueError(f"{job.target} would hold a JPEG: name it .jpg")
+            raise ValueError(f"{job.target} would contain a JPEG: name it .jpg")
         if args.run is _encode_command and job.is_in_place() and not args.force:
             raise ValueError(f"refusing a lossy overwrite of {job.source}: choose another DST, or use --force")
 
@@ -260,7 +261,7 @@ def _print_facts(name: str, facts: dict[str, Any]) -> None:
     colours = f"{facts['color_space']} {facts['subsampling']}"
     print(f"{name}: {facts['width']} x {facts['height']}, {colours}, {', '.join(kinds)}, {facts['precision']} bits")
     if facts["quality"] is not None:
-        word = "is" if facts["quality"]["exact"] else "is nearest to"
+        word = "is" if facts["quality"]["exact"] else "is near"
         print(f"  quality {word} {facts['quality']['quality']} of table {facts['quality']['quant_table']}")
     for scan in facts["scans"]:
         bits = f"Ss={scan['Ss']} Se={scan['Se']} Ah={scan['Ah']} Al={scan['Al']}"
@@ -330,7 +331,7 @@ def _add_paths(parser: argparse.ArgumentParser, source: str, target: str) -> Non
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mozcodec",
-        description="JPEG with mozjpeg's encoder. The switches of cjpeg, djpeg and jpegtran, as -switch or --switch.",
+        description="Encode, decode and optimise JPEG with mozjpeg. Takes the switches of cjpeg, djpeg and jpegtran.",
     )
     info = build_info()
     version = f"mozcodec {info['version']}, mozjpeg {info['mozjpeg_version']}, {info['linking']}"
@@ -342,27 +343,27 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    one = command("encode", "Pictures to JPEG: a file, '-', or the pictures of a folder.", _encode_command)
+    one = command("encode", "Encode pictures as JPEG: a file, '-', or the pictures of a folder.", _encode_command)
     _add_paths(one, "picture, folder or -", "JPEG, folder or -")
     file_switches(one)
-    one = command("decode", "JPEG to pictures: PPM, PGM, NPY, and what Pillow or OpenCV write.", _decode_command)
+    one = command("decode", "Decode JPEG to PPM, PGM, NPY, or a format of Pillow or OpenCV.", _decode_command)
     _add_paths(one, "JPEG, folder or -", "picture, folder or -")
     decode_switches(one)
-    one = command("optimize", "The same JPEG in fewer bytes, turned or cut, without loss.", _optimize_command)
+    one = command("optimize", "Optimise, rotate or crop a JPEG without loss.", _optimize_command)
     _add_paths(one, "JPEG, folder or -", "JPEG, folder or -")
     optimize_switches(one)
-    one = command("inspect", "What a JPEG is made of.", _inspect_command)
+    one = command("inspect", "Print the structure of a JPEG.", _inspect_command)
     one.add_argument("files", nargs="+", metavar="JPEG")
-    one.add_argument("--json", action="store_true", help="as JSON, with the tables")
-    one = command("sweep", "One picture at many qualities: bytes, PSNR and SSIM as CSV.", _sweep_command)
+    one.add_argument("--json", action="store_true", help="print JSON, with the tables")
+    one = command("sweep", "Encode one picture at many qualities; prints bytes, PSNR and SSIM as CSV.", _sweep_command)
     one.add_argument("source", metavar="PICTURE")
     one.add_argument("--threads", type=int, metavar="N", help="default: the cores that this process may use")
     add_switch(one, "qualities", type=numbers, default=list(range(10, 101, 10)), metavar="N,...|A-B:STEP")
     add_switch(one, "scales", type=numbers, metavar="N,...", help="DCT sizes N of 8/N; default the block size's own")
     add_switch(one, "blocks", type=numbers, default=[8], metavar="N,...", help="block sizes 1..16; default 8")
-    add_switch(one, "out", metavar="FOLDER", help="keep the files here")
+    add_switch(one, "out", metavar="FOLDER", help="write the files to this folder")
     encode_switches(one)
-    one = command("tree", "A folder tree of pictures, mirrored as JPEG.", _encode_command)
+    one = command("tree", "Encode a folder tree of pictures to another folder.", _encode_command)
     _add_paths(one, "folder", "folder")
     one.set_defaults(below=True)
     file_switches(one)
@@ -376,9 +377,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = args.run(args)
         return status
     except KeyboardInterrupt:
-        print("mozcodec: interrupted; files made so far are whole", file=sys.stderr)
+        print("mozcodec: interrupted; the files written so far are complete", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever reads has read enough; Python would complain again when it flushes
+    except BrokenPipeError:  # the reader has closed the pipe; Python would report that again when it flushes
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (JpegError, ValueError, TypeError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Quantized DCT coefficients and quantization tables: read, written, and looked at."""
+"""Read, write and count quantized DCT coefficients."""
 
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Unpack
@@ -23,7 +23,7 @@ MAX_COMPONENTS = 4
 class Coefficients:
     """The coded content of a JPEG; change the arrays, or use ``dataclasses.replace``, and write it back.
 
-    Two are equal when all that they hold is.
+    Two objects are equal if all fields are.
     """
 
     width: int
@@ -43,7 +43,7 @@ class Coefficients:
     """Of a progressive file that lacks scans: (components, 8, 8), the number of low bits of each coefficient that were
     not sent, -1 where none was. Decoders smooth over what is missing. None: everything was sent."""
     block_size: int = 8
-    """N of a SmartScale stream, of whose blocks the lowest N x N coefficients are there (8 x 8 above N = 8)."""
+    """N of a SmartScale stream; its blocks have the lowest N x N coefficients (8 x 8 above N = 8)."""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Coefficients):
@@ -137,7 +137,7 @@ def _set_unsent(struct: Any, unsent: NDArray[np.int8] | None, count: int) -> Non
 
 
 def _block_shapes(coefficients: Coefficients) -> list[tuple[int, ...]]:
-    """The shapes that size and sampling ask for; T.81, A.1.1 and A.2."""
+    """Return the shapes for this size and sampling; T.81, A.1.1 and A.2."""
     most_h = max(h for h, _ in coefficients.sampling_factors)
     most_v = max(v for _, v in coefficients.sampling_factors)
     return [
@@ -191,9 +191,9 @@ def write_coefficients(
 
     *options* are those of :class:`mozcodec.EncodeOptions` that say how coefficients are coded: progressive,
     optimize_scans, scan_script, dc_scan_opt_mode, arithmetic, optimize_coding, restart_interval, restart_rows,
-    profile, jfif, density, max_memory. *metadata* is written beside, as :func:`mozcodec.read_header` gives it.
+    profile, jfif, density, max_memory. *metadata* is written too; :func:`mozcodec.read_header` returns such.
 
-    Raises ``ValueError`` for arrays that do not fit the size and sampling, and for values that no JPEG can hold;
+    Raises ``ValueError`` for arrays that do not fit the size and sampling, and for values that JPEG cannot represent;
     :class:`mozcodec.UnsupportedError` for those of a SmartScale stream.
     """
     settings = coding_options(options)
@@ -232,7 +232,7 @@ def coefficient_histograms(
     """Return how often each quantized value occurs at each frequency: (8, 8, 2 * limit + 1) counts.
 
     ``[v, u, limit + k]`` counts the value k at vertical frequency v and horizontal frequency u; values beyond +-limit
-    are left out. A picture that was compressed twice shows periodic peaks and gaps where the first table's step does
+    are not counted. A picture that was compressed twice shows periodic peaks and gaps where the first table's step does
     not divide the second's (Popescu and Farid, Statistical Tools for Digital Forensics, 2004).
     """
     coefficients = source if isinstance(source, Coefficients) else read_coefficients(source, on_truncated=on_truncated)

@@ -165,7 +165,7 @@ def note_damage(status: Any, harder: Damage | None, on_truncated: object, stackl
 def damage_found() -> Damage | None:
     """Return the damage of the picture that this thread decoded or rewrote last, or None for a whole one.
 
-    For ``on_truncated="ok"``, which does not warn. Batches and series, which work in other threads, are not noted.
+    For ``on_truncated="ok"``, which does not warn. Batches and series, which use other threads, do not count.
     """
     damage: Damage | None = this_thread().damage
     return damage

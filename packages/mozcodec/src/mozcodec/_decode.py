@@ -1,4 +1,4 @@
-"""JPEG bytes to pixels."""
+"""Decode JPEG to pixels."""
 
 import os
 import threading
@@ -25,7 +25,7 @@ from ._pixels import address_of, with_packed_pixels
 Buffer = bytes | bytearray | memoryview | mmap | NDArray[np.uint8]
 
 MAX_PIXELS = 1 << 27
-"""Default limit of pixels: 134 million, twice what the largest common cameras take."""
+"""Default limit of pixels: 134 million, twice the largest common camera pictures."""
 MAX_MEMORY = 1 << 30
 """Default limit of libjpeg's working arrays in bytes; a progressive picture of MAX_PIXELS in 4:4:4 fits."""
 MAX_SCANS = 100
@@ -38,20 +38,20 @@ _FACTORS_TO_SUBSAMPLING = {factors: name for name, factors in SUBSAMPLING.items(
 
 
 class DecodeOptions(TypedDict, total=False):
-    """What :func:`mozcodec.decode` takes beside the pixel format."""
+    """The options of :func:`mozcodec.decode`."""
 
     scale: int
     """The output is scale/8 of the picture, 1..16; ceil(W * scale / 8) wide. At 1 the scans of a progressive file that
-    make no difference are not read, and damage there is not seen. Of a SmartScale stream with blocks of N the output is
-    k/N of the picture, k = ceil(N * scale / 8) at most 16."""
+    do not change the result are skipped, and damage in them is not found. For a SmartScale stream with blocks of N the
+    output is k/N of the picture, k = ceil(N * scale / 8) at most 16."""
     region: tuple[int, int, int, int] | None
-    """Only this part of the output: (left, top, right, bottom), the pixels that the whole output has there."""
+    """Only this part of the output: (left, top, right, bottom). The pixels equal those of the whole output."""
     dct_method: Literal["islow", "ifast", "float"]
     """Inverse DCT of full-size output (djpeg -dct)."""
     fancy_upsampling: bool
-    """Smooth chroma; default True (False: djpeg -nosmooth, faster)."""
+    """Interpolate chroma; default True (False: djpeg -nosmooth, faster)."""
     block_smoothing: bool
-    """Smooth over coefficients that a progressive file has not sent; default True."""
+    """Smooth between blocks where a progressive file lacks coefficients; default True."""
     idct: Literal["fast", "true"]
     """"true": real 2- and 4-point transforms at scale 2 and 4, where libjpeg averages boxes of pixels."""
     smartscale: bool
@@ -68,14 +68,14 @@ class DecodeOptions(TypedDict, total=False):
     max_scans: int | None
     """Limit of scans; None = none."""
     engine: Literal["auto", "library", "fast"]
-    """Who reads the coded data. "auto" (default): mozcodec's own reader where the stream is a common one (Huffman,
-    8 bits) and undamaged, else the library; the pixels are the same. "library" and "fast" force one; "fast" raises
-    UnsupportedError where it does not read the stream. See :func:`mozcodec.engine_used`."""
+    """What reads the coded data. "auto" (default): mozcodec's reader if the stream is a common one (Huffman, 8 bits)
+    and undamaged, otherwise the library; the pixels are the same. "library" and "fast" force one; "fast" raises
+    UnsupportedError for streams that it does not support. See :func:`mozcodec.engine_used`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a JPEG says about itself before its pixels."""
+    """The header of a JPEG."""
 
     width: int
     height: int
@@ -108,7 +108,7 @@ class Header:
 
     @property
     def orientation(self) -> int:
-        """EXIF orientation 1..8; 1, upright, where the file says nothing."""
+        """EXIF orientation 1..8; 1 (upright) if the file has none."""
         return orientation_of(self.metadata.exif)
 
 
@@ -162,9 +162,9 @@ def source_of(data: Buffer) -> Any:
     except (TypeError, BufferError, ValueError) as error:
         what: object = error
         if isinstance(data, str | os.PathLike):
-            what = "pass what the file holds, Path(...).read_bytes()"
+            what = "pass the file's content, Path(...).read_bytes()"
         elif hasattr(data, "read"):
-            what = "pass what its read() gives"
+            what = "pass the result of its read()"
         raise TypeError(f"a JPEG is bytes or a contiguous buffer of them, got {type(data).__name__}: {what}") from None
 
 
@@ -172,7 +172,7 @@ def source_of(data: Buffer) -> Any:
 
 
 def limit(name: str, value: object, largest: int = 2**62) -> int:
-    """Return a limit, *value* or None, as C has it: 0 is none."""
+    """Return a limit, *value* or None, for C: 0 is none."""
     return 0 if value is None else min(integer(name, value, 1, 2**62), largest)
 
 
@@ -229,7 +229,7 @@ def _cached(pixel_format: str | None, named: tuple[tuple[str, object, type], ...
     for name, value, _ in named:
         _set(options, name, value)
     if pixel_format == "planes" and (options.scale != 8 or options.right):
-        raise ValueError("pixel_format='planes' gives the planes as they are stored: no scale, no region")
+        raise ValueError("pixel_format='planes' returns the planes as stored, without scale and region")
     return options
 
 
@@ -318,7 +318,7 @@ def _check_out(out: NDArray[Any], shape: tuple[int, ...], dtype: type) -> None:
     if not out.flags.writeable:
         raise ValueError("out must be writable")
     if with_packed_pixels(out) is not out:
-        raise ValueError(f"the samples of a row of out must lie side by side, got strides {out.strides}")
+        raise ValueError(f"the samples of a row of out must be contiguous, got strides {out.strides}")
 
 
 def oriented(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -384,14 +384,14 @@ def decode(
     picture: int = 0,
     **options: Unpack[DecodeOptions],
 ) -> NDArray[Any] | tuple[NDArray[Any], ...]:
-    """Return the pixels of a JPEG as djpeg gives them: (H, W, 3), or (H, W) for ``pixel_format="gray"``.
+    """Return the pixels of a JPEG, those that djpeg writes: (H, W, 3), or (H, W) for ``pixel_format="gray"``.
 
     uint8; uint16 for files of 12 or 16 bits. *pixel_format*: "rgb", "bgr", "rgba", "bgra", "argb", "abgr" (alpha is
     set to its maximum), "gray", "ycbcr", "cmyk" (as stored: Adobe's are inverted), None for the file's own (gray, RGB
     or CMYK), or "planes": a tuple of the file's components, 2-D, chroma not upsampled.
 
-    *out* is an array to write into, rows anywhere in memory. *apply_orientation* turns the result as its EXIF
-    orientation says; a region is counted in the picture as it is stored. *tables* is the stream of tables that an
+    *out* is an array to write into; its rows may have any stride. *apply_orientation* turns the result upright by its
+    EXIF orientation; a region refers to the picture as stored. *tables* is the stream of tables that an
     abbreviated stream needs (TIFF's JPEGTables). *picture* is the number of the picture in a file of several, such as
     an Ultra HDR file with its gain map; see :func:`mozcodec.pictures`. *options* are those of
     :class:`mozcodec.DecodeOptions`; the limits on pixels, memory and scans have defaults (134 million, 1 GiB, 100).
@@ -407,7 +407,7 @@ def decode(
     if tables is not None:
         data = with_tables(ffi.buffer(source_of(data)), tables)
     if pixel_format == "planes" and (out is not None or apply_orientation):
-        raise ValueError("pixel_format='planes' gives new planes as they are stored: no out, no orientation")
+        raise ValueError("pixel_format='planes' returns new planes, without out and apply_orientation")
 
     def attempt(stream: Buffer) -> tuple[Decoder, NDArray[Any] | tuple[NDArray[Any], ...]]:
         with Decoder(stream, settings) as decoder:
@@ -465,7 +465,7 @@ def _fill_jobs(jobs: Any, sources: list[Any], out: NDArray[Any]) -> None:
 
 def _new_batch(files: Sequence[Buffer], options: Any) -> NDArray[Any]:
     if len(files) == 0:
-        raise ValueError("decode_batch of no files needs out: their size is not known")
+        raise ValueError("decode_batch needs out if there are no files: the size is not known")
     try:
         first = Decoder(files[0], options)
     except JpegError as error:
@@ -488,20 +488,20 @@ def decode_batch(
     threads: int | None = None,
     **options: Unpack[DecodeOptions],
 ) -> NDArray[np.uint8]:
-    """Return JPEGs of one size as uint8 (N, H, W, 3), or (N, H, W) for gray, decoded by several threads.
+    """Decode JPEGs of one size in several threads: uint8 (N, H, W, 3), or (N, H, W) for gray.
 
-    *out* is the array to write into; without it the first file says the size. *threads* defaults to the cores that
-    this process may use; the calling thread is one of them, and none holds the GIL. *options* as in
+    *out* is the array to write into; without it the first file determines the size. *threads* defaults to the cores
+    that this process may use, the calling thread included; the GIL is not held. *options* as in
     :func:`mozcodec.decode`.
 
-    Raises what :func:`mozcodec.decode` raises for the first file that fails, its number in front; the others are
-    decoded nevertheless. A file of another size raises :class:`mozcodec.UnsupportedError`.
+    Raises the error of the first file that fails, with its number; the others are decoded. A file of another size
+    raises :class:`mozcodec.UnsupportedError`.
     """
     settings = decode_options(pixel_format, options)
     if pixel_format == "planes":
-        raise ValueError("decode_batch decodes pixels, not planes")
+        raise ValueError("decode_batch does not support pixel_format='planes'")
     if isinstance(files, bytes | bytearray | memoryview):
-        raise TypeError("decode_batch takes a list of JPEGs; this is one: decode it, or give [data]")
+        raise TypeError("decode_batch takes a list of JPEGs; this is one: use decode, or pass [data]")
     files = list(files)
     sources = _sources(files)
     if out is None:
@@ -517,7 +517,7 @@ def decode_batch(
     batch.height, batch.width = out.shape[1:3]
     batch.channels = out.shape[3] if out.ndim == 4 else 1
     batch.row_stride = out.strides[1]
-    alive = jobs, sources, out  # what C reads and writes, even if an exception ends this call before its helpers
+    alive = jobs, sources, out  # C reads and writes these even if an exception ends this call before the helpers
     helpers = [
         threading.Thread(target=_run_batch, args=(batch, alive))
         for _ in range(min(num_threads(threads), len(files)) - 1)
@@ -578,14 +578,14 @@ def decode_many(
     apply_orientation: bool = False,
     **options: Unpack[DecodeOptions],
 ) -> Iterator[NDArray[Any]]:
-    """Yield the pixels of each JPEG, in order, decoded by several threads; sizes may differ.
+    """Decode JPEGs in several threads; yields the pixels in order. Sizes may differ.
 
-    *files* are taken as they are needed. *threads* defaults to the cores that this process may use. The first failure
-    is raised where its picture would stand.
+    *files* are consumed as needed. *threads* defaults to the cores that this process may use. An error is raised in
+    place of the failing picture.
     """
     if pixel_format == "planes":
-        raise ValueError("decode_many decodes pixels, not planes")
-    decode_options(pixel_format, options)  # wrong options are refused here, not at the first picture
+        raise ValueError("decode_many does not support pixel_format='planes'")
+    decode_options(pixel_format, options)  # raise for wrong options here, not at the first picture
 
     def one(data: Buffer) -> NDArray[Any]:
         return decode(data, pixel_format, apply_orientation=apply_orientation, **options)

@@ -1,4 +1,4 @@
-"""Pixels to JPEG bytes."""
+"""Encode pixels as JPEG."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -113,13 +113,13 @@ def _warn(status: Any) -> None:
 
 
 class Encoder:
-    """An encoder whose options are checked once: for loops over many pictures.
+    """An encoder whose options are checked once, for loops over many pictures.
 
     >>> encoder = mozcodec.Encoder(quality=77, subsampling="4:4:4")
     >>> files = [encoder.encode(picture) for picture in pictures]
 
-    Takes what :func:`mozcodec.encode` takes, but the picture; any number of threads may share one, and it can be
-    pickled for other processes.
+    Takes the arguments of :func:`mozcodec.encode` except the picture. Several threads may share an encoder, and it can
+    be pickled for other processes.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ def _smallest(
 ) -> bytes | memoryview:
     for name in ("progressive", "quant_baseline", "scan_script", "lossless"):
         if name in options:
-            raise ValueError(f"smallest=True decides over the coding itself: leave {name} out")
+            raise ValueError(f"smallest=True chooses the coding itself and cannot be combined with {name}")
 
     def run(more: EncodeOptions) -> bytes:
         settings = encode_options(quality, {**options, **more})
@@ -249,11 +249,11 @@ def encode(
     comment: bytes | str | None = None,
     **options: Unpack[EncodeOptions],
 ) -> bytes | memoryview:
-    """Return *image* as JPEG bytes: those that mozjpeg's ``cjpeg -quality`` writes for the same pixels.
+    """Return *image* as JPEG bytes, the bytes that mozjpeg's ``cjpeg -quality`` writes for the same pixels.
 
     *image* is uint8, (H, W) or (H, W, 1) gray, (H, W, 3) RGB, or (H, W, 4) with a *pixel_format*: "rgb", "bgr",
-    "rgba", "bgra", "argb", "abgr" (alpha is ignored), "gray", "ycbcr", "cmyk" or "ycck"; any strides do. With "planes"
-    it is (Y,) or (Y, Cb, Cr), 2-D arrays, chroma already downsampled; their shapes say how. uint16 pixels go with
+    "rgba", "bgra", "argb", "abgr" (alpha is ignored), "gray", "ycbcr", "cmyk" or "ycck"; all strides are accepted. With
+    "planes" it is (Y,) or (Y, Cb, Cr), 2-D arrays with chroma already downsampled. uint16 pixels need
     ``precision=12``, or with ``precision=16`` and ``lossless``.
 
     *quality* is a number 1..100, one number for each quantization table (luma, chroma), or None, which leaves cjpeg's
@@ -262,13 +262,12 @@ def encode(
     *out*, a buffer of bytes to write into, makes the result a memoryview of its first part. *icc_profile*, *exif* (a
     TIFF structure), *xmp* and *comment* are written beside the picture.
 
-    *smallest* makes several files and gives the one with the fewest bytes: progressive with searched scans, baseline,
-    and, where the quality makes entries beyond 255, progressive with 8-bit tables. It decides over ``progressive`` and
+    *smallest* encodes several files and returns the smallest: progressive with the scan search, baseline, and, if the
+    quality makes table entries above 255, progressive with 8-bit tables. It chooses ``progressive`` and
     ``quant_baseline`` itself.
 
-    Raises ``TypeError`` or ``ValueError`` for pixels or options that are wrong by themselves, and
-    :class:`mozcodec.JpegError` with libjpeg's words for what libjpeg refuses; :class:`mozcodec.LimitError` when *out*
-    is too small, with the size that it should have.
+    Raises ``TypeError`` or ``ValueError`` for invalid pixels or options, :class:`mozcodec.JpegError` with libjpeg's
+    message for what libjpeg rejects, and :class:`mozcodec.LimitError` if *out* is too small, with the size needed.
     """
     markers = NO_MARKERS
     if not (icc_profile is exif is xmp is comment is None):
@@ -292,10 +291,10 @@ def encode_many(
     threads: int | None = None,
     **options: Unpack[EncodeOptions],
 ) -> Iterator[bytes]:
-    """Yield each image as JPEG bytes, in order, encoded by several threads; what :func:`mozcodec.encode` gives.
+    """Encode images in several threads; yields the results of :func:`mozcodec.encode` in order.
 
-    *images* are taken as they are needed. *threads* defaults to the cores that this process may use. The first failure
-    is raised where its bytes would stand.
+    *images* are consumed as needed. *threads* defaults to the cores that this process may use. An error is raised in
+    place of the failing image's bytes.
     """
     return ordered_map(Encoder(quality, pixel_format=pixel_format, **options).encode, images, threads)
 
@@ -303,9 +302,9 @@ def encode_many(
 class PreparedPicture:
     """A picture whose colour conversion, downsampling and DCT are done once for many qualities.
 
-    The subsampling is decided here, by *quality* and *options*; :meth:`encode` gives :func:`mozcodec.encode`'s bytes
-    for any quality and options, but is quick only with the same subsampling. Leave *image* as it is meanwhile; any
-    number of threads may share one.
+    *quality* and *options* decide the subsampling here. :meth:`encode` returns :func:`mozcodec.encode`'s bytes for any
+    quality and options, but is fast only with the same subsampling. Do not change *image* meanwhile. Several threads
+    may share a picture.
     """
 
     def __init__(

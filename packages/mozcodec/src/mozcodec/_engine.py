@@ -1,4 +1,4 @@
-"""mozcodec's own engine: which form of it runs, its working memory, and which engine coded a file."""
+"""mozcodec's engine: its compiled form, its working memory, and which engine coded a file."""
 
 import os
 import threading
@@ -8,7 +8,7 @@ from ._mozjpeg import ffi, lib
 
 
 class EngineUse(NamedTuple):
-    """Which engine coded or decoded a file, and why it was the library where "fast" was possible."""
+    """The engine that coded or decoded a file, and the reason if it was the library."""
 
     name: str
     reason: str
@@ -26,9 +26,9 @@ CPU = _cpu()
 CPU_NAME = (None, "baseline", "v3")[CPU]
 
 class Thread:
-    """What a thread keeps from call to call: working memory, 16 MiB at most, structs to fill, its last status.
+    """What a thread keeps between calls: working memory (at most 16 MiB), structs to fill, its last status.
 
-    A call takes structs out of ``spare`` and puts them back: whatever runs in its midst (a signal handler) finds none.
+    A call takes structs out of ``spare`` and puts them back, so that a signal handler in between does not use them.
     """
 
     __slots__ = ("damage", "engine", "spare", "status")
@@ -44,7 +44,7 @@ _local = threading.local()
 
 
 def this_thread() -> Thread:
-    """Return what this thread keeps."""
+    """Return the state of this thread."""
     try:
         return _local.thread  # type: ignore[no-any-return]
     except AttributeError:
@@ -65,15 +65,15 @@ def _new() -> Any:
 
 
 def note_engine(status: Any) -> None:
-    """Remember what *status* says of the engine, for :func:`engine_used`."""
+    """Store *status* for :func:`engine_used`."""
     this_thread().status = status
 
 
 def engine_used() -> EngineUse:
     """Return which engine coded or decoded this thread's last file: ("fast", "") or ("library", why not "fast").
 
-    The reason is empty where the library was asked for. Raises ``LookupError`` before the first file.
-    Batches and series, which work in other threads, are not noted.
+    The reason is empty if the library was requested. Raises ``LookupError`` before the first file. Batches and series,
+    which use other threads, do not count.
     """
     status = this_thread().status
     if status is None:

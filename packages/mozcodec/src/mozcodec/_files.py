@@ -1,4 +1,4 @@
-"""Pictures in files: PPM, PGM, NPY and JPEG here, the rest through Pillow or OpenCV where one is installed."""
+"""Read and write picture files: PPM, PGM, NPY and JPEG directly, others through Pillow or OpenCV."""
 
 import io
 import os
@@ -21,7 +21,7 @@ PICTURE_SUFFIXES = JPEG_SUFFIXES.union(
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write *data* so that *path* is never half there: under another, short name, then in one step."""
+    """Write *data* to a temporary file and rename it to *path*, so that no partial file remains."""
     partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")
     try:
         partial.write_bytes(data)
@@ -49,7 +49,7 @@ def _pnm_header(data: bytes) -> tuple[int, int, int, int]:
             while end < len(data) and data[end : end + 1].isdigit():
                 end += 1
             if end == at:
-                raise ValueError(f"the PNM header has {data[at : at + 1]!r} where a number should be")
+                raise ValueError(f"the PNM header has {data[at : at + 1]!r} instead of a number")
             numbers.append(int(data[at:end]))
             at = end
     width, height, maximum = numbers
@@ -59,12 +59,12 @@ def _pnm_header(data: bytes) -> tuple[int, int, int, int]:
 def _from_pnm(data: bytes) -> Pixels:
     width, height, maximum, start = _pnm_header(data)
     if maximum not in (255, 4095, 65535):
-        raise ValueError(f"PNM files with a maximum of 255, 4095 or 65535 are read, this one has {maximum}")
+        raise ValueError(f"the maximum of a PNM file must be 255, 4095 or 65535, got {maximum}")
     kind = np.dtype(np.uint8) if maximum == 255 else np.dtype(">u2")
     channels = 3 if data[:2] == b"P6" else 1
     wanted = width * height * channels
     if len(data) - start < wanted * kind.itemsize:
-        raise ValueError(f"the PNM file holds {len(data) - start} bytes of samples, {width} x {height} needs more")
+        raise ValueError(f"the PNM file has {len(data) - start} bytes of samples, too few for {width} x {height}")
     samples = np.frombuffer(data, kind, wanted, start).astype(kind.newbyteorder("="))
     return samples.reshape((height, width, 3) if channels == 3 else (height, width))
 
@@ -86,8 +86,8 @@ def _with_pillow(data: bytes) -> tuple[Pixels, Metadata]:
 
     try:
         opened = Image.open(io.BytesIO(data))
-    except UnidentifiedImageError:  # whose text is an address in memory
-        raise ValueError("Pillow knows no format that begins like this") from None
+    except UnidentifiedImageError:  # its message is a memory address
+        raise ValueError("Pillow does not recognise the format") from None
     with opened as image:
         if image.mode.startswith(("I", "F")):
             raise ValueError(f"pictures of mode {image.mode} have more than 8 bits: convert them first")
@@ -133,7 +133,7 @@ def _first_installed(what: str, *ways: Callable[[], Any]) -> Any:
             continue
         except (ValueError, MemoryError):
             raise
-        except Exception as error:  # Pillow's and OpenCV's have no common ground: SyntaxError, KeyError, cv2.error ...
+        except Exception as error:  # Pillow and OpenCV raise SyntaxError, KeyError, cv2.error ...
             raise ValueError(f"{what}: {type(error).__name__}: {error}") from error
     raise ValueError(f"{what} needs Pillow or OpenCV: pip install pillow")
 
@@ -158,8 +158,8 @@ def _segments(metadata: Metadata, copy: str) -> list[tuple[int, bytes]]:
 def picture_from(data: bytes, name: str, copy: str) -> tuple[Pixels, list[tuple[int, bytes]]]:
     """Return :func:`pixels_from`, and the marker segments that a JPEG of the same picture keeps.
 
-    *copy* is "all", "icc", "comments" or "none": of the segments of a JPEG, as cjpeg keeps them, and of the ICC profile
-    and EXIF of other formats, which Pillow tells and OpenCV does not.
+    *copy* is "all", "icc", "comments" or "none". It selects the segments of a JPEG as cjpeg does, and the ICC profile
+    and EXIF of other formats, which Pillow reads and OpenCV does not.
     """
     if is_jpeg(data):
         return decode(data, None), carried_segments(data, copy)
@@ -169,14 +169,14 @@ def picture_from(data: bytes, name: str, copy: str) -> tuple[Pixels, list[tuple[
         try:
             return np.asarray(np.load(io.BytesIO(data), allow_pickle=False)), []
         except EOFError:
-            raise ValueError("the NPY file ends too early") from None
+            raise ValueError("the NPY file is cut off") from None
     suffix = Path(name).suffix or "this format"
     pixels, metadata = _first_installed(f"reading {suffix}", lambda: _with_pillow(data), lambda: _with_opencv(data))
     return pixels, _segments(metadata, copy)
 
 
 def pixels_from(data: bytes, name: str) -> Pixels:
-    """Return the pixels of a picture in any format, uint8 gray or RGB; its content says which, for NPY too.
+    """Return the pixels of a picture in any format, uint8 gray or RGB; the format is detected from its content.
 
     Alpha is left out, EXIF orientation is not applied. Raises ``ValueError`` or :class:`mozcodec.JpegError`.
     """
@@ -184,7 +184,7 @@ def pixels_from(data: bytes, name: str) -> Pixels:
 
 
 def bytes_of(pixels: Pixels, suffix: str) -> bytes:
-    """Return *pixels* as a file of the format that *suffix* names."""
+    """Return *pixels* as a file in the format of *suffix*."""
     if suffix in (".ppm", ".pgm", ".pnm"):
         return _to_pnm(pixels)
     if suffix == ".npy":

@@ -1,4 +1,4 @@
-"""What a JPEG is made of: segments, tables, scans."""
+"""List the segments, tables and scans of a JPEG."""
 
 import math
 from dataclasses import dataclass, fields
@@ -23,7 +23,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class MarkerSegment:
-    """A marker segment: its name ("APP0", "DQT" ...), where it begins and how many bytes it takes in all."""
+    """A marker segment: its name ("APP0", "DQT" ...), offset and size in bytes."""
 
     name: str
     offset: int
@@ -32,23 +32,23 @@ class MarkerSegment:
 
 @dataclass(frozen=True, slots=True)
 class HuffmanTable:
-    """A Huffman table as it stands in the file."""
+    """A Huffman table of the file."""
 
     kind: str
     """"dc" or "ac"."""
     slot: int
     counts: tuple[int, ...]
-    """How many codes have 1, 2, ... 16 bits."""
+    """The numbers of codes of 1, 2, ... 16 bits."""
     symbols: bytes
-    """The symbols in order of their codes."""
+    """The symbols in the order of their codes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """One scan: which coefficients of which components it sends."""
+    """One scan: the coefficients and components that it contains."""
 
     components: tuple[int, ...]
-    """Their numbers in the frame header, from 0."""
+    """Indices in the frame header, from 0."""
     spectral_selection: tuple[int, int]
     """(Ss, Se): first and last coefficient in zigzag order."""
     approximation: tuple[int, int]
@@ -60,30 +60,30 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class QualityEstimate:
-    """The quality whose tables come nearest to those of a file."""
+    """The quality whose tables are nearest to those of a file."""
 
     quality: int
     quant_table: int
     """The base table, as in :class:`mozcodec.EncodeOptions`."""
     exact: bool
-    """Whether the tables are those of that quality to the last entry."""
+    """Whether all entries of the tables are those of that quality."""
     chroma_quality: int | None = None
     """The quality of the chroma table where it is another than that of the luma table."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inspection:
-    """What a JPEG is made of. Two are equal when all that they hold is."""
+    """The structure of a JPEG. Two objects are equal if all fields are."""
 
     header: Header
     segments: tuple[MarkerSegment, ...]
     quant_tables: dict[int, NDArray[np.uint16]]
-    """By slot: (8, 8), [v, u]; the last definition of each. Of SmartScale's N x N, N < 8, the other entries are 1."""
+    """By slot: (8, 8), [v, u]; the last definition of each. SmartScale tables of N x N, N < 8, are padded with 1."""
     huffman_tables: tuple[HuffmanTable, ...]
-    """In the order of the file; progressive files define slots again and again."""
+    """In the order of the file; progressive files define slots several times."""
     scans: tuple[Scan, ...]
     quality: QualityEstimate | None
-    """None where there are no quantization tables."""
+    """None if there are no quantization tables."""
     trailing_bytes: int
     """Bytes after the end of the picture."""
     parts: tuple[Part, ...] = ()
@@ -98,7 +98,7 @@ class Inspection:
 
 
 def _segments(data: bytes) -> tuple[list[tuple[Segment, int]], int]:
-    """Return the segments with where each ends, coded data included, and where the picture ends."""
+    """Return the segments with their ends, coded data included, and the end of the picture."""
     view = memoryview(data)
     segments: list[tuple[Segment, int]] = []
     found = MARKER.search(data, 2)
@@ -190,10 +190,10 @@ def _all_tables() -> NDArray[np.int64]:
 
 
 def estimate_quality(luma: NDArray[np.uint16], chroma: NDArray[np.uint16] | None = None) -> QualityEstimate:
-    """Return the quality and base table whose tables come nearest, by the mean ratio of the entries.
+    """Return the quality and base table whose tables are nearest, by the mean ratio of the entries.
 
-    *luma* and *chroma* are (N, N), N <= 8, the lowest frequencies of a table. Of several exact ones (at quality 100 all
-    tables are 1) the lowest base table wins. Tables of two qualities are told as such only where both are exact.
+    *luma* and *chroma* are (N, N), N <= 8, the lowest frequencies of a table. If several are exact (at quality 100 all
+    entries are 1), the lowest base table is returned. Two different qualities are returned only if both are exact.
     """
     given = np.stack([luma] if chroma is None else [luma, chroma]).astype(np.int64)
     rows, columns = luma.shape
@@ -212,9 +212,9 @@ def estimate_quality(luma: NDArray[np.uint16], chroma: NDArray[np.uint16] | None
 
 
 def inspect(data: Buffer, *, smartscale: bool = False) -> Inspection:
-    """Return what a JPEG is made of: header, segments, tables, scans, and the quality that its tables speak for.
+    """Return the structure of a JPEG: header, segments, tables, scans, parts, and the quality that made its tables.
 
-    Raises as :func:`mozcodec.read_header`; what follows the header is listed as far as it makes sense.
+    Raises the errors of :func:`mozcodec.read_header`; damage after the header ends the lists early.
     """
     header = read_header(data, smartscale=smartscale)
     stream = bytes(data)

@@ -36,7 +36,7 @@ class Segment:
 
 
 def header_segments(data: bytes | bytearray | memoryview) -> Iterator[Segment]:
-    """Yield the marker segments before the first scan, as far as the file holds them whole."""
+    """Yield the marker segments before the first scan; stops at one that is cut off."""
     view = memoryview(data).cast("B")
     found = MARKER.search(view, 2)
     while found is not None:
@@ -50,7 +50,7 @@ def header_segments(data: bytes | bytearray | memoryview) -> Iterator[Segment]:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What stands beside the picture; None where the file has no such segment."""
+    """The metadata of a file; None if it has no such segment."""
 
     icc_profile: bytes | None = None
     exif: bytes | None = None
@@ -177,7 +177,7 @@ def _is_carried(segment: Segment, copy: str) -> bool:
         return copy in ("all", "comments")
     if not APP0 <= segment.marker <= APP0 + 15:
         return False
-    # Those two say how this very file codes its colours: the new one has its own.
+    # JFIF and Adobe describe the colours of this file: the new file has its own.
     if (segment.marker == APP0 and content[:5] == b"JFIF\0") or (segment.marker == APP14 and content[:5] == b"Adobe"):
         return False
     return copy == "all" or (copy == "icc" and segment.marker == APP2 and content == ICC_SIGNATURE)
@@ -189,7 +189,7 @@ def carried_segments(data: bytes, copy: str) -> list[tuple[int, bytes]]:
 
 
 def with_segments(jpeg: bytes, segments: list[tuple[int, bytes]]) -> bytes:
-    """Return *jpeg* with more segments, where cjpeg puts those of a JPEG that it reads: after JFIF's and Adobe's."""
+    """Return *jpeg* with more segments after JFIF and Adobe, where cjpeg puts those of its input."""
     at = 2
     for segment in header_segments(jpeg):
         if segment.marker not in (APP0, APP14):
@@ -200,7 +200,7 @@ def with_segments(jpeg: bytes, segments: list[tuple[int, bytes]]) -> bytes:
 
 
 def orientation_of(exif: bytes | None) -> int:
-    """Return the EXIF orientation 1..8 of the first image directory; 1, upright, where there is none."""
+    """Return the EXIF orientation 1..8 of the first image directory; 1 (upright) if there is none."""
     if exif is None or exif[:2] not in (b"II", b"MM"):
         return 1
     order: Any = "little" if exif[:2] == b"II" else "big"
@@ -298,7 +298,7 @@ def segments_of(metadata: Metadata) -> list[tuple[int, bytes]]:
 
 
 def c_markers(segments: list[tuple[int, bytes]]) -> tuple[Any, list[Any]]:
-    """Return *segments* as an array of ``mzc_marker`` and what must live as long."""
+    """Return *segments* as an array of ``mzc_marker``, and the buffers that it points to."""
     if not segments:
         return ffi.NULL, []
     array = ffi.new("mzc_marker[]", len(segments))

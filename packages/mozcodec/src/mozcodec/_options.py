@@ -1,7 +1,7 @@
-"""The options of the encoder: their names, their checks and their C form.
+"""The options of the encoder: names, checks and conversion to C.
 
-The names are libjpeg's and the field's; every option is one of cjpeg's switches (given in brackets below), and nothing
-given means nothing on cjpeg's command line but the quality.
+The names are libjpeg's. Every option is one of cjpeg's switches, given in brackets below; without options the result is
+that of cjpeg with -quality only.
 """
 
 import math
@@ -77,18 +77,18 @@ PERCEPTUAL = ("distance", "effort", "transfer")
 
 
 class EncodeOptions(TypedDict, total=False):
-    """What :func:`mozcodec.encode` takes beside the quality; cjpeg's switch in brackets."""
+    """The options of :func:`mozcodec.encode`; cjpeg's switch in brackets."""
 
     progressive: bool
     """True: progressive, the default (-progressive). False: baseline, with 8-bit tables (-baseline)."""
     quant_baseline: bool
-    """Keep table entries at 255 at most (-quant-baseline). False beside ``progressive=False`` lets them pass 255."""
+    """Limit table entries to 255 (-quant-baseline). False with ``progressive=False`` allows 16-bit entries."""
     profile: Literal["max_compression", "fastest"]
     """"fastest": the defaults of libjpeg-turbo (-revert)."""
     optimize_scans: bool
     """Search for the best scan script; default True (False: -fastcrush)."""
     scan_script: "str | Sequence[tuple[Sequence[int], int, int, int, int]]"
-    """Own scans (-scans): cjpeg's text, or tuples (components, Ss, Se, Ah, Al); at most 64."""
+    """The scan script (-scans): cjpeg's text, or tuples (components, Ss, Se, Ah, Al); at most 64."""
     dc_scan_opt_mode: Literal[0, 1, 2]
     """DC scans (-dc-scan-opt): 0 one for all components, 1 one each, 2 whichever is smaller."""
     trellis_quant: bool
@@ -100,32 +100,32 @@ class EncodeOptions(TypedDict, total=False):
     trellis_q_opt: bool
     """Adapt the quantization table in the trellis loop."""
     use_scans_in_trellis: bool
-    """Consider the scans in the trellis."""
+    """Take the scans into account in the trellis."""
     trellis_freq_split: int
-    """Where those scans are split, 1..63."""
+    """The coefficient at which these scans are split, 1..63."""
     trellis_num_loops: int
-    """How often the trellis runs, 1..10."""
+    """Number of trellis passes, 1..10."""
     trellis_delta_dc_weight: float
     """Weight of vertical DC differences (-trellis-dc-ver-weight)."""
     use_lambda_weight_tbl: bool
-    """Weigh the trellis' distortion by the quantization table."""
+    """Weight the distortion in the trellis by the quantization table."""
     lambda_log_scale1: float
-    """(-lambda1)"""
+    """First lambda parameter of the trellis (-lambda1)."""
     lambda_log_scale2: float
-    """(-lambda2)"""
+    """Second lambda parameter of the trellis (-lambda2)."""
     tune: Literal["psnr", "hvs-psnr", "ssim", "ms-ssim"]
     """Tables and trellis for a metric (-tune-psnr, ...)."""
     quant_table: int
     """Base quantization table 0..8 (-quant-table): 0 Annex K, 1 flat, 2 MS-SSIM, 3 ImageMagick (default), 4 PSNR-HVS,
     5 Klein, 6 Watson, 7 Ahumada, 8 Peterson."""
     quant_tables: "Sequence[ArrayLike]"
-    """Up to four own base tables of 8x8 entries, scaled by the quality (-qtables)."""
+    """Up to four base tables of 8x8 entries, scaled by the quality (-qtables)."""
     quant_slots: Sequence[int]
-    """The table of each component, the last one repeated (-qslots)."""
+    """The table of each component; the last one is repeated (-qslots)."""
     overshoot_deringing: bool
-    """Less ringing on white; default True (False: -noovershoot)."""
+    """Reduce ringing on white; default True (False: -noovershoot)."""
     dct_method: Literal["islow", "ifast", "float"]
-    """(-dct int, fast, float)"""
+    """Forward DCT (-dct int, fast, float)."""
     arithmetic: bool
     """Arithmetic instead of Huffman coding (-arithmetic). Few programs read such files."""
     optimize_coding: bool
@@ -133,9 +133,9 @@ class EncodeOptions(TypedDict, total=False):
     smoothing_factor: int
     """Smoothing of the input, 0..100 (-smooth)."""
     restart_interval: int
-    """A restart marker every so many MCUs, 0..65535 (-restart nB)."""
+    """Number of MCUs between restart markers, 0..65535 (-restart nB)."""
     restart_rows: int
-    """A restart marker every so many rows of MCUs, 0..65535 (-restart n)."""
+    """Number of rows of MCUs between restart markers, 0..65535 (-restart n)."""
     color_space: Literal["gray", "rgb", "ycbcr", "cmyk", "ycck"]
     """Colour space of the file; "gray" is -grayscale, "rgb" is -rgb."""
     subsampling: "str | Sequence[tuple[int, int]] | None"
@@ -151,7 +151,7 @@ class EncodeOptions(TypedDict, total=False):
     density: "tuple[int, int, Literal['none', 'inch', 'cm']]"
     """Pixel density of the JFIF marker: (x, y, unit); unit "none" makes it an aspect ratio."""
     max_memory: int | None
-    """Bytes that libjpeg's working arrays may take; default None, no limit (-maxmemory)."""
+    """Limit of libjpeg's working memory in bytes; default None, no limit (-maxmemory)."""
     distance: float
     """The perceptual mode, instead of a quality: 0.1..25, about 1 where a difference begins to show. See
     :func:`mozcodec.encode`."""
@@ -161,12 +161,12 @@ class EncodeOptions(TypedDict, total=False):
     transfer: Literal["srgb", "linear"]
     """With ``distance``: what samples stand for; default "srgb"."""
     engine: Literal["auto", "library", "fast"]
-    """Who does the trellis, the scan search and the entropy coding. "auto" (default): mozcodec's own engine wherever
-    it gives the library's bytes, else the library; "library" and "fast" force one. See :func:`mozcodec.engine_used`."""
+    """What does trellis, scan search and entropy coding. "auto" (default): mozcodec's engine wherever it writes the
+    library's bytes, otherwise the library. "library" and "fast" force one. See :func:`mozcodec.engine_used`."""
 
 
 def choice(name: str, value: object, choices: Mapping[str, Any]) -> Any:
-    """Return what *value* stands for, or raise ``ValueError`` that lists the choices."""
+    """Return the entry of *choices* for *value*; raises ``ValueError`` with the list of choices."""
     if isinstance(value, str) and value in choices:
         return choices[value]
     raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
@@ -390,15 +390,15 @@ _NOT_WITH_LOSSLESS = frozenset(
 
 
 def _set_lossless_profile(struct: Any, options: Mapping[str, object]) -> None:
-    """Lossless coding knows no DCT: none of mozjpeg's own extensions work with it ("Bogus buffer control mode")."""
+    """Lossless coding has no DCT: mozjpeg's extensions do not work with it ("Bogus buffer control mode")."""
     for name in options:
         if name in _NOT_WITH_LOSSLESS or name.startswith(("trellis", "quant", "optimize", "dc", "lambda", "use")):
-            raise ValueError(f"{name} cannot go with lossless")
+            raise ValueError(f"{name} cannot be combined with lossless")
     struct.profile = lib.MZC_PROFILE_FASTEST
 
 
 def _set_deep_profile(struct: Any, options: Mapping[str, object]) -> None:
-    """What mozjpeg does for 8-bit samples only; its deringing takes every deeper sample above 255 for white."""
+    """Turn off what mozjpeg does for 8-bit samples only; its deringing would take every sample above 255 for white."""
     if options["precision"] == 16:
         raise ValueError("precision=16 needs lossless=1..7")
     for name in ("trellis_quant", "overshoot_deringing"):
@@ -415,7 +415,7 @@ def is_sequential(struct: Any) -> bool:
 
 
 def _keep_trellis_with_its_tables(struct: Any) -> None:
-    """In a sequential file mozjpeg's trellis counts on optimal tables; without them its streams are corrupt."""
+    """mozjpeg's trellis needs optimal tables in a sequential file; without them its streams are corrupt."""
     fastest = struct.profile == lib.MZC_PROFILE_FASTEST
     trellis = struct.trellis_quant == 1 or (struct.trellis_quant < 0 and not fastest)
     if not trellis or not is_sequential(struct) or struct.arithmetic == 1:
@@ -488,12 +488,12 @@ CODING = frozenset(
         "scan_script",
     )
 )
-"""The options that change how coefficients are coded and none of the coefficients."""
+"""The options that change how coefficients are coded, but not the coefficients."""
 
 
 def coding_options(options: Mapping[str, object]) -> Any:
-    """Return the C form of options for coefficients that stand already, which no trellis will change."""
+    """Return the C form of options for coefficients that are quantized already."""
     for name in options:
         if name in EncodeOptions.__annotations__ and name not in CODING:
-            raise ValueError(f"{name} would change the coefficients; here these count: {', '.join(sorted(CODING))}")
+            raise ValueError(f"{name} would change the coefficients; allowed options: {', '.join(sorted(CODING))}")
     return encode_options(None, {**options, "trellis_quant": False})

@@ -1,4 +1,4 @@
-"""Arrays as libjpeg sees them: what layouts are taken as they are, what is copied, what is refused."""
+"""Conversion of arrays to libjpeg's layouts: which are used in place, which are copied, which are rejected."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -49,7 +49,7 @@ def code_of(shape: tuple[int, ...], pixel_format: str | None) -> int:
         pass
     if pixel_format is None:
         if channels == 4:
-            raise ValueError("4 channels: say pixel_format='rgba', 'bgra', 'argb', 'abgr', 'cmyk' or 'ycck'")
+            raise ValueError("4 channels need pixel_format='rgba', 'bgra', 'argb', 'abgr', 'cmyk' or 'ycck'")
         raise ValueError(f"an image has 1, 3 or 4 channels, its last axis; got shape {shape}")
     _, wanted = choice("pixel_format", pixel_format, PIXEL_FORMATS)
     raise ValueError(f"pixel_format {pixel_format!r} has {wanted} channels, got shape {shape}")
@@ -64,7 +64,7 @@ def check_size(height: int, width: int) -> None:
 
 
 def with_packed_pixels(array: NDArray[Any]) -> NDArray[Any]:
-    """Return *array* itself where the samples of a row lie side by side (rows may lie anywhere), else a copy."""
+    """Return *array* itself if the samples of each row are contiguous, otherwise a copy."""
     if array.flags.c_contiguous:
         return array
     item = array.itemsize
@@ -79,14 +79,14 @@ def with_packed_pixels(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def address_of(array: NDArray[Any]) -> Any:
-    """Return a pointer of cffi's to the first sample; *array* must be kept alive."""
+    """Return a cffi pointer to the first sample; *array* must be kept alive."""
     if array.flags.c_contiguous:
         return ffi.from_buffer(array)  # 0.2 microseconds; NumPy's number takes 1.4
     return ffi.cast("void *", array.__array_interface__["data"][0])
 
 
 def same(a: object, b: object) -> bool:
-    """Return whether two results are equal that may hold arrays, also within tuples and dictionaries."""
+    """Return whether two values are equal; arrays may be inside tuples and dictionaries."""
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return np.array_equal(a, b)  # type: ignore[arg-type]
     if isinstance(a, tuple) and isinstance(b, tuple):
@@ -107,7 +107,7 @@ def zigzag(n: int) -> NDArray[np.intp]:
 
 
 def fill(struct: Any, image: ArrayLike, pixel_format: str | None, precision: int) -> NDArray[Any]:
-    """Make *struct*, a ``mzc_image *``, say what *image* is; return the array that must live as long as it is used."""
+    """Fill *struct*, a ``mzc_image *``, with *image*; returns the array that must outlive it."""
     array = np.asarray(image)
     shape = array.shape
     # Fast path for ordinary arrays: all checks in few steps, because every call pays for them.
@@ -124,7 +124,7 @@ def fill(struct: Any, image: ArrayLike, pixel_format: str | None, precision: int
 
 
 def describe(image: ArrayLike, pixel_format: str | None, precision: int = 8) -> tuple[Any, NDArray[Any]]:
-    """Return *image* as ``mzc_image *`` and the array that must live as long as it is used."""
+    """Return *image* as ``mzc_image *``, and the array that must outlive it."""
     struct = ffi.new("mzc_image *")
     return struct, fill(struct, image, pixel_format, precision)
 
@@ -145,14 +145,14 @@ def _fill_carefully(struct: Any, image: NDArray[Any], pixel_format: str | None, 
 
 
 def _factors_of_planes(luma: tuple[int, int], chroma: tuple[int, int]) -> tuple[int, int]:
-    """Return the luma sampling factors that make a chroma plane of this shape from a luma plane of that one."""
+    """Return the luma sampling factors for these shapes of the luma and chroma planes."""
     fitting = [
         (h, v) for h, v in SUBSAMPLING.values() if (-(-luma[0] // v), -(-luma[1] // h)) == chroma
     ]
     if not fitting:
-        raise ValueError(f"no subsampling makes a chroma plane {chroma} of a luma plane {luma}")
+        raise ValueError(f"no subsampling gives a chroma plane {chroma} for a luma plane {luma}")
     if len(fitting) > 1:
-        raise ValueError(f"planes {luma} and {chroma} fit several subsamplings: name one with subsampling=")
+        raise ValueError(f"planes {luma} and {chroma} fit several subsamplings: choose one with subsampling=")
     return fitting[0]
 
 
@@ -167,7 +167,7 @@ def _plane(image: ArrayLike) -> NDArray[Any]:
 def describe_planes(
     image: ArrayLike | Sequence[ArrayLike], settings: Any
 ) -> tuple[Any, Any, list[NDArray[Any]]]:
-    """Return planes as ``mzc_image *``, the settings with their subsampling, and the arrays that must live."""
+    """Return planes as ``mzc_image *``, the settings with their subsampling, and the arrays that must outlive it."""
     planes = [_plane(part) for part in image]  # type: ignore[union-attr]
     if len(planes) not in (1, 3):
         raise ValueError(f"planes are (Y,) or (Y, Cb, Cr), got {len(planes)}")
@@ -197,5 +197,5 @@ def _with_sampling(settings: Any, planes: list[NDArray[Any]]) -> Any:
     for plane, (h, v) in zip(planes, factors, strict=True):
         expected = -(-height * v // most_v), -(-width * h // most_h)
         if plane.shape != expected:
-            raise ValueError(f"the subsampling wants a plane {expected}, got {plane.shape}")
+            raise ValueError(f"this subsampling needs a plane {expected}, got {plane.shape}")
     return own

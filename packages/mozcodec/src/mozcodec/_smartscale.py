@@ -1,10 +1,10 @@
 """DCT-scaled JPEG and SmartScale streams.
 
-Two sizes describe such a picture. Its samples are transformed in squares of ``dct_size`` x ``dct_size``; of each square
-``block_size`` x ``block_size`` coefficients are coded. The coded picture has ``block_size / dct_size`` of the size of
-the given one: ceil(W * block_size / dct_size) x ceil(H * block_size / dct_size).
+Two sizes describe such a picture. Its samples are transformed in squares of ``dct_size`` x ``dct_size``, and
+``block_size`` x ``block_size`` coefficients of each square are coded. The coded picture is scaled by
+``block_size / dct_size``: ceil(W * block_size / dct_size) x ceil(H * block_size / dct_size).
 
-The Independent JPEG Group's ``cjpeg -block N -scale M/N`` says the same with M = ``block_size`` and N = ``dct_size``.
+This is ``cjpeg -block N -scale M/N`` of the Independent JPEG Group with M = ``block_size`` and N = ``dct_size``.
 """
 
 from collections.abc import Mapping
@@ -21,11 +21,11 @@ from ._options import EncodeOptions, Quality, encode_options, integer, is_sequen
 from ._pixels import describe
 
 _WITHOUT_MEANING: Mapping[str, tuple[object, str]] = {
-    # option -> (the value that asks for nothing, why no other can be had)
-    "overshoot_deringing": (False, "deringing works on squares of 8 x 8 samples"),
-    "dct_method": (None, "a DCT of another size than 8 is calculated in floating point"),
+    # option -> (the only allowed value, the reason)
+    "overshoot_deringing": (False, "deringing needs squares of 8 x 8 samples"),
+    "dct_method": (None, "DCTs of other sizes than 8 are calculated in floating point"),
     "lossless": (None, "lossless JPEG has no DCT"),
-    "precision": (8, "samples have 8 bits here"),
+    "precision": (8, "samples have 8 bits"),
 }
 
 
@@ -42,8 +42,8 @@ def check_scaled_options(options: Mapping[str, object]) -> None:
 class ScaledPicture:
     """A picture as DCT coefficients before quantization: prepared once, encoded at many qualities.
 
-    Colour space and sampling are decided here, by *quality* and *options*; :meth:`encode` refuses others with
-    :class:`mozcodec.UnsupportedError`. Any number of threads may share one.
+    *quality* and *options* decide colour space and sampling here; :meth:`encode` raises
+    :class:`mozcodec.UnsupportedError` for others. Several threads may share a picture.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class ScaledPicture:
 
 
 def smartscale_options(options: EncodeOptions) -> EncodeOptions:
-    """Return *options* with ``progressive=True`` unless they say how: sequential streams fool other decoders."""
+    """Return *options* with ``progressive=True`` unless they choose: other decoders show sequential streams wrongly."""
     if "progressive" in options or "scan_script" in options:
         return options
     return {**options, "progressive": True}
@@ -102,17 +102,17 @@ def encode_scaled(
 ) -> bytes:
     """Return *image* as an ordinary JPEG of 8/N of its size, N = *dct_size* = 1..16. Every decoder reads it.
 
-    Squares of N x N samples are transformed by a DCT of N points, and the lowest 8 x 8 frequencies are coded: scaling
-    where JPEG works anyway. The result is ceil(8 W / N) x ceil(8 H / N): N = 16 halves the picture, 8 is
-    :func:`mozcodec.encode`, 4 doubles it, 1 gives eight times its size. (:func:`mozcodec.decode` counts the other way
-    round: its ``scale`` is the M of M/8.)
+    Squares of N x N samples are transformed by a DCT of N points, and the lowest 8 x 8 frequencies are coded. The
+    result is ceil(8 W / N) x ceil(8 H / N): N = 16 halves the picture, 8 is
+    :func:`mozcodec.encode`, 4 doubles it, 1 gives eight times its size. (In :func:`mozcodec.decode`, ``scale`` is the M
+    of M/8.)
 
     The rest is as in :func:`mozcodec.encode`, trellis quantization, scan search and arithmetic coding included.
-    ``overshoot_deringing``, ``dct_method``, ``lossless`` and ``precision`` have no meaning unless N is 8. Chroma is
-    subsampled as by the Independent JPEG Group's encoder (libjpeg 7 and later): by a DCT of twice the size as far as 16
-    points go, by averages beyond.
+    ``overshoot_deringing``, ``dct_method``, ``lossless`` and ``precision`` have no effect unless N is 8. Chroma is
+    subsampled as by the Independent JPEG Group's encoder (libjpeg 7 and later): by a DCT of twice the size up to 16
+    points, by averages beyond.
 
-    Raises what :func:`mozcodec.encode` raises, and :class:`mozcodec.LimitError` for a result beyond 65500 pixels.
+    Raises the errors of :func:`mozcodec.encode`, and :class:`mozcodec.LimitError` for a result beyond 65500 pixels.
     """
     return encode_smartscale(
         image,
@@ -143,8 +143,8 @@ def encode_smartscale(
 ) -> bytes:
     """Return *image* as a SmartScale stream with blocks of N x N coefficients, N = *block_size* = 1..16.
 
-    The picture keeps its size, unless *dct_size* = n (default N) is another: then it has N/n of it, ceil(W N / n) x
-    ceil(H N / n), every factor from 1/16 to 16. Above N = 8 the lowest 8 x 8 coefficients of a block are coded; with
+    With *dct_size* = n (default N) the picture is scaled by N/n, to ceil(W N / n) x ceil(H N / n); factors are 1/16 to
+    16. Above N = 8 the lowest 8 x 8 coefficients of a block are coded; with
     N = 8 the stream is ordinary JPEG. ``block_size=1, color_space="rgb"`` is lossless at a quality of 74 or more (whose
     first table entry is 8 at most).
 
@@ -156,7 +156,7 @@ def encode_smartscale(
     The rest is as in :func:`mozcodec.encode_scaled`. Below N = 8, ``scan_script`` counts coefficients along the zigzag
     of N x N.
 
-    Raises what :func:`mozcodec.encode_scaled` raises, :class:`mozcodec.UnsupportedError` for a sequential stream of
+    Raises the errors of :func:`mozcodec.encode_scaled`, :class:`mozcodec.UnsupportedError` for a sequential stream of
     N < 8, and :class:`mozcodec.LimitError` for one that is larger than 65500 N / 8 pixels.
     """
     block = integer("block_size", block_size, 1, 16)

@@ -1,4 +1,4 @@
-"""One picture at many qualities and sizes, and the quality that reaches a target."""
+"""Encode one picture at many qualities and sizes, or at the quality that reaches a target."""
 
 import os
 import threading
@@ -28,14 +28,14 @@ class SweepPoint:
 
     quality: Quality
     block_size: int
-    """8 is ordinary JPEG, others are SmartScale streams."""
+    """8 for ordinary JPEG, others for SmartScale streams."""
     dct_size: int
-    """N of 8/N; the coded picture has block_size / dct_size of the size."""
+    """N of 8/N; the coded picture is scaled by block_size / dct_size."""
     data: bytes
 
 
 def _sampling_class(quality: Quality, options: EncodeOptions) -> int:
-    """Return a number that is the same for qualities whose files have the same subsampling.
+    """Return a number that is equal for qualities with the same subsampling.
 
     rdswitch.c, set_quality_ratings: without -sample the last quality decides, from 80 on and from 90 on.
     """
@@ -59,7 +59,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 
 
 class _Sizes:
-    """One pair of sizes: its coefficients are calculated once for each subsampling, by the thread that comes first."""
+    """One pair of sizes; the first thread that needs it calculates its coefficients, once for each subsampling."""
 
     def __init__(
         self, image: ArrayLike, options: EncodeOptions, pixel_format: str | None, block_size: int, dct_size: int
@@ -108,19 +108,18 @@ def sweep(
     threads: int | None = None,
     **options: Unpack[EncodeOptions],
 ) -> Iterator[SweepPoint]:
-    """Return an iterator over files of *image*: every quality at every size, made by several threads as you go.
+    """Return an iterator over files of *image*, every quality at every size, encoded in several threads.
 
-    *blocks* are block sizes, *scales* DCT sizes, N of 8/N: a block size and a DCT size give a file of block/N of the
-    size, as in :func:`mozcodec.encode_scaled` and :func:`mozcodec.encode_smartscale`. Without *scales* each block size
-    stands with itself: no scaling. The order is that of nested loops: for block, for scale, for quality. A sweep is
-    lazy, ``list(sweep(...))`` makes it a list; at most two files for each thread wait for you. Leave *image* as it is
-    meanwhile.
+    *blocks* are block sizes, *scales* DCT sizes, N of 8/N: a block size and a DCT size give a file scaled by block/N,
+    as in :func:`mozcodec.encode_scaled` and :func:`mozcodec.encode_smartscale`. Without *scales* there is no scaling.
+    The order is that of nested loops: block, scale, quality. A sweep is lazy: at most two files for each thread are
+    encoded ahead. Do not change *image* meanwhile.
 
     *threads* defaults to the cores that this process may use. *pixel_format* and *options* as in
     :func:`mozcodec.encode`. Colour conversion, downsampling and the DCT are done once for all qualities with the
     same subsampling.
 
-    Wrong sizes, qualities and options raise at once, with what :func:`mozcodec.encode_smartscale` raises.
+    Raises the errors of :func:`mozcodec.encode_smartscale` for wrong sizes, qualities and options at once.
 
     >>> for point in mozcodec.sweep(image, range(10, 100, 10), scales=(8, 12, 16)):
     ...     print(point.dct_size, point.quality, len(point.data))
@@ -149,14 +148,14 @@ def sweep(
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """The file that reaches a target, and the one beside it that does not."""
+    """The file that reaches a target, and the neighbouring quality that does not."""
 
     data: bytes
     quality: int
     value: float
-    """What the file has: its bytes, its PSNR in dB or its SSIM."""
+    """The file's size in bytes, PSNR in dB, or SSIM."""
     next_quality: int | None
-    """The quality beside it on the other side of the target; None where there is none (1 and 100 are the ends)."""
+    """The neighbouring quality on the other side of the target; None if there is none."""
     next_value: float | None
 
 
@@ -164,7 +163,7 @@ _WITH_ALPHA = ("rgba", "bgra", "argb", "abgr", "rgbx", "bgrx", "xrgb", "xbgr")
 
 
 def _colours(image: ArrayLike, pixel_format: str | None) -> tuple[Picture, str]:
-    """Return the samples that count, without alpha, and the pixel format in which a file gives them back."""
+    """Return the samples to compare, without alpha, and the pixel format in which a file is decoded."""
     describe(image, pixel_format)  # checks
     array: Picture = np.asarray(image)
     if array.ndim == 3 and array.shape[2] == 1:
@@ -187,7 +186,7 @@ def _criterion(
 def _bisect(reaches: Callable[[int], bool], rising: bool) -> tuple[int, int]:
     """Return neighbouring qualities (that reaches, that does not); 0 and 101 stand for the ends.
 
-    *rising*: what reaches lies above. Where the course is not quite monotonous any such pair may be found.
+    *rising*: higher qualities reach the target. If the function is not monotonic, any such pair may be found.
     """
     low, high = 0, 101
     while high - low > 1:
@@ -202,7 +201,7 @@ def _bisect(reaches: Callable[[int], bool], rising: bool) -> tuple[int, int]:
 def _target(**targets: float | None) -> tuple[str, float]:
     given = {name: value for name, value in targets.items() if value is not None}
     if len(given) != 1:
-        raise TypeError(f"give one of bytes, psnr and ssim, got {', '.join(given) or 'none'}")
+        raise TypeError(f"exactly one of bytes, psnr and ssim is needed, got {', '.join(given) or 'none'}")
     ((name, value),) = given.items()
     if name == "bytes":
         return name, integer("bytes", value, 1, 2**62)
@@ -222,24 +221,23 @@ def encode_to_target(
     pixel_format: str | None = None,
     **options: Unpack[EncodeOptions],
 ) -> Encoded:
-    """Return *image* at the integer quality that just reaches a target, and say which quality that is.
+    """Return *image* at the integer quality that just reaches a target.
 
-    *bytes*: the best quality whose file has at most so many bytes. *psnr* in dB, *ssim* 0..1: the lowest quality whose
-    decoded file is at least so close to *image*, over all colour samples, alpha left out. The neighbouring quality is
-    on the other side of the target and is told too. *smallest* as in :func:`mozcodec.encode`: at each quality the
-    smallest of several codings.
+    *bytes*: the highest quality whose file has at most this many bytes. *psnr* in dB, *ssim* 0..1: the lowest quality
+    whose decoded file is at least this close to *image*, over all colour samples without alpha. The result includes the
+    neighbouring quality on the other side of the target. *smallest* as in :func:`mozcodec.encode`.
 
-    PSNR and SSIM are criteria of this search (SSIM: 7 x 7 uniform window, mean over the channels, as scikit-image).
+    SSIM uses a 7 x 7 uniform window and the mean over the channels, as scikit-image does.
     About seven files are encoded. *pixel_format* and *options* as in :func:`mozcodec.encode`.
 
-    Raises :class:`mozcodec.LimitError` where no quality reaches the target.
+    Raises :class:`mozcodec.LimitError` if no quality reaches the target.
     """
     name, wanted = _target(bytes=bytes, psnr=psnr, ssim=ssim)
     rising = name != "bytes"
     value_of: Callable[[Any], float] = len
     if rising:
         if pixel_format == "planes" or options.get("precision", 8) != 8:
-            raise ValueError(f"{name} compares 8-bit pixels; for planes and other precisions the target is bytes=")
+            raise ValueError(f"{name} needs 8-bit pixels; use bytes= for planes and other precisions")
         value_of = _criterion(image, pixel_format, _MEASURES[name])
     tried: dict[int, tuple[Any, float]] = {}
 

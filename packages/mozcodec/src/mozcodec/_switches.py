@@ -1,4 +1,4 @@
-"""The switches of cjpeg, djpeg and jpegtran, for the command line: what they are called, and what they mean here."""
+"""The switches of cjpeg, djpeg and jpegtran for the command line, and their conversion to options."""
 
 import argparse
 import re
@@ -18,10 +18,10 @@ from ._smartscale import encode_scaled, encode_smartscale
 from ._transform import COPY, optimize, transform
 
 Convert = Callable[[bytes, str, str], bytes]
-"""From a file's content, its name and the suffix of the new one to the new one's content."""
+"""Takes a file's content, its name and the suffix of the result; returns the result's content."""
 
 
-# Where the switches' names begin alike, the programs have these short forms; the other abbreviations are argparse's.
+# The programs' short forms of ambiguous switches; argparse handles the other abbreviations.
 SHORT = {
     "encode": {"q": "quality", "o": "optimize", "p": "progressive", "b": "baseline", "r": "restart", "n": "notrellis",
                "l": "lossless", "dc": "dct", "gray": "grayscale", "greyscale": "grayscale", "optimise": "optimize"},
@@ -34,13 +34,13 @@ SHORT["sweep"] = SHORT["encode"] | {"q": "qualities", "quality": "qualities", "b
 
 
 def in_full(words: Sequence[str]) -> list[str]:
-    """Return the command line with the programs' short forms written out."""
+    """Return the command line with the short forms expanded."""
     short = SHORT.get(words[0], {}) if words else {}
     return [f"-{short[word.lstrip('-')]}" if word[:1] == "-" and word.lstrip("-") in short else word for word in words]
 
 
 def add_switch(parser: argparse._ActionsContainer, name: str, **settings: Any) -> None:
-    """Add a switch that is spelt -name, as cjpeg's are, and --name."""
+    """Add a switch as -name, as cjpeg has it, and --name."""
     parser.add_argument(f"-{name}", f"--{name}", dest=name.replace("-", "_"), **settings)
 
 
@@ -110,11 +110,11 @@ def _coding_switches(parser: argparse.ArgumentParser) -> None:
         baseline="baseline JPEG",
         arithmetic="arithmetic coding",
         optimize="optimal Huffman tables",
-        fastcrush="no search for the best scans",
-        revert="libjpeg-turbo's defaults instead of mozjpeg's",
+        fastcrush="no scan search",
+        revert="use libjpeg-turbo's defaults",
         nojfif="no JFIF marker",
     )
-    add_switch(group, "dc-scan-opt", type=int, metavar="0|1|2", help="how DC scans are made")
+    add_switch(group, "dc-scan-opt", type=int, metavar="0|1|2", help="DC scan optimization mode")
     add_switch(group, "restart", type=_restart, metavar="N[B]", help="restart marker every N rows (NB: blocks)")
     add_switch(group, "scans", metavar="FILE", help="scan script")
     _maxmemory(group)
@@ -125,7 +125,7 @@ _Flags = Iterable[tuple[str, str, Any]]
 
 
 def _given(args: argparse.Namespace, flags: _Flags, values: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Return the options that the switches given stand for; *values* are (switch, option)."""
+    """Return the options for the given switches; *values* are (switch, option)."""
     options = {name: value for switch, name, value in flags if getattr(args, switch)}
     return options | {name: getattr(args, switch) for switch, name in values if getattr(args, switch) is not None}
 
@@ -148,19 +148,19 @@ def _coding_options(args: argparse.Namespace) -> dict[str, Any]:
     return options
 
 
-_QUALITY = "1..100 (of each table), or none: as cjpeg without this switch; default 75"
+_QUALITY = "1..100, one for each table, or none for cjpeg without this switch; default 75"
 
 
 def file_switches(parser: argparse.ArgumentParser) -> None:
-    """Add cjpeg's switches, and those that say which one file is made of a picture."""
+    """Add cjpeg's switches, and those for one file of a picture."""
     encode_switches(parser)
     group = parser.add_argument_group("the file")
     add_switch(group, "quality", type=_quality, default=75, metavar="N[,N]", help=_QUALITY)
-    _add_flags(group, smallest="the smallest of searched progressive and baseline with trellis, with 8-bit tables")
-    add_switch(group, "scale", type=int, metavar="N", help="8/N of the size, by the DCT: 1..16")
-    add_switch(group, "block", type=int, metavar="N", help="SmartScale block size 1..16 (few programs read such files)")
-    add_switch(group, "icc", metavar="FILE", help="ICC profile to embed, in place of the picture's own")
-    text = "which of the picture's EXIF, ICC profile, XMP, comments go along; default all"
+    _add_flags(group, smallest="write the smaller of progressive and baseline")
+    add_switch(group, "scale", type=int, metavar="N", help="scale by 8/N in the DCT, N = 1..16")
+    add_switch(group, "block", type=int, metavar="N", help="SmartScale block size 1..16 (for few decoders)")
+    add_switch(group, "icc", metavar="FILE", help="ICC profile to embed instead of the picture's")
+    text = "metadata of the picture to copy; default all"
     add_switch(group, "copy", choices=tuple(COPY), default="all", help=text)
 
 
@@ -181,7 +181,7 @@ def encode_switches(parser: argparse.ArgumentParser) -> None:
     for tune in TUNES:
         _add_flags(group, **{f"tune-{tune}".replace("-", "_"): f"tune for {tune}"})
     add_switch(group, "quant-table", type=int, metavar="0..8", help="base quantization table")
-    add_switch(group, "qtables", metavar="FILE", help="own base tables, 64 numbers each")
+    add_switch(group, "qtables", metavar="FILE", help="file of base tables, 64 numbers each")
     add_switch(group, "qslots", type=numbers, metavar="N,...", help="the table of each component")
     add_switch(group, "sample", metavar="HxV,...|J:a:b", help="sampling factors or 4:2:0 and so on")
     add_switch(group, "dct", choices=("int", "fast", "float"), help="forward DCT")
@@ -197,12 +197,12 @@ def _qtables(path: str) -> list[np.ndarray]:
     lines = (line.partition("#")[0] for line in Path(path).read_text().splitlines())
     entries = [int(word) for word in " ".join(lines).split()]
     if not entries or len(entries) % 64:
-        raise ValueError(f"{path} holds {len(entries)} numbers, a table has 64")
+        raise ValueError(f"{path} has {len(entries)} numbers, which is not a multiple of 64")
     return [np.array(entries[i : i + 64]).reshape(8, 8) for i in range(0, len(entries), 64)]
 
 
 def encode_options_of(args: argparse.Namespace) -> dict[str, Any]:
-    """Return what the switches are as options of mozcodec.encode."""
+    """Return the options of mozcodec.encode for the switches."""
     flags = (
         ("quant_baseline", "quant_baseline", True),
         ("notrellis", "trellis_quant", False),
@@ -236,12 +236,12 @@ _DCT = dict(zip(("int", "fast", "float"), DCT_METHODS, strict=True))
 
 
 def encoder(args: argparse.Namespace) -> Convert:
-    """Return the conversion to JPEG that the switches describe; wrong ones raise here, before the first file."""
+    """Return the conversion to JPEG for the switches; raises for invalid ones before the first file."""
     options, quality = encode_options_of(args), args.quality
     if args.icc is not None:
         options["icc_profile"] = Path(args.icc).read_bytes()
     if args.smallest and (args.scale or args.block):
-        raise ValueError("-smallest compares files of 8x8 blocks and cannot go with -scale or -block")
+        raise ValueError("-smallest cannot be combined with -scale or -block")
     one: Callable[..., bytes] = encode
     if args.block is not None:
         one = partial(encode_smartscale, block_size=args.block, dct_size=args.scale or args.block)
@@ -251,26 +251,26 @@ def encoder(args: argparse.Namespace) -> Convert:
         options["smallest"] = True
     one(np.zeros((8, 8, 3), np.uint8), quality, **_for_a_trial(options))
 
-    def convert(data: bytes, name: str, suffix: str) -> bytes:  # noqa: ARG001 - as every conversion
+    def convert(data: bytes, name: str, suffix: str) -> bytes:  # noqa: ARG001 - the signature of conversions
         pixels, segments = picture_from(data, name, args.copy)
-        inks = {"pixel_format": "cmyk"} if pixels.ndim == 3 and pixels.shape[2] == 4 and is_jpeg(data) else {}
+        cmyk = {"pixel_format": "cmyk"} if pixels.ndim == 3 and pixels.shape[2] == 4 and is_jpeg(data) else {}
         if args.icc is not None:
             segments = [(marker, content) for marker, content in segments if not content.startswith(ICC_SIGNATURE)]
-        return with_segments(one(pixels, quality, **inks, **options), segments)
+        return with_segments(one(pixels, quality, **cmyk, **options), segments)
 
     return convert
 
 
 def _for_a_trial(options: dict[str, Any]) -> dict[str, Any]:
-    """Without what depends on the picture: the precision, and scans of components that it may not have."""
+    """Return the options without those that depend on the picture: precision and scan script."""
     return {name: value for name, value in options.items() if name not in ("precision", "scan_script")}
 
 
 def decode_switches(parser: argparse.ArgumentParser) -> None:
     """Add djpeg's switches."""
     group = parser.add_argument_group("decoding")
-    add_switch(group, "format", default="ppm", metavar="SUFFIX", help="in a folder: ppm, npy, png ...; default ppm")
-    add_switch(group, "scale", default="8/8", metavar="M/8", help="M = 1..16; 1/2, 1/4, 1/8 too")
+    add_switch(group, "format", default="ppm", metavar="SUFFIX", help="format in a folder: npy, png ...; default ppm")
+    add_switch(group, "scale", default="8/8", metavar="M/8", help="M = 1..16, or 1/2, 1/4, 1/8")
     add_switch(group, "crop", metavar="WxH+X+Y", help="only this part of the output")
     add_switch(group, "dct", choices=("int", "fast", "float"), help="inverse DCT")
     add_switch(group, "idct", choices=("fast", "true"), default="fast", help="true: real 2- and 4-point transforms")
@@ -280,9 +280,9 @@ def decode_switches(parser: argparse.ArgumentParser) -> None:
     _add_flags(
         group,
         grayscale="gray pixels",
-        rgb="RGB pixels, from gray files too",
+        rgb="RGB pixels, also for gray files",
         nosmooth="plain chroma upsampling",
-        upright="turn as EXIF's orientation says",
+        upright="apply the EXIF orientation",
         smartscale="read sequential SmartScale files of other encoders",
     )
 
@@ -303,7 +303,7 @@ def _geometry(text: str) -> tuple[int, int, int, int]:
 
 
 def decoder(args: argparse.Namespace) -> Convert:
-    """Return the conversion from JPEG that the switches describe."""
+    """Return the conversion from JPEG for the switches."""
     options: dict[str, Any] = {"scale": _eighths(args.scale), "on_truncated": args.on_truncated, "idct": args.idct}
     options |= {"max_pixels": args.maxpixels, "max_scans": args.maxscans}
     if args.maxmemory is not None:
@@ -317,9 +317,9 @@ def decoder(args: argparse.Namespace) -> Convert:
     if args.nosmooth:
         options["fancy_upsampling"] = False
     pixel_format = "gray" if args.grayscale else "rgb" if args.rgb else None
-    decode_options(pixel_format, options)  # wrong ones are refused here, before the first file
+    decode_options(pixel_format, options)  # raises for invalid ones, before the first file
 
-    def convert(data: bytes, name: str, suffix: str) -> bytes:  # noqa: ARG001 - as every conversion
+    def convert(data: bytes, name: str, suffix: str) -> bytes:  # noqa: ARG001 - the signature of conversions
         pixels = decode(data, pixel_format, apply_orientation=args.upright, **options)
         if pixels.ndim == 3 and pixels.shape[2] == 4 and suffix != ".npy":
             pixels = decode(data, "rgb", apply_orientation=args.upright, **options)  # CMYK has no PPM
@@ -333,7 +333,7 @@ def optimize_switches(parser: argparse.ArgumentParser) -> None:
     _coding_switches(parser)
     group = parser.add_argument_group("lossless")
     _limit_switches(group)
-    add_switch(group, "copy", choices=tuple(COPY), default="all", help="which markers stay; default all")
+    add_switch(group, "copy", choices=tuple(COPY), default="all", help="markers to copy; default all")
     add_switch(group, "rotate", type=int, choices=(90, 180, 270), help="clockwise")
     add_switch(group, "flip", choices=("horizontal", "vertical"))
     add_switch(group, "crop", metavar="WxH+X+Y", help="only this part of the result")
@@ -344,26 +344,26 @@ def optimize_switches(parser: argparse.ArgumentParser) -> None:
         auto="turn upright as the EXIF orientation says",
         transpose="rows become columns",
         transverse="transpose along the other diagonal",
-        perfect="refuse edges that cannot be moved (the default)",
-        trim="drop edges that cannot be moved",
+        perfect="fail if edge blocks cannot be moved (the default)",
+        trim="drop edge blocks that cannot be moved",
         grayscale="drop the chroma",
         repair="write what can be decoded of damaged files",
     )
 
 
 def optimizer(args: argparse.Namespace) -> Convert:
-    """Return the lossless conversion that the switches describe."""
+    """Return the lossless conversion for the switches."""
     options = _coding_options(args)
-    coding_options(options)  # wrong ones are refused here, before the first file
+    coding_options(options)  # raises for invalid ones, before the first file
     options |= {name: limit(name, getattr(args, name.replace("_", ""))) for name in ("max_pixels", "max_scans")}
     options |= {"repair": args.repair, "parts": args.parts}
     if args.perfect and args.trim:
-        raise ValueError("-perfect refuses what -trim drops: one of them")
+        raise ValueError("-perfect and -trim exclude each other")
     operations = [f"rotate_{args.rotate}"] if args.rotate else []
     operations += [f"flip_{args.flip}"] if args.flip else []
     operations += [name for name in ("transpose", "transverse", "auto") if getattr(args, name)]
     if len(operations) > 1:
-        raise ValueError(f"one of {', '.join(operations)} at a time")
+        raise ValueError(f"use only one of {', '.join(operations)}")
     crop = _geometry(args.crop) if args.crop is not None else None
     operation: Any = operations[0] if operations else None
     if operation is None and crop is None and not args.grayscale:
