@@ -48,7 +48,7 @@ DATASET = $(if $(wildcard data/dataset.json),--dataset data/dataset.json)
 
 grid: setup ## experiments over MODELS, QUALITIES, FRAMES_PER_SECOND and SEEDS as one table; resumable
 	@$(IN_VENV) sh -c 'detector grid model=$(MODELS) quality=$(QUALITIES) faces.frames_per_second=$(FRAMES_PER_SECOND) \
-	seed=$(SEEDS) && evaluation grid out/experiments/experiments.csv $(DATASET) --out out/grid.md --csv out/grid.csv \
+	seed=$(SEEDS) && evaluation grid out/experiments/experiments.csv $(DATASET) --out out/grid.md --csv out/grid.csv --figure out/grid.png \
 	$(if $(findstring $(COMMA),$(FRAMES_PER_SECOND)),--versus faces.frames_per_second)'
 
 seeds: setup ## three seeds trained at quality 77 and three at 10, as one table

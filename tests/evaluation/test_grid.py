@@ -8,7 +8,9 @@ from click.testing import CliRunner
 
 from evaluation import metrics as field
 from evaluation.cli import main
+from evaluation.grid import make, read_variants, train_test
 from evaluation.scores import read
+from evaluation.summary import Settings
 
 FAST = ["--replicates", "40"]
 HEADER = "experiment,rev,tested_on,scores,model,quality,seed,faces.frames_per_second\n"
@@ -83,6 +85,19 @@ def test_what_one_setting_changes_is_paired_by_seed_and_by_face(index, tmp_path)
     assert float(row["value"]) == pytest.approx((on - off).mean(), abs=1e-6)
     assert float(row["sd"]) == pytest.approx((on - off).std(ddof=1), abs=1e-6)
     assert row["against"].endswith("faces.frames_per_second null")
+
+
+def test_the_figure_has_training_quality_by_test_condition(index, tmp_path):
+    result = run("grid", index, "--figure", tmp_path / "g.png", *FAST)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
+    matrices = train_test(make(read_variants(index), settings=Settings(replicates=5)))
+    assert [m.title for m in matrices] == [
+        "model meso4, faces.frames_per_second null", "model meso4, faces.frames_per_second 25"
+    ]  # fmt: skip
+    assert (matrices[0].trained, matrices[0].tested) == (["77", "10"], ["raw", "77", "10"])
+    expected = aucs(index, "q77-fnull-s1", "q77-fnull-s2", condition="10").mean()
+    assert matrices[0].auc[0, 2] == pytest.approx(expected)
 
 
 def test_settings_that_all_share_are_no_column(index, tmp_path):

@@ -190,12 +190,14 @@ def seeds(
 
 @main.command()
 @click.argument("index", type=Existing)
+@click.option("--figure", type=File, help="PNG file for the matrix of training quality and test condition.")
 @click.option("--versus", multiple=True, metavar="SETTING", help="Show the effect of this setting, all else equal.")
 @click.option("--csv", "csv_path", type=File, help="CSV file to write every row to.")
 @_above
 @_drawing
 def grid(
-    index: Path, versus: tuple[str, ...], csv_path: Path | None, out: Path | None, note: str | None,
+    index: Path, figure: Path | None, versus: tuple[str, ...], csv_path: Path | None, out: Path | None,
+    note: str | None,
     dataset: Path | None, replicates: int, confidence: float, seed: int,
 ) -> None:  # fmt: skip
     """Tabulate the experiments of INDEX: AUC by settings, test condition and method, mean over their seeds.
@@ -204,7 +206,7 @@ def grid(
     evaluation grid out/experiments/experiments.csv --versus faces.frames_per_second --out grid.md --csv grid.csv
     """
     from .files import write_csv, write_whole
-    from .grid import csv_columns, csv_rows, document, make, read_variants, terminal
+    from .grid import csv_columns, csv_rows, document, make, read_variants, terminal, train_test
     from .summary import Settings
 
     found = make(read_variants(index), versus, Settings(replicates, confidence, seed))
@@ -212,6 +214,10 @@ def grid(
         write_whole(out, document(found, _note(note, dataset)))
     if csv_path:
         write_csv(csv_path, csv_columns(found), csv_rows(found))
+    if figure:
+        from .plots import png, train_test_matrices
+
+        write_whole(figure, png(train_test_matrices(train_test(found))))
     click.echo(terminal(found))
 
 

@@ -14,17 +14,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .scores import ALL, read
 from .seeds import Group, SeedRow, compare_groups, how, interval_text, runs_text, tested, value_text
 from .summary import Settings
 from .tables import markdown, number, text_table
 
-__all__ = ["Grid", "Variant", "csv_columns", "csv_rows", "document", "make", "read_variants", "terminal"]
+__all__ = [
+    "Grid",
+    "TrainTest",
+    "Variant",
+    "csv_columns",
+    "csv_rows",
+    "document",
+    "make",
+    "read_variants",
+    "terminal",
+    "train_test",
+]
 
 DESCRIBING = ("experiment", "rev", "tested_on", "scores")
 NEEDED = ("experiment", "scores", "seed")
-TITLES = {"quality": "trained at"}
+TRAINED_AT = "quality"                 # the setting that is the quality of the training faces
+TITLES = {TRAINED_AT: "trained at"}
 
 Table = tuple[list[str], list[list[str]]]
 
@@ -135,6 +148,38 @@ def csv_rows(grid: Grid) -> Iterator[dict[str, Any]]:
     settings = {variant.group.label: variant.settings for variant in grid.variants}
     for row in grid.rows:
         yield _named(settings[row.group]) | asdict(row)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainTest:
+    """Mean frame AUC over seeds by training quality (rows) and test condition (columns); nan where it is missing."""
+
+    title: str
+    trained: list[str]
+    tested: list[str]
+    auc: NDArray[np.float64]
+
+
+def train_test(grid: Grid) -> list[TrainTest]:
+    """Return the training quality x test condition matrices, one for each combination of the other settings."""
+    aucs: dict[tuple[str, str], float] = {}
+    for row in grid.rows:
+        if (row.what, row.level, row.method) == ("auc", "frame", ALL):
+            aucs.setdefault((row.group, row.condition), row.value)
+    tested = list(dict.fromkeys(condition for _, condition in aucs))
+    groups: dict[str, list[Variant]] = {}
+    for variant in grid.variants:
+        others = [f"{name} {variant.settings[name]}" for name in grid.varying if name != TRAINED_AT]
+        groups.setdefault(", ".join(others), []).append(variant)
+    return [
+        TrainTest(
+            title,
+            [variant.settings.get(TRAINED_AT, "-") for variant in variants],
+            tested,
+            np.array([[aucs.get((v.group.label, name), np.nan) for name in tested] for v in variants]),
+        )
+        for title, variants in groups.items()
+    ]
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------

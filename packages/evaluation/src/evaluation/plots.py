@@ -24,6 +24,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from .calibration import reliability
 from .conditions import RAW, family, title
 from .features import Features
+from .grid import TrainTest
 from .matrix import Matrix
 from .metrics import METRICS, headline, logit, roc
 from .records import Fidelity, Panel, Step
@@ -47,6 +48,7 @@ __all__ = [
     "robustness",
     "roc_curves",
     "svg",
+    "train_test_matrices",
 ]
 
 @dataclass(frozen=True, slots=True)
@@ -242,37 +244,56 @@ def _chance(axes: Axes, theme: Theme) -> None:
 
 
 def history_matrix(matrix: Matrix, level: str = "frame", theme: Theme = LIGHT) -> Figure:
-    """Return the AUC of real faces (rows) against fakes (columns) of every two conditions as a heat map.
-
-    The shade falls from 1 to .5, cells below .5 are hatched and the lowest cell is framed, so that the map is readable
-    in gray. Cells have their own text colours and look the same on a dark page.
-    """
+    """Return the AUC of real faces (rows) against fakes (columns) of every two conditions as a heat map."""
     with _style(theme):
         names = matrix.conditions
         size = 1.7 + 0.62 * len(names)
         figure = Figure(figsize=(size + 0.9, size), layout="constrained")
         axes = figure.subplots()
         values = np.array([[cell.auc if (cell := matrix.cell(r, f, level)) else np.nan for f in names] for r in names])
-        shades = mpl.colormaps["Blues"](np.clip((values - 0.5) / 0.5, 0, 1) * 0.85)
-        for i, j in np.ndindex(values.shape):
-            below, dark = values[i, j] < 0.5, values[i, j] > 0.82
-            patch = Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=shades[i, j], edgecolor="#c8ced6", linewidth=0.8)
-            patch.set(hatch="///" if below else None)
-            axes.add_patch(patch)
-            label = "-" if np.isnan(values[i, j]) else f"{values[i, j]:.2f}".removeprefix("0")
-            background = {"facecolor": "white", "edgecolor": "none", "pad": 1.2} if below else None
-            axes.text(j, i, label, ha="center", va="center", color="white" if dark else "#1d2531", bbox=background)
-        if not np.isnan(values).all():
-            i, j = np.unravel_index(np.nanargmin(values), values.shape)
-            axes.add_patch(Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor=FAKE, linewidth=2.2))
-        _condition_ticks(axes, names)
-        axes.set_yticks(range(len(names)), names)
-        axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
+        _heat_map(axes, values, names, names)
         axes.set(xlabel="condition of the fakes", ylabel="condition of the real faces")
-        axes.set_aspect("equal")
-        axes.grid(visible=False)
-        axes.spines[:].set_visible(False)
         return figure
+
+
+def train_test_matrices(matrices: Sequence[TrainTest], theme: Theme = LIGHT) -> Figure:
+    """Return the frame AUC by training quality (rows) and test condition (columns), one heat map for each model."""
+    with _style(theme):
+        rows = [len(matrix.trained) for matrix in matrices]
+        width = 1.9 + 0.62 * max(len(matrix.tested) for matrix in matrices)
+        figure = Figure(figsize=(width, sum(1.2 + 0.62 * n for n in rows)), layout="constrained")
+        panels = figure.subplots(len(matrices), 1, squeeze=False, height_ratios=[n + 1 for n in rows])[:, 0]
+        for axes, matrix in zip(panels, matrices, strict=True):
+            _heat_map(axes, matrix.auc, matrix.trained, matrix.tested)
+            axes.set(ylabel="trained at", title=matrix.title)
+        panels[-1].set_xlabel("condition of the test faces")
+        return figure
+
+
+def _heat_map(axes: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
+    """Draw AUCs as a heat map with the numbers in the cells.
+
+    The shade falls from 1 to .5, cells below .5 are hatched and the lowest cell is framed, so that the map is readable
+    in gray. Cells have their own text colours and look the same on a dark page.
+    """
+    shades = mpl.colormaps["Blues"](np.clip((values - 0.5) / 0.5, 0, 1) * 0.85)
+    for i, j in np.ndindex(values.shape):
+        below, dark = values[i, j] < 0.5, values[i, j] > 0.82
+        patch = Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=shades[i, j], edgecolor="#c8ced6", linewidth=0.8)
+        patch.set(hatch="///" if below else None)
+        axes.add_patch(patch)
+        label = "-" if np.isnan(values[i, j]) else f"{values[i, j]:.2f}".removeprefix("0")
+        background = {"facecolor": "white", "edgecolor": "none", "pad": 1.2} if below else None
+        axes.text(j, i, label, ha="center", va="center", color="white" if dark else "#1d2531", bbox=background)
+    if not np.isnan(values).all():
+        i, j = np.unravel_index(np.nanargmin(values), values.shape)
+        axes.add_patch(Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor=FAKE, linewidth=2.2))
+    _condition_ticks(axes, columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    axes.set_aspect("equal")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
 
 
 def roc_curves(scores: Scores, theme: Theme = LIGHT) -> Figure:
