@@ -213,6 +213,20 @@ def test_another_model_is_another_result(small_tree: Path, network: Path, tmp_pa
     assert crop_clip(replace(job, config=replace(config, yunet_model=str(other)))) != first
 
 
+def test_under_dvc_the_model_lies_where_dvc_looks(
+    small_tree: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    tracked = tmp_path / "pretrained/faces/model.onnx"
+    tracked.parent.mkdir(parents=True)
+    tracked.write_bytes(network.read_bytes())
+    config = FacesConfig(methods=("Deepfakes",), size=32, frames_real=1, frames_fake=1, detector="yunet")
+    with pytest.raises(ConfigError, match=r"faces\.yunet_model: DVC would not notice .*Copy the weights there"):
+        make_faces(small_tree, tmp_path / "out", replace(config, yunet_model=str(network)), workers=1)
+    with pytest.raises(DataError, match="no face in any"):  # the network sees none in these videos, but it was run
+        make_faces(small_tree, tmp_path / "out", replace(config, yunet_model=str(tracked)), workers=1)
+
+
 def test_without_a_file_the_way_out_is_named() -> None:
     with pytest.raises(ConfigError, match=r"set faces\.yunet_model to the path of face_detection_yunet_2023mar\.onnx"):
         make_detector("yunet")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -90,7 +91,7 @@ def test_every_path_on_a_command_line_is_read_or_written(row: Stage) -> None:
 
 
 def test_what_a_stage_reads_is_given_or_made_by_a_stage_before_it() -> None:
-    made = {"data", "pretrained"}
+    made = {"data", "pretrained"}  # given
     for row in STAGES:
         for path in row.reads:
             assert any(Path(path).is_relative_to(output) for output in made), f"{row.name}: {path}"
@@ -128,3 +129,16 @@ def test_help_shows_the_stages_in_their_order_before_the_other_commands() -> Non
     assert shown == list(COMMANDS)
     detectors = [row.name for row in STAGES if row.command.startswith("detector ")]
     assert shown[: len(detectors)] == detectors
+
+
+def test_rows_and_program_are_no_dependency_but_what_the_program_imports_is() -> None:
+    """Or a change of any row would run every stage again."""
+    for row in STAGES:
+        modules = row.modules()
+        assert not modules.keys() & {"detector.pipeline", "detector.cli"}
+        assert "detector.system" in modules or row.command.startswith("evaluation ")
+
+
+def test_modules_loaded_by_a_computed_name_count_when_the_row_names_them() -> None:
+    row = replace(stage("compress"), also={"detector.keras": "an example"})
+    assert {"detector.keras"} <= row.modules().keys() - stage("compress").modules().keys()

@@ -99,7 +99,7 @@ STAGES = (
         summary="Crop and align the faces of the videos, losslessly.",
         function="detector.data.command:faces",
         command="detector faces data out/faces",
-        reads=("data",),
+        reads=("data", "pretrained/faces"),
         writes=(
             Output(
                 "out/faces",

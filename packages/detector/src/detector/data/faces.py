@@ -29,6 +29,7 @@ from ..errors import DataError
 from ..lock import held
 from ..pipeline import stage
 from ..progress import track as progress
+from ..tracked import check_tracked
 from . import alignment, detection, layout, pictures, png, video
 from .deepfakebench import write_deepfakebench
 from .executors import ProcessPool, WorkerDiedError
@@ -39,8 +40,8 @@ from .readers import read_data
 from .shards import ShardWriter, Slot
 from .summary import describe_data
 
-# parameters of the stage that no crop of a given clip depends on; the model counts by its content
-NOT_OF_A_CLIP = ("compression", "methods", "yunet_model")
+# parameters of the stage that no crop of a given clip depends on; weights count by their content
+NOT_OF_A_CLIP = ("compression", "methods", *filter(None, (row.weights for row in detection.DETECTORS.values())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +123,8 @@ def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: 
     *data* has one of the forms of `detector.data.readers`. *out* gets shards and indexes of crops and masks,
     ``geometry.csv``, ``failures.csv``, ``summary.json`` and DeepfakeBench's JSON files; ``landmarks.csv`` where the
     face detector gives five points, and ``sources.csv`` for images. Frames without a crop and unreadable files are
-    counted and listed. Raises `DataError` if nothing was cropped at all, a person is in two splits, or as `read_data`
-    and `detection.configured` do.
+    counted and listed. Raises `DataError` if nothing was cropped at all, a person is in two splits, or as `read_data`,
+    `detection.configured` and `check_tracked` do.
     """
     out = Path(out)
     check_replaceable(out, "index.csv")
@@ -131,6 +132,9 @@ def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: 
     check_splits(tree.clips, data)
     # said here and once, should another detector have to stand in or a model be missing
     there = replace(config, detector=detection.configured(config).name)
+    weights = detection.DETECTORS[there.detector].weights
+    if weights is not None:
+        check_tracked("faces", f"faces.{weights}", Path(getattr(there, weights)))
     with _working_folder(out) as work:
         code = code_version()
         jobs = [Job(clip, there, work, code) for clip in tree.clips]

@@ -18,16 +18,14 @@ import torch
 from ..card import CARD
 from ..config import Params
 from ..data.files import sha256
-from ..errors import ConfigError, DataError
+from ..errors import DataError
 from ..models import MODELS
 from ..models.settings import pretrained
 from ..pipeline import stage
+from ..tracked import check_tracked
 from ..weights import WEIGHTS
 
 __all__ = ["Run", "default_checkpoints", "describe_run"]
-
-PRETRAINED = "pretrained"  # a dependency of the train stage of dvc.yaml
-
 
 @dataclass(frozen=True)
 class Run:
@@ -69,7 +67,7 @@ def describe_run(params: Params, crops: Path, device: torch.device) -> Run:
 def _pretrained(params: Params) -> list[Path]:
     """Return the files that training starts from, none for published or freshly drawn weights.
 
-    ConfigError for one that DVC would not notice a change of: a stage of DVC knows the folder `PRETRAINED` alone.
+    ConfigError for one that DVC would not notice a change of.
     """
     given = pretrained(params)
     if given is None or isinstance(given, bool):
@@ -77,13 +75,8 @@ def _pretrained(params: Params) -> list[Path]:
     model, start = MODELS[params.model], Path(str(given))
     paths = [start / WEIGHTS, start / CARD] if model.starts_from == "folder" else [start]
     paths = [path for path in paths if path.is_file()]
-    root = os.environ.get("DVC_ROOT")
     for path in paths:
-        if root is not None and not path.resolve().is_relative_to((Path(root) / PRETRAINED).resolve()):
-            raise ConfigError(
-                f"train.{model.pretrained}: DVC would not notice a change of {path}: it tracks {PRETRAINED}/ only. "
-                f"Copy the weights there (for queued experiments also run: dvc add {PRETRAINED}/...)"
-            )
+        check_tracked("train", f"train.{model.pretrained}", path)
     return paths
 
 

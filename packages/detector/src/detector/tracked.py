@@ -1,0 +1,28 @@
+"""Files that a parameter names: a stage takes them from where DVC notices that they change."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .errors import ConfigError
+from .pipeline import stage
+
+__all__ = ["check_tracked"]
+
+
+def check_tracked(name: str, parameter: str, path: Path) -> None:
+    """Raise `ConfigError` if DVC runs the stage *name* and *path*, which *parameter* names, is in none of its reads.
+
+    A dependency is a path in dvc.yaml, and DVC compares its content; of a path in params.yaml it compares the text.
+    Without DVC, any path will do.
+    """
+    root = os.environ.get("DVC_ROOT")
+    reads = stage(name).reads
+    if root is None or any(path.resolve().is_relative_to((Path(root) / read).resolve()) for read in reads):
+        return
+    folder = next(read for read in reads if read.split("/")[0] == "pretrained")
+    raise ConfigError(
+        f"{parameter}: DVC would not notice a change of {path}: it tracks {folder}/ only. "
+        f"Copy the weights there (for queued experiments also run: dvc add {folder}/...)"
+    )
