@@ -296,7 +296,7 @@ def test_help_loads_neither_numpy_nor_matplotlib():
     assert result.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("module", ["metrics", "fidelity"])
+@pytest.mark.parametrize("module", ["metrics", "conditions"])
 def test_what_the_detector_imports_is_light(module):
     code = (
         f"import sys, evaluation.{module}; "
