@@ -124,7 +124,7 @@ def configured(config: FacesConfig) -> Detector:
         if row is not None and setting != row.weights and getattr(config, setting) is not None:
             raise ConfigError(
                 f"faces.{setting} is {getattr(config, setting)!r}, but faces.detector {config.detector} takes no such "
-                "file; leave it empty, or choose the detector that it belongs to"
+                "file; leave it empty, or choose the face detector that it belongs to"
             )
     return make_detector(config.detector, getattr(config, row.weights) if row is not None and row.weights else None)
 
