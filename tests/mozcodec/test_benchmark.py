@@ -74,7 +74,30 @@ def test_a_goal_is_met_or_missed_by_the_number_beside_it(run, tmp_path):
 
 def test_the_documents_have_the_places_that_a_run_writes_to():
     begin, end = "<!-- written by benchmark.py --docs -->", "<!-- end of what benchmark.py wrote -->"
-    for page in (PACKAGE / "README.md", BENCHMARKS / "results.md", PACKAGE.parents[1] / "docs" / "results.md"):
+    root = PACKAGE.parents[1]
+    for page in (PACKAGE / "README.md", BENCHMARKS / "results.md", root / "docs" / "results.md", root / "README.md"):
         text = page.read_text(encoding="utf-8")
         assert (text.count(begin), text.count(end)) == (1, 1), page
         assert "CPU time" in text[text.index(begin) : text.index(end)], page
+
+
+def test_all_documents_have_the_same_numbers():
+    """Each number of the README files is in the table that the benchmarks wrote, with the same commit."""
+    root = PACKAGE.parents[1]
+    results = (BENCHMARKS / "results.md").read_text(encoding="utf-8")
+    row = next(line for line in results.splitlines() if line.startswith("| mozcodec | "))
+    _, _, _, ratio, _, spread, *_ = (cell.strip() for cell in row.split("|"))
+    commit = re.search(r"commit `(\w+)`", results)[1]
+    front = (root / "README.md").read_text(encoding="utf-8")
+    assert f"in {ratio} of mozjpeg's CPU time" in front
+    assert f"range {spread}, commit `{commit}`" in front
+    package = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    assert f"| **{ratio}** | {spread} |" in package and f"commit `{commit}`" in package
+    assert f"| {ratio} |" in (root / "docs" / "results.md").read_text(encoding="utf-8")
+    seventh = {"a fifth": 5, "a sixth": 6, "a seventh": 7, "an eighth": 8}
+    (share,) = (n for words, n in seventh.items() if f"in {words} of mozjpeg's time" in package.replace("\n", " "))
+    assert round(1 / float(ratio)) == share
+    for cells in (line.split("|") for line in package.splitlines() if line.startswith("| ") and "mozjpeg" not in line):
+        numbers = re.fullmatch(r" (\d\.\d{3}) ", cells[2])
+        if numbers and "picture of" not in cells[1]:
+            assert numbers[1] in results, cells

@@ -1,4 +1,4 @@
-"""Where the numbers of a run stand in the documents: between two marks, the rest of a page is written by hand."""
+"""Write the numbers of a run into the documents, between two marks; the rest of a page is written by hand."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from tables import Figures, Finding, Table, markdown
 
 MARKS = "<!-- written by benchmark.py --docs -->", "<!-- end of what benchmark.py wrote -->"
 README, RESULTS = PACKAGE / "README.md", PACKAGE / "benchmarks" / "results.md"
-SUMMARY = PACKAGE.parents[1] / "docs" / "results.md"
+FRONT, SUMMARY = PACKAGE.parents[1] / "README.md", PACKAGE.parents[1] / "docs" / "results.md"
 HEADLINE = {
     f"{MOZCODEC}: MOZCODEC_CPU=baseline": "the same on a processor without AVX2 (`MOZCODEC_CPU=baseline`)",
     f'{MOZCODEC}: engine="library"': '`mozcodec.encode(engine="library")`',
@@ -22,14 +22,14 @@ Tables = Mapping[str, Table | Figures]
 
 
 def origin(about: Mapping[str, str]) -> str:
-    """Return a sentence that says what the numbers depend on."""
+    """Return a sentence with the conditions of the measurement."""
     machine = f"{about['cores']} cores of an {about['cpu']}, {about['system']}, Python {about['python']}"
     when = f"{about['date']}, commit `{about['commit']}`, module `{about['module']}`, load {about['load']} at the start"
     return f"{when}; {machine}; command: `{about['command']}`."
 
 
 def headline(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, str]) -> str:
-    """Return the README's table: one picture at cjpeg's bytes beside everybody's smallest files."""
+    """Return the README's table: mozcodec with cjpeg's bytes, and the smallest files of other libraries."""
     table = tables["encode"]
     if not isinstance(table, Table):
         raise TypeError("encode gives a table of ratios")
@@ -57,17 +57,29 @@ def headline(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, s
     return "\n\n".join([markdown(head, lines), said, also, origin(about)])
 
 
+def front(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, str]) -> str:  # noqa: ARG001
+    """Return the sentence of the repository's README."""
+    table = tables["encode"]
+    if not isinstance(table, Table):
+        raise TypeError("encode gives a table of ratios")
+    ratio, cases = f"{table.mean(MOZCODEC).median:.3f}", f"{len(table.rows)} picture-quality pairs"
+    return (
+        f"`mozcodec.encode` writes mozjpeg's bytes in {ratio} of mozjpeg's CPU time\n"
+        f"({cases}, range {table.range(MOZCODEC)}, commit `{about['commit']}`)."
+    )
+
+
 def _titles(table: Table) -> set[str]:
     return {finding.what for finding in table.findings()}
 
 
 def findings(tables: Tables) -> list[Finding]:
-    """Return all that there are goals for."""
+    """Return the numbers that have goals."""
     return [finding for table in tables.values() for finding in table.findings()]
 
 
 def summary(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, str]) -> str:
-    """Return the numbers that goals were set for, and who stood beside mozcodec."""
+    """Return the numbers that have goals, and the versions of the other libraries."""
     beside = "; ".join(f"{name} {one.version}" for name, one in loaded.items() if name != MOZCODEC)
     table = markdown(Finding.HEAD, [finding.cells() for finding in findings(tables)])
     unit = (
@@ -83,14 +95,14 @@ def full(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, str])
 
 
 def write(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, str]) -> None:
-    """Put the numbers into README.md, benchmarks/results.md and docs/results.md; the other lines stay."""
-    texts = {make: make(tables, loaded, about) for make in (headline, full, summary)}
-    for page, make in ((README, headline), (RESULTS, full), (SUMMARY, summary)):
+    """Write the numbers to the README.md files, benchmarks/results.md and docs/results.md; other lines stay."""
+    texts = {make: make(tables, loaded, about) for make in (headline, full, summary, front)}
+    for page, make in ((README, headline), (RESULTS, full), (SUMMARY, summary), (FRONT, front)):
         put(page, texts[make])
 
 
 def put(page: Path, text: str) -> None:
-    """Replace what stands between the marks of *page*."""
+    """Replace the text between the marks of *page*."""
     begin, end = MARKS
     pattern = re.compile(f"{re.escape(begin)}\n.*?{re.escape(end)}", re.DOTALL)
     before = page.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-/* What this build is made of. */
+/* Properties of this build. */
 #include "shim.h"
 
 void mzc_build_info(mzc_build *build)

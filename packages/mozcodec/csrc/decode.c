@@ -49,7 +49,8 @@ static J_COLOR_SPACE own_color_space(J_COLOR_SPACE stream)
   }
 }
 
-/* What libjpeg is asked for, and what is left for us: it knows no way from CMYK to RGB, and none at all when lossless. */
+/* Chooses libjpeg's output colour space and our own conversion: libjpeg does not convert CMYK to RGB, and lossless
+ * files not at all. */
 static void choose_color_space(mzc_decoder *decoder)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
@@ -70,7 +71,7 @@ static void choose_color_space(mzc_decoder *decoder)
 
 int mzc_is_lossless(j_decompress_ptr cinfo)
 {
-  return !cinfo->progressive_mode && cinfo->Ss > 0 && cinfo->Se == 0;   /* a predictor stands where Ss does */
+  return !cinfo->progressive_mode && cinfo->Ss > 0 && cinfo->Se == 0;   /* Ss is the predictor */
 }
 
 static void set_options(mzc_decoder *decoder)
@@ -215,9 +216,9 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
   return 0;
 }
 
-/* glibc gives freed blocks above a threshold back to the kernel, and the next picture's coefficients come in fresh pages:
- * half the time of a megapixel. The threshold rises to the largest block of up to 32 MiB that was ever freed, as it does
- * once a program has freed an array of that size; this one is never touched. */
+/* glibc returns freed blocks above a threshold to the kernel, so that the next picture's coefficients need new pages, which
+ * takes half the time of a picture of one megapixel. The threshold rises to the size of the largest block (up to 32 MiB)
+ * that was freed; this block is never written. */
 static void keep_pages(void)
 {
   static int done;
@@ -285,7 +286,7 @@ static void forget_warnings(mzc_status *status)
   status->damage_offset = status->error_offset = -1;
 }
 
-/* From the first byte, as if nothing had been read. */
+/* Starts decoding again from the first byte. */
 static void start_again(mzc_decoder *decoder)
 {
   boolean block_smoothing = decoder->cinfo.do_block_smoothing;
@@ -449,7 +450,7 @@ static void skip_to_region(mzc_decoder *decoder, void *scratch)
     read_row(cinfo, scratch);
 }
 
-/* Through a row of our own: a part of the picture, or colours that libjpeg does not convert. */
+/* Decodes through a row buffer: for a region, or colours that libjpeg does not convert. */
 static void read_through(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;

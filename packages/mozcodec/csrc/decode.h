@@ -1,4 +1,4 @@
-/* What the files that decode share. */
+/* Shared by the files of the decoder. */
 #ifndef MOZCODEC_DECODE_H
 #define MOZCODEC_DECODE_H
 
@@ -18,8 +18,8 @@ struct mzc_decoder {
   size_t rest;                  /* then: bytes after EOI */
   int header_warnings;
   mzc_reader *reader;
-  unsigned char *rewritten;     /* the stream that libjpeg reads where it is not the caller's */
-  J_COLOR_SPACE convert_to;     /* what libjpeg cannot give and mzc_convert_row does; else JCS_UNKNOWN */
+  unsigned char *rewritten;     /* the stream that libjpeg reads if it is not the caller's */
+  J_COLOR_SPACE convert_to;     /* the target of mzc_convert_row; JCS_UNKNOWN if libjpeg converts */
 };
 
 int mzc_is_lossless(j_decompress_ptr cinfo);
@@ -34,7 +34,7 @@ unsigned char *mzc_drop_scans(j_decompress_ptr cinfo, const unsigned char *data,
 /* Gray, RGB or CMYK samples (Adobe's: 0 is full ink) as one of libjpeg's RGB layouts, alpha at its maximum. */
 void mzc_convert_row(J_COLOR_SPACE from, const void *source, J_COLOR_SPACE to, void *target, int width, int precision);
 
-/* The real inverse transform of a size, or NULL where libjpeg's own is one. */
+/* The true inverse DCT of a size, or NULL if libjpeg's is one. */
 jpeg_idct_method mzc_true_idct(int size);
 /* For jpeg_set_idct_method_selector: real 2- and 4-point inverse transforms. */
 void mzc_select_true_idct(j_decompress_ptr cinfo, jpeg_component_info *component, jpeg_idct_method *method, int *category);

@@ -1,8 +1,8 @@
-/* Pixels to JPEG. */
+/* Encodes pixels. */
 #include "shim.h"
 #include "engine/engine.h"
 
-/* Everything alive during a call. It belongs to mzc_encode; the function with the setjmp frees what libjpeg made. */
+/* The state of a call, owned by mzc_encode; the function that calls setjmp frees libjpeg's memory. */
 typedef struct {
   struct jpeg_compress_struct cinfo;
   mzc_guard guard;
@@ -11,7 +11,7 @@ typedef struct {
 
 enum { DECLINED = 1 };
 
-/* DECLINED: our engine met coefficients beyond it, and the picture has to go through the library again. */
+/* DECLINED: the engine does not support some coefficients, and the library must code the picture. */
 static int run(encoder *e, const mzc_image *image, const mzc_encode_options *options, const mzc_marker *markers,
                int num_markers, mzc_engine *engine, int again)
 {
@@ -22,7 +22,7 @@ static int run(encoder *e, const mzc_image *image, const mzc_encode_options *opt
     jpeg_destroy_compress(cinfo);
     return -1;
   }
-  jpeg_create_compress(cinfo);   /* a fresh one for every picture: a used one remembers tables and scans */
+  jpeg_create_compress(cinfo);   /* a new one for each picture: an old one keeps tables and scans */
   mzc_describe_input(cinfo, image);
   mzc_configure(cinfo, options);
   cinfo->raw_data_in = image->pixel_format == MZC_PLANES;

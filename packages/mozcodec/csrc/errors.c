@@ -177,7 +177,7 @@ void mzc_check_end(j_decompress_ptr cinfo, const unsigned char *data, size_t siz
 
 static void on_output(j_common_ptr cinfo)
 {
-  (void)cinfo;   /* libjpeg's own would print */
+  (void)cinfo;   /* libjpeg's function would print */
 }
 
 struct jpeg_error_mgr *mzc_guard_init(mzc_guard *guard, mzc_status *status)

@@ -54,7 +54,7 @@ int mzc_keep_gaps(j_compress_ptr cinfo, const mzc_sent *sent)
     return 0;
   for (int i = 0; i < cinfo->num_components; i++)
     if (sent->bits[i][0] < 0)
-      return -1;   /* a component of which nothing was sent: no script says that */
+      return -1;   /* a component without any scan: no script can express that */
   scans = cinfo->mem->alloc_small((j_common_ptr)cinfo, JPOOL_IMAGE,
                                   (size_t)cinfo->num_components * DCTSIZE2 * sizeof *scans);
   for (int i = 0; i < cinfo->num_components; i++)

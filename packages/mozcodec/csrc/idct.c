@@ -1,4 +1,4 @@
-/* Real 2- and 4-point inverse DCTs. libjpeg's own reduced ones are box averages of the 8-point output (jidctred.c).
+/* True 2- and 4-point inverse DCTs. libjpeg's own reduced ones are box averages of the 8-point output (jidctred.c).
  *
  * Same arithmetic as jidctint.c: 13 fraction bits for the constants, 2 more between the passes, so that the results are
  * those of IJG's jpeg_idct_2x2 and jpeg_idct_4x4 since version 7. */

@@ -1,4 +1,4 @@
-/* What a stream may cost before it is refused. */
+/* Limits on memory, pixels and scans. */
 #include <limits.h>
 
 #include "shim.h"
@@ -7,7 +7,7 @@ void mzc_limit_memory(j_common_ptr cinfo, int64_t max_memory)
 {
   if (max_memory <= 0 || max_memory > LONG_MAX)
     max_memory = LONG_MAX;
-  cinfo->mem->max_memory_to_use = (long)max_memory;   /* else the environment's JPEGMEM would decide */
+  cinfo->mem->max_memory_to_use = (long)max_memory;   /* otherwise the environment variable JPEGMEM would set it */
 }
 
 void mzc_limit_pixels(j_decompress_ptr cinfo, int64_t limit)

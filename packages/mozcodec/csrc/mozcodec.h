@@ -1,5 +1,5 @@
-/* The whole C surface of mozcodec, said once: cffi reads this file as it stands, and every .c includes it. No preprocessor
- * lines, no libjpeg types. Functions return 0 or fill the status and return -1; none calls back into Python. */
+/* The C interface of mozcodec, read by cffi and included by every .c file; it has no preprocessor lines and no libjpeg
+ * types. Functions return 0, or fill the status and return -1. They do not call Python. */
 
 /* ---- status ------------------------------------------------------------------------------------------------------- */
 
@@ -31,7 +31,7 @@ typedef struct {
   int64_t damage_offset;   /* how many bytes had been read; -1: not known */
   int64_t error_offset;    /* the same of the error, which may come after a warning */
   int engine;           /* which engine coded the file */
-  char engine_reason[80];   /* why it was the library, where it was a choice */
+  char engine_reason[80];   /* why it was the library if both were possible */
 } mzc_status;
 
 /* ---- pixels ------------------------------------------------------------------------------------------------------- */
@@ -67,7 +67,7 @@ typedef struct {
   unsigned char *data;
   size_t size;
   size_t capacity;
-  int borrowed;         /* 1: data is the caller's and cannot grow; size then says how much it should have been */
+  int borrowed;         /* 1: data belongs to the caller and cannot grow; size is then the size needed */
 } mzc_buffer;
 
 void mzc_free(void *pointer);
@@ -130,7 +130,7 @@ typedef struct {
   int density_unit;             /* 0 none (aspect ratio), 1 dots/inch, 2 dots/cm */
   int x_density, y_density;
   int64_t max_memory;           /* bytes for libjpeg's working arrays, 0 = no limit */
-  int engine;                   /* auto: our own where it is proven to give the library's bytes */
+  int engine;                   /* auto: mozcodec's where it is proven to write the library's bytes */
 } mzc_encode_options;
 
 typedef struct {
@@ -139,10 +139,10 @@ typedef struct {
   unsigned int size;            /* at most 65533 */
 } mzc_marker;
 
-/* Our own engine's working memory, for one call at a time. */
+/* Working memory of mozcodec's engine, for one call at a time. */
 typedef struct mzc_engine mzc_engine;
 
-/* Which compiled form of it this processor runs: 1 plain, 2 x86-64-v3; requested: "baseline", "v3" or "". 0: not there. */
+/* The compiled form for this processor: 1 baseline, 2 x86-64-v3; requested: "baseline", "v3" or "". 0: not available. */
 int mzc_engine_cpu(const char *requested);
 mzc_engine *mzc_engine_new(int cpu);   /* NULL: out of memory */
 void mzc_engine_free(mzc_engine *engine);
@@ -168,8 +168,8 @@ int mzc_perceptual_encode(const mzc_image *image, const mzc_perceptual_options *
 
 /* A picture as DCT coefficients before quantization: each square of dct_size x dct_size samples gives block_size x
  * block_size coefficients, so that the coded picture has block_size / dct_size of the size. Block size 8 makes ordinary
- * JPEG, others make SmartScale streams. Colour space and sampling are decided here, by the options; everything else is up
- * to mzc_dct_encode, which may be called often. NULL on failure. */
+ * JPEG, others make SmartScale streams. The options decide colour space and sampling here, and everything else in
+ * mzc_dct_encode, which may be called several times. NULL on failure. */
 typedef struct mzc_dct mzc_dct;
 
 mzc_dct *mzc_dct_open(const mzc_image *image, const mzc_encode_options *options, int block_size, int dct_size,
@@ -202,8 +202,8 @@ typedef struct {
   int64_t max_pixels;           /* limits: 0 = none */
   int64_t max_memory;
   int max_scans;
-  int engine;                   /* who reads the coded data: MZC_ENGINE_... */
-  int cpu;                      /* the form of our own reader (mzc_engine_cpu); 0: the library reads */
+  int engine;                   /* what reads the coded data: MZC_ENGINE_... */
+  int cpu;                      /* the form of mozcodec's reader (mzc_engine_cpu); 0: the library reads */
 } mzc_decode_options;
 
 typedef struct {
@@ -263,7 +263,7 @@ typedef struct {
   ptrdiff_t row_stride;
 } mzc_decode_batch;
 
-/* Decodes jobs until none is left; any number of threads may run this on one batch. */
+/* Decodes jobs until none is left; several threads may run this on one batch. */
 void mzc_decode_batch_run(mzc_decode_batch *batch);
 
 /* ---- coefficients and lossless work ------------------------------------------------------------------------------- */
@@ -274,14 +274,14 @@ typedef struct {
   int color_space;              /* a pixel format */
   int precision;
   int h_samp_factor[4], v_samp_factor[4];
-  const int16_t *blocks[4];     /* as mzc_decoder_read_coefficients gives them */
+  const int16_t *blocks[4];     /* laid out as by mzc_decoder_read_coefficients */
   int num_tables;
   uint16_t tables[4][64];       /* natural order */
   int table_of[4];              /* of each component */
   mzc_sent sent;                /* what a progressive file of them leaves out */
 } mzc_coefficients;
 
-/* Of the options only those of entropy coding and markers count. */
+/* Only the options of entropy coding and markers are used. */
 int mzc_write_coefficients(const mzc_coefficients *coefficients, const mzc_encode_options *options,
                            const mzc_marker *markers, int num_markers, mzc_engine *engine, mzc_buffer *out,
                            mzc_status *status);
@@ -299,7 +299,7 @@ enum { MZC_COPY_NONE = 0, MZC_COPY_COMMENTS = 1, MZC_COPY_ICC = 2, MZC_COPY_ALL 
 
 typedef struct {
   int operation;                /* 0: none */
-  int trim;                     /* drop edge blocks that the operation cannot move; else it fails at them */
+  int trim;                     /* drop edge blocks that the operation cannot move; otherwise they are an error */
   int grayscale;                /* drop the chroma */
   int crop;                     /* 1: to the four below, in pixels of the result; left and top move to the MCU */
   int left, top, width, height;
@@ -309,7 +309,7 @@ typedef struct {
   int max_scans;
 } mzc_transform_options;
 
-/* The same picture, coded anew: jpegtran. Of the encode options only those of entropy coding count. */
+/* Recodes a picture, as jpegtran does. Only the encode options of entropy coding are used. */
 int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_options *transform,
                   const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_engine *engine,
                   mzc_buffer *out, mzc_status *status);

@@ -256,7 +256,7 @@ static void fix_restart_rows(j_compress_ptr cinfo)
 }
 
 /* jpegtran.c, parse_switches: what changes no coefficient. progressive 0 is its -revert -optimize, but for the profile,
- * which jpeg_set_defaults must have known. */
+ * which must be set before jpeg_set_defaults. */
 void mzc_configure_coding(j_compress_ptr cinfo, const mzc_encode_options *options)
 {
   jpeg_c_set_bool_param(cinfo, JBOOLEAN_TRELLIS_QUANT, FALSE);

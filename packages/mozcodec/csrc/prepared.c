@@ -1,10 +1,10 @@
-/* One picture at many qualities: what does not depend on the quality is done once. */
+/* Encodes one picture at many qualities; steps that do not depend on the quality are done once. */
 #include "shim.h"
 #include "engine/engine.h"
 
 struct mzc_prepared {
-  mzc_image image;              /* for what the engine leaves to the library */
-  mzc_transformed *transformed; /* NULL: nothing can be shared */
+  mzc_image image;              /* for files that the library codes */
+  mzc_transformed *transformed; /* NULL: no step can be shared */
 };
 
 typedef struct {
@@ -49,7 +49,7 @@ static int transform(coder *c, mzc_prepared *p, const mzc_encode_options *option
 mzc_prepared *mzc_prepare(const mzc_image *image, const mzc_encode_options *options, mzc_status *status)
 {
   mzc_prepared *p = calloc(1, sizeof *p);
-  unsigned char header[64];      /* what libjpeg writes before the pixels; nobody reads it */
+  unsigned char header[64];      /* receives what libjpeg writes before the pixels; not used */
   mzc_buffer nowhere = { header, 0, sizeof header, 1 };
   coder c;
 

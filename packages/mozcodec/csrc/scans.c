@@ -1,6 +1,5 @@
-/* Decoding at 1/8 needs only the DC coefficients of the components that come out at one pixel a block. In a progressive
- * file the rest lies in scans of its own, which are left out here before libjpeg sees the stream: the pixels are the
- * same, at a fraction of the time. */
+/* Decoding at 1/8 needs only the DC coefficients of the components that have one pixel for each block. A progressive file
+ * has the others in separate scans, which are removed here before libjpeg reads the stream. The pixels are the same. */
 #include "decode.h"
 #include "stream.h"
 

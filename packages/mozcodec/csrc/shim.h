@@ -1,4 +1,4 @@
-/* What the shim's .c files share: errors that come back as a status, memory to write to, libjpeg's options. */
+/* Shared by the .c files: errors as a status, the destination in memory, libjpeg's options. */
 #ifndef MOZCODEC_SHIM_H
 #define MOZCODEC_SHIM_H
 
@@ -20,8 +20,8 @@
 
 #include "mozcodec.h"
 
-/* Every call owns one mzc_guard: libjpeg's error manager, where to jump, whom to tell. Whoever calls setjmp on its jump
- * buffer owns the memory that the jump frees. */
+/* libjpeg's error manager, the jump buffer and the status of a call. The function that calls setjmp on the jump buffer owns
+ * the memory that is freed after the jump. */
 typedef struct {
   struct jpeg_error_mgr base;
   jmp_buf jump;

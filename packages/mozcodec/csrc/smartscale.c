@@ -1,4 +1,4 @@
-/* SmartScale streams as bytes: what the header says, and the same blocks as an ordinary JPEG that libjpeg reads.
+/* Parses the headers of SmartScale streams and rewrites the streams as ordinary JPEG that libjpeg reads.
  *
  * The format is the Independent JPEG Group's (libjpeg 8 to 9f: jdmarker.c, jdinput.c). Blocks of N x N coefficients,
  * N = 1..16, above 8 only the lowest 8 x 8 of them. N is told by Se = N * N - 1: in a scan header without components
@@ -71,7 +71,7 @@ static int is_scan_header(const mzc_segment *s)
   return s->marker == M_SOS && s->content_size >= 4 && s->content_size == 4 + 2 * (size_t)content_of(s)[0];
 }
 
-/* No components: it stands for nothing but the block size. */
+/* No components: it only gives the block size. */
 static int is_pseudo(const mzc_segment *s)
 {
   return content_of(s)[0] == 0;

@@ -28,8 +28,8 @@ typedef struct {
 int mzc_block_size(const unsigned char *data, size_t size);
 
 /* Looks at the header; of a SmartScale stream it makes an ordinary JPEG. Colours that libmozjpeg would mistake are refused.
- * requested: a sequential frame whose scan ends at N * N - 1 is SmartScale, whoever wrote it. To be closed whatever comes
- * back. */
+ * requested: a sequential frame whose scan ends at N * N - 1 is SmartScale, whatever encoder wrote it. Call
+ * mzc_smartscale_close in any case. */
 int mzc_smartscale_open(mzc_smartscale *ss, const unsigned char *data, size_t size, int requested, mzc_status *status);
 void mzc_smartscale_close(mzc_smartscale *ss);
 
@@ -39,7 +39,7 @@ int mzc_smartscale_configure(j_decompress_ptr cinfo, mzc_smartscale *ss, const m
                              mzc_status *status);
 /* After jpeg_start_decompress, where rows may be skipped without a call of the progress monitor. */
 void mzc_smartscale_before_data(j_decompress_ptr cinfo);
-/* Moves the coefficients of a block from where libjpeg has them to their own places, natural order. */
+/* Moves the coefficients of a block from libjpeg's positions to their own, in natural order. */
 void mzc_smartscale_put_in_place(const mzc_smartscale *ss, int16_t *block);
 
 #endif

@@ -1,5 +1,5 @@
-/* The same picture in another coding, another orientation, or a part of it: what jpegtran does, with its own code for
- * the moving of blocks (transupp.c of the pinned source). */
+/* Lossless recoding, rotation and cropping, as jpegtran does them, with its code for moving blocks (transupp.c of the
+ * pinned source). */
 #include "decode.h"
 #include "engine/engine.h"
 
@@ -34,7 +34,7 @@ static int begins_with(const struct jpeg_marker_struct *marker, const char *sign
   return marker->data_length >= 5 && memcmp(marker->data, signature, 5) == 0;
 }
 
-/* All but those that libjpeg writes itself. */
+/* Copies all markers except those that libjpeg writes. */
 static void copy_markers(j_decompress_ptr source, j_compress_ptr target)
 {
   for (jpeg_saved_marker_ptr marker = source->marker_list; marker != NULL; marker = marker->next) {
@@ -48,8 +48,8 @@ static void copy_markers(j_decompress_ptr source, j_compress_ptr target)
 
 /* ---- coefficients ------------------------------------------------------------------------------------------------- */
 
-/* A corrupt stream can decode to coefficients that no code stands for. libjpeg would stop at them, within a scan, where
- * mozjpeg loses memory: so they are looked for beforehand. */
+/* A corrupt stream can decode to coefficients that cannot be coded. libjpeg would stop at them within a scan, where mozjpeg
+ * leaks memory, so they are checked before. */
 static int block_in_range(const JCOEF *block, int limit)
 {
   int within = block[0] >= -limit - 1 && block[0] <= limit;

@@ -10,7 +10,7 @@
 
 #include "engine.h"
 
-/* The scans of one component that the search may want. */
+/* The candidate scans of one component. */
 typedef struct {
   mzc_scan_bytes coarse[MZC_NUM_LEVELS][2];    /* 1..8 and 9..63 at Al = 1, 2, 3 ([0] is not used) */
   mzc_scan_bytes refine[MZC_NUM_LEVELS - 1];   /* 1..63 from Al + 1 to Al */
@@ -28,7 +28,7 @@ typedef struct {
 } mzc_onepass_codes;
 
 typedef struct {
-  struct jpeg_entropy_encoder coder;           /* stands in for the library's at the end of the pass */
+  struct jpeg_entropy_encoder coder;           /* replaces the library's at the end of the pass */
   mzc_onepass_codes codes[MZC_MAX_COMPONENTS];
   mzc_mcu_part part[MZC_MAX_COMPONENTS];
   mzc_waiting_bits waiting;
@@ -38,7 +38,7 @@ typedef struct {
 struct mzc_engine {
   const mzc_kernels *kernels;
   j_compress_ptr cinfo;
-  struct jpeg_c_coef_controller controller;    /* stands in for the library's during the main pass */
+  struct jpeg_c_coef_controller controller;    /* replaces the library's during the main pass */
   struct jpeg_c_coef_controller *library_controller;
 
   int num_components;
@@ -93,19 +93,19 @@ static inline mzc_engine *mzc_engine_of(j_compress_ptr cinfo)
   return (mzc_engine *)((char *)cinfo->coef - offsetof(mzc_engine, controller));
 }
 
-/* Sequential files in tables that stand, written as the samples come. In place of mzc_engine_begin and finish. */
+/* Sequential files with fixed Huffman tables, written as the samples arrive. Replaces mzc_engine_begin and finish. */
 int mzc_is_onepass(j_compress_ptr cinfo);
 void mzc_onepass_begin(mzc_engine *engine, j_compress_ptr cinfo);
 int mzc_onepass_finish(mzc_engine *engine, j_compress_ptr cinfo);
 
-/* What the parameters ask for, and memory for the picture. */
+/* Evaluates the parameters, and reserves memory for the picture. */
 void mzc_choose_mode(mzc_engine *engine, j_compress_ptr cinfo, int own_dct);
 void mzc_setup(mzc_engine *engine, j_compress_ptr cinfo);
 /* One row of raw blocks of a component, the last group of eight padded. */
 void mzc_read_blocks(mzc_engine *engine, int component, int row, const JCOEF *raw);
 /* One row of quantized blocks. */
 void mzc_take_blocks(mzc_engine *engine, int component, int row, const JCOEF *quantized);
-/* In MCUs, of a scan with so many in a row; 0: none. */
+/* The restart interval in MCUs of a scan with mcus_per_row; 0: none. */
 int mzc_restart_interval(const mzc_engine *engine, int mcus_per_row);
 /* Quantizes what the main pass has read, chooses the scans and writes the file; -1 when declined, with nothing written. */
 int mzc_write_picture(mzc_engine *engine);

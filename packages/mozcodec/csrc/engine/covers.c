@@ -1,4 +1,4 @@
-/* What the engine covers: the library's bytes are promised for nothing else. */
+/* The parameters for which the engine writes the library's bytes. */
 #include "context.h"
 
 /* Up to here the square of a DC candidate's error fits the int that the library computes it in. */
@@ -118,7 +118,7 @@ static const char *refuses_form(j_compress_ptr cinfo)
   return NULL;
 }
 
-/* What cannot be written once all coefficients are known. */
+/* Limits of the coding of known coefficients. */
 static const char *refuses_coding(j_compress_ptr cinfo)
 {
   struct jpeg_comp_master *m = cinfo->master;

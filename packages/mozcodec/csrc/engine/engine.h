@@ -1,7 +1,8 @@
-/* The engine: mozjpeg's bytes from our own trellis, scan search and entropy coder.
+/* The engine: trellis, scan search and entropy coding that write mozjpeg's bytes.
  *
  * The library keeps markers, colour conversion, downsampling, deringing and the DCT. Between jpeg_start_compress and the
- * first row of pixels mzc_engine_begin takes over the coefficients; mzc_engine_finish stands in for jpeg_finish_compress.
+ * first row of pixels mzc_engine_begin redirects the coefficients to the engine; mzc_engine_finish replaces
+ * jpeg_finish_compress.
  * Nothing but the library's markers is written before the whole picture has been seen.
  */
 #ifndef MZC_ENGINE_H
@@ -15,16 +16,16 @@
 
 typedef struct mzc_engine mzc_engine;
 
-/* mozcodec.h says these to Python. */
+/* Declared for Python in mozcodec.h. */
 int mzc_engine_cpu(const char *requested);
 mzc_engine *mzc_engine_new(int cpu);
 void mzc_engine_free(mzc_engine *engine);
 
-/* Gives back what a large picture needed; call it after each use. */
+/* Frees the memory that only a large picture needs; call it after each use. */
 void mzc_engine_trim(mzc_engine *engine);
 
-/* NULL when the engine gives the library's bytes for these parameters, else what it does not cover. Parameters are set,
- * compression not started. */
+/* NULL if the engine writes the library's bytes for these parameters, otherwise what it does not support. Parameters are
+ * set, compression not started. */
 const char *mzc_engine_refuses(j_compress_ptr cinfo);
 /* The same for coefficients handed to jpeg_write_coefficients. */
 const char *mzc_engine_refuses_coefficients(j_compress_ptr cinfo);

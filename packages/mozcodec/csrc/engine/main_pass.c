@@ -187,7 +187,7 @@ static void transform_row(mzc_engine *e, jpeg_component_info *info, JSAMPARRAY s
                               (JBLOCKROW)e->raw);
 }
 
-/* Statistics of the library's own rounding, where ours is not proven to be the same. */
+/* Statistics of the library's rounding, where ours is not proven to be equal. */
 static void count_plain(mzc_engine *e, mzc_component *k, int row)
 {
   const JCOEF *block = e->quantized;

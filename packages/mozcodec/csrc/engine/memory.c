@@ -1,4 +1,4 @@
-/* The engine's memory: grown when a picture needs it, kept for the next picture, given back when it was a large one. */
+/* The engine's memory: grows as pictures need it, is kept for the next picture, and is freed after a large one. */
 #include "context.h"
 
 enum { KEPT_BYTES = 16 << 20 };
@@ -68,7 +68,7 @@ static void visit_candidates(mzc_candidates *d, visitor visit, size_t *total)
   visit_bytes(&d->whole.bytes, visit, total);
 }
 
-/* Shows every array to visit, which says what stands there from now on. */
+/* Calls visit for every array, and stores the array that it returns. */
 static size_t visit_arrays(mzc_engine *e, visitor visit)
 {
   size_t total = 0;

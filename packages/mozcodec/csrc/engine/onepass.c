@@ -1,4 +1,4 @@
-/* Files of one pass: sequential ones in the Huffman tables that stand. The library transforms and rounds; a few MCUs at a
+/* Files of one pass: sequential ones with fixed Huffman tables. The library transforms and rounds; a few MCUs at a
  * time are coded and written, and nothing is kept. */
 #include "context.h"
 

@@ -196,7 +196,7 @@ static void fold_cuts(mzc_engine *e, mzc_candidates *d, const mzc_statistics *s,
   }
 }
 
-/* What the statistics of level Al say: the whole band and its cuts there, the refinement to Al, the two bands at Al + 1. */
+/* From the statistics of level Al: the whole band and its cuts there, the refinement to Al, the two bands at Al + 1. */
 static void make_candidates(mzc_engine *e, int component, int Al, mzc_statistics *s)
 {
   mzc_candidates *d = &e->candidates[component];

@@ -1,4 +1,4 @@
-/* Coefficients that are quantized already: jpegtran's lossless optimisation, and coefficients of the caller's. */
+/* Codes coefficients that are quantized already: lossless optimisation, and coefficients of the caller. */
 #include "context.h"
 
 int mzc_engine_write_coefficients(mzc_engine *e, j_compress_ptr cinfo, jvirt_barray_ptr *coefficients)

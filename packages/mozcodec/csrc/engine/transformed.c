@@ -1,7 +1,7 @@
 /* One picture at several qualities: colour conversion, downsampling and the DCT once.
  *
  * Deringing depends on the DC quantizer step and changes only blocks with a sample 255: those keep their samples, and the
- * library transforms them anew for each quality. */
+ * library transforms them again for each quality. */
 #include "context.h"
 
 typedef struct {

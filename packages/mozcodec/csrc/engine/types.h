@@ -57,7 +57,7 @@ typedef struct {
   size_t block_capacity, value_capacity, symbol_capacity;
 } mzc_sparse;
 
-/* What the token pass says of a block. */
+/* The result of the token pass for a block. */
 typedef struct {
   uint64_t tokens;               /* zigzag mask of the coefficients that round to nonzero */
   float lambda;

@@ -7,7 +7,7 @@
 
 #include "entropy.h"
 
-#define LARGEST_SEQUENTIAL (64 << 20)   /* bytes of coefficients that libjpeg would not have kept */
+#define LARGEST_SEQUENTIAL (64 << 20)   /* limit of coefficient bytes that libjpeg would not keep */
 #define MAX_COMPONENTS_READ 4
 
 typedef struct {
@@ -23,7 +23,7 @@ struct mzc_reader {
   const uint8_t *at, *end;              /* what is left of the stream */
   unsigned int restart_interval, next_restart;
   const JHUFF_TBL *dc[NUM_HUFF_TBLS], *ac[NUM_HUFF_TBLS];
-  JHUFF_TBL own_dc[NUM_HUFF_TBLS], own_ac[NUM_HUFF_TBLS];   /* those that stand between scans */
+  JHUFF_TBL own_dc[NUM_HUFF_TBLS], own_ac[NUM_HUFF_TBLS];   /* those defined between scans */
 
   int num_scans, seen[MAX_COMPONENTS_READ];
   JBLOCKROW *rows[MAX_COMPONENTS_READ];
@@ -140,7 +140,7 @@ static int next_scan(mzc_reader *reader, j_decompress_ptr cinfo, scan_header *sc
 
 /* ---- coded data --------------------------------------------------------------------------------------------------- */
 
-/* Takes the bytes to the next marker; at then stands before it. */
+/* Reads the bytes up to the next marker; at then points to it. */
 static int next_interval(mzc_reader *reader)
 {
   const uint8_t *p = reader->at;
@@ -226,7 +226,7 @@ static int read_rows(mzc_reader *reader, const scan_header *scan, mzc_read_mcus 
 
 /* ---- scans -------------------------------------------------------------------------------------------------------- */
 
-/* Takes the scan's coefficients into coef_bits, as libjpeg does. -1: it would have something to say, or a coefficient is
+/* Takes the scan's coefficients into coef_bits, as libjpeg does. -1: libjpeg would warn, or a coefficient is
  * sent again, which it allows. */
 static int note_progress(j_decompress_ptr cinfo, const scan_header *scan, int is_first)
 {
@@ -434,7 +434,7 @@ static void monitor(j_common_ptr common)
   cinfo->inputctl->eoi_reached = TRUE;
 }
 
-/* Would it be the reader's, whole coefficients in memory where libjpeg keeps one MCU? */
+/* Whether the coefficients of the whole picture fit in memory; libjpeg keeps only one MCU. */
 static int fits(const mzc_decoder *decoder)
 {
   const struct jpeg_decompress_struct *cinfo = &decoder->cinfo;

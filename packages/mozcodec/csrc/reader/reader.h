@@ -1,9 +1,9 @@
-/* Our own entropy decoder for the common streams, in place of libjpeg's: Huffman, 8 bits, sequential or progressive, up to
- * four components.
+/* An entropy decoder for common streams, used instead of libjpeg's: Huffman, 8 bits, sequential or progressive, up to four
+ * components.
  *
  * It reads the whole stream into libjpeg's coefficient arrays before the first pixel, and libjpeg goes on from there as if
- * it had read them itself. At anything that an undamaged stream does not have it gives up, and the library decodes the
- * stream from its beginning: damage, errors and warnings are the library's. */
+ * it had read them itself. If the stream has anything that an undamaged one does not, the reader stops and the library decodes the
+ * stream from its beginning, so that damage, errors and warnings are the library's. */
 #ifndef MZC_READER_READER_H
 #define MZC_READER_READER_H
 

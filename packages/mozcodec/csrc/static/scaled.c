@@ -58,7 +58,7 @@ static void note_components(j_compress_ptr cinfo, mzc_dct *dct)
   }
 }
 
-/* One pass, nothing searched, nothing subsampled: what is left of libjpeg is colour conversion and smoothing. */
+/* Removes scans, optimisation and subsampling, so that libjpeg only converts colours and smooths. */
 static void strip(j_compress_ptr cinfo)
 {
   cinfo->num_scans = 0;
@@ -82,7 +82,7 @@ static void allocate_planes(capture *c)
   }
 }
 
-/* Planes that stand already are freed by the caller. */
+/* On failure the caller frees the planes. */
 static int capture_planes(capture *c, mzc_dct *dct, const mzc_image *image, const mzc_encode_options *options)
 {
   j_compress_ptr cinfo = &c->cinfo;
@@ -141,7 +141,7 @@ static shape shape_of(int dct_size, const mzc_dct_component *component, int h_ma
   return s;
 }
 
-/* What is added before the division: libjpeg alternates so that no average is favoured (jcsample.c). */
+/* The rounding term of an average; libjpeg alternates it (jcsample.c). */
 static int bias(const shape *s, int x)
 {
   if (s->h_factor == 2 && s->v_factor == 1)

@@ -16,7 +16,7 @@ typedef struct {
 struct mzc_dct {
   int block_size, dct_size;
   int image_width, image_height;
-  int coded_width, coded_height;   /* of the picture that the stream says it is */
+  int coded_width, coded_height;   /* the size in the stream's header */
   int container_width, container_height;   /* the same blocks at 8 x 8 samples each: what libjpeg is told */
   J_COLOR_SPACE color_space;
   int num_components;

@@ -103,7 +103,7 @@ static void put_16(j_compress_ptr cinfo, int value)
   put_byte(cinfo, value & 0xFF);
 }
 
-/* One marker for each table: readers tell the block size by the length. */
+/* One marker for each table: readers derive the block size from its length. */
 static void put_quant_table(j_compress_ptr cinfo, int number)
 {
   const writer *w = (const writer *)cinfo->client_data;
@@ -150,7 +150,7 @@ static void write_frame_header(j_compress_ptr cinfo)
     put_byte(cinfo, (component->h_samp_factor << 4) + component->v_samp_factor);
     put_byte(cinfo, component->quant_tbl_no);
   }
-  if (cinfo->progressive_mode) {   /* the pseudo SOS: no components, Se tells the block size */
+  if (cinfo->progressive_mode) {   /* the pseudo SOS: no components; Se gives the block size */
     cinfo->marker->write_marker_header(cinfo, SOS, 4);
     put_byte(cinfo, 0);
     put_byte(cinfo, 0);
@@ -169,7 +169,7 @@ static void write_restart_interval(j_compress_ptr cinfo)
   }
 }
 
-/* Sequential SmartScale streams tell the block size here. */
+/* Sequential SmartScale streams have the block size here. */
 static void write_scan_header(j_compress_ptr cinfo)
 {
   const writer *w = (const writer *)cinfo->client_data;
@@ -315,7 +315,7 @@ static void write_blocks(writer *w)
 
 enum { DECLINED = 1 };
 
-/* DECLINED: our engine met coefficients beyond it, and the picture has to go through the library again. */
+/* DECLINED: the engine does not support some coefficients, and the library must code the picture. */
 static int code(writer *w, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
                 mzc_engine *engine, int again)
 {

@@ -29,7 +29,7 @@ static void idct_in_place(j_decompress_ptr cinfo, jpeg_component_info *component
                           JDIMENSION column)
 {
   const mzc_smartscale *ss = of(cinfo);
-  _Alignas(32) JCOEF natural[DCTSIZE2];   /* as libjpeg's SIMD code wants it */
+  _Alignas(32) JCOEF natural[DCTSIZE2];   /* libjpeg's SIMD code needs this alignment */
 
   memcpy(natural, block, sizeof natural);
   mzc_smartscale_put_in_place(ss, natural);

@@ -1,4 +1,4 @@
-/* An installed libmozjpeg keeps its insides to itself: no engine of our own. */
+/* The internals of an installed libmozjpeg are private: there is no engine. */
 #include "../shim.h"
 #include "../engine/engine.h"
 

@@ -1,4 +1,4 @@
-/* An installed libmozjpeg keeps its insides to itself: it reads every stream. */
+/* The internals of an installed libmozjpeg are private: the library reads every stream. */
 #include "../decode.h"
 
 const char *mzc_reader_begin(mzc_decoder *decoder)

@@ -63,7 +63,7 @@ static inline int magnitude(int value)
   return value < 0 ? -value : value;
 }
 
-/* Zigzag position -> natural position, and back. F: what to say of each, or of each row of the block. */
+/* Zigzag position -> natural position, and back. F: macro for each position, or for each row of the block. */
 #define THEMSELVES(...) __VA_ARGS__
 #define IN_ZIGZAG_ORDER(F)                                                                                          \
   F(0), F(1), F(8), F(16), F(9), F(2), F(3), F(10), F(17), F(24), F(32), F(25), F(18), F(11), F(4), F(5),           \
@@ -108,7 +108,7 @@ static inline void code_block(mzc_eob_runs *runs, int ends_early)
   runs->run = ends_early;
 }
 
-/* Does a restart marker stand before this MCU? */
+/* Whether a restart marker precedes this MCU. */
 static inline int restart_before(size_t mcu, int interval)
 {
   return UNLIKELY(interval) && mcu % (unsigned)interval == 0 && mcu != 0;

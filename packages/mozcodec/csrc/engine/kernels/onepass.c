@@ -1,4 +1,4 @@
-/* Files of one pass: MCUs of quantized blocks, coded as they come. */
+/* Files of one pass: codes MCUs of quantized blocks as they arrive. */
 #include "bits.h"
 
 /* ---- blocks in zigzag order --------------------------------------------------------------------------------------- */
