@@ -444,12 +444,15 @@ def test_an_eighth_of_an_incomplete_file_is_smoothed_as_in_djpeg(programs, astro
 
 
 def test_an_eighth_of_a_cut_file_is_djpegs(programs, astronaut):
-    """Without EOI a file is not whole: where its last scan breaks off libjpeg smooths, and nothing is left out."""
+    """A file that ends within a scan is damaged at 1/8 too, where that scan would not be needed."""
     script = "0 1 2: 0 0 0 0; 1: 1 63 0 0; 2: 1 63 0 0; 0: 1 63 0 0;"
     data = mozcodec.encode(astronaut[:100, :100], 90, scan_script=script)
     last = data.rindex(b"\xff\xda")
-    for end in (len(data) - 2, len(data) - 40, (last + len(data)) // 2, last + 20):
+    for end in (len(data) - 2, len(data) - 40, (last + len(data)) // 2, last + 20, last):
         cut = data[:end]
+        if last < end < len(data) - 2:  # between scans only the end marker is missing
+            with pytest.raises(mozcodec.DamagedError):
+                mozcodec.decode(cut, scale=1)
         asked = programs.run("djpeg", "-pnm", "-scale", "1/8", data=cut)
         assert asked.returncode == 2  # djpeg warns
         expected = np.frombuffer(asked.stdout[-13 * 13 * 3 :], np.uint8).reshape(13, 13, 3)
