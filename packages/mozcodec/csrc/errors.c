@@ -167,7 +167,7 @@ void mzc_check_end(j_decompress_ptr cinfo, const unsigned char *data, size_t siz
 
   if (!guard->saw_end || guard->status->num_warnings)
     return;
-  if (mzc_sends_everything(cinfo, data, size)) {
+  if (mzc_sends_everything(data, size)) {
     mzc_note(guard->status, "no EOI marker at the end");
     return;
   }

@@ -41,44 +41,63 @@ static int superfluous(j_decompress_ptr cinfo, const scan_header *scan)
   return i >= 0 && cinfo->comp_info[i].DCT_scaled_size == 1;
 }
 
-int mzc_sends_everything(j_decompress_ptr cinfo, const unsigned char *data, size_t size)
+/* The component ids of a frame header; returns their number. */
+static int frame_ids(const mzc_segment *s, int *ids)
+{
+  const unsigned char *p = s->data + s->content;
+  int n = s->content_size >= 6 ? p[5] : 0;
+
+  if (n > MAX_COMPONENTS || s->content_size < 6 + 3 * (size_t)n)
+    return 0;
+  for (int i = 0; i < n; i++)
+    ids[i] = p[6 + 3 * i];
+  return n;
+}
+
+int mzc_sends_everything(const unsigned char *data, size_t size)
 {
   signed char bits[MAX_COMPONENTS][DCTSIZE2];
+  int ids[MAX_COMPONENTS], num_components = 0;
   mzc_segment segment;
   scan_header scan;
 
   memset(bits, -1, sizeof bits);
   mzc_segments(&segment, data, size);
   while (mzc_next_segment(&segment)) {
+    if (mzc_is_sof(segment.marker))
+      num_components = frame_ids(&segment, ids);
     if (segment.marker != M_SOS)
       continue;
     if (parse_scan(&segment, &scan))
       return 0;
     for (int i = 0; i < scan.components; i++) {
-      int component = index_of(cinfo, scan.ids[i]);
-      if (component < 0)
+      int component = 0;
+
+      while (component < num_components && ids[component] != scan.ids[i])
+        component++;
+      if (component == num_components)
         return 0;
       for (int k = scan.Ss; k <= scan.Se; k++)
         bits[component][k] = (signed char)scan.Al;
     }
   }
-  for (int i = 0; i < cinfo->num_components; i++)
+  for (int i = 0; i < num_components; i++)
     for (int k = 0; k < DCTSIZE2; k++)
       if (bits[i][k] != 0)
         return 0;
-  return 1;
+  return num_components > 0;
 }
 
 /* Whether the file has an end and sends everything. Else libjpeg smooths between blocks, and only the whole stream gives
  * its pixels. */
-static int is_whole(j_decompress_ptr cinfo, const unsigned char *data, size_t size)
+static int is_whole(const unsigned char *data, size_t size)
 {
   mzc_segment segment;
 
   mzc_segments(&segment, data, size);
   while (mzc_next_segment(&segment))
     ;
-  return segment.marker == M_EOI && mzc_sends_everything(cinfo, data, size);
+  return segment.marker == M_EOI && mzc_sends_everything(data, size);
 }
 
 unsigned char *mzc_drop_scans(j_decompress_ptr cinfo, const unsigned char *data, size_t size, size_t *new_size)
@@ -88,7 +107,7 @@ unsigned char *mzc_drop_scans(j_decompress_ptr cinfo, const unsigned char *data,
   mzc_segment segment;
   scan_header scan;
 
-  if (!cinfo->progressive_mode || cinfo->min_DCT_scaled_size != 1 || !is_whole(cinfo, data, size))
+  if (!cinfo->progressive_mode || cinfo->min_DCT_scaled_size != 1 || !is_whole(data, size))
     return NULL;
   kept = malloc(size);
   if (kept == NULL)
