@@ -189,7 +189,7 @@ def test_a_stage_is_out_of_date_exactly_when_a_file_changes_that_it_can_load(cop
         (f"{codec}/src/mozcodec/_cli.py", set()),
         (f"{ours}/scores.py", {"evaluate", "report"}),
         (f"{ours}/page.py", {"report"}),
-        (f"{ours}/fidelity.py", {"fidelity"}),
+        (f"{ours}/conditions.py", {"fidelity", "explain", "evaluate", "report"}),
     ):
         path = copied.path / file
         before = path.read_text()
