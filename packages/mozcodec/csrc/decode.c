@@ -292,7 +292,7 @@ static void start_again(mzc_decoder *decoder)
   boolean block_smoothing = decoder->cinfo.do_block_smoothing;
 
   jpeg_abort_decompress(&decoder->cinfo);
-  decoder->guard.saw_end = decoder->read_by_reader = 0;
+  decoder->guard.saw_end = decoder->guard.clean_scan_end = decoder->read_by_reader = 0;
   forget_warnings(decoder->guard.status);
   read_header(decoder, decoder->data, decoder->size);
   decoder->cinfo.do_block_smoothing = block_smoothing;

@@ -102,7 +102,7 @@ static int skipped_between_segments(j_decompress_ptr cinfo)
 
   if (cinfo->input_scan_number == 0)
     return 1;
-  return guard->clean_scan_end && (marker < 0xD0 || marker > 0xD7) && !ends_like_a_scan(cinfo);
+  return guard->clean_scan_end == cinfo->input_scan_number && (marker < 0xD0 || marker > 0xD7) && !ends_like_a_scan(cinfo);
 }
 
 /* Warnings that leave the picture whole. */

@@ -31,7 +31,7 @@ typedef struct {
   const unsigned char *start;   /* of the data, NULL where offsets in it mean nothing to the caller */
   size_t size;
   int saw_end;                  /* the data ended before EOI */
-  int clean_scan_end;           /* the last scan that ended was filled up with ones */
+  int clean_scan_end;           /* number of the last scan if it was filled up with ones, otherwise 0 */
   void (*finish_input_pass)(j_decompress_ptr);
 } mzc_guard;
 

@@ -225,7 +225,9 @@ static int decode(const stream *s)
   if (ours.failed != theirs.failed || strcmp(ours.status.message, theirs.status.message) ||
       (!ours.failed && (ours.hash != theirs.hash || ours.status.num_warnings != theirs.status.num_warnings ||
                         strcmp(ours.status.warning, theirs.status.warning)))) {
-    fprintf(stderr, "decode: the reader and the library differ\n");
+    fprintf(stderr, "decode: the reader and the library differ: %d %s, %d warnings %s; %d %s, %d warnings %s\n", ours.failed,
+            ours.status.message, ours.status.num_warnings, ours.status.warning, theirs.failed, theirs.status.message,
+            theirs.status.num_warnings, theirs.status.warning);
     abort();
   }
   return ours.failed;

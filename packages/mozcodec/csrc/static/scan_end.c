@@ -22,7 +22,9 @@ static void finish_input_pass(j_decompress_ptr cinfo)
 {
   mzc_guard *guard = (mzc_guard *)cinfo->err;
 
-  guard->clean_scan_end = !cinfo->arith_code && !cinfo->master->lossless && ends_in_ones(cinfo);
+  guard->clean_scan_end = 0;
+  if (!cinfo->arith_code && !cinfo->master->lossless && ends_in_ones(cinfo))
+    guard->clean_scan_end = cinfo->input_scan_number;
   (*guard->finish_input_pass)(cinfo);
 }
 
