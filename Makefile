@@ -58,6 +58,10 @@ seeds: setup ## three seeds trained at quality 77 and three at 10, as one table
 bench: setup ## the benchmarks of mozcodec
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/benchmark.py encode
 
+bench-perceptual: setup ## bytes at equal perceived quality: PICTURES=folder of PNG files, OUT=folder; resumable
+	$(if $(PICTURES),,$(error PICTURES=folder names the pictures, kodak/ of github.com/imazen/codec-corpus for example))
+	$(IN_VENV) python $(MOZCODEC)/benchmarks/perceptual.py $(PICTURES) --out $(or $(OUT),out/perceptual)
+
 throughput: setup ## images per second of training, loading and inference
 	@$(IN_VENV) python -m tools throughput
 

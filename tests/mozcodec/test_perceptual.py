@@ -14,6 +14,7 @@ from PIL import Image
 from skimage import data
 
 import mozcodec
+from mozcodec._cli import main
 
 JPEGLIS_FIRST_ROWS: dict[tuple[str, float], tuple[list[int], list[int], list[int]]] = {
     # what ajpegli 1.0.0 (jpegli) writes: the first row of the tables of Y, Cb and Cr
@@ -275,3 +276,128 @@ def test_no_warning_is_given(image):
         warnings.simplefilter("error")
         for effort in (0, 1, 2):
             mozcodec.encode(image, distance=1, effort=effort)
+
+
+# ---- targets --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("score", [60, 75, 85, 92])
+@pytest.mark.parametrize("effort", [0, 1, 2])
+def test_a_score_is_reached_and_hardly_exceeded(image, score, effort):
+    result = mozcodec.encode_to_target(image, ssimulacra2=score, effort=effort)
+    assert result.value == score_of(result.data, image) >= score
+    assert result.value < score + 0.6  # tables have integer steps; most end within 0.15
+    assert 1 <= result.num_encodings <= 22
+    told = {"distance": result.distance, "effort": effort, "subsampling": result.subsampling}
+    assert mozcodec.encode(image, **told) == result.data
+
+
+def test_a_target_goes_to_full_chroma_where_half_cannot_reach_it():
+    image = np.zeros((128, 128, 3), np.uint8)
+    image[::2] = (230, 30, 40)
+    image[1::2] = (30, 60, 220)
+    with pytest.raises(mozcodec.LimitError, match="no distance reaches ssimulacra2=80: the best file, at distance"):
+        mozcodec.encode_to_target(image, ssimulacra2=80, subsampling="4:2:0")
+    result = mozcodec.encode_to_target(image, ssimulacra2=80)
+    assert result.subsampling == "4:4:4"
+    assert result.value >= 80
+
+
+def test_targets_of_gray_and_deep_pixels():
+    gray = data.camera()[:120, :130]
+    result = mozcodec.encode_to_target(gray, ssimulacra2=80)
+    assert result.subsampling == "gray"
+    assert score_of(result.data, gray) == result.value >= 80
+    deep = mozcodec.encode_to_target(gray.astype(np.uint16) * 257, ssimulacra2=80)
+    assert score_of(deep.data, gray) >= 79.9
+
+
+@pytest.mark.parametrize("most", [4000, 12000, 40000])
+def test_bytes_are_used_and_not_exceeded(image, most):
+    result = mozcodec.encode_to_target(image, bytes=most, effort=1)
+    assert len(result.data) == result.value <= most
+    assert len(result.data) > 0.95 * most
+
+
+def test_targets_out_of_reach_are_said(image):
+    with pytest.raises(mozcodec.LimitError, match=r"no distance reaches ssimulacra2=99\.99"):
+        mozcodec.encode_to_target(image, ssimulacra2=99.99)
+    with pytest.raises(mozcodec.LimitError, match="no distance reaches bytes=500: distance 25 has"):
+        mozcodec.encode_to_target(image, bytes=500, effort=0)
+    # what every distance reaches ends at one of the ends
+    assert mozcodec.encode_to_target(image, ssimulacra2=-100).distance == 25
+    assert mozcodec.encode_to_target(image, bytes=10**7, effort=1).distance == 0.1
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "message"),
+    [
+        ({"ssimulacra2": 70, "psnr": 30}, TypeError, "exactly one of bytes, psnr, ssim and ssimulacra2"),
+        ({"ssimulacra2": 101}, ValueError, "ssimulacra2 must be -100..100"),
+        ({"ssimulacra2": 70, "distance": 1}, ValueError, "distance is what encode_to_target looks for"),
+        ({"ssimulacra2": 70, "smallest": True}, ValueError, "targets of the quality search"),
+        ({"psnr": 30, "effort": 1}, ValueError, "not with psnr"),
+        ({"ssimulacra2": 70, "progressive": False}, ValueError, "progressive cannot go with distance"),
+        ({"ssimulacra2": 70, "pixel_format": "ycbcr"}, ValueError, "rounded to 8 bits"),
+    ],
+)
+def test_targets_that_mean_nothing_are_refused(image, told, error, message):
+    with pytest.raises(error, match=message):
+        mozcodec.encode_to_target(image, **told)
+
+
+def test_tiny_pictures_have_no_score():
+    with pytest.raises(ValueError, match="at least 8 x 8 pixels; give a distance"):
+        mozcodec.encode_to_target(np.zeros((7, 20), np.uint8), ssimulacra2=70)
+
+
+def test_a_sweep_over_distances(image):
+    points = list(mozcodec.sweep(image, distances=[1, 3.5], effort=0, threads=2))
+    assert [(point.distance, point.quality) for point in points] == [(1, None), (3.5, None)]
+    assert [point.data for point in points] == [mozcodec.encode(image, distance=d, effort=0) for d in (1, 3.5)]
+    for wrong, error in (
+        ({}, TypeError),
+        ({"qualities": [5], "distances": [1]}, TypeError),
+        ({"distances": [1, 99]}, ValueError),
+        ({"distances": [1], "scales": [4]}, ValueError),
+    ):
+        with pytest.raises(error):
+            mozcodec.sweep(image, **wrong)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+@pytest.mark.parametrize("distance", [0.1, 0.33, 1, 1.49, 1.51, 4, 25])
+def test_inspect_knows_the_distance(image, subsampling, distance):
+    for effort in (0, 1, 2):
+        file = mozcodec.encode(image[:40, :40], distance=distance, effort=effort, subsampling=subsampling)
+        found = mozcodec.inspect(file).distance
+        assert found.low <= distance + 1e-9 and distance <= found.high + 1e-9
+        if distance > 0.33:  # below, both kinds of tables may be the same
+            assert found.corrects_luma == (effort > 0)
+    gray = mozcodec.inspect(mozcodec.encode(image[..., 0], distance=distance)).distance
+    assert gray.low <= distance + 1e-9 and distance <= gray.high + 1e-9
+    assert mozcodec.inspect(mozcodec.encode(image, 77)).distance is None
+
+
+def test_the_command_line_has_the_mode(image, tmp_path):
+    source, target = tmp_path / "a.png", tmp_path / "a.jpg"
+    Image.fromarray(image).save(source)
+
+    def run(*switches):
+        return main(["encode", str(source), str(target), "--force", *map(str, switches)])
+
+    assert run("-distance", 1.5, "-effort", 2) == 0
+    assert target.read_bytes() == mozcodec.encode(image, distance=1.5, effort=2)
+    assert run("-ssimulacra2", 70) == 0
+    assert target.read_bytes() == mozcodec.encode_to_target(image, ssimulacra2=70).data
+    for wrong in (
+        ("-effort", 1),
+        ("-distance", 1, "-quality", 75),
+        ("-distance", 1, "-ssimulacra2", 70),
+        ("-distance", 1, "-baseline"),
+        ("-distance", 1, "-scale", 4),
+        ("-distance", 30),
+        ("-ssimulacra2", 170),
+    ):
+        assert run(*wrong) == 2
+    assert main(["inspect", str(target)]) == 0

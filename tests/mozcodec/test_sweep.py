@@ -187,7 +187,7 @@ def test_options_and_smallest_reach_the_search(small):
 @pytest.mark.parametrize(
     ("target", "error", "words"),
     [
-        ({}, TypeError, "exactly one of bytes, psnr and ssim is needed, got none"),
+        ({}, TypeError, "exactly one of bytes, psnr, ssim and ssimulacra2 is needed, got none"),
         ({"bytes": 5, "ssim": 0.5}, TypeError, "got bytes, ssim"),
         ({"ssim": 1.5}, ValueError, r"ssim must be 0\.\.1, got 1\.5"),
         ({"psnr": -1}, ValueError, "psnr must be positive, got -1"),

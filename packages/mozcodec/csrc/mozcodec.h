@@ -159,6 +159,8 @@ typedef struct {
   int h, v;                     /* 1 or 2 luma samples for each of chroma, across and down */
 } mzc_perceptual_options;
 
+/* Its tables for Y, Cb and Cr, natural order. corrects_luma: effort 1 and 2. */
+void mzc_distance_tables(double distance, int is_420, int corrects_luma, unsigned int (*tables)[64]);
 /* Gray or RGB of any order, 8, 16 or 32 bits a sample. Of the options those of markers count. cpu: see mzc_engine_cpu. */
 int mzc_perceptual_encode(const mzc_image *image, const mzc_perceptual_options *perceptual,
                           const mzc_encode_options *options, const mzc_marker *markers, int num_markers,

@@ -23,9 +23,10 @@ from ._errors import (
     UnsupportedError,
 )
 from ._fidelity import ms_ssim, psnr, ssim, ssimulacra2
-from ._inspect import HuffmanTable, Inspection, MarkerSegment, QualityEstimate, Scan, inspect
+from ._inspect import DistanceEstimate, HuffmanTable, Inspection, MarkerSegment, QualityEstimate, Scan, inspect
 from ._metadata import Metadata, edit_metadata
 from ._options import EncodeOptions
+from ._perceptual import EncodedAtDistance
 from ._smartscale import encode_scaled, encode_smartscale
 from ._sweep import Encoded, SweepPoint, encode_to_target, sweep
 from ._transform import optimize, transform
@@ -35,8 +36,10 @@ __all__ = [
     "Damage",
     "DamagedError",
     "DecodeOptions",
+    "DistanceEstimate",
     "EncodeOptions",
     "Encoded",
+    "EncodedAtDistance",
     "Encoder",
     "EngineUse",
     "Header",

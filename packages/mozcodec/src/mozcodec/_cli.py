@@ -236,6 +236,10 @@ def _facts(inspection: Inspection) -> dict[str, Any]:
         "quality": None
         if quality is None
         else {"quality": quality.quality, "quant_table": quality.quant_table, "exact": quality.exact},
+        "distance": None
+        if inspection.distance is None
+        else {"low": inspection.distance.low, "high": inspection.distance.high,
+              "corrects_luma": inspection.distance.corrects_luma},
         "quant_tables": {slot: table.tolist() for slot, table in inspection.quant_tables.items()},
         "scans": [
             {
@@ -263,6 +267,9 @@ def _print_facts(name: str, facts: dict[str, Any]) -> None:
     if facts["quality"] is not None:
         word = "is" if facts["quality"]["exact"] else "is near"
         print(f"  quality {word} {facts['quality']['quality']} of table {facts['quality']['quant_table']}")
+    if facts["distance"] is not None:
+        effort = "effort 1 or 2" if facts["distance"]["corrects_luma"] else "effort 0, or jpegli"
+        print(f"  tables of distance {facts['distance']['low']:.3f}..{facts['distance']['high']:.3f} ({effort})")
     for scan in facts["scans"]:
         bits = f"Ss={scan['Ss']} Se={scan['Se']} Ah={scan['Ah']} Al={scan['Al']}"
         print(f"  scan of components {scan['components']}: {bits}, {scan['bytes']} bytes")

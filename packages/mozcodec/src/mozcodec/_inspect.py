@@ -1,6 +1,7 @@
 """List the segments, tables and scans of a JPEG."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
 
@@ -11,6 +12,9 @@ from ._containers import Part, parts_of
 from ._decode import Buffer, Header, read_header
 from ._encode import encode
 from ._metadata import EOI, MARKER, SOS, Segment
+from ._mozjpeg import ffi, lib
+from ._options import SMALLEST_DISTANCE
+from ._perceptual import LARGEST_DISTANCE
 from ._pixels import same, zigzag
 
 _NAMES = {
@@ -71,6 +75,17 @@ class QualityEstimate:
     """The quality of the chroma table where it is another than that of the luma table."""
 
 
+@dataclass(frozen=True, slots=True)
+class DistanceEstimate:
+    """The distances of the perceptual mode whose tables are exactly those of a file."""
+
+    low: float
+    high: float
+    corrects_luma: bool
+    """Whether chroma is as coarse as at effort 1 and 2; if not, the tables are those of effort 0 and of jpegli. False
+    for gray files, which do not show it."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Inspection:
     """The structure of a JPEG. Two objects are equal if all fields are."""
@@ -84,6 +99,8 @@ class Inspection:
     scans: tuple[Scan, ...]
     quality: QualityEstimate | None
     """None if there are no quantization tables."""
+    distance: DistanceEstimate | None
+    """None where the tables are not those of the perceptual mode."""
     trailing_bytes: int
     """Bytes after the end of the picture."""
     parts: tuple[Part, ...] = ()
@@ -211,6 +228,41 @@ def estimate_quality(luma: NDArray[np.uint16], chroma: NDArray[np.uint16] | None
     return QualityEstimate(quality + 1, table, False)
 
 
+def _distance_tables(distance: float, is_420: bool, corrects_luma: bool, count: int) -> NDArray[np.int64]:
+    tables = ffi.new("unsigned int[3][64]")
+    lib.mzc_distance_tables(distance, is_420, corrects_luma, tables)
+    return np.frombuffer(ffi.buffer(tables), np.uint32).reshape(3, 8, 8)[:count].astype(np.int64)
+
+
+def estimate_distance(tables: list[NDArray[np.uint16]], is_420: bool) -> DistanceEstimate | None:
+    """Return the distances that have these tables: one, of a gray file, or those of Y, Cb and Cr."""
+    if len(tables) not in (1, 3) or any(table.shape != (8, 8) for table in tables):
+        return None
+    given = np.stack(tables).astype(np.int64)
+    for corrects_luma in (False, True)[: 1 if len(tables) == 1 else 2]:
+
+        def total(distance: float, corrects_luma: bool = corrects_luma) -> int:
+            return int(_distance_tables(distance, is_420, corrects_luma, len(tables)).sum())
+
+        # entries never fall with the distance, so the sum tells where they are
+        low = _first(lambda distance, total=total: total(distance) >= given.sum())  # type: ignore[misc]
+        high = _first(lambda distance, total=total: total(distance) > given.sum())  # type: ignore[misc]
+        if np.array_equal(_distance_tables((low + high) / 2, is_420, corrects_luma, len(tables)), given):
+            return DistanceEstimate(low, high, corrects_luma)
+    return None
+
+
+def _first(is_reached: Callable[[float], bool]) -> float:
+    """Return where, among the distances, a rising condition becomes true."""
+    low, high = SMALLEST_DISTANCE, LARGEST_DISTANCE
+    if is_reached(low):
+        return low
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_reached(middle) else (middle, high)
+    return high
+
+
 def inspect(data: Buffer, *, smartscale: bool = False) -> Inspection:
     """Return the structure of a JPEG: header, segments, tables, scans, parts, and the quality that made its tables.
 
@@ -246,6 +298,7 @@ def inspect(data: Buffer, *, smartscale: bool = False) -> Inspection:
         huffman_tables=tuple(huffman_tables),
         scans=tuple(scans),
         quality=estimate_quality(tables[0], tables[1] if len(tables) > 1 else None) if tables else None,
+        distance=estimate_distance(tables, header.subsampling == "4:2:0"),
         trailing_bytes=len(stream) - end,
         parts=tuple(parts_of(stream)),
     )

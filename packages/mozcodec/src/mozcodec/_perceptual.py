@@ -1,14 +1,15 @@
 """The perceptual mode: the smallest JPEG at a distance from the original."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._engine import CPU
-from ._errors import error_of
+from ._errors import LimitError, OutOfMemoryError, error_of
 from ._mozjpeg import ffi, lib
 from ._options import (
     PERCEPTUAL,
@@ -150,3 +151,213 @@ def encode_perceptually(
     if failed:
         raise error_of(status)
     return status
+
+
+# ---- targets --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedAtDistance:
+    """The file of the perceptual mode that reaches a target."""
+
+    data: bytes
+    distance: float
+    subsampling: str
+    """"4:2:0", "4:4:4" or what was asked for; "gray" for gray pictures."""
+    value: float
+    """What the file has: its SSIMULACRA2 or its bytes."""
+    num_encodings: int
+    """How many files the search made."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    u: float
+    excess: float
+    """By how much the target is exceeded; negative: missed."""
+    data: bytes
+    settings: PerceptualSettings
+    value: float
+
+
+class _Search:
+    """Looks for a place in low..high where a nearly rising function is at or barely above 0."""
+
+    def __init__(self, low: float, high: float, slope: float, tolerance: float) -> None:
+        self.low, self.high, self.slope, self.tolerance = low, high, slope, tolerance
+
+    def run(self, attempt: Callable[[float], _Try], start: float, is_hopeless: Callable[[_Try], bool]) -> list[_Try]:
+        """Return all tries: secants until both sides are known, then regula falsi (Illinois)."""
+        tries: list[_Try] = []
+        below: tuple[float, float] | None = None  # place and excess
+        above: tuple[float, float] | None = None
+        u = min(max(start, self.low), self.high)
+        while len(tries) < _MOST_TRIES:
+            last = attempt(u)
+            tries.append(last)
+            if 0 <= last.excess <= self.tolerance or is_hopeless(last):
+                return tries
+            again = len(tries) > 1 and (last.excess < 0) == (tries[-2].excess < 0)
+            if last.excess < 0:
+                below = u, last.excess
+                above = (above[0], above[1] / 2) if above is not None and again else above
+            else:
+                above = u, last.excess
+                below = (below[0], below[1] / 2) if below is not None and again else below
+            if below is not None and above is not None:
+                if abs(above[0] - below[0]) < _FINEST_STEP:
+                    break
+                part = (self.tolerance / 2 - below[1]) / (above[1] - below[1])
+                following = below[0] + min(max(part, 0.1), 0.9) * (above[0] - below[0])
+            else:
+                following = u + (self.tolerance / 2 - last.excess) / self._slope(tries)
+                following = min(max(following, self.low), self.high)
+                if following == u:
+                    break  # at an end of the range
+            u = following
+        if all(one.excess < 0 and one.u < self.high for one in tries):
+            tries.append(attempt(self.high))
+        return tries
+
+    def _slope(self, tries: list[_Try]) -> float:
+        if len(tries) < 2 or tries[-1].u == tries[-2].u:
+            return self.slope
+        seen = (tries[-1].excess - tries[-2].excess) / (tries[-1].u - tries[-2].u)
+        return min(max(seen, self.slope / 3), 3 * self.slope)
+
+
+_MOST_TRIES = 10
+_FINEST_STEP = 0.01
+"""Of log distance: table entries are integers, so scores move in steps."""
+_BOTH_SAMPLINGS_BELOW = 1.2
+_LOWEST_420 = 0.5
+"""With subsampling="auto", 4:4:4 is tried too where 4:2:0 ends below the first distance; below the second, instead."""
+_START = ((60.0, 5.5), (70.0, 3.2), (80.0, 1.8), (88.0, 0.9), (93.0, 0.35))
+"""Distances where typical photographs have these scores."""
+_SCORE_TOLERANCE, _BYTES_TOLERANCE = 0.15, 0.005
+_LOG_BYTES_PER_POINT = 0.05
+"""About how log bytes grow with the score."""
+_NOT_WORTH_A_SEARCH = 0.03
+
+
+def _starting_distance(score: float) -> float:
+    scores, distances = zip(*_START, strict=True)
+    return math.exp(float(np.interp(score, scores, np.log(distances))))
+
+
+class _Target:
+    """One picture, and the files that are tried for a target."""
+
+    def __init__(self, image: ArrayLike, pixel_format: str | None, settings: PerceptualSettings, engine: Any) -> None:
+        self.image, self.pixel_format, self.settings, self.engine = image, pixel_format, settings, engine
+        self.struct, self._alive = describe_samples(image, pixel_format, settings.linear)
+        self.is_gray = bool(self.struct.pixel_format == lib.MZC_GRAY)
+        self.num_encodings = 0
+
+    def encode(self, distance: float, sampling: tuple[int, int] | None) -> tuple[bytes, PerceptualSettings]:
+        short = float(f"{distance:.6g}")  # a number that can be written down and gives the same file
+        settings = replace(self.settings, distance=min(max(short, SMALLEST_DISTANCE), LARGEST_DISTANCE))
+        if sampling is not None:
+            settings = replace(settings, sampling=sampling)
+        buffer = ffi.new("mzc_buffer *")
+        encode_perceptually(self.image, self.pixel_format, settings, (ffi.NULL, []), self.engine, buffer)
+        self.num_encodings += 1
+        try:
+            return ffi.buffer(buffer.data, buffer.size)[:], settings
+        finally:
+            lib.mzc_free(buffer.data)
+
+    def score(self, data: bytes) -> float:
+        """Return the SSIMULACRA2 of what a decoder makes of *data*."""
+        from ._decode import decode
+
+        pixels = decode(data, "gray" if self.is_gray else "rgb")
+        decoded, alive = describe_samples(pixels, None, 0)
+        values = ffi.new("double[2]")
+        if lib.mzc_ssimulacra2(self.struct, decoded, CPU, values, values + 1, ffi.NULL):
+            raise OutOfMemoryError("no memory for SSIMULACRA2")
+        del alive
+        return float(values[0])
+
+    def result(self, found: _Try) -> EncodedAtDistance:
+        name = {(1, 1): "4:4:4", (2, 2): "4:2:0", (2, 1): "4:2:2", (1, 2): "4:4:0"}[found.settings.factors()]
+        return EncodedAtDistance(
+            found.data, found.settings.distance, "gray" if self.is_gray else name, found.value, self.num_encodings
+        )
+
+
+def _tries_for_score(
+    target: _Target,
+    score: float,
+    sampling: tuple[int, int] | None,
+    lowest: float,
+    start: float,
+    smallest: _Try | None = None,
+) -> list[_Try]:
+    """Search at one subsampling; *smallest* is what has been found elsewhere."""
+
+    def attempt(u: float) -> _Try:
+        data, settings = target.encode(math.exp(-u), sampling)
+        value = target.score(data)
+        return _Try(u, value - score, data, settings, value)
+
+    def is_hopeless(one: _Try) -> bool:
+        if smallest is None:
+            return False
+        expected = math.log(len(one.data)) - _LOG_BYTES_PER_POINT * one.excess
+        return expected > math.log(len(smallest.data)) + _NOT_WORTH_A_SEARCH
+
+    search = _Search(-math.log(LARGEST_DISTANCE), -math.log(lowest), slope=15, tolerance=_SCORE_TOLERANCE)
+    return search.run(attempt, -math.log(start), is_hopeless)
+
+
+def _smallest(tries: Sequence[_Try]) -> _Try | None:
+    return min((one for one in tries if one.excess >= 0), key=lambda one: len(one.data), default=None)
+
+
+def encode_to_score(
+    image: ArrayLike, pixel_format: str | None, settings: PerceptualSettings, engine: Any, score: float
+) -> EncodedAtDistance:
+    """Return the smallest file found that has at least this SSIMULACRA2."""
+    target = _Target(image, pixel_format, settings, engine)
+    if min(target.struct.width, target.struct.height) < 8:
+        raise ValueError("SSIMULACRA2 needs at least 8 x 8 pixels; give a distance")
+    start = _starting_distance(score)
+    if settings.sampling is not None or target.is_gray:
+        tries = _tries_for_score(target, score, settings.sampling, SMALLEST_DISTANCE, start)
+    else:
+        tries = _tries_for_score(target, score, (2, 2), _LOWEST_420, start) if start >= _LOWEST_420 else []
+        found = _smallest(tries)
+        if found is None or found.settings.distance < _BOTH_SAMPLINGS_BELOW:
+            start = found.settings.distance if found is not None else min(start, _LOWEST_420)
+            tries += _tries_for_score(target, score, (1, 1), SMALLEST_DISTANCE, start, found)
+    found = _smallest(tries)
+    if found is None:
+        best = max(tries, key=lambda one: one.value)
+        raise LimitError(
+            f"no distance reaches ssimulacra2={score:g}: the best file, at distance {best.settings.distance:g}, has "
+            f"{best.value:.2f}"
+        )
+    return target.result(found)
+
+
+def encode_to_bytes(
+    image: ArrayLike, pixel_format: str | None, settings: PerceptualSettings, engine: Any, most: int
+) -> EncodedAtDistance:
+    """Return the file of the smallest distance found whose bytes do not exceed *most*."""
+    target = _Target(image, pixel_format, settings, engine)
+
+    def attempt(u: float) -> _Try:
+        data, used = target.encode(math.exp(u), None)
+        return _Try(u, math.log(most / len(data)), data, used, float(len(data)))
+
+    search = _Search(math.log(SMALLEST_DISTANCE), math.log(LARGEST_DISTANCE), slope=0.75, tolerance=_BYTES_TOLERANCE)
+    pixels = int(target.struct.width) * int(target.struct.height)
+    tries = search.run(attempt, math.log(1.5 * pixels / (6 * most)), lambda _: False)
+    fitting = [one for one in tries if one.excess >= 0]
+    if not fitting:
+        last = min(tries, key=lambda one: len(one.data))
+        raise LimitError(
+            f"no distance reaches bytes={most}: distance {last.settings.distance:g} has {len(last.data)} bytes"
+        )
+    return target.result(min(fitting, key=lambda one: one.settings.distance))

@@ -12,9 +12,10 @@ import numpy as np
 from ._decode import MAX_PIXELS, MAX_SCANS, decode, decode_options, limit
 from ._encode import encode
 from ._files import bytes_of, is_jpeg, picture_from
-from ._metadata import ICC_SIGNATURE, with_segments
-from ._options import DCT_METHODS, TUNES, coding_options
+from ._metadata import ICC_SIGNATURE, segments_to_write, with_segments
+from ._options import DCT_METHODS, DEFAULT_QUALITY, TUNES, DefaultQuality, coding_options
 from ._smartscale import encode_scaled, encode_smartscale
+from ._sweep import encode_to_target
 from ._transform import COPY, optimize, transform
 
 Convert = Callable[[bytes, str, str], bytes]
@@ -155,7 +156,11 @@ def file_switches(parser: argparse.ArgumentParser) -> None:
     """Add cjpeg's switches, and those for one file of a picture."""
     encode_switches(parser)
     group = parser.add_argument_group("the file")
-    add_switch(group, "quality", type=_quality, default=75, metavar="N[,N]", help=_QUALITY)
+    add_switch(group, "quality", type=_quality, default=DEFAULT_QUALITY, metavar="N[,N]", help=_QUALITY)
+    text = "perceptual mode: 0.1..25 in place of a quality, about 1 where a difference begins to show"
+    add_switch(group, "distance", type=float, metavar="X", help=text)
+    add_switch(group, "ssimulacra2", type=float, metavar="X", help="perceptual mode: the smallest file with this score")
+    add_switch(group, "effort", type=int, metavar="0|1|2", help="of the perceptual mode; default 1")
     _add_flags(group, smallest="write the smaller of progressive and baseline")
     add_switch(group, "scale", type=int, metavar="N", help="scale by 8/N in the DCT, N = 1..16")
     add_switch(group, "block", type=int, metavar="N", help="SmartScale block size 1..16 (for few decoders)")
@@ -243,6 +248,9 @@ def encoder(args: argparse.Namespace) -> Convert:
     if args.smallest and (args.scale or args.block):
         raise ValueError("-smallest cannot be combined with -scale or -block")
     one: Callable[..., bytes] = encode
+    options |= _perceptual_options(args)
+    if args.ssimulacra2 is not None:
+        return _score_encoder(args, options)
     if args.block is not None:
         one = partial(encode_smartscale, block_size=args.block, dct_size=args.scale or args.block)
     elif args.scale is not None:
@@ -257,6 +265,38 @@ def encoder(args: argparse.Namespace) -> Convert:
         if args.icc is not None:
             segments = [(marker, content) for marker, content in segments if not content.startswith(ICC_SIGNATURE)]
         return with_segments(one(pixels, quality, **cmyk, **options), segments)
+
+    return convert
+
+
+def _perceptual_options(args: argparse.Namespace) -> dict[str, Any]:
+    given = _given(args, (), (("distance", "distance"), ("effort", "effort")))
+    if not given and args.ssimulacra2 is None:
+        return {}
+    if args.distance is None and args.ssimulacra2 is None:
+        raise ValueError("-effort goes with -distance or -ssimulacra2")
+    if args.distance is not None and args.ssimulacra2 is not None:
+        raise ValueError("-distance and -ssimulacra2: one of them")
+    if args.scale or args.block or args.smallest:
+        raise ValueError("-distance and -ssimulacra2 cannot go with -scale, -block or -smallest")
+    return given
+
+
+def _score_encoder(args: argparse.Namespace, options: dict[str, Any]) -> Convert:
+    """Return the conversion to the smallest JPEG with a score."""
+    if not isinstance(args.quality, DefaultQuality):
+        raise ValueError("-quality and -ssimulacra2: one of them")
+    own = [] if args.icc is None else segments_to_write(options.pop("icc_profile"), None, None, None)
+    encode_to_target(np.zeros((8, 8, 3), np.uint8), ssimulacra2=min(args.ssimulacra2, 50), **options)
+    if args.ssimulacra2 > 100:
+        raise ValueError(f"-ssimulacra2 is at most 100, got {args.ssimulacra2:g}")
+
+    def convert(data: bytes, name: str, suffix: str) -> bytes:  # noqa: ARG001 - as every conversion
+        pixels, segments = picture_from(data, name, args.copy)
+        if args.icc is not None:
+            segments = [(marker, content) for marker, content in segments if not content.startswith(ICC_SIGNATURE)]
+            segments += own
+        return with_segments(encode_to_target(pixels, ssimulacra2=args.ssimulacra2, **options).data, segments)
 
     return convert
 

@@ -31,7 +31,6 @@ typedef struct {
 void *mzc_picture_memory(mzc_perceptual_picture *picture, size_t count, size_t size);
 void mzc_picture_free(mzc_perceptual_picture *picture);
 
-void mzc_distance_tables(double distance, int is_420, int corrects_luma, unsigned int (*tables)[DCTSIZE2]);
 /* Planes, from the source. */
 void mzc_picture_fill(mzc_perceptual_picture *picture);
 /* Chroma of row y at full width, around 0, as decoders interpolate it. */

@@ -1,8 +1,8 @@
 /* Quantization tables from a Butteraugli distance. The base tables, their exponents and the rescaling for 4:2:0 are those of
  * jpegli (https://github.com/google/jpegli, lib/jpegli/quant.cc): Copyright (c) the JPEG XL Project Authors, see
  * licenses/jpegli. */
-#include "encoder.h"
-#include "../numbers.h"
+#include "../shim.h"
+#include "numbers.h"
 
 static const double base[3][DCTSIZE2] = {
   {
@@ -71,7 +71,7 @@ static double scale_of(double distance, int k)
 /* Where the luma makes up for it, chroma may be coarser: chosen on CID22's training pictures. */
 static const double with_corrected_luma[3] = { 1, 1.2, 1.5 };
 
-void mzc_distance_tables(double distance, int is_420, int corrects_luma, unsigned int (*tables)[DCTSIZE2])
+void mzc_distance_tables(double distance, int is_420, int corrects_luma, unsigned int (*tables)[64])
 {
   double scale = 1.73966010 * (is_420 ? 1.22 : 1);
 

@@ -1,0 +1,383 @@
+"""Bytes at equal perceived quality: mozcodec's perceptual mode beside other encoders.
+
+    python perceptual.py PICTURES --out FOLDER [--every N] [--encoders NAME,...]
+
+PICTURES is a folder of PNG files (of github.com/imazen/codec-corpus for example: ``kodak``, or CID22's pictures). Every
+encoder makes a curve of seven files of every picture; each file is decoded by Pillow and measured by SSIMULACRA2 and
+MS-SSIM (mozcodec's) and, where libjxl is installed, by the 3-norm of Butteraugli, which no encoder here has looked at.
+Measurements go into FOLDER/points.csv as they come; a second run goes on where the first one stopped. Then
+FOLDER/table.md and FOLDER/curves.png are made from all of it.
+
+A ratio is bytes at equal score: curves are interpolated linearly in log bytes at the levels below as far as both reach,
+the mean log ratio of a picture is one number, and the table gives the geometric mean over the pictures, the standard
+deviation of the logs and how many pictures are smaller. An encoder with two subsamplings counts with the better of both
+at each level. Butteraugli is measured on every second picture: it takes longer than everything else together.
+"""
+
+import argparse
+import csv
+import ctypes
+import ctypes.util
+import io
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, features
+
+import mozcodec
+
+Picture = NDArray[np.uint8]
+DISTANCES = (0.35, 0.6, 0.95, 1.5, 2.4, 3.8, 6.5)
+QUALITIES = (40, 58, 70, 80, 87, 92, 95.5)
+FIELDS = ("picture", "encoder", "setting", "bytes", "ssimulacra2", "ms_ssim", "butteraugli")
+
+
+# ---- encoders -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """One way of making files; *family* is what its subsamplings are compared together as."""
+
+    family: str
+    subsampling: str
+    settings: tuple[float, ...]
+    encode: Callable[[Picture, float], bytes]
+
+    @property
+    def name(self) -> str:
+        """The name in the table of points."""
+        return f"{self.family} {self.subsampling}".strip()
+
+
+def _pillow(image: Picture, quality: float, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, quality=round(quality), **options)
+    return buffer.getvalue()
+
+
+def _jpegli(image: Picture, distance: float, subsampling: str) -> bytes:
+    import ajpegli
+
+    return bytes(ajpegli.encode(image, distance=distance, subsampling=subsampling.replace(":", ""), progressive=2))
+
+
+def _searched_jpegli(image: Picture, distance: float, subsampling: str) -> bytes:
+    return mozcodec.optimize(_jpegli(image, distance, subsampling))
+
+
+def _mozcodec(image: Picture, distance: float, effort: int, subsampling: str) -> bytes:
+    return mozcodec.encode(image, distance=distance, effort=effort, subsampling=subsampling)
+
+
+def _jpeg_encoders(sampling: str) -> Iterator[Encoder]:
+    for effort in (0, 1, 2):
+        mode = partial(_mozcodec, effort=effort, subsampling=sampling)
+        yield Encoder(f"mozcodec effort {effort}", sampling, DISTANCES, mode)
+    yield Encoder("mozcodec default", sampling, QUALITIES, partial(mozcodec.encode, subsampling=sampling))
+    turbo = partial(_pillow, format="JPEG", subsampling=sampling, progressive=True, optimize=True)
+    yield Encoder("libjpeg-turbo", sampling, QUALITIES, turbo)
+    if has("ajpegli"):
+        yield Encoder("jpegli", sampling, DISTANCES, partial(_jpegli, subsampling=sampling))
+        yield Encoder("jpegli + scan search", sampling, DISTANCES, partial(_searched_jpegli, subsampling=sampling))
+
+
+def encoders() -> dict[str, Encoder]:
+    """Return the encoders that this installation has."""
+    found = [encoder for sampling in ("4:2:0", "4:4:4") for encoder in _jpeg_encoders(sampling)]
+    if features.check("webp"):
+        found.append(Encoder("WebP", "", (30, 50, 65, 78, 86, 92, 96), partial(_pillow, format="WEBP", method=6)))
+    if features.check("avif"):
+        found.append(Encoder("AVIF", "", (35, 48, 58, 66, 75, 83, 90), partial(_pillow, format="AVIF", speed=6)))
+    return {encoder.name: encoder for encoder in found}
+
+
+def has(package: str) -> bool:
+    """Return whether *package* is installed."""
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+# ---- metrics --------------------------------------------------------------------------------------------------------
+
+
+class _PixelFormat(ctypes.Structure):
+    _fields_ = [
+        ("num_channels", ctypes.c_uint32), ("data_type", ctypes.c_int), ("endianness", ctypes.c_int),
+        ("align", ctypes.c_size_t),
+    ]  # fmt: skip
+
+
+@cache
+def _libjxl() -> tuple[Any, Any] | None:
+    """libjxl 0.7 and its comparison, at 80 nits as for SDR screens; None where it is not installed."""
+    name = os.environ.get("LIBJXL") or ctypes.util.find_library("jxl")
+    if name is None:
+        return None
+    library = ctypes.CDLL(name)
+    if not hasattr(library, "JxlButteraugliApiCreate"):
+        return None
+    for function in ("JxlButteraugliApiCreate", "JxlButteraugliCompute"):
+        getattr(library, function).restype = ctypes.c_void_p
+    library.JxlButteraugliResultGetDistance.restype = ctypes.c_float
+    api = ctypes.c_void_p(library.JxlButteraugliApiCreate(None))
+    library.JxlButteraugliApiSetIntensityTarget(api, ctypes.c_float(80))
+    library.JxlButteraugliApiSetHFAsymmetry(api, ctypes.c_float(0.8))
+    return library, api
+
+
+def butteraugli(reference: Picture, distorted: Picture) -> float:
+    """Return the 3-norm of Butteraugli, or nan without libjxl."""
+    loaded = _libjxl()
+    if loaded is None:
+        return math.nan
+    library, api = loaded
+    a, b = np.ascontiguousarray(reference), np.ascontiguousarray(distorted)
+    pixels = _PixelFormat(3, 2, 0, 0)  # JXL_TYPE_UINT8
+    height, width = a.shape[:2]
+    result = library.JxlButteraugliCompute(
+        api, ctypes.c_uint32(width), ctypes.c_uint32(height), ctypes.byref(pixels), a.ctypes.data_as(ctypes.c_void_p),
+        ctypes.c_size_t(a.nbytes), ctypes.byref(pixels), b.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(b.nbytes),
+    )  # fmt: skip
+    if not result:
+        return math.nan
+    distance = float(library.JxlButteraugliResultGetDistance(ctypes.c_void_p(result), ctypes.c_float(3)))
+    library.JxlButteraugliResultDestroy(ctypes.c_void_p(result))
+    return distance
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of points.csv, the levels at which bytes are compared, and what makes it grow with quality."""
+
+    column: str
+    title: str
+    levels: tuple[float, ...]
+    rising: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def _same(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values
+
+
+def _decibels(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return -10 * np.log10(np.maximum(1 - values, 1e-9))
+
+
+def _falling(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return -np.log(values)
+
+
+METRICS = (
+    Metric("ssimulacra2", "SSIMULACRA2 60..85", (60, 65, 70, 75, 80, 85), _same),
+    Metric("ssimulacra2", "SSIMULACRA2 88..92", (88, 89, 90, 91, 92), _same),
+    Metric("ms_ssim", "MS-SSIM 19..27 dB", (19, 21, 23, 25, 27), _decibels),
+    Metric("butteraugli", "Butteraugli 0.6..1.7", tuple(-np.log((1.7, 1.3, 1.0, 0.8, 0.6))), _falling),
+)
+
+
+# ---- measuring ------------------------------------------------------------------------------------------------------
+
+
+def _pictures(folder: Path, every: int) -> list[Path]:
+    def number(path: Path) -> tuple[int, str]:
+        return (int(path.stem) if path.stem.isdigit() else 0, path.name)
+
+    found = sorted((path for path in folder.iterdir() if path.suffix.lower() == ".png"), key=number)
+    if not found:
+        raise SystemExit(f"{folder} holds no PNG file")
+    return found[::every]
+
+
+def _read(path: Path) -> Picture:
+    return np.ascontiguousarray(np.asarray(Image.open(path).convert("RGB")))
+
+
+def _points(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def measure(pictures: Sequence[Path], wanted: Sequence[Encoder], table: Path) -> None:
+    """Append what is missing to *table*."""
+    done = {(row["picture"], row["encoder"], float(row["setting"])) for row in _points(table)}
+    is_new = not table.exists()
+    with table.open("a", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS)
+        if is_new:
+            writer.writeheader()
+        for number, path in enumerate(pictures):
+            image = _read(path)
+            for encoder in wanted:
+                for setting in encoder.settings:
+                    if (path.stem, encoder.name, setting) in done:
+                        continue
+                    writer.writerow(_point(path.stem, image, encoder, setting, with_butteraugli=number % 2 == 0))
+                    file.flush()
+            print(f"{number + 1}/{len(pictures)} {path.stem}", file=sys.stderr, flush=True)
+
+
+def _point(name: str, image: Picture, encoder: Encoder, setting: float, *, with_butteraugli: bool) -> dict[str, Any]:
+    data = encoder.encode(image, setting)
+    pixels = np.ascontiguousarray(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+    small = min(image.shape[:2]) < 176
+    return {
+        "picture": name,
+        "encoder": encoder.name,
+        "setting": setting,
+        "bytes": len(data),
+        "ssimulacra2": f"{mozcodec.ssimulacra2(image, pixels):.5f}",
+        "ms_ssim": "nan" if small else f"{mozcodec.ms_ssim(image, pixels):.8f}",
+        "butteraugli": f"{butteraugli(image, pixels):.6f}" if with_butteraugli else "nan",
+    }
+
+
+# ---- comparing ------------------------------------------------------------------------------------------------------
+
+
+class Curves:
+    """Log bytes of every picture and family at the levels of a metric; nan beyond a curve's ends."""
+
+    def __init__(self, rows: Sequence[dict[str, str]], metric: Metric) -> None:
+        self.pictures = sorted({row["picture"] for row in rows})
+        points: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        for row in rows:
+            value = float(metric.rising(np.array(float(row[metric.column]))))
+            points.setdefault((row["picture"], row["encoder"]), []).append((value, math.log(int(row["bytes"]))))
+        self._levels = metric.levels
+        self._points = points
+
+    def family(self, family: str) -> NDArray[np.float64]:
+        """Return (pictures, levels)."""
+        out = np.full((len(self.pictures), len(self._levels)), np.nan)
+        for i, picture in enumerate(self.pictures):
+            curves = [
+                self._at_levels(self._points[picture, name])
+                for name in (family, f"{family} 4:2:0", f"{family} 4:4:4")
+                if (picture, name) in self._points
+            ]
+            for curve in curves:
+                out[i] = np.fmin(out[i], curve)
+        return out
+
+    def _at_levels(self, points: list[tuple[float, float]]) -> NDArray[np.float64]:
+        x, y = np.array(sorted(point for point in points if math.isfinite(point[0]))).T if points else ([], [])
+        if len(x) < 2:
+            return np.full(len(self._levels), np.nan)
+        return np.interp(self._levels, x, y, left=np.nan, right=np.nan)
+
+
+def ratio(curves: Curves, one: str, other: str) -> str:
+    """Return "ratio (spread, wins/pictures)" of the bytes of *one* over those of *other*."""
+    difference = curves.family(one) - curves.family(other)
+    rows = [row[np.isfinite(row)] for row in difference]
+    means = np.array([row.mean() for row in rows if len(row)])
+    if not len(means):
+        return "-"
+    return f"{math.exp(means.mean()):.3f} ({means.std():.3f}, {(means < 0).sum()}/{len(means)})"
+
+
+def _families(rows: Sequence[dict[str, str]]) -> list[str]:
+    names = dict.fromkeys(row["encoder"].removesuffix(" 4:2:0").removesuffix(" 4:4:4") for row in rows)
+    return list(names)
+
+
+def tables(rows: Sequence[dict[str, str]]) -> Iterator[str]:
+    """Yield the lines of the report."""
+    families = _families(rows)
+    for one in (name for name in families if name.startswith("mozcodec effort")):
+        yield f"Bytes of {one} over those of"
+        yield ""
+        yield f"| | {' | '.join(metric.title for metric in METRICS)} |"
+        yield "|---|" + "---|" * len(METRICS)
+        for other in families:
+            if other != one:
+                cells = [ratio(Curves(rows, metric), one, other) for metric in METRICS]
+                yield f"| {other} | {' | '.join(cells)} |"
+        yield ""
+
+
+def versions() -> str:
+    """Return the commit and the versions of what takes part."""
+    command, folder = ["git", "describe", "--always", "--dirty"], Path(__file__).parent
+    commit = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    parts = [f"commit {commit.stdout.strip() or 'unknown'}"]
+    parts += [f"{name} {version(name)}" for name in ("mozcodec", "ajpegli", "pillow") if has(name)]
+    parts += [f"{name} {features.version(name)}" for name in ("libjpeg_turbo", "webp", "avif") if features.check(name)]
+    parts.append("Butteraugli of libjxl" if _libjxl() else "no libjxl: no Butteraugli")
+    return ", ".join(parts)
+
+
+def draw(rows: Sequence[dict[str, str]], path: Path) -> None:
+    """Draw bytes relative to effort 1 against each metric, every family with its better subsampling."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    import matplotlib.pyplot as plt
+
+    wide = (
+        Metric("ssimulacra2", "SSIMULACRA2", tuple(range(58, 93, 2)), _same),
+        Metric("ms_ssim", "MS-SSIM in dB", tuple(range(17, 29)), _decibels),
+        Metric("butteraugli", "-log Butteraugli", tuple(np.linspace(-0.8, 0.7, 12)), _falling),
+    )
+    figure, axes = plt.subplots(1, 3, figsize=(15, 5))
+    for axis, metric in zip(axes, wide, strict=True):
+        curves = Curves(rows, metric)
+        base = curves.family("mozcodec effort 1")
+        for family in _families(rows):
+            relative = curves.family(family) - base
+            known = np.isfinite(relative)
+            count = known.sum(0)
+            mean = np.where(known, relative, 0).sum(0) / np.maximum(count, 1)
+            mean[count < max(1, count.max() // 2)] = np.nan  # where few pictures reach, they are others
+            axis.plot(metric.levels, np.exp(mean), label=family, marker=".")
+        axis.set_xlabel(metric.title)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("bytes over those of mozcodec effort 1 at equal score")
+    axes[0].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every n-th picture")
+    parser.add_argument("--encoders", metavar="NAME,...", help="families; default: all that are installed")
+    args = parser.parse_args()
+    everyone = encoders()
+    if args.encoders:
+        wanted = [e for e in everyone.values() if e.family in args.encoders.split(",")]
+        if not wanted:
+            names = ", ".join(dict.fromkeys(e.family for e in everyone.values()))
+            parser.error(f"--encoders names nobody; there are {names}")
+    else:
+        wanted = list(everyone.values())
+    args.out.mkdir(parents=True, exist_ok=True)
+    measure(_pictures(args.pictures, args.every), wanted, args.out / "points.csv")
+    rows = _points(args.out / "points.csv")
+    report = "\n".join([f"{len({row['picture'] for row in rows})} pictures; {versions()}", "", *tables(rows)])
+    (args.out / "table.md").write_text(report)
+    draw(rows, args.out / "curves.png")
+    print(report)
+
+
+if __name__ == "__main__":
+    main()
