@@ -276,9 +276,10 @@ class Curves:
         return out
 
     def _at_levels(self, points: list[tuple[float, float]]) -> NDArray[np.float64]:
-        x, y = np.array(sorted(point for point in points if math.isfinite(point[0]))).T if points else ([], [])
-        if len(x) < 2:
+        measured = sorted(point for point in points if math.isfinite(point[0]))
+        if len(measured) < 2:
             return np.full(len(self._levels), np.nan)
+        x, y = np.array(measured).T
         return np.interp(self._levels, x, y, left=np.nan, right=np.nan)
 
 
