@@ -274,7 +274,7 @@ def test_the_migrants_lines_run_as_printed(astronaut):
     names = {"mozcodec": mozcodec, "data": data, "coefficients": mozcodec.read_coefficients(data)}
     names |= {"array": array, "a": array, "bgr": array[..., ::-1], "out": np.empty_like(array)}
     names |= {"e": b"II*\0\x08\0\0\0" + bytes(6), "p": b"profile", "c": "comment"}
-    section = (PACKAGE / "README.md").read_text().partition("## Coming from")[2].partition("\n## ")[0]
+    section = (PACKAGE / "README.md").read_text().partition("## Migration")[2].partition("\n## ")[0]
     rows = [line.split(" | ")[-1] for line in section.splitlines() if line.startswith("| ") and "mozcodec." in line]
     calls = [call for row in rows for call in re.findall(r"`(mozcodec\..*?)`", row)]
     assert len(calls) > 15
