@@ -66,3 +66,10 @@ def test_a_score_equal_to_the_threshold_is_classified_as_fake(scores_of):
     found = matrix.evaluate(moved)
     assert {row.value for row in found.decided("sensitivity")} == {1.0}
     assert {row.value for row in found.decided("specificity")} == {0.0}
+
+
+def test_intervals_of_pairs_resample_pairs(scores_of):
+    summary = summarize(scores_of(), Settings(replicates=50))
+    video, pair = (summary.find("10", "frame", "auc", unit=unit) for unit in ("video", "pair"))
+    assert (video.value, video.unit, pair.unit) == (pair.value, "video", "pair")
+    assert (video.lo, video.hi) != (pair.lo, pair.hi)
