@@ -172,7 +172,7 @@ def test_a_manifest_without_identities_is_taken_at_its_word_and_that_is_said(tmp
     )
     found = find_pictures(tmp_path)
     assert {clip.identity for clip in found.clips} == {"real/7", "v"}
-    assert "who is shown is not known in 2 videos and pictures: each counts as one identity" in found.remarks
+    assert "the persons in 2 videos and images are unknown: each counts as one identity" in found.remarks
 
 
 def test_a_manifest_that_is_no_utf8_is_named(tmp_path: Path) -> None:
@@ -184,24 +184,27 @@ def test_a_manifest_that_is_no_utf8_is_named(tmp_path: Path) -> None:
 MANIFESTS = [
     (
         ["path,lable", "a.png,real"],
-        "expected the columns path, label and, if wanted, method, video, identity, split; u",
+        "expected the columns path, label and optionally method, video, identity, split; u",
     ),
     (["path", "a.png"], "identity, split; got 'path'"),
     (["path,label", "a.png,real,x"], "line 2: expected 2 values, got 3"),
     (["path,label", "a.png"], "line 2: expected 2 values, got 1"),
     (["path,label", "a.png,true"], "line 2: label must be real or fake, got 'true'"),
     (["path,label", "b.png,real", "no.png,fake"], "no.png: no such file"),
-    (["path,label", "../a.png,real"], "line 2: path must lead to a file below"),
+    (["path,label", "../a.png,real"], "line 2: path must be a file below"),
     (["path,label", "manifest.csv,real"], "line 2: manifest.csv: neither .bmp, .jpeg"),
     (["path,label", "a.png,real", "a.png,fake"], "a.png is listed twice"),
     (
         ["path,label,method", "a.png,real,FaceSwap"],
-        "line 2: method must name a forgery, and stay empty for what is real",
+        "line 2: method must name a forgery, and be empty for real files",
     ),
     (["path,label,split", "a.png,real,dev"], "line 2: split must be one of train, val, test, got 'dev'"),
     (["path,label,split", "a.png,real,train", "b.png,fake,"], "some lines have a split and some have none"),
-    (["path,label,video", "a.png,real,v", "b.png,fake,w", "c.mp4,fake,w"], "video is for pictures, c.mp4 is a video"),
-    (["path,label,video,identity", "a.png,fake,v,x", "b.png,fake,v,y", "d.png,real,,"], "is of identity 'y' and"),
+    (
+        ["path,label,video", "a.png,real,v", "b.png,fake,w", "c.mp4,fake,w"],
+        "the column video applies to images, but c.mp4 is a video",
+    ),
+    (["path,label,video,identity", "a.png,fake,v,x", "b.png,fake,v,y", "d.png,real,,"], "has identity 'y' and"),
     (["path,label", "a.png,real"], "only real pictures; both"),
     (["path,label"], "no pictures; both"),
 ]
@@ -228,7 +231,7 @@ def test_a_person_in_two_given_splits_is_refused_with_both_videos(tmp_path: Path
 @pytest.mark.parametrize(
     ("one", "other", "message"),
     [
-        ("real/a.png", "fake/b.png", "are the same file, once real and once fake; remove one"),
+        ("real/a.png", "fake/b.png", "are the same file, labelled real and fake; remove one"),
         ("train/real/a.png", "test/real/b.png", "are the same file, in the splits train and test; remove one"),
     ],
 )
@@ -252,8 +255,8 @@ def test_the_same_bytes_on_both_sides_are_refused(tmp_path: Path, one: str, othe
         (["real/notes.txt", "fake/notes.txt"], "no pictures; both "),
         (["real/a.png", "fake/b.png", "train/real/c.png"], "has train/ and real/ beside it"),
         (["real/a.png", f"fake/{'x' * 99}.png"], "bytes too long; rename it"),
-        (["real/a.png", "fake/v.mp4", "fake/v.avi"], "bears the name of"),
-        (["real/a.png", "fake/v.mp4", "fake/v/1.png"], "bears the name of"),
+        (["real/a.png", "fake/v.mp4", "fake/v.avi"], "has the same name as"),
+        (["real/a.png", "fake/v.mp4", "fake/v/1.png"], "has the same name as"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, names: list[str], message: str) -> None:
@@ -265,8 +268,8 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, names: list[str], message:
 def test_other_files_are_left_out_and_said(tmp_path: Path) -> None:
     found = find_pictures(put(tmp_path, "real/a.png", "fake/b.png", "fake/readme.txt", "fake/c.gif"))
     assert len(found.clips) == 2
-    assert f"2 files are neither pictures nor videos, e.g. {tmp_path}/fake/c.gif; left out" in found.remarks
-    assert any("who is shown is not known: each of 2 groups" in remark for remark in found.remarks)
+    assert f"2 files are neither images nor videos, e.g. {tmp_path}/fake/c.gif; skipped" in found.remarks
+    assert any("the persons are unknown: each of 2 groups" in remark for remark in found.remarks)
 
 
 def test_a_split_of_one_class_is_said(tmp_path: Path) -> None:
@@ -353,7 +356,7 @@ def test_the_command_prints_remarks_counts_and_failures(pictures: Path, tmp_path
     done = CliRunner(catch_exceptions=False).invoke(cli, ["faces", str(pictures), str(out), *params])
     assert done.exit_code == 0, done.output
     lines = [line for line in done.output.splitlines() if not line.startswith("faces:")]
-    assert lines[0].startswith("who is shown is not known: each of 5 groups")
+    assert lines[0].startswith("the persons are unknown: each of 5 groups")
     assert lines[1:] == [
         f"{out}:",
         "videos / faces     train     val    test     all",
@@ -367,7 +370,7 @@ def test_the_command_prints_remarks_counts_and_failures(pictures: Path, tmp_path
 def test_pictures_without_any_face_end_the_run_with_a_way_out(tmp_path: Path) -> None:
     put(tmp_path / "data", "real/a.png", "fake/b.png")
     with pytest.raises(
-        DataError, match=r"no face in any of 2 videos, e\.g\. fake/b, b\.png: not an image .*; another faces"
+        DataError, match=r"no face in any of 2 videos, e\.g\. fake/b, b\.png: not an image .*; try another faces"
     ):
         make_faces(tmp_path / "data", tmp_path / "out", FacesConfig(), workers=1)
     assert not (tmp_path / "out").exists()

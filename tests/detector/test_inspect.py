@@ -71,7 +71,7 @@ def test_a_cut_or_missing_archive_is_found(faces: Path) -> None:
         archive.write_bytes(whole[:keep])
         assert [message in problem for problem in verify(faces)[1]] == [True]
     archive.unlink()
-    assert "no such file, though the index names it" in verify(faces)[1][0]
+    assert "no such file, but the index lists it" in verify(faces)[1][0]
 
 
 def test_an_index_that_leaves_a_member_out_is_found(faces: Path) -> None:

@@ -130,8 +130,8 @@ def test_celeb_df_has_no_levels_and_its_unknown_people_are_counted(tmp_path: Pat
         ("given/original/id0_0000/0000", "id0", "id0"),
     ]
     assert summary["remarks"] == [
-        "who is shown is not known in 1 of 3 videos: each counts as one identity, and that no person is in two splits "
-        "is Celeb-DF-v2.json's word"
+        "the persons in 1 of 3 videos are unknown: each counts as one identity, so whether a person is in two splits "
+        "of Celeb-DF-v2.json was not checked"
     ]
 
 
@@ -171,7 +171,7 @@ def test_several_levels_need_a_choice(tmp_path: Path) -> None:
 
 def test_a_label_that_does_not_say_is_asked_for(tmp_path: Path) -> None:
     path = write_theirs(tmp_path, "Mine", {"people": {"train": ["a"]}, "gan": {"train": ["b"]}})
-    with pytest.raises(DataError, match="label 'gan' does not say if it is real; say --real gan or --fake gan"):
+    with pytest.raises(DataError, match="unknown label 'gan'; use --real gan or --fake gan"):
         pack_deepfakebench(path, tmp_path / "out", root=tmp_path, real=["people"])
     pack_deepfakebench(path, tmp_path / "out", root=tmp_path, real=["people"], fake=["gan"])
     assert [face.video for face in read_index(tmp_path / "out")][::2] == ["gan/b", "original/a"]
@@ -204,7 +204,7 @@ def test_crops_that_are_no_rgb_png_are_packed_as_one(theirs: Path, tmp_path: Pat
     (folder / "000.png").write_bytes(mozcodec.encode(image, quality=95))  # a JPEG file by the name of .png
     cv2.imwrite(str(folder / "011.png"), np.dstack([image, image[..., 0]]))  # with an alpha channel
     summary = pack_deepfakebench(theirs, tmp_path / "out", root=tmp_path)
-    assert "2 crops were no 8-bit RGB PNG files; they were decoded and packed as such" in summary["remarks"]
+    assert "2 crops were not 8-bit RGB PNG files and were converted" in summary["remarks"]
     faces = {face.key: face for face in read_index(tmp_path / "out")}
     reader = ShardReader(tmp_path / "out")
     for frame, expected in (("0000", mozcodec.decode(mozcodec.encode(image, quality=95))), ("0011", image[..., ::-1])):
@@ -215,7 +215,7 @@ def test_crops_that_are_no_rgb_png_are_packed_as_one(theirs: Path, tmp_path: Pat
 
 def test_crops_of_two_sizes_are_refused(theirs: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "FF-DF/FF-real/c23/frames/071/011.png"), crop(32))
-    with pytest.raises(DataError, match=r"071/011\.png: is 32 x 32, the crops before are 24 x 24"):
+    with pytest.raises(DataError, match=r"071/011\.png: is 32 x 32, other crops are 24 x 24"):
         pack_deepfakebench(theirs, tmp_path / "out", root=tmp_path)
     assert not (tmp_path / "out").exists()
 
@@ -225,7 +225,7 @@ def test_no_crop_at_all_ends_with_the_way_out(theirs: Path, tmp_path: Path) -> N
     result = CliRunner().invoke(cli, ["pack", str(theirs), str(tmp_path / "out")])
     assert result.exit_code == 1
     assert "none of its 6 crops can be read, e.g. /home/they/data/FF-DF/" in result.output
-    assert "No such file or directory; --root says where its paths start" in result.output
+    assert "No such file or directory; set --root to the folder that its paths are relative to" in result.output
 
 
 def test_the_command_packs_and_prints_the_counts(theirs: Path, tmp_path: Path) -> None:

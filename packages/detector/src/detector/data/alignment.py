@@ -1,8 +1,8 @@
 """From a frame and two eye centres, or five points, to an aligned square crop.
 
-The template is DeepfakeBench's: ArcFace's five points in a square of 112, moved 8 to the right, shrunk by the margin of
-1.3. Where only the eyes are known they are brought to what it amounts to: .242 of the side apart, centred, on a line
-.470 of the side from the top.
+The template is DeepfakeBench's: ArcFace's five points in a square of 112 pixels, shifted right by 8 and scaled down for
+a margin of 1.3. If only the eyes are known, they are mapped to the template's eye positions: .242 of the side apart,
+centred, .470 of the side from the top.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INTER_EYE = 0.242
 EYE_LINE = 0.470
 
-# eyes, nose, corners of the mouth, x y, what is left in the image first: ArcFace's reference points (insightface)
+# ArcFace's reference points (insightface), x y: eyes, nose, mouth corners; the left one in the image comes first
 ARCFACE = np.array([[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]])
 MARGIN = 1.3
 # the same in units of the crop's side; at 256 px the eyes lie at (96.87, 120.43) and (158.83, 120.09)
@@ -38,9 +38,9 @@ class Similarity:
 
 
 def align(eyes: np.ndarray, size: int) -> Similarity:
-    """Return the similarity that brings *eyes* (2, 2), x y in frame pixels, to the template in a crop *size* wide.
+    """Return the similarity that maps *eyes* (2, 2), x y in frame pixels, to the template in a crop *size* wide.
 
-    Pixel centres have whole coordinates, so the crop spans -.5 .. size - .5.
+    Pixel centres have integer coordinates, so the crop spans -.5 .. size - .5.
     """
     left = complex(*eyes[0])
     right = complex(*eyes[1])
@@ -51,11 +51,11 @@ def align(eyes: np.ndarray, size: int) -> Similarity:
 
 
 def align_points(points: np.ndarray, size: int) -> Similarity:
-    """Return the similarity that brings five *points* (5, 2), x y in frame pixels, closest to the template's.
+    """Return the least-squares similarity from five *points* (5, 2), x y in frame pixels, to the template.
 
-    Order: eyes, nose, corners of the mouth, what is left in the image first. Closest in the sum of squares, after
-    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 13 (1991), (40)
-    to (43); a mirrored face is not mirrored back. Raises `ValueError` if the points are all one.
+    Order: eyes, nose, mouth corners, each from left to right in the image. The method is Umeyama's, "Least-squares
+    estimation of transformation parameters between two point patterns", PAMI 13 (1991), equations 40 to 43; reflections
+    are excluded. Raises `ValueError` if all points coincide.
     """
     target = FIVE_POINTS * size - 0.5
     here, there = points.mean(axis=0), target.mean(axis=0)
@@ -70,15 +70,15 @@ def align_points(points: np.ndarray, size: int) -> Similarity:
 
 
 def align_face(face: Detection, size: int) -> Similarity:
-    """Return the similarity that brings *face* to the template, by its five points or where it has none by the eyes."""
+    """Return the similarity that maps *face* to the template, by its five points or, without them, by its eyes."""
     return align(face.eyes, size) if face.points is None else align_points(face.points, size)
 
 
 def crop(image: np.ndarray, similarity: Similarity, size: int, interpolation: int = cv2.INTER_CUBIC) -> np.ndarray:
     """Return the *size* square of *image*, uint8 (H, W, 3) or (H, W), seen through *similarity*.
 
-    When it shrinks by the factor s, the image is first smoothed by a Gaussian of standard deviation .5 sqrt(1/s^2 - 1),
-    which brings a pixel's own .5 to that of the larger pixel. Beyond the border the image is reflected.
+    When scaling down by a factor s, the image is first smoothed by a Gaussian of standard deviation .5 sqrt(1/s^2 - 1),
+    which widens the assumed blur of .5 pixels to .5 output pixels. The border is reflected.
     """
     scale = similarity.scale
     sigma = 0.5 * np.sqrt(1 / scale**2 - 1) if scale < 1 else 0.0
@@ -102,13 +102,13 @@ def crop_mask(mask: np.ndarray, similarity: Similarity, size: int) -> np.ndarray
 
 
 def _needed(image: np.ndarray, matrix: np.ndarray, size: int, margin: int) -> tuple[int, int, np.ndarray]:
-    """Return left, top and the part of *image* that the warp by *matrix* reads, so that no more is smoothed."""
+    """Return left, top and the part of *image* that the warp by *matrix* reads, so that only this part is smoothed."""
     corners = np.array([[-1, -1], [size, -1], [-1, size], [size, size]], float)
     source = np.linalg.solve(matrix[:, :2], (corners - matrix[:, 2]).T).T
     spans = []
     for low, high, length in zip(source.min(axis=0), source.max(axis=0), image.shape[1::-1], strict=True):
         first, last = int(np.floor(low)) - margin, int(np.ceil(high)) + margin
-        # what hangs over one border is a reflection of as much inside it
+        # pixels beyond a border are reflections of the same number of pixels inside it
         spans.append((max(0, min(first, 2 * length - last)), min(length, max(last, -first) + 1)))
     (left, right), (top, bottom) = spans
     return left, top, image[top:bottom, left:right]

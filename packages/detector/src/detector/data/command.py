@@ -24,9 +24,10 @@ workers_option = click.option(
 def faces(data: Path, out: Path, workers: int, params: Params) -> None:
     """Crop and align the faces of the videos or pictures in DATA into packed files in OUT.
 
-    DATA is a FaceForensics++ tree, or has folders real and fake, in train, val and test or not, or a manifest.csv.
+    DATA is a FaceForensics++ tree, or a folder with real and fake (optionally in train, val and test) or a
+    manifest.csv.
 
-    An interrupted run goes on where it was. Frames without a face and unreadable files are listed in OUT/failures.csv.
+    An interrupted run resumes. Frames without a face and unreadable files are listed in OUT/failures.csv.
     """
     from .faces import make_faces
 
@@ -55,12 +56,12 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
     type=click.Choice(["train", "val", "test"]),
     default=["train", "val"],
     show_default=True,
-    help="Compress this split; may be given again. Training reads train and val.",
+    help="Compress this split; can be repeated. Training reads train and val.",
 )
 @workers_option
 @params_option
 def compress(faces: Path, out: Path, splits: tuple[str, ...], workers: int, params: Params) -> None:
-    """Compress the crops in FACES with mozjpeg at the parameter quality into packed files in OUT."""
+    """Compress the crops in FACES with mozjpeg at the quality in params.yaml into packed files in OUT."""
     from .compress import compress_faces
 
     done = compress_faces(faces, out, params.quality, params.compress, workers, splits)["compress"]
@@ -81,7 +82,7 @@ def verify(context: click.Context, folder: Path) -> None:
     context.exit(1 if problems else 0)
 
 
-method_option = click.option("--method", "methods", multiple=True, help="Only this method; may be given again.")
+method_option = click.option("--method", "methods", multiple=True, help="Only this method; can be repeated.")
 split_option = click.option(
     "--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="Only this split."
 )
@@ -90,11 +91,15 @@ split_option = click.option(
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("out", type=FOLDER)
-@click.option("--root", type=FOLDER, help="Where the paths in FILE start, or their ends.  [default: as FILE says]")
+@click.option(
+    "--root",
+    type=FOLDER,
+    help="Folder that the paths in FILE, or their last parts, are relative to.  [default: from FILE]",
+)
 @split_option
-@click.option("--compression", help="Only this level, c23 for one; needed where FILE has several.")
-@click.option("--real", multiple=True, help="A label in FILE that means real; may be given again.")
-@click.option("--fake", multiple=True, help="A label in FILE that means fake; may be given again.")
+@click.option("--compression", help="Only this compression level, such as c23; required if FILE has several.")
+@click.option("--real", multiple=True, help="A label in FILE that means real; can be repeated.")
+@click.option("--fake", multiple=True, help="A label in FILE that means fake; can be repeated.")
 def pack(
     file: Path,
     out: Path,
@@ -104,9 +109,9 @@ def pack(
     real: tuple[str, ...],
     fake: tuple[str, ...],
 ) -> None:
-    """Pack the crops that FILE, a dataset file of DeepfakeBench, names into OUT, as `detector faces` leaves them.
+    """Pack the crops listed in FILE, a dataset file of DeepfakeBench, into OUT, in the format of `detector faces`.
 
-    FILE may be one that `detector unpack` wrote. Splits are FILE's; a person in two of them is refused.
+    FILE can be one that `detector unpack` wrote. The splits are those of FILE; a person in two splits is an error.
     """
     from .pack import pack_deepfakebench
 
@@ -135,7 +140,7 @@ def unpack(folder: Path, out: Path, methods: tuple[str, ...], splits: tuple[str,
 def contact_sheet(
     folder: Path, out: Path, methods: tuple[str, ...], splits: tuple[str, ...], columns: int, rows: int
 ) -> None:
-    """Draw packed crops in FOLDER, a few rows for each method, into the picture OUT (PNG)."""
+    """Draw packed crops of FOLDER, a few rows per method, as the PNG image OUT."""
     from .inspect import contact_sheet as draw
 
     click.echo(f"{out}: {draw(folder, out, methods, splits, columns, rows)} faces")

@@ -24,7 +24,7 @@ from .png import decode_png
 from .shards import ShardReader, ShardWriter
 from .summary import SUMMARY, read_summary
 
-WINDOW = 1024  # crops under way at a time
+WINDOW = 1024  # crops in flight
 
 
 def encode_crop(image: np.ndarray, quality: int, config: CompressConfig) -> bytes:
@@ -58,8 +58,8 @@ def compress_faces(
 ) -> dict[str, Any]:
     """Write the crops of *splits* in the folder *faces* as packed JPEG files to *out*, and return the summary.
 
-    The index has their rows with offsets of its own; the summary is that of *faces*, its counts those of *splits*, with
-    what was done added. Raises `DataError` if *faces* is not whole or has no crops of *splits*.
+    The index has the rows of these crops with new offsets. The summary is that of *faces* with the counts of *splits*
+    and the compression settings. Raises `DataError` if *faces* is incomplete or has no crops of *splits*.
     """
     faces, out = Path(faces), Path(out)
     index, reader = [face for face in read_index(faces) if face.split in splits], ShardReader(faces)
@@ -104,7 +104,7 @@ def _counted(summary: dict[str, Any], splits: Sequence[str]) -> dict[str, Any]:
 
 
 def _in_order(function: Any, faces: Iterable[Face], workers: int) -> Iterator[bytes]:
-    """Yield the result for each face in order, from *workers* threads; the encoder needs no interpreter lock."""
+    """Yield the result for each face in order, from *workers* threads; the encoder releases the GIL."""
     remaining = iter(faces)
     with ThreadPoolExecutor(workers or cores()) as pool:
         while window := list(islice(remaining, WINDOW)):

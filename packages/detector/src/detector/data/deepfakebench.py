@@ -1,11 +1,11 @@
-"""DeepfakeBench's dataset files, written and read.
+"""Read and write DeepfakeBench's dataset files.
 
 ``{dataset: {label: {split: {compression: {video: {"label": ..., "frames": [...], "masks": [...]}}}}}}``, one file
 per dataset: ``FF-DF``, ``FF-F2F``, ``FF-FS``, ``FF-NT`` with the originals and one method each, ``FaceForensics++``
-with the four together, ``FaceShifter``, and ``DeepFakeDetection`` with the actors. What came from plain folders is the
-dataset ``Given``, with a label for each method. Ours carry relative paths, sorted, and one key more, ``root``: the
-folder the paths start from, seen from the file itself. ``detector unpack`` lays the crops out at these paths,
-``detector pack`` reads them and DeepfakeBench's own.
+with all four, ``FaceShifter``, and ``DeepFakeDetection`` with the actors. Crops from plain folders form the dataset
+``Given``, with one label per method. Our files have sorted relative paths and an additional key, ``root``: the folder
+that the paths are relative to, itself relative to the file. ``detector unpack`` writes the crops to these paths;
+``detector pack`` reads our files and DeepfakeBench's.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def is_acted(face: Face) -> bool:
 def frame_path(face: Face, level: str | None = None, suffix: str = ".png", kind: str = "frames") -> str:
     """Return DeepfakeBench's path of a crop, ``FaceForensics++/manipulated_sequences/Deepfakes/c23/frames/...``.
 
-    *level* (``q10``) stands in for the compression of crops that were encoded again; *kind* is ``frames`` or
+    *level* (``q10``) replaces the compression level for crops that were recompressed; *kind* is ``frames`` or
     ``masks``.
     """
     name = face.video.partition("/")[2]
@@ -82,7 +82,7 @@ def write_deepfakebench(
 ) -> list[Path]:
     """Write the dataset files of *faces* into *folder* and return their paths; *masked* are the keys with a mask.
 
-    A dataset of which a label has no faces is left out, but ``FaceForensics++`` then holds the labels there are.
+    A dataset with a label without faces is omitted, except ``FaceForensics++``, which then has the remaining labels.
     """
     tree: dict[str, dict[str, Any]] = {}
     for face in faces:
@@ -111,8 +111,8 @@ def write_deepfakebench(
 def read_deepfakebench(path: str | Path, root: str | Path | None = None) -> list[Video]:
     """Return the videos in the DeepfakeBench file *path*, ours or theirs, sorted; frames are sorted by their number.
 
-    Relative paths are joined to *root*, else to the file's own ``root`` seen from the file. Backslashes count as
-    slashes. Raises `DataError` naming the place if the file is not of this form.
+    Relative paths are joined to *root*, by default the file's ``root`` relative to the file. Backslashes count as
+    slashes. Raises `DataError`, naming the place, if the file does not have this structure.
     """
     path = Path(path)
     content = read_json(path, dict[str, Any], WAY_OUT)
@@ -131,7 +131,7 @@ def read_deepfakebench(path: str | Path, root: str | Path | None = None) -> list
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A video as the file has it."""
+    """A video in the JSON file."""
 
     label: str
     frames: list[str]

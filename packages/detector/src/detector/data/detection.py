@@ -60,9 +60,9 @@ class Detection:
 class FaceDetector:
     """A row of the table of face detectors.
 
-    build: makes it, given the path of its weights, None if it needs none. weights: the setting of ``faces`` in
-    params.yaml that names this file. digest: the SHA-256 of the file, which is recorded. stand_in: the face detector
-    that takes its place where `works` says that it does not work.
+    build: creates it from the path of its weights, None if it needs none. weights: the setting of ``faces`` in
+    params.yaml that names this file. digest: returns the file's SHA-256, which is recorded. stand_in: the face detector
+    used instead if `works` returns False.
     """
 
     build: Callable[[str | None], Detector]
@@ -102,8 +102,8 @@ DETECTORS: dict[str, FaceDetector] = {
 def make_detector(name: str, weights: str | None = None) -> Detector:
     """Return the face detector *name* of `DETECTORS`, with the file *weights* if it needs one.
 
-    Where it does not work, its stand-in, and standard error says so. Raises `ConfigError` for an unknown name or
-    weights that are needed and not given, `DataError` if the file is missing or no such model.
+    If it does not work on this machine, returns its replacement and prints a notice to standard error. Raises
+    `ConfigError` for an unknown name or missing weights, `DataError` if the file does not exist or is no such model.
     """
     if name not in DETECTORS:
         raise ConfigError(f"faces.detector must be one of {', '.join(DETECTORS)}, got {name!r}")
@@ -115,22 +115,22 @@ def make_detector(name: str, weights: str | None = None) -> Detector:
 
 
 def configured(config: FacesConfig) -> Detector:
-    """Return the face detector that the parameters *config* name.
+    """Return the face detector selected by the parameters *config*.
 
-    ConfigError for weights that are given and that this detector does not take.
+    Raises ConfigError if weights are given that this face detector does not use.
     """
     row = DETECTORS.get(config.detector)
     for setting in sorted({other.weights for other in DETECTORS.values() if other.weights}):
         if row is not None and setting != row.weights and getattr(config, setting) is not None:
             raise ConfigError(
-                f"faces.{setting} is {getattr(config, setting)!r}, but faces.detector {config.detector} takes no such "
-                "file; leave it empty, or choose the face detector that it belongs to"
+                f"faces.{setting} is {getattr(config, setting)!r}, but faces.detector {config.detector} does not use "
+                "this file; leave it empty, or choose the face detector that it belongs to"
             )
     return make_detector(config.detector, getattr(config, row.weights) if row is not None and row.weights else None)
 
 
 def weights_digest(config: FacesConfig) -> dict[str, str]:
-    """Return the SHA-256 of the file that the face detector's weights come from, by its setting; empty without one."""
+    """Return the SHA-256 of the face detector's weights file by the name of its setting; empty if it has no weights."""
     row = DETECTORS[config.detector]
     if row.weights is None or row.digest is None:
         return {}
@@ -165,7 +165,7 @@ class HaarDetector:
         for number, found in enumerate(self._passes(gray, None)):
             if found:
                 eyes = self.eyes(gray, found[0])
-                # the search for small faces mistakes the chin of a tilted face for a face
+                # the pass for small faces reports the chin of a tilted face as a face
                 return FoundFace(found[0], eyes, doubtful=number == SMALL and eyes is None)
         return None
 
@@ -299,7 +299,7 @@ def find_rolled(image: np.ndarray, detector: Detector) -> FoundFace | None:
 
 
 def _turned_back(seen: FoundFace, turn: np.ndarray, shift: np.ndarray, roll: float) -> FoundFace:
-    """Return the face *seen* at ``turn @ (x, y) + shift`` in coordinates x, y."""
+    """Return the face *seen*, found in coordinates ``turn @ (x, y) + shift``, in coordinates x, y."""
 
     def back(points: np.ndarray | None) -> np.ndarray | None:
         return None if points is None else (points - shift) @ turn  # the inverse of a rotation is its transpose
@@ -312,7 +312,7 @@ def _turned_back(seen: FoundFace, turn: np.ndarray, shift: np.ndarray, roll: flo
 
 
 def with_eyes(faces: Iterable[FoundFace], eyes_at: np.ndarray) -> list[Detection]:
-    """Return a `Detection` for each face: with its own eyes, else the clip's median position, else *eyes_at*."""
+    """Return a `Detection` for each face, with its own eyes, else at the clip's median position, else at *eyes_at*."""
     faces = list(faces)
     places = [_place(s.eyes, s) for s in faces if s.eyes is not None]
     usual, found = (np.median(places, axis=0), "clip") if len(places) >= 2 else (eyes_at, "constant")
@@ -359,9 +359,9 @@ def _region(gray: np.ndarray, near: Box | None) -> Box:
 
 
 def _sizes(gray: np.ndarray, near: Box | None, turned: bool = False) -> tuple[int, int]:
-    """Return the smallest and largest side of a face: about that of *near*, else a quarter to all of the frame's.
+    """Return the smallest and largest face size to search: near that of *near*, else 1/4 to 1 of the frame's height.
 
-    A frame that was *turned* has about 1.6 times the height that it had.
+    A *turned* frame is about 1.6 times as high as the original.
     """
     if near is None:
         return max(24, gray.shape[0] // (7 if turned else 4)), min(gray.shape)

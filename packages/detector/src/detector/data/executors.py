@@ -42,7 +42,7 @@ class ProcessPool(Generic[Job, Result]):
     def unordered(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | WorkerDiedError]]:
         """Yield each job with its result as they finish; a job that kills its workers comes with a `WorkerDiedError`.
 
-        An exception that *function* raises is raised here, after the workers have been told to stop.
+        An exception that *function* raises is raised here, after the workers have been stopped.
         """
         strikes = [0] * len(jobs)
         waiting = list(range(len(jobs)))[::-1]
@@ -68,7 +68,7 @@ class ProcessPool(Generic[Job, Result]):
         pool = self._pool(min(self.workers, len(waiting)))
         try:
             while waiting or running:
-                # no more than one job ahead of each worker, so that a death has few suspects
+                # at most one queued job per worker, so that few jobs are candidates when a worker dies
                 while waiting and len(running) < 2 * self.workers:
                     i = waiting[-1]
                     running[pool.submit(self.function, jobs[i])] = i

@@ -1,8 +1,8 @@
 """The faces stage: videos to aligned, lossless crops.
 
-Every clip is a job of its own. Its result goes to a file in a working folder beside the output, named after a hash of
-all that went into it, so a run that was interrupted goes on with the clips that are left; the folder is removed when
-the output is complete. The output does not depend on the number of processes.
+Each clip is one job. Its result is stored in a working folder beside the output, in a file named by a hash of all
+inputs, so an interrupted run resumes with the remaining clips. The folder is removed when the output is complete. The
+output does not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from .readers import read_data
 from .shards import ShardWriter, Slot
 from .summary import describe_data
 
-# parameters of the stage that no crop of a given clip depends on; weights count by their content
+# parameters of the stage that do not affect a clip's crops; weights are hashed by content
 NOT_OF_A_CLIP = ("compression", "methods", *filter(None, (row.weights for row in detection.DETECTORS.values())))
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Where a crop came from: box and eye centres in frame pixels, and how the eyes came (see `Detection`)."""
+    """Where a crop comes from: box and eye centres in frame pixels, and the source of the eyes (see `Detection`)."""
 
     key: str
     left: int
@@ -62,7 +62,7 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class Landmarks:
-    """The five points that a crop was aligned by, in frame pixels, from detectors that see them."""
+    """The five points used to align a crop, in frame pixels, for face detectors that return them."""
 
     key: str
     left_eye_x: float
@@ -79,7 +79,7 @@ class Landmarks:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The picture file, seen from the data's folder, that a crop was cut from."""
+    """The image file that a crop was cut from, relative to the data folder."""
 
     key: str
     file: str
@@ -87,7 +87,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A frame without a crop, by number or for pictures by file name, or with an empty `frame` a whole video."""
+    """A frame without a crop: its number, for images the file name, or empty for a whole video."""
 
     video: str
     frame: str
@@ -96,9 +96,9 @@ class Failure:
 
 @dataclass(slots=True)
 class Cropped:
-    """What became of one clip, by frame number: crops and masks as PNG files, and what was found.
+    """The result for one clip, by frame number: crops and masks as PNG files, and the detections.
 
-    `failures` are pairs of frame number, or None for all of the video, and reason.
+    `failures` are pairs of frame number, or None for the whole video, and reason.
     """
 
     crops: dict[int, bytes] = field(default_factory=dict)
@@ -120,17 +120,17 @@ class Job:
 def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: int = 0) -> dict[str, Any]:
     """Write the crops of all clips in *data* to the folder *out* and return the summary.
 
-    *data* has one of the forms of `detector.data.readers`. *out* gets shards and indexes of crops and masks,
+    *data* has one of the layouts in `detector.data.readers`. *out* receives shards and indexes of crops and masks,
     ``geometry.csv``, ``failures.csv``, ``summary.json`` and DeepfakeBench's JSON files; ``landmarks.csv`` where the
     face detector gives five points, and ``sources.csv`` for images. Frames without a crop and unreadable files are
-    counted and listed. Raises `DataError` if nothing was cropped at all, a person is in two splits, or as `read_data`,
-    `detection.configured` and `check_tracked` do.
+    counted and listed. Raises `DataError` if there are no crops or a person is in two splits, and the errors of
+    `read_data`, `detection.configured` and `check_tracked`.
     """
     out = Path(out)
     check_replaceable(out, "index.csv")
     tree = read_data(data, config)
     check_splits(tree.clips, data)
-    # said here and once, should another detector have to stand in or a model be missing
+    # report a missing model or a replaced face detector once, here, and not in each worker
     there = replace(config, detector=detection.configured(config).name)
     weights = detection.DETECTORS[there.detector].weights
     if weights is not None:
@@ -153,7 +153,7 @@ def quiet_worker() -> None:
 
 
 def crop_clip(job: Job) -> Path:
-    """Return the file in the working folder that holds the crops of a clip, made now unless it is there and whole."""
+    """Return the file in the working folder with the crops of a clip; create it unless it exists and is intact."""
     path = job.work / f"{_fingerprint(job)}.zip"
     if not _is_whole(path):
         cropped = crop_frames(job.clip, job.config)
@@ -163,7 +163,7 @@ def crop_clip(job: Job) -> Path:
 
 
 def crop_frames(clip: Clip, config: FacesConfig) -> Cropped:
-    """Return the crops of a clip; every frame that has none is among the failures."""
+    """Return the crops of a clip; frames without a crop are listed as failures."""
     cropped = Cropped()
     if clip.pictures:
         _crop_pictures(clip.pictures, config, cropped)
@@ -187,7 +187,7 @@ def crop_frames(clip: Clip, config: FacesConfig) -> Cropped:
 
 
 def _crop_pictures(paths: Sequence[Path], config: FacesConfig, cropped: Cropped) -> None:
-    """Add the crops of pictures, each looked at alone: they need not be frames of one scene."""
+    """Add the crops of images, each processed independently: they may show different scenes."""
     detector = detection.configured(config)
     for number, path in enumerate(paths):
         try:
@@ -211,7 +211,7 @@ def _cut(image: np.ndarray, face: detection.Detection, size: int) -> bytes:
 
 
 def frame_numbers(clip: Clip, config: FacesConfig) -> list[int]:
-    """Return which frames of a clip are taken: evenly spaced, so many in all or so many a second."""
+    """Return the frame numbers to use of a clip: evenly spaced, a fixed number in total or per second."""
     count, rate = video.length(clip.path)
     if config.frames_per_second is not None:
         return video.per_second(count, rate, config.frames_per_second)
@@ -219,7 +219,7 @@ def frame_numbers(clip: Clip, config: FacesConfig) -> list[int]:
 
 
 def _crop_masks(path: Path, size: int, cropped: Cropped) -> None:
-    """Add the masks of the crops there are; one that cannot be read is a failure, its crop stays."""
+    """Add the masks of the crops; an unreadable mask is a failure, but its crop is kept."""
     footage = video.Footage(path, cropped.crops, keep_bytes=0)
     try:
         for number, image in footage:
@@ -236,8 +236,7 @@ def _crop_masks(path: Path, size: int, cropped: Cropped) -> None:
 def _fingerprint(job: Job) -> str:
     """Return a hash of everything that the crops of a clip depend on.
 
-    All parameters of the stage count but those that choose clips, and the one of the two numbers of frames that is for
-    the other class.
+    All parameters of the stage count, except those that select clips and the frame count of the other class.
     """
     values = {name: value for name, value in asdict(job.config).items() if name not in NOT_OF_A_CLIP}
     del values["frames_real" if job.clip.label else "frames_fake"]
@@ -246,18 +245,18 @@ def _fingerprint(job: Job) -> str:
     for path in (*(job.clip.pictures or [job.clip.path]), job.clip.mask):
         try:
             parts.append(sha256(path) if path else "none")
-        except OSError as error:  # it will be listed as unreadable, and be tried again next time
+        except OSError as error:  # it will be listed as unreadable, and retried in the next run
             parts.append(f"{path}: {error}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 def code_version() -> str:
-    """Return a hash of the code that the stage can load and of the libraries that make a crop out of a video."""
+    """Return a hash of the code that the stage can load and of the libraries that decode, detect and align."""
     return hashlib.sha256(f"{stage('faces').code_sha256()}\n{json.dumps(versions())}".encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what takes part."""
+    """Return the versions of the libraries that the crops depend on."""
     return {
         "detector": __version__,
         "python": platform.python_version(),
@@ -269,7 +268,7 @@ def versions() -> dict[str, str]:
 
 
 def _store(path: Path, cropped: Cropped) -> None:
-    """Write *cropped* as a ZIP file, whose checksums tell later whether it is whole."""
+    """Write *cropped* as a ZIP file, whose checksums later show whether it is intact."""
     described = {
         "detections": {
             number: [
@@ -313,7 +312,7 @@ def _is_whole(path: Path) -> bool:
 
 @contextmanager
 def _working_folder(out: Path) -> Iterator[Path]:
-    """Give the folder of finished clips beside *out*, kept when the block fails, removed when it succeeds."""
+    """Yield the folder of finished clips beside *out*; it is kept if the block fails and removed if it succeeds."""
     work = out.with_name(f".{out.name}.work")
     with held(work / "lock", f"is making {out}"):
         yield work
@@ -356,7 +355,7 @@ def _write(
         where = f"{first.video}, {first.frame}" if first.frame else first.video
         raise DataError(
             f"{data}: no face in any of {len(tree.clips)} videos, e.g. {where}: {first.reason}; "
-            "another faces.detector may see some (see docs/faceforensics.md)"
+            "try another faces.detector (see docs/faceforensics.md)"
         )
     write_rows(folder / "masks.csv", Slot, masks)
     write_rows(folder / "geometry.csv", Geometry, geometry)
@@ -436,7 +435,7 @@ def _summary(
 
 
 def _eyes_found(geometry: Iterable[Geometry]) -> dict[str, dict[str, float]]:
-    """Return, by method, the share of crops whose eyes were seen in the frame, taken from the clip, or constants."""
+    """Return, by method, the shares of crops with eyes found in the frame, taken from the clip, or constant."""
     counts = Counter((row.key.split("/")[1], row.found) for row in geometry)
     rates: dict[str, dict[str, float]] = {}
     for method in sorted({method for method, _ in counts}, key=lambda method: (method != "original", method)):

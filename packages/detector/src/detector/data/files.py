@@ -18,9 +18,9 @@ from ..lock import held
 
 @contextmanager
 def whole_file(path: str | Path, *, sync: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside *path* that becomes *path* when the block ends without an error.
+    """Yield a temporary path beside *path* that is renamed to *path* if the block ends without an error.
 
-    With *sync* the file and its name are on the disk when this returns, and so survive a loss of power.
+    With *sync*, the file and its directory entry are flushed to disk, so they survive a power failure.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,14 +29,14 @@ def whole_file(path: str | Path, *, sync: bool = False) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)  # after the block: some writers put a file of their own in its place
+        temporary.chmod(0o644)  # opened after the block, because some writers replace the file
         if sync:
             _fsync(temporary)
         temporary.replace(path)
         if sync:
             _fsync(path.parent)
     except OSError as error:
-        if error.filename is None:  # a write to a full disk does not say where
+        if error.filename is None:  # the error of a write to a full disk has no file name
             error.filename = str(path)
         raise
     finally:
@@ -52,7 +52,7 @@ def _fsync(path: Path) -> None:
 
 
 def check_replaceable(path: Path, marker: str) -> None:
-    """Raise `DataError` if *path* is there already, is not empty and has no file *marker*."""
+    """Raise `DataError` if *path* exists, is not empty and has no file *marker*."""
     if path.exists() and not path.is_dir():
         raise DataError(f"{path}: is a file; a folder is to be written there")
     if path.is_dir() and any(path.iterdir()) and not (path / marker).exists():
@@ -61,17 +61,17 @@ def check_replaceable(path: Path, marker: str) -> None:
 
 @contextmanager
 def whole_folder(path: str | Path, marker: str) -> Iterator[Path]:
-    """Give a temporary folder beside *path* that takes the place of *path* when the block ends without an error.
+    """Yield a temporary folder beside *path* that replaces *path* if the block ends without an error.
 
-    As `check_replaceable` ensures, only a former output with the file *marker* is ever replaced, and by renaming: at
-    every moment the former or the new output is complete beside or at *path*. Raises `DataError` if another process
+    Only an earlier output, which has the file *marker*, is replaced (`check_replaceable`). It is replaced by renaming,
+    so the earlier or the new output is complete at or beside *path* at any time. Raises `DataError` if another process
     is writing *path*.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
     with held(path.with_name(f".{path.name}.lock"), f"is writing {path}"):
-        # what a killed process left; nobody else writes here while we hold the lock
+        # left by a killed process; no other process writes here while we hold the lock
         if old.exists() and not path.exists():
             old.replace(path)
         for leftover in (part, old):
@@ -91,7 +91,7 @@ def whole_folder(path: str | Path, marker: str) -> Iterator[Path]:
 
 
 def sha256(*paths: str | Path) -> str:
-    """Return the SHA-256 of the bytes of the files *paths*, one after the other, in hexadecimal."""
+    """Return the SHA-256 of the concatenated files *paths* as hex digits."""
     total = hashlib.sha256()
     for path in paths:
         with Path(path).open("rb") as file:

@@ -1,4 +1,4 @@
-"""Plain folders of real and fake pictures or videos, with or without a table that describes them, to a list of clips.
+"""From plain folders of real and fake images or videos, with or without a manifest, to a list of clips.
 
 ::
 
@@ -8,12 +8,12 @@
 
     manifest.csv                                 path,label[,method,video,identity,split]
 
-Nobody knows who is shown, so a group stands for a person: it is the identity, and all of it is in one split. Without
-given splits a hash of the group's name decides, about 72 % train, 14 % val and 14 % test as in FaceForensics++; more
-files do not move those that are there. A name with ``+`` (``anna+ben``) shows several persons, and so does a fake whose
-name has those of real groups between ``_`` (``000_003``); they and theirs stay together, and so do files that are the
-same byte for byte. With given splits a group in two splits is refused, and so are the same bytes in two splits; only
-single files may bear one name in two splits, which is said. In a manifest without identities each video is one.
+The persons are unknown, so each group counts as one identity and is in one split. Without given splits, a hash of the
+group's name selects the split: about 72 % train, 14 % val and 14 % test, as in FaceForensics++. Adding files does not
+move existing ones. A name with ``+`` (``anna+ben``) stands for several persons, and so does a fake whose name joins the
+names of real groups by ``_`` (``000_003``). Groups with a common person stay in one split, and so do identical files.
+With given splits, a group or identical files in two splits are an error; single files may have the same name in two
+splits, which is reported. In a manifest without identities, each video is one identity.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ MANIFEST = "manifest.csv"
 CLASSES = ("real", "fake")
 COLUMNS = ("path", "label", "method", "video", "identity", "split")
 LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
-# ends of the hash's range, as the 720, 140 and 140 videos of FaceForensics++
+# thresholds on the hash, in proportion to the 720, 140 and 140 videos of FaceForensics++
 SHARES = {"train": 0.72, "val": 0.86, "test": 1.0}
 LONGEST_KEY = 95  # bytes; a tar header has room for 100, with the suffix
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file and what is said of it. An empty `split` is to be drawn."""
+    """One file and its description. If `split` is empty, the hash selects it."""
 
     path: Path
     method: str
@@ -65,8 +65,8 @@ def is_plain(root: str | Path) -> bool:
 def find_pictures(root: str | Path) -> Tree:
     """Return the pictures and videos below *root* as clips; see the module for the rules.
 
-    Raises `DataError`, naming file and way out, for a folder without any or with one class only, a manifest with a
-    mistake, and files that are the same but said to be real and fake, or in two splits.
+    Raises `DataError`, naming the file and the remedy, for a folder without files or with one class only, an invalid
+    manifest, and identical files that are labelled both real and fake or are in two splits.
     """
     root = Path(root)
     check_root(root)
@@ -74,9 +74,7 @@ def find_pictures(root: str | Path) -> Tree:
         files, remarks = read_manifest(root / MANIFEST), list[str]()
         unknown = {(file.method, file.video) for file in files if file.identity == file.video}
         if unknown:
-            remarks.append(
-                f"who is shown is not known in {len(unknown)} videos and pictures: each counts as one identity"
-            )
+            remarks.append(f"the persons in {len(unknown)} videos and images are unknown: each counts as one identity")
     else:
         files, remarks = _walk(root)
     labels = {file.method == "original" for file in files}
@@ -92,7 +90,7 @@ def read_manifest(path: str | Path) -> list[File]:
     """Return the files that the table *path* lists, sorted by path.
 
     Columns: path (from the table's folder, below it) and label (``real`` or ``fake``, 0 or 1); method (of fakes),
-    video (whose frames they are), identity (persons, joined by ``+``) and split may be left out or empty. Raises
+    video (of which the images are frames), identity (persons, joined by ``+``) and split are optional. Raises
     `DataError`, naming the line.
     """
     path = Path(path)
@@ -118,7 +116,7 @@ def _lines(path: Path) -> list[tuple[str, dict[str, str]]]:
         if unknown or not {"path", "label"} <= set(columns) or len(set(columns)) < len(columns):
             wrong = f"unknown: {shown(', '.join(unknown))}" if unknown else f"got {shown(', '.join(columns) or 'none')}"
             more = ", ".join(COLUMNS[2:])
-            raise Mismatch(f"expected the columns path, label and, if wanted, {more}; {wrong}")
+            raise Mismatch(f"expected the columns path, label and optionally {more}; {wrong}")
         found = []
         for line, values in rows:
             if not values:
@@ -135,7 +133,7 @@ def _listed(row: dict[str, str], root: Path, where: str) -> File:
     values = {name: row.get(name, "").strip() for name in COLUMNS}
     relative = PurePosixPath(values["path"].replace("\\", "/"))
     if not values["path"] or relative.is_absolute() or ".." in relative.parts:
-        raise DataError(f"{where}: path must lead to a file below {root}, got {shown(values['path'])}")
+        raise DataError(f"{where}: path must be a file below {root}, got {shown(values['path'])}")
     try:
         there = (root / relative).is_file()
     except OSError as error:  # a name that is too long
@@ -149,11 +147,11 @@ def _listed(row: dict[str, str], root: Path, where: str) -> File:
         raise DataError(f"{where}: label must be real or fake, got {shown(values['label'])}")
     method = values["method"] or ("fake" if label else "original")
     if (method == "original") != (label == 0) or "/" in method:
-        raise DataError(f"{where}: method must name a forgery, and stay empty for what is real; got {shown(method)}")
+        raise DataError(f"{where}: method must name a forgery, and be empty for real files; got {shown(method)}")
     if values["split"] not in ("", *SPLITS):
         raise DataError(f"{where}: split must be one of {', '.join(SPLITS)}, got {shown(values['split'])}")
     if values["video"] and relative.suffix.lower() in VIDEOS:
-        raise DataError(f"{where}: video is for pictures, {brief(str(relative))} is a video itself")
+        raise DataError(f"{where}: the column video applies to images, but {brief(str(relative))} is a video")
     video = values["video"] or str(relative.with_suffix(""))
     return File(root / relative, method, video, values["identity"] or video, values["split"])
 
@@ -177,11 +175,11 @@ def _walk(root: Path) -> tuple[list[File], list[str]]:
     files = _forged_from(files)
     remarks = []
     if skipped:
-        remarks.append(f"{len(skipped)} files are neither pictures nor videos, e.g. {skipped[0]}; left out")
+        remarks.append(f"{len(skipped)} files are neither images nor videos, e.g. {skipped[0]}; skipped")
     groups = len({file.identity for file in files})
     remarks.append(
-        f"who is shown is not known: each of {groups} groups (a folder, or a single file) counts as one identity; "
-        f"say more in {root / MANIFEST}"
+        f"the persons are unknown: each of {groups} groups (a folder, or a single file) counts as one identity; "
+        f"to name them, write {root / MANIFEST}"
     )
     names = defaultdict(set)
     for file in files:
@@ -205,7 +203,7 @@ def _walked(path: Path, folder: Path, name: str, split: str) -> File:
 
 
 def _forged_from(files: Iterable[File]) -> list[File]:
-    """Return *files*, fakes with real groups in their names, as ``000_003``, as showing those."""
+    """Return *files*; fakes named after real groups, such as ``000_003``, get these groups as identities."""
     files = list(files)
     real = {file.identity for file in files if file.method == "original"}
 
@@ -219,7 +217,7 @@ def _forged_from(files: Iterable[File]) -> list[File]:
 
 
 def _same_files(files: Sequence[File]) -> list[tuple[File, File]]:
-    """Return pairs of files that are the same byte for byte; only files of the same size are read."""
+    """Return pairs of identical files; only files of the same size are read."""
     by_size: dict[int, list[File]] = defaultdict(list)
     for file in files:
         by_size[file.path.stat().st_size].append(file)
@@ -233,14 +231,14 @@ def _same_files(files: Sequence[File]) -> list[tuple[File, File]]:
     for one, other in pairs:
         both = f"{one.path} and {other.path} are the same file"
         if (one.method == "original") != (other.method == "original"):
-            raise DataError(f"{both}, once real and once fake; remove one")
+            raise DataError(f"{both}, labelled real and fake; remove one")
         if one.split != other.split:
             raise DataError(f"{both}, in the splits {one.split} and {other.split}; remove one")
     return pairs
 
 
 def _families(files: Iterable[File], same: Iterable[tuple[File, File]]) -> Callable[[File], str]:
-    """Return what tells the family of a file: the smallest name among all persons who must stay together."""
+    """Return the function from a file to its family: the smallest name among the persons who must stay in one split."""
     parent: dict[str, str] = {}
 
     def root(person: str) -> str:
@@ -270,7 +268,7 @@ def _drawn(family: str) -> str:
 def _clips(files: Sequence[File], family: Callable[[File], str]) -> list[Clip]:
     groups: dict[tuple[str, str, str], list[File]] = defaultdict(list)
     for file in files:
-        # in given splits the name of a single file does not tell it from another split's
+        # in given splits, single files of different splits may have the same name
         name = f"{file.split}/{file.video}" if file.identity.startswith(f"{file.split}/") else file.video
         own = str(file.path) if file.path.suffix.lower() in VIDEOS else ""  # a video is a clip, pictures are frames
         groups[file.method, name, own].append(file)
@@ -279,7 +277,7 @@ def _clips(files: Sequence[File], family: Callable[[File], str]) -> list[Clip]:
     for clip in clips:
         other = seen.setdefault(clip.video, clip)
         if other is not clip:
-            raise DataError(f"{clip.path}: bears the name of {other.path}; rename one")
+            raise DataError(f"{clip.path}: has the same name as {other.path}; rename one")
     return clips
 
 
@@ -289,7 +287,7 @@ def _clip(method: str, name: str, members: Sequence[File], family: Callable[[Fil
         for what in ("identity", "split"):
             if getattr(first, what) != getattr(other, what):
                 raise DataError(
-                    f"{other.path}: is of {what} {getattr(other, what)!r} and {first.path} of "
+                    f"{other.path}: has {what} {getattr(other, what)!r} and {first.path} "
                     f"{getattr(first, what)!r}, though both are frames of {method}/{name}"
                 )
     try:

@@ -21,7 +21,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One crop: what it shows and where it lies.
+    """One crop: what it shows and where it is stored.
 
     key: ``c23/Deepfakes/000_001/0012``: compression, method, name of the clip, number of the frame.
     video: ``Deepfakes/000_001``, unique within a compression.
@@ -29,8 +29,8 @@ class Face:
     frame: number of the frame in the video, from 0.
     method: ``original`` or the name of the manipulation.
     identity: the persons shown, joined by ``+``.
-    pair: the two persons of the split file that the clip belongs to, smaller first, joined by ``_``; elsewhere what
-        stays together when clips are drawn: the target's actor, or the smallest name among persons seen together.
+    pair: the clip's two persons in the split file, sorted, joined by ``_``; in other data the unit that is kept
+        together when clips are sampled: the target's actor, or the smallest name of a group of connected persons.
     split: ``train``, ``val`` or ``test``.
     label: 1 for fake, 0 for real.
     shard, offset, size, crc32: see `detector.data.shards.Slot`.
@@ -55,7 +55,7 @@ def read_index(path: str | Path) -> list[Face]:
     """Return the faces in the file *path* (or in ``index.csv`` of the folder *path*), sorted by key.
 
     Raises `DataError`, naming file and line, if the file is missing, a column is missing or unknown, a value has the
-    wrong type or is out of range, a key occurs twice or out of order, or an identity stands in two splits.
+    wrong type or is out of range, a key occurs twice or out of order, or an identity is in two splits.
     """
     path = _file(path, "index.csv")
     faces = _numbered(path, Face)
@@ -75,12 +75,12 @@ def write_index(path: str | Path, faces: Iterable[Face]) -> None:
 
 
 def read_masks(path: str | Path) -> dict[str, Slot]:
-    """Return where the masks lie that *path* (or ``masks.csv`` of the folder *path*) lists, by key of their face."""
+    """Return the slots of the masks listed in *path* (or ``masks.csv`` of the folder *path*), by key of their face."""
     return {slot.key: slot for slot in read_rows(_file(path, "masks.csv"), Slot)}
 
 
 class Shown(Protocol):
-    """Anything that says who is shown: a `Face`, a `detector.data.layout.Clip`."""
+    """Anything with an identity and a split: a `Face`, a `detector.data.layout.Clip`."""
 
     @property
     def identity(self) -> str: ...
@@ -117,7 +117,7 @@ def read_rows(path: str | Path, kind: type[Row]) -> list[Row]:
 
 def _numbered(path: Path, kind: type[Row]) -> list[tuple[int, Row]]:
     """Return the rows of `read_rows`, each with its line number."""
-    rows = read_csv(path, kind, f"is {path.parent} the output of a stage that has finished?")
+    rows = read_csv(path, kind, f"is {path.parent} the output of a completed stage?")
     first = dataclasses.fields(kind)[0].name  # type: ignore[arg-type]
     last = ""
     for line, row in rows:

@@ -1,4 +1,4 @@
-"""Looking into packed crops: check every byte, write loose files, draw a contact sheet."""
+"""Verify packed crops, unpack them to loose files, and draw contact sheets."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ SUFFIXES = (".png", ".jpg")
 
 
 def verify(folder: str | Path) -> tuple[int, list[str]]:
-    """Return how many members of the packed *folder* were checked, and every damage found, in words.
+    """Return the number of members checked in the packed *folder*, and a message for every problem.
 
-    All bytes are compared with what the index says: headers, data by CRC, padding, the end of each archive, and that
-    there is no archive more or less. Raises `DataError` if there is no readable index at all.
+    All bytes are compared with the index: headers, data by CRC, padding, and the end of each archive. Missing and
+    additional archives are reported. Raises `DataError` if there is no readable index.
     """
     folder = Path(folder)
     tables: list[Sequence[Located]] = [read_index(folder)]
@@ -51,9 +51,9 @@ def verify(folder: str | Path) -> tuple[int, list[str]]:
 
 
 def _verify_shard(path: Path, rows: Sequence[Located]) -> list[str]:
-    """Return the damages of one archive, which must hold just *rows*, in order."""
+    """Return the problems of one archive, which must contain exactly *rows*, in order."""
     if not path.is_file():
-        return [f"{path}: no such file, though the index names it"]
+        return [f"{path}: no such file, but the index lists it"]
     problems = []
     end = 0
     with path.open("rb") as file:
@@ -86,7 +86,7 @@ def _header(name: str, size: int) -> bytes:
 
 
 def select(faces: Sequence[Face], methods: Sequence[str] = (), splits: Sequence[str] = ()) -> list[Face]:
-    """Return the faces of *methods* and *splits*, of all where none is named; raises `DataError` if none is left."""
+    """Return the faces of *methods* and *splits*, by default of all; raises `DataError` if there are none."""
     there = sorted({face.method for face in faces})
     for method in methods:
         if method not in there:
@@ -100,8 +100,8 @@ def select(faces: Sequence[Face], methods: Sequence[str] = (), splits: Sequence[
 def unpack(folder: str | Path, out: str | Path, methods: Sequence[str] = (), splits: Sequence[str] = ()) -> int:
     """Write the crops and masks of *folder* as loose files under *out* and return their number.
 
-    The paths are DeepfakeBench's, and its JSON files are written beside them; those of a former run for another
-    compression or quality are added to. ``dataset.json`` says what data it is. Each file appears whole. Raises
+    The paths are DeepfakeBench's, and its JSON files are written beside them; existing JSON files for another
+    compression or quality are extended. ``dataset.json`` describes the data. Files are written atomically. Raises
     `DataError` at the first damaged member.
     """
     folder, out = Path(folder), Path(out)
@@ -134,7 +134,7 @@ def _level(folder: Path) -> str | None:
 
 
 def _merge(old: Any, new: Any) -> Any:
-    """Return nested mappings *old* with the entries of *new* added or put in their place."""
+    """Return nested mappings *old* updated with the entries of *new*."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return new
     return {**old, **{key: _merge(old.get(key), value) for key, value in new.items()}}
@@ -153,10 +153,10 @@ def contact_sheet(
     columns: int = 10,
     rows: int = 1,
 ) -> int:
-    """Draw crops of *folder* into the PNG file *out* and return how many.
+    """Draw crops of *folder* into the PNG file *out* and return their number.
 
-    Each method has *rows* rows of *columns* crops, evenly spaced over its faces in the order of their keys; where all
-    methods have the same targets, a column shows the same target.
+    Each method has *rows* rows of *columns* crops, evenly spaced over its faces in key order. If all methods have the
+    same targets, each column shows one target.
     """
     faces = select(read_index(folder), methods, splits)
     reader = ShardReader(folder)

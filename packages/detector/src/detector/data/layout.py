@@ -1,4 +1,4 @@
-"""The folders of FaceForensics++ as they are distributed, and its split files, to a list of clips.
+"""From the folders and split files of FaceForensics++, as distributed, to a list of clips.
 
 ::
 
@@ -11,10 +11,10 @@
     manipulated_sequences/DeepFakeDetection/{c23,c40,raw}/videos/01_02__kitchen_pan__A1B2C3D4.mp4
     splits/actors.json                                                         {"train": ["01", ...], ...}, optional
 
-The split files are those of the FaceForensics repository (``dataset/splits``): pairs of persons, 360/70/70 of them. A
-split follows persons, never frames: a clip shows persons of one split only. DeepFakeDetection comes without a split and
-its 28 actors are forged onto each other crosswise, so all of it is test unless ``actors.json`` says who belongs where;
-a forgery across splits is then left out.
+The split files are those of the FaceForensics repository (``dataset/splits``): 360, 70 and 70 pairs of persons. Splits
+are by person, not by frame: a clip shows persons of one split only. DeepFakeDetection has no split, and its 28 actors
+are swapped with each other in many combinations, so all of it is test unless ``actors.json`` assigns the actors to
+splits. Forgeries across splits are then skipped.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from .index import SPLITS
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A forgery of FaceForensics++, and how DeepfakeBench has it.
+    """A manipulation method of FaceForensics++ and its names in DeepfakeBench.
 
-    label: of its videos. file: the data set that lists them. joint: its place among the methods of the data set
-    ``FaceForensics++``, 0 for none. acted: whether its targets are the actors.
+    label: of its videos. file: the data set that lists them. joint: its position in the data set ``FaceForensics++``,
+    0 if it is not included. acted: whether its targets are the actors.
     """
 
     label: str
@@ -44,7 +44,7 @@ class Method:
     acted: bool = False
 
 
-# by the name of its folder below manipulated_sequences
+# by the name of the folder below manipulated_sequences
 METHODS = {
     "Deepfakes": Method("FF-DF", "FF-DF", joint=3),
     "Face2Face": Method("FF-F2F", "FF-F2F", joint=2),
@@ -54,14 +54,14 @@ METHODS = {
     "DeepFakeDetection": Method("DFD_fake", "DeepFakeDetection", acted=True),
 }
 ACTED = "DeepFakeDetection"
-GIVEN = "given"  # the compression of files from plain folders: nobody knows how they were compressed before
+GIVEN = "given"  # the compression level of files from plain folders, whose previous compression is unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One video file and what is known of it. See `detector.data.index.Face` for the terms.
+    """One video file and its metadata. See `detector.data.index.Face` for the terms.
 
-    `pictures`, where there are any, are image files that are its frames; `path` is then the first of them.
+    `pictures`, if not empty, are image files used as frames; `path` is then the first of them.
     """
 
     path: Path
@@ -84,7 +84,7 @@ class Clip:
 
 
 class Described(Protocol):
-    """Anything of which the index's columns are known: a `Clip`, a `detector.data.pack.Packed`, a `Face`."""
+    """Anything with the columns of the index: a `Clip`, a `detector.data.pack.Packed`, a `Face`."""
 
     @property
     def video(self) -> str: ...
@@ -104,9 +104,9 @@ class Described(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The clips of a tree, those of a method together and sorted by name.
+    """The clips of a tree, grouped by method and sorted by name.
 
-    `notes` say in words what was asked for and is not there, `remarks` what one should know of what is there.
+    `notes` are messages about requested data that are missing, `remarks` about the data found.
     """
 
     clips: tuple[Clip, ...]
@@ -117,9 +117,9 @@ class Tree:
 def find_clips(root: str | Path, compression: str, methods: Sequence[str]) -> Tree:
     """Return the clips of the FaceForensics++ tree *root* at *compression*: those of *methods* and their originals.
 
-    The originals of DeepFakeDetection are the actors' videos, of all other methods the YouTube ones. A subset that is
-    not there is skipped and noted, and so is a clip of the splits without a file. Raises `DataError` if the folder, a
-    split file or every clip is missing, a method is unknown, or a clip shows a person of no split or persons of two.
+    The originals of DeepFakeDetection are the actors' videos; those of all other methods are the YouTube videos.
+    Missing subsets, and clips of the splits without a file, are skipped with a note. Raises `DataError` if the folder,
+    a split file or all clips are missing, a method is unknown, or a clip shows a person of no split or of two splits.
     """
     root = Path(root)
     check_root(root)
@@ -144,7 +144,7 @@ def find_clips(root: str | Path, compression: str, methods: Sequence[str]) -> Tr
 
 
 def folder(root: Path, method: str, compression: str, acted: bool = False) -> Path:
-    """Return where the videos of *method* lie, of the actors if *acted*; *compression* may be ``masks``."""
+    """Return the folder of the videos of *method*, of the actors if *acted*; *compression* may be ``masks``."""
     originals = "original_sequences/actors" if acted else "original_sequences/youtube"
     subset = originals if method == "original" else f"manipulated_sequences/{method}"
     return root / subset / compression / "videos"
@@ -197,8 +197,8 @@ def _acted_clip(path: Path, method: str, compression: str, root: Path, split: di
     splits = {"test" if split is None else split[actor] for actor in actors}
     if len(splits) > 1:
         return None
-    # "actor": 01 is no person of the other split files. Everyone is paired with everyone, so clips of one target are
-    # what belongs together.
+    # "actor": 01 is not a person of the other split files. Every actor is paired with many others, so clips are grouped
+    # by target.
     identity = "+".join(f"actor{actor}" for actor in actors)
     return _clip(path, method, compression, root, identity, pair=f"actor{actors[0]}", split=splits.pop())
 
@@ -260,7 +260,7 @@ def one_class_splits(clips: Iterable[Described]) -> list[str]:
 
 
 def count(clips: Iterable[Described], methods: Iterable[str] = ()) -> dict[str, dict[str, int]]:
-    """Return the number of clips (or faces) by method and split; of *methods* even if there are none."""
+    """Return the number of clips (or faces) by method and split, including zeros for *methods*."""
     counts = Counter((clip.method, clip.split) for clip in clips)
     methods = sorted({method for method, _ in counts}.union(methods), key=lambda method: (method != "original", method))
     return {method: {split: counts[method, split] for split in SPLITS} for method in methods}
@@ -271,7 +271,7 @@ def count_table(
 ) -> str:
     """Return the numbers of *identities* by split, and of *videos* and *faces* by method and split, as lines of text.
 
-    A cell of the latter two is ``videos / faces``.
+    Cells of the latter are ``videos / faces``.
     """
     rows = {"identities": [str(n) for n in (*(identities[split] for split in SPLITS), sum(identities.values()))]}
     for method in videos:
@@ -311,7 +311,7 @@ def is_tree(root: Path) -> bool:
 
 
 def check_root(root: Path) -> None:
-    """Raise `DataError`, with the way out, if there is no folder *root*."""
+    """Raise `DataError`, with a remedy, if there is no folder *root*."""
     if root.is_dir():
         return
     pointer = root.with_name(root.name + ".dvc")

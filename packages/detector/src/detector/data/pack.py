@@ -1,8 +1,8 @@
-"""Crops that DeepfakeBench made, with one of its dataset files, to packed crops with our index.
+"""From DeepfakeBench's crops and one of its dataset files to packed crops with our index.
 
-The file says which crops there are, of which video, label and split. Who is shown is read from the names of
+The file lists the crops with their video, label and split. Identities are parsed from the video names of
 FaceForensics++ (``000_003``), DeepFakeDetection (``01_02__kitchen_pan__A1B2C3D4``) and Celeb-DF (``id0_id1_0000``);
-elsewhere every video counts as an identity of its own.
+in other data, every video counts as one identity.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CELEB = re.compile(r"(id\d+)(?:_(id\d+))?_\d+")
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """One video of a dataset file, as the index wants it. See `detector.data.index.Face` for the terms."""
+    """One video of a dataset file, with the columns of the index. See `detector.data.index.Face` for the terms."""
 
     listed: Video
     compression: str
@@ -65,13 +65,13 @@ def pack_deepfakebench(
     real: Collection[str] = (),
     fake: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Write the crops that the DeepfakeBench file *file* names, and their masks, to *out* and return the summary.
+    """Write the crops listed in the DeepfakeBench file *file*, and their masks, to *out* and return the summary.
 
-    *root* is where relative paths start; the end of an absolute path that is not there is looked for below it too.
-    *splits* and *compression* leave the rest out; *real* and *fake* say what labels mean that do not end so. PNG files
-    of 8-bit RGB are packed as they are, others as PNG. Crops that are missing or unreadable are counted and listed.
-    Raises `DataError` for an unknown label, several levels of compression, a person in two splits, crops of two sizes,
-    or if there is no crop at all.
+    *root* is the base of relative paths; if an absolute path does not exist, its last parts are searched below *root*.
+    *splits* and *compression* select videos; *real* and *fake* classify labels that do not end in real or fake. PNG
+    files of 8-bit RGB are copied, others are converted to PNG. Missing and unreadable crops are counted and listed.
+    Raises `DataError` for an unknown label, several compression levels, a person in two splits, crops of two sizes,
+    or if there are no crops.
     """
     file, out = Path(file), Path(out)
     check_replaceable(out, "index.csv")
@@ -83,7 +83,7 @@ def pack_deepfakebench(
 
 
 def persons(label: str, name: str) -> list[str] | None:
-    """Return who is shown in the video *name* of *label*, target first, or None where the name does not say."""
+    """Return the persons in the video *name* of *label*, target first, or None if the name does not contain them."""
     if label in (ACTORS, LABELS[layout.ACTED]):
         return [f"actor{actor}" for actor in name.partition("__")[0].split("_")]
     if label in LABELS.values():
@@ -140,7 +140,7 @@ def _method(label: str, file: Path, real: Collection[str], fake: Collection[str]
     for ending, method in (("real", "original"), ("fake", "fake")):
         if label.lower().endswith(ending):
             return method
-    raise DataError(f"{file}: label {label!r} does not say if it is real; say --real {label} or --fake {label}")
+    raise DataError(f"{file}: unknown label {label!r}; use --real {label} or --fake {label}")
 
 
 def _write(folder: Path, videos: Sequence[Packed], file: Path, root: Path | None) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def _write(folder: Path, videos: Sequence[Packed], file: Path, root: Path | None
                 continue
             side = side or shape[0]
             if shape != (side, side):
-                raise DataError(f"{path}: is {shape[0]} x {shape[1]}, the crops before are {side} x {side}")
+                raise DataError(f"{path}: is {shape[0]} x {shape[1]}, other crops are {side} x {side}")
             decoded += not as_is
             faces.append(face_row(video, number, face_shards.add(key, data)))
             if mask is not None:
@@ -173,22 +173,22 @@ def _write(folder: Path, videos: Sequence[Packed], file: Path, root: Path | None
                     failures.append(Failure(video.video, str(number), f"mask: {mask}: {reason}"))
     if not faces:
         raise DataError(
-            f"{file}: none of its {len(entries)} crops can be read, e.g. {failures[0].reason}; --root says where its "
-            "paths start"
+            f"{file}: none of its {len(entries)} crops can be read, e.g. {failures[0].reason}; set --root to the "
+            "folder that its paths are relative to"
         )
     write_rows(folder / "masks.csv", Slot, masks)
     write_rows(folder / "failures.csv", Failure, failures)
     write_deepfakebench(folder, faces, {mask.key for mask in masks})
     summary = _summary(videos, faces, failures, file, root, side)
     if decoded:
-        summary["remarks"].append(f"{decoded} crops were no 8-bit RGB PNG files; they were decoded and packed as such")
+        summary["remarks"].append(f"{decoded} crops were not 8-bit RGB PNG files and were converted")
     write_json(folder / "summary.json", summary)
     write_index(folder / "index.csv", faces)
     return summary
 
 
 def _entries(videos: Sequence[Packed], file: Path) -> Iterator[tuple[str, Packed, int, Path, Path | None]]:
-    """Yield key, video, frame number, crop and mask of every crop."""
+    """Yield the key, video, frame number, image and mask of every crop."""
     for video in videos:
         frames, numbers = video.listed.frames, [int(p.stem) for p in video.listed.frames if p.stem.isdecimal()]
         if len(numbers) < len(frames):
@@ -201,14 +201,14 @@ def _entries(videos: Sequence[Packed], file: Path) -> Iterator[tuple[str, Packed
 
 
 class _Locator:
-    """Finds files whose paths were written on another machine: by their ends, below *root*."""
+    """Finds files whose paths were written on another machine, by matching the last parts of the path below *root*."""
 
     def __init__(self, root: Path | None) -> None:
         self.root = root
-        self._skip = 1  # how many parts of a path are another machine's
+        self._skip = 1  # number of leading parts of a path that belong to the other machine
 
     def __call__(self, path: Path) -> Path:
-        """Return *path* if it is there, else the file below the root that ends as it does, else *path*."""
+        """Return *path* if it exists, else the file below the root with the same last parts, else *path*."""
         if self.root is None or path.exists():
             return path
         parts = PurePosixPath(path).parts
@@ -221,7 +221,7 @@ class _Locator:
 
 
 def read_crop_file(path: Path) -> tuple[bytes, tuple[int, int], bool]:
-    """Return the crop in *path* as a PNG file of 8-bit RGB, its height and width, and if that is the file as it is."""
+    """Return the crop in *path* as an 8-bit RGB PNG file, its height and width, and whether the file is unchanged."""
     image = read_image(path)
     data = path.read_bytes()
     # signature, then in IHDR 8 bits a sample and colour type 2
@@ -250,8 +250,8 @@ def _summary(
     remarks = layout.one_class_splits(videos)
     if unknown:
         remarks.append(
-            f"who is shown is not known in {unknown} of {len(videos)} videos: each counts as one identity, and that no "
-            f"person is in two splits is {file.name}'s word"
+            f"the persons in {unknown} of {len(videos)} videos are unknown: each counts as one identity, so whether a "
+            f"person is in two splits of {file.name} was not checked"
         )
     described = root if root is not None else file.parent
     dataset = (

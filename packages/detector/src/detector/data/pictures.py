@@ -1,4 +1,4 @@
-"""Picture files of any kind, read whole or not at all."""
+"""Read image files of any format; incomplete files are an error."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".w
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Return the picture in the file *path* as it is shown, EXIF orientation applied: uint8 RGB (H, W, 3).
+    """Return the image in the file *path* with its EXIF orientation applied, uint8 RGB (H, W, 3).
 
-    DataError if it is no image, or not all of it is there; OSError if the file cannot be read.
+    Raises DataError if it is not an image or is truncated, OSError if the file cannot be read.
     """
     import cv2
 
@@ -28,7 +28,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
             return np.asarray(mozcodec.decode(data, pixel_format="rgb", apply_orientation=True), np.uint8)
         except mozcodec.JpegError as error:
             raise DataError(f"not a readable JPEG file: {error}") from error
-    if data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]:  # OpenCV would fill in the rest
+    if data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]:  # OpenCV would fill in the missing part
         raise DataError("the PNG file ends too early")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:

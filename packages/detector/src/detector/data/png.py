@@ -19,7 +19,7 @@ def encode_png(image: np.ndarray) -> bytes:
 def decode_png(data: bytes | memoryview) -> np.ndarray:
     """Return the image in the PNG file *data*: uint8 RGB (H, W, 3), or (H, W) if it is gray.
 
-    Raises `DataError` if *data* are no whole image. OpenCV mends damaged files silently, so check the CRC first
+    Raises `DataError` if *data* is not a complete image. OpenCV repairs damaged files silently, so check the CRC first
     (`ShardReader.read(..., check=True)`).
     """
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -1,4 +1,4 @@
-"""The forms of data that ``detector faces`` reads, in one table."""
+"""The table of data layouts that ``detector faces`` reads."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["READERS", "Reader", "read_data", "reader_of"]
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A form of data: what it looks like, how it is recognised, and how it is read.
+    """A layout of data: a description, a test for it, and its reader.
 
-    help: one line for people. recognises: whether a folder has this form. read: the clips of a folder, as the
-    parameters of the faces stage ask for them. Every clip has its split; see `layout.Clip`.
+    help: a one-line description. recognises: whether a folder has this layout. read: returns the clips of a folder
+    that the parameters of the faces stage select, each with its split; see `layout.Clip`.
     """
 
     help: str
@@ -33,7 +33,7 @@ def _read_folders(root: Path, _config: FacesConfig) -> layout.Tree:
     return folders.find_pictures(root)
 
 
-# the first that recognises a folder reads it
+# the first reader that recognises a folder is used
 READERS: dict[str, Reader] = {
     "manifest": Reader("manifest.csv that lists images and videos", folders.has_manifest, _read_folders),
     "folders": Reader("folders real and fake, in train, val and test or not", folders.is_plain, _read_folders),
@@ -42,16 +42,16 @@ READERS: dict[str, Reader] = {
 
 
 def reader_of(data: str | Path) -> str:
-    """Return the name of the reader of the folder *data*; DataError if there is no folder or it has no known form."""
+    """Return the name of the reader of the folder *data*; DataError if it does not exist or has no known layout."""
     root = Path(data)
     layout.check_root(root)
     for name, reader in READERS.items():
         if reader.recognises(root):
             return name
-    # a tree of which the parts are missing: its own errors name them
+    # an incomplete tree; its reader's errors name what is missing
     return "faceforensics"
 
 
 def read_data(data: str | Path, config: FacesConfig) -> layout.Tree:
-    """Return the clips in the folder *data*, whichever form it has; DataError names what is wrong."""
+    """Return the clips in the folder *data* in any known layout; DataError names what is wrong."""
     return READERS[reader_of(data)].read(Path(data), config)

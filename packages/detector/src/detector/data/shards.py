@@ -1,7 +1,7 @@
 """Packed crops: uncompressed USTAR archives, read through mmap at the offsets of the index.
 
-An archive depends on nothing but the keys and the data: members sorted by key, mtime 0, owner 0, mode 0644. ``tar tf``
-lists it, ``tar xf`` unpacks it.
+An archive depends only on the keys and the data: members are sorted by key and have mtime 0, owner 0, mode 0644.
+``tar tf`` lists it, ``tar xf`` unpacks it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Annotated, BinaryIO, Protocol
 from ..errors import DataError
 from ..schema import matching
 
-BLOCK = 512  # a tar header, and what data are padded to
+BLOCK = 512  # size of a tar header; data are padded to a multiple of it
 RECORD = 20 * BLOCK  # archives are padded to this, as tar does
 
 
-# names that lead to a place below a folder, whatever folder they are joined to
+# names that stay inside the folder they are joined to
 RelativeName = Annotated[
     str, matching(r"(?!.*(?:^|/)\.{0,2}(?:/|\Z)).+", "a relative name without empty, . or .. parts")
 ]
@@ -30,7 +30,7 @@ Checksum = Annotated[str, matching(r"[0-9a-f]{8}", "eight hex digits")]
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where the data of `key` lie: `size` bytes at `offset` of the file `shard`, with `crc32` as eight hex digits."""
+    """The location of the data of `key`: `size` bytes at `offset` of the file `shard`; `crc32` is eight hex digits."""
 
     key: RelativeName
     shard: ShardName
@@ -40,7 +40,7 @@ class Slot:
 
 
 class Located(Protocol):
-    """Anything that says where its data lie: a `Slot`, a `detector.data.index.Face`."""
+    """Anything that locates data in an archive: a `Slot`, a `detector.data.index.Face`."""
 
     @property
     def key(self) -> str: ...
@@ -62,8 +62,8 @@ def crc32(data: bytes | memoryview) -> str:
 class ShardWriter:
     """Writes ``stem-000.tar``, ``stem-001.tar``, ... into *folder*, none larger than *max_bytes*.
 
-    A context manager. An archive has its name only once it is whole: it grows as ``*.tar.part``, and what is unfinished
-    when an error passes through is removed.
+    A context manager. An archive is written as ``*.tar.part`` and renamed when complete; after an error, the incomplete
+    archive is removed.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class ShardWriter:
             self._part.unlink(missing_ok=True)
 
     def add(self, key: str, data: bytes | memoryview) -> Slot:
-        """Append *data* as the member *key* + suffix and return where it lies. Keys must come in increasing order."""
+        """Append *data* as the member *key* + suffix and return its slot. Keys must be increasing."""
         if key <= self._last:
             raise ValueError(f"keys must come sorted and once: {key!r} after {self._last!r}")
         header = self._header(key, len(data))
@@ -139,7 +139,7 @@ class ShardReader:
     def read(self, face: Located, check: bool = False) -> memoryview:
         """Return the data of *face*; with *check*, after comparing their CRC-32 with the index.
 
-        Raises `DataError` if the archive is missing or ends before the data do, or the sum differs.
+        Raises `DataError` if the archive is missing or truncated, or the checksum differs.
         """
         shard = self._views.get(face.shard)
         if shard is None:
@@ -159,7 +159,7 @@ class ShardReader:
             with path.open("rb") as file:
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except FileNotFoundError:
-            raise DataError(f"{path}: no such file, though the index names it; make the folder again") from None
+            raise DataError(f"{path}: no such file, but the index lists it; make the folder again") from None
         except ValueError:
             raise DataError(f"{path}: is empty") from None
 

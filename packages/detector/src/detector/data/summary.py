@@ -1,4 +1,4 @@
-"""``dataset.json`` of the videos and ``summary.json`` of packed crops: what data they are and how they were made."""
+"""``dataset.json`` of the videos and ``summary.json`` of packed crops: the origin of the data and their processing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAY_OUT = "make the crops again (detector faces, detector compress, or dvc repro
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What ``dataset.json`` says of the data; None for what it does not say. Its other keys are not read."""
+    """The content of ``dataset.json``; None for missing keys. Other keys are ignored."""
 
     name: str | None = None
     synthetic: bool | None = None
@@ -26,7 +26,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Compress:
-    """How packed crops were encoded: quality, the options given to mozjpeg (None: its choice), and the encoder."""
+    """How packed crops were encoded: quality, the options given to mozjpeg (None: its default), and the encoder."""
 
     quality: Annotated[int, in_range(1, 100)]
     subsampling: str | None = None
@@ -35,7 +35,7 @@ class Compress:
 
     @property
     def condition(self) -> str:
-        """The same as a condition: ``77``, or ``moz:77/4:2:0`` where an option was given."""
+        """The equivalent condition: ``77``, or ``moz:77/4:2:0`` if an option was given."""
         return canonical("/".join([f"moz:{self.quality}", *(o for o in (self.subsampling, self.tune) if o)]))
 
 
@@ -58,7 +58,7 @@ def read_summary(folder: str | Path) -> Summary:
 
 
 def describe_data(data: str | Path) -> Dataset:
-    """Return what the ``dataset.json`` in *data* says, or the folder's name if there is none."""
+    """Return the content of ``dataset.json`` in *data*, or a record with the folder's name if there is none."""
     path = Path(data) / "dataset.json"
     if not path.exists():
         return Dataset(Path(data).resolve().name, None, "the videos came without a dataset.json")

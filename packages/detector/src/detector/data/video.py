@@ -1,7 +1,6 @@
 """Frames of a video file, through PyAV.
 
-A video that cannot be opened or ends early raises no surprise: what could be read is returned, together with the reason
-for each frame that could not.
+For a damaged or truncated video, the readable frames are returned, with the reason for each missing frame.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from ..errors import DataError
 
 @dataclass(slots=True)
 class Frames:
-    """Frames of one video: uint8 RGB arrays (H, W, 3) by frame number, and why the missing ones are missing."""
+    """Frames of one video: uint8 RGB arrays (H, W, 3) by frame number, and the reasons for missing frames."""
 
     images: dict[int, np.ndarray] = field(default_factory=dict)
     missing: dict[int, str] = field(default_factory=dict)
@@ -42,9 +41,9 @@ def per_second(count: int, rate: float, number: float) -> list[int]:
 
 
 def length(path: str | Path) -> tuple[int, float]:
-    """Return the number of frames the file *path* claims, and its frames per second.
+    """Return the number of frames according to the header of *path*, and its frames per second.
 
-    Raises `DataError` if it cannot be opened or holds no video.
+    Raises `DataError` if it cannot be opened or has no video stream.
     """
     with _open(path) as container:
         stream = _stream(container, path)
@@ -55,21 +54,21 @@ def length(path: str | Path) -> tuple[int, float]:
 
 
 def read_frames(path: str | Path, numbers: Iterable[int]) -> Frames:
-    """Return the frames *numbers* of the video *path*, all at once; see `Footage`, which takes less memory."""
+    """Return the frames *numbers* of the video *path* in memory; `Footage` needs less."""
     footage = Footage(path, numbers, keep_bytes=0)
     images = dict(footage)
     return Frames({n: image for n, image in images.items() if n not in footage.missing}, footage.missing)
 
 
 class Footage:
-    """The frames *numbers* (from 0, in the order of showing) of the video *path*, to be looped over, more than once.
+    """Repeatable iterable over the frames *numbers* (from 0, in presentation order) of the video *path*.
 
-    Gives pairs of number and image, uint8 RGB (H, W, 3). Up to *keep_bytes* of them are kept for the next loop, beyond
-    that the next loop decodes again. After a loop, `missing` has the reason for every frame that the file does not
-    hold, that the decoder marks as damaged, or that builds on a damaged one. The last kind may have been given before
-    the damage was seen.
+    Yields pairs of number and image, uint8 RGB (H, W, 3). Up to *keep_bytes* are cached for the next iteration; other
+    frames are decoded again. After an iteration, `missing` has the reason for every frame that is not in the file, that
+    the decoder marks as damaged, or that depends on a damaged frame. The last kind may have been yielded before the
+    damage was detected.
 
-    Raises `DataError` if the file cannot be opened or holds no video.
+    Raises `DataError` if the file cannot be opened or has no video stream.
     """
 
     def __init__(self, path: str | Path, numbers: Iterable[int], keep_bytes: int = 512 << 20) -> None:
@@ -100,16 +99,16 @@ class Footage:
         last = max(self.wanted)
         with _open(self.path) as container:
             stream = _stream(container, self.path)
-            stream.thread_count = 1  # the cores are busy with other clips
+            stream.thread_count = 1  # the other cores decode other clips
             decoded = _decode(container, stream)
-            while count <= last or anchor < last:  # a B-frame is whole if the frame after it, which it builds on, is
+            while count <= last or anchor < last:  # a B-frame is intact if the later frame that it refers to is
                 frame = next(decoded, "")
                 if isinstance(frame, str):
                     reason = frame
                     break
                 if frame.is_corrupt:
                     damaged = "frame is damaged"
-                    # B-frames are shown before, and decoded after, the frame they build on
+                    # B-frames are shown before, and decoded after, the frame they refer to
                     before = self.wanted.intersection(range(anchor + 1, count))
                     self.missing.update(dict.fromkeys(before, "frame builds on a damaged one"))
                 elif frame.key_frame:
@@ -137,7 +136,7 @@ def _decode(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
     except av.FFmpegError as problem:
         error = f" ({problem.strerror})"
     if error:
-        yield from stream.codec_context.decode(None)  # what the decoder was still holding back
+        yield from stream.codec_context.decode(None)  # frames still buffered in the decoder
         yield error
 
 

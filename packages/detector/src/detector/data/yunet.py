@@ -1,4 +1,4 @@
-"""YuNet: face boxes and five landmarks through ``cv2.FaceDetectorYN``, from an ONNX file of the user.
+"""YuNet: face boxes and five landmarks from ``cv2.FaceDetectorYN``, with an ONNX file supplied by the user.
 
 The weights (``face_detection_yunet_2023mar.onnx`` of OpenCV's model zoo, MIT licence) are not part of this repository.
 Wu, Peng and Yu, "YuNet: a tiny millisecond-level face detector", Machine Intelligence Research 20 (2023).
@@ -18,7 +18,7 @@ from .found_face import Box, FoundFace
 
 # longer side to which frames are shrunk; the network was trained on images of 640
 LONGEST = 640
-# score of OpenCV's examples (.9 is for face recognition); overlap above which boxes are of one face
+# score threshold of OpenCV's examples (.9 is for face recognition); overlap threshold of non-maximum suppression
 SCORE, OVERLAP = 0.6, 0.3
 CANDIDATES = 5000
 
@@ -26,14 +26,14 @@ CANDIDATES = 5000
 class YunetDetector:
     """The face detector in the ONNX file *model*. Not to be shared by threads.
 
-    Raises `DataError` if the file is missing, or no model that `cv2.FaceDetectorYN` understands.
+    Raises `DataError` if the file is missing or not a model that `cv2.FaceDetectorYN` can load.
     """
 
     name = "yunet"
     eyes_at = np.array([[0.29, 0.38], [0.71, 0.38]])  # not used: each of its faces has eyes
 
     def __init__(self, model: str | Path) -> None:
-        model_hash(model)  # says if it is missing
+        model_hash(model)  # raises an error if it is missing
         if not hasattr(cv2, "FaceDetectorYN"):
             raise DataError(f"OpenCV {cv2.__version__} has no FaceDetectorYN; install opencv-python>=4.10,<5")
         try:
@@ -48,7 +48,7 @@ class YunetDetector:
     def find(self, image: np.ndarray, near: Box | None = None, sure: bool = False) -> FoundFace | None:  # noqa: ARG002
         """Return the largest face of uint8 RGB *image*, or None; with *near*, the one that overlaps it most.
 
-        The score is required in any case, so *sure* has no effect.
+        The same score threshold applies in both cases, so *sure* has no effect.
         """
         height, width = image.shape[:2]
         scale = min(1.0, LONGEST / max(height, width))
@@ -80,7 +80,7 @@ def model_hash(model: str | Path) -> str:
 
 
 def _chosen(corners: np.ndarray, near: Box | None) -> int:
-    """Return which of the boxes *corners* (N, 4) overlaps *near* most, or is the largest where none does."""
+    """Return the index of the box in *corners* (N, 4) that overlaps *near* most, or of the largest if none overlaps."""
     areas = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
     if near is not None:
         low, high = np.maximum(corners[:, :2], near[:2]), np.minimum(corners[:, 2:], near[2:])
@@ -92,5 +92,5 @@ def _chosen(corners: np.ndarray, near: Box | None) -> int:
 
 
 def _in_short(error: cv2.error) -> str:
-    """Return the part of OpenCV's message that says what is wrong."""
+    """Return the relevant part of OpenCV's error message."""
     return str(error).strip().splitlines()[0].rpartition("error: ")[2]

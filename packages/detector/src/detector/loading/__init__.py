@@ -1,6 +1,6 @@
-"""From packed crops to batches: which crops (`order`), how they are drawn upon (`draws`), read and decoded (`loader`),
-and varied on the device (`augment`).
+"""From packed crops to batches: batch composition (`order`), random numbers (`draws`), reading and decoding (`loader`),
+and augmentation on the device (`augment`).
 
-Nothing here keeps a random state. What a step sees is a function of the seed, the step and the crop, so that a run can
-be taken up at any step, with any number of threads or processes, and see the same batches.
+Nothing here has a random state. The input of a step is a function of the seed, the step and the crop, so a run can be
+resumed at any step, with any number of threads or processes, and get the same batches.
 """

@@ -1,4 +1,4 @@
-"""Crops under conditions, ahead of the model."""
+"""Crops under conditions, prepared ahead of the model."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Random numbers that are functions of their keys: splitmix64 (Steele, Lea and Flood, 2014) over whole arrays.
 
-A generator that is advanced would have to be saved, and would give other numbers to another number of threads. Here a
-draw is looked up: the same (seed, step, crop, slot) gives the same number at any time, in any order, in any process.
+The state of a sequential generator would have to be saved, and its numbers would depend on the number of threads. Here
+(seed, step, crop, slot) determines the number, in any order and in any process.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Crops to uint8 batches, ahead of the model: one thread reads and decodes into buffers that are used again and again.
+"""Batches of uint8 crops, prepared ahead of the model: a thread reads and decodes them into reused buffers.
 
-Threads and not processes: decoding releases the GIL, and handing a batch from one process to another costs as much as
-decoding it. Batches come in the order asked for, whatever the number of threads.
+It uses threads, not processes: decoding releases the GIL, and copying a batch between processes costs as much as
+decoding it. The order of batches does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["Batch", "Loader", "crop_size", "decode_into"]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Crops of one step. `images` is a buffer that is used again for a later batch: use it or copy it."""
+    """Crops of one step. `images` is a buffer that later batches reuse: copy it to keep it."""
 
     step: int
     ids: NDArray[np.int64]  # (N,), positions in the loader's faces
@@ -38,7 +38,7 @@ class Batch:
 
 
 def crop_size(reader: ShardReader, face: Face) -> tuple[int, int]:
-    """Return height and width of a crop, after its JPEG header. Raises DataError if it has none."""
+    """Return the height and width in a crop's JPEG header. Raises DataError if it has none."""
     try:
         header = mozcodec.read_header(reader.read(face, check=True))
     except mozcodec.JpegError as error:
@@ -72,9 +72,9 @@ def decode_into(reader: ShardReader, faces: Sequence[Face], out: NDArray[np.uint
 class Loader:
     """Batches of JPEG crops, decoded *ahead* of their use by a thread that shares the work out to *threads*.
 
-    *edit* is called with the step, the ids and the decoded images of each batch, which it may change in place. *pin*
-    takes the buffers in page-locked memory, for copies to a CUDA device that overlap with its work. `waited` is
-    the time in seconds that the consumer has spent waiting for batches.
+    *edit* is called with the step, the ids and the decoded images of each batch, which it may change in place. With
+    *pin*, the buffers are in page-locked memory, so that copies to a CUDA device overlap with computation. `waited` is
+    the time in seconds that the consumer has waited for batches.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class Loader:
         self.waited = 0.0
 
     def batches(self, plan: Iterable[tuple[int, NDArray[np.int64]]]) -> Generator[Batch]:
-        """Yield a `Batch` for each (step, ids) of *plan*. What goes wrong with a crop is raised here, in its turn.
+        """Yield a `Batch` for each (step, ids) of *plan*. Errors are raised at the batch that they concern.
 
-        A batch's buffer is free again once the next batch is asked for. Closing the iterator ends the thread.
+        A batch's buffer is reused once the next batch is requested. Closing the iterator stops the thread.
         """
         work = _Work(self, plan)
         try:
@@ -123,7 +123,7 @@ class Loader:
 
 
 class _Work:
-    """The thread behind one iteration: takes free buffers, fills them, hands them over."""
+    """The thread of one iteration: takes free buffers, fills them and puts them in the queue."""
 
     def __init__(self, loader: Loader, plan: Iterable[tuple[int, NDArray[np.int64]]]):
         self.loader, self.plan = loader, plan
@@ -151,11 +151,11 @@ class _Work:
                 labels = torch.from_numpy(self.loader.labels[ids])
                 self.ready.put((Batch(step, ids, images, labels), buffer))
             self.ready.put(None)
-        except BaseException as error:  # the consumer raises it; a thread has nobody to tell
+        except BaseException as error:  # the consumer raises it
             self.ready.put(error)
 
     def _buffer(self, count: int) -> Tensor | None:
-        """Return a buffer that nobody uses any more, for at least *count* crops; None when the work is stopped."""
+        """Return a free buffer for at least *count* crops, or None once the thread is stopped."""
         if not hasattr(self, "size"):
             self.size = crop_size(self.loader.reader, self.loader.faces[0])
             for _ in range(self.loader.ahead + 1):

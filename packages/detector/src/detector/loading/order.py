@@ -1,4 +1,4 @@
-"""Which crops make which batch: a function of (seed, step), so that the data state of a run is one integer.
+"""The composition of batches, a function of (seed, step), so that the data state of a run is one integer.
 
 Both orders give half real and half fake crops, reals first: ``ids[:half]`` and ``ids[half:]``. With several processes
 each takes every n-th crop (`share`), and their batches together are the same for any number of processes.
@@ -28,16 +28,16 @@ def share(ids: Ids, rank: int, world_size: int) -> Ids:
 
 
 def target(face: Face) -> str:
-    """Return whose video a face was taken from: ``c23/000`` for ``original/000`` and for ``Deepfakes/000_001``."""
+    """Return the target of a face's video: ``c23/000`` for ``original/000`` and for ``Deepfakes/000_001``."""
     return f"{face.compression}/{face.video.rpartition('/')[2].split('_')[0]}"
 
 
 class Order(ABC):
-    """What the two orders share: epochs of whole batches, made when first asked for."""
+    """Base class of the two orders: epochs of whole batches, created on first use."""
 
     def __init__(self, faces: Sequence[Face], batch_size: int, seed: int, world_size: int = 1):
-        """Indices into *faces* are the ids. Raises ConfigError for a batch that cannot be halved over the processes,
-        DataError if a class is missing."""
+        """Ids are indices into *faces*. Raises ConfigError for a batch size that does not give each process equal
+        halves, DataError if a class is missing."""
         if batch_size % (2 * world_size):
             raise ConfigError(
                 f"train.batch_size must be a multiple of {2 * world_size} (half real, half fake, {world_size} "
@@ -60,11 +60,11 @@ class Order(ABC):
 
     @abstractmethod
     def make_epoch(self, rng: np.random.Generator, count: int) -> tuple[Ids, Ids]:
-        """Return *count* real and as many fake ids of one epoch, drawn from *rng*."""
+        """Return *count* real and *count* fake ids of one epoch, drawn from *rng*."""
 
     @property
     def steps_per_epoch(self) -> int:
-        """Number of whole batches in an epoch, at least 1; what is left over differs from epoch to epoch."""
+        """Number of whole batches in an epoch, at least 1; the crops left out differ between epochs."""
         return max(1, self.pass_size // self.half)
 
     def epoch(self, step: int) -> int:
@@ -84,7 +84,7 @@ class Order(ABC):
 
 
 class BalancedOrder(Order):
-    """Every crop of the larger class once an epoch, those of the smaller one as often as it takes."""
+    """Every crop of the larger class once per epoch; those of the smaller class are repeated."""
 
     @property
     def pass_size(self) -> int:
@@ -95,11 +95,11 @@ class BalancedOrder(Order):
 
 
 class PairedOrder(Order):
-    """Every real crop once an epoch, beside each a fake of the *same target*, the methods in rotation.
+    """Every real crop once per epoch, each paired with a fake of the *same target*; methods rotate.
 
-    The pair differs in what the forgery did and not in person, light or background. A batch holds the methods in equal
-    shares as far as they divide. A real crop whose target has no fake of the method whose turn it is gets one of
-    another method; one whose target has none at all gets a fake of any target.
+    The two crops of a pair differ in the manipulation, not in person, light or background. A batch has equal shares of
+    the methods if the batch size allows. If the target has no fake of the current method, a fake of another method is
+    used; if it has no fakes, a fake of any target.
     """
 
     def __init__(self, faces: Sequence[Face], batch_size: int, seed: int, world_size: int = 1):
@@ -111,7 +111,7 @@ class PairedOrder(Order):
             pools[self.targets[i], faces[i].method].append(i)
         self.pools = {name: np.array(ids) for name, ids in sorted(pools.items())}
         targets = {name for name, _ in self.pools}
-        # how many real crops have no fake of their target
+        # number of real crops without a fake of their target
         self.unpaired = sum(self.targets[i] not in targets for i in self.real.tolist())
 
     @property
@@ -120,7 +120,7 @@ class PairedOrder(Order):
 
     def make_epoch(self, rng: np.random.Generator, count: int) -> tuple[Ids, Ids]:
         real = permutations(rng, self.real, count)
-        # each target's fakes of a method are gone through in a drawn order, so that none repeats before all had a turn
+        # each target's fakes of a method are used in random order, without repeats until all have been used
         queues = {name: rng.permutation(pool) for name, pool in self.pools.items()}
         queues["", ""] = rng.permutation(self.fake)
         used: dict[tuple[str, str], int] = defaultdict(int)
@@ -134,7 +134,7 @@ class PairedOrder(Order):
         return real, fake
 
     def _pool(self, name: str, turn: int) -> tuple[str, str]:
-        """Return the pool of the first method, from the one whose *turn* it is, that the target *name* has fakes of."""
+        """Return the pool of the first method, starting with method *turn*, of which the target *name* has fakes."""
         for offset in range(len(self.methods)):
             pool = name, self.methods[(turn + offset) % len(self.methods)]
             if pool in self.pools:
@@ -143,5 +143,5 @@ class PairedOrder(Order):
 
 
 def permutations(rng: np.random.Generator, ids: Ids, count: int) -> Ids:
-    """Return *count* of *ids*: permutations one after the other, the last one cut."""
+    """Return *count* of *ids*: consecutive permutations, the last one truncated."""
     return np.concatenate([rng.permutation(ids) for _ in range(-(-count // len(ids)))])[:count]

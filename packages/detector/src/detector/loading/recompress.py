@@ -23,7 +23,7 @@ class Recompress:
         self.conditions = parse_all(config.conditions)
 
     def __call__(self, step: int, ids: NDArray[np.int64], images: NDArray[np.uint8]) -> None:
-        """Change *images* (N, H, W, 3) in place, as the draws of the crops *ids* at *step* decide."""
+        """Change *images* (N, H, W, 3) in place, as determined by the draws of the crops *ids* at *step*."""
         draws = uniform(self.seed, step, ids, SLOTS)
         chosen = np.flatnonzero(draws[:, RECOMPRESS] < self.config.recompress).tolist()
 
