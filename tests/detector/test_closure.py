@@ -245,7 +245,7 @@ def test_a_module_handed_on_as_a_value_counts_as_a_whole(make: Make) -> None:
 def test_a_computed_import_is_refused_unless_the_caller_names_what_it_loads(make: Make) -> None:
     folder = make({"start.py": "import importlib\ndef run(name='a'):\n    importlib.import_module('pack.' + name)\n"})
     (folder / "pack/a.py").write_text("")
-    with pytest.raises(ClosureError, match=r"start\.py:3: imports a module by a computed name; name what it can be"):
+    with pytest.raises(ClosureError, match=r"start\.py:3: imports a module by a computed name; list the modules"):
         closure(folder)
     declared = Closure({"pack": [folder / "pack"]}, computed=True)
     declared.follow("pack.start:run")

@@ -148,7 +148,7 @@ def test_a_file_system_without_locks_is_named(path, monkeypatch):
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(DataError, match=r"lock: this file system has no locks \(.*\); use a local folder"):
+    with pytest.raises(DataError, match=r"lock: no locks on this file system \(.*\); use a local folder"):
         Lock(path).try_acquire()
 
 

@@ -1,6 +1,6 @@
 """Deepfake-image detection that survives JPEG compression: videos to face crops, crops to models, models to scores.
 
-Importing the package imports nothing heavy; the work is in `detector.data`, `detector.models`, `detector.training`
+Importing the package is fast; the code is in `detector.data`, `detector.models`, `detector.training`
 and the commands of ``detector --help``.
 """
 

@@ -1,4 +1,4 @@
-"""``model.json``, the card beside trained weights: how to build their model, and everything its numbers rest on."""
+"""``model.json``, the card of trained weights: how to build the model, and its inputs, settings and versions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 hex digits")]
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """The data card: what ``dataset.json`` says, persons by split, videos and crops by method and split."""
+    """The data card: the content of ``dataset.json``, persons by split, videos and crops by method and split."""
 
     name: str | None
     synthetic: bool | None
@@ -36,7 +36,7 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Youden's threshold of the validation scores at one level, None where they are of one class, and their number."""
+    """Youden's threshold of the validation scores at one level, None if they are of one class, and their number."""
 
     threshold: float | None
     real: int
@@ -45,7 +45,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Frame level: scores of single crops. Video level: mean scores of videos, whose threshold is their own."""
+    """Frame level: scores of single crops. Video level: mean scores of videos, with a separate threshold."""
 
     frame: Threshold
     video: Threshold
@@ -55,10 +55,10 @@ class Thresholds:
 class Card:
     """The content of ``model.json``. Only the first four are needed to build the model.
 
-    weights: how they came about. data: the data card. crops: parameters of the faces stage, as used. compress: how the
-    training crops were encoded, and trained_on the same as a condition. thresholds: by condition, from the lossless
-    validation crops. inputs: SHA-256 by file. source: the commit of the code. step to train_crops are those of a
-    training.
+    weights: their origin. data: the data card. crops: parameters of the faces stage, as used. compress: how the
+    training crops were encoded; trained_on is the same as a condition. thresholds: by condition, from the lossless
+    validation crops. inputs: SHA-256 by file. source: the commit of the code. The fields from step to train_crops are
+    set by training only.
     """
 
     model: str
@@ -87,12 +87,12 @@ class Card:
 
 
 def read_card(folder: Path) -> Card:
-    """Return the card in *folder*; DataError if it is missing, damaged, or lacks what this version writes."""
+    """Return the card in *folder*; DataError if it is missing, damaged, or lacks fields that this version writes."""
     return read_json(folder / CARD, Card, WAY_OUT, Rules(complete=True))
 
 
 def as_json(card: Card) -> dict[str, Any]:
-    """Return *card* as plain values, as they stand in ``model.json`` and in exported files."""
+    """Return *card* as the plain values stored in ``model.json`` and in exported files."""
     return dataclasses.asdict(card)
 
 

@@ -12,7 +12,7 @@ from .errors import DetectorError
 from .pipeline import STAGES
 from .system import let_idle_threads_sleep
 
-# name -> (module:attribute, the line shown by --help): the stages in the order in which they run, then the others
+# name -> (module:attribute, help line): the stages in order, then the other commands
 COMMANDS = {row.name: (row.function, row.summary) for row in STAGES if row.command.startswith("detector ")} | {
     "predict": ("detector.predict:command", "Score images or videos as they are and after JPEG compression."),
     "describe": ("detector.models.describe:command", "Show the layers, parameters and cost of a model."),
@@ -30,15 +30,15 @@ COMMANDS = {row.name: (row.function, row.summary) for row in STAGES if row.comma
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called.
 
-    Errors made for the user (`DetectorError`, and the system's about a file) end the command with their message and
-    exit status 1; anything else is a bug and keeps its traceback.
+    Errors that the user can fix (`DetectorError` and file errors of the system) end the command with their message and
+    exit status 1; any other error is a bug and shows its traceback.
     """
 
     def __init__(self, *args: Any, lazy: dict[str, tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lazy = lazy
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click calls it so, and the next two)
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature, as for the next two)
         return list(self.lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -60,7 +60,7 @@ class LazyGroup(click.Group):
         except DetectorError as error:
             raise click.ClickException(str(error)) from error
         except BrokenPipeError:
-            raise  # click ends quietly when the reader of a pipe has gone
+            raise  # click exits silently when the reader of a pipe has closed it
         except OSError as error:
             if error.filename is None and error.strerror is None:
                 raise
@@ -73,7 +73,7 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Deepfake-image detection that survives JPEG compression.
 
-    Paths come from the command line, everything else from params.yaml (see --params of each command).
+    Paths are arguments; all other settings are read from params.yaml (see --params of each command).
     """
 
 

@@ -1,14 +1,13 @@
 """Which source files a function can load: its import closure over our packages, read from the syntax tree.
 
-Nothing is imported to find out. `Closure.follow` starts at a function and follows what its code refers to: names of its
-module, attributes of imported modules, imports inside functions. Loading a module adds its file and those of the
-packages around it, executes its module-level statements (their imports are followed, and what they call) and leaves
-function bodies alone until something refers to the function. So a command does not depend on what the other commands of
-its module import.
+No code is imported. `Closure.follow` starts at a function and follows the references in its code: names of its module,
+attributes of imported modules, imports inside functions. Loading a module adds its file and those of its parent
+packages and executes its module-level statements: their imports and calls are followed. Function bodies are followed
+only when something refers to the function, so a command does not depend on the imports of other commands in its module.
 
-A class counts as a whole: what refers to it may call any of its methods. Of what is decided at run time, functions kept
-in a dictionary are followed where the dictionary is referred to; a module imported by a computed name is an error
-unless the caller names it (`Stage.also`). ``if TYPE_CHECKING`` and ``if __name__ == "__main__"`` are not executed.
+A reference to a class counts all of its methods. Some references are resolved at run time: functions in a dictionary
+are followed if the dictionary is referred to, and a module imported by a computed name is an error unless the caller
+names it (`Stage.also`). ``if TYPE_CHECKING`` and ``if __name__ == "__main__"`` blocks are skipped.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from pathlib import Path
 __all__ = ["PACKAGES", "Closure", "ClosureError", "code_sha256", "native_sources", "source_files"]
 
 PACKAGES = ("detector", "evaluation", "mozcodec")
-NATIVE = "mozcodec"  # the package with an extension in C
-NATIVE_PARTS = ("CMakeLists.txt", "cmake", "csrc", "pyproject.toml")  # what the extension is built from
+NATIVE = "mozcodec"  # the package with a C extension
+NATIVE_PARTS = ("CMakeLists.txt", "cmake", "csrc", "pyproject.toml")  # sources of the extension
 
 
 class ClosureError(Exception):
@@ -47,9 +46,9 @@ def source_files(function: str, also: tuple[str, ...] = (), computed: bool = Fal
 
 
 def native_sources(modules: Iterable[str]) -> list[Path]:
-    """Return what the C extension that *modules* load is made from: files and folders of the package's source.
+    """Return the sources of the C extension that *modules* load: files and folders of the package.
 
-    Where the package is installed without its source, the extension itself; nothing if *modules* do not load it.
+    If the package is installed without its sources, returns the extension; empty if *modules* do not load it.
     """
     if NATIVE not in modules:
         return []
@@ -61,7 +60,7 @@ def native_sources(modules: Iterable[str]) -> list[Path]:
 
 
 def code_sha256(modules: Mapping[str, Path]) -> str:
-    """Return one sum over the source files of *modules*, as `source_files` returns them, and over the C sources."""
+    """Return one hash of the source files of *modules*, as returned by `source_files`, and the C sources."""
     files = [(name, path) for name, path in sorted(modules.items())]
     for source in native_sources(modules):
         below = sorted(path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
@@ -75,7 +74,7 @@ def code_sha256(modules: Mapping[str, Path]) -> str:
 def _locations(package: str) -> list[Path]:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ClosureError(f"{package}: not installed, so what can be loaded of it is unknown")
+        raise ClosureError(f"{package}: not installed, so its modules are unknown")
     return [Path(location) for location in spec.submodule_search_locations]
 
 
@@ -90,7 +89,7 @@ class Module:
 
     @property
     def package(self) -> str:
-        """The package that relative imports start from."""
+        """The package that relative imports refer to."""
         return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
 
 
@@ -107,10 +106,10 @@ Target = str | Symbol  # a module by its name, or a symbol
 
 @dataclass
 class Closure:
-    """The closure while it grows: `files` are the modules that can be loaded, with their source files.
+    """The closure computed so far: `files` maps the modules that can be loaded to their source files.
 
-    *locations* are the folders of each package. *computed*: imports by a computed name are allowed, because the caller
-    adds what they load.
+    *locations* are the folders of each package. With *computed*, imports by a computed name are allowed, because the
+    caller adds their modules.
     """
 
     locations: Mapping[str, Iterable[Path]]
@@ -120,7 +119,7 @@ class Closure:
     _used: set[Symbol] = field(default_factory=set)
 
     def follow(self, function: str) -> None:
-        """Add what *function* ("module:attribute") can load."""
+        """Add the modules that *function* ("module:attribute") can load."""
         name, _, attribute = function.partition(":")
         module = self.module(name)
         if module is None or attribute not in module.bindings:
@@ -128,7 +127,7 @@ class Closure:
         self.use(Symbol(name, attribute))
 
     def module(self, name: str) -> Module | None:
-        """Return the module *name* parsed, or None if it is none of ours."""
+        """Return the parsed module *name*, or None if it is not in our packages."""
         if name not in self._modules:
             path = self._find(name)
             self._modules[name] = None if path is None else _parse(name, path)
@@ -144,7 +143,7 @@ class Closure:
         return None
 
     def load(self, name: str) -> None:
-        """Add the module *name*, the packages around it, and what executing their statements loads."""
+        """Add the module *name*, its parent packages, and the modules loaded by executing them."""
         parents = name.split(".")
         for i in range(len(parents)):
             module = self.module(".".join(parents[: i + 1]))
@@ -153,7 +152,7 @@ class Closure:
                 _Executed(self, module).visit_all(module.body)
 
     def use(self, target: Target) -> None:
-        """Add what using *target* can load: a function's body, a class with its methods, a value; all of a module."""
+        """Add the modules that using *target* can load: a function's body, all of a class, a value, or a module."""
         if isinstance(target, str):
             self.use_all(target)
             return
@@ -166,7 +165,7 @@ class Closure:
             _Referred(self, module).visit(statement)
 
     def use_all(self, name: str) -> None:
-        """Add what every name of the module *name* can load."""
+        """Add the modules that any name of the module *name* can load."""
         module = self.module(name)
         if module is None:
             return
@@ -177,7 +176,7 @@ class Closure:
                     self.use(target) if isinstance(target, Symbol) else self.load(target)
 
     def targets(self, symbol: Symbol, seen: frozenset[Symbol] = frozenset()) -> list[Target]:
-        """Return what *symbol* stands for, imports followed to the definition; nothing for what is foreign."""
+        """Return what *symbol* refers to, following imports to the definition; nothing for other packages."""
         module = self.module(symbol.module)
         if module is None or symbol in seen:
             return []
@@ -196,7 +195,7 @@ class Closure:
         return list(dict.fromkeys(found))
 
     def resolve(self, target: Target, seen: frozenset[Symbol] = frozenset()) -> list[Target]:
-        """Return what an import's *target* stands for."""
+        """Return what the *target* of an import refers to."""
         if isinstance(target, Symbol):
             return self.targets(target, seen)
         return [target] if self.module(target) is not None else []
@@ -215,7 +214,7 @@ def _parse(name: str, path: Path) -> Module:
 
 
 def executed(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements of a module or of a block that are executed when the module is loaded, blocks unfolded."""
+    """Yield the statements of a module or block that are executed on loading, including those of nested blocks."""
     for statement in body:
         yield statement
         for _, value in ast.iter_fields(statement):
@@ -231,12 +230,12 @@ def executed(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _is_skipped(test: ast.expr) -> bool:
-    """Return whether a block under *test* is for type checkers or for ``python -m`` alone."""
+    """Return whether a block under *test* is only for type checkers or ``python -m``."""
     return ast.unparse(test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'")
 
 
 def _bound(statement: ast.stmt) -> set[str]:
-    """Return the names that *statement* itself binds in its scope; those of the blocks in it are the blocks'."""
+    """Return the names that *statement* binds in its scope, excluding those bound in its blocks."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {statement.name}
     if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -276,7 +275,7 @@ class _Stores(ast.NodeVisitor):
         self.generic_visit(node)
 
     def _own_scope(self, node: ast.AST) -> None:
-        """Leave out what binds names of its own; an assignment expression in a comprehension is the function's."""
+        """Skip nodes with a scope of their own; an assignment expression in a comprehension binds in the function."""
         self.names |= {inner.target.id for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr)}
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _own_scope  # noqa: N815 (ast's names)
@@ -286,7 +285,7 @@ class _Stores(ast.NodeVisitor):
 
 
 def absolute(node: ast.ImportFrom, package: str) -> str:
-    """Return the module that ``from ... import`` in *package* names."""
+    """Return the module named by ``from ... import`` in *package*."""
     if not node.level:
         return node.module or ""
     parts = package.split(".")
@@ -294,7 +293,7 @@ def absolute(node: ast.ImportFrom, package: str) -> str:
 
 
 def imported(node: ast.Import | ast.ImportFrom, module: Module) -> dict[str, list[Target]]:
-    """Return what the names that an import statement binds stand for."""
+    """Return what the names bound by an import statement refer to."""
     if isinstance(node, ast.ImportFrom):
         base = absolute(node, module.package)
         return {alias.asname or alias.name: [Symbol(base, alias.name)] for alias in node.names}
@@ -305,7 +304,7 @@ def imported(node: ast.Import | ast.ImportFrom, module: Module) -> dict[str, lis
 
 
 class _Code(ast.NodeVisitor):
-    """Follows the code of one module. `scopes` are the names of the functions around, and what imports there give."""
+    """Follows the code of one module. `scopes` are the names of enclosing functions and their imports' targets."""
 
     def __init__(self, closure: Closure, module: Module) -> None:
         self.closure, self.module = closure, module
@@ -348,14 +347,14 @@ class _Code(ast.NodeVisitor):
             self.closure.use_all(importlib.util.resolve_name(name.value, self.module.package))
         elif not self.closure.computed:
             raise ClosureError(
-                f"{self.module.path}:{node.lineno}: imports a module by a computed name; name what it can be in `also` "
-                "of the stage"
+                f"{self.module.path}:{node.lineno}: imports a module by a computed name; list the modules in "
+                "`also` of the stage"
             )
 
     # -- names ---------------------------------------------------------------------------------------------------------
 
     def lookup(self, name: str) -> list[Target]:
-        """Return what *name* stands for here; nothing for a variable, a builtin or what is foreign."""
+        """Return what *name* refers to here; nothing for a variable, a builtin or another package."""
         for scope in reversed(self.scopes):
             if name in scope:
                 return [t for target in scope[name] for t in self.closure.resolve(target)]
@@ -390,7 +389,7 @@ class _Code(ast.NodeVisitor):
     # -- scopes --------------------------------------------------------------------------------------------------------
 
     def function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
-        """Follow the body of a function; its decorators and defaults belong to the scope around."""
+        """Follow the body of a function; its decorators and defaults belong to the enclosing scope."""
         body = [node.body] if isinstance(node, ast.Lambda) else node.body
         self.scopes.append(self._locals(node.args, body))
         self.visit_all(body)
@@ -411,7 +410,7 @@ class _Code(ast.NodeVisitor):
         return {name: targets for name, targets in scope.items() if name not in outer}
 
     def around(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda) -> list[ast.AST | None]:
-        """Return what is evaluated where *node* is defined: decorators, defaults of arguments, base classes."""
+        """Return the nodes evaluated at the definition of *node*: decorators, argument defaults, base classes."""
         if isinstance(node, ast.ClassDef):
             return [*node.decorator_list, *node.bases, *node.keywords]
         defaults: list[ast.AST | None] = [*node.args.defaults, *node.args.kw_defaults]
@@ -449,8 +448,8 @@ class _Referred(_Code):
 class _Executed(_Code):
     """Follows the module-level statements that loading a module executes.
 
-    What they call is followed with the arguments of the call, and so are decorators and base classes; a value that is
-    only kept under a name is followed when something refers to the name. Bodies of functions are not executed.
+    Calls are followed with their arguments, and so are decorators and base classes. A value that is only assigned to a
+    name is followed when something refers to the name. Function bodies are not executed.
     """
 
     def __init__(self, closure: Closure, module: Module) -> None:
@@ -492,7 +491,7 @@ class _Executed(_Code):
     def visit_Assign(self, node: ast.Assign) -> None:
         if all(isinstance(target, ast.Name) for target in node.targets):
             self.visit(node.value)
-        else:  # an entry of a table or an attribute: nothing says by which name it will be referred to
+        else:  # an item or attribute assignment: the name of later references is unknown
             self._evaluate([*node.targets, node.value])
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:

@@ -20,7 +20,7 @@ from .schema import Mismatch, Rules, converted, number, one_of, parse, parse_yam
 
 T = TypeVar("T")
 
-# keys of earlier versions -> what takes their place
+# keys of earlier versions -> their replacement
 RENAMED = {
     "qualities": "is now called conditions and lists raw too, as in conditions: [raw, 77, 10, turbo:90]",
     "train.augment.jpeg": "is now called train.augment.recompress",
@@ -44,7 +44,7 @@ class FacesConfig:
 
 @dataclass(frozen=True, slots=True)
 class CompressConfig:
-    """JPEG encoder settings of the training crops besides the quality; None leaves the choice to mozjpeg."""
+    """JPEG encoder settings of the training crops, besides the quality; None is mozjpeg's default."""
 
     subsampling: str | None = one_of(None, *SUBSAMPLINGS)
     tune: str | None = one_of(None, *TUNES)
@@ -190,8 +190,8 @@ class Params:
 def read_params(path: str | Path | None = "params.yaml") -> Params:
     """Return the checked parameters in the YAML file *path*, or the defaults for None.
 
-    A section or key that is missing keeps its default. Raises `ConfigError` for a file that is no YAML mapping, an
-    unknown key, a value of the wrong type or out of its range.
+    A section or key that is missing keeps its default. Raises `ConfigError` for a file that is not a YAML mapping, an
+    unknown key, or a value of the wrong type or out of range.
     """
     if path is None:
         return Params()

@@ -61,7 +61,7 @@ def _entry(stage: Stage, root: Path) -> dict[str, Any]:
 
 
 def _output(output: Output) -> dict[str, Any]:
-    # folders are made again rather than pushed; a metric or a plot is small and stands in Git
+    # folders are recomputed rather than pushed; metrics and plots are small and tracked by Git
     return {output.path: {"push": False} if output.kind == "outs" else {"cache": False, **output.plot}}
 
 
@@ -77,13 +77,13 @@ def table(stages: Sequence[Stage] = STAGES) -> str:
 
 
 def _parameters(stage: Stage) -> list[str]:
-    """Return the parameters of *stage*, those in its command line included."""
+    """Return the parameters of *stage*, including those in its command line."""
     in_command = [part.partition("}")[0] for part in stage.command.split("${")[1:]]
     return [*stage.params, *in_command]
 
 
 def with_table(text: str, stages: Sequence[Stage] = STAGES) -> str:
-    """Return the Markdown *text* with its generated table made again. DetectorError if its marks are not there."""
+    """Return the Markdown *text* with its generated table updated. DetectorError if the markers are missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -97,8 +97,8 @@ def with_table(text: str, stages: Sequence[Stage] = STAGES) -> str:
 def command(context: click.Context, check: bool) -> None:
     """Write dvc.yaml and the table of stages in docs/architecture.md.
 
-    Both are made from the rows of detector/pipeline.py and from the source files that each stage can load. To be run in
-    the root of the repository, after a change of a row or of an import.
+    Both are generated from the rows of detector/pipeline.py and the source files that each stage can load. Run it in
+    the root of the repository after changing a row or an import.
     """
     root = Path.cwd()
     made = {root / DVC_YAML: document(root)}

@@ -1,13 +1,13 @@
-"""Errors that speak to the user. The command line prints their message without a traceback and exits with 1.
+"""Errors that the user can fix. The command line prints their message without a traceback and exits with 1.
 
 DetectorError
 ├── ConfigError   a value in params.yaml, named with its section and its range
-└── DataError     a file or folder that is missing, damaged or not what it should be
+└── DataError     a file or folder that is missing, damaged or of the wrong form
 """
 
 
 class DetectorError(ValueError):
-    """Something the user can mend; the message names it and the way out."""
+    """A problem that the user can fix; the message names it and the remedy."""
 
 
 class ConfigError(DetectorError):

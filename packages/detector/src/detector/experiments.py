@@ -1,8 +1,8 @@
 """A grid of DVC experiments, and their scores side by side.
 
-``detector grid`` runs ``dvc exp run --temp`` for every combination of the values given and leaves the workspace as it
-is. What DVC has recorded from this commit with the same parameters, by whatever command and under whatever name, is not
-run again. The scores of each experiment are read back from DVC's record, with a table of which experiment is which.
+``detector grid`` runs ``dvc exp run --temp`` for every combination of the given values and does not change the
+workspace. Experiments that DVC has recorded from this commit with the same parameters are not run again, whatever their
+name. The scores of each experiment are copied from DVC's cache, with an index of the experiments.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from .schema import Mismatch, csv_lines, parse, parse_yaml, read_text, shown, wi
 PARAMS = "params.yaml"
 SCORES = "out/scores.csv"
 INDEX = "experiments.csv"
-MAKING = tuple(row.name for row in makers(SCORES))  # the stages that the scores come from
+MAKING = tuple(row.name for row in makers(SCORES))  # the stages that produce the scores
 COLUMNS = ("experiment", "rev", "tested_on", "scores")
-ALWAYS = ("model", "quality", "seed")  # settings that every table shows
-FRAMES = ("frames_real", "frames_fake", "frames_per_second")  # parameters of faces that choose frames, no more
+ALWAYS = ("model", "quality", "seed")  # settings shown in every table
+FRAMES = ("frames_real", "frames_fake", "frames_per_second")  # parameters of faces that only select frames
 
 Lock = Mapping[str, Any]
 
@@ -79,7 +79,7 @@ def combinations(axes: Sequence[tuple[str, Sequence[str]]]) -> list[dict[str, st
 def with_settings(values: Mapping[str, Any], settings: Mapping[str, str]) -> Params:
     """Return the parameters *values* (of params.yaml) with *settings* (``{"train.amp": "bf16"}``) in their place.
 
-    ConfigError names what is no parameter or out of its range.
+    ConfigError names a setting that is not a parameter or is out of range.
     """
     changed = dict(values)
     for name, text in settings.items():
@@ -107,9 +107,9 @@ def setting(params: Params, name: str) -> str:
 
 
 def recorded() -> list[Experiment]:
-    """Return the experiments that DVC has recorded from the commit checked out and that hold scores of their own.
+    """Return the experiments that DVC has recorded from the current commit and that have their own scores.
 
-    One that was stopped before its scores were made (``dvc exp run train``) is left out.
+    Experiments that stopped before the score stage (``dvc exp run train``) are skipped.
     """
     names, revs = (_output("dvc", "exp", "list", option).split() for option in ("--name-only", "--sha-only"))
     found = [_record(name, rev) for name, rev in zip(names, revs, strict=True)]
@@ -133,7 +133,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class LockedStage:
-    """What dvc.lock has of a stage: parameters by file, files read and files written."""
+    """A stage in dvc.lock: parameters by file, dependencies and outputs."""
 
     params: dict[str, dict[str, Any]] = field(default_factory=dict)
     deps: list[Entry] = field(default_factory=list)
@@ -142,13 +142,13 @@ class LockedStage:
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """The part of dvc.lock that is read here."""
+    """The fields of dvc.lock that are read here."""
 
     stages: dict[str, LockedStage] = field(default_factory=dict)
 
 
 def read_record(content: str, where: str, form: Any) -> Any:
-    """Return the YAML text *content*, which was checked against *form*, as plain values; DataError names *where*."""
+    """Return the YAML text *content*, checked against *form*, as plain values; DataError names *where*."""
     values = parse_yaml(content, where)
     way_out = "remove it (dvc exp remove) and run it again"
     with within(where, way_out):
@@ -157,7 +157,7 @@ def read_record(content: str, where: str, form: Any) -> Any:
 
 
 def holds_scores(values: Mapping[str, Any], lock: Lock) -> bool:
-    """Return whether dvc.lock's scores were made with the parameters *values*, each stage from the one before it."""
+    """Return whether dvc.lock's scores were made with the parameters *values*, each stage from the previous output."""
     made: dict[str, str] = {}
     for stage in MAKING:
         if stage not in lock.get("stages", {}):
@@ -188,7 +188,7 @@ def _output(*command: str) -> str:
 
 
 def _git_identity() -> dict[str, str]:
-    """Return the environment with a committer: DVC commits a temporary experiment, and a fresh machine knows nobody."""
+    """Return the environment with a committer, which DVC needs for temporary experiments and Git may lack."""
     env = dict(os.environ)
     known = subprocess.run(["git", "config", "user.email"], capture_output=True, text=True).stdout.strip()
     if not known:
@@ -199,23 +199,23 @@ def _git_identity() -> dict[str, str]:
 
 
 def run_experiment(name: str, settings: Mapping[str, str]) -> None:
-    """Run one experiment in a temporary copy of the workspace, all stages of it.
+    """Run all stages of one experiment in a temporary copy of the workspace.
 
-    To the last stage, because DVC (3.67) refuses to record an experiment if dvc.lock names a folder that plots are read
-    from, here out/report, and the cache does not hold it: so after a clone.
+    All stages are needed because DVC (3.67) does not record an experiment if a folder of plots in dvc.lock, here
+    out/report, is missing from the cache, as after a clone.
 
     Raises:
-        DetectorError: the run failed; what is finished stays, and the same command continues.
+        DetectorError: the run failed; finished experiments are kept, and the same command resumes.
     """
     command = ["dvc", "exp", "run", "--temp", "--name", name]
     for key, value in settings.items():
         command += ["-S", f"{key}={value}"]
     if subprocess.run(command, env=_git_identity()).returncode:
-        raise DetectorError(f"{' '.join(command)} failed; finished experiments are kept, the same command goes on")
+        raise DetectorError(f"{' '.join(command)} failed; finished experiments are kept, the same command resumes")
 
 
 def free_name(name: str, taken: Iterable[str]) -> str:
-    """Return *name*, or ``name-2`` and so on where DVC has an experiment of that name with other parameters."""
+    """Return *name*, or ``name-2`` and so on if DVC has an experiment of that name with other parameters."""
     names, candidate = set(taken), name
     for number in itertools.count(2):
         if candidate not in names:
@@ -228,12 +228,10 @@ def free_name(name: str, taken: Iterable[str]) -> str:
 
 
 def judged_faces(experiment: Experiment, reference: Experiment) -> Experiment:
-    """Return the experiment whose test faces *experiment* is judged by.
+    """Return the experiment whose test faces are used to evaluate *experiment*.
 
-    That is *reference*, if it has the same ones or ones that differ in nothing but which frames were taken; else
-    (another size, another compression) itself.
-
-    Which frames one trains on is not to change what one is asked.
+    It is *reference* if the test faces are the same or differ only in the selected frames; otherwise (another size or
+    compression) it is *experiment*. So the frames used for training do not change the test set.
     """
     faces = reference.params.faces
     chosen = {name: getattr(faces, name) for name in FRAMES}
@@ -244,8 +242,8 @@ def judged_faces(experiment: Experiment, reference: Experiment) -> Experiment:
 def save_scores(experiment: Experiment, judged: Experiment, path: Path) -> None:
     """Write the scores of *experiment* on the test faces of *judged* to *path*.
 
-    They are its own record where the faces are its own; other ones are scored now, with the weights of its record.
-    DetectorError if DVC's cache no longer holds what is needed.
+    If *judged* has the same faces, its recorded scores are copied; otherwise its recorded weights score the faces of
+    *judged*. DetectorError if a file is no longer in DVC's cache.
     """
     from .data.files import whole_file
 
@@ -272,12 +270,12 @@ def _fetch(experiment: Experiment, source: str, target: Path) -> None:
     except (FileNotFoundError, OSError) as error:
         raise DetectorError(
             f"{source} of {experiment.name} is not in DVC's cache ({error}); "
-            f"dvc exp remove {experiment.name} lets the same command make it again"
+            f"dvc exp remove {experiment.name} and run the same command again"
         ) from error
 
 
 def read_index(path: Path) -> list[dict[str, str]]:
-    """Return the rows of an index that was written before, none if there is no file."""
+    """Return the rows of an existing index, or an empty list if there is no file."""
     if not path.is_file():
         return []
     way_out = "remove it, and the same command writes it again"
@@ -309,8 +307,8 @@ def write_index(path: Path, rows: Sequence[Mapping[str, str]], settings: Sequenc
 def collect(experiments: Sequence[Experiment], settings: Sequence[str], out: Path) -> Path:
     """Write the scores of *experiments* and their index to the folder *out*; return the index's path.
 
-    All are judged by the test faces of the first one, as far as `judged_faces` can. Files that the index names already
-    are not made again.
+    All are evaluated on the test faces of the first one if possible (see `judged_faces`). Files that are already in the
+    index are kept.
     """
     index = out / INDEX
     before = {(row["rev"], row["tested_on"]) for row in read_index(index)}
@@ -352,8 +350,8 @@ def with_params(known: Sequence[Experiment], params: Params) -> Experiment | Non
 def command(axes: tuple[str, ...], out: Path) -> None:
     """Run the experiment of every combination, e.g. quality=77,10 seed=1,2,3, and keep its scores in OUT.
 
-    What DVC has recorded from this commit is not run again, so an interrupted grid goes on. OUT/experiments.csv says
-    which file is which; `evaluation grid` makes the table.
+    Experiments that DVC has recorded from this commit are not run again, so an interrupted grid resumes.
+    OUT/experiments.csv is the index of the files; `evaluation grid` makes the table.
 
     \b
     detector grid quality=77,10 seed=1,2,3
@@ -375,7 +373,7 @@ def command(axes: tuple[str, ...], out: Path) -> None:
             known = recorded()
             found = with_params(known, params)
         if not found:
-            raise DetectorError(f"{name} has run, but DVC shows no such record; dvc exp list tells what it has")
+            raise DetectorError(f"{name} has run, but DVC has no record of it; see dvc exp list")
         asked.append(found)
     before = read_index(out / INDEX)
     out.mkdir(parents=True, exist_ok=True)

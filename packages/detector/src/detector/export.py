@@ -1,9 +1,8 @@
 """``detector export``: a trained model as one file that needs none of our code.
 
-The file takes pictures as decoders give them, uint8 RGB (N, H, W, 3), any number at a time, and gives P(fake), float32
-(N,): scaling, normalisation and the sigmoid are inside, so there is nothing left to get wrong. ``.pt2`` is PyTorch's
-exported program (``torch.export.load``), ``.onnx`` what ONNX Runtime and others run. Either is run and compared with
-the model before it gets its name.
+The exported model maps decoded images, uint8 RGB (N, H, W, 3) with any N, to P(fake), float32 (N,). It includes
+scaling, normalisation and the sigmoid. ``.pt2`` is a PyTorch exported program (``torch.export.load``); ``.onnx`` is for
+ONNX Runtime and others. The file is run and compared with the model before it is renamed to its final name.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CARD", "command", "export", "export_onnx", "export_program"]
 
-TOLERANCE = 1e-5  # greatest difference of a score between the file and the model
+TOLERANCE = 1e-5  # maximum difference between a score of the file and of the model
 EXAMPLES = 3
 
 
@@ -35,17 +34,17 @@ EXAMPLES = 3
 def command(train: Path, out: Path) -> None:
     """Write the model in TRAIN to the file OUT, a .pt2 (PyTorch) or an .onnx.
 
-    The file takes uint8 RGB crops (N, H, W, 3) of the training size and gives P(fake), (N,).
+    The exported model maps uint8 RGB crops (N, H, W, 3) of the training size to P(fake), (N,).
     """
     difference = export(train, out)
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, scores differ by at most {difference:.1e} from the model's")
 
 
 def export(train: Path, out: Path) -> float:
-    """Write the model in the folder *train* to *out* and return the greatest difference of a score from the model's.
+    """Write the model in the folder *train* to *out* and return the largest difference between their scores.
 
-    The format is told by the suffix. The file appears whole, and only if it gives the model's scores. DetectorError for
-    another suffix, for packages that ``.onnx`` needs and that are missing, or a greater difference than `TOLERANCE`.
+    The suffix selects the format. The file is written atomically, and only if its scores match the model's.
+    DetectorError for another suffix, missing packages for ``.onnx``, or a difference above `TOLERANCE`.
     """
     import torch
 
@@ -56,13 +55,13 @@ def export(train: Path, out: Path) -> float:
     if out.suffix not in writers:
         raise DetectorError(f"{out}: the suffix must be {' or '.join(writers)}")
     model, card = load_model(train, torch.device("cpu"))
-    # channels-last weights count as parts of tensors when a program is saved
+    # channels-last weights would be saved as views of larger tensors
     scorer = _scorer(model.to(memory_format=torch.contiguous_format))  # type: ignore[call-overload]
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (EXAMPLES, card.height, card.width, 3), generator=generator, dtype=torch.uint8)
     with whole_file(out) as path, torch.no_grad():
         run = writers[out.suffix](scorer, images[:2], card, path)
-        # other numbers of pictures than the one that was shown
+        # batch sizes other than the traced one
         difference = max(float((run(images[:n]) - scorer(images[:n])).abs().max()) for n in (1, EXAMPLES))
         if not difference <= TOLERANCE:
             raise DetectorError(f"{out}: the exported file's scores differ by {difference:.1e} from the model's")
@@ -72,9 +71,9 @@ def export(train: Path, out: Path) -> float:
 def export_program(
     scorer: nn.Module, images: Tensor, card: Card, path: Path
 ) -> Callable[[Tensor], Tensor]:
-    """Write *scorer* as an exported program to *path*, traced on *images*, and return what the file does.
+    """Write *scorer* as an exported program to *path*, traced on *images*, and return the function it contains.
 
-    *card* goes along as the extra file `CARD`.
+    *card* is stored as the extra file `CARD`.
     """
     import torch
 
@@ -88,9 +87,9 @@ def export_program(
 
 
 def export_onnx(scorer: nn.Module, images: Tensor, card: Card, path: Path) -> Callable[[Tensor], Tensor]:
-    """Write *scorer* as an ONNX model to *path*, traced on *images*, and return what ONNX Runtime makes of the file.
+    """Write *scorer* as an ONNX model to *path*, traced on *images*, and return the file's function in ONNX Runtime.
 
-    Its input is called ``images``, its output ``scores``; *card* goes along as the metadata `CARD`.
+    Its input is called ``images``, its output ``scores``; *card* is stored as the metadata entry `CARD`.
     """
     import torch
 
@@ -99,11 +98,11 @@ def export_onnx(scorer: nn.Module, images: Tensor, card: Card, path: Path) -> Ca
         import onnxscript  # noqa: F401 (torch's exporter needs it)
     except ImportError as error:
         raise DetectorError(
-            f"{error.name} is not installed, which .onnx needs: pip install 'detector[onnx]', or export a .pt2"
+            f".onnx needs {error.name}, which is not installed: pip install 'detector[onnx]', or export a .pt2"
         ) from error
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings():
-        # torch 2.13's exporter uses what torch 2.13 deprecates
+        # torch 2.13's exporter uses functions that torch 2.13 deprecates
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
         program = torch.onnx.export(
             scorer,
@@ -122,7 +121,7 @@ def export_onnx(scorer: nn.Module, images: Tensor, card: Card, path: Path) -> Ca
 
 
 def _metadata(card: Card) -> dict[str, Any]:
-    """Return the card and where the template has the eyes: all that is needed to cut out a face as in training."""
+    """Return the card and the template's eye positions, which are needed to crop a face as in training."""
     from .data.alignment import EYE_LINE, INTER_EYE
 
     framing = {
@@ -135,7 +134,7 @@ def _metadata(card: Card) -> dict[str, Any]:
 
 
 def _scorer(model: nn.Module) -> nn.Module:
-    """Return *model* from uint8 pictures to P(fake)."""
+    """Return *model* as a function from uint8 images to P(fake)."""
     import torch
     from torch import nn
 

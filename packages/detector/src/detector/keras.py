@@ -1,4 +1,4 @@
-"""``detector convert-keras``: the official MesoNet weights (Keras ``.h5``) as a folder that every other command takes.
+"""``detector convert-keras``: convert the official MesoNet weights (Keras ``.h5``) to the folder of a trained model.
 
 The files are ``Meso4_DF.h5``, ``Meso4_F2F.h5``, ``MesoInception_DF.h5`` and ``MesoInception_F2F.h5`` of
 https://github.com/DariusAf/MesoNet. They hold what Keras' ``save_weights`` writes: the attribute ``layer_names``, for
@@ -33,8 +33,8 @@ OPTIONS = {"mean": 0.0, "std": 1.0, "conv_activation": "relu"}
 def command(model: str, file: Path, out: Path) -> None:
     """Write the official Keras weights FILE of MODEL to the folder OUT.
 
-    OUT gets weights.safetensors and model.json, as from a training: `detector predict --train OUT` and `detector score`
-    take it, and `train.meso.pretrained` trains on from it. Needs h5py: pip install 'detector[keras]'.
+    Writes weights.safetensors and model.json as training does. `detector predict --train OUT` and `detector score` use
+    them, and `train.meso.pretrained` fine-tunes them. Needs h5py: pip install 'detector[keras]'.
     """
     convert(model, file, out)
     click.echo(f"{out}: {model} with the weights of {file.name}, for crops of {SIZE} x {SIZE}")
@@ -43,7 +43,7 @@ def command(model: str, file: Path, out: Path) -> None:
 def convert(name: str, file: Path, out: Path) -> None:
     """Write the Keras weights *file* of the model *name* as the weights and the card of a trained model to *out*.
 
-    The logit's sign is turned, from P(real) to P(fake). DataError when *file* does not hold the weights of *name*.
+    The sign of the logit is flipped, from P(real) to P(fake). DataError if *file* has no weights of *name*.
     """
     from .card import Card
     from .models import build
@@ -80,19 +80,19 @@ def read_keras(path: Path) -> dict[str, list[NDArray[np.float32]]]:
     try:
         import h5py
     except ImportError as error:
-        raise DetectorError(f"h5py is not installed, which {path} needs: pip install 'detector[keras]'") from error
+        raise DetectorError(f"{path} needs h5py, which is not installed: pip install 'detector[keras]'") from error
     try:
         with h5py.File(path, "r") as file:
-            root = file.get("model_weights", file)  # a whole model, or its weights alone
+            root = file.get("model_weights", file)  # a whole model, or only its weights
             layers = _names(root.attrs, "layer_names")
             names = {layer: _names(root[layer].attrs, "weight_names") for layer in layers}
             return {layer: [root[layer][name][()] for name in names[layer]] for layer in layers}
-    except Exception as error:  # h5py raises whatever another layout leads it to
+    except Exception as error:  # for other layouts h5py may raise any exception
         raise DataError(f"{path}: not a Keras weights file (.h5 of Keras 1 or 2): {error}") from error
 
 
 def _names(attributes: Any, key: str) -> Sequence[str]:
-    """Return the list of names *key*, which Keras cuts into *key*0, *key*1, ... where it is long.
+    """Return the list of names *key*, which Keras splits into *key*0, *key*1, ... if it is long.
 
     KeyError if there is none.
     """

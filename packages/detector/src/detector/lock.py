@@ -1,9 +1,9 @@
 """Exclusive locks on files, for Linux and macOS.
 
-The holder keeps the file open under flock(2). The kernel drops the lock when the holder ends, however it ends: a lock
-never outlives its holder, a reused process number cannot be mistaken for it, and no process table is read, so it also
-works between containers that share a folder. Over NFS, Linux forwards flock to the server, which drops the locks of a
-client that is gone. What the file contains only tells those who wait who the holder is.
+The holder keeps the file open under flock(2). The kernel releases the lock whenever the holder ends, so there are no
+stale locks and no confusion of reused PIDs. No process table is read, so it also works between containers that share a
+folder. Over NFS, Linux forwards flock to the server, which releases the locks of a lost client. The content of the file
+only tells waiting processes who the holder is.
 
 A forked child shares its parent's lock; one started by ``exec`` (subprocess, multiprocessing's spawn) does not.
 """
@@ -34,7 +34,7 @@ class Holder:
     """The process that holds a lock."""
 
     host: str
-    pid: int | None  # None: it has not written its number yet
+    pid: int | None  # None: it has not written its PID yet
 
     def __str__(self) -> str:
         number = "a process" if self.pid is None else f"process {self.pid}"
@@ -51,19 +51,19 @@ class Lock:
     def try_acquire(self) -> Holder | None:
         """Take the lock and return None, or return who holds it.
 
-        Raises `DataError` where the file system has no locks.
+        Raises `DataError` if the file system does not support locks.
         """
         while True:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
             except FileNotFoundError:
-                continue  # the last holder has just removed the folder
+                continue  # the previous holder has just removed the folder
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if self._is(descriptor):
                     break
-                os.close(descriptor)  # the last holder removed the file between our open and flock
+                os.close(descriptor)  # the previous holder removed the file between our open and flock
             except BlockingIOError:
                 holder = _read(descriptor)
                 os.close(descriptor)
@@ -73,7 +73,7 @@ class Lock:
                 if error.errno not in NO_LOCKS:
                     raise
                 reason = os.strerror(error.errno)
-                raise DataError(f"{self.path}: this file system has no locks ({reason}); use a local folder") from error
+                raise DataError(f"{self.path}: no locks on this file system ({reason}); use a local folder") from error
         self._open = descriptor
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(asdict(Holder(socket.gethostname(), os.getpid()))).encode() + b"\n")
@@ -99,11 +99,11 @@ class Lock:
         return waited
 
     def release(self) -> None:
-        """Give the lock back and remove its file; nothing happens without a lock."""
+        """Release the lock and remove its file; a no-op without a lock."""
         if self._open is None:
             return
         if self._is(self._open):
-            self.path.unlink()  # still locked, so that nobody can have taken this file
+            self.path.unlink()  # still locked, so no other process can have locked this file
         os.close(self._open)
         self._open = None
 
@@ -117,7 +117,7 @@ class Lock:
 
 @contextmanager
 def held(path: Path, task: str) -> Iterator[None]:
-    """Hold the lock on *path* for the block; raise `DataError` if another process holds it, which does *task*."""
+    """Hold the lock on *path* for the block; raise `DataError` if another process, which does *task*, holds it."""
     lock = Lock(path)
     holder = lock.try_acquire()
     if holder is not None:
@@ -129,7 +129,7 @@ def held(path: Path, task: str) -> Iterator[None]:
 
 
 def _read(descriptor: int) -> Holder:
-    """Return the holder that a lock file names."""
+    """Return the holder named in a lock file."""
     try:
         found = json.loads(os.read(descriptor, 4096))
         return Holder(str(found["host"]), int(found["pid"]))

@@ -1,12 +1,12 @@
 """The pipeline: one row for each stage, in the order in which they run.
 
-Everything that has to know the stages is made from these rows: ``dvc.yaml`` and the table in ``docs/architecture.md``
-(``detector dvc-yaml`` writes both), the order of ``detector --help``, the name of a training run, the key under which
-the faces stage keeps finished clips, and what ``detector grid`` looks for in DVC's records.
+These rows are the only declaration of the stages. They define ``dvc.yaml`` and the table in ``docs/architecture.md``
+(both written by ``detector dvc-yaml``), the order of ``detector --help``, the name of a training run, the cache key of
+finished clips in the faces stage, and what ``detector grid`` looks for in DVC's records.
 
-A row says what a stage reads and writes and which parameters it uses. Which source files it depends on is not written
-down but computed from its function (`detector.closure`). This file is none of them: what a stage takes from it is its
-row, which stands in ``dvc.yaml``, where DVC compares it.
+A row lists what a stage reads and writes and the parameters it uses. The source files that it depends on are computed
+from its function (`detector.closure`). They do not include this file: a stage uses only its row, which is in
+``dvc.yaml``, where DVC compares it.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 __all__ = ["STAGES", "Output", "Stage", "makers", "stage"]
 
-# what every command loads without being a dependency of a stage
+# loaded by every command, but not dependencies of a stage
 NOT_COUNTED = {
-    "detector.cli": "finds the command and reports errors; what it imports counts",
-    "detector.pipeline": "of this, a stage uses its own row, which stands in dvc.yaml",
+    "detector.cli": "finds the command and reports errors; the modules it imports count",
+    "detector.pipeline": "a stage uses only its row, which is in dvc.yaml",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A file or folder that a stage writes; `holds` says in a line of Markdown what is in it.
+    """A file or folder that a stage writes; `holds` describes its content in one line of Markdown.
 
-    `kind` is DVC's: ``outs`` go to the cache, ``metrics`` and ``plots`` to Git. `plot` are the settings of a plot, and
-    `figures` the pictures of a folder that ``dvc plots`` shows.
+    `kind` is DVC's: ``outs`` go to the cache, ``metrics`` and ``plots`` to Git. `plot` are the settings of a plot;
+    `figures` are the images of a folder that ``dvc plots`` shows.
     """
 
     path: str
@@ -48,7 +48,7 @@ class Output:
 class Stage:
     """A row: `command` runs `function` ("module:attribute"), which reads, writes and uses what is listed.
 
-    `params` are dotted names in params.yaml, a section or a value of it. A parameter that the command line carries
+    `params` are dotted names of sections or values in params.yaml. A parameter that the command line carries
     (``${evaluate.replicates}``) is not repeated there. `also` are modules that the function loads by a computed name,
     which `detector.closure` cannot see, each with the reason.
     """
@@ -68,22 +68,22 @@ class Stage:
         return tuple(output.path for output in self.writes)
 
     def modules(self) -> dict[str, Path]:
-        """Return module -> source file of everything of ours that the stage can load, but `NOT_COUNTED`."""
+        """Return module -> source file of our modules that the stage can load, except `NOT_COUNTED`."""
         from .closure import source_files
 
-        # the program imports the command by its name, which is `function`
+        # the program imports the command, `function`, by name
         program = source_files(f"{self.command.split()[0]}.cli:main", computed=True)
         found = program | source_files(self.function, tuple(sorted(self.also)))
         return {name: path for name, path in sorted(found.items()) if name not in NOT_COUNTED}
 
     def code_sha256(self) -> str:
-        """Return one sum over the source files that the stage can load, those in C included."""
+        """Return one hash of the source files that the stage can load, including C sources."""
         from .closure import code_sha256
 
         return code_sha256(self.modules())
 
     def values(self, params: Params) -> dict[str, Any]:
-        """Return the value of each of `params`, sections as dictionaries: what of *params* the stage may use."""
+        """Return the values of `params`, all that the stage may use of *params*; sections are dictionaries."""
         found: dict[str, Any] = {}
         for name in self.params:
             value: Any = params
@@ -146,7 +146,7 @@ STAGES = (
             Output("out/train", "`weights.safetensors`, `model.json`, `model_card.md`, `log.jsonl`"),
             Output("out/plots/history.csv", "loss over the steps", kind="plots", plot={"x": "step", "y": "loss"}),
         ),
-        # compress: what the crops were encoded with is part of the name of the run
+        # compress: the encoder settings of the crops are part of the run's name
         params=("seed", "model", "train", "compress"),
     ),
     Stage(
@@ -224,7 +224,7 @@ def stage(name: str) -> Stage:
 
 
 def makers(path: str) -> tuple[Stage, ...]:
-    """Return the stages that *path* is made by, directly or not, in their order."""
+    """Return the stages that *path* depends on, directly or indirectly, in order."""
     wanted, found = {path}, []
     for row in reversed(STAGES):
         if any(_overlap(output, need) for output in row.outputs for need in wanted):

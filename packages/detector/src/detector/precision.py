@@ -44,6 +44,6 @@ class Precision:
         return torch.nn.utils.clip_grad_norm_(parameters, max_norm)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Let *optimizer* take its step; with fp16 it is skipped after an overflow, and the scale halved."""
+        """Perform a step of *optimizer*; with fp16, after an overflow, skip it and halve the scale."""
         self.scaler.step(optimizer)
         self.scaler.update()

@@ -1,7 +1,7 @@
 """``detector predict``: scores of images and videos, as they are and under conditions such as JPEG at quality 10.
 
-By default the crop goes through the condition, as in the scores of the evaluation; with ``--whole-image`` the image
-that the crop is taken from does, as on a site that recompresses uploads.
+By default, conditions are applied to the crop, as in the evaluation; with ``--whole-image`` they are applied to the
+whole image before cropping, as on a site that recompresses uploads.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Progress on standard error: a line that is redrawn on a terminal, plain lines now and then elsewhere."""
+"""Progress on standard error: a line that is redrawn on a terminal, occasional plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ Item = TypeVar("Item")
 class StatusLine:
     """The last line on *stream* (standard error by default), redrawn on a terminal.
 
-    Once the stream is gone nothing more is written: the terminal or the parent process has ended, and the work is
-    worth finishing all the same.
+    After a write error nothing more is written: the terminal or the parent process has ended, but the work continues.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -25,12 +24,12 @@ class StatusLine:
         self._open = self._gone = False  # whether the line is still to be redrawn; whether the stream has failed
 
     def show(self, text: str, *, last: bool = False) -> None:
-        """Write *text* in place of the line, which stays if it is the *last* text for it."""
+        """Replace the line with *text*; *last* ends the line."""
         self._open = self.terminal and not last
         self._write((f"\r\x1b[K{text}" if self.terminal else text) + ("" if self._open else "\n"))
 
     def say(self, text: str) -> None:
-        """Write *text* as a line of its own below what is there."""
+        """Write *text* on a new line."""
         self._write(("\n" if self._open else "") + text + "\n")
         self._open = False
 

@@ -1,4 +1,4 @@
-"""Where weights come from: versions of what takes part, and the commit of the source that made them."""
+"""The origin of weights: versions of the libraries and the commit of the source code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTS = ("packages/*/src/*", f"{CODEC}/csrc/*", f"{CODEC}/cmake/*", f"{CODEC}/CM
 class Source:
     """The last commit that changed the source of our packages, and whether files differ from it.
 
-    Both are None, with the reason, where they cannot be known: no git, or a package installed from a wheel.
+    Both are None, with a reason, if they are unknown: without git, or for a package installed from a wheel.
     """
 
     commit: str | None
@@ -30,8 +30,8 @@ class Source:
 def source(package: Path = PACKAGE) -> Source:
     """Return the commit of the source tree that *package* lies in.
 
-    It is the last commit that changed a file of the packages, so that other commits leave it, and all that records it,
-    as they are. A repository that only happens to hold the installed package is not asked.
+    It is the last commit that changed a file of the packages, so other commits do not change the recorded value. A
+    repository that merely contains the installed package is ignored.
     """
     try:
         root = Path(_git(package, "rev-parse", "--show-toplevel"))
@@ -53,7 +53,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of everything that takes part in training and scoring."""
+    """Return the versions of the libraries used in training and scoring."""
     import cv2
     import numpy as np
     import torch

@@ -1,12 +1,12 @@
-"""Declared forms of what is read from files, and the one reader that checks values against them.
+"""Schemas of the files that are read, and the reader that checks values against them.
 
-A form is a dataclass whose annotations are the types. Ranges, choices and patterns come with the annotation
-(``Annotated[int, in_range(0, 1)]``) or with the field's default (``number(1, 0)``); a field with a default may be
-missing. `parse` turns plain values into the dataclass. `read_json` and `read_csv` read files; whatever is in them, they
-fail with `DataError` only, which names the file, the place in it, the value and the way out.
+A form is a dataclass whose annotations are the types. Ranges, choices and patterns are given by the annotation
+(``Annotated[int, in_range(0, 1)]``) or by the field's default (``number(1, 0)``); a field with a default may be
+missing. `parse` converts plain values to the dataclass. `read_json` and `read_csv` read files; their only error,
+for any content, is `DataError`, which names the file, the place in it, the value and the remedy.
 
-Values of params.yaml may arrive as text, after ``dvc exp run -S`` for one, so there ``"3"`` is a number (*lenient*);
-everywhere else a number is a number.
+Values of params.yaml may be text, for example after ``dvc exp run -S``, so there ``"3"`` is accepted as a number
+(*lenient*); in other files it is not.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ INT64 = 1 << 63
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
-class Mismatch(ValueError):  # noqa: N818 (a finding; callers turn it into an error that names the file)
-    """A value that does not fit its form: where it stands and what is wanted there."""
+class Mismatch(ValueError):  # noqa: N818 (callers turn it into an error that names the file)
+    """A value that does not match its form: its place and the expected value."""
 
 
 # -- forms -------------------------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def one_of(default: Any, *choices: str) -> Any:
 
 
 def converted(default: Any, convert: Callable[[Any], Any]) -> Any:
-    """Return a dataclass field whose values (or each value of its list) *convert* takes and checks.
+    """Return a dataclass field whose values (or each value of its list) *convert* checks and converts.
 
     ValueError of *convert* is the message.
     """
@@ -100,9 +100,9 @@ def converted(default: Any, convert: Callable[[Any], Any]) -> Any:
 class Rules:
     """How `parse` reads.
 
-    lenient: text may stand for numbers and truth values, lists must not be empty or have a value twice. closed: keys
-    that are not fields are refused; unknown makes the message, from the place, the key and the dataclass. complete:
-    fields with a default must be there too.
+    lenient: text may stand for numbers and truth values, lists must not be empty or have duplicates. closed: keys
+    that are not fields are an error; unknown makes the message from the place, the key and the dataclass. complete:
+    fields with a default are required too.
     """
 
     lenient: bool = False
@@ -118,13 +118,14 @@ def parse(values: Any, form: Any, place: str = "", rules: Rules = ...) -> Any: .
 def parse(values: Any, form: Any, place: str = "", rules: Rules = Rules()) -> Any:
     """Return *values*, plain values of a file, as *form*: a dataclass or an annotation such as ``list[str]``.
 
-    *place* is where *values* stand, for messages (``train.``). Mismatch names the place, the value and what is allowed.
+    *place* is the location of *values* for messages (``train.``). Mismatch names the place, the value and what is
+    allowed.
     """
     return _convert(values, form, {}, place, rules)
 
 
 def _convert(value: Any, hint: Any, checks: Mapping[str, Any], place: str, rules: Rules) -> Any:
-    """Return *value* as what the annotation *hint* asks for, checked by a field's *checks*."""
+    """Return *value* converted to the annotation *hint* and checked by a field's *checks*."""
     if hint is object:
         return value  # anything at all, unchecked
     if hint is Any:
@@ -158,7 +159,7 @@ def _convert(value: Any, hint: Any, checks: Mapping[str, Any], place: str, rules
 
 def _dataclass(value: Any, kind: type, place: str, rules: Rules) -> Any:
     if rules.lenient and value is None:
-        value = {}  # a section whose keys are all left out
+        value = {}  # a section without keys
     if not isinstance(value, Mapping):
         what = "a section of parameters" if rules.lenient and place else "a mapping"
         raise Mismatch(_wrong(place, what, value))
@@ -244,7 +245,7 @@ def _scalar(value: Any, hint: type, place: str, rules: Rules) -> Any:
 
 
 def _number(value: int | float | str, hint: type) -> int | float | None:
-    """Return *value* as *hint*, None if it is none: not finite, not whole, or beyond 64 bits."""
+    """Return *value* as *hint*, or None if it is not one: not finite, not whole, or beyond 64 bits."""
     try:
         real = float(value)
     except (ValueError, OverflowError):
@@ -257,7 +258,7 @@ def _number(value: int | float | str, hint: type) -> int | float | None:
 
 
 def _plain(value: Any, place: str) -> Any:
-    """Return *value* if every text in it can be written and used as a name."""
+    """Return *value* if all strings in it are valid Unicode without null characters."""
     if isinstance(value, str):
         if "\0" in value:
             raise Mismatch(f"{_named(place)} holds a null character: {shown(value)}")
@@ -314,16 +315,16 @@ def _named(place: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return *value* for a message, cut to some characters."""
+    """Return *value* for a message, truncated."""
     try:
         words = ascii(value) if not isinstance(value, str) or not value.isprintable() else repr(value)
-    except (ValueError, RecursionError):  # a number of too many digits, nesting without end
+    except (ValueError, RecursionError):  # a number with too many digits, or infinite nesting
         words = f"a {type(value).__name__}"
     return brief(words)
 
 
 def brief(text: str) -> str:
-    """Return *text* for a message, cut to some characters."""
+    """Return *text* for a message, truncated."""
     return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 
@@ -359,7 +360,7 @@ def read_text(path: str | Path, way_out: str = "") -> str:
 def parse_json(content: str, path: str | Path, way_out: str = "") -> Any:
     """Return the value in the JSON text *content* of *path*; DataError names what is not JSON in it.
 
-    Numbers that JSON does not have (NaN, Infinity) and keys that stand twice in one mapping are refused.
+    Numbers that are not in JSON (NaN, Infinity) and duplicate keys are errors.
     """
     try:
         return json.loads(content, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once)
@@ -383,7 +384,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {shown(next(key for key in keys if keys.count(key) > 1))} stands twice")
+        raise ValueError(f"the key {shown(next(key for key in keys if keys.count(key) > 1))} occurs twice")
     return found
 
 
@@ -397,7 +398,7 @@ def read_json(
     way_out: str = "",
     rules: Rules = Rules(),
 ) -> Any:
-    """Return the JSON file *path* as *form*; keys that *form* does not have are left out.
+    """Return the JSON file *path* as *form*; keys that are not in *form* are ignored.
 
     DataError names the file, the place in it, the value, and the *way_out*.
     """
@@ -412,7 +413,7 @@ def parse_yaml(content: str, path: str | Path) -> Any:
 
     try:
         return YAML(typ="safe", pure=True).load(content)
-    except Exception as error:  # ruamel lets through whatever a constructor raises, RecursionError and others too
+    except Exception as error:  # ruamel does not wrap errors of constructors, such as RecursionError
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise DataError(f"{path}: not readable as YAML: {reason}") from None
 
@@ -420,7 +421,7 @@ def parse_yaml(content: str, path: str | Path) -> Any:
 def read_csv(path: str | Path, form: type[T], way_out: str = "") -> list[tuple[int, T]]:
     """Return the rows of the CSV file *path*, each with its line number, as dataclasses *form*.
 
-    The header must be the fields of *form*, in order. A field of type int is a whole number, not negative; none may be
+    The header must be the fields of *form*, in order. A field of type int is a non-negative integer; no field may be
     empty. DataError names the file, the line, the column and the value.
     """
     columns = [f.name for f in dataclasses.fields(form)]  # type: ignore[arg-type]
@@ -443,7 +444,7 @@ def read_csv(path: str | Path, form: type[T], way_out: str = "") -> list[tuple[i
 
 
 def csv_lines(content: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of CSV text, each with the number of the line it ends on; Mismatch for text that is no CSV."""
+    """Yield the rows of CSV text, each with the number of its last line; Mismatch if the text is not CSV."""
     reader = csv.reader(io.StringIO(content, newline=""), strict=True)
     try:
         for row in reader:

@@ -1,4 +1,4 @@
-"""The score stage: weights and crops to one score per face and condition."""
+"""The score stage: from weights and crops to one score per face and condition."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ SPLITS = ("val", "test")
 def command(faces: Path, train: Path, out: Path, params: Params) -> None:
     """Score the validation and test crops of FACES with the weights in TRAIN, and write the table OUT.
 
-    Each crop is scored under each of the parameter conditions: raw as it is, 77 after JPEG at quality 77, and so on.
+    Each crop is scored under each of the conditions in params.yaml: raw is unchanged, 77 is JPEG at quality 77, and so
+    on.
     Encoding happens in memory.
     """
     index = [face for face in read_index(faces) if face.split in SPLITS]

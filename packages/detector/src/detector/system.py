@@ -1,4 +1,4 @@
-"""What differs between machines and operating systems, in one place."""
+"""Functions that depend on the machine or the operating system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that a parameter names: a stage takes them from where DVC notices that they change."""
+"""Files named by parameters: a stage accepts them only where DVC tracks their content."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["check_tracked"]
 def check_tracked(name: str, parameter: str, path: Path) -> None:
     """Raise `ConfigError` if DVC runs the stage *name* and *path*, which *parameter* names, is in none of its reads.
 
-    A dependency is a path in dvc.yaml, and DVC compares its content; of a path in params.yaml it compares the text.
-    Without DVC, any path will do.
+    DVC compares the content of dependencies in dvc.yaml, but only the text of a path in params.yaml. Without DVC, any
+    path is accepted.
     """
     root = os.environ.get("DVC_ROOT")
     reads = stage(name).reads

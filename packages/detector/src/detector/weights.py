@@ -46,7 +46,7 @@ def load_model(folder: Path, device: torch.device) -> tuple[nn.Module, Card]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file, though {folder / CARD} describes it; train again") from None
+        raise DataError(f"{path}: no such file, but {folder / CARD} describes it; train again") from None
     found = hashlib.sha256(data).hexdigest()
     if found != card.weights_sha256:
         raise DataError(
@@ -55,13 +55,13 @@ def load_model(folder: Path, device: torch.device) -> tuple[nn.Module, Card]:
         )
     try:
         return restore(card, load(data), device), card
-    except Exception as error:  # a constructor raises whatever wrong options lead it to
+    except Exception as error:  # with wrong options a constructor may raise any exception
         raise DataError(f"{folder}: {CARD} and {WEIGHTS} do not fit each other: {error}; train again") from error
 
 
 def restore(card: Card, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
     """Return the model that *card* describes with *weights*, on *device* in evaluation mode."""
-    # the weights that training started from need not exist any more
+    # the weights that training started from may no longer exist
     model = build(card.model, **{name: value for name, value in card.options.items() if name != "pretrained"})
     model.load_state_dict(weights)
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -69,9 +69,9 @@ def restore(card: Card, weights: Mapping[str, Tensor], device: torch.device) -> 
 
 
 def load_start(model: nn.Module, params: Params) -> None:
-    """Give *model* the weights of the folder that the parameters name as its start, if they name one.
+    """Load the initial weights of *model* from the folder named by the parameters, if there is one.
 
-    Models that start from a file have read it when they were built.
+    Models that start from a file have already read it in their constructor.
     """
     folder = pretrained(params)
     if MODELS[params.model].starts_from == "folder" and folder is not None:
