@@ -94,4 +94,5 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: help repro coverage-report mutants test test-all grid seeds sample bench throughput throughput-gpu bench-gpu study-scaling setup
+.PHONY: help repro test test-all coverage-report mutants grid seeds bench bench-perceptual throughput throughput-gpu bench-gpu \
+  study-scaling sample setup

@@ -25,10 +25,10 @@ def run(*args):
 
 
 @pytest.fixture
-def judged(write_scores, tmp_path):
-    """judged(**make_rows) -> folder with scores.csv and everything `evaluation metrics` writes."""
+def evaluated(write_scores, tmp_path):
+    """evaluated(**make_rows) -> folder with scores.csv and everything `evaluation metrics` writes."""
 
-    def judge(extra=(), **options):
+    def evaluate(extra=(), **options):
         scores = write_scores(**options)
         out = tmp_path / "out"
         args = [scores, out / "metrics.json", "--tables", out / "tables", "--plots", out / "plots", *FAST, *extra]
@@ -36,7 +36,7 @@ def judged(write_scores, tmp_path):
         assert result.exit_code == 0, result.output
         return scores, out, result.output
 
-    return judge
+    return evaluate
 
 
 def table(path):
@@ -44,8 +44,8 @@ def table(path):
         return list(csv.DictReader(file))
 
 
-def test_metrics_json_has_condition_level_metric_and_interval(judged):
-    scores, out, _ = judged()
+def test_metrics_json_has_condition_level_metric_and_interval(evaluated):
+    scores, out, _ = evaluated()
     found = json.loads((out / "metrics.json").read_text())
     assert list(found) == ["raw", "q77", "q10", "drop", "matrix", "n", "scores", "versions", "undefined"]
     names = ["auc", "ap", "eer", "accuracy", "balanced_accuracy", "f1"]
@@ -62,8 +62,8 @@ def test_metrics_json_has_condition_level_metric_and_interval(judged):
     assert found["undefined"] == []
 
 
-def test_results_say_which_scores_they_are_of(judged):
-    scores, out, _ = judged()
+def test_results_say_which_scores_they_are_of(evaluated):
+    scores, out, _ = evaluated()
     expected = {"sha256": hashlib.sha256(scores.read_bytes()).hexdigest(), "rows": len(table(scores))}
     for path in (out / "metrics.json", out / "tables" / "settings.json"):
         found = json.loads(path.read_text())
@@ -71,11 +71,11 @@ def test_results_say_which_scores_they_are_of(judged):
         assert found["versions"]["numpy"] == np.__version__
 
 
-def test_every_leaf_of_metrics_json_but_its_origin_is_a_number_that_dvc_can_subtract(judged):
+def test_every_leaf_of_metrics_json_but_its_origin_is_a_number_that_dvc_can_subtract(evaluated):
     def leaves(value):
         return [leaf for part in value.values() for leaf in leaves(part)] if isinstance(value, dict) else [value]
 
-    _, out, _ = judged()
+    _, out, _ = evaluated()
     found = json.loads((out / "metrics.json").read_text())
     for name in ("scores", "versions", "undefined"):
         del found[name]
@@ -87,8 +87,8 @@ def test_every_leaf_of_metrics_json_but_its_origin_is_a_number_that_dvc_can_subt
     assert {type(leaf) for leaf in leaves(found)} == {int, float}
 
 
-def test_long_table_has_both_units_and_every_method(judged):
-    _, out, _ = judged()
+def test_long_table_has_both_units_and_every_method(evaluated):
+    _, out, _ = evaluated()
     rows = table(out / "tables" / "metrics.csv")
     assert ",".join(rows[0]) == (
         "condition,level,method,metric,value,lo,hi,unit,n_frames,n_videos,n_pairs,threshold,threshold_source"
@@ -101,8 +101,8 @@ def test_long_table_has_both_units_and_every_method(judged):
     assert {row["value"] for row in tpr} == {""}                     # 24 real faces cannot show it
 
 
-def test_a_table_that_was_written_is_read_back(judged):
-    _, out, _ = judged()
+def test_a_table_that_was_written_is_read_back(evaluated):
+    _, out, _ = evaluated()
     summary, _ = read_results(out / "metrics.json", out / "tables")
     found = json.loads((out / "metrics.json").read_text())
     assert summary.conditions == ["raw", "77", "10"]
@@ -111,8 +111,8 @@ def test_a_table_that_was_written_is_read_back(judged):
     assert summary.settings.replicates == 40
 
 
-def test_plots_keep_the_ends_of_the_curve_and_leave_raw_off_the_number_line(judged):
-    _, out, _ = judged()
+def test_plots_keep_the_ends_of_the_curve_and_leave_raw_off_the_number_line(evaluated):
+    _, out, _ = evaluated()
     roc = table(out / "plots" / "roc.csv")
     assert list(roc[0]) == ["condition", "fpr", "tpr"]
     for quality in ("raw", "77", "10"):
@@ -135,23 +135,23 @@ def test_a_long_curve_is_thinned_evenly():
     assert length.max() < 2.2 * 2 / 199
 
 
-def test_the_run_ends_with_a_table(judged):
-    _, _, output = judged()
+def test_the_run_ends_with_a_table(evaluated):
+    _, _, output = evaluated()
     lines = output.splitlines()
     assert lines[0].split() == ["condition", "frame", "AUC", "video", "AUC", "balanced", "ACC", "EER", "faces"]
     assert [line.split()[0] for line in lines[2:6]] == ["raw", "77", "10", "drop"]
     assert lines[6].startswith("test split: 120 faces of 40 videos of 4 pairs; [95 % intervals by videos, 40 ")
 
 
-def test_show_prints_the_same_table_again_and_the_page(judged):
-    scores, out, output = judged()
+def test_show_prints_the_same_table_again_and_the_page(evaluated):
+    scores, out, output = evaluated()
     shown = run("show", out / "metrics.json", out / "tables", "--page", scores).output
 
     assert shown == f"{output}report: {scores}\n"
 
 
-def test_quiet_names_the_file_and_leaves_the_table_to_the_next_command(judged):
-    _, out, output = judged(extra=["--quiet"])
+def test_quiet_names_the_file_and_leaves_the_table_to_the_next_command(evaluated):
+    _, out, output = evaluated(extra=["--quiet"])
 
     assert output == f"metrics: {out / 'metrics.json'}\n"
 
@@ -246,7 +246,7 @@ def test_seeds_compares_groups_on_the_same_faces(write_scores, tmp_path):
     assert f"| 77 | {mean['q77', '77']:.3f} ± {spread:.3f} | [" in text
 
 
-def test_seeds_that_judged_other_faces_are_refused(write_scores):
+def test_seeds_that_were_scored_on_other_faces_are_refused(write_scores):
     a, b = write_scores("a.csv", pairs=3), write_scores("b.csv", pairs=4)
     result = run("seeds", f"x={a},{b}", *FAST)
     assert result.exit_code == 1

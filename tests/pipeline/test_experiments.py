@@ -20,8 +20,8 @@ from detector.experiments import (
     experiment_name,
     free_name,
     holds_scores,
-    judged_faces,
     overrides,
+    scored_on,
     setting,
     with_settings,
 )
@@ -102,10 +102,10 @@ def test_who_trains_on_other_frames_is_asked_the_same_but_not_who_has_other_pict
 
     first = experiment("first")
 
-    assert judged_faces(first, first) is first
-    assert judged_faces(experiment("often", frames_per_second=25), first) is first
+    assert scored_on(first, first) is first
+    assert scored_on(experiment("often", frames_per_second=25), first) is first
     small = experiment("small", size=64, frames_per_second=25)
-    assert judged_faces(small, first) is small
+    assert scored_on(small, first) is small
 
 
 @pytest.mark.slow(minutes=3)

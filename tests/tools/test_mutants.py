@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from detector.lock import held
 from tools.__main__ import cli
 from tools.mutants import ROOT, Fault, problems, read_faults
-from tools.mutants.command import BROKEN, CAUGHT, SURVIVED, Copy, judge, summary, try_faults
+from tools.mutants.command import BROKEN, CAUGHT, SURVIVED, Copy, outcome, summary, try_faults
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_what_the_tests_do_not_check_survives(tree: Path, tmp_path: Path) -> Non
     [(0, SURVIVED), (1, CAUGHT), (-11, CAUGHT), (139, CAUGHT), (None, CAUGHT), (2, BROKEN), (4, BROKEN)],
 )
 def test_only_a_failure_a_crash_or_no_end_catches_a_fault(status: int | None, verdict: str) -> None:
-    assert judge(status, "")[0] == verdict
+    assert outcome(status, "")[0] == verdict
 
 
 def test_the_command_lists_the_faults() -> None:

@@ -173,7 +173,7 @@ def try_faults(faults: Sequence[Fault], copy: Copy, say: Callable[[str], object]
             path.write_text(text, encoding="utf-8")
             error = copy.build() if fault.compiled else None
             built |= fault.compiled
-            verdict, detail = (BROKEN, f"it does not compile: {error}") if error else judge(*copy.test(fault.tests))
+            verdict, detail = (BROKEN, f"it does not compile: {error}") if error else outcome(*copy.test(fault.tests))
         finally:
             path.write_text(original, encoding="utf-8")
         results.append(Result(fault, verdict, detail, time.monotonic() - start))
@@ -183,7 +183,7 @@ def try_faults(faults: Sequence[Fault], copy: Copy, say: Callable[[str], object]
     return results
 
 
-def judge(status: int | None, output: str) -> tuple[str, str]:
+def outcome(status: int | None, output: str) -> tuple[str, str]:
     """Return the verdict on a fault from pytest's exit *status* under it, and why."""
     if status is None:
         return CAUGHT, output

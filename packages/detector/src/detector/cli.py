@@ -49,10 +49,13 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        stages = {row.name for row in STAGES}
-        for title, shown in (("Commands of the pipeline", stages), ("Other commands", set(self.lazy) - stages)):
-            with formatter.section(title):
-                formatter.write_dl([(name, line) for name, (_, line) in self.lazy.items() if name in shown])
+        lines = [(name, line) for name, (_, line) in self.lazy.items()]
+        names = {row.name for row in STAGES}
+        stages, others = [row for row in lines if row[0] in names], [row for row in lines if row[0] not in names]
+        for title, rows in (("Commands of the pipeline", stages), ("Other commands" if stages else "Commands", others)):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -227,11 +227,12 @@ def free_name(name: str, taken: Iterable[str]) -> str:
 # -- scores ------------------------------------------------------------------------------------------------------------
 
 
-def judged_faces(experiment: Experiment, reference: Experiment) -> Experiment:
-    """Return the experiment whose test faces are used to evaluate *experiment*.
+def scored_on(experiment: Experiment, reference: Experiment) -> Experiment:
+    """Return the experiment whose test faces *experiment* is scored on.
 
-    It is *reference* if the test faces are the same or differ only in the selected frames; otherwise (another size or
-    compression) it is *experiment*. So the frames used for training do not change the test set.
+    This is *reference* if both have the same test faces or faces that differ only in which frames were taken, so that
+    the choice of training frames does not change the test. Otherwise (another size, another compression) it is
+    *experiment* itself.
     """
     faces = reference.params.faces
     chosen = {name: getattr(faces, name) for name in FRAMES}
@@ -239,26 +240,26 @@ def judged_faces(experiment: Experiment, reference: Experiment) -> Experiment:
     return reference if alike or experiment.faces == reference.faces else experiment
 
 
-def save_scores(experiment: Experiment, judged: Experiment, path: Path) -> None:
-    """Write the scores of *experiment* on the test faces of *judged* to *path*.
+def save_scores(experiment: Experiment, tested: Experiment, path: Path) -> None:
+    """Write the scores of *experiment* on the test faces of *tested* to *path*.
 
-    If *judged* has the same faces, its recorded scores are copied; otherwise its recorded weights score the faces of
-    *judged*. DetectorError if a file is no longer in DVC's cache.
+    If both have the same faces, the scores that DVC has recorded are copied; otherwise the faces are scored now with
+    the recorded weights. DetectorError if DVC's cache no longer holds what is needed.
     """
     from .data.files import whole_file
 
-    if experiment.faces == judged.faces:
+    if experiment.faces == tested.faces:
         with whole_file(path) as temporary:
             _fetch(experiment, SCORES, temporary)
         return
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".scoring-") as name:
         folder = Path(name)
-        _fetch(judged, "out/faces", folder / "faces")
+        _fetch(tested, "out/faces", folder / "faces")
         _fetch(experiment, "out/train", folder / "train")
         (folder / PARAMS).write_text(_show(experiment.rev, PARAMS), encoding="utf-8")
         parts = [str(part) for part in (folder / "faces", folder / "train", path, "--params", folder / PARAMS)]
         if subprocess.run([sys.executable, "-m", "detector.cli", "score", *parts]).returncode:
-            raise DetectorError(f"{experiment.name}: the test faces of {judged.name} could not be scored")
+            raise DetectorError(f"{experiment.name}: the test faces of {tested.name} could not be scored")
 
 
 def _fetch(experiment: Experiment, source: str, target: Path) -> None:
@@ -307,27 +308,27 @@ def write_index(path: Path, rows: Sequence[Mapping[str, str]], settings: Sequenc
 def collect(experiments: Sequence[Experiment], settings: Sequence[str], out: Path) -> Path:
     """Write the scores of *experiments* and their index to the folder *out*; return the index's path.
 
-    All are evaluated on the test faces of the first one if possible (see `judged_faces`). Files that are already in the
-    index are kept.
+    All are scored on the test faces of the first one where `scored_on` allows it. Score files that the index already
+    lists are kept.
     """
     index = out / INDEX
     before = {(row["rev"], row["tested_on"]) for row in read_index(index)}
-    judges = {experiment.rev: judged_faces(experiment, experiments[0]) for experiment in experiments}
+    tested_on = {experiment.rev: scored_on(experiment, experiments[0]) for experiment in experiments}
 
     def row(experiment: Experiment) -> dict[str, str]:
-        judged = judges[experiment.rev].name
-        columns = zip(COLUMNS, (experiment.name, experiment.rev, judged, f"{experiment.name}.csv"), strict=True)
+        tested = tested_on[experiment.rev].name
+        columns = zip(COLUMNS, (experiment.name, experiment.rev, tested, f"{experiment.name}.csv"), strict=True)
         return dict(columns) | {name: setting(experiment.params, name) for name in settings}
 
     rows = {experiment.rev: row(experiment) for experiment in experiments}
     done = {rev for rev, r in rows.items() if (rev, r["tested_on"]) in before and (out / r["scores"]).is_file()}
     for experiment in experiments:
-        judged, path = judges[experiment.rev], out / rows[experiment.rev]["scores"]
+        tested, path = tested_on[experiment.rev], out / rows[experiment.rev]["scores"]
         if experiment.rev not in done:
-            save_scores(experiment, judged, path)
+            save_scores(experiment, tested, path)
             done.add(experiment.rev)
         write_index(index, [r for rev, r in rows.items() if rev in done], settings)
-        click.echo(f"    {path}" + ("" if experiment.faces == judged.faces else f", the test faces of {judged.name}"))
+        click.echo(f"    {path}" + ("" if experiment.faces == tested.faces else f", the test faces of {tested.name}"))
     return index
 
 

@@ -19,8 +19,8 @@ def settings(params: Params) -> dict[str, Any]:
     """Return the options that the parameters give to the constructor of ``params.model``.
 
     They are ``train.dropout`` and the values of the model's own sections of ``train``. ConfigError for a value in
-    another model's section that is not the default. A model that starts from the
-    folder of a trained one is built for the input scaling of that one.
+    another model's section that is not the default. A model that starts from the folder of a trained one is built for
+    the input scaling of that one.
     """
     model = _row(params)
     _refuse_others(params, model)
