@@ -1,6 +1,6 @@
 #!/bin/sh
-# What pip cannot bring: checked in the first second, installed through apt-get for root on Debian or Ubuntu.
-# Elsewhere it stops with the line to type.    sh system-packages.sh [python3]
+# Check for the system packages that pip cannot install. Missing ones are installed with apt-get for root on Debian or Ubuntu;
+# otherwise the script stops and prints the command that installs them.    sh system-packages.sh [python3]
 set -eu
 python=${1:-python3}
 
