@@ -1,4 +1,4 @@
-# make help lists the targets. Variables go behind the target: make sample OUT=folder.
+# make help lists the targets. Variables follow the target: make sample OUT=folder.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := repro
 
-help: ## this list
+help: ## list the targets
 	@awk -F ' ## ' '/^[a-z][a-z -]*:.* ## / { sub(/:.*/, "", $$1); printf "make %-26s %s\n", $$1, $$2 }' Makefile
 
 repro: setup ## set everything up and run the pipeline; ends with the metrics and the path of the report page
@@ -40,10 +40,10 @@ mutants: setup ## apply small faults to a copy, one at a time; the tests must ca
 
 MODELS ?= meso4,mesoinception4,efficientnet_b4,multi_attention
 QUALITIES ?= 77,60,15,10
-# of all videos; null: the frames_real and frames_fake of params.yaml. The sample has 25 frames a second
+# of all videos; null: frames_real and frames_fake in params.yaml. The sample has 25 frames per second
 FRAMES_PER_SECOND ?= null,25
 SEEDS ?= 1,2,3
-# says above a table that its faces are synthetic, where they are
+# adds a note to the tables if the faces are synthetic
 DATASET = $(if $(wildcard data/dataset.json),--dataset data/dataset.json)
 
 grid: setup ## experiments over MODELS, QUALITIES, FRAMES_PER_SECOND and SEEDS as one table; resumable
@@ -73,12 +73,12 @@ study-scaling: setup ## mozcodec's study of DCT sizes on the crops of make repro
 
 OUT ?= out/sample
 
-sample: setup ## make the sample videos anew in OUT (about 10 minutes)
+sample: setup ## generate the sample videos in OUT (about 10 minutes)
 	@$(IN_VENV) python -m tools sample $(OUT) --workers 2
 
 setup: $(VENV)/.complete $(VENV)/.data ## system packages, a virtual environment in .venv, the sample videos
 	@git config user.email >/dev/null || ! git rev-parse --git-dir >/dev/null 2>&1 || { git config user.name experiment; git config user.email experiment@localhost; \
-	echo "setup: git knew no name to commit under, which dvc exp run --queue needs: this clone now uses \"experiment\""; }
+	echo "setup: no Git user is configured, which dvc exp run --queue needs: this clone now uses \"experiment\""; }
 
 $(VENV)/.complete: $(BUILD_INPUTS)
 	@start=$$(date +%s); \

@@ -1,1 +1,1 @@
-"""Commands for work on this repository: ``python -m tools --help``. No package installs them."""
+"""Development commands for this repository: ``python -m tools --help``. They are not part of any package."""

@@ -1,4 +1,4 @@
-"""The commands of `tools` behind one name, as `detector` has them: imported when used, errors without a traceback."""
+"""The command line of `tools`, built like that of `detector`: lazy imports, errors without a traceback."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Commands for work on this repository; run them in its root folder."""
+    """Development commands for this repository; run them in its root folder."""
 
 
 if __name__ == "__main__":

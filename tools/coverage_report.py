@@ -23,7 +23,7 @@ MEASURED = ("packages/mozcodec", "packages/detector", "packages/evaluation", "to
     default=ROOT / "out/coverage",
     help="Folder of the HTML pages.  [default: out/coverage]",
 )
-@click.option("--append", is_flag=True, help="Add to what was measured before instead of starting again.")
+@click.option("--append", is_flag=True, help="Add to the previous measurement instead of starting again.")
 @click.argument("tests", nargs=-1)
 def command(out: Path, append: bool, tests: tuple[str, ...]) -> None:
     """Run the tests under coverage.py and print the coverage of each package.
@@ -46,7 +46,7 @@ def command(out: Path, append: bool, tests: tuple[str, ...]) -> None:
     click.echo(table(json.loads((out / "coverage.json").read_text(encoding="utf-8"))))
     click.echo(out / "index.html")
     if status:
-        raise click.ClickException("some tests failed: what they did not reach is not covered")
+        raise click.ClickException("some tests failed: code that they did not reach counts as not covered")
 
 
 def table(report: dict[str, Any]) -> str:

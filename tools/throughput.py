@@ -1,8 +1,8 @@
-"""``python -m tools throughput``: how fast training, loading and inference are, beside reference implementations.
+"""``python -m tools throughput``: the speed of training, loading and inference, and of reference implementations.
 
-Rates are taken in windows of equal time; the median is reported with the minimum and the maximum. Two clocks are read:
-wall time, which is what a user waits for, and the processor time of all threads, which can be compared on a loaded
-machine. References are measured in the same run, their windows alternating with those they are compared with.
+Rates are measured in windows of equal duration; the median, minimum and maximum are reported. Both wall time and the
+CPU time of all threads are measured; CPU time is comparable on a loaded machine. References are measured in the same
+run, in alternating windows.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 __all__ = ["MODES", "Rate", "command", "draw_crops", "measure", "table"]
 
 WINDOWS = 5
-# what a mode is compared with, and runs in turn with
+# the reference of a mode; their windows alternate
 REFERENCES = {"synthetic": ("bare", "itemized", "plain"), "loader": ("pillow", "imagefolder")}
-PASSES = {"synthetic": 3, "bare": 3, "itemized": 3, "plain": 3, "data": 3, "infer": 1}  # backward costs two forwards
+PASSES = {"synthetic": 3, "bare": 3, "itemized": 3, "plain": 3, "data": 3, "infer": 1}  # backward: 2 forwards
 SAMPLES = 10  # of a GPU's load and power in a second
 RESIZE = 7 / 8  # 224 of 256, the usual recipe's
 MODES = {
@@ -84,7 +84,7 @@ class Rate:
 
 
 @click.command()
-@click.option("--mode", "modes", type=click.Choice(list(MODES)), multiple=True, help="May be repeated.  [default: all]")
+@click.option("--mode", "modes", type=click.Choice(list(MODES)), multiple=True, help="Can be repeated.  [default: all]")
 @click.option("--crops", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Packed JPEG crops.")
 @click.option("--size", type=click.IntRange(32), default=256, show_default=True, help="Side of drawn crops, in pixels.")
 @click.option(
@@ -205,7 +205,7 @@ def _rates(trainer: Trainer, modes: tuple[str, ...], seconds: float, folder: Pat
         works: dict[str, Generator[int]] = {m: makers[m](trainer, found[m].details) for m in group}
         for m, work in works.items():
             start = time.perf_counter()
-            for _ in range(2):  # the first times are slower: memory, compilation, caches
+            for _ in range(2):  # the first steps are slower: memory, compilation, caches
                 next(work)
             _wait_for(device)
             found[m].details["warm_up_seconds"] = time.perf_counter() - start

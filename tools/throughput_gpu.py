@@ -42,7 +42,7 @@ train: {steps: 60, batch_size: %d, dropout: null, paired: false, eval_every: 60,
 class Plan:
     """Sizes of everything. The small one is for trying the script out on a CPU."""
 
-    models: tuple[tuple[str, int], ...]  # the first is looked at from all sides
+    models: tuple[tuple[str, int], ...]  # the first is measured in all variants
     batches: tuple[int, ...]
     amps: tuple[str, ...]
     threads: tuple[int, ...]
@@ -64,7 +64,7 @@ QUICK = Plan((("meso4", 48),), (4,), ("off",), (1,), 0.2, 16)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("out/gpu"))
-    parser.add_argument("--list", action="store_true", help="print the commands and do nothing")
+    parser.add_argument("--list", action="store_true", help="print the commands without running them")
     parser.add_argument("--quick", action="store_true", help="Meso4 at 48 px for moments, on any device")
     parser.add_argument("--resume", nargs=4, metavar=("MODEL", "BATCH", "AMP", "CROPS"), help=argparse.SUPPRESS)
     parser.add_argument("--waits", nargs=3, metavar=("MODEL", "BATCH", "CROPS"), help=argparse.SUPPRESS)
@@ -208,7 +208,7 @@ def check_resume(out: Path, model: str, batch: str, amp: str, crops: str) -> dic
 
 
 def check_waits(out: Path, model: str, batch: str, crops: str) -> dict[str, Any]:
-    """Do 20 steps of training in which torch refuses whatever makes the host wait for the device."""
+    """Run 20 training steps in which torch raises an error at any host-device synchronisation."""
     import dataclasses
 
     import torch
@@ -243,7 +243,7 @@ def check_waits(out: Path, model: str, batch: str, crops: str) -> dict[str, Any]
 
 
 def table(planned: dict[str, list[str]], out: Path) -> str:
-    """Return what is known so far as Markdown: circumstances, rates, checks, commands."""
+    """Return the results so far as Markdown: environment, rates, checks, commands."""
     files = {name: out / f"{name}.json" for name in planned}
     results = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
     rates = {name: result for name, result in results.items() if "results" in result}

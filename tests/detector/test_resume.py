@@ -113,7 +113,7 @@ def test_a_killed_run_repeats_every_weight(crops, whole, tmp_path):
     assert training.kill_at(9)
     assert training.kill_at(31, "--loader-threads", "3")
     said = training.finish()
-    assert "going on from step " in said
+    assert "resuming from step " in said
     assert training.outputs == whole
     assert training.leftovers == []
 
@@ -129,7 +129,7 @@ def test_a_stopped_run_exits_with_75_and_goes_on_at_the_next_step(crops, whole, 
     stopped_at = training.saved
     assert f"stopped by SIGTERM; saved at step {stopped_at}: run the same command again" in said
     assert 5 <= stopped_at < 60
-    assert f"going on from step {stopped_at} of 60" in training.finish()
+    assert f"resuming from step {stopped_at} of 60" in training.finish()
     assert training.outputs == whole
 
 
@@ -176,7 +176,7 @@ def test_a_run_beside_an_orphan_that_is_ended_goes_on_from_its_checkpoint(crops,
     more, status = rest(rerun)
     said += more
     assert status == 0, said
-    assert "going on from step " in said
+    assert "resuming from step " in said
     assert training.outputs == whole
 
 
@@ -214,7 +214,7 @@ def test_torchrun_that_is_asked_to_stop_saves_once_and_goes_on_at_the_next_step(
     said, status = rest(process)
     assert status != 0
     assert f"stopped by SIGTERM; saved at step {training.saved}" in said
-    assert f"going on from step {training.saved} of 120" in training.finish()
+    assert f"resuming from step {training.saved} of 120" in training.finish()
     assert training.outputs == alone.outputs
 
 
@@ -229,6 +229,6 @@ def test_a_worker_of_torchrun_that_is_killed_is_started_again_and_goes_on(crops,
     os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
     said = process.communicate(timeout=240)[1]
     assert process.returncode == 0, said
-    assert "going on from step " in said
+    assert "resuming from step " in said
     assert training.outputs == alone.outputs
     assert training.leftovers == []

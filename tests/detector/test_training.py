@@ -204,7 +204,7 @@ def test_a_stop_is_saved_at_the_very_step_and_said(runs, monkeypatch, capsys):
     monkeypatch.setattr(trainer_module.Trainer, "_update", update)
     capsys.readouterr()
     runs.train("parts")
-    assert "going on from step 7 of 12" in capsys.readouterr().err
+    assert "resuming from step 7 of 12" in capsys.readouterr().err
     assert runs.outputs("parts") == runs.outputs("whole")
 
 
@@ -264,9 +264,9 @@ def test_a_run_does_not_go_on_from_the_checkpoint_of_another_subsampling(runs, m
     assert len(runs.unfinished) == 1
     capsys.readouterr()
     runs.train(params=other)
-    assert "going on from step" not in capsys.readouterr().err
+    assert "resuming from step" not in capsys.readouterr().err
     runs.train(params=first)
-    assert "going on from step 8 of 12" in capsys.readouterr().err
+    assert "resuming from step 8 of 12" in capsys.readouterr().err
 
 
 def test_weights_to_start_from_are_known_by_their_bytes(packed_crops, tmp_path):
@@ -457,7 +457,7 @@ def test_a_disk_that_is_full_at_the_end_costs_the_outputs_and_not_the_training(r
     monkeypatch.setattr(trainer_module.Trainer, "write_outputs", write_outputs)
     capsys.readouterr()
     runs.train("parts")
-    assert "going on from step 12 of 12" in capsys.readouterr().err
+    assert "resuming from step 12 of 12" in capsys.readouterr().err
     assert runs.outputs("parts") == runs.outputs("whole")
 
 

@@ -140,7 +140,7 @@ def test_killing_everything_in_the_middle_of_training_changes_no_weight(other_se
     process.communicate()
     printed = clone.run("dvc", "repro")
 
-    assert "going on from step" in printed
+    assert "resuming from step" in printed
     assert weights(clone) == expected
     assert not list((clone.path / "out/checkpoints").glob("*/step-*"))
 

@@ -1,4 +1,4 @@
-"""Simulated test sets with known truth: detectors whose scores are alike within a video, a person, a pair.
+"""Simulated test sets with known true metrics: scores are correlated within a video, a person and a pair.
 
 logit = shift + mu (label - 1/2) + pair + target + video + frame, with independent normal effects; score is its sigmoid.
 A pair has two people. Each has one real video and, for each of `methods`, one fake with that person as target; a fake

@@ -1,11 +1,11 @@
-"""Coverage of the intervals of `evaluation` in simulation: how often a 95 % interval holds the true value.
+"""Simulated coverage of the intervals of `evaluation`: how often a 95 % interval contains the true value.
 
     python tools/coverage/simulate.py run out/coverage          # resumable: finished blocks are kept
     python tools/coverage/simulate.py table out/coverage docs/results.md
 
-This is not the tests' coverage (`make coverage-report`). Blocks of 100 test sets per design are appended to
-OUT/<design>-<digest>.jsonl; the digest covers the design and the sources that make the intervals, so that a change of
-either is simulated anew.
+This is not the coverage of the tests (`make coverage-report`). Blocks of 100 test sets per design are appended to
+OUT/<design>-<digest>.jsonl; the digest covers the design and the source of the intervals, so that a change of either is
+simulated again.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def matrix(data: Data) -> list[list[Estimate]]:
 
 
 def intervals(data: Data, design: Design) -> Found:
-    """Return every metric of the first cell, and what compares cells."""
+    """Return the metrics of the first cell and the comparisons between cells."""
     single = []
     for row in data.score[:1] if len(design.cells) == 9 else data.score[[0, -1][: len(data.score)]]:
         sample = Sample.of(data.label, row, data.clusters)
@@ -144,7 +144,7 @@ def bootstrap(data: Data, generator: np.random.Generator, replicates: int) -> Fo
 
 
 def digest(design: Design) -> str:
-    """Return a short name of the design and of the code whose intervals are measured."""
+    """Return a short hash of the design and of the code of the intervals."""
     import evaluation
 
     folder, here = Path(evaluation.__file__).parent, Path(__file__).parent
@@ -154,7 +154,7 @@ def digest(design: Design) -> str:
 
 
 def _code(path: Path) -> str:
-    """Return a source file without comments, docstrings and layout."""
+    """Return a source file without comments, docstrings and formatting."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
@@ -195,7 +195,7 @@ def truth(job: tuple[str, int]) -> tuple[str, dict[str, dict[str, float]]]:
 
 
 def run(out: Path, names: list[str], repetitions: int, seed: int, jobs: int, boot: int, replicates: int) -> None:
-    """Simulate what is not there yet."""
+    """Simulate the missing blocks."""
     out.mkdir(parents=True, exist_ok=True)
     blocks = -(-repetitions // BLOCK)
     todo_truth, todo = [], []
@@ -269,7 +269,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--designs", default=",".join(DESIGNS), help="comma-separated names")
     parser.add_argument("--repetitions", type=int, default=1000)
-    parser.add_argument("--bootstrap", type=int, default=200, help="test sets with a bootstrap beside, per design")
+    parser.add_argument("--bootstrap", type=int, default=200, help="test sets per design that are also bootstrapped")
     parser.add_argument("--replicates", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)

@@ -1,8 +1,8 @@
-"""Small faults that the tests must catch: a committed list, and the command that applies them one at a time.
+"""Mutation tests: a list of small faults that the tests must catch, and the command that applies them one at a time.
 
-The list is one TOML file for each package. An entry gives the file, its text and the faulty text in its place, and the
-tests that must fail then. The old text must occur exactly once: when the code changes, so does its entry. Faults are
-applied to a copy of the tree, never to the working tree.
+There is one TOML file per package. An entry has a file, a text in it, the faulty replacement, and the tests that must
+fail with it. The old text must occur exactly once, so entries must follow changes of the code. Faults are applied to a
+copy of the tree, never to the working tree.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FIELDS = {"name": str, "file": str, "old": str, "new": str, "tests": list}
 
 @dataclass(frozen=True)
 class Fault:
-    """The text *old* of *file* becomes *new*, and at least one of *tests* (pytest's node ids) must fail."""
+    """If *old* in *file* is replaced by *new*, at least one of *tests* (pytest's node ids) must fail."""
 
     name: str
     file: str
@@ -31,7 +31,7 @@ class Fault:
 
     @property
     def compiled(self) -> bool:
-        """Whether the extension has to be built again."""
+        """Whether the extension must be rebuilt."""
         return not self.file.endswith(".py")
 
     def applied(self, root: Path) -> str:
@@ -47,7 +47,7 @@ class Fault:
 
 
 def read_faults(folder: Path = FOLDER) -> list[Fault]:
-    """Return the faults listed in the TOML files of *folder*; ValueError names the entry that is not well formed."""
+    """Return the faults listed in the TOML files of *folder*; ValueError names an invalid entry."""
     faults = []
     for path in sorted(folder.glob("*.toml")):
         for number, entry in enumerate(tomllib.loads(path.read_text(encoding="utf-8")).get("fault", []), 1):
@@ -62,7 +62,7 @@ def read_faults(folder: Path = FOLDER) -> list[Fault]:
 
 
 def problems(faults: list[Fault], root: Path = ROOT) -> list[str]:
-    """Return what is wrong with *faults* in the tree *root*: names used twice, texts and tests that are not there."""
+    """Return the problems of *faults* in the tree *root*: duplicate names, missing texts, missing tests."""
     found, names = [], set()
     for fault in faults:
         if fault.name in names:

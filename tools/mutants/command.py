@@ -1,4 +1,4 @@
-"""``python -m tools mutants``: apply each fault of the list to a copy of the tree and see whether its tests fail."""
+"""``python -m tools mutants``: apply each fault to a copy of the tree and check that its tests fail."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CAUGHT, SURVIVED, BROKEN = "caught", "SURVIVED", "ERROR"
 def command(names: tuple[str, ...], listed: bool, work: Path) -> None:
     """Apply the faults in tools/mutants one at a time to a copy of the tree; the tests must catch each.
 
-    NAMES chooses the faults whose name or file contains one of these texts.  [default: all]
+    NAMES selects the faults whose name or file contains one of these texts.  [default: all]
     """
     try:
         faults = read_faults()
@@ -51,7 +51,7 @@ def command(names: tuple[str, ...], listed: bool, work: Path) -> None:
         click.echo("\n".join(f"{fault.name}  ({fault.file})" for fault in faults))
         return
     if shutil.which("cmake") is None:
-        raise click.ClickException("cmake was not found, which builds mozcodec in the copy: pip install cmake ninja")
+        raise click.ClickException("cmake, which builds mozcodec in the copy, was not found: pip install cmake ninja")
     with held(work.resolve() / "lock", f"is working in {work}"):
         copy = Copy(ROOT, work.resolve())
         copy.update(tracked(ROOT))
@@ -64,7 +64,7 @@ def command(names: tuple[str, ...], listed: bool, work: Path) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a fault: the verdict, a word of explanation, and the seconds it took."""
+    """The result for a fault: the verdict, a short explanation, and the time in seconds."""
 
     fault: Fault
     verdict: str
@@ -79,7 +79,7 @@ class Copy:
         self.source, self.tree, self.environment = source, work / "tree", work / "venv"
 
     def update(self, files: Iterable[str]) -> None:
-        """Make the copy hold *files* as they are in the source; times of files that are the same stay, for ninja."""
+        """Update *files* in the copy from the source; unchanged files keep their modification times, for ninja."""
         wanted = set(files)
         for name in sorted(wanted):
             path = self.tree / name
@@ -93,12 +93,12 @@ class Copy:
                 path.unlink()
 
     def prepare(self) -> None:
-        """Make the environment: the copy's packages first, then everything that is installed here."""
+        """Create the environment: the packages of the copy first, then everything that is installed here."""
         if not (self.environment / "bin/python").exists():
             subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(self.environment)], check=True)
         (site,) = self.environment.glob("lib/python3*/site-packages")
         sources = [str(path) for path in sorted(self.tree.glob("packages/*/src"))]
-        # as plain paths, so that the .pth files there, which lead to the working tree, are not read
+        # as plain paths, so that the .pth files there, which point to the working tree, are not read
         installed = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
         (site / "copy.pth").write_text("\n".join([*sources, *installed]) + "\n", encoding="utf-8")
 
@@ -107,7 +107,7 @@ class Copy:
         return str(self.environment / "bin/python")
 
     def build(self) -> str | None:
-        """Build the extension of mozcodec and put it beside its sources; return the compiler's error, None if none."""
+        """Build mozcodec's extension beside its sources; return the compiler's error, or None."""
         package = self.tree / CODEC
         if not package.is_dir():
             return None
@@ -134,25 +134,25 @@ class Copy:
         """Run *tests* in the copy; return pytest's exit status (None after *seconds*) and the end of its output."""
         words = [self.python, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST"))}
-        environment["PYTHONDONTWRITEBYTECODE"] = "1"  # two faults in a second would share a time stamp
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"  # two faults within a second would have the same time stamp
         try:
             done = subprocess.run(
                 words, cwd=self.tree, env=environment, capture_output=True, text=True, timeout=seconds
             )
         except subprocess.TimeoutExpired:
-            return None, f"no end after {seconds} s"
+            return None, f"still running after {seconds} s"
         return done.returncode, (done.stdout + done.stderr)[-2000:]
 
 
 def tracked(root: Path) -> list[str]:
-    """Return the files of the working tree *root* that git knows or would add."""
+    """Return the files of the working tree *root* that Git tracks or would add."""
     words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(words, cwd=root, capture_output=True, text=True, check=True).stdout.split("\0")
     return [name for name in names if name and (root / name).is_file()]
 
 
 def try_faults(faults: Sequence[Fault], copy: Copy, say: Callable[[str], object]) -> list[Result]:
-    """Return what became of each of *faults*, after making sure that their tests pass without them."""
+    """Return the result for each of *faults*, after checking that their tests pass without them."""
     tests = list(dict.fromkeys(test for fault in faults for test in fault.tests))
     start = time.monotonic()
     error = copy.build()
@@ -161,7 +161,7 @@ def try_faults(faults: Sequence[Fault], copy: Copy, say: Callable[[str], object]
         raise click.ClickException(f"the tests do not pass without a fault:\n{output}")
     say(f"{len(tests)} tests pass without a fault ({time.monotonic() - start:.0f} s)")
     results = []
-    built = False  # whether the extension holds a fault
+    built = False  # whether the extension was built with a fault
     for fault in faults:
         start = time.monotonic()
         path = copy.tree / fault.file
@@ -184,7 +184,7 @@ def try_faults(faults: Sequence[Fault], copy: Copy, say: Callable[[str], object]
 
 
 def outcome(status: int | None, output: str) -> tuple[str, str]:
-    """Return the verdict on a fault from pytest's exit *status* under it, and why."""
+    """Return the verdict for pytest's exit *status* with a fault, and an explanation."""
     if status is None:
         return CAUGHT, output
     if status == 0:
@@ -200,7 +200,7 @@ def line(result: Result) -> str:
 
 
 def summary(results: Sequence[Result]) -> str:
-    """Return the numbers, and the faults that were not caught."""
+    """Return the counts and the faults that were not caught, as lines."""
     missed = [result for result in results if result.verdict != CAUGHT]
     text = [f"{len(results) - len(missed)} of {len(results)} faults caught"]
     return "\n".join(text + [f"{result.verdict}: {result.fault.name} ({result.fault.file})" for result in missed])

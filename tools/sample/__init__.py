@@ -1,12 +1,12 @@
 """Sample videos: procedural talking faces and four forgeries of each, in the layout of FaceForensics++.
 
-FaceForensics++ may not be passed on, so this set stands in: real H.264 clips of rendered heads, small enough to live in
-the repository's DVC remote, that exercise the whole pipeline. **Nothing follows from it for real deepfakes.**
+FaceForensics++ may not be redistributed, so this set replaces it: H.264 clips of rendered heads that exercise the whole
+pipeline and are small enough for the repository's DVC remote. **Results on it do not apply to real deepfakes.**
 
-`identity` draws who is shown, `scene` where; `relief`, `skin` and `hair` paint the still `head` on a `canvas`;
-`animation` moves it, `eyes` and `mouth` are painted per frame, `shading`, `render` and `camera` make the picture;
-`forgeries` works on the decoded clips; `clips` makes one clip, `dataset` all of them. Randomness comes from
-``default_rng([seed, purpose, ...])`` only.
+`identity` draws the person and `scene` the setting; `relief`, `skin` and `hair` paint the static `head` on a `canvas`;
+`animation` moves it; `eyes` and `mouth` are painted per frame; `shading`, `render` and `camera` produce the image;
+`forgeries` manipulates the decoded clips; `clips` makes one clip, `dataset` all of them. The only random generators are
+``default_rng([seed, purpose, ...])``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def generate(
 ) -> dict[str, Any]:
     """Make a sample of *identities* people (even) with clips of *frames* frames in the folder *out*.
 
-    Returns the description that is written to ``dataset.json``. A finished or interrupted sample of the same settings
-    is completed; the bytes depend on *identities*, *frames* and *seed* alone, on one kind of machine. Raises
-    `detector.errors.DataError` for impossible numbers and for a folder that holds anything else.
+    Returns the description that is written to ``dataset.json``. An interrupted sample with the same settings is
+    completed. On one kind of machine, the bytes depend only on *identities*, *frames* and *seed*. Raises
+    `detector.errors.DataError` for invalid numbers and for a folder with other content.
     """
     from .clips import Settings
     from .dataset import generate as make

@@ -31,7 +31,7 @@ class Expression:
 def drift(rng: np.random.Generator, count: int, sd: float, tau: float) -> np.ndarray:
     """An Ornstein-Uhlenbeck process with standard deviation *sd* and time constant *tau* frames, (count,).
 
-    Smoothed by a Hann window of 7 frames, so that heads glide.
+    Smoothed by a Hann window of 7 frames.
     """
     value = rng.normal(0, sd)
     keep = np.exp(-1 / tau)
@@ -68,7 +68,7 @@ def animate(rng: np.random.Generator, count: int, fps: int, scene: Scene) -> lis
     wave = np.sin(2 * np.pi * 2.1 * time + phase[3])
     tracks["pucker"] = np.clip((0.5 * wave - 0.1) * talking, 0, 1) * 0.7
     tracks["brow"] = np.clip(rng.normal(0, 0.25) + drift(rng, count, 0.22, 12 * rate), -0.7, 1.2)
-    tracks["gaze_x"] = drift(rng, count, 0.022, 9 * rate) - 0.105 * turn  # the eyes stay where they looked
+    tracks["gaze_x"] = drift(rng, count, 0.022, 9 * rate) - 0.105 * turn  # the eyes keep their direction
     tracks["gaze_y"] = drift(rng, count, 0.010, 9 * rate)
     return [Expression(**{name: float(track[i]) for name, track in tracks.items()}) for i in range(count)]
 

@@ -1,4 +1,4 @@
-"""A small camera: optics, Bayer sensor, demosaicing, tone curve, sharpening."""
+"""Camera simulation: optics, Bayer sensor, demosaicing, tone curve, sharpening."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def photograph(image: Map, scene: Scene, exposure: float, rng: np.random.Generat
     """The 8-bit BGR frame (h, w, 3) that a camera makes of a linear RGB *image* (2h, 2w, 3)."""
     light = blur(_vignette(image * exposure, scene.vignette), scene.lens_blur * SUPERSAMPLING * 0.62)
     counts = _expose(light * scene.white_balance, scene.sensor_noise, rng)
-    # OpenCV names the pattern after the second row's start: its BayerBG is red at the top left
+    # OpenCV names the pattern after the start of the second row: its BayerBG has red at the top left
     bgr = cv2.cvtColor(counts, cv2.COLOR_BayerBG2BGR).astype(np.float32) / FULL_WELL
     bgr = bgr / scene.white_balance[::-1]
     height, width = bgr.shape[:2]

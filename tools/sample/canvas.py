@@ -1,4 +1,4 @@
-"""The canonical canvas: a flat map of a head, on which everything that does not move is painted, and its brushes.
+"""The canonical canvas, a flat map of a head on which static features are painted, and drawing functions.
 
 Head space: the unit is half the cheekbone width, the origin lies between the eyes, x runs to the right of the picture,
 y down, z toward the camera. The canvas covers x in [-1.85, 1.85] and y in [-2.25, 2.70] with 112 pixels per unit (414 x
@@ -67,7 +67,7 @@ def smoothstep(low: float, high: float, x: np.ndarray) -> Map:
 
 
 def monotone_cubic(xs: Sequence[float], ys: Sequence[float] | np.ndarray, x: np.ndarray) -> Map:
-    """A cubic Hermite curve through (xs, ys) that overshoots nowhere, held constant outside.
+    """A monotone cubic Hermite interpolant through (xs, ys), constant outside.
 
     Inner slopes are harmonic means of the two neighbouring secants, 0 at turning points (Fritsch and Butland, A method
     for constructing local monotone piecewise cubic interpolants, 1984).
@@ -115,7 +115,7 @@ def noise(
 
 
 def strands(rng: np.random.Generator, flow: np.ndarray, steps: int, cell: float) -> Map:
-    """Noise drawn out along *flow* (HEIGHT, WIDTH, 2): hair, of zero mean and unit standard deviation.
+    """Noise smeared along *flow* (HEIGHT, WIDTH, 2): hair, of zero mean and unit standard deviation.
 
     Line integral convolution (Cabral and Leedom, Imaging vector fields using line integral convolution, 1993), *steps*
     steps of 1.3 pixels in both directions, over noise with lattice spacing *cell*.
@@ -150,8 +150,7 @@ def draw_strokes(
 ) -> Map:
     """The coverage of tapered *strokes*, each (n, 2) points in head units, inside *box* (left, top, right, bottom).
 
-    A stroke is *width* units wide at its root and 35 % of that at its tip; overlapping strokes add up like layers of
-    paint.
+    A stroke is *width* units wide at its root and 35 % of that at its tip; overlapping strokes are composited.
     """
     left, top, right, bottom = box
     fine = SCALE * supersampling

@@ -1,6 +1,6 @@
-"""Single clips: a head is filmed and uploaded, and a pair of uploads is forged.
+"""Single clips: render and encode a real clip, and forge one from a pair of real clips.
 
-Every clip is a function of the settings and its own numbers, so any of them can be made alone, in any order, in any
+Every clip is a function of the settings and its own numbers, so clips can be made separately, in any order and in any
 process.
 """
 
@@ -28,7 +28,7 @@ UPLOAD_CRF = (16, 21)  # inclusive
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a sample is made of. Raises `DataError` for numbers it cannot be made of."""
+    """The settings of a sample. Raises `DataError` for invalid numbers."""
 
     identities: int = 76
     frames: int = 24
@@ -52,7 +52,7 @@ def _identities(seed: int, count: int) -> tuple[Identity, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Filmed:
-    """A clip as the camera made it, and the rate factor it is uploaded with."""
+    """A clip from the camera, and the rate factor of its upload."""
 
     footage: Footage
     upload_crf: int
@@ -61,8 +61,8 @@ class Filmed:
 def film(settings: Settings, number: int) -> Filmed:
     """Film identity *number* in a scene of its own.
 
-    What the real clip and the forgeries start from is not this, but its upload: one lossy encoding and decoding, as the
-    web videos behind FaceForensics++ had.
+    The real clip and the forgeries are not made from this, but from its upload: encoded and decoded once with loss,
+    like the web videos in FaceForensics++.
     """
     identity = _identities(settings.seed, settings.identities)[number]
     rng = np.random.default_rng([settings.seed, SOURCE, number])

@@ -1,7 +1,7 @@
-"""The whole sample: a tree of clips in the layout of FaceForensics++, made by as many processes as wanted.
+"""The whole sample: a tree of clips in the layout of FaceForensics++, made by several processes.
 
-``dataset.json`` appears when everything else is there. Until then ``.sample/`` holds what the tree is to become and the
-uploads that forgeries are made of; an interrupted run goes on from the clips that are finished.
+``dataset.json`` is written last. Until then, ``.sample/`` contains the settings and the uploads that forgeries are made
+from; an interrupted run resumes with the remaining clips.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .forgeries import METHODS, Footage
 from .splits import split_pairs
 from .writer import FPS, read_video, write_video
 
-VERSION = 2  # of the generator: raised when the same settings give other clips
+VERSION = 2  # of the generator: incremented when the same settings give different clips
 COMPRESSIONS = {"c23": 23, "c40": 40}  # folder -> constant rate factor
 MASK_CRF = 23  # exact after thresholding at 127, and an ordinary profile, unlike lossless H.264
 DESCRIPTION, SCRATCH = "dataset.json", ".sample"
@@ -46,7 +46,7 @@ Job = TypeVar("Job")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Identity *number* is to be filmed."""
+    """Job: film identity *number*."""
 
     out: Path
     settings: Settings
@@ -55,7 +55,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Fake:
-    """The clip of identity *target* is to be forged with *source* by *method*."""
+    """Job: forge the clip of identity *target* with *source* by *method*."""
 
     out: Path
     settings: Settings
@@ -67,8 +67,8 @@ class Fake:
 def generate(out: str | Path, settings: Settings, workers: int = 1) -> dict[str, Any]:
     """Make the sample in the folder *out* with *workers* processes, and return its description (``dataset.json``).
 
-    Clips that are there already are left alone; the bytes do not depend on *workers* or on what was there. Raises
-    `DataError` if *out* holds anything else, a sample of other settings, or is being written by another process.
+    Existing clips are kept; the bytes do not depend on *workers* or on existing clips. Raises `DataError` if *out*
+    contains other files or a sample with other settings, or is being written by another process.
     """
     out = Path(out)
     description = describe(settings)
@@ -140,7 +140,7 @@ def _scratch(out: Path, number: int) -> tuple[Path, Path]:
 
 
 def _check(out: Path, description: dict[str, Any]) -> None:
-    """Raise `DataError` if *out* is anything but empty or an earlier, perhaps unfinished, run with these settings."""
+    """Raise `DataError` unless *out* is empty or contains a complete or incomplete sample with these settings."""
     if not out.exists():
         return
     if not out.is_dir():
@@ -161,7 +161,7 @@ def _check(out: Path, description: dict[str, Any]) -> None:
 
 
 def _clean(out: Path) -> None:
-    """Remove uploads and what killed processes left half written."""
+    """Remove the uploads and the incomplete files of killed processes."""
     shutil.rmtree(out / SCRATCH)
     for part in out.rglob(".*.part"):
         part.unlink()
@@ -187,7 +187,7 @@ def _use_one_thread() -> None:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Processes started meanwhile use one thread each; the cores are busy with other clips."""
+    """Processes started in the block use one thread each; the other cores work on other clips."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:

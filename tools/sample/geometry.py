@@ -1,7 +1,7 @@
 """Faces as landmarks: similarities, a fixed triangulation, piecewise affine warps.
 
 Landmarks are the 68 points of iBUG 300-W in pixels; most functions take them with six forehead points appended (74).
-Products of small matrices are written as sums, so that no BLAS library decides the last bit.
+Products of small matrices are written as sums, so that the result does not depend on the BLAS library.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ FACE = (*range(17), *range(26, 16, -1))  # jaw and brows: the outline
 FOREHEAD = slice(68, 74)
 NOSE_TIP, NOSE_BASE = 30, 33
 
-# A mean face, half its width 200. The triangulation comes from it alone, never from a clip, so that no clip's pixels
-# depend on which one was worked on before.
+# A mean face of half-width 200. The triangulation is computed from it, not from a clip, so the pixels of a clip do not
+# depend on the clips processed before.
 MEAN_FACE = np.array(
     [
         (-200, 12), (-198, 65), (-191, 118), (-180, 171), (-168, 220), (-135, 269), (-103, 309), (-62, 337), (0, 357),
@@ -57,7 +57,7 @@ def with_forehead(landmarks: np.ndarray) -> np.ndarray:
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The least-squares similarity (2, 3) that takes the points *source* (n, 2) to *target*."""
+    """The least-squares similarity (2, 3) that maps the points *source* (n, 2) to *target*."""
     source_mean, target_mean = source.mean(0), target.mean(0)
     a, b = source - source_mean, target - target_mean
     norm = (a * a).sum()

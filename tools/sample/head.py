@@ -1,4 +1,4 @@
-"""A head: its static maps, how expressions move them, and where its landmarks lie."""
+"""A head: its static maps, their deformation by expressions, and its landmarks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FaceMaps:
 
 
 class Head:
-    """The head of one identity. Everything drawn in here depends on the identity alone."""
+    """The head of one identity. All random choices here depend only on the identity."""
 
     def __init__(self, identity: Identity) -> None:
         rng = np.random.default_rng(identity.seed)
@@ -113,7 +113,7 @@ class Head:
 
 
 def _muscles(identity: Identity) -> list[Map]:
-    """Where each movement takes hold: jaw, mouth corners (left, right), cheeks (left, right), brows."""
+    """The region of influence of each movement: jaw, mouth corners (left, right), cheeks (left, right), brows."""
     mouth_y = identity.mouth_y
     jaw = smoothstep(mouth_y - 0.05, mouth_y + 0.22, Y) * (1 - 0.55 * smoothstep(0.5, 1.0, ABS_X))
     jaw = jaw * (1 - 0.75 * smoothstep(1.62, 2.1, Y))

@@ -1,4 +1,4 @@
-"""Who is shown: about 45 numbers per identity, and which two identities make a pair."""
+"""Identities, about 45 numbers each, and their grouping in pairs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OUTFITS = ("suit", "tee", "shirt", "knit")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Everything that tells one head from another. Lengths in half cheekbone widths, colours as palette indices.
+    """The parameters of a head. Lengths in half cheekbone widths, colours as palette indices.
 
     Proportions follow adult averages: cheekbones 135 mm, nasion to chin 120 mm, pupils 63 mm apart.
     """

@@ -1,4 +1,4 @@
-"""The colours everything is painted with, as sRGB triples 0..255, and their linear values."""
+"""The colour palettes, as sRGB triples 0..255, and their linear values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The height map of a head: a smooth skull with Gaussian bumps for everything on it."""
+"""The height map of a head: a smooth skull with Gaussian bumps for the features."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def _ear_height(identity: Identity) -> Map:
 
 
 def ambient_occlusion(height: Map) -> Map:
-    """How much of the sky each point sees, 0..1: hollows against their surroundings at three scales."""
+    """Ambient occlusion, 0..1, where 1 is unoccluded: heights relative to their surroundings at three scales."""
     depth = np.zeros(SHAPE, np.float32)
     for radius, strength in ((0.05, 1.6), (0.13, 1.4), (0.30, 0.9)):
         depth += strength * np.clip(blur(height, radius * SCALE) - height, -0.02, 0.2)

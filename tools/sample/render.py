@@ -19,7 +19,7 @@ from .scene import Scene
 from .shading import lights_on, shade
 
 SUPERSAMPLING = 2
-NECK_JOINT = (0.0, 0.9, -0.15)  # the point of a head that turning leaves in place
+NECK_JOINT = (0.0, 0.9, -0.15)  # the fixed point of head rotations
 
 
 class Renderer:

@@ -1,4 +1,4 @@
-"""Turning a head. Products are written as sums, so that no BLAS library decides the last bit."""
+"""Head rotations. Products are written as sums, so that the result does not depend on the BLAS library."""
 
 from __future__ import annotations
 

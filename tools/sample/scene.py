@@ -1,4 +1,4 @@
-"""Where and how an identity is filmed: lights, room, framing, camera. Drawn once per clip."""
+"""The scene of a clip: lights, background, framing and camera. Drawn once per clip."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from .identity import Identity
 from .palette import GRAY_HAIR, HAIR, linear, skin_tone
 from .relief import ABS_X, Relief, nose_tip_y
 
-# how strongly red, green and blue take part
+# weights of red, green and blue
 DARKENING = np.array([0.75, 0.9, 0.85], np.float32)
 MELANIN = np.array([0.8, 1, 1.15], np.float32)
 SPOTS = np.array([0.6, 0.8, 0.85], np.float32)
@@ -39,7 +39,7 @@ class Skin:
 
     base: np.ndarray  # (3,) mean colour
     albedo: Map  # (HEIGHT, WIDTH, 3)
-    gloss: Map  # how strongly it mirrors the lights
+    gloss: Map  # specular strength
     pores: Map  # band-passed noise, for the finest relief
     beard: Map  # coverage
 

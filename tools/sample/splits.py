@@ -1,11 +1,11 @@
-"""Which pairs of identities train, validate and test."""
+"""The assignment of identity pairs to train, val and test."""
 
 from __future__ import annotations
 
 import numpy as np
 
 SPLIT = 3  # purpose of the random stream
-# Of 38 pairs. The test part is large on purpose: with few pairs the intervals say nothing.
+# Of 38 pairs. The test split is large because intervals from few pairs are too wide to be useful.
 SHARES = {"train": 22, "val": 4, "test": 12}
 
 Pair = tuple[str, str]

@@ -1,4 +1,4 @@
-"""H.264 files, made so that the same frames give the same bytes."""
+"""Reproducible H.264 files: the same frames give the same bytes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ X264_PARAMS = "cpu-independent=1"
 def write_video(path: Path, frames: Iterable[np.ndarray], crf: int) -> None:
     """Write *frames* (H, W, 3), uint8 BGR, to the mp4 file *path* at the constant rate factor *crf*.
 
-    H.264 High, yuv420p, 25 fps, preset medium, index in front. Nothing in the file tells when, where or by which
-    version it was made. The file appears whole or not at all.
+    H.264 High, yuv420p, 25 fps, preset medium, index in front. The file has no date, machine name or version of
+    the encoder, and is written atomically.
     """
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with whole_file(path) as temporary, av.open(str(temporary), "w", format="mp4", options=options) as container:

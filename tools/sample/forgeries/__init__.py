@@ -1,9 +1,9 @@
 """The four methods of FaceForensics++, as image processing.
 
-Each module's ``forge(target, source, rng)`` returns the target's frames with the source's face or expression. They see
-8-bit frames and tracked landmarks only, nothing of the renderer, so they also run on photographs. No network is run: a
-name says which folder of FaceForensics++ a method fills and which traces it imitates. All parameters are drawn once per
-clip.
+Each module's ``forge(target, source, rng)`` returns the target's frames with the source's face or expression. Their
+input is 8-bit frames and tracked landmarks, not data of the renderer, so they also run on photographs. No neural
+network is used: the name refers to the folder of FaceForensics++ and the artifacts that the method imitates. All
+parameters are drawn once per clip.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the four methods share: tracking, blending, colour transfer, expression offsets."""
+"""Functions shared by the four methods: tracking, blending, colour transfer, expression offsets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RIGID = [0, 16, 27, 28, 29, 30, 36, 45]
 
 @dataclass(frozen=True, slots=True)
 class Footage:
-    """A decoded clip and where its face is."""
+    """A decoded clip and the landmarks of its face."""
 
     frames: np.ndarray  # (T, H, W, 3), uint8 BGR
     landmarks: np.ndarray  # (T, 68, 2), pixels
@@ -49,7 +49,7 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
 
 
 def track(landmarks: np.ndarray, rng: np.random.Generator, sd: float = 0.35) -> np.ndarray:
-    """What a tracker reports: *landmarks* (T, 68, 2) with jitter N(0, *sd* pixels), smoothed over three frames."""
+    """Simulated tracker output: *landmarks* (T, 68, 2) with jitter N(0, *sd* pixels), smoothed over three frames."""
     noisy = landmarks + rng.normal(0, sd, landmarks.shape)
     padded = np.pad(noisy, ((1, 1), (0, 0), (0, 0)), mode="edge")
     return 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
@@ -89,7 +89,7 @@ def reenacted(target: np.ndarray, source: np.ndarray, gain: float) -> list[np.nd
 
 
 def _aligned(landmarks: np.ndarray) -> np.ndarray:
-    """All shapes of a clip laid over the first one by their rigid points."""
+    """All shapes of a clip aligned to the first one by their rigid points."""
     first = landmarks[0]
     return np.stack([apply_affine(similarity(shape[RIGID], first[RIGID]), shape) for shape in landmarks])
 

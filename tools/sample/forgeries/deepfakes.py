@@ -1,7 +1,7 @@
 """Deepfakes: an autoencoder swap.
 
-The source's face is made anew at low resolution and follows the target's expression. It leaves a face of lower
-resolution than the frame, pores of the wrong statistics, a soft rim and a colour cast; rim and cast survive strong JPEG
+The source's face is re-rendered at low resolution with the target's expression. Artifacts: lower resolution than the
+frame, wrong skin texture statistics, a soft boundary and a colour cast. Boundary and colour cast survive strong JPEG
 compression.
 """
 

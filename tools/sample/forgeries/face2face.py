@@ -1,6 +1,6 @@
-"""Face2Face: the target's own face, rendered anew from an averaged texture with the source's expression.
+"""Face2Face: the target's face, re-rendered from an averaged texture with the source's expression.
 
-It leaves averaged skin, doubled or missing noise and a seam at the mouth; strong JPEG compression removes all of them.
+Artifacts: averaged skin, doubled or missing noise and a seam at the mouth. Strong JPEG compression removes all of them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """FaceSwap: one still of the source, warped onto the target in every frame.
 
-It leaves a hard rim, colour and direction of light that do not fit, stretched pores and eyes that never blink.
+Artifacts: a hard boundary, inconsistent colour and light direction, stretched skin texture and eyes that never blink.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""NeuralTextures: the lower face made anew by a neural renderer, with the source's mouth movements.
+"""NeuralTextures: the lower face, re-rendered as by a neural renderer, with the source's mouth movements.
 
-It leaves smoothed skin, the two-pixel grid of a transposed convolution and another mouth.
+Artifacts: smoothed skin, the two-pixel grid of a transposed convolution and a different mouth.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The models, by name: ``build("meso4")``.
+"""The models by name: ``build("meso4")``.
 
 A model takes RGB images in [0, 1], ``(N, 3, H, W)``, normalises them itself and returns one logit per image, ``(N,)``;
 the sigmoid of a logit is P(fake). A builder imports its family only when it is called, so listing the names is free.
@@ -24,7 +24,7 @@ __all__ = ["MODELS", "Model", "build", "names"]
 class Model:
     """One row of the table of models: how to build it, and what its users need to know about it.
 
-    builder: takes the options as keywords (``dropout`` among them) and returns the model with freshly drawn weights.
+    builder: takes the options as keywords (including ``dropout``) and returns the model with random initial weights.
     sections: the sections of ``train`` in params.yaml whose values are options of this model; see `settings`.
     size: side, in pixels, of the images that it was published for; `describe` measures it there.
     feature_maps: dotted name of the submodule whose output is the last feature maps, (N, C, h, w), which `explain`
@@ -89,7 +89,7 @@ def names() -> list[str]:
 
 
 def build(name: str, **options: Any) -> nn.Module:
-    """Return a new model *name* with freshly drawn weights; *options* go to its constructor.
+    """Return a new model *name* with random initial weights; *options* are passed to its constructor.
 
     ConfigError names an unknown model and lists the known ones, or names the option that the model does not have.
     """

@@ -13,8 +13,8 @@ __all__ = ["area_average", "area_matrix"]
 def area_average(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
     """Return *x* (N, C, H, W) averaged to *size* in float32: ``F.adaptive_avg_pool2d`` as two matrix products.
 
-    Adaptive pooling has no deterministic backward pass on CUDA; this has. A side that has its size already is left
-    alone; fewer values than cells are repeated.
+    Adaptive pooling has no deterministic backward pass on CUDA; this has. A side that already has its size is not
+    changed; if there are fewer values than cells, they are repeated.
     """
     with full_precision(x):
         x = x.float()

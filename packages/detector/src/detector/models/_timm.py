@@ -1,9 +1,9 @@
 """timm's import, in one place: ``from ._timm import timm``.
 
-timm cannot be imported without torchvision, and a torchvision built for CUDA cannot be imported beside a CPU-only
-torch: its compiled operators do not load, which it passes over, and then it describes two of them (``nms`` and
-``qnms``) that were never declared (pytorch/vision#9085). Declaring the two is enough; calling them still gives
-torchvision's own error. Where the pair matches, nothing here has any effect.
+timm cannot be imported without torchvision, and a torchvision built for CUDA cannot be imported with a CPU-only torch:
+it ignores that its compiled operators cannot be loaded, but then registers functions for two undeclared ones, ``nms``
+and ``qnms`` (pytorch/vision#9085). Declaring the two is enough; calling them still raises torchvision's error. If the
+builds match, this module has no effect.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ declared: list[Any] = []  # a library's operators live as long as the library
 
 
 def import_torchvision() -> None:
-    """Import torchvision; RuntimeError or ImportError when it fails for any other reason than the one above."""
+    """Import torchvision; RuntimeError or ImportError if it fails for another reason than the above."""
     try:
         importlib.import_module("torchvision")
     except RuntimeError as error:

@@ -1,7 +1,7 @@
 """AGDA, attention-guided data augmentation (Zhao et al. 2021): degrade the region that one map attends to.
 
-For each image one of its attention maps is drawn, with a probability that grows with its sum; where the map is strong,
-the image is replaced by a downscaled, blurred and noisy copy, so that the model has to use the other regions as well.
+For each image, one attention map is sampled with a probability that increases with its sum. Where the map is strong,
+the image is replaced by a downscaled, blurred and noisy copy, so that the model also learns to use other regions.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class AGDA:
 
 
 def choose_maps(attention_maps: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Return the number of one map for each image, (N,), drawn with weights sqrt(sum of the map + 1)."""
+    """Return the index of one map per image, (N,), sampled with weights sqrt(sum of the map + 1)."""
     weights = (attention_maps.sum((2, 3)) + 1).sqrt()  # (N, M)
     # the argmax of w / Exponential(1) is a draw with weights w; torch.multinomial does the same but checks its input,
     # which synchronises host and device
@@ -96,7 +96,7 @@ def degrade(
 def gaussian_blur(images: Tensor, kernel_size: int, sigma: float) -> Tensor:
     """Return *images* (N, C, H, W) blurred by a Gaussian of *sigma* pixels cut to *kernel_size*; edges are mirrored.
 
-    In pictures with fewer pixels than the kernel reaches it is cut to what fits.
+    The kernel is truncated for images that are smaller than its radius.
     """
     for dim in (2, 3):
         reach = min(kernel_size // 2, images.shape[dim] - 1)

@@ -1,7 +1,7 @@
-"""``detector describe``: what a model is made of, and the EfficientNet family with the paper's table 2.
+"""``detector describe``: the parts of a model, and the EfficientNet family with the paper's table 2.
 
-Sizes are measured, not quoted: the model is built and run on torch's meta device, which has shapes and no numbers, so
-that EfficientNet-L2 at 800 x 800 takes neither memory nor time to speak of.
+Sizes are measured: the model is built and run on torch's meta device, which computes shapes only, so that even
+EfficientNet-L2 at 800 x 800 needs little memory and time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Measured", "Part", "command", "count_macs", "family_table", "measure", "model_table", "paper_remark"]
 
-TOLERANCE = 0.1  # the paper's costs are rounded and counted otherwise; a difference beyond a tenth is an error
+TOLERANCE = 0.1  # the paper rounds and counts differently; a deviation of more than 10 % is an error of the paper
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A model at an input of *size* x *size*: trainable parameters and multiply-adds for one image, in all and by part.
+    """A model at an input of *size* x *size*: trainable parameters and multiply-adds per image, in total and by part.
 
     Multiply-adds are those of convolutions and matrix products, as torch's flop counter counts them, halved.
     """
@@ -169,7 +169,7 @@ def model_table(model: Measured) -> str:
 
 
 def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the parts that a reader of the papers knows: children, and the single stages of a backbone."""
+    """Yield the parts as named in the papers: the children, and for a backbone its stages."""
     for name, child in model.named_children():
         if name in ("backbone", "blocks", "stages"):
             yield from ((f"{name}.{inner}", part) for inner, part in _parts(child))
@@ -178,7 +178,7 @@ def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _note_shape(shapes: dict[str, str], name: str) -> Callable[..., None]:
-    """Return a hook that notes the shape of a part's (first) output under its *name*."""
+    """Return a hook that records the shape of a part's (first) output under its *name*."""
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
         first = output[0] if isinstance(output, tuple) else output
@@ -201,7 +201,7 @@ def _count(module: nn.Module) -> int:
 
 
 def _aligned(rows: Sequence[Sequence[str]], left: Sequence[int]) -> list[str]:
-    """Return *rows* as lines of columns two spaces apart, flush right but for the columns *left*."""
+    """Return *rows* as lines of columns two spaces apart, right-aligned except for the columns *left*."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))

@@ -1,8 +1,7 @@
 """EfficientNet detectors: any timm EfficientNet with one logit, and its pretrained weights by name or from a file.
 
-The networks are timm's. Added here: the dropout of the papers' tables and drop-path .2, which timm leaves at 0,
-normalisation inside the model by the mean and standard deviation of the weights, and a prompt error when weights are
-not available.
+The networks are timm's. This module adds the published dropout and drop-path .2, which are 0 in timm, normalisation
+inside the model by the mean and standard deviation of the weights, and an early error if weights are not available.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from .scaling import SCALING
 __all__ = ["EfficientNet", "Normalize", "check_ratio", "create_backbone"]
 
 DROP_PATH = 0.2  # Tan and Le 2019, section 5.2: survival probability .8 at the last block
-DROPOUT = 0.2  # for a timm EfficientNet that the tables do not have
+DROPOUT = 0.2  # for a timm EfficientNet that is not in the tables
 
 NORMALIZATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -53,7 +52,7 @@ class EfficientNet(nn.Module):
     *name*), the name or tag of published weights (``"tf_efficientnet_b4.ap_in1k"`` or ``"ap_in1k"``) or the path of a
     file: timm's weights, or those of an `EfficientNet` or `MultiAttention` trained here. *in_chans* other than 3 folds
     or repeats the weights of the first convolution. *normalization* "imagenet" or "half" (mean = std = .5) overrides
-    the weights' own, for files that do not say. DetectorError names what is not available and the way out.
+    that of the weights, for files without this information. DetectorError names what is missing and the remedy.
     """
 
     def __init__(

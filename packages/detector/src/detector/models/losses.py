@@ -72,7 +72,7 @@ def regional_independence_loss(
 
 
 def match_loss(region_features: Tensor, degraded: Tensor, index: Tensor) -> Tensor:
-    """Return how far the features of the regions that were not degraded moved: their mean distance over N M regions.
+    """Return the mean distance, over N M regions, between the features before and after degradation of other regions.
 
     *region_features* of the images and of the *degraded* ones are (N, M, C), *index* (N,) is the map degraded in each
     image, which counts as 0 in the mean, as in the authors' code.

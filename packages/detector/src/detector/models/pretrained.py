@@ -1,7 +1,7 @@
-"""Pretrained weights: where published ones are, whether they can be downloaded, and weights files as state dicts.
+"""Pretrained weights: find and download published weights, and read weights files as state dicts.
 
-Published weights are downloaded once from the Hugging Face hub into its cache. Its client retries for most of a minute
-when there is no network, so a short request to the hub goes first.
+Published weights are downloaded once from the Hugging Face hub into its cache. Without a network, its client retries
+for most of a minute, so a short request checks the connection first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ._timm import timm
 
 __all__ = ["Published", "adapt", "published", "read_weights", "weights_file"]
 
-TIMEOUT = 3.0  # seconds for the hub to answer at all
+TIMEOUT = 3.0  # seconds to wait for a response of the hub
 FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -96,7 +96,7 @@ def weights_file(source: Published) -> Path:
 
 
 def _ask(endpoint: str, way_out: str) -> None:
-    """Raise DetectorError unless *endpoint* answers anything at all, through the environment's proxies if any."""
+    """Raise DetectorError unless *endpoint* responds, through the environment's proxies if any."""
     try:
         with urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=TIMEOUT):
             pass
@@ -123,8 +123,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             weights = load_file(path)
         else:
             weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises whatever a damaged file leads it to
-        code = isinstance(error, pickle.UnpicklingError)  # torch's words for it advise to run the code
+    except Exception as error:  # torch.load may raise any exception for a damaged file
+        code = isinstance(error, pickle.UnpicklingError)  # torch's message recommends running the code
         reason = "neither safetensors nor plain tensors of torch.save" if code else str(error).partition("\n")[0]
         raise DetectorError(f"{path}: not a readable weights file: {reason}") from error
     for key in ("state_dict_ema", "model_ema", "state_dict", "model"):

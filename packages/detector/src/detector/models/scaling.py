@@ -1,7 +1,7 @@
 """The EfficientNet family: width, depth, resolution and dropout of its members, and the paper's table.
 
 Sources: Tan and Le 2019 (B0 to B7), Xie et al. 2020 (L2), Tan and Le 2021 (V2) in google/automl's
-``efficientnetv2/effnetv2_configs.py``. Imports nothing, so that listing names costs nothing.
+``efficientnetv2/effnetv2_configs.py``. Imports nothing, so listing names is fast.
 """
 
 from __future__ import annotations

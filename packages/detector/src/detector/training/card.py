@@ -1,6 +1,6 @@
-"""The model card: what weights are, what they were made from and what they are not for, as Markdown for people.
+"""The model card: a description of the weights, their training data and their limits, in Markdown.
 
-It says the same whenever the run is repeated: no dates, no machine, no rates. model.json beside it is for programs.
+It has no dates, machine names or rates, so repeated runs give the same text. Programs read model.json instead.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def model_card(card: Card, parameters: int, training: Sequence[Face], num_valida
     number of validation crops.
     """
     data = card.data
-    # how often the run saved is no part of what it learnt
+    # the checkpoint settings do not affect the weights
     recipe = {name: value for name, value in card.parameters["train"].items() if name != "checkpoint"}
     return TEXT.format(
         model=card.model,

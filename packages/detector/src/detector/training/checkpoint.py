@@ -83,7 +83,7 @@ class Checkpoints:
     def latest(self) -> dict[str, Any] | None:
         """Return the newest undamaged checkpoint, None if there is none; each damaged one is reported.
 
-        Removes what an interrupted write left behind.
+        Removes the remains of interrupted writes.
         """
         for part in self.folder.glob("*.part"):
             part.unlink()
@@ -91,14 +91,14 @@ class Checkpoints:
         for step in reversed(found):
             try:
                 return self._read(step)
-            except Exception as error:  # torch.load raises whatever a damaged file leads it to
+            except Exception as error:  # torch.load may raise any exception for a damaged file
                 older = [s for s in found if s < step]
                 way = f"going back to step {older[-1]}" if older else "there is no older one: starting again at step 0"
                 self.say(f"{self._path(step)} is damaged ({_first_words(error)}); {way}")
         return None
 
     def steps(self) -> list[int]:
-        """Return the steps there are checkpoints of, in order."""
+        """Return the steps with a checkpoint, in order."""
         names = (NAME.fullmatch(path.name) for path in self.folder.glob("step-*.pt"))
         return sorted(int(match[1]) for match in names if match)
 
@@ -118,7 +118,7 @@ class Checkpoints:
         return self.folder / f"step-{step:08d}.pt"
 
     def close(self) -> None:
-        """Return when no checkpoint is being written any more."""
+        """Wait until no checkpoint is being written."""
         if self._writer is not None:
             self._writer.join()
             self._writer = None
@@ -130,7 +130,7 @@ class Checkpoints:
             with whole_file(path, sync=True) as part:
                 with part.open("wb") as file:
                     torch.save(state, file)
-                # the sum is there before the file is, so that no file ever lacks one
+                # the hash is written before the file, so that every file has one
                 with whole_file(path.with_name(path.name + ".sha256"), sync=True) as sidecar:
                     sidecar.write_text(f"{sha256(part)}  {path.name}\n", encoding="ascii")
         except (OSError, RuntimeError, MemoryError) as error:  # torch.save gives a full disk as RuntimeError
@@ -147,9 +147,9 @@ class Checkpoints:
         path.with_name(path.name + ".sha256").unlink(missing_ok=True)
 
     def _make_room(self) -> None:
-        """Make room for a checkpoint as large as the last one by deleting older ones, all but the last.
+        """Free space for a checkpoint of the size of the last one by deleting older ones, but not the last.
 
-        OSError if there is not enough.
+        OSError if the space is not sufficient.
         """
         while (steps := self.steps()) and shutil.disk_usage(self.folder).free < self._path(steps[-1]).stat().st_size:
             if len(steps) == 1:

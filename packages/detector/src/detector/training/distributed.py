@@ -87,7 +87,7 @@ class Processes:
         return value
 
     def interleave(self, part: NDArray[Any], count: int) -> NDArray[Any]:
-        """Return the *count* values of which every process holds those of its rank, ``values[rank::world_size]``."""
+        """Gather *count* values; each process passes ``values[rank::world_size]``."""
         if self.world_size == 1:
             return part
         parts: list[NDArray[Any]] = [part] * self.world_size

@@ -18,7 +18,7 @@ class Objective(nn.Module):
     """A model and its loss as one module, so that a single forward pass (of DistributedDataParallel too) gives it.
 
     The loss is the binary cross-entropy of the logits with label smoothing: targets are s/2 and 1 - s/2 (s =
-    *label_smoothing*). A model that learns from more than its logit has a method ``objective(images, labels,
+    *label_smoothing*). A model with additional losses has a method ``objective(images, labels,
     label_smoothing, step) -> loss``.
     """
 
@@ -55,7 +55,7 @@ class Ema:
 
 
 def reseed(device: torch.device, *parts: int) -> None:
-    """Seed the generators that dropout draws from by *parts* alone.
+    """Seed the random generators used by dropout as a function of *parts*.
 
     The generators are seeded directly: torch.manual_seed visits every backend, at 100 times the cost.
     """

@@ -17,7 +17,7 @@ ASSERTION = "device-side assert"  # how a CUDA device reports, asynchronously, t
 
 @contextmanager
 def explained(amp: str) -> Iterator[None]:
-    """Turn out-of-memory errors and failed checks for non-finite values into DetectorError with the way out.
+    """Turn out-of-memory errors and failed checks for non-finite values into DetectorError with a remedy.
 
     *amp* is the numerical precision of the run.
     """

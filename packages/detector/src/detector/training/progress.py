@@ -13,9 +13,9 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """Shows a run of *steps* on *stream*, and appends what it measures to the file *timings*, if there is one.
+    """Shows the progress of *steps* on *stream*, and appends rates and times to the file *timings*, if given.
 
-    Rates and times of day are kept apart from a run's outputs, which are the same bytes whenever and wherever it runs.
+    They are not part of a run's outputs, so that these are reproducible byte by byte.
     """
 
     def __init__(self, steps: int, timings: Path | None = None, stream: TextIO | None = None):
@@ -49,6 +49,6 @@ class Progress:
             self.timings.parent.mkdir(parents=True, exist_ok=True)
             with self.timings.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"time": round(time.time(), 3), **values}) + "\n")
-        except OSError as error:  # a full disk, say: no reason to lose the training
+        except OSError as error:  # such as a full disk, which should not end the training
             self.say(f"{self.timings} could not be written: {error.strerror or error}; no more times are logged")
             self.timings = None

@@ -29,7 +29,7 @@ __all__ = ["Run", "default_checkpoints", "describe_run"]
 
 @dataclass(frozen=True)
 class Run:
-    """What goes into the weights; `id` names it in 16 hex digits."""
+    """Everything that determines the weights; `id` is its hash in 16 hex digits."""
 
     parameters: dict[str, Any]
     index_sha256: str
@@ -41,19 +41,19 @@ class Run:
     @property
     def id(self) -> str:
         values = dataclasses.asdict(self)
-        del values["parameters"]["train"]["checkpoint"]  # when to save changes nothing that is learnt
+        del values["parameters"]["train"]["checkpoint"]  # the checkpoint settings do not affect the weights
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def describe_run(params: Params, crops: Path, device: torch.device) -> Run:
-    """Return what the run of *params* on the packed *crops* is made from.
+    """Return the `Run` of *params* on the packed *crops*.
 
     The index identifies the data: it holds the checksum of every crop. DataError if there is none.
     """
     index, start, train = crops / "index.csv", _pretrained(params), stage("train")
     if not index.is_file():
-        raise DataError(f"{index}: no such file; is {crops} the output of a stage that has run?")
+        raise DataError(f"{index}: no such file; is {crops} the output of a completed stage?")
     return Run(
         parameters=train.values(params),
         index_sha256=sha256(index),
@@ -65,9 +65,9 @@ def describe_run(params: Params, crops: Path, device: torch.device) -> Run:
 
 
 def _pretrained(params: Params) -> list[Path]:
-    """Return the files that training starts from, none for published or freshly drawn weights.
+    """Return the files of initial weights; empty for published or random weights.
 
-    ConfigError for one that DVC would not notice a change of.
+    ConfigError for a file that DVC does not track.
     """
     given = pretrained(params)
     if given is None or isinstance(given, bool):

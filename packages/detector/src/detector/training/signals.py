@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
 class StopSignals:
-    """Context manager that records SIGTERM, SIGINT, SIGUSR1 and SIGHUP instead of being ended by them.
+    """Context manager that records SIGTERM, SIGINT, SIGUSR1 and SIGHUP instead of being terminated.
 
     `received` is the name of the first signal, None before. A second signal has its usual effect.
     """

@@ -1,4 +1,4 @@
-"""Decision thresholds by condition, from the validation crops: chosen before anybody looks at the test split."""
+"""Decision thresholds by condition, chosen on the validation split and never on the test split."""
 
 from __future__ import annotations
 

@@ -77,8 +77,8 @@ def train(
 ) -> None:
     """Train ``params.model`` on the packed *crops* and write weights, model.json and log.jsonl to *out* and *history*.
 
-    *checkpoints* holds the folders of unfinished runs, one for each `Run`: this run continues from what is there, and
-    removes it at the end. *timings* is a file that rates and times are appended to; *track* names the `Trackers` that
+    *checkpoints* holds the folders of unfinished runs, one for each `Run`: this run continues from its checkpoints, and
+    removes them at the end. *timings* is a file that rates and times are appended to; *track* names the `Trackers` that
     get the history too, in folders beside it. *lossless* is the folder of crops that *crops* were compressed from: its
     validation split gives the thresholds under ``train.conditions``; without it model.json has none. Raises Stopped
     after a signal (see `StopSignals`), and DetectorError for errors that the user can fix.
@@ -111,7 +111,7 @@ def train(
             trainer.trackers = trackers
             trainer.run_steps()
             if processes.main:
-                trainer.checkpoints.thin(1)  # a disk may have been filled by them
+                trainer.checkpoints.thin(1)  # they may have filled the disk
                 trainer.write_outputs(out, history)
                 trainer.checkpoints.remove()
         finally:
@@ -290,16 +290,16 @@ class Trainer:
         return augment(images, draws, self.config.augment), labels
 
     def _start_step(self, step: int) -> None:
-        """Set what depends on the step alone: the generators, the learning rate, and no gradients yet."""
+        """Set the generators and the learning rate for the step, and clear the gradients."""
         reseed(self.device, self.params.seed, step, self.processes.rank)
         for group in self.optimizer.param_groups:
             group["lr"] = one_cycle(step, self.config.steps, self.config.lr, self.config.warmup_ratio)
         self.optimizer.zero_grad(set_to_none=True)
 
     def _advance(self, step: int, loss: Tensor) -> None:
-        """Let the optimizer and the average take the step."""
+        """Update the weights and their moving average."""
         norm = self.precision.clip(self.optimizer, self.parameters, self.config.max_norm)
-        if self.precision.amp != "fp16":  # whose overflows are expected: the scaler leaves the step out
+        if self.precision.amp != "fp16":  # fp16 overflows are expected: the scaler skips the step
             self._check(norm, "the gradient", step)
         self.precision.step(self.optimizer)
         self.ema.update(step)
@@ -406,7 +406,7 @@ class Trainer:
 
     def _stop(self, name: str) -> None:
         self.checkpoints.wait()
-        raise Stopped(f"stopped by {name}; saved at step {self.step}: run the same command again to go on from there")
+        raise Stopped(f"stopped by {name}; saved at step {self.step}: run the same command again to resume")
 
     def _save(self) -> None:
         if self.processes.main:
@@ -459,10 +459,10 @@ class Trainer:
         self.best_auc, self.evaluations_since = state["best_auc"], state["evaluations_since"]
         self.micro_batch = state["micro_batch"]
         if state["threads"] != torch.get_num_threads():
-            # sums over another number of threads differ in the last bits
+            # with another number of threads, sums differ in the last bits
             torch.set_num_threads(state["threads"])
             self._say(f"computing with {state['threads']} threads, as the checkpoint did")
-        self._say(f"going on from step {self.step} of {self.config.steps}")
+        self._say(f"resuming from step {self.step} of {self.config.steps}")
 
     def _say(self, text: str) -> None:
         if self.processes.main:
@@ -471,8 +471,8 @@ class Trainer:
     # -- outputs -------------------------------------------------------------------------------------------------------
 
     def write_outputs(self, out: Path, history: Path) -> None:
-        """Write the history, the model card, then the weights, and last the model.json that says they are whole."""
-        for part in out.glob(".*.part"):  # of a run that was killed here
+        """Write the history, the model card, the weights, and last model.json, which marks them as complete."""
+        for part in out.glob(".*.part"):  # left by a run that was killed at this point
             part.unlink()
         with whole_file(history) as path:
             path.write_text(_csv(self.rows), encoding="ascii")
@@ -493,7 +493,7 @@ class Trainer:
         return model_card(card, sum(p.numel() for p in self.parameters), self.training, self.num_validation)
 
     def _card(self, weights: Mapping[str, Tensor]) -> Card:
-        """Return the card of *weights*: how to build their model, what they were made from, and their thresholds."""
+        """Return the card of *weights*: model, inputs and thresholds."""
         chosen, run, summary = self._chosen, self.run_info, self.summary
         card = Card(
             self.params.model,
@@ -532,7 +532,7 @@ def set_up_torch(params: Params, device: torch.device) -> None:
     threads = params.train.threads
     torch.set_num_threads(CPU_THREADS if threads == "auto" else threads)
     torch.use_deterministic_algorithms(params.train.deterministic)
-    # filling new memory finds bugs, costs a seventh of a step of Meso4, and changes no result
+    # filling new memory helps to find bugs, takes 1/7 of a Meso4 step, and does not change results
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not params.train.deterministic and device.type == "cuda"
 
@@ -550,7 +550,7 @@ def _share_faces(faces: list[Face], processes: Processes) -> list[Face]:
 
 
 def _is_finished(run: Run, out: Path, history: Path) -> bool:
-    """Return whether *out* and *history* are whole and of this run: model.json is written last."""
+    """Return whether *out* and *history* are complete and from this run; model.json is written last."""
     card = out / CARD
     return card.is_file() and history.is_file() and read_json(card, dict[str, Any]).get("run") == run.id
 
@@ -565,7 +565,7 @@ def _inputs(run: Run, crops: Path, lossless: Path | None) -> dict[str, str]:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):  # it is not empty, or gone
+    with suppress(OSError):  # it is not empty, or already removed
         folder.rmdir()
 
 
