@@ -1,4 +1,4 @@
-"""Made-up tables of scores in the layout of scores.csv. No number of theirs means anything."""
+"""Synthetic tables of scores in the layout of scores.csv."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The commands: files they write, words they print, input they refuse."""
+"""The commands: output files, printed text, refused input."""
 
 import csv
 import hashlib
@@ -62,7 +62,7 @@ def test_metrics_json_has_condition_level_metric_and_interval(evaluated):
     assert found["undefined"] == []
 
 
-def test_results_say_which_scores_they_are_of(evaluated):
+def test_results_carry_the_hash_of_their_scores(evaluated):
     scores, out, _ = evaluated()
     expected = {"sha256": hashlib.sha256(scores.read_bytes()).hexdigest(), "rows": len(table(scores))}
     for path in (out / "metrics.json", out / "tables" / "settings.json"):
@@ -199,7 +199,7 @@ def test_nan_scores_fail_unless_allowed_and_are_then_counted(write_scores, rows_
     assert "left out: 1 rows of the file with a score that is not finite" in result.output
 
 
-def test_bad_knobs_are_named(write_scores, tmp_path):
+def test_bad_options_are_named(write_scores, tmp_path):
     scores = write_scores()
     result = run("metrics", scores, tmp_path / "m.json", "--confidence", "95")
     assert (result.exit_code, "confidence must lie between 0 and 1, got 95.0" in result.output) == (1, True)
@@ -306,7 +306,7 @@ def test_what_the_detector_imports_is_light(module):
     assert result.stdout.strip() == "[]"
 
 
-def test_nothing_of_ours_and_no_torch_is_imported():
+def test_neither_our_other_packages_nor_torch_are_imported():
     import ast
     from pathlib import Path
 

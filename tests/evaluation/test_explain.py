@@ -93,7 +93,7 @@ def test_columns_are_standardised_before_the_embedding():
 
 
 @pytest.mark.parametrize(("n", "width"), [(3, 4), (6, 4), (20, 1)])
-def test_few_vectors_and_narrow_ones_are_no_error(n, width):
+def test_few_or_short_vectors_are_no_error(n, width):
     plane = embed(np.random.default_rng(2).normal(size=(n, width)))
 
     assert plane.shape == (n, 2)

@@ -1,4 +1,4 @@
-"""Experiments side by side: every number is seeds.judge's and metrics.auc's, and what cannot be compared is named."""
+"""Tables of experiments: numbers equal those of `seeds` and `metrics.auc`; incomparable experiments are named."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""Gains computed from the report's own table 1: its gain rows and its "+3 %" do not follow from it."""
+"""Gains computed from table 1 of the paper: its gain rows and its "+3 %" do not follow from the table."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_a_missing_column_counts_on_neither_side():
 
 
 def test_relative_gains_divide_by_the_same_rows_value():
-    # table 3 of the report, before and after more frames: F2F, DF, FS, NT
+    # table 3 of the paper, before and after more frames: F2F, DF, FS, NT
     rows = [(0.883, 0.910, 3.06), (0.930, 0.938, 0.86), (0.916, 0.940, 2.62), (0.718, 0.757, 5.43)]
     for before, after, relative in rows:
         assert gain(after, before).relative == pytest.approx(relative, abs=0.005)
@@ -56,6 +56,6 @@ def test_means_are_over_the_four_methods_for_everyone(model, mean):
     assert mean_over(ROWS[model]) == pytest.approx(mean, abs=0.0001)
 
 
-def test_a_mean_with_a_gap_is_no_mean():
+def test_a_mean_with_a_missing_method_is_undefined():
     assert mean_over({"FF-DF": 0.9}) != mean_over({"FF-DF": 0.9})
     assert mean_over(OURS, COLUMNS) != mean_over(OURS, COLUMNS)

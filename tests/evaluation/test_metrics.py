@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn, against counting every pair, and against rows worked by hand."""
+"""Metrics against scikit-learn, counting of every pair, and rows computed by hand."""
 
 import warnings
 
@@ -171,7 +171,7 @@ def test_what_one_class_still_defines_is_given():
     assert np.isnan(metrics.mcc([0, 1], [0.1, 0.2]))
 
 
-def test_equal_scores_everywhere_are_a_coin():
+def test_a_constant_score_is_at_chance():
     y_true, y_score = [0, 1, 0, 1, 1], [0.4] * 5
     assert metrics.auc(y_true, y_score) == 0.5
     assert metrics.eer(y_true, y_score) == 0.5

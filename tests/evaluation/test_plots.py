@@ -58,7 +58,7 @@ def test_the_matrix_has_its_numbers_in_the_cells_and_marks_what_is_below_chance(
     assert shades[int(np.argmax(expected))] == min(shades)           # darker is higher, in gray too
 
 
-def test_panels_of_many_conditions_stand_in_rows(scores_of):
+def test_panels_of_many_conditions_are_arranged_in_rows(scores_of):
     figure = plots.histograms(scores_of(conditions=CONDITIONS, pairs=2))
     shown = [axes for axes in figure.axes if axes.axison]
     assert len(shown) == len(CONDITIONS)

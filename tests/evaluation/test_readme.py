@@ -1,4 +1,4 @@
-"""The README's sessions are true."""
+"""The examples of the README work as shown."""
 
 import doctest
 import re

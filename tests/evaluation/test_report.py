@@ -1,4 +1,4 @@
-"""The page: what it says, that it loads nothing, that it repeats byte for byte."""
+"""The report page: content, no external files, identical bytes on repetition."""
 
 import dataclasses
 import re
@@ -72,7 +72,7 @@ def test_the_run_ends_with_the_table_and_the_path(written):
     assert output.splitlines()[-1] == f"report: {folder / 'a' / 'index.html'}"
 
 
-def test_the_page_says_what_was_measured_and_what_left_out(written):
+def test_the_page_states_what_was_measured_and_what_was_left_out(written):
     html = (written[0] / "a" / "index.html").read_text()
     for text in (
         "Nothing follows from these numbers for real deepfakes", NOTE, "set &lt;B&gt;", "meso4",
@@ -95,7 +95,7 @@ def test_the_same_input_gives_the_same_bytes(written):
         assert (folder / "a" / name).read_bytes() == (folder / "b" / name).read_bytes(), name
 
 
-def test_the_literature_stands_beside_real_data_only(sources):
+def test_published_results_are_shown_for_real_data_only(sources):
     options = {str(name)[2:].replace("-", "_"): value for name, value in zip(sources[::2], sources[1::2], strict=True)}
     material = gather(Sources(**options))
     assert literature_section(material) == ""
@@ -124,7 +124,7 @@ def test_only_metrics_scores_and_tables_are_needed(sources, tmp_path):
 
 
 @pytest.mark.parametrize("rows", ["one class", "empty", "one video", "no validation", "one quality"])
-def test_a_page_comes_of_undefined_numbers_too(rows, rows_of, write_scores, tmp_path):
+def test_the_page_is_written_with_undefined_numbers_too(rows, rows_of, write_scores, tmp_path):
     chosen = {
         "one class": lambda: [row for row in rows_of() if row["label"] == 1],
         "empty": lambda: [row for row in rows_of() if row["split"] == "val"],

@@ -1,4 +1,4 @@
-"""The numbers of a whole table: what is judged, what is paired, what is undefined."""
+"""The metrics of a table of scores: values, paired differences, undefined metrics."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def test_values_are_those_of_the_test_split(scores_of):
     assert (row.n_frames, row.n_videos, row.n_pairs) == (120, 40, 4)
 
 
-def test_a_method_is_judged_against_all_real_faces(scores_of):
+def test_a_method_is_compared_with_all_real_faces(scores_of):
     scores = scores_of()
     summary = summarize(scores, FAST)
     here = scores.where(split="test", condition="10")
@@ -105,7 +105,7 @@ def test_no_method_of_the_file_replaces_the_rows_over_all_methods(write_scores, 
         summarize(read(write_scores(rows=clash)), FAST)
 
 
-def test_raw_is_no_end_of_the_sweep(scores_of):
+def test_raw_is_not_an_end_of_the_drop(scores_of):
     summary = summarize(scores_of(conditions={"raw": 2.0, "60": 1.0}), FAST)
     assert summary.ends() is None
     assert summary.drop("frame", "auc") is None
@@ -125,7 +125,7 @@ def test_a_seed_repeats_every_number(scores_of):
     assert (a.lo, a.hi) != (c.lo, c.hi)
 
 
-def test_one_class_is_named_and_not_invented(write_scores, rows_of):
+def test_metrics_of_a_single_class_are_undefined_and_named(write_scores, rows_of):
     rows = [row for row in rows_of() if row["method"] != "original"]
     summary = summarize(read(write_scores(rows=rows)), FAST)
     assert "q77.frame.auc: one class only" in summary.undefined

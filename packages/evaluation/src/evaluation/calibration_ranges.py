@@ -69,9 +69,9 @@ def _folded_mean(mean: np.ndarray, noise: np.ndarray) -> np.ndarray:
 def fitted_temperature(sample: Sample, confidence: float = 0.95) -> Range:
     """Return the temperature that `calibration.temperature` fits, with its interval.
 
-    The interval holds every T at which the slope of the log loss is within its own t interval over the clusters. It is
-    undefined where no T is too high (the classes cannot be told apart), and where errors are so rare that they decide:
-    with fewer than eight clusters that hold one, intervals covered the truth in .65 to .9 of the simulated cases.
+    The interval contains every T at which the slope of the log loss is within its own t interval over the clusters. It
+    is undefined if no T is too high (the classes are not separated), and if errors are rare: with fewer than eight
+    clusters that contain an error, intervals covered the true value in only .65 to .9 of the simulated cases.
     """
     sides = ((0, sample.real), (1, sample.fake))
     label = np.repeat([0, 1], [len(side) for _, side in sides])

@@ -1,11 +1,11 @@
 """Reading and writing of JSON and CSV files.
 
-Written files appear whole: they get a temporary name in the same folder and are then renamed. They end in a newline and
-depend on their input alone. Numbers are written with six digits, undefined ones as empty cells in CSV.
+Files are written atomically: under a temporary name in the same folder, then renamed. They end in a newline and
+depend only on their input. Numbers are written with six digits, undefined ones as empty cells in CSV.
 
 Everything read is checked against a schema, which is an ordinary dataclass: `read_json` returns one instance of it,
 `read_csv` one instance per row. A file that does not fit raises `FileError` with the file, the place in it, the value
-found there and what to do; nothing else is raised but OSError.
+found there and what to do; the only other exception is OSError.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""How sure a number is. Frames of one video are nearly copies, so whole videos, or whole pairs of people, are drawn.
+"""Confidence intervals by the cluster bootstrap and clustered DeLong.
 
-Two ways: the *cluster bootstrap* for any metric (percentile intervals; the same draws serve every quality and every
+Frames of one video are nearly identical, so whole videos, or whole pairs of people, are resampled. There are two
+methods: the *cluster bootstrap* for any metric (percentile intervals; the same draws are used for every quality and
 model, so differences are paired), and the closed form for the AUC, *clustered DeLong* (Obuchowski 1997), with paired
-tests. On a simulated FaceForensics++ test set of 700 videos x 32 frames the interval that takes frames for independent
-was 3.7 times too narrow.
+tests. On a simulated FaceForensics++ test set of 700 videos x 32 frames, intervals that treat frames as independent
+were 3.7 times too narrow.
 
-An interval is ``nan, nan`` where it would be made up: fewer than two clusters of a class, or a metric that is undefined
-in more than one replicate of twenty.
+An interval is ``nan, nan`` if the data do not support one: fewer than two clusters of a class, or a metric that
+is undefined in more than 5 % of the replicates.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ __all__ = [
 Floats = NDArray[np.float64]
 UNITS = ("video", "pair")
 MAX_UNDEFINED = 0.05               # share of replicates in which a metric may be undefined
-BLOCK = 2_000_000                  # weights handled at a time
+BLOCK = 2_000_000                  # weights processed at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
     """*replicates* draws of whole clusters with replacement: ``weights[r, c]`` is how often cluster c was drawn.
 
-    Made once for a set of scores and used for every quality, level and model of it.
+    Drawn once for a set of scores and used for all its qualities, levels and models.
     """
 
     unit: str
@@ -54,7 +55,7 @@ class Bootstrap:
 
     @classmethod
     def draw(cls, scores: Scores, unit: str = "video", replicates: int = 1000, seed: int = 1) -> Bootstrap:
-        """Return draws of the videos of *scores*, as many real and fake ones as there are, or of its pairs.
+        """Return draws of the videos of *scores*, stratified by class, or of its pairs.
 
         A pair holds the real and the fake clips of two people, so pairs are drawn without regard to class.
         """
@@ -159,8 +160,8 @@ def seed_mean(
 ) -> tuple[Floats, Floats]:
     """Return (values, replicates): *metric* of each run (S,), and its mean over the runs in each replicate (R,).
 
-    The draws are shared by the runs, so the replicates of two groups of runs on the same test set may be subtracted.
-    The interval speaks of the test set; what seeds do is the spread of the values.
+    The draws are shared by the runs, so the replicates of two groups of runs on the same test set can be subtracted.
+    The interval covers the choice of the test set; the spread of the values shows the effect of the seeds.
     """
     values = np.array([float(metric(Ranking(run.label, run.score).counts())) for run in runs])
     means = np.zeros(len(bootstrap.weights))
@@ -230,7 +231,7 @@ def _test(value: float, variance: float, null: float, confidence: float) -> AucT
 
     se = float(np.sqrt(max(variance, 0.0)))
     half = float(ndtri((1 + confidence) / 2)) * se
-    # without spread (say, a perfect separation) the normal approximation has nothing to say about z and p
+    # without spread (such as a perfect separation) the normal approximation gives no z and p
     z = (value - null) / se if se > 0 else float("nan")
     return AucTest(value, se, value - half, value + half, z, float(2 * ndtr(-abs(z))))
 
@@ -280,9 +281,10 @@ def delong_difference(
 
 
 def holm(p_values: ArrayLike) -> Floats:
-    """Return Holm's step-down adjusted p-values in the given order: reject those below the level, the family holds it.
+    """Return Holm's step-down adjusted p-values in the given order.
 
-    nan stay nan and do not count as tests.
+    Rejecting those below a level controls the family-wise error rate at that level. nan stay nan and do not count as
+    tests.
     """
     p = np.asarray(p_values, dtype=np.float64)
     adjusted = np.full(p.shape, np.nan)

@@ -2,8 +2,8 @@
 
 `Side` holds the scores of one class, sorted once, with the clusters of its rows; a `Sample` is a side of real and a
 side of fake scores. Every metric comes as an `Estimate`: its value, its deviation when each cluster is left out, and
-the largest effective number of independent samples that the clusters allow. `evaluation.wilson` makes intervals of
-them. The reals of one condition against the fakes of another are a sample like any other; samples may share sides.
+the largest effective number of independent samples that the clusters allow. `evaluation.wilson` computes intervals
+from them. The sides of a sample may come from different conditions, and samples may share sides.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Positions = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value with what its interval needs.
+    """A value and the quantities that its interval is computed from.
 
     `spread` (C,): deviation of each delete-one value from their mean, scaled so that the weighted sum of squares is the
     jackknife variance; those of two estimates of the same clusters give their covariance. `clusters` is the number of
@@ -95,7 +95,7 @@ class Side:
 
     @property
     def num_clusters(self) -> int:
-        """The clusters that hold a row of this class; of people, who overlap in fakes, half as many count."""
+        """The clusters that hold a row of this class; for people, who share fakes, half of their number."""
         present = int(np.sum((self.size > 0) & (self.weight > 0)))
         return present if self.weight[-1:].sum() >= 0 else (present + 1) // 2
 
@@ -105,7 +105,7 @@ class Side:
         return np.asarray(np.bincount(self.code, weights=members, minlength=len(self.weight)), dtype=np.float64)
 
     def numbers_from(self, position: int) -> Floats:
-        """Return how many rows of each cluster stand at *position* or above."""
+        """Return the number of rows of each cluster at *position* or above."""
         start = position if self.row is None else np.searchsorted(self.row, position)
         return np.bincount(self.code[start:], minlength=len(self.weight)).astype(np.float64)
 
@@ -117,7 +117,7 @@ class Side:
         return keys, np.append(0, np.cumsum(self.size)).astype(np.intp)[:-1]
 
     def numbers_below(self, code: NDArray[Any], position: Positions) -> Positions:
-        """Return how many rows of cluster *code* stand below *position*, elementwise."""
+        """Return the number of rows of cluster *code* below *position*, elementwise."""
         keys, starts = self._keys
         found: Positions = np.searchsorted(keys, code.astype(np.int64) * (len(self) + 1) + position) - starts[code]
         return found
@@ -140,10 +140,10 @@ class Side:
 
     @cached_property
     def rank_variance(self) -> float:
-        """Variance of the mean relative rank: how independent the rows of a cluster are, whatever the metric.
+        """Variance of the mean relative rank, a measure of how independent the rows of a cluster are for any metric.
 
-        Equal scores have no order. They count as if drawn at random, the rows of one video together, so that a detector
-        with two scores is not taken for infinitely many samples.
+        Equal scores are ordered at random, with the rows of one video together, so that a detector with only two
+        different scores does not appear to have infinitely many samples.
         """
         clusters = self.num_clusters
         total = positive_sum(self.rank_sums**2, self.weight)
@@ -179,7 +179,7 @@ class Sample:
 
     @cached_property
     def lacking(self) -> str:
-        """Why nothing that needs both classes has an interval, or nothing."""
+        """The reason why metrics of both classes have no interval; empty if they have one."""
         for side, name in ((self.real, "real"), (self.fake, "fake")):
             if len(side) == 0:
                 return f"no {name} samples"
@@ -191,7 +191,7 @@ class Sample:
 
     @property
     def num_clusters(self) -> int:
-        """Clusters of the rarer class: what t quantiles count."""
+        """The number of clusters of the rarer class, which determines the t quantile."""
         return min(self.real.num_clusters, self.fake.num_clusters)
 
     @cached_property

@@ -20,7 +20,7 @@ METHOD_COLUMNS = {"Deepfakes": "FF-DF", "Face2Face": "FF-F2F", "FaceSwap": "FF-F
 SOURCES = {
     "DeepfakeBench": "Yan et al., DeepfakeBench, NeurIPS 2023 Datasets and Benchmarks; table of the repository "
     "SCLBD/DeepfakeBench at 8a4a7bf (2025-06-09): mean of the best three test evaluations",
-    "report": "table 1 of the report this project began with: EfficientNet-B4 trained with more frames per second",
+    "report": "table 1 of the paper that this project is based on: EfficientNet-B4 trained with more frames per second",
 }
 
 

@@ -52,7 +52,7 @@ class Fidelity:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What is known of the videos; `synthetic` is None where nothing was said."""
+    """The data set of the videos; `synthetic` is None if it is not stated."""
 
     name: str | None = None
     synthetic: bool | None = None
@@ -61,7 +61,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """How many frames and whole videos gave no face, and why."""
+    """The numbers of frames and of whole videos without a face, and the reasons."""
 
     frames: int = 0
     videos: int = 0

@@ -301,7 +301,7 @@ def _by_method(material: Material) -> str:
 
 
 def literature_section(material: Material) -> str:
-    """Return published results beside ours, for real FaceForensics++ only."""
+    """Return published results next to ours, for real FaceForensics++ only."""
     if material.dataset.synthetic is not False:
         return ""
     summary = material.summary
@@ -409,7 +409,7 @@ def _training(material: Material) -> str:
     if not material.history:
         return ""
     chart = plots.svg(plots.history(material.history, plots.PAGE))
-    return page.section("Training", page.figure(chart, "Nothing was chosen on the test split.", "Loss over steps"))
+    return page.section("Training", page.figure(chart, "The test split is not used for selection.", "Loss over steps"))
 
 
 def _worst(material: Material) -> str:
@@ -435,7 +435,7 @@ def _exclusions(material: Material) -> str:
     faces = material.faces
     parts = []
     if material.summary.dropped:
-        parts.append(page.paragraph(f"{material.summary.dropped} scores that are not finite were left out."))
+        parts.append(page.paragraph(f"{material.summary.dropped} non-finite scores were left out."))
     if material.summary.undefined:
         parts.append(f"<p>Undefined, and so not reported:</p>{page.items(material.summary.undefined)}")
     if faces.remarks:
@@ -503,4 +503,4 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _footer(summary: Summary) -> str:
     keys = ", ".join(condition_key(condition) for condition in summary.conditions) or "none"
-    return f"Keys of the conditions: {keys}. metrics.json and the tables beside it have the same numbers to six digits."
+    return f"Keys of the conditions: {keys}. metrics.json and the tables contain the same numbers with six digits."

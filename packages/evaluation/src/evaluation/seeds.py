@@ -1,8 +1,8 @@
 """Comparison of groups of runs: the same model trained with several seeds, in two or more settings.
 
 All runs of all groups score the same test faces, so differences between groups are paired: one set of bootstrap draws
-of videos (or of pairs) serves all runs. Intervals cover the choice of the test set; the standard deviation over the
-seeds, shown beside them, covers training.
+of videos (or of pairs) is used for all runs. Intervals cover the choice of the test set; the standard deviation over
+seeds, shown next to them, covers training.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _mean(runs: Sequence[Scores], condition: str, level: str, draws: dict[str, B
 
 
 def _check_same_faces(groups: Sequence[Group], tests: dict[str, list[Scores]]) -> None:
-    """Refuse runs whose test faces, labels or conditions differ: their differences would not be paired."""
+    """Raise ValueError if test faces, labels or conditions of the runs differ: differences would not be paired."""
     reference = _faces(tests[groups[0].label][0])
     for group in groups:
         for path, run in zip(group.paths, tests[group.label], strict=True):

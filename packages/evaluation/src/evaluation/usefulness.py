@@ -1,4 +1,4 @@
-"""The answer on the first screen of the page: is the detector useful, at one threshold, whatever pictures went through?
+"""The answer at the top of the page: is the detector useful at one threshold in all conditions?
 
 The answer follows from intervals and two margins that the user sets, never from significance alone: *yes* and *no* need
 the whole interval on one side of a margin, everything else is *cannot tell from this data*.
@@ -127,7 +127,7 @@ def _interval(value: float, lo: float, hi: float) -> str:
 
 
 def _drop(summary: Summary, margins: Margins) -> str:
-    """Return what compression costs: equivalence and absence of evidence are different things."""
+    """Return a sentence on the AUC drop; it distinguishes equivalence from absence of evidence."""
     ends = summary.ends()
     assert ends
     drop: Difference | None = summary.drop("frame", "auc")
@@ -151,7 +151,7 @@ def _drop(summary: Summary, margins: Margins) -> str:
 
 
 def _warnings(summary: Summary, matrix: Matrix) -> list[str]:
-    """Return what makes the numbers suspicious: results too good to be true, and signs of a shortcut."""
+    """Return warnings about suspicious numbers: results too good to be true, and signs of a shortcut."""
     out = []
     look = "Look for a shortcut: file format, size, borders, encoder or people that differ between the classes."
     worst, lean, ends = matrix.figure("worst"), matrix.figure("lean"), summary.ends()
@@ -161,7 +161,7 @@ def _warnings(summary: Summary, matrix: Matrix) -> list[str]:
     if worst and worst.value >= PERFECT:
         out.append(f"Too good to be true: the lowest AUC of all conditions is {number(worst.value)}. {look}")
     elif flat and ends and low:
-        out.append(f"Too good to be true: {title(ends.low)} changes an AUC of {number(low.value)} hardly. {look}")
+        out.append(f"Too good to be true: {title(ends.low)} hardly changes the AUC of {number(low.value)}. {look}")
     if worst and lean and worst.hi < 0.5 < 0.5 + lean.lo:
         out.append(
             f"The detector uses the condition as a sign of the class: real faces ({title(worst.real)}) get "
