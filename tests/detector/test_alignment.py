@@ -1,4 +1,4 @@
-"""Faces are found where they are, and crops are what the template says."""
+"""Face detection finds known positions, and crops follow the template."""
 
 from __future__ import annotations
 

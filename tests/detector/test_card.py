@@ -1,4 +1,4 @@
-"""model.json: what an old, foreign or damaged one is answered with, and what it says of the code and the versions."""
+"""model.json: errors for old, foreign or damaged files; code and version information."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The import closure: small packages on disk, and what Python loads when the same function runs."""
+"""The import closure of small packages on disk, compared with what Python loads when the function runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compress stage gives mozjpeg's bytes of the very crops, in the same rows."""
+"""The compress stage writes mozjpeg's bytes for the same crops in the same rows."""
 
 from __future__ import annotations
 

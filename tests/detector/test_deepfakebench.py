@@ -1,4 +1,4 @@
-"""DeepfakeBench's files: ours read as theirs, theirs as they are."""
+"""DeepfakeBench's files: reading its own files, and the files that we write for it."""
 
 from __future__ import annotations
 

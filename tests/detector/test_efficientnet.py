@@ -362,7 +362,7 @@ def test_offline_is_said_at_once_with_the_way_out(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.usefixtures("hub")
 def test_a_hub_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # discard: nobody listens
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # the discard port, closed
 
     with pytest.raises(DetectorError, match=r"http://127\.0\.0\.1:9 does not answer.*pretrained: false"):
         EfficientNet("efficientnet_b0", pretrained=True)

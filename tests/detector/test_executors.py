@@ -1,4 +1,4 @@
-"""Jobs are finished although workers are killed."""
+"""Jobs finish even if workers are killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``detector export``: the file alone gives the model's scores."""
+"""``detector export``: the exported file reproduces the model's scores."""
 
 from __future__ import annotations
 

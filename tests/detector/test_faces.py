@@ -1,4 +1,4 @@
-"""The faces stage on real video files: rows, crops, exclusions, byte identity, and going on after an interruption."""
+"""The faces stage on real video files: rows, crops, exclusions, byte identity, resuming after an interruption."""
 
 from __future__ import annotations
 

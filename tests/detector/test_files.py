@@ -1,4 +1,4 @@
-"""Files and folders that appear whole: what a reader sees at every moment, and what is left after a kill."""
+"""Atomic writing of files and folders: what readers see during a write, and what is left after a kill."""
 
 from __future__ import annotations
 

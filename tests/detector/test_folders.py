@@ -1,4 +1,4 @@
-"""Plain folders of real and fake files: which groups they are, that none is in two splits, what is refused."""
+"""Plain folders of real and fake files: groups, disjoint splits, refused input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the face is cut out must not tell a real clip from a forged one.
+"""The position of the crop must not distinguish real clips from forged ones.
 
 The eye cascade finds painted eyes more often than real ones, so the rule is tested on the sample itself: what a
 logistic regression, cross-validated by pair of identities, makes of the framing stays below .60 over all forgeries and

@@ -1,4 +1,4 @@
-"""The FaceForensics++ tree: which clips are found, what is said of what is missing, what is refused."""
+"""The FaceForensics++ tree: clips found, messages for missing data, refused input."""
 
 from __future__ import annotations
 

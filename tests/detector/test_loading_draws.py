@@ -1,4 +1,4 @@
-"""Draws are functions of their keys."""
+"""Random draws are functions of their keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which crops make which batch."""
+"""The assignment of crops to batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One holder at a time; a lock ends with its holder, however that ends, and who waits is told for whom."""
+"""One holder at a time; a lock is released when its holder exits, and the waiting process names the holder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DeepfakeBench's crops packed: what its file and its names say, and what is refused."""
+"""Packing of DeepfakeBench's crops: data read from its file and names, refused input."""
 
 from __future__ import annotations
 

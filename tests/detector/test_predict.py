@@ -1,4 +1,4 @@
-"""``detector predict``: the same scores as the stages give, files of all sorts, failures named and not fatal."""
+"""``detector predict``: scores equal those of the stages, all kinds of files, failures are reported and not fatal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One line on a terminal, plain lines elsewhere, and a stream that has gone is no reason to stop."""
+"""One line on a terminal, plain lines elsewhere, and a closed stream does not stop the run."""
 
 from __future__ import annotations
 

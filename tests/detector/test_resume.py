@@ -1,4 +1,4 @@
-"""`detector train` in processes of its own, killed and asked to stop, against a run that was left alone."""
+"""`detector train` in subprocesses, killed or terminated, compared with an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def crops(packed_crops):
 
 @pytest.fixture(scope="module")
 def whole(crops, tmp_path_factory):
-    """The outputs of a run that nobody disturbed, with few checkpoints and two loading threads."""
+    """The outputs of an uninterrupted run, with few checkpoints and two loading threads."""
     training = Training(tmp_path_factory.mktemp("whole") / "run", crops, every=500)
     training.finish("--loader-threads", "2")
     assert training.leftovers == []

@@ -1,4 +1,4 @@
-"""The one reader: whatever a file holds, it is read or refused by name, and nothing in it crashes the process."""
+"""The schema reader: any file is either read or refused with an error that names it; no content crashes the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packed crops: what `tar` sees, what is read back, what is refused."""
+"""Packed crops: compatibility with `tar`, round trips, refused input."""
 
 from __future__ import annotations
 

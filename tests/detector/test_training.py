@@ -1,4 +1,4 @@
-"""Whole runs of the trainer on drawn crops, in this process."""
+"""Complete training runs on rendered crops, in this process."""
 
 from __future__ import annotations
 

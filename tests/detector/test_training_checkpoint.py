@@ -1,4 +1,4 @@
-"""Checkpoints appear whole, are known to be undamaged, and give way to the one before."""
+"""Checkpoints are written atomically and verified; a damaged one falls back to the one before."""
 
 from __future__ import annotations
 

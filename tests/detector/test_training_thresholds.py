@@ -1,4 +1,4 @@
-"""Thresholds by condition: of the validation crops alone, the same as the evaluation's, each level its own."""
+"""Thresholds by condition: from the validation crops only, equal to `evaluation`'s, separate for each level."""
 
 from __future__ import annotations
 

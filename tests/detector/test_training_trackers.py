@@ -1,4 +1,4 @@
-"""The history mirrored to other tools: what they get, that no output changes, and what is said where they fail."""
+"""Trackers: the logged values, unchanged outputs, and messages if a tracker fails."""
 
 from __future__ import annotations
 

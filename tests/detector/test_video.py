@@ -1,4 +1,4 @@
-"""Decoding: which frames come, and that a broken file costs frames and not the run."""
+"""Decoding: the selected frames, and damaged files, which lose frames but do not stop the run."""
 
 from __future__ import annotations
 

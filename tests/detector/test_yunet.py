@@ -1,4 +1,4 @@
-"""YuNet's faces through OpenCV's own FaceDetectorYN: where they are, which one is taken, what a wrong file says.
+"""YuNet's faces through OpenCV's own FaceDetectorYN: positions, selection, errors for wrong files.
 
 The weights are not ours to carry, so the network here is one with YuNet's inputs and outputs whose faces are known: a
 green square of 8 px is a face of 80 x 96, a blue one of 16 px a face of 160 x 192.

@@ -1,4 +1,4 @@
-"""The command line: cjpeg's, djpeg's and jpegtran's bytes, whole files, honest summaries."""
+"""The command line: cjpeg's, djpeg's and jpegtran's bytes, complete files, correct summaries."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Experiments: one command each, as the README writes them, and the grid that reads its table from DVC's records."""
+"""The experiment commands of the README, and the grid, whose table is generated from DVC's experiments."""
 
 from __future__ import annotations
 

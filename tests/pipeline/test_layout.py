@@ -1,4 +1,4 @@
-"""Who imports whom, as docs/architecture.md has it, and that asking for help costs nothing."""
+"""Imports follow the rules of docs/architecture.md, and `--help` is fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sample's numbers may be read for: a detector learns the forgery, JPEG takes it away, and nothing else helps.
+"""The detector learns the forgeries of the sample, JPEG compression removes their traces, and no shortcut helps.
 
 The parts run as the stages do, on the committed sample with the committed parameters; the seeds are 1, 2 and 3.
 """

@@ -1,4 +1,4 @@
-"""What the wheels of the pure Python packages hold: the package and nothing of the repository around it.
+"""The wheels of the pure Python packages contain the package and no other file of the repository.
 
 mozcodec's wheel, which needs a compiler, is built in tests/mozcodec/test_package.py.
 """

@@ -1,4 +1,4 @@
-"""The rows of the pipeline, and what is made from them."""
+"""The table of stages and the files generated from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every stage of a small pipeline under a tracer: what it loads, reads and uses is what dvc.yaml says."""
+"""Trace every stage of a small pipeline: what it loads, reads and uses is declared in dvc.yaml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of faults still applies to the sources, and the runner tells a caught fault from one that survives."""
+"""The list of faults applies to the sources, and the runner distinguishes caught faults from surviving ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Throughput on drawn crops: what it reports and that it changes nothing it measures."""
+"""Throughput on rendered crops: the report, and that measuring does not change the results."""
 
 from __future__ import annotations
 

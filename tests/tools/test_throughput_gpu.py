@@ -1,4 +1,4 @@
-"""The GPU's table, made small on whatever device is there: every line runs, every check holds."""
+"""The GPU protocol, reduced and run on the available device: every line runs and every check holds."""
 
 from __future__ import annotations
 

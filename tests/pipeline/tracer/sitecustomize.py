@@ -2,8 +2,8 @@
 
 Python imports ``sitecustomize`` when it starts, worker processes included. With the environment variable TRACE, every
 process that DVC_STAGE says belongs to a stage appends lines to ``TRACE/<stage>.<pid>``: ``load`` and a module of ours,
-``param`` and a dotted parameter, ``read`` or ``write`` and a path. Each is written at once, so that a process that is
-killed has told what it did.
+``param`` and a dotted parameter, ``read`` or ``write`` and a path. Lines are written immediately, so that the
+record of a killed process is complete.
 """
 
 import atexit
