@@ -36,10 +36,10 @@ if [ "$debian" = yes ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; t
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
   exit 0
 fi
-case $missing in *nasm*) scalar="Without nasm, on purpose: MOZCODEC_REQUIRE_SIMD=OFF make setup   (same bytes, 1.6 to 6 times as slow)" ;; *) scalar= ;; esac
+case $missing in *nasm*) scalar="To build without nasm: MOZCODEC_REQUIRE_SIMD=OFF make setup   (same bytes, 1.6 to 6 times as slow)" ;; *) scalar= ;; esac
 if [ "$debian" = yes ]; then
-  fail "these system packages are missing:$missing" "type: sudo apt-get install --no-install-recommends$missing" ${scalar:+"$scalar"}
+  fail "these system packages are missing:$missing" "run: sudo apt-get install --no-install-recommends$missing" ${scalar:+"$scalar"}
 fi
-fail "these are missing (Debian's names):$missing" \
-  "type, on Fedora: sudo dnf install nasm python3-devel gcc gcc-c++ make git mesa-libGL glib2; on Arch: sudo pacman -S nasm base-devel git libglvnd glib2; on macOS: brew install nasm" \
+fail "these packages are missing (Debian's names):$missing" \
+  "run on Fedora: sudo dnf install nasm python3-devel gcc gcc-c++ make git mesa-libGL glib2; on Arch: sudo pacman -S nasm base-devel git libglvnd glib2; on macOS: brew install nasm" \
   ${scalar:+"$scalar"}

@@ -55,7 +55,7 @@ def test_a_free_lock_is_taken_and_names_its_holder(path):
     lock.release()
 
 
-def test_a_living_holder_is_waited_for_and_named(path, holder):
+def test_waiting_names_the_holder(path, holder):
     said = []
     with pytest.raises(DetectorError, match=rf"lock: process {holder.pid} still holds the lock after 0 s"):
         Lock(path).acquire(said.append, timeout=0.2)
@@ -107,7 +107,7 @@ def test_a_file_removed_by_its_holder_is_not_taken_for_the_lock(path, monkeypatc
 
 
 @pytest.mark.parametrize("text", ["", '{"pid": 1', '{"pid": 1}', "[]", '{"host": "elsewhere", "pid": 1, "started": 0}'])
-def test_what_the_dead_left_behind_holds_nothing(path, text):
+def test_a_file_left_by_a_dead_process_is_no_lock(path, text):
     """Of a killed process, an older version, another machine: the text never decides."""
     path.parent.mkdir(parents=True)
     path.write_text(text)
@@ -134,7 +134,7 @@ def test_the_wait_ends_when_its_check_raises(path):
     assert time.monotonic() - start < 10
 
 
-def test_a_child_that_lives_on_does_not_keep_the_lock(path):
+def test_a_surviving_child_does_not_keep_the_lock(path):
     lock = Lock(path)
     assert lock.try_acquire() is None
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -158,7 +158,7 @@ def test_held_refuses_with_what_the_holder_does(path, holder):
         pytest.fail("the lock is taken")
 
 
-def test_held_gives_the_lock_back_after_an_error(path):
+def test_held_releases_the_lock_after_an_error(path):
     with pytest.raises(ZeroDivisionError), held(path, "fails"):
         1 / 0  # noqa: B018
     assert not Path(path).exists()

@@ -288,7 +288,7 @@ def test_every_method_has_a_label_and_a_dataset_file(method: str, tmp_path: Path
     assert listed.name == "000_001"
 
 
-def test_a_method_that_nobody_knows_is_listed_as_given_and_reads_back(tmp_path: Path) -> None:
+def test_an_unknown_method_is_listed_as_given_and_reads_back(tmp_path: Path) -> None:
     assert deepfakebench.label_of(face("Invented")) == "Given_Invented"
     (path,) = deepfakebench.write_deepfakebench(tmp_path, [face("Invented")])
     assert path.stem == "Given"

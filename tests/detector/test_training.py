@@ -208,7 +208,7 @@ def test_a_stop_is_saved_at_the_very_step_and_said(runs, monkeypatch, capsys):
     assert runs.outputs("parts") == runs.outputs("whole")
 
 
-def test_other_parameters_or_data_start_anew_and_leave_the_others_alone(
+def test_other_parameters_or_data_start_a_new_run_and_keep_other_checkpoints(
     runs, monkeypatch, packed_crops, tmp_path, capsys
 ):
     monkeypatch.setattr(trainer_module.Trainer, "write_outputs", lambda *_: (_ for _ in ()).throw(Interrupted))

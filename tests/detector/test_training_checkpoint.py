@@ -69,7 +69,7 @@ def test_what_could_not_be_loaded_again_is_refused_and_named(folder, value):
     assert folder.names == []
 
 
-def test_a_copy_is_saved_so_that_training_may_go_on():
+def test_a_copy_is_saved_while_training_continues():
     weights = torch.zeros(3)
     copy = plain({"weights": weights})
     weights += 1
@@ -105,7 +105,7 @@ def lose_the_sum(path):
 
 
 @pytest.mark.parametrize("damage", [flip_a_bit, truncate, lose_the_sum])
-def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_it_is_said(folder, damage):
+def test_a_damaged_checkpoint_falls_back_to_the_one_before_with_a_message(folder, damage):
     folder.save(1, 2)
     damage(folder.path / "step-00000002.pt")
     assert folder.checkpoints.latest()["step"] == 1
@@ -114,7 +114,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_it_is_said(folder,
     assert "going back to step 1" in folder.said[0]
 
 
-def test_when_all_are_damaged_the_run_starts_again_and_it_is_said(folder):
+def test_without_an_intact_checkpoint_the_run_starts_again_with_a_message(folder):
     folder.save(1)
     truncate(folder.path / "step-00000001.pt")
     assert folder.checkpoints.latest() is None
@@ -141,7 +141,7 @@ def test_code_in_a_checkpoint_is_not_run(folder, tmp_path, monkeypatch):
     assert not (tmp_path / "touched").exists()
 
 
-def test_a_full_disk_is_said_and_leaves_the_old_checkpoint(folder, monkeypatch):
+def test_a_full_disk_is_reported_and_keeps_the_old_checkpoint(folder, monkeypatch):
     folder.save(1)
     save = torch.save
 

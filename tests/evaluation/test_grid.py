@@ -110,7 +110,7 @@ def test_settings_that_all_share_are_no_column(index, tmp_path):
     assert "faces.frames_per_second null" in text
 
 
-def test_synthetic_faces_are_said_above_the_table(index, tmp_path):
+def test_a_notice_above_the_table_says_that_faces_are_synthetic(index, tmp_path):
     for synthetic in (True, False):
         (tmp_path / "dataset.json").write_text(f'{{"synthetic": {str(synthetic).lower()}, "note": "Drawn."}}')
         run("grid", index, "--out", tmp_path / "g.md", "--dataset", tmp_path / "dataset.json", *FAST)

@@ -83,7 +83,7 @@ def test_a_score_against_itself_differs_by_nothing():
     assert (found.value, found.se) == (0, pytest.approx(0, abs=1e-9))
 
 
-def test_frames_taken_for_independent_make_intervals_too_narrow():
+def test_treating_frames_as_independent_makes_intervals_too_narrow():
     y_true, y_score, names = sample(1, clusters=60, size=16)
     assert delong(y_true, y_score, names).se > 2 * delong(y_true, y_score).se
 

@@ -90,7 +90,7 @@ def test_wilson_of_independent_samples_is_the_textbook_one_with_t():
 
 @pytest.mark.parametrize("names", [[0, 1, 2, 0, 1, 2], [0, 1, 2, 3, 4, 5]], ids=["pairs", "one class each"])
 @pytest.mark.parametrize("score", [[0.1, 0.2, 0.3, 0.7, 0.8, 0.9], [0, 0, 0, 1, 1, 1]], ids=["distinct", "tied"])
-def test_three_perfect_videos_of_each_class_prove_little(names, score):
+def test_three_perfect_videos_of_each_class_give_a_wide_interval(names, score):
     found = of_share(Sample.of([0, 0, 0, 1, 1, 1], score, Clusters.of(names)).auc())
     assert (found.value, found.hi) == (1, pytest.approx(1))
     assert found.lo == pytest.approx(0.4217, abs=1e-4)                   # q = 4.303, n = 1 / (1/27 + 1/27) * 2/3 = 9

@@ -6,7 +6,7 @@ import pytest
 from evaluation.scores import ScoresError, by_video, read
 
 
-def test_what_was_written_is_read(write_scores, rows_of):
+def test_written_scores_are_read_back(write_scores, rows_of):
     rows = rows_of(seed=3)
     scores = read(write_scores(rows=rows))
     assert len(scores) == len(rows)
@@ -71,7 +71,7 @@ def test_a_short_row_is_named(write_scores):
         read(path)
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path):
+def test_a_binary_file_is_named(tmp_path):
     path = tmp_path / "scores.csv"
     path.write_bytes(b"\xff\xfe\x00weights")
     with pytest.raises(ScoresError, match=r"scores\.csv is not a CSV file in UTF-8"):
