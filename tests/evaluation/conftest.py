@@ -101,7 +101,8 @@ def write_sources(folder, scores):
     (folder / "failures.csv").write_text("video,frame,reason\nDeepfakes/000_001,12,no face found\n")
     thresholds = {"77": {"frame": {"threshold": threshold_of(found, "77"), "real": 4, "fake": 16}}}
     model = {"model": "meso4", "trained_on": "77", "thresholds": thresholds, "parameters": {"lr": 0.002}}
-    (training / "model.json").write_text(json.dumps(model | {"data": {"faces": summary["faces"]}}))
+    learned = {method: counts | {"test": 0} for method, counts in faces.items()}  # no test faces in training crops
+    (training / "model.json").write_text(json.dumps(model | {"data": {"faces": learned}}))
     log = [{"step": 50, "loss": 0.69, "val_auc": None}, {"step": 100, "loss": 0.5, "val_auc": 0.7}]
     (training / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
     return [

@@ -105,7 +105,7 @@ def test_another_models_thresholds_are_refused(everything):
     with pytest.raises(FileError, match=r"model\.json: its threshold in condition 77 is .* run `detector score` with"):
         gather(everything)
     # trained on other faces: nothing to compare
-    model["data"]["faces"]["original"]["test"] = 7
+    model["data"]["faces"]["original"]["val"] = 7
     path.write_text(json.dumps(model))
     gather(everything)
 

@@ -75,6 +75,7 @@ class Material:
 
 SAME_GAIN = 0.01  # balanced accuracy
 SAME_SCORE = 1e-3  # scores of one face by one model differ less, whatever the batch size
+LEARNED_FROM = ("train", "val")  # splits
 FACES = "run `detector faces` again to rewrite it"
 FIDELITY = "run `detector fidelity` again to rewrite it"
 TRAIN = "run `detector train` again to rewrite it"
@@ -136,7 +137,7 @@ def _check_model(sources: Sources, material: Material, scores: Scores) -> None:
     """
     assert sources.training
     model = material.model
-    if model.data is None or model.data.faces != material.faces.faces:
+    if model.data is None or _learned_from(model.data.faces) != _learned_from(material.faces.faces):
         return
     val = scores.where(split="val")
     for condition, found in model.thresholds.items():
@@ -151,6 +152,12 @@ def _check_model(sources: Sources, material: Material, scores: Scores) -> None:
                 f"validation scores of {sources.scores} give {best:.4f}: two runs are mixed; run `detector score` with "
                 "this model"
             )
+
+
+def _learned_from(faces: dict[str, dict[str, int]]) -> dict[tuple[str, str], int]:
+    """Return the numbers of faces in the splits that training reads; the training crops hold no test faces."""
+    counts = {(method, split): by_split.get(split, 0) for method, by_split in faces.items() for split in LEARNED_FROM}
+    return {which: count for which, count in counts.items() if count}
 
 
 def _check_explained(sources: Sources, explained: Explained, scores: Scores) -> None:
