@@ -310,7 +310,7 @@ def test_a_training_starts_from_the_weights_of_another(runs):
 
 
 def test_a_folder_without_an_index_is_refused_by_name(runs, tmp_path):
-    with pytest.raises(DataError, match=r"index.csv: no such file; is .* the output of a stage"):
+    with pytest.raises(DataError, match=r"index.csv: no such file; is .* the output of a completed stage"):
         runs.train(crops=tmp_path)
 
 
@@ -506,7 +506,7 @@ def test_a_gradient_that_is_no_number_ends_the_run_before_it_reaches_the_weights
     ("error", "words"),
     [
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore"), "out of memory: CUDA out of"),
-        (MemoryError(), "out of memory: MemoryError. Give train.micro_batch a smaller number"),
+        (MemoryError(), "out of memory: MemoryError. Lower train.micro_batch"),
         (RuntimeError("CUDA error: device-side assert triggered"), "the loss or its gradient is not a number; lower"),
     ],
 )

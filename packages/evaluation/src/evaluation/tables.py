@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .clusters import UNIT_NAMES
 from .conditions import condition_keys, quality
 from .files import FileError, read_csv, read_json, rounded, sha256, write_csv, write_json
 from .matrix import FILES as MATRIX_FILES
@@ -222,6 +223,11 @@ def read_results(metrics: str | Path, folder: str | Path) -> tuple[Summary, Matr
         settings = Settings(stored.replicates, stored.confidence, stored.seed)
     except ValueError as error:
         raise FileError(f"{folder / 'settings.json'}: {error}; {AGAIN}") from None
+    if stored.matrix_unit not in UNIT_NAMES:
+        raise FileError(
+            f"{folder / 'settings.json'}: matrix_unit must be one of {', '.join(UNIT_NAMES)}, "
+            f"got {stored.matrix_unit[:40]!r}; {AGAIN}"
+        )
     summary = Summary(
         settings=settings,
         conditions=stored.conditions,
