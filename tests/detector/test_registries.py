@@ -203,7 +203,7 @@ def test_the_choices_of_the_parameter_are_the_table() -> None:
 
 
 def test_weights_that_a_face_detector_does_not_take_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"faces\.yunet_model is 'a\.onnx', but faces\.detector lbp takes no"):
+    with pytest.raises(ConfigError, match=r"faces\.yunet_model is 'a\.onnx', but faces\.detector lbp does not use"):
         detection.configured(FacesConfig(detector="lbp", yunet_model="a.onnx"))
 
 
