@@ -150,14 +150,16 @@ def test_the_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "my.yaml"
     for content, message in (
         ("quality: 0\n", "quality must be 1..100"),
-        ("quality: [1\n", "not readable as YAML"),
+        ("quality: [1\n", ", line 2, column 1: not readable as YAML: expected ',' or ']', but got '<stream end>'"),
+        ("quality: 1\nquality: 2\n", ', line 2, column 1: not readable as YAML: found duplicate key "quality"'),
         ("- 1\n", "expected a mapping, got [1]"),
     ):
         path.write_text(content)
         with pytest.raises(ConfigError) as error:
             read_params(path)
-        assert text_of(error).startswith(f"{path}: ")
+        assert text_of(error).startswith(f"{path}, line " if message.startswith(", line") else f"{path}: ")
         assert message in text_of(error)
+        assert "\n" not in text_of(error)
 
 
 def test_encoder_options_leave_out_what_is_left_to_mozjpeg() -> None:

@@ -410,11 +410,17 @@ def read_json(
 def parse_yaml(content: str, path: str | Path) -> Any:
     """Return the value in the YAML 1.2 text *content* of *path*; DataError names what is not YAML in it."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError
 
     try:
         return YAML(typ="safe", pure=True).load(content)
+    except MarkedYAMLError as error:  # its text has several lines and shows the source
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        reason = error.problem or error.context or "unknown error"
+        raise DataError(f"{path}{place}: not readable as YAML: {reason}") from None
     except Exception as error:  # ruamel does not wrap errors of constructors, such as RecursionError
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise DataError(f"{path}: not readable as YAML: {reason}") from None
 
 

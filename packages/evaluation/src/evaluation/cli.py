@@ -20,7 +20,10 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ValueError, OSError) as error:
+        except OSError as error:
+            named = error.filename is not None and error.strerror is not None
+            raise click.ClickException(f"{error.filename}: {error.strerror}" if named else str(error)) from error
+        except ValueError as error:
             raise click.ClickException(str(error)) from error
 
 

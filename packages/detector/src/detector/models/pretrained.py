@@ -6,7 +6,6 @@ for most of a minute, so a short request checks the connection first.
 
 from __future__ import annotations
 
-import pickle
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -124,8 +123,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         else:
             weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load may raise any exception for a damaged file
-        code = isinstance(error, pickle.UnpicklingError)  # torch's message recommends running the code
-        reason = "neither safetensors nor plain tensors of torch.save" if code else str(error).partition("\n")[0]
+        # torch's unpickler raises other exceptions, and its message recommends running the code
+        known = path.suffix == ".safetensors" or isinstance(error, RuntimeError)
+        reason = str(error).partition("\n")[0] if known else "neither safetensors nor plain tensors of torch.save"
         raise DetectorError(f"{path}: not a readable weights file: {reason}") from error
     for key in ("state_dict_ema", "model_ema", "state_dict", "model"):
         if isinstance(weights, dict) and isinstance(weights.get(key), dict):
