@@ -111,7 +111,15 @@ def test_workers_leave_with_a_killed_parent(tasks: Tasks) -> None:
     pids = wait_for(lambda: len(found := list(tasks.folder.glob("*.pid"))) == 2 and [int(p.stem) for p in found])
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    assert wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    assert wait_for(lambda: not any(map(is_alive, pids)))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def wait_for(condition, seconds: float = 30):  # type: ignore[no-untyped-def]
