@@ -171,6 +171,19 @@ def test_the_worst_of_equal_cells_is_the_cell_and_of_several_lies_lower():
     assert found.hi > min(of_share(cell).hi for cell in cells)
 
 
+def test_a_mean_of_undefined_cells_is_undefined_without_a_warning():
+    cell = Sample.of([0, 0], [0.1, 0.2], Clusters.of(["a", "b"])).auc()
+    found = mean_of([cell, cell])
+    assert np.isnan(found.lo)
+    assert found.reason == "no fake samples"
+
+
+def test_an_end_never_passes_its_value():
+    label, names = np.repeat([0, 1], 15), np.tile(np.repeat(np.arange(3), 5), 2)
+    found = of_share(Sample.of(label, np.linspace(0, 1, 30), Clusters.of(names)).auc())
+    assert (found.value, found.hi) == (1, 1)
+
+
 def test_fiellers_interval_solves_its_equation():
     label, score, names = table(7, clusters=20)
     clusters = Clusters.of(names)

@@ -1,11 +1,9 @@
 """Simulated coverage of the intervals of `evaluation`: how often a 95 % interval contains the true value.
 
-    python tools/coverage/simulate.py run out/coverage          # resumable: finished blocks are kept
-    python tools/coverage/simulate.py table out/coverage docs/results.md
-
-This is not the coverage of the tests (`make coverage-report`). Blocks of 100 test sets per design are appended to
-OUT/<design>-<digest>.jsonl; the digest covers the design and the source of the intervals, so that a change of either is
-simulated again.
+``python -m tools.coverage.simulate run OUT`` in the root of the repository; ``show`` prints what is there. This is not
+the coverage of the tests, which is ``make coverage-report``. Blocks of 100 test sets per design are appended to
+OUT/<design>-<digest>.jsonl; finished blocks are kept. The digest covers the design and the source of the intervals, so
+that a change of either is simulated again.
 """
 
 from __future__ import annotations

@@ -264,7 +264,7 @@ class Sample:
         """Thresholds from high to low after an infinite one; numbers of real and fake scores at or above each."""
         both = np.concatenate([self.real.score, self.fake.score])
         both.sort(kind="stable")                                        # two sorted runs: merged
-        rising = both[np.append(True, both[1:] != both[:-1])]
+        rising = both[np.append(True, both[1:] != both[:-1])[: len(both)]]
         fps = len(self.real) - np.searchsorted(self.real.score, rising, "left")
         tps = len(self.fake) - np.searchsorted(self.fake.score, rising, "left")
         falling = np.append(np.inf, rising[::-1])

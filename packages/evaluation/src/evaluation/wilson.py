@@ -65,7 +65,8 @@ def _undefined(value: float, reason: str) -> Range:
 def _wilson(x: float, n: float, q: float, sign: int) -> float:
     """Return one end of Wilson's interval of a share *x* of *n*, *sign* -1 the lower."""
     half = q * np.sqrt(max(x * (1 - x), 0) / n + q**2 / (4 * n**2))
-    return float(np.clip((x + q**2 / (2 * n) + sign * half) / (1 + q**2 / n), 0, 1))
+    end = (x + q**2 / (2 * n) + sign * half) / (1 + q**2 / n)
+    return float(np.clip(end, x, 1) if sign > 0 else np.clip(end, 0, x))   # rounding may pass x at 0 and 1
 
 
 def _effective(x: float, variance: float, cap: float) -> float:
@@ -274,9 +275,8 @@ def mean_estimate(estimates: Sequence[Estimate], weights: Sequence[float] | None
     parts = np.ones(len(estimates)) if weights is None else np.asarray(weights, dtype=np.float64)
     parts = parts / parts.sum()
     total = _combined(estimates, parts.tolist())
-    cap, paired = (
-        float(1 / np.sum(parts / np.array([getattr(e, name) for e in estimates]))) for name in ("cap", "cap_paired")
-    )
+    needs = [float(np.sum(parts / np.array([getattr(e, name) for e in estimates]))) for name in ("cap", "cap_paired")]
+    cap, paired = (1 / need if need > 0 else np.inf for need in needs)
     return Estimate(total.value, total.spread, total.weight, total.clusters, cap, paired, total.reason)
 
 
