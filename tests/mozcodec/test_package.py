@@ -292,6 +292,7 @@ planes: tuple[np.ndarray, ...] = mozcodec.decode(data, "planes")
 pixels: np.ndarray = mozcodec.decode(data, "gray", scale=4, region=(0, 0, 8, 8), on_truncated="warn", max_pixels=None)
 sizes = [(point.quality, len(point.data)) for point in mozcodec.sweep(image, [10, 20], scales=(8, 16), arithmetic=True)]
 quality: int = mozcodec.encode_to_target(image, bytes=5000, smallest=True).quality
+distance: float = mozcodec.encode_to_target(image, bytes=5000, effort=1).distance
 coefficients = mozcodec.read_coefficients(data)
 written: bytes = mozcodec.write_coefficients(coefficients, metadata=mozcodec.read_header(data).metadata)
 options: mozcodec.EncodeOptions = {"progressive": False}

@@ -260,6 +260,10 @@ def encode_to_target(
     **options: Unpack[EncodeOptions],
 ) -> EncodedAtDistance: ...
 @overload
+def encode_to_target(  # type: ignore[overload-overlap]  # with effort, bytes= searches among distances
+    image: ArrayLike, *, bytes: int, effort: int, pixel_format: str | None = None, **options: Any
+) -> EncodedAtDistance: ...
+@overload
 def encode_to_target(
     image: ArrayLike,
     *,
@@ -270,7 +274,7 @@ def encode_to_target(
     smallest: bool = False,
     pixel_format: str | None = None,
     **options: Unpack[EncodeOptions],
-) -> Encoded | EncodedAtDistance: ...
+) -> Encoded: ...
 
 
 def encode_to_target(
@@ -282,7 +286,7 @@ def encode_to_target(
     ssimulacra2: float | None = None,
     smallest: bool = False,
     pixel_format: str | None = None,
-    **options: Unpack[EncodeOptions],
+    **options: Any,
 ) -> Encoded | EncodedAtDistance:
     """Return *image* at the integer quality, or at the distance, that just reaches a target.
 
