@@ -35,6 +35,9 @@ test-all: setup ## the slow tests too
 coverage-report: setup ## line and branch coverage of the tests by package (TESTS="-m slow" for others): out/coverage
 	@$(IN_VENV) python -m tools coverage-report -- $(TESTS)
 
+coverage: setup ## simulate how often the intervals of evaluation hold the true value (resumable, hours): docs/results.md
+	@$(IN_VENV) python -m tools coverage out/intervals --table docs/results.md
+
 mutants: setup ## apply small faults to a copy, one at a time; the tests must catch each (FAULTS="resume lock" for some)
 	@$(IN_VENV) python -m tools mutants $(FAULTS)
 
@@ -94,5 +97,5 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: help repro test test-all coverage-report mutants grid seeds bench bench-perceptual throughput throughput-gpu bench-gpu \
+.PHONY: help repro test test-all coverage coverage-report mutants grid seeds bench bench-perceptual throughput throughput-gpu bench-gpu \
   study-scaling sample setup

@@ -1,17 +1,17 @@
 """Simulated coverage of the intervals of `evaluation`: how often a 95 % interval contains the true value.
 
-``python -m tools.coverage.simulate run OUT`` in the root of the repository; ``show`` prints what is there. This is not
-the coverage of the tests, which is ``make coverage-report``. Blocks of 100 test sets per design are appended to
-OUT/<design>-<digest>.jsonl; finished blocks are kept. The digest covers the design and the source of the intervals, so
-that a change of either is simulated again.
+``make coverage``, or ``python -m tools coverage OUT --table docs/results.md``. This is not the coverage of the tests,
+which is ``make coverage-report``. Blocks of 100 test sets per design are appended to OUT/<design>-<digest>.jsonl;
+finished blocks are kept. The digest covers the design and the sources that make the intervals, so that a change of
+either is simulated again.
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
 import hashlib
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 from scipy import special
 
@@ -31,7 +32,7 @@ from evaluation.wilson import Range, difference, mean_of, ratio_of_gains, worst
 from tools.coverage.designs import DESIGNS, Data, Design, generate
 
 BLOCK = 100
-TRUTH_PAIRS, TRUTH_CHUNKS = 5_000, 8
+TRUTH_PAIRS = 5_000
 SINGLE = {
     "auc": ("auc", ""), "bacc": ("balanced_accuracy", "fixed"), "f1": ("f1", "fixed"), "tpr5": ("tpr_at_fpr_0.05", ""),
     "tpr1": ("tpr_at_fpr_0.01", ""), "eer": ("eer", ""), "brier": ("brier", ""), "logloss": ("logloss", ""),
@@ -80,7 +81,7 @@ def intervals(data: Data, design: Design) -> Found:
 def true_values(design: Design, level: str, seed: int) -> dict[str, float]:
     """Return the metrics of a population, averaged over large samples."""
     chunks = []
-    for chunk in range(TRUTH_CHUNKS):
+    for chunk in range(4 if design.pairs < 30 else 8):
         data = generate(design, TRUTH_PAIRS, np.random.default_rng([seed, 99, chunk]))
         data = data if level == "frame" else data.by_video()
         chunks.append(_values(data, design))
@@ -261,32 +262,99 @@ def results(out: Path, name: str, seed: int) -> dict[tuple[str, str, str], dict[
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=("run", "show"))
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--designs", default=",".join(DESIGNS), help="comma-separated names")
-    parser.add_argument("--repetitions", type=int, default=1000)
-    parser.add_argument("--bootstrap", type=int, default=200, help="test sets per design that are also bootstrapped")
-    parser.add_argument("--replicates", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=1)
-    given = parser.parse_args()
-    names = given.designs.split(",")
-    if given.verb == "run":
-        run(given.out, names, given.repetitions, given.seed, given.jobs, given.bootstrap, given.replicates)
+SHOWN = ("auc", "bacc", "f1", "tpr5", "tpr1", "eer", "brier", "difference", "worst")
+TITLES = {"auc": "AUC", "bacc": "bal. ACC", "f1": "F1", "tpr5": "TPR at 5 %", "tpr1": "TPR at 1 %", "eer": "EER",
+          "brier": "Brier", "difference": "difference", "worst": "worst cell"}  # fmt: skip
+BEGIN, END = "<!-- table of make coverage -->", "<!-- end of the table -->"
+
+
+def table(out: Path, names: list[str], seed: int, command: str) -> str:
+    """Return the coverage and mean width of the intervals as Markdown, with what they were made from."""
+    lines = [
+        "| design, level | " + " | ".join(TITLES[metric] for metric in SHOWN) + " |",
+        "| --- " * (len(SHOWN) + 1) + "|",
+    ]
+    sets: list[int] = []
     for name in names:
-        for (level, kind, metric), r in results(given.out, name, given.seed).items():
-            if kind == "jackknife":
-                b = results_boot(given.out, name, given.seed, level, metric)
-                print(f"{name:11} {level:5} {metric:16} n {r['n']:4} def {r['defined']:4} cov {r['coverage']:.3f} "
-                      f"(<{r.get('below', 0):.3f} >{r.get('above', 0):.3f}) width {r['width']:.4f} {b}")  # fmt: skip
+        found = results(out, name, seed)
+        for level in DESIGNS[name].levels:
+            cells = [_cell(found.get((level, "jackknife", metric))) for metric in SHOWN]
+            if any(cell != "-" for cell in cells):
+                sets.append(found[level, "jackknife", "auc"]["n"])
+                lines.append(f"| {name}, {level} | " + " | ".join(cells) + " |")
+    if not sets:
+        raise click.ClickException(f"{out} holds no finished block of these sources; run it without --show")
+    error = 100 * np.sqrt(0.95 * 0.05 / min(sets))
+    note = (
+        f"Share of simulated test sets whose 95 % interval contains the true value, and the mean width. {min(sets)} to "
+        f"{max(sets)} test sets per design; Monte-Carlo standard error at .95 up to {error:.1f} points. `-`: the "
+        f"design has no such number, or it is undefined there. Command: `{command}`; commit {_commit()}."
+    )
+    return f"{note}\n\n" + "\n".join(lines) + "\n"
 
 
-def results_boot(out: Path, name: str, seed: int, level: str, metric: str) -> str:
-    r = results(out, name, seed).get((level, "bootstrap", metric))
-    return f"| bootstrap {r['coverage']:.3f} width {r['width']:.4f} covering {r['covering_width']:.4f}" if r else ""
+def _cell(found: dict[str, float] | None) -> str:
+    if not found or not found["defined"]:
+        return "-"
+    some = "" if found["defined"] == found["n"] else f" ({found['defined']:.0f} of {found['n']:.0f})"
+    return f"{found['coverage']:.3f}, {found['width']:.3f}{some}"
 
 
-if __name__ == "__main__":
-    main()
+def _commit() -> str:
+    """Return the commit of the working tree, with what was changed since."""
+    def git(*arguments: str) -> str:
+        here = Path(__file__).parent
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, cwd=here)
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "../../packages/evaluation/src", ".")
+    return git("rev-parse", "--short", "HEAD") + (" with local changes" if changed else "")
+
+
+def write_table(path: Path, text: str) -> None:
+    """Replace what stands between the two marks of the file at *path*."""
+    old = path.read_text(encoding="utf-8")
+    if old.count(BEGIN) != 1 or old.count(END) != 1:
+        raise click.ClickException(f"{path}: needs one line {BEGIN!r} and one line {END!r}; the table goes between")
+    before, after = old.split(BEGIN)[0], old.split(END)[1]
+    _whole(path, f"{before}{BEGIN}\n{text}{END}{after}")
+
+
+@click.command("coverage")
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--designs", default=",".join(DESIGNS), help="Names of designs, separated by commas; by default all.")
+@click.option("--repetitions", default=1000, show_default=True, help="Test sets per design, in blocks of 100.")
+@click.option("--bootstrap", "boot", default=200, show_default=True, help="Of these, how many get a bootstrap too.")
+@click.option("--replicates", default=300, show_default=True, help="Replicates of that bootstrap.")
+@click.option("--seed", default=1, show_default=True, help="Of everything that is drawn.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Processes.")
+@click.option("--show", is_flag=True, help="Simulate nothing; print what is there, the bootstrap's widths included.")
+@click.option("--table", "path", type=click.Path(path_type=Path, exists=True), help="Markdown file for the table.")
+def command(
+    out: Path, designs: str, repetitions: int, boot: int, replicates: int, seed: int, jobs: int, show: bool,
+    path: Path | None,
+) -> None:  # fmt: skip
+    """Simulate test sets with known truth and count how often the intervals contain it. OUT keeps finished blocks."""
+    names = designs.split(",")
+    unknown = sorted(set(names) - set(DESIGNS))
+    if unknown:
+        raise click.UsageError(f"no design {', '.join(unknown)}; there are {', '.join(DESIGNS)}")
+    if show:
+        names = [name for name in names if _path(out, name).exists() and _truth_path(out, name, seed).exists()]
+        for name in names:
+            click.echo("\n".join(_described(name, results(out, name, seed))))
+    else:
+        run(out, names, repetitions, seed, jobs, boot, replicates)
+    if path:
+        write_table(path, table(out, names, seed, f"python -m tools coverage OUT --repetitions {repetitions}"))
+
+
+def _described(name: str, found: dict[tuple[str, str, str], dict[str, float]]) -> Iterator[str]:
+    for (level, kind, metric), r in found.items():
+        line = f"{name:11} {level:5} {metric:16} {kind:9} {r['defined']:4} of {r['n']:4}"
+        if r["defined"]:
+            line += (
+                f" coverage {r['coverage']:.3f} (truth below {r['below']:.3f}, above {r['above']:.3f}) width "
+                f"{r['width']:.4f}, of an interval stretched until it covers {r['covering_width']:.4f}"
+            )
+        yield line

@@ -1,0 +1,73 @@
+"""A fast slice of ``make coverage``: intervals hold the true value of simulated detectors."""
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from evaluation.jackknife import Sample
+from evaluation.wilson import of_rates, of_share
+from tools.coverage import simulate
+from tools.coverage.designs import DESIGNS, generate
+
+SETS = 120
+LEAST = 0.95 - 3 * np.sqrt(0.95 * 0.05 / SETS)
+
+
+def truths(design):
+    """AUC, TPR and TNR at .5 of single frames, in closed form: all effects are normal."""
+    deviation = np.sqrt(sum(design.variance))
+    tpr, fpr = (ndtr((design.shift + sign * design.mu / 2) / deviation) for sign in (1, -1))
+    return {"auc": design.auc, "tpr": tpr, "bacc": (tpr + 1 - fpr) / 2}
+
+
+@pytest.mark.parametrize("name", ["D1", "D3", "D4", "12chance", "people24", "apart12"])
+def test_intervals_of_frames_cover_the_truth(name):
+    design, covered, widths = DESIGNS[name], dict.fromkeys(("auc", "tpr", "bacc"), 0), []
+    truth = truths(design)
+    for number in range(SETS):
+        data = generate(design, design.pairs, np.random.default_rng([5, number]))
+        sample = Sample.of(data.label, data.score[0], data.clusters)
+        rates = sample.rates(0.5)
+        found = {"auc": of_share(sample.auc()), "tpr": of_share(rates.tpr)}
+        found["bacc"] = of_rates("balanced_accuracy", rates)
+        widths.append(found["auc"].hi - found["auc"].lo)
+        for metric, interval in found.items():
+            covered[metric] += interval.lo <= truth[metric] <= interval.hi
+    assert min(covered.values()) / SETS >= LEAST, covered
+    assert np.mean(widths) < {"D4": 0.04}.get(name, 0.3)
+
+
+def test_the_percentile_bootstrap_misses_a_strong_detector():
+    design, covered = DESIGNS["D4"], 0
+    for number in range(40):
+        data = generate(design, design.pairs, np.random.default_rng([5, number]))
+        found = simulate.bootstrap(data, np.random.default_rng(number), 150)["auc"]
+        covered += found.lo <= design.auc <= found.hi
+    assert covered / 40 < 0.85
+
+
+def test_finished_blocks_are_kept_and_the_table_names_their_number(tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    monkeypatch.setattr(simulate, "BLOCK", 4)
+    monkeypatch.setattr(simulate, "TRUTH_PAIRS", 60)
+    page = tmp_path / "results.md"
+    page.write_text(f"# Results\n\n{simulate.BEGIN}\nold\n{simulate.END}\nafter\n")
+    given = [str(tmp_path / "out"), "--designs", "D7", "--repetitions", "4", "--bootstrap", "0"]
+    first = CliRunner().invoke(simulate.command, [*given, "--table", str(page)])
+    assert first.exit_code == 0, first.output
+    text = page.read_text()
+    assert text.startswith("# Results\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "4 to 4 test sets per design" in text
+    assert "| D7, frame | " in text
+    (path,) = (tmp_path / "out").glob("D7-*.jsonl")
+    before = path.read_text()
+    assert CliRunner().invoke(simulate.command, given).exit_code == 0
+    assert path.read_text() == before                                   # nothing was simulated again
+    bare = tmp_path / "bare.md"
+    bare.write_text("no marks\n")
+    refused = CliRunner().invoke(simulate.command, [*given, "--table", str(bare)])
+    assert refused.exit_code == 1
+    assert "needs one line" in refused.output
