@@ -57,7 +57,7 @@ def test_the_table_is_model_by_training_quality_by_tested_quality_by_method(inde
     assert result.exit_code == 0, result.output
     rows = table(tmp_path / "g.csv")
     wanted = {"model": "meso4", "trained_at": "77", "faces.frames_per_second": "25", "what": "auc", "condition": "10"}
-    row = pick(rows, **wanted, level="frame", method="FaceSwap", unit="video")
+    row = pick(rows, **wanted, level="frame", method="FaceSwap", unit="pair")
     expected = aucs(index, "q77-f25-s1", "q77-f25-s2", condition="10", method="FaceSwap")
 
     assert float(row["value"]) == pytest.approx(expected.mean(), abs=1e-6)

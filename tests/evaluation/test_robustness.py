@@ -1,18 +1,11 @@
-"""Retention and area over the bit rate, worked by hand."""
+"""Area over the bit rate, worked by hand."""
 
 import math
 
 import numpy as np
 import pytest
 
-from evaluation.robustness import area_over_log_rate, retention
-
-
-def test_retention_is_the_share_of_the_distance_from_one_half():
-    assert retention(0.6, 0.9) == pytest.approx(0.25)
-    assert retention(0.4, 0.9) == pytest.approx(-0.25)
-    assert math.isnan(retention(0.6, 0.5))
-    assert math.isnan(retention(0.6, math.nan))
+from evaluation.robustness import area_over_log_rate
 
 
 def test_area_over_log_rate_by_hand():

@@ -113,11 +113,11 @@ def test_raw_is_not_an_end_of_the_drop(scores_of):
 
 
 def test_a_seed_repeats_every_number(scores_of):
-    scores = scores_of()
+    scores, drawn = scores_of(), Settings(replicates=60, seed=3, intervals="bootstrap")
     order = np.random.default_rng(0).permutation(len(scores))
     first, again, shuffled, other = (
         summarize(*args) for args in
-        ((scores, FAST), (scores, FAST), (scores[order], FAST), (scores, Settings(replicates=60, seed=4)))
+        ((scores, drawn), (scores, drawn), (scores[order], drawn), (scores, replace(drawn, seed=4)))
     )  # fmt: skip
     assert repr(first) == repr(again)
     a, b, c = (summary.find("77", "frame", "auc") for summary in (first, shuffled, other))
@@ -128,12 +128,14 @@ def test_a_seed_repeats_every_number(scores_of):
 def test_metrics_of_a_single_class_are_undefined_and_named(write_scores, rows_of):
     rows = [row for row in rows_of() if row["method"] != "original"]
     summary = summarize(read(write_scores(rows=rows)), FAST)
-    assert "q77.frame.auc: one class only" in summary.undefined
+    assert "q77.frame.auc: no real samples" in summary.undefined
     assert "drop.frame.auc: undefined in one of the two conditions" in summary.undefined
     row = summary.find("77", "frame", "auc")
     assert np.isnan([row.value, row.lo, row.hi]).all()
-    assert summary.find("77", "frame", "accuracy").value > 0        # defined, but without an interval
-    assert any(text.startswith("q77.frame.accuracy_lo") for text in summary.undefined)
+    accuracy, recall = (summary.find("77", "frame", metric) for metric in ("accuracy", "recall"))
+    assert 0 < recall.lo < recall.value < recall.hi <= 1             # the one number that means something
+    assert (accuracy.value, accuracy.lo, accuracy.hi) == (recall.value, recall.lo, recall.hi)
+    assert "q77.frame.f1_lo, q77.frame.f1_hi: no real samples" in summary.undefined
 
 
 def test_a_single_video_of_a_class_has_no_interval(write_scores, rows_of):
@@ -143,7 +145,7 @@ def test_a_single_video_of_a_class_has_no_interval(write_scores, rows_of):
     row = summary.find("77", "frame", "auc")
     assert np.isfinite(row.value)
     assert np.isnan([row.lo, row.hi]).all()
-    assert "q77.frame.auc_lo, q77.frame.auc_hi: fewer than two real or two fake videos" in summary.undefined
+    assert "q77.frame.auc_lo, q77.frame.auc_hi: fewer than two pairs with real samples" in summary.undefined
 
 
 def test_an_empty_test_split_is_named(write_scores, rows_of):
@@ -162,3 +164,42 @@ def test_an_empty_test_split_is_named(write_scores, rows_of):
 def test_impossible_settings_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Settings(**options)
+
+
+def test_the_bootstrap_is_an_option_with_two_units(scores_of):
+    scores = scores_of(pairs=6)
+    ours, drawn = (summarize(scores, replace(FAST, intervals=kind)) for kind in ("jackknife", "bootstrap"))
+    assert (ours.units, drawn.units) == (["pair"], ["video", "pair"])
+    for level in ("frame", "video"):
+        for metric in ("auc", "eer", "f1", "brier"):
+            a, b = ours.find("77", level, metric), drawn.find("77", level, metric)
+            assert a.value == pytest.approx(b.value)
+            assert (a.lo, a.hi) != (b.lo, b.hi)
+    with pytest.raises(ValueError, match="intervals must be one of jackknife, bootstrap"):
+        replace(FAST, intervals="guess")
+
+
+def test_every_number_has_an_interval_or_a_reason(scores_of):
+    summary = summarize(scores_of(), FAST)
+    assert summary.scalars
+    for row in [*summary.rows, *summary.differences, *summary.scalars]:
+        assert np.isfinite([row.lo, row.hi]).all() or row.reason, row
+    for row in summary.calibration:
+        assert np.isfinite([row.ece_lo, row.ece_hi]).all()
+        assert np.isfinite([row.temperature_lo, row.temperature_hi]).all() or "temperature: " in row.reason
+
+
+def test_retention_and_means_over_methods_and_conditions(scores_of):
+    summary = summarize(scores_of(pairs=10), FAST)
+    raw, low = (summary.find(condition, "frame", "auc").value for condition in ("raw", "10"))
+    kept = summary.scalar("retention", "10", "frame")
+    assert kept.value == pytest.approx((low - 0.5) / (raw - 0.5))
+    assert kept.lo < kept.value < kept.hi
+    mean = summary.scalar("method_mean", "77", "frame")
+    assert mean.value == pytest.approx(np.mean([summary.find("77", "frame", "auc", m).value for m in summary.methods]))
+    assert mean.lo < mean.value < mean.hi
+    one = summary.find("77", "frame", "auc")
+    assert summary.mean_auc(["77"])[:3] == pytest.approx((one.value, one.lo, one.hi))
+    both = summary.mean_auc(["77", "10"], [0.25, 0.75])
+    assert both.value == pytest.approx(0.25 * one.value + 0.75 * low)
+    assert both.lo < both.value < both.hi

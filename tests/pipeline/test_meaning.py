@@ -56,7 +56,7 @@ def scored(params, crops: Path, compressed: Path, folder: Path, labels) -> Path:
 
 
 def picked(row, what: str) -> bool:
-    return (row.what, row.level, row.method, row.unit) == (what, "frame", "all", "video")
+    return (row.what, row.level, row.method, row.unit) == (what, "frame", "all", "pair")
 
 
 @pytest.mark.slow(minutes=7)

@@ -280,7 +280,7 @@ def table(out: Path, names: list[str], seed: int, command: str) -> str:
         for level in DESIGNS[name].levels:
             cells = [_cell(found.get((level, "jackknife", metric))) for metric in SHOWN]
             if any(cell != "-" for cell in cells):
-                sets.append(found[level, "jackknife", "auc"]["n"])
+                sets.append(int(found[level, "jackknife", "auc"]["n"]))
                 lines.append(f"| {name}, {level} | " + " | ".join(cells) + " |")
     if not sets:
         raise click.ClickException(f"{out} holds no finished block of these sources; run it without --show")

@@ -36,6 +36,10 @@ def main() -> None:
 def _drawing(command: Any) -> Any:
     for option in (
         click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed of the bootstrap."),
+        click.option(
+            "--intervals", default="jackknife", show_default=True, type=click.Choice(["jackknife", "bootstrap"]),
+            help="How intervals are made. The bootstrap is for comparison: too narrow with few pairs.",
+        ),
         click.option("--confidence", default=0.95, show_default=True, help="Two-sided coverage of the intervals."),
         click.option("--replicates", default=1000, show_default=True, help="Bootstrap replicates of videos or pairs."),
     ):
@@ -53,7 +57,7 @@ def _drawing(command: Any) -> Any:
 @_drawing
 def metrics(
     scores: Path, out: Path, tables: Path | None, plots: Path | None, allow_nan: bool, quiet: bool,
-    replicates: int, confidence: float, seed: int,
+    replicates: int, confidence: float, intervals: str, seed: int,
 ) -> None:  # fmt: skip
     """Write the metrics of the test split of SCORES to OUT (JSON), with intervals, and print them."""
     from .files import write_csv, write_json
@@ -63,7 +67,7 @@ def metrics(
     from .tables import ROBUSTNESS, ROC, metrics_json, robustness_rows, roc_points, text, write_tables
 
     found = read(scores, allow_nan=allow_nan)
-    summary = summarize(found, Settings(replicates, confidence, seed))
+    summary = summarize(found, Settings(replicates, confidence, seed, intervals))
     matrix = evaluate(found, confidence)
     test = found.where(split="test")
     if tables:
@@ -168,7 +172,7 @@ def _note(note: str | None, dataset: Path | None) -> str | None:
 @_drawing
 def seeds(
     groups: tuple[tuple[str, tuple[str, ...]], ...], out: Path | None, csv_path: Path | None, note: str | None,
-    dataset: Path | None, replicates: int, confidence: float, seed: int,
+    dataset: Path | None, replicates: int, confidence: float, intervals: str, seed: int,
 ) -> None:  # fmt: skip
     """Compare groups of runs that differ by their seed: mean, spread, drop, and difference to the first group.
 
@@ -181,7 +185,7 @@ def seeds(
     from .seeds import SeedRow, compare_groups, document, terminal
     from .summary import Settings
 
-    settings = Settings(replicates, confidence, seed)
+    settings = Settings(replicates, confidence, seed, intervals)
     read = _groups(groups)
     rows = compare_groups(read, settings)
     if out:
@@ -201,7 +205,7 @@ def seeds(
 def grid(
     index: Path, figure: Path | None, versus: tuple[str, ...], csv_path: Path | None, out: Path | None,
     note: str | None,
-    dataset: Path | None, replicates: int, confidence: float, seed: int,
+    dataset: Path | None, replicates: int, confidence: float, intervals: str, seed: int,
 ) -> None:  # fmt: skip
     """Tabulate the experiments of INDEX: AUC by settings, test condition and method, mean over their seeds.
 
@@ -212,7 +216,7 @@ def grid(
     from .grid import csv_columns, csv_rows, document, make, read_variants, terminal, train_test
     from .summary import Settings
 
-    found = make(read_variants(index), versus, Settings(replicates, confidence, seed))
+    found = make(read_variants(index), versus, Settings(replicates, confidence, seed, intervals))
     if out:
         write_whole(out, document(found, _note(note, dataset)))
     if csv_path:
@@ -231,7 +235,7 @@ def grid(
 @_drawing
 def compare(
     a: tuple[str, tuple[str, ...]], b: tuple[str, tuple[str, ...]], csv_path: Path | None,
-    replicates: int, confidence: float, seed: int,
+    replicates: int, confidence: float, intervals: str, seed: int,
 ) -> None:  # fmt: skip
     """Compare two runs on the same test faces: A minus B with intervals, p, and Holm's p over the conditions."""
     from dataclasses import asdict, fields
@@ -244,7 +248,7 @@ def compare(
     if len(a[1]) > 1 or len(b[1]) > 1:
         raise click.UsageError("compare takes one file on each side; `evaluation seeds` compares groups of runs")
     first, second = _groups((a, b))
-    rows = compare_two(first, second, Settings(replicates, confidence, seed))
+    rows = compare_two(first, second, Settings(replicates, confidence, seed, intervals))
     if csv_path:
         write_csv(csv_path, [f.name for f in fields(Comparison)], map(asdict, rows))
     click.echo(text_table(*comparison_table(first, second, rows)))

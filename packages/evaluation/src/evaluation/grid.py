@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .clusters import UNIT_NAMES
 from .scores import ALL, read
 from .seeds import Group, SeedRow, compare_groups, how, interval_text, runs_text, tested, value_text
 from .summary import Settings
@@ -186,10 +187,11 @@ def train_test(grid: Grid) -> list[TrainTest]:
 
 
 class _Cells:
-    """Looks numbers up and formats them: ``0.808 ± 0.002 [0.723, 0.880]``, the interval by videos."""
+    """Looks numbers up and formats them: ``0.808 ± 0.002 [0.723, 0.880]``, the interval of the first unit."""
 
     def __init__(self, rows: Sequence[SeedRow]) -> None:
-        self.rows = {(r.group, r.against, r.what, r.condition, r.level, r.method): r for r in rows if r.unit == "video"}
+        unit = rows[0].unit
+        self.rows = {(r.group, r.against, r.what, r.condition, r.level, r.method): r for r in rows if r.unit == unit}
         self.methods = [method for method in dict.fromkeys(row.method for row in rows) if method != ALL]
         self.conditions = list(dict.fromkeys(row.condition for row in rows if row.what == "auc"))
         self.drops = list(dict.fromkeys(row.condition for row in rows if row.what == "drop"))
@@ -249,9 +251,11 @@ def sentence(grid: Grid) -> str:
     runs = runs_text(counts.pop()) if len(counts) == 1 else f"{min(counts)} to {max(counts)} seeds"
     shared = {name: value for name, value in grid.variants[0].settings.items() if name not in grid.varying}
     same = "".join(f"; {name} {value}" for name, value in shared.items())
+    unit = UNIT_NAMES[grid.rows[0].unit]
+    shown = f" The tables show intervals by {unit}, the CSV both." if grid.settings.intervals == "bootstrap" else ""
     return (
-        f"{tested(grid.rows[0])}; {len(grid.variants)} variants of {runs}{same}. {how(grid.settings)} The "
-        "tables show intervals by videos, the CSV both. Methods: frame AUC of each against all real faces."
+        f"{tested(grid.rows[0])}; {len(grid.variants)} variants of {runs}{same}. {how(grid.settings, unit)}{shown} "
+        "Methods: frame AUC of each against all real faces."
     )
 
 

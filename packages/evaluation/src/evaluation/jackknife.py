@@ -260,7 +260,7 @@ class Sample:
         return np.asarray(np.bincount(fake.code, weights=wins / 2.0, minlength=len(self.weight)), dtype=np.float64)
 
     @cached_property
-    def _curve(self) -> tuple[Floats, Floats, Floats]:
+    def curve(self) -> tuple[Floats, Floats, Floats]:
         """Thresholds from high to low after an infinite one; numbers of real and fake scores at or above each."""
         both = np.concatenate([self.real.score, self.fake.score])
         both.sort(kind="stable")                                        # two sorted runs: merged
@@ -274,13 +274,13 @@ class Sample:
         """Equal error rate by linear interpolation; of each delete-one sample at its own threshold."""
         if len(self.real) == 0 or len(self.fake) == 0 or not (self.real.valid and self.fake.valid):
             return self._nothing()
-        _, fps, tps = self._curve
+        _, fps, tps = self.curve
         none = np.zeros(1)
-        value = float(_eer(self._curve, len(self.real) - none, len(self.fake) - none, lambda k: (fps[k], tps[k]))[0])
+        value = float(_eer(self.curve, len(self.real) - none, len(self.fake) - none, lambda k: (fps[k], tps[k]))[0])
         if self.lacking:
             return self._nothing(value)
         code = np.arange(len(self.weight))
-        thresholds = self._curve[0]
+        thresholds = self.curve[0]
 
         def rest(index: Positions) -> tuple[Floats, Floats]:
             """Real and fake scores at or above the threshold of *index* (C,) when each cluster is left out."""
@@ -290,7 +290,7 @@ class Sample:
                 for total, side in ((fps, self.real), (tps, self.fake))
             )
 
-        left_out = _eer(self._curve, len(self.real) - self.real.size, len(self.fake) - self.fake.size, rest)
+        left_out = _eer(self.curve, len(self.real) - self.real.size, len(self.fake) - self.fake.size, rest)
         total = self.real.rank_variance + self.fake.rank_variance
         ranks = max(total - self.rank_covariance, 0.3 * total, 1e-12)
         cap = min(1 / ranks, 8 / (1 / len(self.real) + 1 / len(self.fake)))
@@ -346,7 +346,7 @@ class Sample:
 
     def tpr_at(self, alarms: float) -> float:
         """TPR at a number of false alarms, by linear interpolation on the ROC curve as `metrics.tpr_at_fpr`."""
-        _, fps, tps = self._curve
+        _, fps, tps = self.curve
         before = max(int(np.searchsorted(fps, alarms, "right")) - 1, 0)
         after = min(before + 1, len(fps) - 1)
         run = fps[after] - fps[before]

@@ -316,7 +316,7 @@ def roc_curves(scores: Scores, theme: Theme = LIGHT) -> Figure:
 
 
 def metric_bars(summary: Summary, level: str = "frame", theme: Theme = LIGHT) -> Figure:
-    """Return the headline metrics as groups of bars, one bar per condition, with intervals by videos."""
+    """Return the headline metrics as groups of bars, one bar per condition, with intervals."""
     with _style(theme):
         figure = Figure(figsize=(9.2, 3.6), layout="constrained")
         axes = figure.subplots()

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from . import explain, histories, literature, page, plots, tables
+from .clusters import UNIT_NAMES
 from .conditions import RAW, condition_key, title
 from .files import Picture
-from .intervals import UNITS
 from .material import Material
 from .records import Panel
-from .robustness import area_over_log_rate
+from .robustness import log_rate_weights
 from .scores import ALL, Scores, by_video
 from .summary import LEVELS, Difference, Row, Summary
 from .usefulness import Answer, answer
@@ -143,44 +143,44 @@ def _cards(summary: Summary) -> str:
     ends, n = summary.ends(), summary.n
     shown = [ends.high, ends.low] if ends else summary.conditions[:1]
     cards = [
-        _number_card(f"frame AUC, {title(condition)}", summary.find(condition, "frame", "auc")) for condition in shown
+        _number_card(summary, f"frame AUC, {title(condition)}", summary.find(condition, "frame", "auc"))
+        for condition in shown
     ]
     if ends:
-        cards.append(_number_card(f"drop {ends.high} → {ends.low}", summary.drop("frame", "auc")))
+        cards.append(_number_card(summary, f"drop {ends.high} → {ends.low}", summary.drop("frame", "auc")))
     cards.append(
         page.card("tested on", f"{n['videos']} videos", f"{n['frames']} faces of {n['pairs']} pairs of people")
     )
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
-def _number_card(what: str, row: Row | Difference | None) -> str:
+def _number_card(summary: Summary, what: str, row: Row | Difference | None) -> str:
     value, _, interval = tables.with_interval(row).partition(" ")
-    return page.card(what, value, interval and f"{interval} by videos")
+    return page.card(what, value, interval and f"{interval} by {UNIT_NAMES[summary.units[0]]}")
 
 
 def _by_condition(material: Material) -> str:
     summary = material.summary
-    header = ["condition", "frame AUC by videos", "by pairs", "video AUC by videos", "by pairs", "balanced ACC", "EER",
+    by = [f"by {UNIT_NAMES[unit]}" for unit in summary.units]
+    header = ["condition", *(f"{level} AUC {name}" for level in LEVELS for name in by), "balanced ACC", "EER",
               "faces / videos / pairs"]  # fmt: skip
     rows = [_condition_row(summary, condition) for condition in summary.conditions]
     ends = summary.ends()
     if ends:
-        drops = [summary.drop(level, "auc", unit) for level in LEVELS for unit in UNITS]
+        drops = [summary.drop(level, "auc", unit) for level in LEVELS for unit in summary.units]
         drops += [summary.drop("frame", metric) for metric in ("balanced_accuracy", "eer")]
         rows.append([f"drop {ends.high} → {ends.low}", *map(tables.with_interval, drops), ""])
     caption = (
-        f"Test split. [{_share(summary)} intervals: {summary.settings.replicates} bootstrap replicates of whole "
-        "videos, stratified by class, or of whole pairs of people.] Frames of one video are strongly correlated, so "
-        "single frames are never resampled. Balanced ACC at the threshold .5. The drop is paired: both conditions in "
-        "the same replicates."
+        f"Test split. [{_share(summary)} intervals: {_how(summary)}.] Frames of one video are strongly correlated, so "
+        "single frames never count as independent. Balanced ACC at the threshold .5. The drop is paired."
     )
     return page.section(
         "By condition",
         page.table(header, rows, caption),
         page.figure(
             plots.svg(plots.robustness(summary, plots.PAGE)),
-            f"AUC by condition; bands are {_share(summary)} intervals by videos, the dotted line is chance. "
-            + _scalars(material),
+            f"AUC by condition; bands are {_share(summary)} intervals by {UNIT_NAMES[summary.units[0]]}, the dotted "
+            "line is chance. " + _scalars(material),
             "Frame and video AUC by condition",
         ),
         _curves(material),
@@ -201,8 +201,16 @@ def _curves(material: Material) -> str:
     )
 
 
+def _how(summary: Summary) -> str:
+    """Return how intervals are made, as a phrase."""
+    if summary.settings.intervals == "bootstrap":
+        replicates = summary.settings.replicates
+        return f"{replicates} bootstrap replicates of whole videos, stratified by class, or of whole pairs"
+    return f"by {UNIT_NAMES[summary.units[0]]}, which count as independent of each other; no resampling"
+
+
 def _condition_row(summary: Summary, condition: str) -> list[str]:
-    aucs = [summary.find(condition, level, "auc", unit=unit) for level in LEVELS for unit in UNITS]
+    aucs = [summary.find(condition, level, "auc", unit=unit) for level in LEVELS for unit in summary.units]
     others = [summary.find(condition, "frame", metric) for metric in ("balanced_accuracy", "eer")]
     n = " / ".join(str(getattr(aucs[0], name) if aucs[0] else 0) for name in ("n_frames", "n_videos", "n_pairs"))
     return [_named(condition), *map(tables.with_interval, (*aucs, *others)), n]
@@ -225,7 +233,8 @@ def _thresholds(material: Material) -> str:
         cells = [_named(condition), threshold, *map(tables.with_interval, (*chosen, *at_fpr))]
         rows.append([*cells, *(cost if material.fidelity else [])])
     caption = (
-        "Frame level, intervals by videos. The threshold maximises balanced ACC on the validation split in the same "
+        f"Frame level, intervals by {UNIT_NAMES[summary.units[0]]}. The threshold maximises balanced ACC on the "
+        "validation split in the same "
         "condition. Bits per pixel, PSNR and SSIM are means over the faces."
     )
     return page.table(header, rows, caption)
@@ -233,6 +242,15 @@ def _thresholds(material: Material) -> str:
 
 def _fidelity_cell(value: float | None, digits: int) -> str:
     return "∞" if value is not None and math.isinf(value) else tables.number(value, digits)
+
+
+def retained(summary: Summary, condition: str) -> str:
+    """Return how much of the uncompressed frame AUC's distance from chance is left, as a sentence; or nothing."""
+    row = summary.scalar("retention", condition, "frame")
+    if row is None or math.isnan(row.value):
+        return ""
+    interval = f"no interval: {row.reason}" if math.isnan(row.lo) else f"{100 * row.lo:.0f} to {100 * row.hi:.0f} %"
+    return f"{100 * row.value:.0f} % [{interval}] of the uncompressed AUC's distance from .5 is left."
 
 
 def _scalars(material: Material) -> str:
@@ -243,15 +261,17 @@ def _scalars(material: Material) -> str:
     if len(others) < 2 or any(map(math.isnan, aucs)):
         return ""
     worst = others[int(np.argmin(aucs))]
-    parts = [f"Mean frame AUC over the compressed conditions {np.mean(aucs):.3f}, lowest {min(aucs):.3f} ({worst})"]
+    lowest = tables.with_interval(summary.find(worst, "frame", "auc"))
+    mean = tables.range_text(summary.mean_auc(others))
+    parts = [f"Mean frame AUC over the compressed conditions {mean}, lowest {lowest} ({worst})"]
     if all(condition in material.rates for condition in others):
-        area = area_over_log_rate([material.rates[condition] for condition in others], aucs)
-        parts.append(f"mean over log bits per pixel {area:.3f}")
+        weights = log_rate_weights([material.rates[condition] for condition in others])
+        if not np.isnan(weights).any():
+            area = summary.mean_auc(others, weights.tolist())
+            parts.append(f"mean over log bits per pixel {tables.range_text(area)}")
     ends = summary.ends()
-    kept = summary.retention(ends.low, "frame") if ends else math.nan
-    if ends and not math.isnan(kept):
-        parts.append(f"{100 * kept:.0f} % of the uncompressed AUC's distance from .5 is left at {title(ends.low)}")
-    return "; ".join(parts) + "."
+    kept = retained(summary, ends.low) if ends else ""
+    return "; ".join(parts) + "." + (f" At {title(ends.low)} {kept}" if ends and kept else "")
 
 
 def _compression(material: Material) -> str:
@@ -290,10 +310,13 @@ def _by_method(material: Material) -> str:
         for condition in summary.conditions:
             found = [summary.find(condition, level, "auc", method) for method in (ALL, *summary.methods)]
             cells = [page.heat(row.value if row else math.nan, tables.with_interval(row)) for row in found]
-            mean = float(np.mean([row.value if row else math.nan for row in found[1:]]))
-            rows.append([_named(condition), *cells, page.heat(mean, tables.number(mean))])
+            average = summary.scalar("method_mean", condition, level)
+            mean = average.value if average else float(np.mean([row.value if row else math.nan for row in found[1:]]))
+            shown = tables.with_interval(average) if average else tables.number(mean)
+            rows.append([_named(condition), *cells, page.heat(mean, shown)])
         caption = (
-            f"{level.capitalize()} AUC of the fakes of each method against all real faces, intervals by videos. "
+            f"{level.capitalize()} AUC of the fakes of each method against all real faces, intervals by "
+            f"{UNIT_NAMES[summary.units[0]]}. "
             "The mean is over the methods shown, equally weighted."
         )
         parts.append(page.table(header, rows, caption))
@@ -369,7 +392,7 @@ def _separation(material: Material) -> str:
         ),
         page.figure(
             plots.svg(plots.metric_bars(summary, theme=plots.PAGE)),
-            f"Frame-level metrics, lines are {_share(summary)} intervals by videos. ACC, balanced ACC and F1 at the "
+            f"Frame-level metrics, lines are {_share(summary)} intervals. ACC, balanced ACC and F1 at the "
             "threshold .5; a low EER is good. ACC, AP and F1 depend on the share of fakes.",
             "Bar chart of the metrics by condition",
         ),
@@ -388,11 +411,13 @@ def _separation(material: Material) -> str:
 
 
 def _calibration(material: Material) -> str:
+    summary = material.summary
     rows = [
-        [_named(row.condition), *(tables.number(value) for value in (
-            row.ece, row.temperature, row.ece_after, row.temperature_reference, row.ece_after_reference
-        )), str(row.n_frames)]
-        for row in material.summary.calibration
+        [_named(row.condition), *(tables.number_with(
+            getattr(row, name), getattr(row, f"{name}_lo"), getattr(row, f"{name}_hi")
+        ) for name in ("ece", "temperature", "ece_after", "temperature_reference", "ece_after_reference")),
+        str(row.n_frames)]
+        for row in summary.calibration
     ]  # fmt: skip
     reference = title(material.reference) if material.reference else "-"
     header = ["condition", "ECE", "T", "ECE after", f"T of {reference}", "ECE after", "faces"]
@@ -400,8 +425,11 @@ def _calibration(material: Material) -> str:
         "Expected calibration error of the frames before and after dividing the logits by a temperature T fitted on "
         f"the validation split: in the same condition, or once for {reference}, as for a detector that does not know "
         "the condition. T is undefined where the validation scores rank the classes the wrong way or separate them "
-        "perfectly."
+        "perfectly. The bins of the ECE hold equally many faces, equal scores together. Intervals are by "
+        f"{UNIT_NAMES[summary.units[0]]}; those after scaling take T as given."
     )
+    missing = [f"{title(row.condition)}: {row.reason}" for row in summary.calibration if row.reason]
+    caption += f" No interval: {'. '.join(missing)}." if missing else ""
     return page.section("Calibration", page.table(header, rows, caption)) if rows else ""
 
 
@@ -470,11 +498,9 @@ def _provenance(material: Material) -> str:
         parts.append(page.table(["method", *(f"{split}, faces / videos" for split in splits)], rows, "The data."))
     settings: dict[str, Any] = {}
     settings |= _flat({"model": material.settings, "faces": faces.parameters, "versions": faces.versions})
-    settings |= {
-        "bootstrap replicates": summary.settings.replicates,
-        "confidence": summary.settings.confidence,
-        "seed of the bootstrap": summary.settings.seed,
-    }
+    settings |= {"intervals": tables.behind(summary), "confidence": summary.settings.confidence}
+    if summary.settings.intervals == "bootstrap":
+        settings["seed of the bootstrap"] = summary.settings.seed
     rows = [[name, str(value)] for name, value in settings.items()]
     parts.append(page.details("Parameters and versions", page.table(["setting", "value"], rows, text=(1,))))
     definitions = [

@@ -1,23 +1,27 @@
 """Comparison of groups of runs: the same model trained with several seeds, in two or more settings.
 
-All runs of all groups score the same test faces, so differences between groups are paired: one set of bootstrap draws
-of videos (or of pairs) is used for all runs. Intervals cover the choice of the test set; the standard deviation over
-seeds, shown next to them, covers training.
+All runs of all groups score the same test faces, so differences between groups are paired. Intervals cover the choice
+of the test set; the standard deviation over seeds, shown next to them, covers training.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
+from .cells import p_value
+from .clusters import UNIT_NAMES, cluster
 from .conditions import ends
 from .intervals import UNITS, Bootstrap, Floats, delong_difference, holm, percentile, seed_mean
+from .jackknife import Estimate, Sample
 from .scores import ALL, Scores, by_video
 from .summary import LEVELS, Settings
 from .tables import markdown, number, text_table
+from .wilson import Range, difference, mean_estimate, of_share
 
 __all__ = [
     "Comparison",
@@ -73,35 +77,68 @@ class SeedRow:
     n_pairs: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Mean:
-    """Values of the seeds (S,) and the replicates of their mean (R,) by unit."""
-
-    values: Floats
-    replicates: dict[str, Floats]
+class _Mean(Protocol):
+    """The mean over the seeds of an AUC, or a difference of such means; `values` (S,) are those of the seeds."""
 
     @property
-    def value(self) -> float:
-        return float(self.values.mean())
+    def values(self) -> Floats:
+        """The values of the seeds."""
 
-    @property
-    def sd(self) -> float:
-        return float(self.values.std(ddof=1)) if len(self.values) > 1 else float("nan")
-
-    def minus(self, other: _Mean) -> _Mean:
+    def minus(self, other: Any) -> Any:
         """Return the difference: one value per seed where both have equally many seeds, else that of the means."""
-        same = len(self.values) == len(other.values)
-        values = self.values - other.values if same else np.array([self.value - other.value])
-        return _Mean(values, {unit: drawn - other.replicates[unit] for unit, drawn in self.replicates.items()})
+
+    def ends(self) -> dict[str, tuple[float, float]]:
+        """Return the ends of the interval by unit, nan where undefined."""
+
+
+def _minus(first: Floats, second: Floats) -> Floats:
+    return first - second if len(first) == len(second) else np.array([first.mean() - second.mean()])
+
+
+@dataclass(frozen=True, slots=True)
+class _Jackknifed:
+    values: Floats
+    plus: tuple[Estimate, ...]
+    minuses: tuple[Estimate, ...]
+    unit: str
+    confidence: float
+
+    def minus(self, other: _Jackknifed) -> _Jackknifed:
+        plus, minuses = self.plus + other.minuses, self.minuses + other.plus
+        return _Jackknifed(_minus(self.values, other.values), plus, minuses, self.unit, self.confidence)
+
+    def ends(self) -> dict[str, tuple[float, float]]:
+        found = self.range()
+        return {self.unit: (found.lo, found.hi)}
+
+    def range(self) -> Range:
+        if self.minuses:
+            return difference(self.plus, self.minuses, self.confidence)
+        return of_share(self.plus[0], self.confidence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Resampled:
+    values: Floats
+    replicates: dict[str, Floats]      # of the mean (R,), by unit
+    confidence: float
+
+    def minus(self, other: _Resampled) -> _Resampled:
+        replicates = {unit: drawn - other.replicates[unit] for unit, drawn in self.replicates.items()}
+        return _Resampled(_minus(self.values, other.values), replicates, self.confidence)
+
+    def ends(self) -> dict[str, tuple[float, float]]:
+        return {unit: percentile(drawn, self.confidence) for unit, drawn in self.replicates.items()}
 
 
 def compare_groups(
-    groups: Sequence[Group], settings: Settings | None = None, pairs: Sequence[tuple[str, str]] | None = None
-) -> list[SeedRow]:
+    groups: Sequence[Group], settings: Settings | None = None, pairs: Sequence[tuple[str, str]] | None = None,
+    parts: Sequence[str] | None = None,
+) -> list[SeedRow]:  # fmt: skip
     """Return the AUC of each group, its drop, and the differences of *pairs* of labels, the first minus the second.
 
     Without *pairs* each group is compared with the first. There is a row for each condition, level, method (``all``
-    first) and unit of resampling. ValueError where the runs did not score the same test faces.
+    first; *parts* names some) and unit of the interval. ValueError where the runs did not score the same test faces.
     """
     settings = settings or Settings()
     if pairs is None:
@@ -110,12 +147,46 @@ def compare_groups(
     _check_same_faces(groups, tests)
     first = tests[groups[0].label][0]
     out: list[SeedRow] = []
-    for method in first.parts:
-        draws = {unit: Bootstrap.draw(first.part(method), unit, settings.replicates, settings.seed) for unit in UNITS}
+    for method in first.parts if parts is None else parts:
         runs = {label: [run.part(method) for run in runs] for label, runs in tests.items()}
+        of_seeds = _means(first.part(method), settings)
         for level in LEVELS:
-            out += _of_method(runs, pairs, first.conditions, method, level, draws, settings)
+            means = {
+                (label, name): of_seeds([_at(run, name, level) for run in listed])
+                for label, listed in runs.items()
+                for name in first.conditions
+            }
+            out += _of_method(runs, pairs, first.conditions, method, level, means)
     return sorted(out, key=lambda row: ("auc", "drop", "difference").index(row.what))
+
+
+def _at(run: Scores, condition: str, level: str) -> Scores:
+    here = run.where(condition=condition)
+    return here if level == "frame" else by_video(here)
+
+
+def _means(part: Scores, settings: Settings) -> Callable[[list[Scores]], _Mean]:
+    """Return the function from the runs of a group to their mean AUC. *part*: the rows that all runs scored."""
+    if settings.intervals == "bootstrap":
+        draws = {unit: Bootstrap.draw(part, unit, settings.replicates, settings.seed) for unit in UNITS}
+
+        def resampled(runs: list[Scores]) -> _Resampled:
+            found = {unit: seed_mean(runs, bootstrap) for unit, bootstrap in draws.items()}
+            replicates = {unit: drawn for unit, (_, drawn) in found.items()}
+            return _Resampled(found[UNITS[0]][0], replicates, settings.confidence)
+
+        return resampled
+    clusters = cluster(part)
+    names, first = np.unique(part.video, return_index=True)
+    of_video = clusters[first]
+
+    def jackknifed(runs: list[Scores]) -> _Jackknifed:
+        aucs = [Sample.of(run.label, run.score, of_video[np.searchsorted(names, run.video)]).auc() for run in runs]
+        mean = aucs[0] if len(aucs) == 1 else mean_estimate(aucs)
+        values = np.array([auc.value for auc in aucs])
+        return _Jackknifed(values, (mean,), (), clusters.unit, settings.confidence)
+
+    return jackknifed
 
 
 def _of_method(
@@ -124,19 +195,18 @@ def _of_method(
     conditions: list[str],
     method: str,
     level: str,
-    draws: dict[str, Bootstrap],
-    settings: Settings,
+    means: dict[tuple[str, str], _Mean],
 ) -> Iterator[SeedRow]:
     """Return the rows of one method and level."""
-    means = {(label, name): _mean(parts[label], name, level, draws) for label in parts for name in conditions}
     found = ends(conditions)
 
     def rows(label: str, what: str, condition: str, mean: _Mean, counted: str, against: str = "") -> Iterator[SeedRow]:
         n = parts[label][0].where(condition=counted).counts()
-        for unit, replicates in mean.replicates.items():
-            lo, hi = percentile(replicates, settings.confidence)
+        value = float(mean.values.mean())
+        sd = float(mean.values.std(ddof=1)) if len(mean.values) > 1 else float("nan")
+        for unit, (lo, hi) in mean.ends().items():
             yield SeedRow(
-                label, against, what, condition, level, method, unit, mean.value, mean.sd, lo, hi, len(parts[label]),
+                label, against, what, condition, level, method, unit, value, sd, lo, hi, len(parts[label]),
                 n["frames"], n["videos"], n["pairs"],
             )  # fmt: skip
 
@@ -148,15 +218,8 @@ def _of_method(
             yield from rows(label, "drop", f"{found.high} -> {found.low}", drop, found.high)
     for label, against in pairs:
         for condition in conditions:
-            difference = means[label, condition].minus(means[against, condition])
-            yield from rows(label, "difference", condition, difference, condition, against)
-
-
-def _mean(runs: Sequence[Scores], condition: str, level: str, draws: dict[str, Bootstrap]) -> _Mean:
-    here = [run.where(condition=condition) for run in runs]
-    here = here if level == "frame" else [by_video(scores) for scores in here]
-    found = {unit: seed_mean(here, bootstrap) for unit, bootstrap in draws.items()}
-    return _Mean(found[UNITS[0]][0], {unit: replicates for unit, (_, replicates) in found.items()})
+            change = means[label, condition].minus(means[against, condition])
+            yield from rows(label, "difference", condition, change, condition, against)
 
 
 def _check_same_faces(groups: Sequence[Group], tests: dict[str, list[Scores]]) -> None:
@@ -200,23 +263,28 @@ def value_text(row: SeedRow | None, spread: bool = True) -> str:
 Table = tuple[list[str], list[list[str]]]
 
 
+def _units(rows: Sequence[SeedRow]) -> list[str]:
+    return list(dict.fromkeys(row.unit for row in rows))
+
+
 def _group_table(rows: Sequence[SeedRow], label: str, conditions: Sequence[str]) -> Table:
     own = [row for row in rows if row.group == label]
     methods = [method for method in dict.fromkeys(row.method for row in own) if method != ALL]
-    header = ["tested at", "frame AUC", "by videos", "by pairs", *methods, "video AUC", "by videos", "by pairs"]
+    units = _units(rows)
+    by = [f"by {UNIT_NAMES[unit]}" for unit in units]
+    header = ["tested at", "frame AUC", *by, *methods, "video AUC", *by]
     lines = []
     names = [("auc", condition) for condition in conditions]
     names += [("drop", row.condition) for row in own if row.what == "drop"][:1]
     for what, condition in names:
 
         def cells(level: str, what: str = what, condition: str = condition) -> list[str]:
-            found = {
-                unit: _pick(own, what=what, condition=condition, level=level, method=ALL, unit=unit) for unit in UNITS
-            }
-            return [value_text(found["video"]), *(interval_text(found[unit]) for unit in UNITS)]
+            found = [_pick(own, what=what, condition=condition, level=level, method=ALL, unit=unit) for unit in units]
+            return [value_text(found[0]), *map(interval_text, found)]
+
         by_method = [
             value_text(
-                _pick(own, what=what, condition=condition, level="frame", method=method, unit="video"), spread=False
+                _pick(own, what=what, condition=condition, level="frame", method=method, unit=units[0]), spread=False
             )
             for method in methods
         ]
@@ -226,14 +294,16 @@ def _group_table(rows: Sequence[SeedRow], label: str, conditions: Sequence[str])
 
 
 def _difference_table(rows: Sequence[SeedRow], label: str, conditions: Sequence[str]) -> Table:
-    header = ["tested at", "frame AUC", "by videos", "by pairs", "video AUC", "by videos", "by pairs"]
+    units = _units(rows)
+    by = [f"by {UNIT_NAMES[unit]}" for unit in units]
+    header = ["tested at", "frame AUC", *by, "video AUC", *by]
     lines = []
     for condition in conditions:
         line = [condition]
         for level in LEVELS:
             found = [
                 _pick(rows, group=label, what="difference", condition=condition, level=level, method=ALL, unit=unit)
-                for unit in UNITS
+                for unit in units
             ]
             line += [f"{found[0].value:+.3f}" if found[0] and not np.isnan(found[0].value) else "-"]
             line += [interval_text(row) for row in found]
@@ -258,7 +328,8 @@ def runs_text(count: int) -> str:
 def sentence(groups: Sequence[Group], rows: Sequence[SeedRow], settings: Settings) -> str:
     """Return what was tested and how the intervals were computed."""
     seeds = ", ".join(f"{group.label} {runs_text(len(group.runs))}" for group in groups)
-    return f"{tested(rows[0])}; {seeds}. {how(settings)} Methods: frame AUC of each against all real faces."
+    made = how(settings, UNIT_NAMES[rows[0].unit])
+    return f"{tested(rows[0])}; {seeds}. {made} Methods: frame AUC of each against all real faces."
 
 
 def tested(row: SeedRow) -> str:
@@ -266,13 +337,15 @@ def tested(row: SeedRow) -> str:
     return f"Test split: {row.n_frames} faces of {row.n_videos} videos of {row.n_pairs} pairs"
 
 
-def how(settings: Settings) -> str:
+def how(settings: Settings, unit: str = "pairs") -> str:
     """Return how means, standard deviations and intervals were computed, as one sentence."""
-    return (
-        f"Mean ± standard deviation over seeds; {100 * settings.confidence:g} % percentile intervals of "
-        f"{settings.replicates} bootstrap replicates of the mean over seeds, resampling videos (stratified by class) "
-        "or whole pairs."
-    )
+    share = f"{100 * settings.confidence:g} %"
+    if settings.intervals == "bootstrap":
+        return (
+            f"Mean ± standard deviation over seeds; {share} percentile intervals of {settings.replicates} bootstrap "
+            "replicates of the mean over seeds, resampling videos (stratified by class) or whole pairs."
+        )
+    return f"Mean ± standard deviation over seeds; {share} intervals of the mean over seeds, by whole {unit}."
 
 
 def document(groups: Sequence[Group], rows: Sequence[SeedRow], settings: Settings, note: str | None = None) -> str:
@@ -292,7 +365,7 @@ def terminal(groups: Sequence[Group], rows: Sequence[SeedRow], settings: Setting
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Frame or video AUC of two runs in one condition, and a minus b with paired bootstrap intervals and DeLong's p."""
+    """Frame or video AUC of two runs in one condition, and a minus b, paired, with its interval and p."""
 
     condition: str
     level: str
@@ -301,8 +374,7 @@ class Comparison:
     difference: float
     lo: float
     hi: float
-    lo_pairs: float
-    hi_pairs: float
+    unit: str
     p: float
     p_holm: float
 
@@ -310,28 +382,35 @@ class Comparison:
 def compare_two(a: Group, b: Group, settings: Settings | None = None) -> list[Comparison]:
     """Return *a* minus *b* for two single runs of the same test faces, by condition and level.
 
-    p is two-sided, from the paired clustered DeLong test by videos; p_holm is adjusted over the conditions of a level.
+    p is two-sided; with the jackknife that of the interval, with the bootstrap from the paired clustered DeLong test by
+    videos. p_holm is adjusted over the conditions of a level.
     """
     settings = settings or Settings()
-    rows = compare_groups([b, a], settings)
+    rows = compare_groups([b, a], settings, parts=[ALL])
+    unit = rows[0].unit
     tests = [group.runs[0].where(split="test") for group in (a, b)]
+    clusters = cluster(tests[0])
     out = []
     for level in LEVELS:
-        conditions = tests[0].conditions
-        p_values = [_paired_p([t.where(condition=q) for t in tests], level) for q in conditions]
-        for condition, p, p_holm in zip(conditions, p_values, holm(p_values), strict=True):
-            wanted = {"condition": condition, "level": level, "method": ALL}
-            values = [_pick(rows, what="auc", group=g.label, **wanted) for g in (a, b)]
-            by_video_row, by_pair = (
-                _pick(rows, what="difference", group=a.label, unit=unit, **wanted) for unit in UNITS
+        found = []
+        for condition in tests[0].conditions:
+            wanted = {"condition": condition, "level": level, "method": ALL, "unit": unit}
+            first, second = (_pick(rows, what="auc", group=g.label, **wanted) for g in (a, b))
+            change = _pick(rows, what="difference", group=a.label, **wanted)
+            assert first and second and change
+            found.append((condition, first, second, change))
+        if settings.intervals == "bootstrap":
+            p_values = [_paired_p([t.where(condition=name) for t in tests], level) for name, *_ in found]
+        else:
+            sides = [clusters[tests[0].label == k].code for k in (0, 1)]
+            least = min(len(np.unique(code[:, 0])) for code in sides)
+            p_values = [p_value(change.value, change.lo, change.hi, least, settings.confidence) for *_, change in found]
+        out += [
+            Comparison(
+                name, level, first.value, second.value, change.value, change.lo, change.hi, unit, p, float(p_holm)
             )
-            assert values[0] and values[1] and by_video_row and by_pair
-            out.append(
-                Comparison(
-                    condition, level, values[0].value, values[1].value, by_video_row.value, by_video_row.lo,
-                    by_video_row.hi, by_pair.lo, by_pair.hi, p, float(p_holm),
-                )
-            )  # fmt: skip
+            for (name, first, second, change), p, p_holm in zip(found, p_values, holm(p_values), strict=True)
+        ]  # fmt: skip
     return out
 
 
@@ -344,14 +423,13 @@ def _paired_p(pair: Sequence[Scores], level: str) -> float:
 def comparison_table(a: Group, b: Group, rows: Sequence[Comparison]) -> Table:
     """Return the rows of `compare_two` as text."""
     difference = f"{a.label} - {b.label}"
-    header = ["tested at", "level", a.label, b.label, difference, "by videos", "by pairs", "p", "p (Holm)"]
+    by = UNIT_NAMES[rows[0].unit] if rows else ""
+    header = ["tested at", "level", a.label, b.label, difference, f"by {by}", "p", "p (Holm)"]
     lines = [
         [
             row.condition, row.level, number(row.auc_a), number(row.auc_b),
             "-" if np.isnan(row.difference) else f"{row.difference:+.3f}",
-            *("-" if np.isnan(lo) else f"[{number(lo)}, {number(hi)}]" for lo, hi in (
-                (row.lo, row.hi), (row.lo_pairs, row.hi_pairs)
-            )),
+            "-" if np.isnan(row.lo) else f"[{number(row.lo)}, {number(row.hi)}]",
             "-" if np.isnan(row.p) else f"{row.p:.2g}", "-" if np.isnan(row.p_holm) else f"{row.p_holm:.2g}",
         ]
         for row in rows

@@ -11,17 +11,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import calibration, metrics
+from . import calibration
+from .calibration_ranges import ece, fitted_temperature
+from .cells import LEVELS, Cell, Compared, Jackknife, Method, Resampled
+from .clusters import cluster
 from .conditions import RAW, Ends, condition_key, ends
-from .intervals import UNITS, Bootstrap, Floats, bootstrap_panel, delong, delong_difference, holm, percentile
+from .intervals import UNITS, delong, holm
+from .jackknife import Estimate, Sample
 from .metrics import METRICS, headline
-from .robustness import retention
 from .scores import ALL, Scores, Source, by_video
+from .wilson import Range, mean_estimate, mean_of, of_share
 
 __all__ = ["ALL", "LEVELS", "Difference", "Row", "Settings", "Summary", "summarize"]
 
-LEVELS = ("frame", "video")
-FIXED = 0.5
+KINDS = ("jackknife", "bootstrap")
 
 
 def _default_source(metric: str) -> str:
@@ -31,17 +34,24 @@ def _default_source(metric: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """*replicates* bootstrap draws, two-sided *confidence* in (0, 1), *seed* of the draws."""
+    """How intervals are made: two-sided *confidence* in (0, 1), by ``jackknife`` or ``bootstrap``.
+
+    *replicates* and *seed* are those of the bootstrap, which is there for comparison: its intervals are too narrow with
+    few clusters (docs/results.md).
+    """
 
     replicates: int = 1000
     confidence: float = 0.95
     seed: int = 1
+    intervals: str = "jackknife"
 
     def __post_init__(self) -> None:
         if self.replicates < 1:
             raise ValueError(f"replicates must be at least 1, got {self.replicates}")
         if not 0 < self.confidence < 1:
             raise ValueError(f"confidence must lie between 0 and 1, got {self.confidence}")
+        if self.intervals not in KINDS:
+            raise ValueError(f"intervals must be one of {', '.join(KINDS)}, got {self.intervals!r}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
 
@@ -50,8 +60,9 @@ class Settings:
 class Row:
     """One metric in one condition, at one level and of one method, with its interval; nan where undefined.
 
-    `unit` says what was resampled for the interval (``video`` or ``pair``). `threshold_source` is ``fixed``, ``val``,
-    or empty for metrics without a threshold.
+    `unit` says what the interval takes as independent (``pair``, ``person``, ``video``, ``row``). `threshold_source` is
+    ``fixed``, ``val``, or empty for metrics without a threshold. `reason` says why the value or its interval is
+    undefined.
     """
 
     condition: str
@@ -67,14 +78,15 @@ class Row:
     n_pairs: int
     threshold: float
     threshold_source: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """A metric in condition *high* minus the same metric in condition *low*, on the same faces.
 
-    `p` and `p_holm` (for the AUC, by videos) are clustered DeLong's, the latter adjusted over all differences of the
-    same level over all methods.
+    `p` is that of the interval (with the bootstrap: clustered DeLong's, of the AUC by videos); `p_holm` is adjusted
+    over all differences of the same metric, level, method and unit.
     """
 
     high: str
@@ -88,6 +100,42 @@ class Difference:
     unit: str
     p: float
     p_holm: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A number made of several AUCs, in one condition and at one level.
+
+    `name` is ``retention``, (AUC - .5) / (AUC of uncompressed faces - .5): how much of the distance from chance the
+    condition keeps; or ``method_mean``, the mean AUC of the methods.
+    """
+
+    name: str
+    condition: str
+    level: str
+    method: str
+    value: float
+    lo: float
+    hi: float
+    unit: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Covariance:
+    """The jackknife covariance of the AUCs over all methods in two conditions, for means over conditions.
+
+    `value`, `clusters` and `cap` (see `jackknife.Estimate`) are those of the first condition.
+    """
+
+    level: str
+    first: str
+    second: str
+    covariance: float
+    value: float
+    clusters: int
+    cap: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +143,29 @@ class Calibration:
     """Frame-level calibration in one condition: ECE, fitted temperatures, ECE after dividing the logits by them.
 
     `temperature` is fitted on the validation split in the same condition, `temperature_reference` in the first
-    condition of `ends`: what a detector can do that does not know the condition of its input.
+    condition of `ends`: what a detector can do that does not know the condition of its input. Intervals of an ECE after
+    scaling take the temperature as given.
     """
 
     condition: str
     ece: float
+    ece_lo: float
+    ece_hi: float
     temperature: float
+    temperature_lo: float
+    temperature_hi: float
     ece_after: float
+    ece_after_lo: float
+    ece_after_hi: float
     temperature_reference: float
+    temperature_reference_lo: float
+    temperature_reference_hi: float
     ece_after_reference: float
+    ece_after_reference_lo: float
+    ece_after_reference_hi: float
     n_frames: int
+    unit: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,132 +195,124 @@ class Summary:
     differences: list[Difference]
     calibration: list[Calibration]
     delong: list[DeLong]
+    scalars: list[Scalar] = field(default_factory=list)
+    covariances: list[Covariance] = field(default_factory=list)
     undefined: list[str] = field(default_factory=list)
     source: Source | None = None           # the scores file
 
     def find(
-        self, condition: str, level: str, metric: str, method: str = ALL, unit: str = "video", source: str | None = None
+        self, condition: str, level: str, metric: str, method: str = ALL, unit: str = "", source: str | None = None
     ) -> Row | None:
-        """Return one row, or None; *source* selects the threshold, by default .5 for metrics that need one."""
+        """Return one row, or None.
+
+        *unit*: by default the first of `units`. *source* selects the threshold, by default .5 where one is needed.
+        """
         source = _default_source(metric) if source is None else source
-        wanted = (condition, level, metric, method, unit, source)
+        wanted = (condition, level, metric, method, unit or self.units[0], source)
         for row in self.rows:
             if (row.condition, row.level, row.metric, row.method, row.unit, row.threshold_source) == wanted:
                 return row
         return None
 
+    @property
+    def units(self) -> list[str]:
+        """The units for which there are intervals."""
+        return list(dict.fromkeys(row.unit for row in self.rows)) or ["pair"]
+
     def ends(self) -> Ends | None:
         """Return the conditions between which the drop is measured, or None."""
         return ends(self.conditions)
 
-    def drop(self, level: str, metric: str, unit: str = "video", method: str = ALL) -> Difference | None:
+    def drop(self, level: str, metric: str, unit: str = "", method: str = ALL) -> Difference | None:
         """Return the drop between the two conditions of `ends`, or None."""
-        found = self.ends()
+        found, unit = self.ends(), unit or self.units[0]
         for row in self.differences:
             key = (row.level, row.metric, row.unit, row.method)
             if found and key == (level, metric, unit, method) and (row.high, row.low) == (found.high, found.low):
                 return row
         return None
 
-    def retention(self, condition: str, level: str) -> float:
-        """Return (AUC - .5) / (AUC of uncompressed faces - .5); nan where that AUC is unknown or at most .5."""
-        here, raw = self.find(condition, level, "auc"), self.find(RAW, level, "auc")
-        return retention(here.value, raw.value) if here and raw else float("nan")
+    def scalar(self, name: str, condition: str, level: str, method: str = ALL) -> Scalar | None:
+        """Return one scalar, or None."""
+        wanted = (name, condition, level, method)
+        return next((row for row in self.scalars if (row.name, row.condition, row.level, row.method) == wanted), None)
 
-
-Panel = dict[tuple[str, str], Floats]
-
-
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """The scores of one condition, level and method, and their metrics."""
-
-    condition: str
-    level: str
-    method: str
-    scores: Scores
-    thresholds: dict[str, float]
-    values: Panel
-    replicates: dict[str, Panel]       # by unit
+    def mean_auc(self, conditions: list[str], weights: list[float] | None = None, level: str = "frame") -> Range:
+        """Return the weighted mean of the AUCs of *conditions* over all methods, with its interval."""
+        found = {row.first: row for row in self.covariances if row.level == level}
+        if not conditions or any(condition not in found for condition in conditions):
+            aucs = [row.value if (row := self.find(name, level, "auc")) else np.nan for name in conditions]
+            value = float(np.average(aucs, weights=weights)) if aucs else float("nan")
+            return Range(value, np.nan, np.nan, "no covariances in this table")
+        pairs = {(row.first, row.second): row.covariance for row in self.covariances if row.level == level}
+        matrix = np.array([[pairs[a, b] for b in conditions] for a in conditions])
+        values, vectors = np.linalg.eigh(matrix)
+        root = vectors * np.sqrt(np.maximum(values, 0))
+        ones = np.ones(len(conditions))
+        estimates = [
+            Estimate(found[name].value, root[i], ones, found[name].clusters, found[name].cap)
+            for i, name in enumerate(conditions)
+        ]
+        return mean_of(estimates, weights, self.settings.confidence)
 
 
 def summarize(scores: Scores, settings: Settings | None = None) -> Summary:
-    """Return the metrics of the test split of *scores*.
-
-    Intervals by videos resample videos, stratified by class; intervals by pairs resample pairs. All conditions and
-    levels of a method share one set of draws, so that differences between them are paired.
-    """
+    """Return the metrics of the test split of *scores*, each with its interval or the reason why it has none."""
     settings = settings or Settings()
     test, val = scores.where(split="test"), scores.where(split="val")
-    conditions, methods = test.conditions or scores.conditions, test.parts[1:]
-    cells = {(c.condition, c.level, c.method): c for c in _cells(test, val, conditions, settings)}
-    rows = [row for cell in cells.values() for row in _rows(cell, settings)]
-    differences = _differences(cells, conditions, methods, settings)
-    undefined = _undefined(rows, differences, conditions, len(test))
+    conditions, names = test.conditions or scores.conditions, test.parts
+    cells = _intervals(test, val, conditions, settings)
+    rows: list[Row] = []
+    differences: list[Difference] = []
+    scalars: list[Scalar] = []
+    means, covariances = _Means(settings.confidence), []
+    for name in names:
+        method = cells.method(name)
+        rows += [row for place, cell in method.cells.items() for row in _rows(name, *place, cell)]
+        differences += _differences(name, method, conditions)
+        scalars += _retentions(name, method, conditions, cells.units[-1])
+        if name == ALL:
+            covariances = list(_covariances(method))
+        else:
+            means.add(method)
+    numbers = [{value: number for number, value in enumerate(values)} for values in (conditions, LEVELS, names)]
+    rows.sort(key=lambda row: (numbers[0][row.condition], numbers[1][row.level], numbers[2][row.method]))
+    differences.sort(key=lambda row: (numbers[1][row.level], numbers[2][row.method]))
     return Summary(
         settings=settings,
         conditions=conditions,
-        methods=methods,
+        methods=names[1:],
         n=test.counts(),
         dropped=scores.dropped,
         rows=rows,
         differences=differences,
-        calibration=_calibration(test, val, conditions),
-        delong=_delong(cells, settings),
-        undefined=undefined,
+        calibration=_calibration(test, val, conditions, settings.confidence),
+        delong=_delong(test, conditions, settings),
+        scalars=scalars + list(means.rows(cells.units[0])),
+        covariances=covariances,
+        undefined=_undefined(rows, differences, conditions, len(test), cells.units[0]),
         source=scores.source,
     )
 
 
-def _cells(
-    test: Scores, val: Scores, conditions: list[str], settings: Settings
-) -> Iterator[_Cell]:
-    parts = {name: test.part(name) for name in test.parts}
-    draws = {
-        (method, unit): Bootstrap.draw(part, unit, settings.replicates, settings.seed)
-        for method, part in parts.items()
-        for unit in UNITS
-    }
-    for condition in conditions:
-        known = val.where(condition=condition)
-        for level in LEVELS:
-            known_here = known if level == "frame" else by_video(known)
-            thresholds = {"fixed": FIXED, "val": metrics.youden_threshold(known_here.label, known_here.score)}
-            for method, part in parts.items():
-                here = part.where(condition=condition)
-                here = here if level == "frame" else by_video(here)
-                values = bootstrap_panel(here, thresholds)
-                replicates = {unit: _replicates(here, thresholds, draws[method, unit]) for unit in UNITS}
-                yield _Cell(condition, level, method, here, thresholds, values, replicates)
+def _intervals(test: Scores, val: Scores, conditions: list[str], settings: Settings) -> Jackknife | Resampled:
+    if settings.intervals == "bootstrap":
+        return Resampled(test, val, conditions, settings.confidence, settings.replicates, settings.seed)
+    return Jackknife(test, val, conditions, settings.confidence)
 
 
-def _replicates(scores: Scores, thresholds: dict[str, float], bootstrap: Bootstrap) -> Panel:
-    """Return the replicates of every metric, none where there are fewer than two clusters of a class."""
-    return bootstrap_panel(scores, thresholds, bootstrap) if bootstrap.enough(scores) else {}
-
-
-def _rows(cell: _Cell, settings: Settings) -> Iterator[Row]:
-    scores = cell.scores
-    frames = len(scores) if cell.level == "frame" else int(scores.frame.sum())
-    n = frames, len(np.unique(scores.video)), len(np.unique(scores.pair))
-    for (metric, source), value in cell.values.items():
-        for unit in UNITS:
-            lo, hi = _ends_of(cell.replicates[unit].get((metric, source)), float(value), settings)
-            threshold = cell.thresholds.get(source, float("nan"))
+def _rows(method: str, condition: str, level: str, cell: Cell) -> Iterator[Row]:
+    for (metric, source), ranges in cell.ranges.items():
+        threshold = cell.thresholds.get(source, float("nan"))
+        for unit, found in ranges.items():
+            reason = found.reason if np.isnan(found.lo) else ""
             yield Row(
-                cell.condition, cell.level, cell.method, metric, float(value), lo, hi, unit, *n, threshold, source
-            )
+                condition, level, method, metric, found.value, found.lo, found.hi, unit, *cell.n, threshold, source,
+                reason,
+            )  # fmt: skip
 
 
-def _ends_of(replicates: Floats | None, value: float, settings: Settings) -> tuple[float, float]:
-    if replicates is None or np.isnan(value):
-        return float("nan"), float("nan")
-    return percentile(replicates, settings.confidence)
-
-
-def _differences(
-    cells: dict[tuple[str, str, str], _Cell], conditions: list[str], methods: list[str], settings: Settings
-) -> list[Difference]:
+def _differences(name: str, method: Method, conditions: list[str]) -> list[Difference]:
     """Return the differences of the first condition of `ends` and every other condition, ``raw`` included."""
     found = ends(conditions)
     if not found:
@@ -267,80 +320,129 @@ def _differences(
     others = [condition for condition in conditions if condition != found.high]
     out = []
     for level in LEVELS:
-        for method in (ALL, *methods):
-            pairs = [(cells[found.high, level, method], cells[low, level, method]) for low in others]
-            p_values = [_paired_p(high, low) for high, low in pairs]
-            for (high, low), p, p_holm in zip(pairs, p_values, holm(p_values), strict=True):
-                out += list(_difference(high, low, p, float(p_holm), settings))
+        for metric in headline():
+            key = (metric, _default_source(metric))
+            compared = [method.differences(level, found.high, low, key) for low in others]
+            adjusted = [holm([units[i].p for units in compared]) for i in range(len(compared[0]))]
+            out += [
+                _difference(found.high, low, level, name, metric, units[i], float(adjusted[i][number]))
+                for number, (low, units) in enumerate(zip(others, compared, strict=True))
+                for i in range(len(units))
+            ]
     return out
 
 
-def _difference(high: _Cell, low: _Cell, p: float, p_holm: float, settings: Settings) -> Iterator[Difference]:
-    for metric in headline():
-        key = (metric, _default_source(metric))
-        value = float(high.values[key]) - float(low.values[key])
-        for unit in UNITS:
-            first, second = high.replicates[unit].get(key), low.replicates[unit].get(key)
-            both = first - second if first is not None and second is not None else None
-            lo, hi = _ends_of(both, value, settings)
-            tested = metric == "auc" and unit == "video"
-            yield Difference(
-                high.condition, low.condition, high.level, high.method, metric, value, lo, hi, unit,
-                p if tested else float("nan"), p_holm if tested else float("nan"),
-            )  # fmt: skip
+def _difference(
+    high: str, low: str, level: str, method: str, metric: str, found: Compared, p_holm: float
+) -> Difference:
+    value, lo, hi, reason = found.range
+    reason = reason if np.isnan(lo) else ""
+    return Difference(high, low, level, method, metric, value, lo, hi, found.unit, found.p, p_holm, reason)
 
 
-def _paired_p(high: _Cell, low: _Cell) -> float:
-    _, first, second = np.intersect1d(high.scores.key, low.scores.key, return_indices=True)
-    a, b = high.scores[first], low.scores[second]
-    return delong_difference(a.label, a.score, b.score, a.video).p
+def _retentions(name: str, method: Method, conditions: list[str], unit: str) -> Iterator[Scalar]:
+    if RAW in conditions:
+        for condition in conditions:
+            for level in LEVELS:
+                found = method.retention(level, condition, RAW)
+                yield _scalar("retention", condition, level, name, found, unit)
 
 
-def _delong(cells: dict[tuple[str, str, str], _Cell], settings: Settings) -> list[DeLong]:
-    """Return the closed-form interval of every AUC."""
-    out = []
-    for (condition, level, method), cell in cells.items():
-        for unit in UNITS:
-            found = delong(cell.scores.label, cell.scores.score, getattr(cell.scores, unit), settings.confidence)
-            out.append(DeLong(condition, level, method, found.value, found.se, found.lo, found.hi, unit))
-    return out
+def _scalar(name: str, condition: str, level: str, method: str, found: Range, unit: str) -> Scalar:
+    return Scalar(name, condition, level, method, *found[:3], unit, found.reason if np.isnan(found.lo) else "")
 
 
-def _calibration(test: Scores, val: Scores, conditions: list[str]) -> list[Calibration]:
-    """Return the calibration of every condition; temperatures are fitted on the validation split."""
-    found = ends(conditions)
-    reference = val.where(condition=found.high) if found else val[:0]
-    at_reference = calibration.temperature(reference.label, metrics.logit(reference.score))
+class _Means:
+    """The mean AUC of the methods, added up method by method: what is kept does not grow with their number."""
+
+    def __init__(self, confidence: float) -> None:
+        self.confidence, self.count = confidence, 0
+        self._sums: dict[tuple[str, str], Estimate] = {}
+
+    def add(self, method: Method) -> None:
+        self.count += 1
+        for level in LEVELS:
+            for condition, auc in method.aucs(level).items():
+                before = self._sums.get((condition, level))
+                self._sums[condition, level] = auc if before is None else mean_estimate(
+                    [before, auc], [self.count - 1, 1]
+                )  # fmt: skip
+
+    def rows(self, unit: str) -> Iterator[Scalar]:
+        for (condition, level), mean in self._sums.items():
+            yield _scalar("method_mean", condition, level, ALL, of_share(mean, self.confidence), unit)
+
+
+def _covariances(method: Method) -> Iterator[Covariance]:
+    for level in LEVELS:
+        aucs = method.aucs(level)
+        for first, a in aucs.items():
+            if not a.reason:
+                for second, b in aucs.items():
+                    covariance = a.variance if first == second else a.covariance(b)
+                    yield Covariance(level, first, second, covariance, a.value, a.clusters, a.cap)
+
+
+def _delong(test: Scores, conditions: list[str], settings: Settings) -> list[DeLong]:
+    """Return the closed-form interval of the AUC over all methods in every condition and level, for comparison."""
     out = []
     for condition in conditions:
-        here, known = test.where(condition=condition), val.where(condition=condition)
-        own = calibration.temperature(known.label, metrics.logit(known.score))
-        before, after, after_reference = (
-            calibration.ece(here.label, calibration.apply_temperature(here.score, t) if t != 1 else here.score)
-            for t in (1.0, own, at_reference)
-        )
-        out.append(Calibration(condition, before, own, after, at_reference, after_reference, len(here)))
+        frames = test.where(condition=condition)
+        for level, here in (("frame", frames), ("video", by_video(frames))):
+            for unit in UNITS:
+                found = delong(here.label, here.score, getattr(here, unit), settings.confidence)
+                out.append(DeLong(condition, level, ALL, found.value, found.se, found.lo, found.hi, unit))
     return out
 
 
-def _undefined(rows: list[Row], differences: list[Difference], conditions: list[str], num_rows: int) -> list[str]:
+def _calibration(test: Scores, val: Scores, conditions: list[str], confidence: float) -> list[Calibration]:
+    """Return the calibration of every condition; temperatures are fitted on the validation split."""
+    found, of_test, of_val = ends(conditions), cluster(test), cluster(val)
+
+    def sample(scores: Scores, condition: str, temperature: float = 1.0) -> Sample:
+        rows = np.flatnonzero(scores.condition == condition)
+        score = scores.score[rows]
+        score = score if temperature == 1 else calibration.apply_temperature(score, temperature)
+        return Sample.of(scores.label[rows], score, (of_test if scores is test else of_val)[rows])
+
+    reference = fitted_temperature(sample(val, found.high if found else ""), confidence)
+    out = []
+    for condition in conditions:
+        own = fitted_temperature(sample(val, condition), confidence)
+        before, after, after_reference = (
+            ece(sample(test, condition, t), confidence) for t in (1.0, own.value, reference.value)
+        )
+        parts = {"ECE": before, "temperature": own, "ECE after": after, "reference temperature": reference}
+        reasons = [f"{name}: {part.reason}" for name, part in parts.items() if np.isnan(part.lo) and part.reason]
+        out.append(
+            Calibration(
+                condition, *before[:3], *own[:3], *after[:3], *reference[:3], *after_reference[:3],
+                int(np.sum(test.condition == condition)), of_test.unit, "; ".join(reasons),
+            )
+        )  # fmt: skip
+    return out
+
+
+def _undefined(
+    rows: list[Row], differences: list[Difference], conditions: list[str], num_rows: int, unit: str
+) -> list[str]:
     """Return one line per headline number that has no value or no interval, with the reason."""
     if not num_rows:
         return ["everything: the test split is empty"]
     out = []
     for row in rows:
-        if row.method != ALL or row.unit != "video" or row.metric not in headline() or row.threshold_source == "val":
+        if row.method != ALL or row.unit != unit or row.metric not in headline() or row.threshold_source == "val":
             continue
         name = f"{condition_key(row.condition)}.{row.level}.{row.metric}"
         if np.isnan(row.value):
             out.append(f"{name}: {_why(row)}")
         elif np.isnan(row.lo):
-            out.append(f"{name}_lo, {name}_hi: fewer than two real or two fake videos")
+            out.append(f"{name}_lo, {name}_hi: {row.reason}")
     if not differences:
         out.append("drop: fewer than two conditions other than raw")
     for difference in differences:
         found = ends(conditions)
-        shown = difference.method == ALL and difference.unit == "video"
+        shown = difference.method == ALL and difference.unit == unit
         if found and shown and difference.low == found.low and np.isnan(difference.value):
             out.append(f"drop.{difference.level}.{difference.metric}: undefined in one of the two conditions")
     return out
@@ -349,4 +451,4 @@ def _undefined(rows: list[Row], differences: list[Difference], conditions: list[
 def _why(row: Row) -> str:
     if row.n_frames == 0:
         return "no faces in this condition"
-    return METRICS[row.metric].undefined
+    return row.reason or METRICS[row.metric].undefined

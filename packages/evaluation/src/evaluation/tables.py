@@ -23,7 +23,8 @@ from .matrix import read as read_matrix
 from .matrix import write as write_matrix
 from .metrics import headline, roc
 from .scores import ALL, Scores, Source, by_video
-from .summary import LEVELS, Calibration, DeLong, Difference, Row, Settings, Summary
+from .summary import LEVELS, Calibration, Covariance, DeLong, Difference, Row, Scalar, Settings, Summary
+from .wilson import Range
 
 __all__ = [
     "ROBUSTNESS",
@@ -53,7 +54,7 @@ def metrics_json(summary: Summary, matrix: Matrix) -> dict[str, Any]:
     `scores` identifies the scores file, `versions` are those of the software, `undefined` lists what is left
     out and why.
 
-    Intervals are by videos. `drop` is the metric in the first condition of `conditions.ends` minus that in the second
+    `drop` is the metric in the first condition of `conditions.ends` minus that in the second
     (negative for an error rate that rises). All numbers are finite; the others are named under `undefined`.
     """
     keys = condition_keys(summary.conditions)
@@ -85,8 +86,8 @@ def _flat(found: dict[str, Row | None] | dict[str, Difference | None]) -> dict[s
 
 
 def _robustness_columns() -> list[str]:
-    names = ["auc", "video_auc", "balanced_accuracy", "eer"]
-    return ["condition", "quality", *(f"{name}{end}" for name in names for end in ("", "_lo", "_hi")), "retention"]
+    names = ["auc", "video_auc", "balanced_accuracy", "eer", "retention"]
+    return ["condition", "quality", *(f"{name}{end}" for name in names for end in ("", "_lo", "_hi"))]
 
 
 ROBUSTNESS = _robustness_columns()
@@ -110,7 +111,9 @@ def robustness_rows(summary: Summary) -> list[dict[str, Any]]:
             name = metric if level == "frame" else f"{level}_{metric}"
             values = (found.value, found.lo, found.hi) if found else (math.nan,) * 3
             row |= dict(zip((name, f"{name}_lo", f"{name}_hi"), values, strict=True))
-        out.append(row | {"retention": summary.retention(condition, "frame")})
+        kept = summary.scalar("retention", condition, "frame")
+        values = (kept.value, kept.lo, kept.hi) if kept else (math.nan,) * 3
+        out.append(row | dict(zip(("retention", "retention_lo", "retention_hi"), values, strict=True)))
     return out
 
 
@@ -168,6 +171,8 @@ def write_tables(folder: str | Path, summary: Summary, test: Scores, matrix: Mat
     write_csv(folder / "differences.csv", _names(Difference), map(asdict, summary.differences))
     write_csv(folder / "delong.csv", _names(DeLong), map(asdict, summary.delong))
     write_csv(folder / "calibration.csv", _names(Calibration), map(asdict, summary.calibration))
+    write_csv(folder / "scalars.csv", _names(Scalar), map(asdict, summary.scalars))
+    write_csv(folder / "covariances.csv", _names(Covariance), map(asdict, summary.covariances))
     write_csv(folder / "videos.csv", VIDEOS, videos_table(test))
     write_matrix(folder, matrix)
     source = {"scores": asdict(summary.source)} if summary.source else {}
@@ -176,7 +181,10 @@ def write_tables(folder: str | Path, summary: Summary, test: Scores, matrix: Mat
     write_json(folder / "settings.json", settings | source | {"versions": versions()} | hashes)
 
 
-TABLES = ("metrics.csv", "differences.csv", "delong.csv", "calibration.csv", "videos.csv", *MATRIX_FILES)
+TABLES = (
+    "metrics.csv", "differences.csv", "delong.csv", "calibration.csv", "scalars.csv", "covariances.csv", "videos.csv",
+    *MATRIX_FILES,
+)  # fmt: skip
 AGAIN = "run `evaluation metrics` again to rewrite it"
 
 
@@ -187,6 +195,7 @@ class _Stored:
     replicates: int
     confidence: float
     seed: int
+    intervals: str
     conditions: list[str]
     scores: Source
     tables: dict[str, str]
@@ -220,7 +229,7 @@ def read_results(metrics: str | Path, folder: str | Path) -> tuple[Summary, Matr
             raise FileError(f"{folder / name}: is not the table that {folder / 'settings.json'} describes; {AGAIN}")
     rows = read_csv(folder / "metrics.csv", Row, AGAIN)
     try:
-        settings = Settings(stored.replicates, stored.confidence, stored.seed)
+        settings = Settings(stored.replicates, stored.confidence, stored.seed, stored.intervals)
     except ValueError as error:
         raise FileError(f"{folder / 'settings.json'}: {error}; {AGAIN}") from None
     if stored.matrix_unit not in UNIT_NAMES:
@@ -238,6 +247,8 @@ def read_results(metrics: str | Path, folder: str | Path) -> tuple[Summary, Matr
         differences=read_csv(folder / "differences.csv", Difference, AGAIN),
         calibration=read_csv(folder / "calibration.csv", Calibration, AGAIN),
         delong=read_csv(folder / "delong.csv", DeLong, AGAIN),
+        scalars=read_csv(folder / "scalars.csv", Scalar, AGAIN),
+        covariances=read_csv(folder / "covariances.csv", Covariance, AGAIN),
         undefined=head.undefined,
         source=head.scores,
     )
@@ -260,13 +271,21 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None or math.isnan(value) else f"{rounded(value):.{digits}f}"
 
 
-def with_interval(row: Row | Difference | None, digits: int = 3) -> str:
+def with_interval(row: Row | Difference | Scalar | None, digits: int = 3) -> str:
     """Return ``0.812 [0.736, 0.878]``, without the brackets where there is no interval."""
-    if row is None or math.isnan(row.value):
-        return "-"
-    if math.isnan(row.lo):
-        return number(row.value, digits)
-    return f"{number(row.value, digits)} [{number(row.lo, digits)}, {number(row.hi, digits)}]"
+    return "-" if row is None else number_with(row.value, row.lo, row.hi, digits)
+
+
+def range_text(found: Range, digits: int = 3) -> str:
+    """Return the same of a `Range`."""
+    return number_with(found.value, found.lo, found.hi, digits)
+
+
+def number_with(value: float, lo: float, hi: float, digits: int = 3) -> str:
+    """Return the same of a value and the ends of its interval."""
+    if math.isnan(value) or math.isnan(lo):
+        return number(value, digits)
+    return f"{number(value, digits)} [{number(lo, digits)}, {number(hi, digits)}]"
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -283,6 +302,13 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table, all columns but the first right-aligned."""
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def behind(summary: Summary, unit: str = "") -> str:
+    """Return what stands behind the intervals: ``jackknife by pairs``."""
+    kind = summary.settings.intervals
+    kind = kind if kind == "jackknife" else f"bootstrap, {summary.settings.replicates} replicates,"
+    return f"{kind} by {UNIT_NAMES[unit or summary.units[0]]}"
 
 
 def text(summary: Summary) -> str:
@@ -305,7 +331,7 @@ def text(summary: Summary) -> str:
     lines = [
         text_table(header, rows),
         f"test split: {n['frames']} faces of {n['videos']} videos of {n['pairs']} pairs; "
-        f"[{share} intervals by videos, {summary.settings.replicates} replicates]; ACC at the threshold .5",
+        f"[{share} intervals: {behind(summary)}]; ACC at the threshold .5",
     ]
     if summary.dropped:
         lines.append(f"left out: {summary.dropped} rows of the file with a score that is not finite")

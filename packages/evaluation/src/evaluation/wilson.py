@@ -21,6 +21,7 @@ from .jackknife import Estimate, Rates, Sample, positive_sum
 
 __all__ = [
     "OF_RATES",
+    "OfRates",
     "Range",
     "difference",
     "mean_estimate",
@@ -131,7 +132,8 @@ def _mcc(t: float, s: float, p: float) -> float:
     return _ratio(float(np.sqrt(p * (1 - p))) * (t + s - 1), float(np.sqrt(called)))
 
 
-OF_RATES: dict[str, Callable[[float, float, float], float]] = {
+OfRates = Callable[[float, float, float], float]
+OF_RATES: dict[str, OfRates] = {
     # of true positive rate, true negative rate, share of fakes; each rises with both rates
     "accuracy": lambda t, s, p: p * t + (1 - p) * s,
     "balanced_accuracy": lambda t, s, p: (t + s) / 2,  # noqa: ARG005
@@ -142,9 +144,9 @@ OF_RATES: dict[str, Callable[[float, float, float], float]] = {
 LEAST = {"mcc": -1.0}
 
 
-def of_rates(metric: str, rates: Rates, confidence: float = 0.95) -> Range:
-    """Return a function of both rates with its interval; the share of fakes counts as given."""
-    of, p = OF_RATES[metric], rates.prevalence
+def of_rates(metric: str | OfRates, rates: Rates, confidence: float = 0.95) -> Range:
+    """Return a metric of `OF_RATES`, or any function like them, with its interval; the share of fakes is fixed."""
+    of, p = OF_RATES[metric] if isinstance(metric, str) else metric, rates.prevalence
     t, s = rates.tpr.value, rates.tnr.value
     value = of(t, s, p)
     reason = rates.tpr.reason or rates.tnr.reason
@@ -159,12 +161,14 @@ def of_rates(metric: str, rates: Rates, confidence: float = 0.95) -> Range:
         parts = [abs(of(_end(rates.tpr, high, sign), s, p) - value), abs(of(t, _end(rates.tnr, high, sign), p) - value)]
         a, b = (0.0 if np.isnan(part) else part for part in parts)
         ends.append(value + sign * float(np.sqrt(max(a * a + b * b + 2 * r * a * b, 0))))
+    if not isinstance(metric, str):
+        return Range(value, ends[0], ends[1])
     return Range(value, max(ends[0], LEAST.get(metric, 0.0)), min(ends[1], 1.0))
 
 
-def rates_estimate(metric: str, rates: Rates) -> Estimate:
+def rates_estimate(metric: str | OfRates, rates: Rates) -> Estimate:
     """Return a function of both rates, linearised, for its differences."""
-    of, p = OF_RATES[metric], rates.prevalence
+    of, p = OF_RATES[metric] if isinstance(metric, str) else metric, rates.prevalence
     t, s = rates.tpr, rates.tnr
     value, step = of(t.value, s.value, p), 1e-6
     slopes = [
