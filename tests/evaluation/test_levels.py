@@ -69,7 +69,7 @@ def test_a_score_equal_to_the_threshold_is_classified_as_fake(scores_of):
 
 
 def test_intervals_of_pairs_resample_pairs(scores_of):
-    summary = summarize(scores_of(), Settings(replicates=50))
+    summary = summarize(scores_of(), Settings(replicates=50, intervals="bootstrap"))
     video, pair = (summary.find("10", "frame", "auc", unit=unit) for unit in ("video", "pair"))
     assert (video.value, video.unit, pair.unit) == (pair.value, "video", "pair")
     assert (video.lo, video.hi) != (pair.lo, pair.hi)
