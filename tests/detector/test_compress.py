@@ -102,3 +102,13 @@ def test_a_damaged_crop_stops_it_by_name_and_leaves_the_old_output(
 def test_a_folder_without_crops_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"index\.csv: no such file"):
         compress_faces(tmp_path, tmp_path / "out", 77, CompressConfig())
+
+
+def test_the_lossless_crops_are_not_replaced(small_faces: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_faces, tmp_path / "faces")
+    (tmp_path / "link").symlink_to("faces")
+    for out in (tmp_path / "faces", tmp_path / "link"):
+        with pytest.raises(DataError, match=r"refusing to replace the lossless crops by compressed ones"):
+            compress_faces(tmp_path / "faces", out, 60, CompressConfig())
+    assert not filecmp.dircmp(small_faces, tmp_path / "faces").diff_files
+    assert (tmp_path / "faces" / "masks.csv").exists()

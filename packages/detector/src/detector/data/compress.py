@@ -59,9 +59,11 @@ def compress_faces(
     """Write the crops of *splits* in the folder *faces* as packed JPEG files to *out*, and return the summary.
 
     The index has the rows of these crops with new offsets. The summary is that of *faces* with the counts of *splits*
-    and the compression settings. Raises `DataError` if *faces* is incomplete or has no crops of *splits*.
+    and the compression settings. Raises `DataError` if *faces* is incomplete, has no crops of *splits*, or is *out*.
     """
     faces, out = Path(faces), Path(out)
+    if out.resolve() == faces.resolve():
+        raise DataError(f"{out}: refusing to replace the lossless crops by compressed ones; name another folder")
     index, reader = [face for face in read_index(faces) if face.split in splits], ShardReader(faces)
     if not index:
         raise DataError(
