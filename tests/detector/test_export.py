@@ -86,7 +86,7 @@ def test_exported_program_alone_gives_the_models_scores(name: str, tmp_path: Pat
 def test_onnx_gives_the_models_scores_or_says_what_to_install(tmp_path: Path) -> None:
     folder = trained("meso4", tmp_path / "train")
     if not HAS_ONNX:
-        with pytest.raises(DetectorError, match=r"which \.onnx needs: pip install 'detector\[onnx\]', or export"):
+        with pytest.raises(DetectorError, match=r"not installed: pip install 'detector\[onnx\]', or export"):
             export(folder, tmp_path / "model.onnx")
         assert sorted(path.name for path in tmp_path.iterdir()) == ["train"]
         return
