@@ -24,7 +24,7 @@ repro: setup ## set everything up and run the pipeline; ends with the metrics an
 	fi && echo "repro: done in $$(( $$(date +%s) - start )) s"
 
 test: setup ## lint, types and every test that is not marked slow
-	@start=$$(date +%s); echo "test: everything not marked slow (about 8 minutes on 2 cores)"; \
+	@start=$$(date +%s); echo "test: everything not marked slow (about 15 minutes on 2 cores)"; \
 	$(IN_VENV) ruff check && $(IN_VENV) mypy packages/mozcodec/src packages/evaluation/src packages/detector/src tools && \
 	$(IN_VENV) python -m pytest -m "not slow" && echo "test: done in $$(( $$(date +%s) - start )) s"
 
