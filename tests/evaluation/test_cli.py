@@ -169,6 +169,25 @@ def test_the_same_scores_give_the_same_bytes(write_scores, tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_no_command_writes_over_what_it_reads(write_scores, tmp_path):
+    scores = write_scores()
+    before = scores.read_bytes()
+    link = tmp_path / "link.csv"
+    link.symlink_to(scores)
+
+    for args in (
+        ("metrics", scores, scores),
+        ("metrics", scores, link),
+        ("seeds", f"a={scores}", "--csv", scores),
+        ("compare", f"a={scores}", f"b={scores}", "--csv", link),
+        ("grid", scores, "--out", scores),
+    ):
+        result = run(*args)
+        assert result.exit_code == 1
+        assert "would overwrite" in result.output and str(scores) in result.output
+    assert scores.read_bytes() == before
+
+
 def test_one_class_leaves_keys_out_and_names_them(write_scores, rows_of, tmp_path):
     scores = write_scores(rows=[row for row in rows_of() if row["label"] == 0])
     result = run("metrics", scores, tmp_path / "metrics.json", "--tables", tmp_path / "t", *FAST)

@@ -14,8 +14,30 @@ Folder = click.Path(file_okay=False, path_type=Path)
 File = click.Path(dir_okay=False, path_type=Path)
 
 
+class Command(click.Command):
+    """Refuses to write over a file or folder that it reads."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        read: dict[Path, str] = {}
+        written: dict[Path, str] = {}
+        for param in self.params:
+            value = ctx.params.get(param.name or "")
+            name = param.opts[0] if isinstance(param, click.Option) else str(param.name).upper()
+            if isinstance(param.type, GroupArgument) and value:
+                groups = [value] if isinstance(value[0], str) else value
+                read |= {Path(path).resolve(): label for label, paths in groups for path in paths}
+            elif param.type in (Existing, File, Folder) and value is not None:
+                (read if param.type is Existing else written)[value.resolve()] = name
+        for path, name in written.items():
+            if path in read:
+                raise click.ClickException(f"{path}: {name} would overwrite {read[path]}; give {name} another path")
+        return super().invoke(ctx)
+
+
 class Group(click.Group):
     """Reports bad input as one line on standard error, with exit status 1."""
+
+    command_class = Command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
