@@ -62,7 +62,7 @@ bench: setup ## the benchmarks of mozcodec
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/benchmark.py encode
 
 bench-perceptual: setup ## bytes at equal perceived quality: PICTURES=folder of PNG files, OUT=folder; resumable
-	$(if $(PICTURES),,$(error PICTURES=folder names the pictures, kodak/ of github.com/imazen/codec-corpus for example))
+	$(if $(PICTURES),,$(error PICTURES=folder names the images, kodak/ of github.com/imazen/codec-corpus for example))
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/perceptual.py $(PICTURES) --out $(or $(OUT),out/perceptual)
 
 throughput: setup ## images per second of training, loading and inference

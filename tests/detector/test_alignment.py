@@ -200,7 +200,7 @@ def test_a_tilted_face_is_found_by_turning_the_frame(haar: HaarDetector, degrees
     left, top, right, bottom = found.box
     assert np.hypot((left + right) / 2 - 224, (top + bottom) / 2 - 120) < 15
     assert right - left == pytest.approx(95, abs=12)
-    # the crop is level: the matrix turns back what the picture was turned by
+    # the crop is level: the matrix turns back what the image was turned by
     matrix = align(found.eyes, 128).matrix
     upright = np.degrees(np.arctan2(*(EYES[1] - EYES[0])[::-1]))
     assert np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])) == pytest.approx(degrees - upright, abs=4)

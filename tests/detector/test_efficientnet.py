@@ -55,7 +55,7 @@ def count(model: nn.Module) -> int:
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """These pictures are too small to share."""
+    """These images are too small to share."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

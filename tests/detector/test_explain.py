@@ -65,7 +65,7 @@ def pictures(n: int = 2) -> np.ndarray:
 
 
 def look(model: nn.Module, name: str) -> Explained:
-    """What *model* makes of the pictures, with Grad-CAM of the feature maps that the table of models gives."""
+    """What *model* makes of the images, with Grad-CAM of the feature maps that the table of models gives."""
     return Explainer(model, MODELS[name].feature_maps, CPU)(pictures())
 
 

@@ -31,7 +31,7 @@ HAS_ONNX = importlib.util.find_spec("onnxscript") and importlib.util.find_spec("
 
 
 def trained(name: str, folder: Path) -> Path:
-    """Write what training leaves, of a model for crops of 48 x 64 whose scores differ from picture to picture."""
+    """Write what training leaves, of a model for crops of 48 x 64 whose scores differ from image to image."""
     torch.manual_seed(1)
     model = build(name, **MODELS[name]).train()
     with torch.no_grad():
@@ -47,7 +47,7 @@ def trained(name: str, folder: Path) -> Path:
 
 
 def pictures(n: int) -> np.ndarray:
-    """Pictures of different contrast, uint8 (n, 48, 64, 3)."""
+    """Images of different contrast, uint8 (n, 48, 64, 3)."""
     noise = np.random.default_rng(1).normal(0, 1, (n, 48, 64, 3))
     return np.clip(128 + noise * np.linspace(5, 90, n)[:, None, None, None], 0, 255).astype(np.uint8)
 
@@ -73,7 +73,7 @@ def test_exported_program_alone_gives_the_models_scores(name: str, tmp_path: Pat
     expected = predict(model, [torch.from_numpy(pictures(5))], CPU, Precision("off", CPU))
 
     assert expected.std() > 0.1
-    # other numbers of threads and pictures round differently, and the last layer magnifies
+    # other numbers of threads and images round differently, and the last layer magnifies
     np.testing.assert_allclose(several, expected, atol=1e-3)
     np.testing.assert_allclose(single, expected[:1], atol=1e-3)
     framing = card.pop("framing")

@@ -31,7 +31,7 @@ def measured(small_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def expected(image: np.ndarray, label: str) -> tuple[bytes, np.ndarray]:
-    """Return the file of *image* under the condition *label*, and the picture: mozcodec and OpenCV called directly."""
+    """Return the file of *image* under the condition *label*, and the image: mozcodec and OpenCV called directly."""
     if label == "resize:0.5":
         small = cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA)
         return encode_png(small), cv2.resize(small, (64, 64), interpolation=cv2.INTER_LINEAR_EXACT)

@@ -25,7 +25,7 @@ from detector.errors import DataError
 
 
 def put(root: Path, *names: str) -> Path:
-    """Write files of different bytes, no pictures, at *names* below *root*."""
+    """Write files of different bytes, no images, at *names* below *root*."""
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def test_a_fake_between_two_real_groups_shows_both(tmp_path: Path) -> None:
 def test_the_same_bytes_under_two_names_stay_together(tmp_path: Path) -> None:
     put(tmp_path, "fake/x.png", *(f"real/{i}.png" for i in range(30)))
     for i in range(30):
-        (tmp_path / f"real/{i}.png").write_bytes(b"one picture")
+        (tmp_path / f"real/{i}.png").write_bytes(b"one image")
     clips = [clip for video, clip in by_video(tmp_path).items() if video.startswith("original")]
     assert len({split_of(clip.identity) for clip in clips}) == 3
     assert len({clip.split for clip in clips}) == 1
@@ -205,8 +205,8 @@ MANIFESTS = [
         "the column video applies to images, but c.mp4 is a video",
     ),
     (["path,label,video,identity", "a.png,fake,v,x", "b.png,fake,v,y", "d.png,real,,"], "has identity 'y' and"),
-    (["path,label", "a.png,real"], "only real pictures; both"),
-    (["path,label"], "no pictures; both"),
+    (["path,label", "a.png,real"], "only real images; both"),
+    (["path,label"], "no images; both"),
 ]
 
 
@@ -250,9 +250,9 @@ def test_the_same_bytes_on_both_sides_are_refused(tmp_path: Path, one: str, othe
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["real/a.png", "real/b.png"], "only real pictures; both "),
-        (["fake/a.png"], "only fake pictures; both "),
-        (["real/notes.txt", "fake/notes.txt"], "no pictures; both "),
+        (["real/a.png", "real/b.png"], "only real images; both "),
+        (["fake/a.png"], "only fake images; both "),
+        (["real/notes.txt", "fake/notes.txt"], "no images; both "),
         (["real/a.png", "fake/b.png", "train/real/c.png"], "has train/ and real/ beside it"),
         (["real/a.png", f"fake/{'x' * 99}.png"], "bytes too long; rename it"),
         (["real/a.png", "fake/v.mp4", "fake/v.avi"], "has the same name as"),
@@ -286,7 +286,7 @@ def test_a_faceforensics_tree_is_no_plain_folder(small_tree: Path, tmp_path: Pat
 def pictures(
     face_photograph: np.ndarray, tmp_path_factory: pytest.TempPathFactory, write_video: Callable[..., Path]
 ) -> Path:
-    """Real and fake pictures and a video of one photograph; one picture is cut off, one shows no face."""
+    """Real and fake images and a video of one photograph; one image is cut off, one shows no face."""
     root = tmp_path_factory.mktemp("pictures") / "data"
     for i, name in enumerate(
         ("train/real/anna/1.jpg", "train/real/anna/2.png", "test/real/ben.png", "val/real/carl.png")

@@ -37,7 +37,7 @@ def test_a_batch_is_augmented_as_each_image_alone_in_numpy():
 
 
 def warped(image, flip, degrees, scale):
-    """One image (H, W, 3): each pixel taken from where the turned, enlarged and then mirrored picture has it."""
+    """One image (H, W, 3): each pixel taken from where the turned, enlarged and then mirrored image has it."""
     h, w = image.shape[:2]
     y, x = np.meshgrid(np.arange(h) - (h - 1) / 2, np.arange(w) - (w - 1) / 2, indexing="ij")
     x = -x if flip else x

@@ -125,7 +125,7 @@ def test_damaged_files_are_refused(portrait: Path, tmp_path: Path) -> None:
     for name, data, message in (
         ("cut.png", portrait.read_bytes()[:-2000], "PNG file ends too early"),
         ("cut.jpg", buffer.getvalue()[:-500], "not a readable JPEG file"),
-        ("text.png", b"no picture", "not an image that OpenCV can read"),
+        ("text.png", b"no image", "not an image that OpenCV can read"),
         ("empty.png", b"", "not an image that OpenCV can read"),
     ):
         (tmp_path / name).write_bytes(data)
@@ -181,7 +181,7 @@ def test_a_score_at_the_threshold_is_called_fake() -> None:
 
 
 def test_one_bad_file_does_not_stop_the_others(trained: Path, portrait: Path, tmp_path: Path) -> None:
-    (tmp_path / "text.jpg").write_bytes(b"no picture")
+    (tmp_path / "text.jpg").write_bytes(b"no image")
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((200, 200, 3), 128, np.uint8))
     code, output = run(tmp_path, portrait, "--train", trained, "--out", tmp_path / "scores.csv")
     with (tmp_path / "scores.csv").open(newline="") as file:

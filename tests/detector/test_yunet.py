@@ -120,7 +120,7 @@ def yunet(network: Path) -> YunetDetector:
 def picture(
     *green: tuple[int, int], blue: Iterable[tuple[int, int]] = (), size: tuple[int, int] = (240, 320)
 ) -> np.ndarray:
-    """Return a black RGB picture with coloured squares at cells x, y of their size."""
+    """Return a black RGB image with coloured squares at cells x, y of their size."""
     image = np.zeros((*size, 3), np.uint8)
     for colour, side, cells in ((1, 8, green), (2, 16, blue)):
         for x, y in cells:

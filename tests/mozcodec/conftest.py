@@ -1,4 +1,4 @@
-"""Pictures, and mozjpeg's own programs to ask."""
+"""Images, and mozjpeg's own programs to ask."""
 
 import importlib.util
 import os
@@ -89,7 +89,7 @@ def programs() -> Programs:
 
 @pytest.fixture(scope="session")
 def picture() -> Callable[[str], np.ndarray]:
-    """A function: file name of a picture that comes with scikit-image -> uint8 gray or RGB."""
+    """A function: file name of an image that comes with scikit-image -> uint8 gray or RGB."""
 
     @cache
     def read(name: str) -> np.ndarray:

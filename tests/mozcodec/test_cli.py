@@ -20,13 +20,13 @@ from mozcodec._files import bytes_of, pixels_from
 
 @pytest.fixture
 def folder(tmp_path, small, small_gray):
-    """Pictures in many formats, one of them broken, one of them deeper."""
+    """Images in many formats, one of them broken, one of them deeper."""
     source = tmp_path / "in"
     (source / "deep" / "er").mkdir(parents=True)
     for name, pixels in (("a.ppm", small), ("b.pgm", small_gray), ("c.npy", small), ("deep/er/e.ppm", small[:20])):
         (source / name).write_bytes(bytes_of(pixels, "." + name.partition(".")[2]))
     Image.fromarray(small).save(source / "d.png")
-    (source / "notes.txt").write_text("no picture")
+    (source / "notes.txt").write_text("no image")
     return source
 
 
@@ -174,7 +174,7 @@ def test_a_folder_becomes_a_folder(folder, tmp_path, small, small_gray, capsys):
 
 
 def test_a_tree_is_mirrored(folder, small):
-    target = folder / "mirror"  # inside the source: its files are not taken for pictures of the source
+    target = folder / "mirror"  # inside the source: its files are not taken for images of the source
     assert main(["tree", str(folder), str(target)]) == 0
     assert (target / "deep" / "er" / "e.jpg").read_bytes() == mozcodec.encode(small[:20])
     assert main(["tree", str(folder), str(target), "--force"]) == 0
@@ -318,7 +318,7 @@ def test_two_pictures_of_one_name_are_refused(tmp_path, small, capsys):
     [
         (["encode", "nowhere.ppm", "x.jpg"], "nowhere.ppm does not exist"),
         (["encode", "{folder}", "{folder}/a.ppm"], "is a folder and"),
-        (["encode", "{folder}/deep", "x"], "contains no picture"),
+        (["encode", "{folder}/deep", "x"], "contains no image"),
         (["encode", "{folder}", "x", "-quality", "0"], "quality must be 1..100, got 0"),
         (["encode", "{folder}", "x", "-quant-table", "9"], "quant_table must be 0..8"),
         (["encode", "{folder}", "x", "-smallest", "-scale", "4"], "cannot be combined with -scale"),

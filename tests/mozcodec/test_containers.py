@@ -80,7 +80,7 @@ def test_a_motion_photo_keeps_its_video(views):
 
 
 def gain_map_file(views) -> bytes:
-    """An Ultra HDR file by hand: Google's container in XMP, and the gain map behind the picture."""
+    """An Ultra HDR file by hand: Google's container in XMP, and the gain map behind the image."""
     gain = mozcodec.encode(views[2][..., 1].copy(), 90, profile="fastest", xmp=b'<x hdrgm:Version="1.0"/>')
     xmp = (
         '<rdf:li><Container:Item Item:Semantic="Primary" Item:Mime="image/jpeg"/></rdf:li>'
@@ -103,7 +103,7 @@ def test_the_length_of_a_gain_map_is_updated(views):
 def test_a_gain_map_that_cannot_turn_is_named(views):
     gain = mozcodec.encode(views[2][:41, :50, 1].copy(), 90, profile="fastest")
     data = mozcodec.encode(views[0], 90, profile="fastest", subsampling="4:4:4") + gain
-    with pytest.raises(mozcodec.UnsupportedError, match=r"a further picture of the file: .*parts='keep'"):
+    with pytest.raises(mozcodec.UnsupportedError, match=r"a further image of the file: .*parts='keep'"):
         mozcodec.transform(data, "rotate_90")
     assert len(mozcodec.pictures(mozcodec.transform(data, "rotate_90", parts="keep"))) == 2
 

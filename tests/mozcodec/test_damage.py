@@ -31,7 +31,7 @@ ODDITIES = {
     "text before EOI": (lambda d: d[:-2] + b"some text" + EOI, "extraneous data before marker 0xd9"),
     "bytes in the header": (lambda d: d[:20] + b"junk" + d[20:], "extraneous data before marker"),
     "no EOI": (lambda d: d[:-2], "no EOI marker"),
-    "bytes after EOI": (lambda d: d + b"tail", "data after the end of the picture"),
+    "bytes after EOI": (lambda d: d + b"tail", "data after the end of the image"),
 }
 
 

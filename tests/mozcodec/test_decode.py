@@ -101,7 +101,7 @@ def test_a_region_is_a_part_of_the_scaled_whole(streams, scale):
 
 
 def test_a_region_outside_is_refused(streams):
-    with pytest.raises(mozcodec.UnsupportedError, match=r"region \(0, 0, 62, 77\) leaves the 61 x 77 picture"):
+    with pytest.raises(mozcodec.UnsupportedError, match=r"region \(0, 0, 62, 77\) leaves the 61 x 77 image"):
         mozcodec.decode(streams["gray"], region=(0, 0, 62, 77))
     with pytest.raises(ValueError, match="left < right"):
         mozcodec.decode(streams["gray"], region=(5, 0, 5, 7))
@@ -332,7 +332,7 @@ def test_a_batch_names_the_file_that_fails(small, astronaut):
     with pytest.raises(mozcodec.DamagedError, match="file 1: "):
         mozcodec.decode_batch(files, out=out)
     np.testing.assert_array_equal(out[2], mozcodec.decode(good))
-    with pytest.raises(mozcodec.UnsupportedError, match="file 2: the picture is 512 x 512 x 3, out has room"):
+    with pytest.raises(mozcodec.UnsupportedError, match="file 2: the image is 512 x 512 x 3, out has room"):
         mozcodec.decode_batch([good, good, mozcodec.encode(astronaut)])
     with pytest.warns(mozcodec.JpegWarning, match="file 1: "):
         mozcodec.decode_batch(files, out=out, on_truncated="warn")

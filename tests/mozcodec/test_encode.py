@@ -20,7 +20,7 @@ import mozcodec
 
 
 def layouts(pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """The same picture, stored in many ways."""
+    """The same image, stored in many ways."""
     height, width = pixels.shape[:2]
     room = np.zeros((height + 9, width + 7, *pixels.shape[2:]), np.uint8)
     room[4 : 4 + height, 3 : 3 + width] = pixels
@@ -133,7 +133,7 @@ def test_downsampled_planes_give_the_bytes_of_the_picture(astronaut, size):
     expected = mozcodec.encode(ycbcr, 60, pixel_format="ycbcr", subsampling="4:2:0", profile="fastest")
     got = mozcodec.encode(planes, 60, pixel_format="planes", subsampling="4:2:0", profile="fastest")
     np.testing.assert_array_equal(mozcodec.decode(got), mozcodec.decode(expected))
-    if size[1] % 16 == 0:  # else the padding right of the picture, which nobody sees, differs
+    if size[1] % 16 == 0:  # else the padding right of the image, which nobody sees, differs
         assert got == expected
 
 

@@ -123,7 +123,7 @@ def test_every_covered_option_gives_the_librarys_bytes(small, options):
 
 @pytest.mark.parametrize("kind", range(8))
 def test_sequential_files_of_few_symbols_give_the_librarys_bytes(identity, kind):
-    """The trellis of a sequential file may not use what its table has no code for: small pictures have many gaps."""
+    """The trellis of a sequential file may not use what its table has no code for: small images have many gaps."""
     rng = np.random.default_rng(kind)
     for _ in range(40):
         pixels = np.clip(identity.KINDS[kind](rng, *rng.integers(1, 60, 2)), 0, 255).astype(np.uint8)
@@ -135,7 +135,7 @@ def test_sequential_files_of_few_symbols_give_the_librarys_bytes(identity, kind)
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0", "4:4:0", "4:1:1", "4:1:0", "3x2"])
 @pytest.mark.parametrize("restart_interval", [0, 1, 15, 16, 17, 100])
 def test_files_of_one_pass_give_the_librarys_bytes(identity, subsampling, restart_interval):
-    """MCUs are coded sixteen at a time: pictures of many in a row, and restarts before, at and after the sixteenth."""
+    """MCUs are coded sixteen at a time: images of many in a row, and restarts before, at and after the sixteenth."""
     rng = np.random.default_rng(restart_interval)
     options = {"profile": "fastest", "subsampling": subsampling, "restart_interval": restart_interval}
     for kind in identity.KINDS:

@@ -117,7 +117,7 @@ def test_smartscale_encoding_gives_the_librarys_bytes(small, block_size):
 
 @pytest.mark.parametrize("options", [{}, {"subsampling": "4:4:4"}, {"trellis_quant": False}, {"tune": "ssim"}], ids=str)
 def test_a_sweep_gives_encodes_bytes(astronaut, options):
-    """A third of the picture is white, so that deringing has to be done anew at each quality."""
+    """A third of the image is white, so that deringing has to be done anew at each quality."""
     pixels = np.clip(astronaut[:90, 100:230].astype(int) * 2, 0, 255).astype(np.uint8)
     assert (pixels == 255).mean() > 0.1
     qualities = [1, 5, 10, 15, 60, 77, 80, 85, 90, 95, 100, (20, 90), 33.3]

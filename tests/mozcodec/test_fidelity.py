@@ -70,7 +70,7 @@ def test_equal_pictures_score_100_and_have_no_slope():
 
 @pytest.mark.parametrize("shape", [(64, 64), (61, 83), (8, 40), (17, 9)])
 def test_slopes_of_ssimulacra2_are_finite_differences(shape):
-    """In random directions, one gray level up and down, of pictures far enough from any kink of the error."""
+    """In random directions, one gray level up and down, of images far enough from any kink of the error."""
     rng = np.random.default_rng(7)
     image = data.coffee()[100 : 100 + shape[0], 200 : 200 + shape[1]]
     other = np.clip(image + rng.normal(0, 12, image.shape), 1, 254).astype(np.uint8)

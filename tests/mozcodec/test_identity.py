@@ -83,7 +83,7 @@ def same(programs, pixels, switches: str, text: str | None, quality, options: di
 
 
 def differing(programs, pictures: dict, switches: list, qualities: list) -> list:
-    """Return the cases (picture, switches, quality) whose bytes differ; print how many were asked."""
+    """Return the cases (image, switches, quality) whose bytes differ; print how many were asked."""
     cases = [(name, s, q) for name in pictures for s in switches for q in qualities]
     print(f"{len(cases)} cases against cjpeg")
     return [
@@ -133,7 +133,7 @@ def test_restart_intervals_end_at_65535_as_in_cjpeg(programs, small):
             mine = mozcodec.encode(small, 77, subsampling="4:4:4", restart_rows=20_000, engine=engine, **options)
             assert mine == asked
             assert mozcodec.read_header(mine).restart_interval == 65_535
-    # with the scan search and subsampled chroma cjpeg's file is corrupt: ours counts rows of the whole picture
+    # with the scan search and subsampled chroma cjpeg's file is corrupt: ours counts rows of the whole image
     without, data = (mozcodec.encode(small, 77, subsampling="4:2:0", **more) for more in ({}, {"restart_rows": 20_000}))
     assert mozcodec.read_header(data).restart_interval == 65_535
     np.testing.assert_array_equal(mozcodec.decode(data), mozcodec.decode(without))

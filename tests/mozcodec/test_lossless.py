@@ -354,7 +354,7 @@ def test_inspect_accounts_for_every_byte(files):
 
 
 def test_what_libjpeg_skips_is_skipped(files):
-    """Fill bytes, garbage between segments, stray restart markers; and a second picture after the first."""
+    """Fill bytes, garbage between segments, stray restart markers; and a second image after the first."""
     plain = files["baseline"]
     seen = mozcodec.inspect(plain)
     for at in (seen.segments[1].offset, seen.segments[-1].offset):

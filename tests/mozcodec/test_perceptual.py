@@ -203,12 +203,12 @@ def test_bytes_are_the_same_on_every_processor_and_with_any_threads():
     program = """
 import hashlib, mozcodec
 from skimage import data
-pictures = [data.cat()[:203, :317], data.camera()[:50, :61], data.colorwheel()[:123, :77, :3]]
+images = [data.cat()[:203, :317], data.camera()[:50, :61], data.colorwheel()[:123, :77, :3]]
 total = hashlib.sha256()
 for effort in (0, 1, 2):
     for distance in (0.2, 0.9, 3):
         for threads in (1, 3):
-            for file in mozcodec.encode_many(pictures, distance=distance, effort=effort, threads=threads):
+            for file in mozcodec.encode_many(images, distance=distance, effort=effort, threads=threads):
                 total.update(file)
 print(total.hexdigest())
 """

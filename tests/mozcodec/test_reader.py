@@ -113,7 +113,7 @@ def test_a_small_memory_limit_leaves_sequential_pictures_to_the_library(astronau
     data = mozcodec.encode(astronaut, 75, profile="fastest")
     np.testing.assert_array_equal(mozcodec.decode(data, max_memory=500_000), mozcodec.decode(data))
     mozcodec.decode(data, max_memory=500_000)
-    assert mozcodec.engine_used() == ("library", "a large sequential picture")
+    assert mozcodec.engine_used() == ("library", "a large sequential image")
 
 
 def test_a_batch_may_ask_for_the_library(astronaut):

@@ -1,4 +1,4 @@
-"""DCT scaling: encode_scaled against the DCT's definition, flat pictures and the Independent JPEG Group's encoder.
+"""DCT scaling: encode_scaled against the DCT's definition, flat images and the Independent JPEG Group's encoder.
 
 Their forward DCT is an integer one: single coefficients differ by a step. And decode at M/8 against their decoder.
 """
@@ -78,7 +78,7 @@ def test_a_flat_picture_has_its_dc_whatever_the_size(dct_size, ijg):
             image = np.full((40, 50), value, np.uint8)
             data = mozcodec.encode_scaled(image, quality, dct_size=dct_size)
             ((blocks, table),) = ijg("9f").coefficients(data)
-            # Huffman codes hold +-1023: of a black picture's -1024 one eighth of a gray level is lost at step 1
+            # Huffman codes hold +-1023: of a black image's -1024 one eighth of a gray level is lost at step 1
             slack = max(table[0, 0] / 2, 1 if value == 0 else 0)
             assert np.abs(blocks[..., 0, 0] * table[0, 0] - 8 * (value - 128)).max() <= slack
             blocks[..., 0, 0] = 0

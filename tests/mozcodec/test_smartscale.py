@@ -122,7 +122,7 @@ def test_a_region_is_that_part_of_the_picture(block_size, progressive, picture, 
     for left, top, right, bottom in ((0, 0, 93, 75), (17, 40, 60, 75), (50, 70, 93, 75), (1, 1, 2, 2)):
         part = decode(data, region=(left, top, right, bottom))
         np.testing.assert_array_equal(part, whole[top:bottom, left:right])
-    with pytest.raises(mozcodec.UnsupportedError, match="leaves the 93 x 75 picture"):
+    with pytest.raises(mozcodec.UnsupportedError, match="leaves the 93 x 75 image"):
         decode(data, region=(0, 0, 94, 75))
 
 
@@ -234,7 +234,7 @@ def test_ijgs_decoder_reads_streams_of_whole_pictures(name, picture, ijg):
 
 
 def test_every_pair_of_block_and_dct_size_makes_a_picture_that_ijg_reads(picture, ijg):
-    """256 pairs: the picture is ceil(W * block_size / dct_size) wide, and what IJG reads is what we read."""
+    """256 pairs: the image is ceil(W * block_size / dct_size) wide, and what IJG reads is what we read."""
     image = gray_of(face(picture))[:61, :50]
     for block_size, dct_size in itertools.product(BLOCKS, BLOCKS):
         data = mozcodec.encode_smartscale(image, 80, block_size=block_size, dct_size=dct_size)
@@ -336,7 +336,7 @@ def test_an_own_scan_script_counts_along_the_small_zigzag(block_size, picture, i
 
 
 def random_case(random, picture):
-    """A picture of any shape and colours, a quality, and options of encode_smartscale."""
+    """An image of any shape and colours, a quality, and options of encode_smartscale."""
     height, width, y, x = *random.integers(1, 90, 2), *random.integers(0, 60, 2)
     image = np.ascontiguousarray(picture("astronaut.png")[60 + y : 60 + y + height, 150 + x : 150 + x + width])
     block_size, dct_size = map(int, random.integers(1, 17, 2))

@@ -132,7 +132,7 @@ def test_crops_of_bundled_pictures_suit_the_even_sizes(study):
     for picture in pictures:
         assert all(side % 96 == 0 and 96 <= side <= study.CROP for side in picture.pixels.shape[:2])
         assert all(side % (2 * n) == 0 for n in (1, 2, 3, 4, 6, 8, 12, 16) for side in picture.pixels.shape[:2])
-    with pytest.raises(SystemExit, match=r"no such picture: lena\.png"):
+    with pytest.raises(SystemExit, match=r"no such image: lena\.png"):
         study.bundled(["lena.png"])
 
 

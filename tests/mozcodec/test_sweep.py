@@ -223,7 +223,7 @@ def test_every_kind_wins_somewhere(astronaut):
             return "baseline"
         return "searched" if data == mozcodec.encode(image, quality) else "8-bit tables"
 
-    # few scans pay in a small picture; at 65 a handful of entries passes 255, and 16-bit tables cost 128 bytes
+    # few scans pay in a small image; at 65 a handful of entries passes 255, and 16-bit tables cost 128 bytes
     assert winner(astronaut[:16, :16], 85) == "baseline"
     assert winner(astronaut, 85) == "searched"
     assert winner(astronaut, 65) == "8-bit tables"

@@ -125,7 +125,7 @@ def assert_same_clips(data: Path, out: Path, names: list[Path]) -> None:
 
     Another kind of CPU rounds one frame sample in 100,000 otherwise, by one level. x264 answers that with other
     decisions all over the clip (1.3 levels on average at c23), so decoded frames of the two cannot agree more closely
-    than that. But they are equally near to the frames before encoding, over the whole picture and within the mask.
+    than that. But they are equally near to the frames before encoding, over the whole image and within the mask.
     """
     if all((out / name).read_bytes() == (data / name).read_bytes() for name in names):
         return

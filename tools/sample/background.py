@@ -11,12 +11,12 @@ import numpy as np
 from .canvas import Map, blur, noise
 from .palette import ROOM, linear
 
-MARGIN = 32  # pixels around the picture, for the camera's small movements
+MARGIN = 32  # pixels around the image, for the camera's small movements
 
 
 @dataclass(frozen=True, slots=True)
 class _Wall:
-    """A picture of (height, width) pixels to paint on, x and y in parts of it, and what to draw with."""
+    """An image of (height, width) pixels to paint on, x and y in parts of it, and what to draw with."""
 
     rng: np.random.Generator
     x: Map
@@ -100,7 +100,7 @@ def _studio(wall: _Wall, image: Map) -> Map:
 
 
 def _wall(wall: _Wall, image: Map) -> Map:
-    """A lit wall, half the time with a framed picture."""
+    """A lit wall, half the time with a framed image."""
     image = image * (1 + 0.03 * noise(wall.rng, wall.shape, 120, 4)[..., None])
     light = wall.uniform(-0.4, 0.4)
     image = image * (1.1 - 0.4 * (wall.x - 0.5 - light) ** 2)[..., None]

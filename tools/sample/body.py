@@ -11,7 +11,7 @@ from .identity import Identity
 from .palette import CLOTH, linear
 from .scene import Scene
 
-MARGIN_X, MARGIN_Y = 80, 40  # pixels around the picture, for movement
+MARGIN_X, MARGIN_Y = 80, 40  # pixels around the image, for movement
 WHITE_SHIRT, BLUE_SHIRT = (206, 208, 214), (150, 170, 200)
 NECK_TINT = np.array([0.97, 0.93, 0.92], np.float32)
 

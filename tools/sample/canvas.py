@@ -1,6 +1,6 @@
 """The canonical canvas, a flat map of a head on which static features are painted, and drawing functions.
 
-Head space: the unit is half the cheekbone width, the origin lies between the eyes, x runs to the right of the picture,
+Head space: the unit is half the cheekbone width, the origin lies between the eyes, x runs to the right of the image,
 y down, z toward the camera. The canvas covers x in [-1.85, 1.85] and y in [-2.25, 2.70] with 112 pixels per unit (414 x
 554). Every map is float32.
 """
@@ -25,7 +25,7 @@ X, Y = np.meshgrid(
     (np.arange(HEIGHT, dtype=np.float32) + 0.5) / SCALE + TOP,
 )
 X.flags.writeable = Y.flags.writeable = False
-SIDES = (-1, 1)  # the left and the right half of the picture
+SIDES = (-1, 1)  # the left and the right half of the image
 
 
 def to_pixels(points: np.ndarray) -> np.ndarray:

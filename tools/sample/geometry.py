@@ -14,7 +14,7 @@ import numpy as np
 # slices of the 68 points
 JAW, EYES, MOUTH, INNER_MOUTH = slice(0, 17), slice(36, 48), slice(48, 68), slice(60, 68)
 BROWS = slice(17, 27)
-LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)  # as they lie in the picture
+LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)  # as they lie in the image
 LIDS = (37, 38, 40, 41, 43, 44, 46, 47)
 FACE = (*range(17), *range(26, 16, -1))  # jaw and brows: the outline
 FOREHEAD = slice(68, 74)
@@ -110,7 +110,7 @@ def warp(
 
 
 def _backward_map(source: np.ndarray, target: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Where each pixel of the target picture comes from in the source, nan outside the face."""
+    """Where each pixel of the target image comes from in the source, nan outside the face."""
     height, width = shape
     map_x = np.full(shape, np.nan, np.float32)
     map_y = np.full(shape, np.nan, np.float32)

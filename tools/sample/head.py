@@ -192,10 +192,10 @@ def _nose_landmarks(identity: Identity) -> np.ndarray:
 
 
 def _eye_landmarks(identity: Identity, expression: Expression) -> np.ndarray:
-    """Six points an eye, clockwise from the corner that lies left in the picture."""
+    """Six points an eye, clockwise from the corner that lies left in the image."""
     points = []
     for side in SIDES:
-        # u from left to right in the picture: the temple comes first in the left eye
+        # u from left to right in the image: the temple comes first in the left eye
         u = side * np.array([-1, -0.42, 0.42, 1]) * identity.eye_width
         upper, lower = lid_curves(identity, expression, u)
         x = side * (identity.eye_x + u)

@@ -37,7 +37,7 @@ class Renderer:
         )
 
     def frame(self, expression: Expression) -> tuple[Map, np.ndarray]:
-        """The picture (2 height, 2 width, 3), linear RGB, and the landmarks (68, 2) in pixels of the finished frame."""
+        """The image (2 height, 2 width, 3), linear RGB, and the landmarks (68, 2) in pixels of the finished frame."""
         maps = self.head.move(expression)
         paint_eyes(self.head, maps, expression, self.scene.key)
         paint_mouth(self.head, maps, expression)
@@ -95,7 +95,7 @@ class Renderer:
 
 
 def _project(rotation: np.ndarray, height: Map, x: Map, y: Map) -> tuple[Map, Map]:
-    """Canvas pixels seen at picture positions (x, y), head units: a turned height map in scaled orthographic
+    """Canvas pixels seen at image positions (x, y), head units: a turned height map in scaled orthographic
     projection.
 
     The depth along each ray is found by seven damped fixed-point steps.

@@ -71,7 +71,7 @@ CONTROL = "the C loop itself, once more"
 
 @cache
 def picture(name: str) -> np.ndarray:
-    """Return a picture of the benchmark, (H, W, 3) uint8, contiguous."""
+    """Return an image of the benchmark, (H, W, 3) uint8, contiguous."""
     return np.ascontiguousarray(face(int(name.split()[1])) if name.startswith("face") else photo(name))
 
 
@@ -106,7 +106,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Bench:
-    """What every mode takes: who is here, which pictures, how many rounds (None: the mode's own number)."""
+    """What every mode takes: who is here, which images, how many rounds (None: the mode's own number)."""
 
     loaded: dict[str, Loaded]
     pictures: tuple[str, ...]
@@ -285,7 +285,7 @@ def sweep(bench: Bench) -> Figures:
             verdict = Goal(limit).verdict(ratios["sweep"].median)
             found.append(Finding(f"sweep: {case}", f"1 x {rounds}", *numbers[0], "", verdict))
     head = ("", "sweep, C loop = 1", "quartiles", "encode, one by one", "quartiles", "bytes")
-    return Figures(f"several qualities of one picture, {rounds} rounds", head, lines, found)
+    return Figures(f"several qualities of one image, {rounds} rounds", head, lines, found)
 
 
 @dataclass(frozen=True)
@@ -374,7 +374,7 @@ print(spent, (peak - before) / 2**20, (now - before) / 2**20, len(data))
 
 
 def large(bench: Bench) -> Figures:
-    """Time and memory beyond the picture, each engine in a fresh process."""
+    """Time and memory beyond the image, each engine in a fresh process."""
     lines, spent, peaks = [], {}, {}
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "tile.npy"), photo("coffee.png"))
@@ -386,8 +386,8 @@ def large(bench: Bench) -> Figures:
             numbers = (f"{spent[engine]:.2f}", ratio, f"{peaks[engine]:.0f}", f"{kept:.0f}", f"{int(length)}")
             lines.append((f'engine="{engine}"', *numbers))
             print("; ".join(lines[-1]), flush=True)
-    head = ("", "CPU s", "ratio", "peak MiB beyond the picture", "MiB kept, the file among them", "bytes")
-    title = f"one picture of {bench.size} pixels at quality 77"
+    head = ("", "CPU s", "ratio", "peak MiB beyond the image", "MiB kept, the file among them", "bytes")
+    title = f"one image of {bench.size} pixels at quality 77"
     seconds, memory = spent["fast"] / spent["library"], peaks["fast"] / max(peaks["library"], 1)
     found = [
         Finding(f"{title}: CPU time over the library's", "1 x 1", f"{seconds:.3f}", "", "", "none set"),
@@ -452,7 +452,7 @@ def main() -> None:
     parser.add_argument("what", nargs="+", choices=(*MODES, "contenders", "all"), metavar="what", help="as above")
     parser.add_argument("--rounds", type=int, help="instead of each mode's own number")
     parser.add_argument("--pictures", default=",".join(PICTURES), help='files of scikit-image, or "face 256"')
-    parser.add_argument("--size", default="10000x10000", help="of the large picture")
+    parser.add_argument("--size", default="10000x10000", help="of the large image")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     parser.add_argument("--markdown", type=Path, help="write the tables to this file")
     parser.add_argument("--docs", action="store_true", help="put the numbers of `all` into README.md and results.md")
@@ -462,7 +462,7 @@ def main() -> None:
         try:
             picture(name)
         except (OSError, ValueError, IndexError) as error:
-            parser.error(f'--pictures: {name!r} is neither a picture of scikit-image nor "face SIZE": {error}')
+            parser.error(f'--pictures: {name!r} is neither an image of scikit-image nor "face SIZE": {error}')
     if arguments.rounds is not None and arguments.rounds < 1:
         parser.error(f"--rounds must be 1 or more, got {arguments.rounds}")
     loaded, missing = load()

@@ -10,7 +10,7 @@ do: a dictionary from tasks to functions that make :class:`timing.Work`. Tasks:
     decode       (data)             RGB pixels (gray of a gray file)
     eighth       (data)             the same at 1/8 of the size
     header       (data)             width and height at least
-    optimize     (data)             the same picture with optimal tables and searched scans; the C loop only
+    optimize     (data)             the same image with optimal tables and searched scans; the C loop only
     spin         (seconds)          counting as fast as a core can; the C loop only
 
 What cannot be loaded is listed with its reason and left out.

@@ -14,7 +14,7 @@ FRONT, SUMMARY = PACKAGE.parents[1] / "README.md", PACKAGE.parents[1] / "docs" /
 HEADLINE = {
     f"{MOZCODEC}: MOZCODEC_CPU=baseline": "the same on a processor without AVX2 (`MOZCODEC_CPU=baseline`)",
     f'{MOZCODEC}: engine="library"': '`mozcodec.encode(engine="library")`',
-    "cjpeg, a process and files: mozjpeg": "`cjpeg`, a process for each picture, through files",
+    "cjpeg, a process and files: mozjpeg": "`cjpeg`, a process for each image, through files",
     f"{OWN_C}: as libjpeg-turbo, progressive": "libjpeg-turbo's progressive encoder, C loop over the same build",
     f"{OWN_C}: as libjpeg-turbo, optimised": "libjpeg-turbo's baseline with optimal tables, the same",
 }
@@ -48,10 +48,10 @@ def headline(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, s
     said = (
         f"So the smallest files cost {share:.2f} of what libjpeg-turbo's progressive encoder takes for files of "
         f"{table.size(plain):.2f} times the size.\nGeometric means over {len(table.rows)} cases, {len(pictures)} "
-        f"pictures at qualities 77, 60, 15 and 10, bytes equal to the C loop's in "
+        f"images at qualities 77, 60, 15 and 10, bytes equal to the C loop's in "
         f"{sum(bool(row.same) for row in table.rows)}; {table.rounds} interleaved rounds."
     )
-    head = ("CPU time for one picture, from Python", "C loop over libmozjpeg = 1", "range", "bytes")
+    head = ("CPU time for one image, from Python", "C loop over libmozjpeg = 1", "range", "bytes")
     more = [(f.what, f.value, f.spread, f.verdict) for f in findings(tables) if f.what not in _titles(table)]
     also = markdown(("and, the C loop = 1 unless said", "measured", "range", "goal"), more)
     return "\n\n".join([markdown(head, lines), said, also, origin(about)])
@@ -62,7 +62,7 @@ def front(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, str]
     table = tables["encode"]
     if not isinstance(table, Table):
         raise TypeError("encode gives a table of ratios")
-    ratio, cases = f"{table.mean(MOZCODEC).median:.3f}", f"{len(table.rows)} picture-quality pairs"
+    ratio, cases = f"{table.mean(MOZCODEC).median:.3f}", f"{len(table.rows)} image-quality pairs"
     return (
         f"`mozcodec.encode` writes mozjpeg's bytes in {ratio} of mozjpeg's CPU time\n"
         f"({cases}, range {table.range(MOZCODEC)}, commit `{about['commit']}`)."

@@ -1,9 +1,9 @@
 """Does mozcodec's own engine write the library's bytes, and its reader give the library's pixels?
 
-A grid of settings on pictures, and long random runs.
+A grid of settings on images, and long random runs.
 
-    python identity.py grid                                  pictures x qualities x subsampling x tune
-    python identity.py random --cases 500000 --jobs 2        random pictures and settings, case by case from a seed
+    python identity.py grid                                  images x qualities x subsampling x tune
+    python identity.py random --cases 500000 --jobs 2        random images and settings, case by case from a seed
     python identity.py show 123456                           one random case, and where its bytes differ
     python identity.py decode --cases 100000 --jobs 2        random streams, half of them damaged, and decode's options
 
@@ -47,12 +47,12 @@ SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0", "4:4:0", "4:1:1", "4:4:1", "4:1:0")
 FRACTIONAL = (1.5, 33.3, 59.9, 76.5, 77.5, 89.9, 99.9)
 
 
-# ---- pictures ----------------------------------------------------------------------------------------------------
+# ---- images ----------------------------------------------------------------------------------------------------
 
 
 @cache
 def photo(name: str) -> np.ndarray:
-    """Return a picture that comes with scikit-image, (H, W, 3) uint8."""
+    """Return an image that comes with scikit-image, (H, W, 3) uint8."""
     with Image.open(Path(skimage.__file__).parent / "data" / name) as image:
         return np.asarray(image.convert("RGB"))
 
@@ -307,13 +307,13 @@ def decode_case(number: int) -> tuple[bytes, dict]:
 
 
 def grid(qualities: tuple, pictures: tuple[str, ...] = PICTURES) -> Iterator[tuple[str, object, dict]]:
-    """Yield (picture, quality, options) of the grid."""
+    """Yield (image, quality, options) of the grid."""
     settings = [{}, *({"subsampling": s} for s in SUBSAMPLINGS[:5]), *({"tune": t} for t in TUNES)]
     yield from itertools.product((*pictures, "face 256", "face 380"), qualities, settings)
 
 
 def grid_picture(name: str) -> np.ndarray:
-    """Return a picture of the grid; large ones cut to 512 x 512."""
+    """Return an image of the grid; large ones cut to 512 x 512."""
     return face(int(name.split()[1])) if name.startswith("face") else photo(name)[:512, :512]
 
 

@@ -2,16 +2,16 @@
 
     python perceptual.py PICTURES --out FOLDER [--every N] [--encoders NAME,...]
 
-PICTURES is a folder of PNG files (of github.com/imazen/codec-corpus for example: ``kodak``, or CID22's pictures). Every
-encoder makes a curve of seven files of every picture; each file is decoded by Pillow and measured by SSIMULACRA2 and
+PICTURES is a folder of PNG files (of github.com/imazen/codec-corpus for example: ``kodak``, or CID22's images). Every
+encoder makes a curve of seven files of every image; each file is decoded by Pillow and measured by SSIMULACRA2 and
 MS-SSIM (mozcodec's) and, where libjxl is installed, by the 3-norm of Butteraugli, which no encoder here has looked at.
 Measurements go into FOLDER/points.csv as they come; a second run goes on where the first one stopped. Then
 FOLDER/table.md and FOLDER/curves.png are made from all of it.
 
 A ratio is bytes at equal score: curves are interpolated linearly in log bytes at the levels below as far as both reach,
-the mean log ratio of a picture is one number, and the table gives the geometric mean over the pictures, the standard
-deviation of the logs and how many pictures are smaller. An encoder with two subsamplings counts with the better of both
-at each level. Butteraugli is measured on every second picture: it takes longer than everything else together.
+the mean log ratio of an image is one number, and the table gives the geometric mean over the images, the standard
+deviation of the logs and how many images are smaller. An encoder with two subsamplings counts with the better of both
+at each level. Butteraugli is measured on every second image: it takes longer than everything else together.
 """
 
 import argparse
@@ -251,7 +251,7 @@ def _point(name: str, image: Picture, encoder: Encoder, setting: float, *, with_
 
 
 class Curves:
-    """Log bytes of every picture and family at the levels of a metric; nan beyond a curve's ends."""
+    """Log bytes of every image and family at the levels of a metric; nan beyond a curve's ends."""
 
     def __init__(self, rows: Sequence[dict[str, str]], metric: Metric) -> None:
         self.pictures = sorted({row["picture"] for row in rows})
@@ -263,7 +263,7 @@ class Curves:
         self._points = points
 
     def family(self, family: str) -> NDArray[np.float64]:
-        """Return (pictures, levels)."""
+        """Return (images, levels)."""
         out = np.full((len(self.pictures), len(self._levels)), np.nan)
         for i, picture in enumerate(self.pictures):
             curves = [
@@ -284,7 +284,7 @@ class Curves:
 
 
 def ratio(curves: Curves, one: str, other: str) -> str:
-    """Return "ratio (spread, wins/pictures)" of the bytes of *one* over those of *other*."""
+    """Return "ratio (spread, wins/images)" of the bytes of *one* over those of *other*."""
     difference = curves.family(one) - curves.family(other)
     rows = [row[np.isfinite(row)] for row in difference]
     means = np.array([row.mean() for row in rows if len(row)])
@@ -345,7 +345,7 @@ def draw(rows: Sequence[dict[str, str]], path: Path) -> None:
             known = np.isfinite(relative)
             count = known.sum(0)
             mean = np.where(known, relative, 0).sum(0) / np.maximum(count, 1)
-            mean[count < max(1, count.max() // 2)] = np.nan  # where few pictures reach, they are others
+            mean[count < max(1, count.max() // 2)] = np.nan  # where few images reach, they are others
             axis.plot(metric.levels, np.exp(mean), label=family, marker=".")
         axis.set_xlabel(metric.title)
         axis.grid(alpha=0.3)
@@ -360,7 +360,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="every n-th picture")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every n-th image")
     parser.add_argument("--encoders", metavar="NAME,...", help="families; default: all that are installed")
     args = parser.parse_args()
     everyone = encoders()
@@ -374,7 +374,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     measure(_pictures(args.pictures, args.every), wanted, args.out / "points.csv")
     rows = _points(args.out / "points.csv")
-    report = "\n".join([f"{len({row['picture'] for row in rows})} pictures; {versions()}", "", *tables(rows)])
+    report = "\n".join([f"{len({row['picture'] for row in rows})} images; {versions()}", "", *tables(rows)])
     (args.out / "table.md").write_text(report)
     draw(rows, args.out / "curves.png")
     print(report)

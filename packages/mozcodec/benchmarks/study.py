@@ -4,7 +4,7 @@
     python study.py --quant-table 1 --out FOLDER   the same with flat tables, elsewhere
     python study.py --points FILE                  also every file that was made: bytes, PSNR, SSIM
 
-Writes ``scaling.md``, ``scaling.csv`` and ``scaling.png``; the same input gives the same bytes. Pictures are those of
+Writes ``scaling.md``, ``scaling.csv`` and ``scaling.png``; the same input gives the same bytes. Images are those of
 scikit-image and crops of faces, where a folder of them is given. Everything is verdict at the size of the source, by
 scikit-image. Needs scikit-image (with its SciPy and Pillow) and matplotlib.
 """
@@ -49,8 +49,8 @@ SETS = {"photographs": PHOTOGRAPHS, "graphics": GRAPHICS}
 FACES = "faces"
 
 CROP, STEP = 288, 96
-"""Largest side of a picture, and what its sides are multiples of: there the blocks and MCUs of 4:2:0 of N = 1, 2, 3,
-4, 6, 8, 12 and 16 fill the picture; the other N pad it."""
+"""Largest side of an image, and what its sides are multiples of: there the blocks and MCUs of 4:2:0 of N = 1, 2, 3,
+4, 6, 8, 12 and 16 fill the image; the other N pad it."""
 REFERENCES = (5, 10, 25, 50, 75, 90, 95)
 """Qualities of plain 8 x 8 whose PSNR and SSIM are to be met. None of 80..89, where cjpeg's rule is 4:2:2."""
 QUALITIES = (1, 3, 5, 10, 17, 25, 37, 50, 63, 75, 83, 90, 95, 98, 100)
@@ -63,12 +63,12 @@ HALVED = (8, 10, 12, 14)
 """DCT sizes that are also tried with blocks of half the size."""
 
 
-# ---- pictures ----------------------------------------------------------------------------------------------------
+# ---- images ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of the study."""
+    """One image of the study."""
 
     set: str
     name: str
@@ -77,7 +77,7 @@ class Picture:
 
 
 def centre(pixels: np.ndarray) -> np.ndarray:
-    """Return the middle of a picture: sides of at most CROP pixels that are multiples of STEP."""
+    """Return the middle of an image: sides of at most CROP pixels that are multiples of STEP."""
     height, width = (min(CROP, side // STEP * STEP) for side in pixels.shape[:2])
     top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
     return np.ascontiguousarray(pixels[top : top + height, left : left + width])
@@ -92,9 +92,9 @@ def opened(file: object) -> np.ndarray:
 
 
 def bundled(wanted: Sequence[str] = PHOTOGRAPHS + GRAPHICS) -> list[Picture]:
-    """Return pictures that come with scikit-image, cropped."""
+    """Return images that come with scikit-image, cropped."""
     if unknown := set(wanted) - {*PHOTOGRAPHS, *GRAPHICS}:
-        raise SystemExit(f"no such picture: {', '.join(sorted(unknown))}; known: {', '.join(PHOTOGRAPHS + GRAPHICS)}")
+        raise SystemExit(f"no such image: {', '.join(sorted(unknown))}; known: {', '.join(PHOTOGRAPHS + GRAPHICS)}")
     folder = Path(skimage.__file__).parent / "data"
     chosen = [(kind, name) for kind, names in SETS.items() for name in names if name in wanted]
     return [Picture(kind, name, centre(opened(folder / name))) for kind, name in chosen]
@@ -124,7 +124,7 @@ def faces(folder: Path, count: int) -> list[Picture]:
 
 @dataclass(frozen=True, order=True)
 class Contender:
-    """A way to code a picture and to get it back at its size."""
+    """A way to code an image and to get it back at its size."""
 
     way: str
     block_size: int
@@ -134,7 +134,7 @@ class Contender:
 PLAIN = Contender("plain", 8, 8)
 WAYS = {
     "plain": "8 x 8, `mozcodec.encode`",
-    "smartscale": "blocks of N x N at the picture's size, `encode_smartscale(block_size=N)`",
+    "smartscale": "blocks of N x N at the image's size, `encode_smartscale(block_size=N)`",
     "scaled": "8/N of the size, `encode_scaled(dct_size=N)`, decoded at N/8 by `decode(scale=N)`",
     "scaled, lanczos": "the same file decoded as it is and enlarged by a Lanczos filter (a = 3)",
     "resized": "shrunk to 8/N by a Lanczos filter, coded in plain 8 x 8, enlarged by a Lanczos filter",
@@ -183,7 +183,7 @@ def enlarged(pixels: np.ndarray, n: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def restored(data: bytes, contender: Contender, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a contender's file as pixels of the picture's *shape*."""
+    """Return a contender's file as pixels of the image's *shape*."""
     n, layout = contender.dct_size, "gray" if len(shape) == 2 else "rgb"
     if contender.way in ("scaled, lanczos", "resized"):
         return enlarged(mozcodec.decode(data, layout), n, shape)
@@ -210,7 +210,7 @@ class Point:
 
 
 def fidelity(pixels: np.ndarray, original: np.ndarray) -> tuple[float, float]:
-    """Return PSNR in dB (inf for equal pictures) and SSIM of uint8 pictures, data range 255."""
+    """Return PSNR in dB (inf for equal images) and SSIM of uint8 images, data range 255."""
     if np.array_equal(pixels, original):
         return math.inf, 1.0
     axis = -1 if original.ndim == 3 else None
@@ -223,7 +223,7 @@ def fidelity(pixels: np.ndarray, original: np.ndarray) -> tuple[float, float]:
 def measure(
     pixels: np.ndarray, contender: Contender, subsampling: str, qualities: Sequence[int], options: dict[str, object]
 ) -> list[Point]:
-    """Return a contender's files of one picture, in the order of *qualities*."""
+    """Return a contender's files of one image, in the order of *qualities*."""
     source, dct_size = pixels, contender.dct_size
     if contender.way == "resized":
         source, dct_size = shrunk(pixels, dct_size), 8
@@ -244,7 +244,7 @@ def measure(
 
 
 Key = tuple[str, Contender, str]
-"""picture, contender, subsampling"""
+"""image, contender, subsampling"""
 
 
 def measure_all(
@@ -254,7 +254,7 @@ def measure_all(
     options: dict[str, object] | None = None,
     jobs: int = 1,
 ) -> dict[Key, list[Point]]:
-    """Return the files of all pictures and contenders, by *jobs* processes. Gray pictures are 4:4:4 only."""
+    """Return the files of all images and contenders, by *jobs* processes. Gray images are 4:4:4 only."""
     work: dict[Key, tuple] = {}
     for picture, contender in itertools.product(pictures, wanted):
         for subsampling in SUBSAMPLINGS if picture.pixels.ndim == 3 else SUBSAMPLINGS[1:]:
@@ -328,7 +328,7 @@ class Curves:
     files: dict[Key, list[Point]]
 
     def subsamplings(self, picture: str, subsampling: str) -> list[str]:
-        """Return those in question that the picture has; a gray one has 4:4:4 alone."""
+        """Return those in question that the image has; a gray one has 4:4:4 alone."""
         there = [name for name in SUBSAMPLINGS if (picture, PLAIN, name) in self.files]
         return [name for name in there if subsampling in (name, EITHER)] or there
 
@@ -357,7 +357,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Row:
-    """One contender on one set of pictures: percent more bytes than plain 8 x 8 of this quality at equal fidelity."""
+    """One contender on one set of images: percent more bytes than plain 8 x 8 of this quality at equal fidelity."""
 
     set: str
     metric: str
@@ -369,9 +369,9 @@ class Row:
     quality: int
     pictures: int
     never: int
-    """pictures on which no quality of the contender is so good; they count as infinitely many bytes"""
+    """images on which no quality of the contender is so good; they count as infinitely many bytes"""
     floor: int
-    """pictures on which its poorest file is still better; its bytes are taken"""
+    """images on which its poorest file is still better; its bytes are taken"""
     minimum: float
     lower_quartile: float
     median: float
@@ -388,7 +388,7 @@ def spread(values: Sequence[float]) -> tuple[float, ...]:
 def row(
     curves: Curves, names: Sequence[str], metric: str, subsampling: str, contender: Contender, quality: int
 ) -> tuple[float, ...]:
-    """Return the last columns of a Row, over the pictures *names*."""
+    """Return the last columns of a Row, over the images *names*."""
     values, floor = [], 0
     for name in names:
         values.append(curves.percent(name, contender, metric, quality, subsampling))
@@ -463,7 +463,7 @@ def number(percent: float) -> str:
 
 
 def cell(found: Row) -> str:
-    """Return ``median [minimum, maximum]``, with a dagger where the poorest file of some pictures is too good."""
+    """Return ``median [minimum, maximum]``, with a dagger where the poorest file of some images is too good."""
     return f"{number(found.median)}{'†' * bool(found.floor)} [{number(found.minimum)}, {number(found.maximum)}]"
 
 
@@ -522,9 +522,9 @@ those of the whole file, headers included. PSNR (over all samples) and SSIM (7 x
 scikit-image's, on the uint8 pixels that a viewer gets, at the size of the source.
 
 A column is a quality of plain 8 x 8 at cjpeg's own subsampling (4:2:0, from 90 on 4:4:4); what it has of PSNR or SSIM
-is to be met. Of a colour picture each contender, plain too, takes 4:2:0 or 4:4:4, whichever needs fewer bytes there.
-A cell is **percent more bytes than plain 8 x 8, median [least, most]** over the pictures. ∞: no quality up to 100 is
-so good; such a picture counts as infinitely many bytes. †: on some pictures even quality 1 is better than asked, and
+is to be met. Of a colour image each contender, plain too, takes 4:2:0 or 4:4:4, whichever needs fewer bytes there.
+A cell is **percent more bytes than plain 8 x 8, median [least, most]** over the images. ∞: no quality up to 100 is
+so good; such an image counts as infinitely many bytes. †: on some images even quality 1 is better than asked, and
 the bytes of that file count. Nothing is extrapolated. ×12: twelve times the bytes.
 
 Between files log(bytes) is interpolated over the PSNR, or over -10 log10(1 - SSIM), by a monotone cubic. When a file of
@@ -532,11 +532,11 @@ plain 8 x 8 is left out, its neighbours miss its bytes by {error:.1f} % (median)
 percentile, n = {num_errors}); with it the gaps are half as wide. No Bjøntegaard mean over the qualities is given: the
 curves cross, and it would average gains and losses into a number that nobody gets.
 
-Pictures:
+Images:
 
 {pictures}
 
-The bundled pictures are cut at the centre to at most {crop} x {crop}, to multiples of {step}, which N = 1, 2, 3, 4, 6,
+The bundled images are cut at the centre to at most {crop} x {crop}, to multiples of {step}, which N = 1, 2, 3, 4, 6,
 8, 12 and 16 fill with whole blocks and MCUs; the other N pad the right and lower edge and pay for it. Faces are as the
 `faces` stage stores them: whole for N = 1, 2, 4, 8 and 16. They are synthetic.
 
@@ -563,7 +563,7 @@ Medians. Both hold the same luma coefficients.
 
 ## Above 8: by the DCT or by a filter
 
-Medians. How the picture gets smaller, and large again.
+Medians. How the image gets smaller, and large again.
 
 {above}
 
@@ -580,7 +580,7 @@ The same without quantization tables:
 
 
 def picture_list(pictures: Sequence[Picture]) -> list[str]:
-    """Return a line for each set with its pictures and their sizes."""
+    """Return a line for each set with its images and their sizes."""
     lines = []
     for kind in (*SETS, FACES):
         chosen = [picture for picture in pictures if picture.set == kind]
@@ -672,7 +672,7 @@ def _ratio_axis(axes) -> None:
 
 
 def draw_sizes(axes, table: Table, kind: str, metric: str) -> None:
-    """Median bytes over N, a line for each quality, as far as half of the pictures get."""
+    """Median bytes over N, a line for each quality, as far as half of the images get."""
     shades = matplotlib.colormaps["viridis"](np.linspace(0.93, 0, len(DRAWN)))
     for quality, shade in zip(DRAWN, shades, strict=True):
         found = {n: table.get((kind, metric, smartscale_way(n), n, quality)) for n in SIZES}
@@ -685,7 +685,7 @@ def draw_sizes(axes, table: Table, kind: str, metric: str) -> None:
 
 
 def draw_example(axes, curves: Curves, picture: str) -> None:
-    """SSIM over bytes of one picture."""
+    """SSIM over bytes of one image."""
     chosen = {
         "N = 4": (Contender("smartscale", 4, 4), OKABE_ITO["orange"]),
         "N = 8, plain": (PLAIN, OKABE_ITO["black"]),
@@ -709,7 +709,7 @@ def draw_example(axes, curves: Curves, picture: str) -> None:
 
 
 def draw_ways(axes, table: Table, kind: str) -> None:
-    """Median and quartiles of the ways to halve a picture, over the quality of plain 8 x 8."""
+    """Median and quartiles of the ways to halve an image, over the quality of plain 8 x 8."""
     ways = {
         "scaled": ("DCT down, DCT up", OKABE_ITO["blue"], "o"),
         "scaled, lanczos": ("DCT down, Lanczos up", OKABE_ITO["green"], "s"),
@@ -758,7 +758,7 @@ def figure(curves: Curves, table: Table, pictures: Sequence[Picture]) -> bytes:
         sheet.legend(lines, labels, title=title, frameon=False, loc="outside upper center", ncols=len(DRAWN))
         example = pictures[0].name
         draw_example(grid[2, 0], curves, example)
-        grid[2, 0].set_title(f"One picture: {Path(example).stem}", loc="left")
+        grid[2, 0].set_title(f"One image: {Path(example).stem}", loc="left")
         for axes, kind in zip(grid[2, 1:], dict.fromkeys((kinds[0], kinds[-1])), strict=False):
             draw_ways(axes, table, kind)
             axes.set_title(f"{kind.capitalize()} at half size, equal SSIM", loc="left")

@@ -104,11 +104,11 @@ static void check_region(mzc_decoder *decoder)
   int height = is_smartscale(decoder) ? ss->output_height : (int)decoder->cinfo.output_height;
 
   if (o->right > width || o->bottom > height) {
-    mzc_fail(decoder->guard.status, MZC_UNSUPPORTED, "region (%d, %d, %d, %d) leaves the %d x %d picture", o->left, o->top,
+    mzc_fail(decoder->guard.status, MZC_UNSUPPORTED, "region (%d, %d, %d, %d) leaves the %d x %d image", o->left, o->top,
              o->right, o->bottom, width, height);
     stop(decoder);
   }
-  if (o->right == 0 && is_smartscale(decoder)) {   /* libjpeg's picture has whole blocks */
+  if (o->right == 0 && is_smartscale(decoder)) {   /* libjpeg's image has whole blocks */
     o->right = width;
     o->bottom = height;
   }
@@ -216,8 +216,8 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
   return 0;
 }
 
-/* glibc returns freed blocks above a threshold to the kernel, so that the next picture's coefficients need new pages, which
- * takes half the time of a picture of one megapixel. The threshold rises to the size of the largest block (up to 32 MiB)
+/* glibc returns freed blocks above a threshold to the kernel, so that the next image's coefficients need new pages, which
+ * takes half the time of an image of one megapixel. The threshold rises to the size of the largest block (up to 32 MiB)
  * that was freed; this block is never written. */
 static void keep_pages(void)
 {
@@ -373,7 +373,7 @@ static void *row_at(void *pixels, ptrdiff_t row_stride, int y)
   return (unsigned char *)pixels + (ptrdiff_t)y * row_stride;
 }
 
-/* Bytes after EOI, unless they are another picture or a video, which make the file a container. */
+/* Bytes after EOI, unless they are another image or a video, which make the file a container. */
 static void note_rest(mzc_decoder *decoder, size_t size)
 {
   const unsigned char *rest = decoder->data + decoder->size - size;
@@ -385,7 +385,7 @@ static void note_rest(mzc_decoder *decoder, size_t size)
       (size >= 8 && memcmp(rest + 4, "ftyp", 4) == 0))
     return;
   if (size > 0)
-    mzc_note(decoder->guard.status, "data after the end of the picture (size %zu)", size);
+    mzc_note(decoder->guard.status, "data after the end of the image (size %zu)", size);
 }
 
 static void finish(mzc_decoder *decoder)
@@ -407,7 +407,7 @@ static void read_all(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride)
   finish(decoder);
 }
 
-/* Block smoothing looks at the blocks around: a part is that of the whole picture only if all of it is decoded. */
+/* Block smoothing looks at the blocks around: a part is that of the whole image only if all of it is decoded. */
 static int smooths_blocks(const mzc_decoder *decoder)
 {
   const struct jpeg_decompress_struct *cinfo = &decoder->cinfo;
@@ -420,7 +420,7 @@ static int smooths_blocks(const mzc_decoder *decoder)
 }
 
 /* Upsampling looks one chroma sample to the side, and libjpeg crops at MCUs: decode one more MCU on both sides and the
- * region is the one of the whole picture. Returns where the region begins in a decoded row. */
+ * region is the one of the whole image. Returns where the region begins in a decoded row. */
 static int crop_to_region(mzc_decoder *decoder)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
@@ -545,7 +545,7 @@ static int decode_job(const mzc_decode_batch *batch, mzc_decode_job *job)
     return -1;
   if (header.output_width != batch->width || header.output_height != batch->height ||
       header.output_channels != batch->channels || header.precision != 8)
-    failed = mzc_fail(&job->status, MZC_UNSUPPORTED, "the picture is %d x %d x %d, out has room for %d x %d x %d",
+    failed = mzc_fail(&job->status, MZC_UNSUPPORTED, "the image is %d x %d x %d, out has room for %d x %d x %d",
                       header.output_height, header.output_width, header.output_channels, batch->height, batch->width,
                       batch->channels);
   else

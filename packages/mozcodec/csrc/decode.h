@@ -27,7 +27,7 @@ int mzc_is_lossless(j_decompress_ptr cinfo);
 /* Whether the scans in the data send every coefficient to its last bit. */
 int mzc_sends_everything(const unsigned char *data, size_t size);
 
-/* After jpeg_calc_output_dimensions: the stream without the scans that a 1/8 picture does not need, in memory for the
+/* After jpeg_calc_output_dimensions: the stream without the scans that a 1/8 image does not need, in memory for the
  * caller to free; NULL where nothing can be left out. Such a stream must be decoded without block smoothing. */
 unsigned char *mzc_drop_scans(j_decompress_ptr cinfo, const unsigned char *data, size_t size, size_t *new_size);
 

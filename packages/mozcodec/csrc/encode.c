@@ -11,7 +11,7 @@ typedef struct {
 
 enum { DECLINED = 1 };
 
-/* DECLINED: the engine does not support some coefficients, and the library must code the picture. */
+/* DECLINED: the engine does not support some coefficients, and the library must code the image. */
 static int run(encoder *e, const mzc_image *image, const mzc_encode_options *options, const mzc_marker *markers,
                int num_markers, mzc_engine *engine, int again)
 {
@@ -22,7 +22,7 @@ static int run(encoder *e, const mzc_image *image, const mzc_encode_options *opt
     jpeg_destroy_compress(cinfo);
     return -1;
   }
-  jpeg_create_compress(cinfo);   /* a new one for each picture: an old one keeps tables and scans */
+  jpeg_create_compress(cinfo);   /* a new one for each image: an old one keeps tables and scans */
   mzc_describe_input(cinfo, image);
   mzc_configure(cinfo, options);
   cinfo->raw_data_in = image->pixel_format == MZC_PLANES;

@@ -105,7 +105,7 @@ static int skipped_between_segments(j_decompress_ptr cinfo)
   return guard->clean_scan_end == cinfo->input_scan_number && (marker < 0xD0 || marker > 0xD7) && !ends_like_a_scan(cinfo);
 }
 
-/* Warnings that leave the picture whole. */
+/* Warnings that leave the image whole. */
 static int is_harmless(j_common_ptr common)
 {
   mzc_guard *guard = (mzc_guard *)common->err;

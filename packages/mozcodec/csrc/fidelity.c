@@ -1,9 +1,9 @@
-/* How close two pictures are, for searches among files. */
+/* How close two images are, for searches among files. */
 #include <math.h>
 
 #include "shim.h"
 
-#define WINDOW 7   /* SSIM: a uniform one, without the border where it would leave the picture */
+#define WINDOW 7   /* SSIM: a uniform one, without the border where it would leave the image */
 
 static const unsigned char *row_of(const mzc_samples *samples, int y)
 {
@@ -22,7 +22,7 @@ double mzc_psnr(const mzc_samples *a, const mzc_samples *b)
       row += (p[x] - q[x]) * (p[x] - q[x]);
     sum += row;
   }
-  return 10.0 * log10(255.0 * 255.0 * n * a->height / (double)sum);   /* infinite for equal pictures */
+  return 10.0 * log10(255.0 * 255.0 * n * a->height / (double)sum);   /* infinite for equal images */
 }
 
 /* ---- SSIM --------------------------------------------------------------------------------------------------------- */

@@ -20,14 +20,14 @@ typedef struct {
   int num_warnings;     /* warnings about the coded data */
   char message[200];
   char warning[200];    /* the first warning */
-  int num_notes;        /* oddities that leave the picture whole */
+  int num_notes;        /* oddities that leave the image whole */
   char note[200];       /* the first of them */
   int unusual;          /* 1: a rewritten file is of a kind that other software gets wrong */
   int damage_known;     /* 1: the following say where the first damage was found */
   int damage_scan;      /* number of the scan, from 1; 0: before the first */
   int damage_row;       /* rows of MCUs of that scan that were decoded before */
   int mcus_per_row;     /* of that scan */
-  int mcu_height;       /* pixels of the picture */
+  int mcu_height;       /* pixels of the image */
   int64_t damage_offset;   /* how many bytes had been read; -1: not known */
   int64_t error_offset;    /* the same of the error, which may come after a warning */
   int engine;           /* which engine coded the file */
@@ -52,7 +52,7 @@ enum {
 
 typedef struct {
   const void *pixels;          /* first sample of the top row: unsigned char, or uint16_t when precision > 8 */
-  ptrdiff_t row_stride;        /* bytes from a row to the next; negative for pictures stored upside down */
+  ptrdiff_t row_stride;        /* bytes from a row to the next; negative for images stored upside down */
   int width, height;
   int pixel_format;
   int precision;               /* bits of a sample: 8, 12 or 16; for perceptual work 8, 16 or 32 (float, 0..1) */
@@ -168,8 +168,8 @@ int mzc_perceptual_encode(const mzc_image *image, const mzc_perceptual_options *
 
 /* ---- DCT scaling and SmartScale ----------------------------------------------------------------------------------- */
 
-/* A picture as DCT coefficients before quantization: each square of dct_size x dct_size samples gives block_size x
- * block_size coefficients, so that the coded picture has block_size / dct_size of the size. Block size 8 makes ordinary
+/* An image as DCT coefficients before quantization: each square of dct_size x dct_size samples gives block_size x
+ * block_size coefficients, so that the coded image has block_size / dct_size of the size. Block size 8 makes ordinary
  * JPEG, others make SmartScale streams. The options decide colour space and sampling here, and everything else in
  * mzc_dct_encode, which may be called several times. NULL on failure. */
 typedef struct mzc_dct mzc_dct;
@@ -180,7 +180,7 @@ int mzc_dct_encode(const mzc_dct *dct, const mzc_encode_options *options, const 
                    mzc_engine *engine, mzc_buffer *out, mzc_status *status);
 void mzc_dct_close(mzc_dct *dct);
 
-/* A picture whose colour conversion, downsampling and DCT are done: for many qualities with the same subsampling. Its
+/* An image whose colour conversion, downsampling and DCT are done: for many qualities with the same subsampling. Its
  * pixels must outlive it. NULL on failure. */
 typedef struct mzc_prepared mzc_prepared;
 
@@ -193,7 +193,7 @@ void mzc_prepared_close(mzc_prepared *prepared);
 
 typedef struct {
   int pixel_format;             /* -1: the file's own (gray, RGB, CMYK); MZC_PLANES: its components as they are stored */
-  int scale;                    /* output is scale / 8 of the picture, 1..16 */
+  int scale;                    /* output is scale / 8 of the image, 1..16 */
   int left, top, right, bottom; /* the part of the output that is wanted; right 0 = all */
   int dct_method;
   int fancy_upsampling;
@@ -209,7 +209,7 @@ typedef struct {
 } mzc_decode_options;
 
 typedef struct {
-  int width, height;            /* of the picture */
+  int width, height;            /* of the image */
   int block_size;               /* 8; 1..16 in a SmartScale stream */
   int num_components;
   int color_space;              /* of the stream, as a pixel format; -1 unknown */
@@ -311,7 +311,7 @@ typedef struct {
   int max_scans;
 } mzc_transform_options;
 
-/* Recodes a picture, as jpegtran does. Only the encode options of entropy coding are used. */
+/* Recodes an image, as jpegtran does. Only the encode options of entropy coding are used. */
 int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_options *transform,
                   const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_engine *engine,
                   mzc_buffer *out, mzc_status *status);
@@ -331,8 +331,8 @@ int mzc_ssim(const mzc_samples *a, const mzc_samples *b, double *ssim);
 /* Of luma, at least 176 x 176 pixels; 1 or 3 channels (RGB). */
 int mzc_ms_ssim(const mzc_samples *a, const mzc_samples *b, double *ms_ssim);
 
-/* SSIMULACRA2 of two pictures of one size, at least 8 x 8, gray or RGB of any order. error: the weighted sum of its
- * sub-scores. slopes: NULL, or height x width x 3 derivatives of that error with respect to the distorted picture's R, G
+/* SSIMULACRA2 of two images of one size, at least 8 x 8, gray or RGB of any order. error: the weighted sum of its
+ * sub-scores. slopes: NULL, or height x width x 3 derivatives of that error with respect to the distorted image's R, G
  * and B on a scale of 0..255. cpu: see mzc_engine_cpu. -1: no memory. */
 int mzc_ssimulacra2(const mzc_image *reference, const mzc_image *distorted, int cpu, double *score, double *error,
                     float *slopes);

@@ -1,5 +1,5 @@
 /* Multi-scale structural similarity of luma. Wang, Simoncelli and Bovik, Multiscale structural similarity for image
- * quality assessment, 2003: five scales, a Gaussian window of 11 x 11 (sigma 1.5) that stays inside the picture,
+ * quality assessment, 2003: five scales, a Gaussian window of 11 x 11 (sigma 1.5) that stays inside the image,
  * K1 = 0.01, K2 = 0.03. */
 #include <math.h>
 
@@ -40,7 +40,7 @@ static void blur_down(const pyramid *p, int y)
   }
 }
 
-/* Means over the picture of contrast times structure, and of the whole of SSIM. */
+/* Means over the image of contrast times structure, and of the whole of SSIM. */
 static void measure(const pyramid *p, double *contrast, double *whole)
 {
   const double c1 = 0.01 * 255 * 0.01 * 255, c2 = 0.03 * 255 * 0.03 * 255;

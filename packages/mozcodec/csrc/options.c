@@ -239,7 +239,7 @@ static void set_switches(j_compress_ptr cinfo, const mzc_encode_options *options
 
 /* mozjpeg writes a DRI marker when the interval changes from one scan to the next, and its scan search then reorders the
  * scans. An interval in rows is a different number of MCUs in each scan where chroma is subsampled, so that decoders would
- * find wrong intervals: there it becomes the number of MCUs in that many rows of the whole picture. */
+ * find wrong intervals: there it becomes the number of MCUs in that many rows of the whole image. */
 static void fix_restart_rows(j_compress_ptr cinfo)
 {
   long most_h = 1, interval;

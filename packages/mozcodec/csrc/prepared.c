@@ -1,4 +1,4 @@
-/* Encodes one picture at many qualities; steps that do not depend on the quality are done once. */
+/* Encodes one image at many qualities; steps that do not depend on the quality are done once. */
 #include "shim.h"
 #include "engine/engine.h"
 
@@ -56,7 +56,7 @@ mzc_prepared *mzc_prepare(const mzc_image *image, const mzc_encode_options *opti
   memset(&c.cinfo, 0, sizeof c.cinfo);
   c.cinfo.err = mzc_guard_init(&c.guard, status);
   if (p == NULL) {
-    mzc_fail(status, MZC_NO_MEMORY, "no memory for a prepared picture");
+    mzc_fail(status, MZC_NO_MEMORY, "no memory for a prepared image");
     return NULL;
   }
   p->image = *image;

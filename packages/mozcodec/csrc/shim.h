@@ -38,7 +38,7 @@ typedef struct {
 struct jpeg_error_mgr *mzc_guard_init(mzc_guard *guard, mzc_status *status);
 /* After jpeg_create_decompress: notes how scans end. */
 void mzc_watch_scan_ends(j_decompress_ptr cinfo);
-/* An oddity that leaves the picture whole. */
+/* An oddity that leaves the image whole. */
 void mzc_note(mzc_status *status, const char *format, ...)
 #ifdef __GNUC__
   __attribute__((format(printf, 2, 3)))
@@ -94,7 +94,7 @@ typedef struct {
 } mzc_scan_limit;
 
 void mzc_limit_memory(j_common_ptr cinfo, int64_t max_memory);
-void mzc_limit_pixels(j_decompress_ptr cinfo, int64_t max_pixels);   /* of the picture and of the output */
+void mzc_limit_pixels(j_decompress_ptr cinfo, int64_t max_pixels);   /* of the image and of the output */
 void mzc_limit_scans(j_decompress_ptr cinfo, mzc_scan_limit *limit, int max_scans);
 
 /* Which coefficients of a progressive file were sent, and whether any of them lacks something. transpose: as they lie after

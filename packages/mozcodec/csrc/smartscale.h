@@ -12,7 +12,7 @@ void mzc_zigzag(int n, int *natural);
 /* What the decoder keeps of a stream. Block size 8 is ordinary JPEG: then nothing else means anything. */
 typedef struct {
   int block_size;
-  int width, height;            /* of the coded picture */
+  int width, height;            /* of the coded image */
   int progressive, arithmetic;
   unsigned char *stream;        /* ordinary JPEG with as many 8 x 8 blocks */
   size_t stream_size;

@@ -2,7 +2,7 @@
  *
  * Stream i of a target is a pure function of i and the seed files, so a report is repeated by its number. Sanitizers
  * stop the process at the first report; run.py builds it with them. Where both the engine and the library code a
- * stream, their bytes are compared; every picture is decoded by the reader and by the library. */
+ * stream, their bytes are compared; every image is decoded by the reader and by the library. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
-"""Fuzz the options: encode random pictures with random options, decode each file and compare it with the picture.
+"""Fuzz the options: encode random images with random options, decode each file and compare it with the image.
 
     python packages/mozcodec/fuzz/options.py run                          # 1,000,000 cases, two processes
     python packages/mozcodec/fuzz/options.py run --cases 5000 --seed 7
     python packages/mozcodec/fuzz/options.py show 1234 --seed 7           # one case, with its options
 
 A failure is a signal, an exception other than mozcodec's own and those for wrong arguments, a file that
-``mozcodec.decode`` rejects, or a picture that is worse than its quantization tables explain. A case is a pure
+``mozcodec.decode`` rejects, or an image that is worse than its quantization tables explain. A case is a pure
 function of the seed and its number. Finished chunks are kept in build/fuzz/options.jsonl, for one build of the
 extension: another run continues there. The exit status is 1 if a case failed.
 """
@@ -45,7 +45,7 @@ STEPS = (0, 1, 2, 254, 255, 256, 4095, 4096, 4767, 4768, 5900, 8191, 8192, 16384
 
 @dataclass
 class Case:
-    """One call: a verb, its picture, its quality and its options."""
+    """One call: a verb, its image, its quality and its options."""
 
     verb: str
     pixels: np.ndarray
@@ -253,14 +253,14 @@ def _error(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _detail(pixels: np.ndarray) -> float:
-    """Return the mean variance within squares of 8 x 8 pixels: the error of a picture without AC coefficients."""
+    """Return the mean variance within squares of 8 x 8 pixels: the error of an image without AC coefficients."""
     height, width = pixels.shape[:2]
     squares = [pixels[y : y + 8, x : x + 8].astype(float) for y in range(0, height, 8) for x in range(0, width, 8)]
     return float(np.mean([np.mean((s - s.mean(axis=(0, 1))) ** 2) for s in squares]))
 
 
 def _by_pillow(case: Case, data: bytes) -> np.ndarray | None:
-    """Return what Pillow's encoder makes of the picture with the same tables, or None where it has no such options."""
+    """Return what Pillow's encoder makes of the image with the same tables, or None where it has no such options."""
     from PIL import Image
 
     header = mozcodec.read_header(data)

@@ -22,7 +22,7 @@ COMMANDS = {row.name: (row.function, row.summary) for row in STAGES if row.comma
     "verify": ("detector.data.command:verify", "Check every byte of a folder of packed crops."),
     "pack": ("detector.data.command:pack", "Pack DeepfakeBench's crops as the faces stage does."),
     "unpack": ("detector.data.command:unpack", "Unpack crops to loose image files."),
-    "contact-sheet": ("detector.data.command:contact_sheet", "Draw many crops in one picture."),
+    "contact-sheet": ("detector.data.command:contact_sheet", "Draw many crops in one image."),
     "dvc-yaml": ("detector.dvc_yaml:command", "Write dvc.yaml from the declaration of the stages."),
 }
 

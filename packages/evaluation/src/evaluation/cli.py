@@ -119,7 +119,7 @@ def show(metrics: Path, tables: Path, page: Path | None) -> None:
 @click.option("--metrics", required=True, type=Existing, help="metrics.json of `evaluation metrics`.")
 @click.option("--scores", required=True, type=Existing, help="The scores that the metrics were computed from.")
 @click.option("--tables", required=True, type=Existing, help="The folder of tables of `evaluation metrics`.")
-@click.option("--fidelity", type=Existing, help="Folder of panels.csv and its pictures.")
+@click.option("--fidelity", type=Existing, help="Folder of panels.csv and its images.")
 @click.option("--fidelity-summary", type=Existing, help="fidelity.json: PSNR, SSIM, bits per pixel by condition.")
 @click.option("--faces", type=Existing, help="summary.json of the faces stage.")
 @click.option("--failures", type=Existing, help="failures.csv of the faces stage.")

@@ -1,7 +1,7 @@
 """Labels of conditions: what a face went through before it was scored.
 
 A condition is text: steps joined by ``>``, each a name with settings (``turbo:90``, ``moz:77/4:2:0``, ``resize:0.5``).
-``raw`` is the unchanged crop and a bare integer 1..100 is MozJPEG at that quality. This package does not make pictures,
+``raw`` is the unchanged crop and a bare integer 1..100 is MozJPEG at that quality. This package does not make images,
 so any other text is a label too: labels are ordered (by their file), compared and shown, never interpreted further
 than in this module.
 """

@@ -25,7 +25,7 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Maps by face, their pictures, localization, the feature vectors and their embedding."""
+    """Maps by face, their images, localization, the feature vectors and their embedding."""
 
     faces: list[list[Map]]
     pictures: dict[str, Picture]
@@ -73,8 +73,8 @@ def _heat_maps(explained: Explained) -> str:
     if not blocks:
         return ""
     caption = (
-        "Top: the input of the model with its score P(fake). Below: the heat map over the gray picture. Each map is "
-        "scaled to its own maximum, so colours can be compared within a picture, not between pictures. The mask is "
+        "Top: the input of the model with its score P(fake). Below: the heat map over the gray image. Each map is "
+        "scaled to its own maximum, so colours can be compared within an image, not between images. The mask is "
         "white where the forgery changed the face. Grad-CAM shows evidence for fake; on a real face it shows what "
         "misleads the model."
     )
@@ -85,7 +85,7 @@ def _heat_maps(explained: Explained) -> str:
 
 
 def _face(face: Sequence[Map], pictures: Mapping[str, Picture]) -> str:
-    """Return one face: a row of pictures for the crop and for each kind of map, one picture per condition."""
+    """Return one face: a row of images for the crop and for each kind of map, one image per condition."""
     by = {(row.kind, row.condition): row for row in face}
     names = list(dict.fromkeys(row.condition for row in face if row.kind != "mask"))
     kinds = [kind for kind in dict.fromkeys(row.kind for row in face) if kind not in PLAIN]
@@ -129,7 +129,7 @@ def _localization(explained: Explained) -> str:
     ]
     caption = (
         "Share of a map's mass inside the mask of the forgery, mean over the fakes. Faces and masks are centred, so a "
-        "map that ignores the picture also has much of its mass inside; the share of the average map is this baseline. "
+        "map that ignores the image also has much of its mass inside; the share of the average map is this baseline. "
         "A gain near 0 means that the maps do not locate the forgery."
     )
     return page.table(header, every, caption, text=(1,)) + (

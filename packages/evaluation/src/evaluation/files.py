@@ -195,7 +195,7 @@ def read_png(folder: str | Path, name: str, way_out: str = "") -> Picture:
     if not path.resolve().is_relative_to(Path(folder).resolve()):
         raise origin.error("", f"is outside of the folder {folder}")
     if "\0" in name or not path.is_file():
-        raise origin.error("", "no such picture")
+        raise origin.error("", "no such image")
     data = path.read_bytes()
     width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
     if not data.startswith(b"\x89PNG\r\n\x1a\n") or not 0 < width * height <= MAX_PIXELS:

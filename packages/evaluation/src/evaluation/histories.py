@@ -30,7 +30,7 @@ def section(matrix: Matrix, confidence: float) -> str:
     return page.section(
         "Real and fake with different histories",
         page.paragraph(
-            "Real and fake pictures are not shared the same way. Each cell is the frame AUC of the real faces in the "
+            "Real and fake images are not shared the same way. Each cell is the frame AUC of the real faces in the "
             "condition of its row against the fakes in the condition of its column; the table by condition below "
             "has the diagonal only. A detector that uses the condition instead of the forgery has high cells on one "
             "side of the diagonal and low ones on the other."

@@ -29,7 +29,7 @@ class Sources:
     metrics: Path
     scores: Path
     tables: Path
-    fidelity: Path | None = None           # folder of panels.csv and its pictures
+    fidelity: Path | None = None           # folder of panels.csv and its images
     fidelity_summary: Path | None = None   # fidelity.json
     faces: Path | None = None              # summary.json of the faces stage
     failures: Path | None = None           # failures.csv of the faces stage

@@ -1,6 +1,6 @@
 """The history matrix: every condition of the real faces against every condition of the fakes.
 
-Real and fake pictures are not shared the same way, so a detector must work whatever each of them went through. Cell
+Real and fake images are not shared the same way, so a detector must work whatever each of them went through. Cell
 (r, f) is the AUC of all real faces in condition r against all fakes in condition f; the diagonal is the usual AUC by
 condition. Five figures sum up the matrix:
 

@@ -345,7 +345,7 @@ def metric_bars(summary: Summary, level: str = "frame", theme: Theme = LIGHT) ->
 def compression(panels: Sequence[Panel], pictures: Mapping[str, np.ndarray], theme: Theme = LIGHT) -> Figure:
     """Return one face in every condition with PSNR, SSIM and file size.
 
-    panels: the rows of panels.csv of one face; pictures: ``file`` -> uint8 (H, W, 3).
+    panels: the rows of panels.csv of one face; images: ``file`` -> uint8 (H, W, 3).
     """
     with _style(theme):
         figure = Figure(figsize=(2.0 * max(len(panels), 1), 2.9), layout="constrained")

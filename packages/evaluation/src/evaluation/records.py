@@ -146,7 +146,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """A row of maps.csv: one picture of a face in one condition; `kind` is ``face``, ``mask`` or a kind of heat map."""
+    """A row of maps.csv: one image of a face in one condition; `kind` is ``face``, ``mask`` or a kind of heat map."""
 
     file: str
     key: str

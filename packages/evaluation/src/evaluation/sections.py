@@ -91,7 +91,7 @@ def _error_cards(found: Answer) -> str:
 
 
 def _error_pictures(material: Material, found: Answer) -> str:
-    """Return the worst false alarm and the worst miss among the faces whose pictures the other stages wrote."""
+    """Return the worst false alarm and the worst miss among the faces whose images the other stages wrote."""
     if math.isnan(found.threshold):
         return ""
     labels = dict(zip(material.scores.key.tolist(), material.scores.label.tolist(), strict=True))

@@ -1,4 +1,4 @@
-/* Pictures that come as coefficients before quantization, component by component. */
+/* Images that come as coefficients before quantization, component by component. */
 #include "context.h"
 
 void mzc_components_begin(mzc_engine *e, j_compress_ptr cinfo, double lambda_numerator, double lambda_offset)

@@ -98,7 +98,7 @@ int mzc_is_onepass(j_compress_ptr cinfo);
 void mzc_onepass_begin(mzc_engine *engine, j_compress_ptr cinfo);
 int mzc_onepass_finish(mzc_engine *engine, j_compress_ptr cinfo);
 
-/* Evaluates the parameters, and reserves memory for the picture. */
+/* Evaluates the parameters, and reserves memory for the image. */
 void mzc_choose_mode(mzc_engine *engine, j_compress_ptr cinfo, int own_dct);
 void mzc_setup(mzc_engine *engine, j_compress_ptr cinfo);
 /* One row of raw blocks of a component, the last group of eight padded. */

@@ -3,7 +3,7 @@
  * The library keeps markers, colour conversion, downsampling, deringing and the DCT. Between jpeg_start_compress and the
  * first row of pixels mzc_engine_begin redirects the coefficients to the engine; mzc_engine_finish replaces
  * jpeg_finish_compress.
- * Nothing but the library's markers is written before the whole picture has been seen.
+ * Nothing but the library's markers is written before the whole image has been seen.
  */
 #ifndef MZC_ENGINE_H
 #define MZC_ENGINE_H
@@ -21,7 +21,7 @@ int mzc_engine_cpu(const char *requested);
 mzc_engine *mzc_engine_new(int cpu);
 void mzc_engine_free(mzc_engine *engine);
 
-/* Frees the memory that only a large picture needs; call it after each use. */
+/* Frees the memory that only a large image needs; call it after each use. */
 void mzc_engine_trim(mzc_engine *engine);
 
 /* NULL if the engine writes the library's bytes for these parameters, otherwise what it does not support. Parameters are
@@ -34,13 +34,13 @@ const char *mzc_engine_refuses_coefficients(j_compress_ptr cinfo);
  * samples. */
 void mzc_engine_begin(mzc_engine *engine, j_compress_ptr cinfo, int own_dct);
 /* After the last row: writes the file. 0, or -1 when the coefficients are beyond the engine: cinfo is aborted and the
- * whole picture goes through the library instead. */
+ * whole image goes through the library instead. */
 int mzc_engine_finish(mzc_engine *engine, j_compress_ptr cinfo);
 
 /* After jpeg_write_coefficients, instead of jpeg_finish_compress. -1: nothing was written, call jpeg_finish_compress. */
 int mzc_engine_write_coefficients(mzc_engine *engine, j_compress_ptr cinfo, jvirt_barray_ptr *coefficients);
 
-/* What a picture needs only once for many qualities: planes converted, downsampled and transformed. */
+/* What an image needs only once for many qualities: planes converted, downsampled and transformed. */
 typedef struct mzc_transformed mzc_transformed;
 mzc_transformed *mzc_transformed_new(void);
 void mzc_transformed_free(mzc_transformed *transformed);

@@ -1,4 +1,4 @@
-/* The engine's memory: grows as pictures need it, is kept for the next picture, and is freed after a large one. */
+/* The engine's memory: grows as images need it, is kept for the next image, and is freed after a large one. */
 #include "context.h"
 
 enum { KEPT_BYTES = 16 << 20 };

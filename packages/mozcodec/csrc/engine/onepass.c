@@ -64,7 +64,7 @@ static int fill_ac_words(const JHUFF_TBL *table, mzc_ac_words *ac)
 }
 
 /* Not 0 when the tables lack a code that some block needs, or have one that is too long. Most often they are those of the
- * picture before. */
+ * image before. */
 static int set_codes(mzc_onepass_codes *codes, const JHUFF_TBL *dc, const JHUFF_TBL *ac)
 {
   int missing;

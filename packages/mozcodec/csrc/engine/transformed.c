@@ -1,4 +1,4 @@
-/* One picture at several qualities: colour conversion, downsampling and the DCT once.
+/* One image at several qualities: colour conversion, downsampling and the DCT once.
  *
  * Deringing depends on the DC quantizer step and changes only blocks with a sample 255: those keep their samples, and the
  * library transforms them again for each quality. */
@@ -39,7 +39,7 @@ void mzc_transformed_free(mzc_transformed *t)
   free(t);
 }
 
-/* Kept coefficients are 2 bytes a sample: larger pictures rather spend the time. */
+/* Kept coefficients are 2 bytes a sample: larger images rather spend the time. */
 enum { MOST_PIXELS = 1 << 24 };
 
 const char *mzc_transformed_refuses(j_compress_ptr cinfo)
@@ -122,7 +122,7 @@ void mzc_transformed_finish(mzc_transformed *t, j_compress_ptr cinfo)
   jpeg_abort((j_common_ptr)cinfo);
 }
 
-/* libjpeg derives the size of a component from the picture's size and the factors. */
+/* libjpeg derives the size of a component from the image's size and the factors. */
 int mzc_transformed_fits(const mzc_transformed *t, j_compress_ptr cinfo)
 {
   int fits = cinfo->num_components == t->num_components && cinfo->dct_method == JDCT_ISLOW && !mzc_is_onepass(cinfo);

@@ -17,7 +17,7 @@ enum {
   MZC_NUM_STATES = 3
 };
 
-/* Sums over a picture of the three error maps of SSIMULACRA2 and of their fourth powers. */
+/* Sums over an image of the three error maps of SSIMULACRA2 and of their fourth powers. */
 typedef struct {
   double sum[3], fourth[3];      /* structure, ringing, blurring */
 } mzc_error_sums;
@@ -27,7 +27,7 @@ typedef struct {
   float slope[3], cubic[3];
 } mzc_error_slopes;
 
-/* One row of one channel. Means are blurred rows: of the reference, of the distorted picture, of the sum of their squares
+/* One row of one channel. Means are blurred rows: of the reference, of the distorted image, of the sum of their squares
  * and of their product. */
 typedef struct {
   const float *reference, *distorted;

@@ -1,4 +1,4 @@
-/* Pictures as rows of float samples, whatever they are stored as. */
+/* Images as rows of float samples, whatever they are stored as. */
 #ifndef MZC_PERCEPTUAL_SOURCE_H
 #define MZC_PERCEPTUAL_SOURCE_H
 

@@ -1,5 +1,5 @@
 /* SSIMULACRA2 (https://github.com/cloudinary/ssimulacra2, version 2.1): weights and constants are those of its source, see
- * licenses/ssimulacra2. The picture runs through in rows: each row of a scale is converted and blurred across as it comes,
+ * licenses/ssimulacra2. The image runs through in rows: each row of a scale is converted and blurred across as it comes,
  * the rows around one are blurred into a row of means, and a row of means gives its share of the sums. What remains in memory are the
  * smaller scales.
  *
@@ -15,7 +15,7 @@ enum { WINDOW = MZC_RECURSION_ABOVE + RADIUS + 1 };   /* rows that are kept */
 enum { REFERENCE, DISTORTED, PICTURES };
 enum { MEAN_REFERENCE, MEAN_DISTORTED, MEAN_SQUARES, MEAN_PRODUCT };
 
-/* Of each sub-score, in the order channel, scale, norm (1, 4), error map (structure, ringing, blurring). Where a picture
+/* Of each sub-score, in the order channel, scale, norm (1, 4), error map (structure, ringing, blurring). Where an image
  * is too small for six scales, the published program reads on without a gap, and so do we. */
 static const double weight[108] = {
   0, 0.0007376606707406586, 0, 0, 0.0007793481682867309, 0,
@@ -202,7 +202,7 @@ static void halve_rows(comparison *c, int n, int p, int y, float *const *row)
   }
 }
 
-/* Takes row y of a scale into the rings; beyond the picture there are zeros. */
+/* Takes row y of a scale into the rings; beyond the image there are zeros. */
 static void take_row(comparison *c, int n, int y, int with_smaller)
 {
   const scale *s = &c->scales[n];
@@ -234,7 +234,7 @@ static void take_row(comparison *c, int n, int y, int with_smaller)
   }
 }
 
-/* The rows around y, those above the picture as zeros. */
+/* The rows around y, those above the image as zeros. */
 static void blur_ring(const comparison *c, float *const *r, int y, float *out, int width)
 {
   const float *rows[MZC_BLUR_ROWS];
@@ -361,7 +361,7 @@ static void add_smaller(comparison *c, int n, int y)
   }
 }
 
-/* The derivative with respect to row y of the linear picture; the rows around it have been differentiated. */
+/* The derivative with respect to row y of the linear image; the rows around it have been differentiated. */
 static void gather_row(comparison *c, int n, int y)
 {
   const scale *s = &c->scales[n];

@@ -1,4 +1,4 @@
-/* SSIMULACRA2 of two pictures, and the derivative of its weighted error. */
+/* SSIMULACRA2 of two images, and the derivative of its weighted error. */
 #ifndef MZC_PERCEPTUAL_SSIMULACRA2_H
 #define MZC_PERCEPTUAL_SSIMULACRA2_H
 
@@ -6,7 +6,7 @@
 
 enum { MZC_SSIMULACRA2_SMALLEST = 8 };   /* rows and columns */
 
-/* Called with each row, from the top, of the derivative with respect to the distorted picture's samples on a scale of
+/* Called with each row, from the top, of the derivative with respect to the distorted image's samples on a scale of
  * 0..255; R, G and B apart. */
 typedef void mzc_take_slopes(void *context, int y, const float *const slope[3]);
 

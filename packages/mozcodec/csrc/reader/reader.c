@@ -103,7 +103,7 @@ static void first_scan(j_decompress_ptr cinfo, scan_header *scan)
   scan->Al = cinfo->Al;
 }
 
-/* From the end of a scan to the data of the next: 1, or 0 at the end of the picture, or -1. */
+/* From the end of a scan to the data of the next: 1, or 0 at the end of the image, or -1. */
 static int next_scan(mzc_reader *reader, j_decompress_ptr cinfo, scan_header *scan)
 {
   for (;;) {
@@ -434,7 +434,7 @@ static void monitor(j_common_ptr common)
   cinfo->inputctl->eoi_reached = TRUE;
 }
 
-/* Whether the coefficients of the whole picture fit in memory; libjpeg keeps only one MCU. */
+/* Whether the coefficients of the whole image fit in memory; libjpeg keeps only one MCU. */
 static int fits(const mzc_decoder *decoder)
 {
   const struct jpeg_decompress_struct *cinfo = &decoder->cinfo;
@@ -468,9 +468,9 @@ static const char *why_not(const mzc_decoder *decoder)
       if (cinfo->comp_info[i].component_id == cinfo->comp_info[j].component_id)
         return "two components of one name";
   if (!cinfo->inputctl->has_multiple_scans && decoder->options.right > 0)
-    return "part of a sequential picture";
+    return "part of a sequential image";
   if (!cinfo->inputctl->has_multiple_scans && !fits(decoder))
-    return "a large sequential picture";
+    return "a large sequential image";
   return NULL;
 }
 

@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-/* ---- planes: the picture in the stream's colours, every component at full size ---- */
+/* ---- planes: the image in the stream's colours, every component at full size ---- */
 
 typedef struct {
   struct jpeg_compress_struct cinfo;
@@ -254,7 +254,7 @@ static int transform_component(const unsigned char *plane, const mzc_dct *dct, m
   return 0;
 }
 
-/* ---- the whole picture ---- */
+/* ---- the whole image ---- */
 
 static int largest(const mzc_dct *dct, int vertical)
 {
@@ -288,7 +288,7 @@ static int set_sizes(mzc_dct *dct, mzc_status *status)
   int limit = (int)(block < 8 ? JPEG_MAX_DIMENSION * block / 8 : JPEG_MAX_DIMENSION);
 
   if (width > limit || height > limit)
-    return mzc_fail(status, MZC_LIMIT, "the coded picture would be %lld x %lld; with block size %d it may be %d x %d",
+    return mzc_fail(status, MZC_LIMIT, "the coded image would be %lld x %lld; with block size %d it may be %d x %d",
                     (long long)width, (long long)height, dct->block_size, limit, limit);
   dct->coded_width = (int)width;
   dct->coded_height = (int)height;
@@ -345,7 +345,7 @@ mzc_dct *mzc_dct_open(const mzc_image *image, const mzc_encode_options *options,
 
   memset(status, 0, sizeof *status);
   if (dct == NULL) {
-    mzc_fail(status, MZC_NO_MEMORY, "no memory for a picture's coefficients");
+    mzc_fail(status, MZC_NO_MEMORY, "no memory for an image's coefficients");
     return NULL;
   }
   dct->block_size = block_size;

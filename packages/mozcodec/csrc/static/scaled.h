@@ -1,4 +1,4 @@
-/* Pictures as DCT coefficients before quantization. */
+/* Images as DCT coefficients before quantization. */
 #ifndef MOZCODEC_SCALED_H
 #define MOZCODEC_SCALED_H
 

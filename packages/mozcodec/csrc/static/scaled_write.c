@@ -1,4 +1,4 @@
-/* DCT coefficients to a stream: libjpeg is told that the picture has 8 x 8 blocks and does everything it does for one
+/* DCT coefficients to a stream: libjpeg is told that the image has 8 x 8 blocks and does everything it does for one
  * (trellis quantization, scan search, arithmetic coding); where it would transform samples, we hand it the coefficients.
  *
  * In a SmartScale stream of block size N < 8 the k-th coefficient along the zigzag of N x N stands where libjpeg has the
@@ -256,7 +256,7 @@ static int check_same_components(const writer *w, mzc_status *status)
   for (int ci = 0; same && ci < dct->num_components; ci++)
     same = cinfo->comp_info[ci].h_samp_factor == dct->component[ci].h_samp_factor &&
            cinfo->comp_info[ci].v_samp_factor == dct->component[ci].v_samp_factor;
-  return same ? 0 : mzc_fail(status, MZC_UNSUPPORTED, "the picture was prepared for another colour space or sampling");
+  return same ? 0 : mzc_fail(status, MZC_UNSUPPORTED, "the image was prepared for another colour space or sampling");
 }
 
 static void describe_container(writer *w)
@@ -315,7 +315,7 @@ static void write_blocks(writer *w)
 
 enum { DECLINED = 1 };
 
-/* DECLINED: the engine does not support some coefficients, and the library must code the picture. */
+/* DECLINED: the engine does not support some coefficients, and the library must code the image. */
 static int code(writer *w, const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
                 mzc_engine *engine, int again)
 {

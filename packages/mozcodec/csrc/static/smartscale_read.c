@@ -5,7 +5,7 @@
 
 #include <jdhuff.h>
 
-#define LARGEST_DC (1 << 20)   /* far beyond any picture's, far from overflow */
+#define LARGEST_DC (1 << 20)   /* far beyond any image's, far from overflow */
 
 static mzc_smartscale *of(j_decompress_ptr cinfo)
 {

@@ -41,7 +41,7 @@ def with_tables(data: Any, tables: Any) -> bytes:
 def completed(data: memoryview) -> bytes | None:
     """Return *data* with what its header lacks, or None where nothing is lacking or known.
 
-    A stream of tables followed by the stream of the picture becomes one; a height of 0 is replaced by that of the DNL
+    A stream of tables followed by the stream of the image becomes one; a height of 0 is replaced by that of the DNL
     segment after the first scan (T.81, B.2.5).
     """
     if data[:2] != _SOI:

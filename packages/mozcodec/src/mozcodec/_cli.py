@@ -113,7 +113,7 @@ def _jobs(source: Path, target: Path, suffix: str | None, below: bool, suffixes:
         raise ValueError(f"{source} is a folder and {target} is a file")
     pictures = _pictures(source, below, suffixes, target)
     if not pictures:
-        raise ValueError(f"{source} contains no picture ({', '.join(sorted(suffixes))})")
+        raise ValueError(f"{source} contains no image ({', '.join(sorted(suffixes))})")
     jobs = [Job(path, (target / path.relative_to(source)).with_suffix(suffix or path.suffix)) for path in pictures]
     taken: dict[Path, Path] = {}
     for job in jobs:
@@ -298,7 +298,7 @@ def _inspect_command(args: argparse.Namespace) -> int:
 
 
 def _closeness(data: bytes, image: np.ndarray) -> tuple[float, float] | None:
-    """(PSNR, SSIM) where the file has the picture's size."""
+    """(PSNR, SSIM) where the file has the image's size."""
     decoded = decode(data, "gray" if image.ndim == 2 else "rgb")
     if decoded.shape != image.shape:
         return None
@@ -350,11 +350,11 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    one = command("encode", "Encode pictures as JPEG: a file, '-', or the pictures of a folder.", _encode_command)
-    _add_paths(one, "picture, folder or -", "JPEG, folder or -")
+    one = command("encode", "Encode images as JPEG: a file, '-', or the images of a folder.", _encode_command)
+    _add_paths(one, "image, folder or -", "JPEG, folder or -")
     file_switches(one)
     one = command("decode", "Decode JPEG to PPM, PGM, NPY, or a format of Pillow or OpenCV.", _decode_command)
-    _add_paths(one, "JPEG, folder or -", "picture, folder or -")
+    _add_paths(one, "JPEG, folder or -", "image, folder or -")
     decode_switches(one)
     one = command("optimize", "Optimise, rotate or crop a JPEG without loss.", _optimize_command)
     _add_paths(one, "JPEG, folder or -", "JPEG, folder or -")
@@ -362,7 +362,7 @@ def _parser() -> argparse.ArgumentParser:
     one = command("inspect", "Print the structure of a JPEG.", _inspect_command)
     one.add_argument("files", nargs="+", metavar="JPEG")
     one.add_argument("--json", action="store_true", help="print JSON, with the tables")
-    one = command("sweep", "Encode one picture at many qualities; prints bytes, PSNR and SSIM as CSV.", _sweep_command)
+    one = command("sweep", "Encode one image at many qualities; prints bytes, PSNR and SSIM as CSV.", _sweep_command)
     one.add_argument("source", metavar="PICTURE")
     one.add_argument("--threads", type=int, metavar="N", help="default: the cores that this process may use")
     add_switch(one, "qualities", type=numbers, default=list(range(10, 101, 10)), metavar="N,...|A-B:STEP")
@@ -370,7 +370,7 @@ def _parser() -> argparse.ArgumentParser:
     add_switch(one, "blocks", type=numbers, default=[8], metavar="N,...", help="block sizes 1..16; default 8")
     add_switch(one, "out", metavar="FOLDER", help="write the files to this folder")
     encode_switches(one)
-    one = command("tree", "Encode a folder tree of pictures to another folder.", _encode_command)
+    one = command("tree", "Encode a folder tree of images to another folder.", _encode_command)
     _add_paths(one, "folder", "folder")
     one.set_defaults(below=True)
     file_switches(one)

@@ -232,7 +232,7 @@ def coefficient_histograms(
     """Return how often each quantized value occurs at each frequency: (8, 8, 2 * limit + 1) counts.
 
     ``[v, u, limit + k]`` counts the value k at vertical frequency v and horizontal frequency u; values beyond +-limit
-    are not counted. A picture that was compressed twice shows periodic peaks and gaps where the first table's step does
+    are not counted. An image that was compressed twice shows periodic peaks and gaps where the first table's step does
     not divide the second's (Popescu and Farid, Statistical Tools for Digital Forensics, 2004).
     """
     coefficients = source if isinstance(source, Coefficients) else read_coefficients(source, on_truncated=on_truncated)

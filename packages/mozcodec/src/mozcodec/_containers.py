@@ -1,8 +1,8 @@
-"""Files of several parts: pictures, gain maps, videos and other data behind the first picture.
+"""Files of several parts: images, gain maps, videos and other data behind the first image.
 
-The Multi-Picture Format (CIPA DC-007: MPO files, Ultra HDR gain maps, camera previews) lists its pictures in an APP2
+The Multi-Picture Format (CIPA DC-007: MPO files, Ultra HDR gain maps, camera previews) lists its images in an APP2
 segment of the first; XMP of Google's container lists the lengths of gain maps and of a Motion Photo's video. What no
-index lists is found behind the end of the picture before it.
+index lists is found behind the end of the image before it.
 """
 
 import re
@@ -31,7 +31,7 @@ class Part:
 
 
 def picture_end(data: memoryview, start: int = 0) -> int | None:
-    """Return where the picture that begins at *start* ends, after its EOI; None if it has none."""
+    """Return where the image that begins at *start* ends, after its EOI; None if it has none."""
     found = MARKER.search(data, start + 2)
     while found is not None:
         at = found.start()
@@ -79,7 +79,7 @@ def _index_of(data: memoryview) -> _Index | None:
 
 
 def _listed(data: memoryview, index: _Index | None) -> list[tuple[int, int]]:
-    """Return (offset, size) of the further pictures that the index lists and the file holds."""
+    """Return (offset, size) of the further images that the index lists and the file holds."""
     found = []
     for i in range(1, index.count if index else 0):
         entry = index.entries + _ENTRY_SIZE * i  # type: ignore[union-attr]
@@ -112,7 +112,7 @@ def _split_tail(data: memoryview, start: int, end: int) -> list[Part]:
 
 
 def parts_of(data: Any) -> list[Part]:
-    """Return the parts of a file in order; the first is its picture, and together they are the whole file."""
+    """Return the parts of a file in order; the first is its image, and together they are the whole file."""
     view = memoryview(data).cast("B")
     end = picture_end(view)
     if end is None:
@@ -133,7 +133,7 @@ def is_picture(part: Part) -> bool:
 
 
 def pictures(data: Any) -> list[bytes]:
-    """Return the pictures of a file, each a JPEG of its own: the first, then gain maps, previews, other views.
+    """Return the images of a file, each a JPEG of its own: the first, then gain maps, previews, other views.
 
     Ordinary files have one. :func:`mozcodec.inspect` lists all parts of a file.
     """
@@ -145,7 +145,7 @@ def pictures(data: Any) -> list[bytes]:
 
 
 def _with_lengths(first: bytes, sizes: list[tuple[int, int]]) -> bytes:
-    """Return the first picture with the lengths of the parts that its XMP lists: pairs of old and new size."""
+    """Return the first image with the lengths of the parts that its XMP lists: pairs of old and new size."""
     xmp = read_metadata(first).xmp
     if xmp is None or all(old == new for old, new in sizes):
         return first
@@ -160,7 +160,7 @@ def _with_lengths(first: bytes, sizes: list[tuple[int, int]]) -> bytes:
 
 
 def _with_index(first: bytes, moved: dict[int, tuple[int, int]], old: memoryview) -> bytes:
-    """Return the first picture with the new sizes and offsets of the pictures that its MP index lists."""
+    """Return the first image with the new sizes and offsets of the images that its MP index lists."""
     before, after = _index_of(old), _index_of(memoryview(first))
     if before is None or after is None or before.count != after.count:
         return first
@@ -178,9 +178,9 @@ def _with_index(first: bytes, moved: dict[int, tuple[int, int]], old: memoryview
 
 
 def rewritten(data: memoryview, first: bytes, rewrite: Callable[[bytes], bytes]) -> bytes:
-    """Return a file of the picture *first* and the further parts of *data*, its indices up to date.
+    """Return a file of the image *first* and the further parts of *data*, its indices up to date.
 
-    ``rewrite(picture)`` is called for each further picture; other parts are kept byte for byte.
+    ``rewrite(picture)`` is called for each further image; other parts are kept byte for byte.
     """
     parts = parts_of(data)
     contents = []

@@ -1,7 +1,7 @@
 """Damaged and foreign data: what it is, and what can still be decoded.
 
 A stream is *whole* (perhaps with an oddity that costs no pixel: bytes between segments, no EOI, bytes after it),
-*partial* (some of the picture can be decoded), or *hopeless*. Whole streams are decoded, with a
+*partial* (some of the image can be decoded), or *hopeless*. Whole streams are decoded, with a
 :class:`mozcodec.JpegWarning` that names the oddity; partial ones raise :class:`mozcodec.DamagedError` unless the caller
 accepts them.
 """
@@ -113,7 +113,7 @@ def _cut_before(data: Any, offset: int) -> bytes | None:
 
 
 def salvage(data: Any, attempt: Callable[[Any], R]) -> tuple[R, Damage | None]:
-    """Return what *attempt* makes of *data*, or of its beginning where an error stands behind some of the picture.
+    """Return what *attempt* makes of *data*, or of its beginning where an error stands behind some of the image.
 
     The second value is that error's place, None where there was no error.
     """
@@ -163,7 +163,7 @@ def note_damage(status: Any, harder: Damage | None, on_truncated: object, stackl
 
 
 def damage_found() -> Damage | None:
-    """Return the damage of the picture that this thread decoded or rewrote last, or None for a whole one.
+    """Return the damage of the image that this thread decoded or rewrote last, or None for a whole one.
 
     For ``on_truncated="ok"``, which does not warn. Batches and series, which use other threads, do not count.
     """

@@ -25,9 +25,9 @@ from ._pixels import address_of, with_packed_pixels
 Buffer = bytes | bytearray | memoryview | mmap | NDArray[np.uint8]
 
 MAX_PIXELS = 1 << 27
-"""Default limit of pixels: 134 million, twice the largest common camera pictures."""
+"""Default limit of pixels: 134 million, twice the largest common camera images."""
 MAX_MEMORY = 1 << 30
-"""Default limit of libjpeg's working arrays in bytes; a progressive picture of MAX_PIXELS in 4:4:4 fits."""
+"""Default limit of libjpeg's working arrays in bytes; a progressive image of MAX_PIXELS in 4:4:4 fits."""
 MAX_SCANS = 100
 """Default limit of scans; encoders write a dozen at most."""
 
@@ -41,9 +41,9 @@ class DecodeOptions(TypedDict, total=False):
     """The options of :func:`mozcodec.decode`."""
 
     scale: int
-    """The output is scale/8 of the picture, 1..16; ceil(W * scale / 8) wide. At 1 the scans of a progressive file that
+    """The output is scale/8 of the image, 1..16; ceil(W * scale / 8) wide. At 1 the scans of a progressive file that
     do not change the result are skipped, and damage in them is not found. For a SmartScale stream with blocks of N the
-    output is k/N of the picture, k = ceil(N * scale / 8) at most 16."""
+    output is k/N of the image, k = ceil(N * scale / 8) at most 16."""
     region: tuple[int, int, int, int] | None
     """Only this part of the output: (left, top, right, bottom). The pixels equal those of the whole output."""
     dct_method: Literal["islow", "ifast", "float"]
@@ -62,7 +62,7 @@ class DecodeOptions(TypedDict, total=False):
     return what can be decoded, with a JpegWarning or without. A stream that is whole but for bytes between its
     segments, bytes after its end or a missing EOI is decoded in any case, with a JpegWarning unless "ok"."""
     max_pixels: int | None
-    """Limit of pixels of the picture and of the output; None = none."""
+    """Limit of pixels of the image and of the output; None = none."""
     max_memory: int | None
     """Limit of libjpeg's working arrays in bytes; None = none."""
     max_scans: int | None
@@ -247,7 +247,7 @@ def decode_options(pixel_format: str | None, options: Mapping[str, object]) -> A
         raise
 
 
-# ---- one picture ----------------------------------------------------------------------------------------------------
+# ---- one image ----------------------------------------------------------------------------------------------------
 
 
 class Decoder:
@@ -391,8 +391,8 @@ def decode(
     or CMYK), or "planes": a tuple of the file's components, 2-D, chroma not upsampled.
 
     *out* is an array to write into; its rows may have any stride. *apply_orientation* turns the result upright by its
-    EXIF orientation; a region refers to the picture as stored. *tables* is the stream of tables that an
-    abbreviated stream needs (TIFF's JPEGTables). *picture* is the number of the picture in a file of several, such as
+    EXIF orientation; a region refers to the image as stored. *tables* is the stream of tables that an
+    abbreviated stream needs (TIFF's JPEGTables). *image* is the number of the image in a file of several, such as
     an Ultra HDR file with its gain map; see :func:`mozcodec.pictures`. *options* are those of
     :class:`mozcodec.DecodeOptions`; the limits on pixels, memory and scans have defaults (134 million, 1 GiB, 100).
 
@@ -442,7 +442,7 @@ def read_header(data: Buffer, *, smartscale: bool = False) -> Header:
         return header_of(decoder)
 
 
-# ---- many pictures --------------------------------------------------------------------------------------------------
+# ---- many images --------------------------------------------------------------------------------------------------
 
 
 def _sources(files: Sequence[Buffer]) -> list[Any]:
@@ -543,7 +543,7 @@ def _salvage_jobs(
     def attempt(stream: Any, target: NDArray[Any]) -> None:
         with Decoder(stream, settings) as decoder:
             if decoder.shape != target.shape or decoder.dtype != np.uint8:
-                raise DamagedError("the picture has another size")
+                raise DamagedError("the image has another size")
             decoder.read(target)
 
     for number, job in enumerate(jobs):
@@ -581,11 +581,11 @@ def decode_many(
     """Decode JPEGs in several threads; yields the pixels in order. Sizes may differ.
 
     *files* are consumed as needed. *threads* defaults to the cores that this process may use. An error is raised in
-    place of the failing picture.
+    place of the failing image.
     """
     if pixel_format == "planes":
         raise ValueError("decode_many does not support pixel_format='planes'")
-    decode_options(pixel_format, options)  # raise for wrong options here, not at the first picture
+    decode_options(pixel_format, options)  # raise for wrong options here, not at the first image
 
     def one(data: Buffer) -> NDArray[Any]:
         return decode(data, pixel_format, apply_orientation=apply_orientation, **options)

@@ -113,12 +113,12 @@ def _warn(status: Any) -> None:
 
 
 class Encoder:
-    """An encoder whose options are checked once, for loops over many pictures.
+    """An encoder whose options are checked once, for loops over many images.
 
     >>> encoder = mozcodec.Encoder(quality=77, subsampling="4:4:4")
-    >>> files = [encoder.encode(picture) for picture in pictures]
+    >>> files = [encoder.encode(image) for image in pictures]
 
-    Takes the arguments of :func:`mozcodec.encode` except the picture. Several threads may share an encoder, and it can
+    Takes the arguments of :func:`mozcodec.encode` except the image. Several threads may share an encoder, and it can
     be pickled for other processes.
     """
 
@@ -260,7 +260,7 @@ def encode(
     switch away and is not the same as 75. *options* are those of :class:`mozcodec.EncodeOptions`.
 
     *out*, a buffer of bytes to write into, makes the result a memoryview of its first part. *icc_profile*, *exif* (a
-    TIFF structure), *xmp* and *comment* are written beside the picture.
+    TIFF structure), *xmp* and *comment* are written beside the image.
 
     *smallest* encodes several files and returns the smallest: progressive with the scan search, baseline, and, if the
     quality makes table entries above 255, progressive with 8-bit tables. It chooses ``progressive`` and
@@ -300,11 +300,11 @@ def encode_many(
 
 
 class PreparedPicture:
-    """A picture whose colour conversion, downsampling and DCT are done once for many qualities.
+    """An image whose colour conversion, downsampling and DCT are done once for many qualities.
 
     *quality* and *options* decide the subsampling here. :meth:`encode` returns :func:`mozcodec.encode`'s bytes for any
     quality and options, but is fast only with the same subsampling. Do not change *image* meanwhile. Several threads
-    may share a picture.
+    may share an image.
     """
 
     def __init__(
@@ -324,7 +324,7 @@ class PreparedPicture:
         self._handle = ffi.gc(handle, lib.mzc_prepared_close)
 
     def encode(self, quality: Quality, options: EncodeOptions) -> bytes:
-        """Return the picture as JPEG bytes of this quality."""
+        """Return the image as JPEG bytes of this quality."""
         settings = encode_options(quality, options)
         buffer, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
         if lib.mzc_prepared_encode(self._handle, settings, ffi.NULL, 0, engine(), buffer, status):

@@ -1,4 +1,4 @@
-"""How close a picture is to another: PSNR, SSIM, MS-SSIM and SSIMULACRA2."""
+"""How close an image is to another: PSNR, SSIM, MS-SSIM and SSIMULACRA2."""
 
 from typing import Any
 
@@ -27,9 +27,9 @@ def _samples(picture: Picture) -> tuple[Any, Picture]:
 
 def _check_pair(a: Picture, b: Picture) -> None:
     if a.dtype != np.uint8 or b.dtype != np.uint8 or a.shape != b.shape:
-        raise ValueError(f"both pictures must be uint8 of one shape, got {a.dtype} {a.shape} and {b.dtype} {b.shape}")
+        raise ValueError(f"both images must be uint8 of one shape, got {a.dtype} {a.shape} and {b.dtype} {b.shape}")
     if a.ndim not in (2, 3) or a.size == 0:
-        raise ValueError(f"a picture is an array (H, W) or (H, W, C) with at least one pixel, got {a.shape}")
+        raise ValueError(f"an image is an array (H, W) or (H, W, C) with at least one pixel, got {a.shape}")
 
 
 def _pair(a: Picture, b: Picture) -> tuple[Any, Any, Any]:
@@ -39,7 +39,7 @@ def _pair(a: Picture, b: Picture) -> tuple[Any, Any, Any]:
 
 
 def psnr(a: Picture, b: Picture) -> float:
-    """Return the peak signal-to-noise ratio in dB of two uint8 pictures, (H, W) or (H, W, C); inf for equal ones."""
+    """Return the peak signal-to-noise ratio in dB of two uint8 images, (H, W) or (H, W, C); inf for equal ones."""
     first, second, alive = _pair(a, b)
     value = lib.mzc_psnr(first, second)
     del alive
@@ -47,7 +47,7 @@ def psnr(a: Picture, b: Picture) -> float:
 
 
 def ssim(a: Picture, b: Picture) -> float:
-    """Return the structural similarity of two uint8 pictures of at least 7 x 7 pixels, (H, W) or (H, W, C).
+    """Return the structural similarity of two uint8 images of at least 7 x 7 pixels, (H, W) or (H, W, C).
 
     With a uniform 7 x 7 window, sample covariances and the mean over the channels, as scikit-image does by default
     (Wang et al., Image quality assessment: from error visibility to structural similarity, 2004).
@@ -64,16 +64,16 @@ def ssim(a: Picture, b: Picture) -> float:
 
 def _check_gray_or_rgb(name: str, picture: Picture, smallest: int) -> None:
     if picture.ndim == 3 and picture.shape[2] not in (1, 3):
-        raise ValueError(f"{name} compares gray or RGB pictures, (H, W) or (H, W, 3), got {picture.shape}")
+        raise ValueError(f"{name} compares gray or RGB images, (H, W) or (H, W, 3), got {picture.shape}")
     if min(picture.shape[:2]) < smallest:
         raise ValueError(f"{name} needs at least {smallest} x {smallest} pixels, got {picture.shape}")
 
 
 def ms_ssim(a: Picture, b: Picture) -> float:
-    """Return the multi-scale structural similarity of two uint8 pictures of at least 176 x 176 pixels, gray or RGB.
+    """Return the multi-scale structural similarity of two uint8 images of at least 176 x 176 pixels, gray or RGB.
 
-    Of RGB pictures it is that of the luma (BT.601). Five scales with the weights of the paper, an 11 x 11 Gaussian
-    window inside the picture (Wang, Simoncelli, Bovik, Multiscale structural similarity for image quality assessment,
+    Of RGB images it is that of the luma (BT.601). Five scales with the weights of the paper, an 11 x 11 Gaussian
+    window inside the image (Wang, Simoncelli, Bovik, Multiscale structural similarity for image quality assessment,
     2003). A scale whose mean is negative makes it 0.
     """
     first, second, alive = _pair(a, b)
@@ -86,10 +86,10 @@ def ms_ssim(a: Picture, b: Picture) -> float:
 
 
 def ssimulacra2(reference: Picture, distorted: Picture) -> float:
-    """Return the SSIMULACRA2 score of *distorted*: 100 for equal pictures, 90 is visually lossless, 50 medium quality.
+    """Return the SSIMULACRA2 score of *distorted*: 100 for equal images, 90 is visually lossless, 50 medium quality.
 
     Both are uint8 sRGB of one shape, gray or RGB, at least 8 x 8 pixels. It is version 2.1 of the published metric
-    (https://github.com/cloudinary/ssimulacra2), with its weights; scores agree to about 0.1. As there, pictures of
+    (https://github.com/cloudinary/ssimulacra2), with its weights; scores agree to about 0.1. As there, images of
     fewer than 256 pixels a side have fewer than six scales, and their scores do not compare with those of larger
     ones. Very bad files have negative scores.
     """

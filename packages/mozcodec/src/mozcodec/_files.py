@@ -1,4 +1,4 @@
-"""Read and write picture files: PPM, PGM, NPY and JPEG directly, others through Pillow or OpenCV."""
+"""Read and write image files: PPM, PGM, NPY and JPEG directly, others through Pillow or OpenCV."""
 
 import io
 import os
@@ -90,7 +90,7 @@ def _with_pillow(data: bytes) -> tuple[Pixels, Metadata]:
         raise ValueError("Pillow does not recognise the format") from None
     with opened as image:
         if image.mode.startswith(("I", "F")):
-            raise ValueError(f"pictures of mode {image.mode} have more than 8 bits: convert them first")
+            raise ValueError(f"images of mode {image.mode} have more than 8 bits: convert them first")
         pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))  # alpha is left out
         same_colours = image.mode in ("1", "L", "LA", "P", "RGB", "RGBA")
         icc_profile = image.info.get("icc_profile") if same_colours else None
@@ -104,7 +104,7 @@ def _with_opencv(data: bytes) -> tuple[Pixels, Metadata]:
     if pixels is None:
         raise ValueError("OpenCV cannot read it")
     if pixels.dtype != np.uint8:
-        raise ValueError(f"pictures of {pixels.dtype} have more than 8 bits: convert them first")
+        raise ValueError(f"images of {pixels.dtype} have more than 8 bits: convert them first")
     return pixels if pixels.ndim == 2 else np.asarray(pixels[..., 2::-1]), Metadata()
 
 
@@ -156,7 +156,7 @@ def _segments(metadata: Metadata, copy: str) -> list[tuple[int, bytes]]:
 
 
 def picture_from(data: bytes, name: str, copy: str) -> tuple[Pixels, list[tuple[int, bytes]]]:
-    """Return :func:`pixels_from`, and the marker segments that a JPEG of the same picture keeps.
+    """Return :func:`pixels_from`, and the marker segments that a JPEG of the same image keeps.
 
     *copy* is "all", "icc", "comments" or "none". It selects the segments of a JPEG as cjpeg does, and the ICC profile
     and EXIF of other formats, which Pillow reads and OpenCV does not.
@@ -176,7 +176,7 @@ def picture_from(data: bytes, name: str, copy: str) -> tuple[Pixels, list[tuple[
 
 
 def pixels_from(data: bytes, name: str) -> Pixels:
-    """Return the pixels of a picture in any format, uint8 gray or RGB; the format is detected from its content.
+    """Return the pixels of an image in any format, uint8 gray or RGB; the format is detected from its content.
 
     Alpha is left out, EXIF orientation is not applied. Raises ``ValueError`` or :class:`mozcodec.JpegError`.
     """
@@ -192,6 +192,6 @@ def bytes_of(pixels: Pixels, suffix: str) -> bytes:
         np.save(buffer, pixels)
         return buffer.getvalue()
     if suffix not in PICTURE_SUFFIXES or suffix in JPEG_SUFFIXES:
-        raise ValueError(f"pictures are written as .ppm, .pgm, .npy, .png, .bmp, .tif, .webp or .gif, not {suffix!r}")
+        raise ValueError(f"images are written as .ppm, .pgm, .npy, .png, .bmp, .tif, .webp or .gif, not {suffix!r}")
     ways = (lambda: _save_with_pillow(pixels, suffix), lambda: _save_with_opencv(pixels, suffix))
     return bytes(_first_installed(f"writing {suffix}", *ways))

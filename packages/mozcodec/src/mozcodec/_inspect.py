@@ -102,9 +102,9 @@ class Inspection:
     distance: DistanceEstimate | None
     """None where the tables are not those of the perceptual mode."""
     trailing_bytes: int
-    """Bytes after the end of the picture."""
+    """Bytes after the end of the image."""
     parts: tuple[Part, ...] = ()
-    """The parts of the file: the picture, and gain maps, other pictures, a video or data behind it."""
+    """The parts of the file: the image, and gain maps, other images, a video or data behind it."""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Inspection):
@@ -115,7 +115,7 @@ class Inspection:
 
 
 def _segments(data: bytes) -> tuple[list[tuple[Segment, int]], int]:
-    """Return the segments with their ends, coded data included, and the end of the picture."""
+    """Return the segments with their ends, coded data included, and the end of the image."""
     view = memoryview(data)
     segments: list[tuple[Segment, int]] = []
     found = MARKER.search(data, 2)

@@ -1,4 +1,4 @@
-"""ICC profiles, EXIF, XMP, IPTC and comments: the marker segments beside the picture, read, written and edited."""
+"""ICC profiles, EXIF, XMP, IPTC and comments: the marker segments beside the image, read, written and edited."""
 
 import hashlib
 import re
@@ -184,7 +184,7 @@ def _is_carried(segment: Segment, copy: str) -> bool:
 
 
 def carried_segments(data: bytes, copy: str) -> list[tuple[int, bytes]]:
-    """Return the marker segments of a JPEG that another file of the same picture keeps; *copy* as jpegtran's."""
+    """Return the marker segments of a JPEG that another file of the same image keeps; *copy* as jpegtran's."""
     return [(segment.marker, bytes(segment.data)) for segment in header_segments(data) if _is_carried(segment, copy)]
 
 
@@ -456,7 +456,7 @@ class _Tiff:
 
 
 def upright_exif(exif: bytes, width: int, height: int, turn: Any) -> bytes:
-    """Return EXIF for a picture that was turned: orientation 1, its pixel dimensions, its thumbnail turned or dropped.
+    """Return EXIF for an image that was turned: orientation 1, its pixel dimensions, its thumbnail turned or dropped.
 
     ``turn(jpeg)`` returns the thumbnail turned, or None where it cannot be.
     """

@@ -163,7 +163,7 @@ class EncodedAtDistance:
     data: bytes
     distance: float
     subsampling: str
-    """"4:2:0", "4:4:4" or what was asked for; "gray" for gray pictures."""
+    """"4:2:0", "4:4:4" or what was asked for; "gray" for gray images."""
     value: float
     """What the file has: its SSIMULACRA2 or its bytes."""
     num_encodings: int
@@ -246,7 +246,7 @@ def _starting_distance(score: float) -> float:
 
 
 class _Target:
-    """One picture, and the files that are tried for a target."""
+    """One image, and the files that are tried for a target."""
 
     def __init__(self, image: ArrayLike, pixel_format: str | None, settings: PerceptualSettings, engine: Any) -> None:
         self.image, self.pixel_format, self.settings, self.engine = image, pixel_format, settings, engine

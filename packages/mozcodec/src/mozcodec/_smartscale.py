@@ -1,7 +1,7 @@
 """DCT-scaled JPEG and SmartScale streams.
 
-Two sizes describe such a picture. Its samples are transformed in squares of ``dct_size`` x ``dct_size``, and
-``block_size`` x ``block_size`` coefficients of each square are coded. The coded picture is scaled by
+Two sizes describe such an image. Its samples are transformed in squares of ``dct_size`` x ``dct_size``, and
+``block_size`` x ``block_size`` coefficients of each square are coded. The coded image is scaled by
 ``block_size / dct_size``: ceil(W * block_size / dct_size) x ceil(H * block_size / dct_size).
 
 This is ``cjpeg -block N -scale M/N`` of the Independent JPEG Group with M = ``block_size`` and N = ``dct_size``.
@@ -40,10 +40,10 @@ def check_scaled_options(options: Mapping[str, object]) -> None:
 
 
 class ScaledPicture:
-    """A picture as DCT coefficients before quantization: prepared once, encoded at many qualities.
+    """An image as DCT coefficients before quantization: prepared once, encoded at many qualities.
 
     *quality* and *options* decide colour space and sampling here; :meth:`encode` raises
-    :class:`mozcodec.UnsupportedError` for others. Several threads may share a picture.
+    :class:`mozcodec.UnsupportedError` for others. Several threads may share an image.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ScaledPicture:
         self._block_size = block_size
 
     def encode(self, quality: Quality, options: EncodeOptions, segments: Any = None) -> bytes:
-        """Return the picture as a stream of this quality."""
+        """Return the image as a stream of this quality."""
         check_scaled_options(options)
         settings = encode_options(quality, options)
         if self._block_size != 8 and is_sequential(settings):
@@ -103,7 +103,7 @@ def encode_scaled(
     """Return *image* as an ordinary JPEG of 8/N of its size, N = *dct_size* = 1..16. Every decoder reads it.
 
     Squares of N x N samples are transformed by a DCT of N points, and the lowest 8 x 8 frequencies are coded. The
-    result is ceil(8 W / N) x ceil(8 H / N): N = 16 halves the picture, 8 is
+    result is ceil(8 W / N) x ceil(8 H / N): N = 16 halves the image, 8 is
     :func:`mozcodec.encode`, 4 doubles it, 1 gives eight times its size. (In :func:`mozcodec.decode`, ``scale`` is the M
     of M/8.)
 
@@ -143,14 +143,14 @@ def encode_smartscale(
 ) -> bytes:
     """Return *image* as a SmartScale stream with blocks of N x N coefficients, N = *block_size* = 1..16.
 
-    With *dct_size* = n (default N) the picture is scaled by N/n, to ceil(W N / n) x ceil(H N / n); factors are 1/16 to
+    With *dct_size* = n (default N) the image is scaled by N/n, to ceil(W N / n) x ceil(H N / n); factors are 1/16 to
     16. Above N = 8 the lowest 8 x 8 coefficients of a block are coded; with
     N = 8 the stream is ordinary JPEG. ``block_size=1, color_space="rgb"`` is lossless at a quality of 74 or more (whose
     first table entry is 8 at most).
 
     **Only mozcodec and libjpeg 8 to 9f of the Independent JPEG Group read SmartScale.** Streams are progressive, so
     that other decoders refuse them. ``progressive=False`` is possible from N = 9 on, but decoders that do not know
-    SmartScale show a wrong picture without an error. mozcodec marks such files (APP9), and reads others of their kind
+    SmartScale show a wrong image without an error. mozcodec marks such files (APP9), and reads others of their kind
     with ``smartscale=True`` only.
 
     The rest is as in :func:`mozcodec.encode_scaled`. Below N = 8, ``scan_script`` counts coefficients along the zigzag

@@ -1,4 +1,4 @@
-"""Encode one picture at many qualities and sizes, or at the quality that reaches a target."""
+"""Encode one image at many qualities and sizes, or at the quality that reaches a target."""
 
 import os
 import threading
@@ -38,7 +38,7 @@ class SweepPoint:
     block_size: int
     """8 for ordinary JPEG, others for SmartScale streams."""
     dct_size: int
-    """N of 8/N; the coded picture is scaled by block_size / dct_size."""
+    """N of 8/N; the coded image is scaled by block_size / dct_size."""
     data: bytes
     distance: float | None = None
     """In a sweep over distances; *quality* is None then."""

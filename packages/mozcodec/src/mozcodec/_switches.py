@@ -153,7 +153,7 @@ _QUALITY = "1..100, one for each table, or none for cjpeg without this switch; d
 
 
 def file_switches(parser: argparse.ArgumentParser) -> None:
-    """Add cjpeg's switches, and those for one file of a picture."""
+    """Add cjpeg's switches, and those for one file of an image."""
     encode_switches(parser)
     group = parser.add_argument_group("the file")
     add_switch(group, "quality", type=_quality, default=DEFAULT_QUALITY, metavar="N[,N]", help=_QUALITY)
@@ -164,8 +164,8 @@ def file_switches(parser: argparse.ArgumentParser) -> None:
     _add_flags(group, smallest="write the smaller of progressive and baseline")
     add_switch(group, "scale", type=int, metavar="N", help="scale by 8/N in the DCT, N = 1..16")
     add_switch(group, "block", type=int, metavar="N", help="SmartScale block size 1..16 (for few decoders)")
-    add_switch(group, "icc", metavar="FILE", help="ICC profile to embed instead of the picture's")
-    text = "metadata of the picture to copy; default all"
+    add_switch(group, "icc", metavar="FILE", help="ICC profile to embed instead of the image's")
+    text = "metadata of the image to copy; default all"
     add_switch(group, "copy", choices=tuple(COPY), default="all", help=text)
 
 
@@ -302,7 +302,7 @@ def _score_encoder(args: argparse.Namespace, options: dict[str, Any]) -> Convert
 
 
 def _for_a_trial(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options without those that depend on the picture: precision and scan script."""
+    """Return the options without those that depend on the image: precision and scan script."""
     return {name: value for name, value in options.items() if name not in ("precision", "scan_script")}
 
 
@@ -377,7 +377,7 @@ def optimize_switches(parser: argparse.ArgumentParser) -> None:
     add_switch(group, "rotate", type=int, choices=(90, 180, 270), help="clockwise")
     add_switch(group, "flip", choices=("horizontal", "vertical"))
     add_switch(group, "crop", metavar="WxH+X+Y", help="only this part of the result")
-    text = "further pictures, gain maps and data of the file; default rewrite"
+    text = "further images, gain maps and data of the file; default rewrite"
     add_switch(group, "parts", choices=("rewrite", "keep", "drop"), default="rewrite", help=text)
     _add_flags(
         group,

@@ -47,7 +47,7 @@ _UPRIGHT: tuple[Operation | None, ...] = (
     "transverse",
     "rotate_270",
 )
-"""By EXIF orientation: the operation that turns the picture upright."""
+"""By EXIF orientation: the operation that turns the image upright."""
 
 
 def _options(copy: Copy, repair: bool, max_pixels: int | None, max_scans: int | None) -> Any:
@@ -60,7 +60,7 @@ def _options(copy: Copy, repair: bool, max_pixels: int | None, max_scans: int | 
 
 
 def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
-    """Return one picture rewritten as *struct* and *settings* say."""
+    """Return one image rewritten as *struct* and *settings* say."""
 
     def attempt(stream: Any) -> tuple[Any, bytes]:
         whole = source_of(stream)
@@ -86,7 +86,7 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
 
 
 def _further(picture: bytes, struct: Any, settings: Any) -> bytes:
-    """Return a further picture of a file rewritten as the first one is; a damaged one stays as it is."""
+    """Return a further image of a file rewritten as the first one is; a damaged one stays as it is."""
     own = ffi.new("mzc_transform_options *", struct[0])
     own.crop = own.grayscale = 0
     try:
@@ -94,7 +94,7 @@ def _further(picture: bytes, struct: Any, settings: Any) -> bytes:
     except UnsupportedError as error:
         if not struct.operation:
             return picture
-        raise UnsupportedError(f"a further picture of the file: {error}; or parts='keep', parts='drop'") from None
+        raise UnsupportedError(f"a further image of the file: {error}; or parts='keep', parts='drop'") from None
     except JpegError:
         return picture
     return _with_upright_exif(result, struct.operation) if struct.operation else result
@@ -117,13 +117,13 @@ def _transform(
     if end is None or end == len(view) or how == "drop" or struct.copy != lib.MZC_COPY_ALL:
         return result
     if struct.crop and how == "rewrite" and any(part.kind == "gain map" for part in parts_of(view)):
-        raise UnsupportedError("a gain map is not cropped with its picture: parts='keep' or parts='drop'")
+        raise UnsupportedError("a gain map is not cropped with its image: parts='keep' or parts='drop'")
     rewrite = (lambda picture: _further(picture, struct, settings)) if how == "rewrite" else bytes
     return rewritten(view, result, rewrite)
 
 
 def _with_upright_exif(jpeg: bytes, operation: int) -> bytes:
-    """Return a turned picture whose EXIF says so: viewers would turn it once more."""
+    """Return a turned image whose EXIF says so: viewers would turn it once more."""
     exif = read_metadata(jpeg).exif
     if exif is None:
         return jpeg
@@ -163,8 +163,8 @@ def optimize(
 
     By default progressive with searched scans, and the given bytes where those are fewer. *copy* says which markers
     stay: "all", "icc", "comments" or "none"; *metadata* replaces those of its fields that are not empty. *parts* says
-    what becomes of further parts of the file (gain maps, other pictures, a Motion Photo's video, appended data):
-    "rewrite" does to the pictures what is done to the first and keeps the rest byte for byte, "keep" keeps all, "drop"
+    what becomes of further parts of the file (gain maps, other images, a Motion Photo's video, appended data):
+    "rewrite" does to the images what is done to the first and keeps the rest byte for byte, "keep" keeps all, "drop"
     drops them. The indices are updated. They stay with ``copy="all"`` only.
 
     *options* are those of :class:`mozcodec.EncodeOptions` that say how coefficients are coded; ``progressive=False``
@@ -206,7 +206,7 @@ def transform(
     After an operation EXIF says orientation 1 and the new size; its thumbnail is turned, or dropped where its edges
     cannot move.
 
-    Blocks move as they are, so edges must fit: a picture whose size is no whole number of MCUs cannot be turned
+    Blocks move as they are, so edges must fit: an image whose size is no whole number of MCUs cannot be turned
     around its far edges, and a region begins at an MCU. Where that is not so, :class:`mozcodec.UnsupportedError` says
     it; ``trim=True`` drops the odd edge, and begins a region at the MCU before.
 

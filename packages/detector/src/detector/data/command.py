@@ -22,7 +22,7 @@ workers_option = click.option(
 @workers_option
 @params_option
 def faces(data: Path, out: Path, workers: int, params: Params) -> None:
-    """Crop and align the faces of the videos or pictures in DATA into packed files in OUT.
+    """Crop and align the faces of the videos or images in DATA into packed files in OUT.
 
     DATA is a FaceForensics++ tree, or a folder with real and fake (optionally in train, val and test) or a
     manifest.csv.

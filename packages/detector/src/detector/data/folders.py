@@ -63,7 +63,7 @@ def is_plain(root: str | Path) -> bool:
 
 
 def find_pictures(root: str | Path) -> Tree:
-    """Return the pictures and videos below *root* as clips; see the module for the rules.
+    """Return the images and videos below *root* as clips; see the module for the rules.
 
     Raises `DataError`, naming the file and the remedy, for a folder without files or with one class only, an invalid
     manifest, and identical files that are labelled both real and fake or are in two splits.
@@ -79,7 +79,7 @@ def find_pictures(root: str | Path) -> Tree:
         files, remarks = _walk(root)
     labels = {file.method == "original" for file in files}
     if len(labels) < 2:
-        what = "no pictures" if not labels else f"only {'real' if labels.pop() else 'fake'} pictures"
+        what = "no images" if not labels else f"only {'real' if labels.pop() else 'fake'} images"
         raise DataError(f"{root}: {what}; both {root / 'real'} and {root / 'fake'} are needed, or a {MANIFEST}")
     family = _families(files, _same_files(files))
     clips = _clips(files, family)
@@ -270,7 +270,7 @@ def _clips(files: Sequence[File], family: Callable[[File], str]) -> list[Clip]:
     for file in files:
         # in given splits, single files of different splits may have the same name
         name = f"{file.split}/{file.video}" if file.identity.startswith(f"{file.split}/") else file.video
-        own = str(file.path) if file.path.suffix.lower() in VIDEOS else ""  # a video is a clip, pictures are frames
+        own = str(file.path) if file.path.suffix.lower() in VIDEOS else ""  # a video is a clip, images are frames
         groups[file.method, name, own].append(file)
     clips = [_clip(method, name, members, family) for (method, name, _), members in sorted(groups.items())]
     seen: dict[str, Clip] = {}

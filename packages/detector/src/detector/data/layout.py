@@ -318,7 +318,7 @@ def check_root(root: Path) -> None:
     if pointer.exists():
         raise DataError(f"{root}: no such folder; type `dvc pull {pointer}` to get it")
     raise DataError(
-        f"{root}: no such folder; it should hold FaceForensics++, or real and fake pictures (see docs/faceforensics.md)"
+        f"{root}: no such folder; it should hold FaceForensics++, or real and fake images (see docs/faceforensics.md)"
     )
 
 

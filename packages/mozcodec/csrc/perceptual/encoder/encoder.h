@@ -6,7 +6,7 @@
 #include "../../engine/engine.h"
 
 typedef struct {
-  int width, height;             /* that carry the picture; beyond them the last column and row are repeated */
+  int width, height;             /* that carry the image; beyond them the last column and row are repeated */
   int blocks_wide, blocks_high;
   size_t row_length;             /* 8 * blocks_wide */
   float *samples;

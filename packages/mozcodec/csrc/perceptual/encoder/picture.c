@@ -75,7 +75,7 @@ static void pad_below(const mzc_plane *plane)
     memcpy(plane->samples + y * plane->row_length, last, plane->row_length * sizeof *last);
 }
 
-/* Adds a row at full width to the chroma row above it in the picture: means of h x v, the last column and row repeated. */
+/* Adds a row at full width to the chroma row above it in the image: means of h x v, the last column and row repeated. */
 static void add_chroma(const mzc_perceptual_picture *p, const mzc_plane *plane, int y, const float *row)
 {
   float *out = plane->samples + y / p->v * plane->row_length;

@@ -80,7 +80,7 @@ static void blur_down(const float *const rows[MZC_BLUR_ROWS], float *out, int n)
 }
 
 /* The published program blurs with three recursive filters in single precision, whose rounding errors add up from row to
- * row: between pictures that are nearly equal they are half a point of the score. A product of two floats is exact in
+ * row: between images that are nearly equal they are half a point of the score. A product of two floats is exact in
  * double, so each step rounds (but once in 2^28 times) as its fused multiply-add. */
 static inline float fused(float a, float b, float c)
 {
