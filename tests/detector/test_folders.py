@@ -339,7 +339,8 @@ def test_a_picture_that_cannot_be_used_is_listed_by_its_name(cropped: Path) -> N
         sources = dict(list(csv.reader(file))[1:])
     assert sources["given/original/anna/0001"] == "train/real/anna/2.png"
     assert sources["given/fake/val/carl/0000"] == "val/fake/carl.png"
-    assert "given/fake/train/clip/0003" not in sources  # a frame of a video
+    assert sources["given/fake/train/clip/0003"] == "train/fake/clip.mp4"
+    assert list(sources) == [face.key for face in read_index(cropped)]
 
 
 def test_crops_of_plain_folders_unpack_and_pack_again(cropped: Path, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class Landmarks:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The image file that a crop was cut from, relative to the data folder."""
+    """The image file or video that a crop was cut from, relative to the data folder."""
 
     key: str
     file: str
@@ -121,8 +121,8 @@ def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: 
     """Write the crops of all clips in *data* to the folder *out* and return the summary.
 
     *data* has one of the layouts in `detector.data.readers`. *out* receives shards and indexes of crops and masks,
-    ``geometry.csv``, ``failures.csv``, ``summary.json`` and DeepfakeBench's JSON files; ``landmarks.csv`` where the
-    face detector gives five points, and ``sources.csv`` for images. Frames without a crop and unreadable files are
+    ``geometry.csv``, ``sources.csv``, ``failures.csv``, ``summary.json`` and DeepfakeBench's JSON files, and
+    ``landmarks.csv`` where the face detector gives five points. Frames without a crop and unreadable files are
     counted and listed. Raises `DataError` if there are no crops or a person is in two splits, and the errors of
     `read_data`, `detection.configured` and `check_tracked`.
     """
@@ -342,8 +342,8 @@ def _write(
                 geometry.append(_geometry(key, found))
                 if found.points is not None:
                     landmarks.append(Landmarks(key, *found.points.round(2).ravel().tolist()))
-                if clip.pictures:
-                    sources.append(Source(key, str(clip.pictures[number].relative_to(data))))
+                file = clip.pictures[number] if clip.pictures else clip.path
+                sources.append(Source(key, file.relative_to(data).as_posix()))
                 if number in cropped.masks:
                     masks.append(mask_shards.add(key, cropped.masks[number]))
             failures += [
@@ -362,8 +362,7 @@ def _write(
     write_rows(folder / "failures.csv", Failure, failures)
     if landmarks:
         write_rows(folder / "landmarks.csv", Landmarks, landmarks)
-    if sources:
-        write_rows(folder / "sources.csv", Source, sources)
+    write_rows(folder / "sources.csv", Source, sources)
     write_deepfakebench(folder, faces, {mask.key for mask in masks})
     summary = _summary(tree, faces, geometry, failures, config, data)
     write_json(folder / "summary.json", summary)
