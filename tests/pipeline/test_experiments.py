@@ -162,7 +162,7 @@ def test_the_grid_reads_dvcs_records_runs_nothing_twice_and_asks_all_the_same_fa
     assert "by-hand: recorded, not run again" in first
     assert "Running stage" in first
     assert "Running stage" not in second
-    assert "under 5 conditions" not in second                      # nor is anything scored again
+    assert "under 9 conditions" not in second                      # nor is anything scored again
     assert copy.run("git", "status", "--porcelain") == ""
 
     folder = copy.path / "out/experiments"

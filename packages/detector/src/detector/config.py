@@ -20,6 +20,9 @@ from .schema import Mismatch, Rules, converted, number, one_of, parse, parse_yam
 
 T = TypeVar("T")
 
+# raw, and four qualities of mozjpeg and of libjpeg-turbo
+TESTED = ("raw", "77", "60", "15", "10", "turbo:77", "turbo:60", "turbo:15", "turbo:10")
+
 # keys of earlier versions -> their replacement
 RENAMED = {
     "qualities": "is now called conditions and lists raw too, as in conditions: [raw, 77, 10, turbo:90]",
@@ -147,7 +150,7 @@ class TrainConfig:
     deterministic: bool = True
     threads: int | Literal["auto"] = number("auto", 1)
     log_every: int = number(50, 1)
-    conditions: tuple[str, ...] = converted(("raw", "77", "60", "15", "10"), canonical)
+    conditions: tuple[str, ...] = converted(TESTED, canonical)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     meso: MesoConfig = field(default_factory=MesoConfig)
     efficientnet: EfficientNetConfig = field(default_factory=EfficientNetConfig)
@@ -179,7 +182,7 @@ class Params:
     seed: int = number(1, 0)
     model: str = "meso4"
     quality: int = number(77, 1, 100)
-    conditions: tuple[str, ...] = converted(("raw", "77", "60", "15", "10"), canonical)
+    conditions: tuple[str, ...] = converted(TESTED, canonical)
     faces: FacesConfig = field(default_factory=FacesConfig)
     compress: CompressConfig = field(default_factory=CompressConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
