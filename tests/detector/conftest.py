@@ -16,7 +16,9 @@ from skimage import data
 import mozcodec
 from detector.config import FacesConfig
 from detector.data.faces import make_faces
-from detector.data.index import Face, write_index
+from detector.data.files import write_json
+from detector.data.index import Face, count_identities, read_index, write_index
+from detector.data.layout import count
 from detector.data.png import encode_png
 from detector.data.shards import ShardWriter
 
@@ -147,4 +149,16 @@ def packed_crops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             root / folder / "index.csv",
             [Face(**dataclasses.asdict(slots[key]), **values) for key, (_, values) in crops.items()],
         )
+    faces = read_index(root / "faces")
+    clips = {face.video: face for face in faces}
+    write_json(
+        root / "faces" / "summary.json",
+        {
+            "dataset": {"name": "drawn", "synthetic": True, "note": "noise"},
+            "parameters": {"size": 32},
+            "identities": count_identities(faces),
+            "videos": count(clips.values()),
+            "faces": count(faces),
+        },
+    )
     return {folder: root / folder for folder in folders}

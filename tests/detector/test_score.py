@@ -18,6 +18,8 @@ from safetensors.torch import load_file, save_file
 import mozcodec
 from detector.card import Card
 from detector.cli import cli
+from detector.config import CompressConfig
+from detector.data.compress import compress_faces
 from detector.data.index import read_index, write_index
 from detector.data.shards import ShardReader
 from detector.models import build
@@ -96,6 +98,97 @@ def test_a_score_is_the_models_answer_to_the_face_as_other_decoders_see_it(score
 def test_scoring_again_gives_the_same_bytes(scored, packed_crops, trained, tmp_path):
     assert score(packed_crops["faces"], trained, tmp_path).exit_code == 0
     assert (tmp_path / "scores.csv").read_bytes() == scored.read_bytes()
+    assert (tmp_path / "scores.json").read_bytes() == scored.with_suffix(".json").read_bytes()
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_record_beside_the_scores_names_their_table_weights_crops_and_versions(scored, packed_crops, trained):
+    record = json.loads(scored.with_suffix(".json").read_text())
+    faces = read_index(packed_crops["faces"])
+    assert record["scores"] == {"sha256": digest(scored), "rows": len(scored.read_text().splitlines()) - 1}
+    assert (record["model"], record["weights_sha256"]) == ("meso4", digest(trained / "weights.safetensors"))
+    assert record["conditions"] == list(CONDITIONS)
+    assert record["faces"] == {
+        "index_sha256": digest(packed_crops["faces"] / "index.csv"),
+        "dataset": {"name": "drawn", "synthetic": True, "note": "noise"},
+        "parameters": {"size": 32},
+        "crops": {split: sum(face.split == split for face in faces) for split in ("val", "test")},
+    }
+    assert record["versions"]["torch"] == torch.__version__
+    assert {"mozcodec", "opencv", "libwebp", "timm"} <= record["versions"].keys()
+
+
+def test_the_record_tells_how_the_training_crops_were_made(packed_crops, trained, tmp_path):
+    how = {"quality": 77, "subsampling": None, "tune": None, "encoder": None}
+    known = {"trained_on": "77", "crops": {"size": 32}, "compress": how}
+    other = copy(trained, tmp_path)
+    card = json.loads((other / "model.json").read_text())
+    (other / "model.json").write_text(json.dumps({**card, **known}))
+    assert score(packed_crops["faces"], other, tmp_path).exit_code == 0
+    record = json.loads((tmp_path / "scores.json").read_text())
+    assert {name: record[name] for name in known} == known
+
+
+def test_a_file_that_is_no_record_is_not_replaced(packed_crops, trained, tmp_path):
+    """Scores named metrics.csv would put their record in the place of metrics.json."""
+    mine = tmp_path / "scores.json"
+    mine.write_text('{"scores": {}}')
+    refused(score(packed_crops["faces"], trained, tmp_path), "scores.json: is something else", "another name")
+    mine.write_text("[]")
+    refused(score(packed_crops["faces"], trained, tmp_path), "scores.json", "another name")
+    assert mine.read_text() == "[]"
+    assert not (tmp_path / "scores.csv").exists()
+
+
+def test_a_table_that_is_not_called_csv_is_refused(packed_crops, trained, tmp_path):
+    done = CliRunner().invoke(cli, ["score", str(packed_crops["faces"]), str(trained), str(tmp_path / "scores")])
+    refused(done, "scores: the table of scores is a .csv file; name it scores.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def compressed(packed_crops, tmp_path_factory):
+    out = tmp_path_factory.mktemp("compressed") / "crops"
+    compress_faces(packed_crops["faces"], out, 60, CompressConfig(subsampling="4:4:4"), splits=("train", "val", "test"))
+    return out
+
+
+# every command that applies conditions to crops, so that compressed ones would count as raw
+LOSSLESS = {
+    "compress": "{faces} {out}",
+    "fidelity": "{faces} {out} {out}.json",
+    "score": "{faces} {trained} {out}.csv",
+    "explain": "{faces} {trained} {out}",
+    "train": "{compressed} {out} --faces {faces} --history {out}.csv --checkpoints {out}-checkpoints",
+}
+
+
+@pytest.mark.parametrize("command", LOSSLESS)
+def test_crops_that_are_already_compressed_are_refused(command, compressed, packed_crops, trained, tmp_path):
+    def run(faces):
+        (tmp_path / "params.yaml").write_text("train: {steps: 1, batch_size: 8, conditions: [raw]}\n")
+        names = {"faces": faces, "trained": trained, "compressed": compressed, "out": tmp_path / "out"}
+        arguments = [word.format(**names) for word in LOSSLESS[command].split()]
+        return CliRunner().invoke(cli, [command, *arguments, "--params", str(tmp_path / "params.yaml")])
+
+    refused(run(compressed), "summary.json: these crops are already compressed (moz:60/4:4:4)", "detector faces")
+    assert not list(tmp_path.glob("out")) + list(tmp_path.glob("out.*"))
+    unknown = copy(packed_crops["faces"], tmp_path)
+    (unknown / "summary.json").unlink()
+    refused(run(unknown), "summary.json: no such file")
+    (unknown / "summary.json").write_text("{}")
+    refused(run(unknown), "summary.json", "dataset is missing")
+
+
+def test_jpeg_files_are_no_lossless_crops_whatever_their_summary_says(compressed, trained, tmp_path):
+    """The summary of other crops in their place does not make them lossless."""
+    faces = copy(compressed, tmp_path)
+    summary = json.loads((faces / "summary.json").read_text())
+    (faces / "summary.json").write_text(json.dumps({**summary, "compress": None}))
+    refused(score(faces, trained, tmp_path), "faces-000.tar: c23/", "not a PNG file")
 
 
 def copy(folder, tmp_path):

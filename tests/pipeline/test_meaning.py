@@ -19,7 +19,7 @@ from detector.data.faces import make_faces
 from detector.data.index import read_index, write_index
 from detector.data.png import encode_png
 from detector.data.shards import ShardReader, ShardWriter
-from detector.score import score_faces, write_scores
+from detector.score import score
 from detector.training.trainer import train
 from evaluation.metrics import auc
 from evaluation.scores import read
@@ -48,10 +48,7 @@ def compressed(crops, tmp_path_factory) -> Path:
 def scored(params, crops: Path, compressed: Path, folder: Path, labels) -> Path:
     """Train on *compressed*, score *crops* and return the path of the scores."""
     train(params, compressed, folder / "train", folder / "history.csv", folder / "checkpoints")
-    index = [face for face in read_index(crops) if face.split in ("val", "test")]
-    conditions = parse_all(labels)
-    scores = score_faces(index, ShardReader(crops), folder / "train", conditions)
-    write_scores(folder / "scores.csv", index, conditions, scores)
+    score(crops, folder / "train", folder / "scores.csv", parse_all(labels))
     return folder / "scores.csv"
 
 

@@ -30,6 +30,7 @@ from .schema import Mismatch, csv_lines, parse, parse_yaml, read_text, shown, wi
 
 PARAMS = "params.yaml"
 SCORES = "out/scores.csv"
+RECORD = "out/scores.json"
 INDEX = "experiments.csv"
 MAKING = tuple(row.name for row in makers(SCORES))  # the stages that produce the scores
 COLUMNS = ("experiment", "rev", "tested_on", "scores")
@@ -241,7 +242,7 @@ def scored_on(experiment: Experiment, reference: Experiment) -> Experiment:
 
 
 def save_scores(experiment: Experiment, tested: Experiment, path: Path) -> None:
-    """Write the scores of *experiment* on the test faces of *tested* to *path*.
+    """Write the scores of *experiment* on the test faces of *tested* to *path*, and their record (.json) beside it.
 
     If both have the same faces, the scores that DVC has recorded are copied; otherwise the faces are scored now with
     the recorded weights. DetectorError if DVC's cache no longer holds what is needed.
@@ -251,6 +252,8 @@ def save_scores(experiment: Experiment, tested: Experiment, path: Path) -> None:
     if experiment.faces == tested.faces:
         with whole_file(path) as temporary:
             _fetch(experiment, SCORES, temporary)
+        with whole_file(path.with_suffix(".json")) as temporary:
+            _fetch(experiment, RECORD, temporary)
         return
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".scoring-") as name:
         folder = Path(name)

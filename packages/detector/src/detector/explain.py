@@ -119,19 +119,21 @@ def explain(
 ) -> list[Localization]:
     """Write the output folder *out* and return the rows of its localization.csv.
 
-    Uses the faces of the test split, or all faces if it is empty. DataError if *faces* or *train* is incomplete,
-    DetectorError if the model has no *layer*.
+    Uses the faces of the test split, or all faces if it is empty. DataError if *faces* or *train* is incomplete or
+    the crops are compressed, DetectorError if the model has no *layer*.
     """
     import torch
 
     from .data.files import whole_folder
     from .data.index import read_index, read_masks, write_rows
     from .data.shards import ShardReader
+    from .data.summary import read_lossless
     from .fidelity import examples
     from .models import MODELS
     from .system import cores
     from .weights import load_model
 
+    read_lossless(faces)
     torch.set_num_threads(cores())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, card = load_model(train, device)

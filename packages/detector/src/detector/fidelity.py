@@ -86,14 +86,16 @@ def measure(
 
     ``raw`` is not measured. *out* receives ``images.csv`` (a `Row` per crop and condition), ``panels.csv`` and
     ``panels/`` (raw and every condition), and ``encoders.json``, the versions of the encoders. Raises
-    `detector.errors.DataError` if *faces* is incomplete.
+    `detector.errors.DataError` if *faces* is incomplete or its crops are compressed.
     """
     from .data.files import whole_folder, write_json
     from .data.index import read_index, write_rows
     from .data.shards import ShardReader
+    from .data.summary import read_lossless
     from .progress import track
     from .system import cores
 
+    read_lossless(faces)
     index, reader = read_index(faces), ShardReader(faces)
     measured_conditions = [condition for condition in conditions if condition.steps]
 

@@ -155,7 +155,10 @@ STAGES = (
         function="detector.score:command",
         command="detector score out/faces out/train out/scores.csv",
         reads=("out/faces", "out/train"),
-        writes=(Output("out/scores.csv", "one row per face and condition"),),
+        writes=(
+            Output("out/scores.csv", "one row per face and condition"),
+            Output("out/scores.json", "the weights, crops and versions behind the scores"),
+        ),
         params=("conditions", "score"),
     ),
     Stage(

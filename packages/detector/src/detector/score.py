@@ -1,30 +1,65 @@
-"""The score stage: from weights and crops to one score per face and condition."""
+"""The score stage: from weights and crops to one score per face and condition, and a record of their origin."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
-from .conditions import Condition, parse_all
+from .card import Card, read_card
+from .conditions import Condition, encoders, parse_all
 from .config import Params
-from .data.files import whole_file
+from .data.files import sha256, whole_file, write_json
 from .data.index import Face, read_index
 from .data.shards import ShardReader
+from .data.summary import Compress, Dataset, read_lossless
 from .errors import DataError
 from .options import params_option
 from .progress import track
+from .provenance import Source, source, versions
+from .schema import read_json
 from .system import cores
 
-__all__ = ["COLUMNS", "score_faces", "write_scores"]
+__all__ = ["COLUMNS", "Origin", "Scored", "score", "score_faces", "write_scores"]
 
 DESCRIBING = ("key", "video", "compression", "frame", "method", "identity", "pair", "split", "label")
 COLUMNS = (*DESCRIBING, "condition", "score")
 SPLITS = ("val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The crops that were scored: SHA-256 of their index, data set, parameters of the faces stage, number by split."""
+
+    index_sha256: str
+    dataset: Dataset
+    parameters: dict[str, Any]
+    crops: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The content of ``scores.json``, besides the hash of the table: what the scores were made from.
+
+    The fields from model to compress are those of the weights' card (`detector.card.Card`).
+    """
+
+    conditions: list[str]
+    model: str
+    weights_sha256: str
+    trained_on: str | None
+    crops: dict[str, Any] | None
+    compress: Compress | None
+    faces: Scored
+    device: str
+    versions: dict[str, str]
+    source: Source
 
 
 @click.command()
@@ -33,19 +68,67 @@ SPLITS = ("val", "test")
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
 @params_option
 def command(faces: Path, train: Path, out: Path, params: Params) -> None:
-    """Score the validation and test crops of FACES with the weights in TRAIN, and write the table OUT.
+    """Score the validation and test crops of FACES with the weights in TRAIN, and write the table OUT, a .csv file.
 
     Each crop is scored under each of the conditions in params.yaml: raw is unchanged, 77 is JPEG at quality 77, and so
-    on.
-    Encoding happens in memory.
+    on. Encoding happens in memory.
+
+    The file of the same name with the suffix .json records the origin of the scores: hashes of the table, the weights
+    and the crops, settings and versions.
     """
+    conditions = parse_all(params.conditions)
+    number = score(faces, train, out, conditions, params.score.batch_size)
+    click.echo(f"{number} faces under {len(conditions)} conditions: {out}")
+
+
+def score(faces: Path, train: Path, out: Path, conditions: Sequence[Condition], batch_size: int = 128) -> int:
+    """Score the crops in *faces* with the weights in *train* and write *out* and its record; return how many crops.
+
+    Raises DataError for compressed crops, a folder without validation and test crops, and as `score_faces` does.
+    """
+    check_out(out)
+    summary, card = read_lossless(faces), read_card(train)
     index = [face for face in read_index(faces) if face.split in SPLITS]
     if not index:
         raise DataError(f"{faces / 'index.csv'}: no faces in the splits {' and '.join(SPLITS)}: nothing to score")
-    conditions = parse_all(params.conditions)
-    scores = score_faces(index, ShardReader(faces), train, conditions, params.score.batch_size)
-    write_scores(out, index, conditions, scores)
-    click.echo(f"{len(index)} faces under {len(conditions)} conditions: {out}")
+    scores = score_faces(index, ShardReader(faces), train, conditions, batch_size)
+    scored = Scored(
+        sha256(faces / "index.csv"),
+        summary.dataset,
+        summary.parameters,
+        {split: sum(face.split == split for face in index) for split in SPLITS},
+    )
+    write_scores(out, index, conditions, scores, origin(card, scored, conditions))
+    return len(index)
+
+
+def check_out(out: Path) -> None:
+    """Raise `DataError` if *out* is not a .csv file, or the file beside it is not the record of an earlier table."""
+    if out.suffix != ".csv":
+        raise DataError(f"{out}: the table of scores is a .csv file; name it {out.name}.csv, for example")
+    beside = out.with_suffix(".json")
+    if not beside.exists():
+        return
+    if not {"scores", "weights_sha256"} <= read_json(beside, dict[str, Any], "give the table another name").keys():
+        raise DataError(f"{beside}: is something else, and the record of {out.name} goes there; give OUT another name")
+
+
+def origin(card: Card, scored: Scored, conditions: Sequence[Condition]) -> Origin:
+    """Return the origin of scores of *scored* under *conditions*, by the weights that *card* describes."""
+    import torch
+
+    return Origin(
+        conditions=[str(condition) for condition in conditions],
+        model=card.model,
+        weights_sha256=card.weights_sha256,
+        trained_on=card.trained_on,
+        crops=card.crops,
+        compress=card.compress,
+        faces=scored,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        versions={**versions(), **encoders()},
+        source=source(),
+    )
 
 
 def score_faces(
@@ -72,16 +155,23 @@ def score_faces(
 
 
 def write_scores(
-    out: Path, index: Sequence[Face], conditions: Sequence[Condition], scores: NDArray[np.float64]
+    out: Path,
+    index: Sequence[Face],
+    conditions: Sequence[Condition],
+    scores: NDArray[np.float64],
+    origin: Origin,
 ) -> None:
     """Write scores.csv: the faces in the order of *index*, each under the *conditions* in their order.
 
-    The file appears whole; scores read back exactly.
+    *origin* is written to scores.json with the hash of the table. Both files are complete before the first of them
+    appears; scores read back exactly.
     """
     labels = [str(condition) for condition in conditions]
-    with whole_file(out) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for face, row in zip(index, scores.tolist(), strict=True):
-            columns = [getattr(face, name) for name in DESCRIBING]
-            writer.writerows([*columns, label, repr(score)] for label, score in zip(labels, row, strict=True))
+    with whole_file(out) as path, whole_file(out.with_suffix(".json")) as beside:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            for face, row in zip(index, scores.tolist(), strict=True):
+                columns = [getattr(face, name) for name in DESCRIBING]
+                writer.writerows([*columns, label, repr(score)] for label, score in zip(labels, row, strict=True))
+        write_json(beside, {"scores": {"sha256": sha256(path), "rows": scores.size}, **asdict(origin)})

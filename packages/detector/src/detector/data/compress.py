@@ -22,7 +22,7 @@ from .files import whole_folder, write_json
 from .index import Face, read_index, write_index
 from .png import decode_png
 from .shards import ShardReader, ShardWriter
-from .summary import SUMMARY, read_summary
+from .summary import SUMMARY, read_lossless
 
 WINDOW = 1024  # crops in flight
 
@@ -69,7 +69,7 @@ def compress_faces(
         raise DataError(
             f"{faces / 'index.csv'}: no crops in {' or '.join(splits)}; name the splits to compress with --split"
         )
-    read_summary(faces)
+    read_lossless(faces)
     summary = _counted(read_json(faces / SUMMARY), splits)
 
     def encode(face: Face) -> bytes:

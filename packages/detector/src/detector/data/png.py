@@ -7,6 +7,8 @@ import numpy as np
 
 from ..errors import DataError
 
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
 
 def encode_png(image: np.ndarray) -> bytes:
     """Return *image*, uint8 RGB (H, W, 3) or gray (H, W), as the bytes of a PNG file."""
@@ -19,10 +21,12 @@ def encode_png(image: np.ndarray) -> bytes:
 def decode_png(data: bytes | memoryview) -> np.ndarray:
     """Return the image in the PNG file *data*: uint8 RGB (H, W, 3), or (H, W) if it is gray.
 
-    Raises `DataError` if *data* is not a complete image. OpenCV repairs damaged files silently, so check the CRC first
-    (`ShardReader.read(..., check=True)`).
+    Raises `DataError` if *data* is not a complete PNG file. OpenCV repairs damaged files silently, so check the CRC
+    first (`ShardReader.read(..., check=True)`).
     """
+    if bytes(data[:8]) != SIGNATURE:
+        raise DataError(f"not a PNG file: {bytes(data[:8])!r}... ({len(data)} bytes)")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
-        raise DataError(f"not an image: {bytes(data[:8])!r}... ({len(data)} bytes)")
+        raise DataError(f"not a complete PNG file ({len(data)} bytes)")
     return np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image

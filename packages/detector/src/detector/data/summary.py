@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ..conditions import canonical
+from ..errors import DataError
 from ..schema import in_range, read_json
 
-__all__ = ["Compress", "Dataset", "Summary", "describe_data", "read_summary"]
+__all__ = ["Compress", "Dataset", "Summary", "describe_data", "read_lossless", "read_summary"]
 
 SUMMARY = "summary.json"
 WAY_OUT = "make the crops again (detector faces, detector compress, or dvc repro)"
@@ -55,6 +56,21 @@ class Summary:
 def read_summary(folder: str | Path) -> Summary:
     """Return the summary of the packed crops in *folder*; DataError if it is missing or damaged."""
     return read_json(Path(folder) / SUMMARY, Summary, WAY_OUT)
+
+
+def read_lossless(folder: str | Path) -> Summary:
+    """Return the summary of the lossless crops in *folder*; DataError if they are compressed, or `read_summary` fails.
+
+    Everything that applies conditions to crops asks first: compressed crops would be taken for ``raw`` and compressed
+    a second time.
+    """
+    summary = read_summary(folder)
+    if summary.compress is not None:
+        raise DataError(
+            f"{Path(folder) / SUMMARY}: these crops are already compressed ({summary.compress.condition}); name the "
+            "folder of lossless crops that they were made from (written by detector faces, such as out/faces)"
+        )
+    return summary
 
 
 def describe_data(data: str | Path) -> Dataset:

@@ -18,6 +18,7 @@ from ..conditions import parse_all
 from ..data.compress import read_crop
 from ..data.index import Face, read_index
 from ..data.shards import ShardReader
+from ..data.summary import read_lossless
 from ..errors import DataError
 from ..inference import score_conditions
 from ..loading.conditioned import conditioned
@@ -32,11 +33,12 @@ BATCH = 128
 class Validation:
     """The lossless validation crops in the folder *faces*, of which *crops*, (key, ...), are compressed copies.
 
-    DataError if the two folders do not hold the same validation crops, or the crops are not of *size*: found before a
-    training begins, not after it.
+    DataError if *faces* is compressed itself, the two folders do not hold the same validation crops, or the crops are
+    not of *size*: found before a training begins, not after it.
     """
 
     def __init__(self, faces: Path, crops: Sequence[Face], size: tuple[int, int]):
+        read_lossless(faces)
         self.reader, self.size = ShardReader(faces), size
         self.index = [face for face in read_index(faces) if face.split == "val"]
         if [face.key for face in self.index] != [face.key for face in crops]:
