@@ -54,6 +54,9 @@ grid: setup ## experiments over MODELS, QUALITIES, FRAMES_PER_SECOND and SEEDS a
 	seed=$(SEEDS) && evaluation grid out/experiments/experiments.csv $(DATASET) --out out/grid.md --csv out/grid.csv --figure out/grid.png \
 	$(if $(findstring $(COMMA),$(FRAMES_PER_SECOND)),--versus faces.frames_per_second)'
 
+experiments: setup ## the experiments of DVC: what differs between them, without intervals, dependencies and the date
+	@$(IN_VENV) dvc exp show --no-pager --only-changed --drop '.*_(lo|hi)$$|Created|out/|packages/'
+
 seeds: setup ## three seeds trained at quality 77 and three at 10, as one table
 	@$(IN_VENV) sh -c 'detector grid quality=77,10 seed=1,2,3 --out out/seeds && \
 	evaluation grid out/seeds/experiments.csv $(DATASET) --versus quality --out out/seeds.md --csv out/seeds.csv'
@@ -97,5 +100,5 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: help repro test test-all coverage coverage-report mutants grid seeds bench bench-perceptual throughput throughput-gpu bench-gpu \
+.PHONY: help repro test test-all coverage coverage-report mutants grid experiments seeds bench bench-perceptual throughput throughput-gpu bench-gpu \
   study-scaling sample setup

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import math
+import re
 import subprocess
 import sys
 
@@ -14,9 +15,10 @@ from click.testing import CliRunner
 from evaluation import metrics as field
 from evaluation.cli import main
 from evaluation.scores import read
-from evaluation.tables import read_results, thinned
+from evaluation.tables import read_results
 
 FAST = ["--replicates", "40"]
+ENDS = ("", "_lo", "_hi")
 
 
 def run(*args):
@@ -31,7 +33,7 @@ def evaluated(write_scores, tmp_path):
     def evaluate(extra=(), **options):
         scores = write_scores(**options)
         out = tmp_path / "out"
-        args = [scores, out / "metrics.json", "--tables", out / "tables", "--plots", out / "plots", *FAST, *extra]
+        args = [scores, out / "metrics.json", "--tables", out / "tables", "--headline", out / "h.json", *FAST, *extra]
         result = run("metrics", *args)
         assert result.exit_code == 0, result.output
         return scores, out, result.output
@@ -113,28 +115,40 @@ def test_a_table_that_was_written_is_read_back(evaluated):
     assert summary.settings.replicates == 40
 
 
-def test_plots_keep_the_ends_of_the_curve_and_leave_raw_off_the_number_line(evaluated):
+def test_the_headline_has_at_most_20_numbers_which_are_those_of_metrics_json(evaluated):
     _, out, _ = evaluated()
-    roc = table(out / "plots" / "roc.csv")
-    assert list(roc[0]) == ["condition", "fpr", "tpr"]
-    for quality in ("raw", "77", "10"):
-        points = [(float(row["fpr"]), float(row["tpr"])) for row in roc if row["condition"] == quality]
-        assert (points[0], points[-1]) == ((0, 0), (1, 1))
-        assert points == sorted(points)
-    curve = table(out / "plots" / "robustness.csv")
-    assert [row["condition"] for row in curve] == ["77", "10"]
-    assert float(curve[0]["auc_lo"]) <= float(curve[0]["auc"]) <= float(curve[0]["auc_hi"])
+    found, every = (json.loads((out / name).read_text()) for name in ("h.json", "metrics.json"))
+    frame = every["matrix"]["frame"]
+    assert found["auc"] == {
+        **{condition: every[condition]["frame"]["auc"] for condition in ("raw", "q77", "q10")},
+        **{f"drop{end}": every["drop"]["frame"][f"auc{end}"] for end in ENDS},
+        **{f"{name}{end}": frame[f"{name}{end}"] for name in ("diagonal", "worst", "lean") for end in ENDS},
+    }
+    names = ["balanced_accuracy", "balanced_accuracy_lo", "balanced_accuracy_hi"]
+    names += ["lowest_specificity", "lowest_sensitivity"]
+    assert list(found) == ["auc", *names]
+    assert [found[name] for name in names] == [frame["validation_threshold"][name] for name in names]
+    assert len(found["auc"]) + len(names) == 20
 
 
-def test_a_long_curve_is_thinned_evenly():
-    import numpy as np
+def test_a_condition_named_like_a_figure_of_the_headline_does_not_replace_it(evaluated):
+    _, out, _ = evaluated(conditions={"raw": 2.0, "worst": 1.5, "lean": 1.0})
+    found = json.loads((out / "h.json").read_text())["auc"]
+    every = json.loads((out / "metrics.json").read_text())
+    assert found["worst"] == every["matrix"]["frame"]["worst"]
+    assert found["condition_worst"] == every["condition_worst"]["frame"]["auc"]
 
-    x = np.linspace(0, 1, 5000)
-    kept = thinned(x, np.sqrt(x), 200)
-    assert len(kept) <= 200
-    assert (kept[0], kept[-1]) == (0, 4999)
-    length = np.diff(x[kept]) + np.diff(np.sqrt(x[kept]))
-    assert length.max() < 2.2 * 2 / 199
+
+def test_the_printed_table_has_an_interval_for_every_number_and_the_matrix_below(evaluated):
+    _, out, printed = evaluated()
+    frame = json.loads((out / "metrics.json").read_text())["matrix"]["frame"]
+    number = r"-?\d\.\d{3} \[-?\d\.\d{3}, -?\d\.\d{3}\]"
+    for line in printed.splitlines()[2:6]:
+        assert re.fullmatch(rf"(raw|77|10|drop 77 -> 10)( +{number}){{4}}( +\d+)?", line), line
+    worst = "lowest cell {worst:.3f} [{worst_lo:.3f}, {worst_hi:.3f}] real".format(**frame)
+    assert worst in re.sub(" +", " ", printed)
+    assert re.search(r"one threshold for all conditions +0\.\d+, from validation +where +0\.500, fixed", printed)
+    assert re.search(rf"lowest sensitivity +{number} +(raw|77|10) +{number} +(raw|77|10)", printed)
 
 
 def test_the_run_ends_with_a_table(evaluated):
@@ -142,7 +156,7 @@ def test_the_run_ends_with_a_table(evaluated):
     lines = output.splitlines()
     assert lines[0].split() == ["condition", "frame", "AUC", "video", "AUC", "balanced", "ACC", "EER", "faces"]
     assert [line.split()[0] for line in lines[2:6]] == ["raw", "77", "10", "drop"]
-    assert lines[6].startswith("test split: 120 faces of 40 videos of 4 pairs; [95 % intervals: jackknife by pairs]; ")
+    assert lines[-1].startswith("test split: 120 faces of 40 videos of 4 pairs; [95 % intervals: jackknife by pairs]; ")
 
 
 def test_show_prints_the_same_table_again_and_the_page(evaluated):
@@ -162,9 +176,9 @@ def test_the_same_scores_give_the_same_bytes(write_scores, tmp_path):
     scores = write_scores()
     for name in ("a", "b"):
         out = tmp_path / name
-        run("metrics", scores, out / "metrics.json", "--tables", out / "tables", "--plots", out / "plots", *FAST)
+        run("metrics", scores, out / "metrics.json", "--tables", out / "tables", "--headline", out / "h.json", *FAST)
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
-    assert len(files) == 14
+    assert len(files) == 13
     for name in files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -200,7 +214,7 @@ def test_one_class_leaves_keys_out_and_names_them(write_scores, rows_of, tmp_pat
 
 def test_an_empty_test_split_is_named(write_scores, rows_of, tmp_path):
     scores = write_scores(rows=[row for row in rows_of() if row["split"] == "val"])
-    result = run("metrics", scores, tmp_path / "metrics.json", "--plots", tmp_path / "p", *FAST)
+    result = run("metrics", scores, tmp_path / "metrics.json", "--headline", tmp_path / "h.json", *FAST)
     assert result.exit_code == 0
     assert json.loads((tmp_path / "metrics.json").read_text())["undefined"] == ["everything: the test split is empty"]
     assert "undefined: everything: the test split is empty" in result.output

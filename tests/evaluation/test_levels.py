@@ -29,20 +29,23 @@ def test_the_validation_threshold_of_videos_comes_from_the_mean_scores_of_valida
             assert row.value == pytest.approx(metrics.balanced_accuracy(here.label, here.score, threshold))
 
 
-def test_retention_is_that_of_the_frames_where_the_curve_is(write_scores, tmp_path):
-    args = ["metrics", write_scores(frames=6), tmp_path / "m.json", "--plots", tmp_path, "--tables", tmp_path / "t"]
+def test_retention_is_that_of_the_frames(write_scores, tmp_path):
+    args = ["metrics", write_scores(frames=6), tmp_path / "m.json", "--tables", tmp_path / "t"]
     assert CliRunner().invoke(main, [*map(str, args), "--replicates", "20"], catch_exceptions=False).exit_code == 0
-    with (tmp_path / "t" / "metrics.csv").open(newline="") as file:
-        raw = next(
-            float(row["value"]) for row in csv.DictReader(file)
-            if (row["condition"], row["level"], row["method"], row["metric"]) == ("raw", "frame", "all", "auc")
-        )  # fmt: skip
-    with (tmp_path / "robustness.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["condition"] for row in rows] == ["77", "10"]
-    for row in rows:
-        assert float(row["auc"]) != float(row["video_auc"])
-        assert float(row["retention"]) == pytest.approx((float(row["auc"]) - 0.5) / (raw - 0.5), rel=1e-4)
+    found = {}
+    for name in ("metrics.csv", "scalars.csv"):
+        with (tmp_path / "t" / name).open(newline="") as file:
+            found[name] = list(csv.DictReader(file))
+    auc = {
+        row["condition"]: float(row["value"]) for row in found["metrics.csv"]
+        if (row["level"], row["method"], row["metric"]) == ("frame", "all", "auc")
+    }  # fmt: skip
+    wanted = ("retention", "frame", "all")
+    kept = [row for row in found["scalars.csv"] if (row["name"], row["level"], row["method"]) == wanted]
+    assert [row["condition"] for row in kept] == ["raw", "77", "10"]
+    for row in kept:
+        expected = (auc[row["condition"]] - 0.5) / (auc["raw"] - 0.5)
+        assert float(row["value"]) == pytest.approx(expected, rel=1e-4)
 
 
 def test_videos_and_pairs_are_drawn_independently(scores_of):

@@ -66,7 +66,7 @@ def test_a_new_metric_reaches_files_figures_and_page(monkeypatch, write_scores, 
     scores, out = write_scores(), tmp_path / "metrics.json"
     sources = ["--metrics", out, "--scores", scores, "--tables", tmp_path / "t"]
     for args in (
-        ["metrics", scores, out, "--tables", tmp_path / "t", "--plots", tmp_path / "p", "--replicates", "20"],
+        ["metrics", scores, out, "--tables", tmp_path / "t", "--headline", tmp_path / "h.json", "--replicates", "20"],
         ["report", tmp_path / "page", *sources],
     ):
         result = CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)

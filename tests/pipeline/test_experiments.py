@@ -146,9 +146,9 @@ def test_four_qualities_wait_in_a_queue_and_all_are_run(copy, start):
         time.sleep(2)
 
     assert copy.run("dvc", "queue", "status").split().count("Success") == 4
-    found = {parameters(record)["quality"]: record["metrics"]["out/metrics.json"]["data"] for record in records(copy)}
+    found = {parameters(record)["quality"]: record["metrics"]["out/headline.json"]["data"] for record in records(copy)}
     assert sorted(found) == [10, 15, 60, 77]
-    assert all("auc" in metrics["q10"]["frame"] for metrics in found.values())
+    assert all("q10" in headline["auc"] for headline in found.values())
 
 
 @pytest.mark.slow(minutes=4)
@@ -180,7 +180,7 @@ def test_the_grid_reads_dvcs_records_runs_nothing_twice_and_asks_all_the_same_fa
     wanted = {"what": "auc", "quality": "10", "level": "frame", "method": "all", "unit": "pair"}
     values = [float(line["value"]) for line in lines if all(line[name] == value for name, value in wanted.items())]
     (own,) = (record for record in records(copy) if parameters(record)["faces"]["frames_per_second"] is None)
-    assert values[0] == pytest.approx(own["metrics"]["out/metrics.json"]["data"]["q10"]["frame"]["auc"], abs=1e-6)
+    assert values[0] == pytest.approx(own["metrics"]["out/headline.json"]["data"]["auc"]["q10"], abs=1e-6)
     assert {line["group"] for line in lines if line["what"] == "difference"} == {
         line["group"] for line in lines if line["faces.frames_per_second"] == "5"
     }

@@ -132,7 +132,7 @@ STAGES = (
         reads=("out/faces",),
         writes=(
             Output("out/fidelity", "`images.csv`, `panels.csv`, `panels/*.png`, `encoders.json`"),
-            Output("out/fidelity.json", "means and percentiles", kind="metrics"),
+            Output("out/fidelity.json", "means and percentiles"),
         ),
         params=("conditions",),
     ),
@@ -175,15 +175,14 @@ STAGES = (
         summary="Compute metrics with confidence intervals from the scores.",
         function="evaluation.cli:metrics",
         command=(
-            "evaluation metrics out/scores.csv out/metrics.json --tables out/tables --plots out/plots "
+            "evaluation metrics out/scores.csv out/metrics.json --headline out/headline.json --tables out/tables "
             "--replicates ${evaluate.replicates} --confidence ${evaluate.confidence} --seed ${seed} --quiet"
         ),
         reads=("out/scores.csv",),
         writes=(
             Output("out/tables", "`*.csv`, `settings.json`"),
-            Output("out/metrics.json", "every metric with its interval", kind="metrics"),
-            Output("out/plots/roc.csv", kind="plots", plot={"x": "fpr", "y": "tpr", "template": "scatter"}),
-            Output("out/plots/robustness.csv", kind="plots", plot={"x": "quality", "y": "auc"}),
+            Output("out/metrics.json", "every metric with its interval"),
+            Output("out/headline.json", "the 20 numbers that `dvc metrics diff` compares", kind="metrics"),
         ),
     ),
     Stage(

@@ -73,20 +73,20 @@ def _drawing(command: Any) -> Any:
 @click.argument("scores", type=Existing)
 @click.argument("out", type=File)
 @click.option("--tables", type=Folder, help="Folder for the long tables (metrics.csv, differences.csv, ...).")
-@click.option("--plots", type=Folder, help="Folder for roc.csv and robustness.csv.")
+@click.option("--headline", type=File, help="JSON file for the 20 numbers to look at first, for `dvc metrics diff`.")
 @click.option("--allow-nan", is_flag=True, help="Evaluate the other rows where scores are not finite.")
 @click.option("--quiet", is_flag=True, help="Do not print the table of results.")
 @_drawing
 def metrics(
-    scores: Path, out: Path, tables: Path | None, plots: Path | None, allow_nan: bool, quiet: bool,
+    scores: Path, out: Path, tables: Path | None, headline: Path | None, allow_nan: bool, quiet: bool,
     replicates: int, confidence: float, intervals: str, seed: int,
 ) -> None:  # fmt: skip
     """Write the metrics of the test split of SCORES to OUT (JSON), with intervals, and print them."""
-    from .files import write_csv, write_json
+    from .files import write_json
     from .matrix import evaluate
     from .scores import read
     from .summary import Settings, summarize
-    from .tables import ROBUSTNESS, ROC, metrics_json, robustness_rows, roc_points, text, write_tables
+    from .tables import headline_json, metrics_json, text, write_tables
 
     found = read(scores, allow_nan=allow_nan)
     summary = summarize(found, Settings(replicates, confidence, seed, intervals))
@@ -94,11 +94,10 @@ def metrics(
     test = found.where(split="test")
     if tables:
         write_tables(tables, summary, test, matrix)
-    if plots:
-        write_csv(plots / "roc.csv", ROC, roc_points(test))
-        write_csv(plots / "robustness.csv", ROBUSTNESS, robustness_rows(summary))
+    if headline:
+        write_json(headline, headline_json(summary, matrix))
     write_json(out, metrics_json(summary, matrix))
-    click.echo(f"metrics: {out}" if quiet else text(summary))
+    click.echo(f"metrics: {out}" if quiet else text(summary, matrix))
 
 
 @main.command()
@@ -109,7 +108,7 @@ def show(metrics: Path, tables: Path, page: Path | None) -> None:
     """Print the results of `evaluation metrics`: METRICS (JSON) and the folder TABLES."""
     from .tables import read_results, text
 
-    click.echo(text(read_results(metrics, tables)[0]))
+    click.echo(text(*read_results(metrics, tables)))
     if page:
         click.echo(f"report: {page}")
 
@@ -136,7 +135,7 @@ def report(out: Path, useful: float, equivalent: float, **sources: Any) -> None:
 
     material = gather(Sources(**sources, margins=Margins(useful, equivalent)))
     path = build(out, material)
-    click.echo(text(material.summary))
+    click.echo(text(material.summary, material.matrix))
     click.echo(f"report: {path}")
 
 

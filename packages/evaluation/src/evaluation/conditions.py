@@ -16,8 +16,8 @@ __all__ = ["RAW", "RESERVED", "Ends", "condition_key", "condition_keys", "ends",
 
 RAW = "raw"
 MOZJPEG = "moz"
-# keys of metrics.json that are not conditions
-RESERVED = ("drop", "matrix", "n", "scores", "undefined", "versions")
+# keys of metrics.json and headline.json that are not conditions
+RESERVED = ("diagonal", "drop", "lean", "matrix", "n", "scores", "undefined", "versions", "worst")
 
 
 def quality(condition: str) -> int | None:

@@ -15,35 +15,32 @@ from typing import Any
 import numpy as np
 
 from .clusters import UNIT_NAMES
-from .conditions import condition_keys, quality
+from .conditions import RAW, condition_key, condition_keys
 from .files import FileError, read_csv, read_json, rounded, sha256, write_csv, write_json
 from .matrix import FILES as MATRIX_FILES
 from .matrix import Matrix, as_json
 from .matrix import read as read_matrix
 from .matrix import write as write_matrix
-from .metrics import headline, roc
+from .metrics import headline
 from .scores import ALL, Scores, Source, by_video
 from .summary import LEVELS, Calibration, Covariance, DeLong, Difference, Row, Scalar, Settings, Summary
 from .wilson import Range
 
 __all__ = [
-    "ROBUSTNESS",
     "caveats",
+    "headline_json",
     "markdown",
     "metrics_json",
     "number",
     "read_results",
-    "robustness_rows",
-    "roc_points",
     "text",
     "text_table",
-    "thinned",
     "videos_table",
     "with_interval",
     "write_tables",
 ]
 
-ROC_POINTS = 300
+DECIDED = ("balanced_accuracy", "lowest_specificity", "lowest_sensitivity")
 NO_NOTE = "The faces are synthetic. Nothing follows from these numbers for real deepfakes."
 VIDEOS = ("condition", "compression", "video", "method", "pair", "label", "score", "n_frames", "error")
 
@@ -71,6 +68,38 @@ def metrics_json(summary: Summary, matrix: Matrix) -> dict[str, Any]:
     return out | source | {"versions": versions(), "undefined": summary.undefined}
 
 
+def headline_json(summary: Summary, matrix: Matrix) -> dict[str, Any]:
+    """Return the numbers to look at first, at most 20, all at frame level: what ``dvc metrics diff`` compares.
+
+    `auc` holds the AUC of uncompressed faces and of the two conditions between which the drop is measured, the drop,
+    and ``diagonal``, ``worst`` and ``lean`` of the history matrix. The other numbers are what the threshold decides
+    that is chosen on the validation split over all conditions. Undefined numbers are left out.
+    """
+    ends = summary.ends()
+    shown = [RAW, ends.high, ends.low] if ends else [RAW, *(c for c in summary.conditions if c != RAW)][:3]
+    auc: dict[str, float] = {}
+    for condition in dict.fromkeys(shown):
+        row = summary.find(condition, "frame", "auc")
+        auc |= _named(condition_key(condition), row.value) if row else {}
+    drop = summary.drop("frame", "auc")
+    auc |= _named("drop", drop.value, drop.lo, drop.hi) if drop else {}
+    for name in ("diagonal", "worst", "lean"):
+        figure = matrix.figure(name)
+        auc |= _named(name, figure.value, figure.lo, figure.hi) if figure else {}
+    decided: dict[str, float] = {}
+    for name in DECIDED:
+        for found in matrix.decided(name):
+            ends_of = (found.lo, found.hi) if name == "balanced_accuracy" else ()
+            decided |= _named(name, found.value, *ends_of)
+    return {"auc": auc, **decided}
+
+
+def _named(name: str, value: float, lo: float = math.nan, hi: float = math.nan) -> dict[str, float]:
+    """Return a value with the ends of its interval as JSON has them, without the undefined ones."""
+    named = {name: value, f"{name}_lo": lo, f"{name}_hi": hi}
+    return {key: rounded(number) for key, number in named.items() if not math.isnan(number)}
+
+
 def versions() -> dict[str, str]:
     """Return the versions that the numbers depend on."""
     return {name: version(name) for name in ("evaluation", "numpy", "scipy")}
@@ -80,63 +109,7 @@ def _flat(found: dict[str, Row | None] | dict[str, Difference | None]) -> dict[s
     out: dict[str, float] = {}
     for metric, row in found.items():
         if row is not None:
-            named = {metric: row.value, f"{metric}_lo": row.lo, f"{metric}_hi": row.hi}
-            out |= {name: rounded(value) for name, value in named.items() if not math.isnan(value)}
-    return out
-
-
-def _robustness_columns() -> list[str]:
-    names = ["auc", "video_auc", "balanced_accuracy", "eer", "retention"]
-    return ["condition", "quality", *(f"{name}{end}" for name in names for end in ("", "_lo", "_hi"))]
-
-
-ROBUSTNESS = _robustness_columns()
-ROC = ("condition", "fpr", "tpr")
-
-
-def robustness_rows(summary: Summary) -> list[dict[str, Any]]:
-    """Return the points of the robustness curves: one row for each condition that is a bare JPEG quality.
-
-    DVC draws `quality` as a number line, on which other conditions have no place.
-    """
-    out = []
-    for condition in summary.conditions:
-        row: dict[str, Any] = {"condition": condition, "quality": quality(condition)}
-        if row["quality"] is None:
-            continue
-        for level, metric in (
-            ("frame", "auc"), ("video", "auc"), ("frame", "balanced_accuracy"), ("frame", "eer")
-        ):  # fmt: skip
-            found = summary.find(condition, level, metric)
-            name = metric if level == "frame" else f"{level}_{metric}"
-            values = (found.value, found.lo, found.hi) if found else (math.nan,) * 3
-            row |= dict(zip((name, f"{name}_lo", f"{name}_hi"), values, strict=True))
-        kept = summary.scalar("retention", condition, "frame")
-        values = (kept.value, kept.lo, kept.hi) if kept else (math.nan,) * 3
-        out.append(row | dict(zip(("retention", "retention_lo", "retention_hi"), values, strict=True)))
-    return out
-
-
-def thinned(x: np.ndarray, y: np.ndarray, points: int = ROC_POINTS) -> np.ndarray:
-    """Return the positions of at most *points* points of a curve, evenly along its length |dx| + |dy|, ends kept."""
-    if len(x) <= points:
-        return np.arange(len(x))
-    length = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
-    wanted = np.linspace(0, length[-1], points)
-    return np.unique(np.concatenate([[0, len(x) - 1], np.searchsorted(length, wanted[1:-1])]))
-
-
-def roc_points(scores: Scores) -> list[dict[str, Any]]:
-    """Return the frame-level ROC curve of every condition, thinned; none where a class is missing."""
-    out = []
-    for condition in scores.conditions:
-        here = scores.where(condition=condition)
-        fpr, tpr, _ = roc(here.label, here.score)
-        if not np.isnan(fpr + tpr).any():
-            out += [
-                {"condition": condition, "fpr": float(fpr[i]), "tpr": float(tpr[i])}
-                for i in thinned(fpr, tpr).tolist()
-            ]
+            out |= _named(metric, row.value, row.lo, row.hi)
     return out
 
 
@@ -311,28 +284,57 @@ def behind(summary: Summary, unit: str = "") -> str:
     return f"{kind} by {UNIT_NAMES[unit or summary.units[0]]}"
 
 
-def text(summary: Summary) -> str:
-    """Return the results as text: one line per condition, the drop, sample sizes, undefined numbers."""
+def text(summary: Summary, matrix: Matrix) -> str:
+    """Return the results as text: one line per condition, the drop, the history matrix, n, undefined numbers."""
     header = ["condition", "frame AUC", "video AUC", "balanced ACC", "EER", "faces"]
     rows = []
     for condition in summary.conditions:
-        frame, video = summary.find(condition, "frame", "auc"), summary.find(condition, "video", "auc")
-        accuracy, eer = (summary.find(condition, "frame", metric) for metric in ("balanced_accuracy", "eer"))
-        rows.append(
-            [condition, with_interval(frame), with_interval(video), number(accuracy.value if accuracy else None),
-             number(eer.value if eer else None), str(frame.n_frames if frame else 0)]
-        )  # fmt: skip
-    found = summary.ends()
-    if found:
-        drops = [with_interval(summary.drop(level, "auc")) for level in LEVELS]
-        rows.append([f"drop {found.high} -> {found.low}", *drops, "", "", ""])
+        found = [summary.find(condition, *name) for name in SHOWN]
+        rows.append([condition, *map(with_interval, found), str(found[0].n_frames if found[0] else 0)])
+    ends = summary.ends()
+    if ends:
+        rows.append([f"drop {ends.high} -> {ends.low}", *(with_interval(summary.drop(*name)) for name in SHOWN), ""])
     share = f"{100 * summary.settings.confidence:g} %"
     n = summary.n
-    lines = [
-        text_table(header, rows),
+    lines = [text_table(header, rows), *_matrix_lines(matrix)]
+    lines.append(
         f"test split: {n['frames']} faces of {n['videos']} videos of {n['pairs']} pairs; "
-        f"[{share} intervals: {behind(summary)}]; ACC at the threshold .5",
-    ]
+        f"[{share} intervals: {behind(summary)}]; balanced ACC and EER at frame level, ACC at the threshold .5"
+    )
     if summary.dropped:
         lines.append(f"left out: {summary.dropped} rows of the file with a score that is not finite")
     return "\n".join(lines + [f"undefined: {reason}" for reason in summary.undefined])
+
+
+SHOWN = (("frame", "auc"), ("video", "auc"), ("frame", "balanced_accuracy"), ("frame", "eer"))
+
+
+FIGURES = (
+    ("diagonal", "same condition, mean"), ("off", "different conditions, mean"), ("pooled", "all cells, mean"),
+    ("worst", "lowest cell"), ("lean", "largest difference of a cell and its mirror image"),
+)  # fmt: skip
+THRESHOLDS = (("val", "from validation"), ("fixed", "fixed"))
+
+
+def _matrix_lines(matrix: Matrix) -> list[str]:
+    """Return the frame AUC where real and fake are in different conditions, and what one threshold decides."""
+    count = len(matrix.conditions)
+    if count < 2 or not matrix.cells:
+        return []
+    rows = []
+    for name, words in FIGURES:
+        if figure := matrix.figure(name):
+            where = f"real {figure.real}, fake {figure.fake}" if figure.real else ""
+            rows.append([words, number_with(figure.value, figure.lo, figure.hi), where])
+    lines = ["", text_table([f"matrix of {count} x {count} conditions", "frame AUC", "cell"], rows)]
+    found = {source: [row for name in DECIDED for row in matrix.decided(name, source)] for source, _ in THRESHOLDS}
+    known = [(words, found[source]) for source, words in THRESHOLDS if len(found[source]) == len(DECIDED)]
+    if known:
+        header = ["one threshold for all conditions"]
+        rows = [[name.replace("_", " ")] for name in DECIDED]
+        for words, decisions in known:
+            header += [f"{number(decisions[0].threshold)}, {words}", "where"]
+            for line, row in zip(rows, decisions, strict=True):
+                line += [number_with(row.value, row.lo, row.hi), row.condition]
+        lines += ["", text_table(header, rows)]
+    return [*lines, ""]
