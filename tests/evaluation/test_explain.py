@@ -10,6 +10,7 @@ from matplotlib.image import imsave
 from evaluation import explain, plots
 from evaluation.cli import main
 from evaluation.features import embed, read, silhouette
+from evaluation.page import joined
 
 CONDITIONS = ("raw", "77", "10")
 FACES = ("c23/original/004/0000", "c23/Deepfakes/004_005/0000", "c23/FaceSwap/004_005/0000")
@@ -43,7 +44,7 @@ def folder(tmp_path):
 
 
 def test_the_section_shows_each_map_in_each_condition_and_each_number(folder):
-    html = explain.section(explain.read(folder))
+    html = joined(explain.parts(explain.read(folder))).html
 
     assert html.count("data:image/png") == 3 * 3 * 3 + 2
     assert html.count(">mask</b>") == 2

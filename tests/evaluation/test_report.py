@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from evaluation.cli import main
 from evaluation.records import Dataset, Faces
 from evaluation.report import Sources, gather
-from evaluation.sections import dataset_note, literature_row, literature_section
+from evaluation.sections import SECTIONS, dataset_note, literature_row
 
 NOTE = "Drawn by a program."
 PANELS = "file,key,condition,psnr,ssim,bytes,bits_per_pixel"
@@ -42,7 +42,7 @@ class Balance(HTMLParser):
         if tag not in self.VOID:
             self.open.append(tag)
         self.loads += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
-        assert tag not in ("script", "link", "iframe")
+        assert tag not in ("link", "iframe")
 
     def handle_startendtag(self, tag, attributes):  # noqa: ARG002 - HTMLParser's signature
         self.loads += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
@@ -58,7 +58,9 @@ def test_the_page_is_whole_and_loads_nothing(written):
     balance = Balance()
     balance.feed(html)
     assert balance.open == []
-    assert all(value.startswith(("data:image/png;base64,", "#")) for value in balance.loads)
+    files = {f"tables/{path.name}" for path in (folder / "a" / "tables").iterdir()}
+    assert all(value.startswith(("data:image/png;base64,", "#")) or value in files for value in balance.loads)
+    assert files <= set(balance.loads)
     without_namespaces = re.sub(r'xmlns(:\w+)?="[^"]*"', "", html)
     assert "http://" not in without_namespaces
     assert "https://" not in without_namespaces
@@ -88,9 +90,9 @@ def test_the_page_states_what_was_measured_and_what_was_left_out(written):
 
 def test_the_same_input_gives_the_same_bytes(written):
     folder, _ = written
-    files = sorted(path.name for path in (folder / "a").iterdir())
-    figures = ("compression", "curves", "matrix", "metrics", "robustness", "roc")
-    assert files == sorted(["index.html", *(f"{name}.png" for name in figures)])
+    files = sorted(str(path.relative_to(folder / "a")) for path in (folder / "a").rglob("*") if path.is_file())
+    figures = ("compression", "curves", "histograms", "history", "matrix", "metrics", "reliability", "robustness")
+    assert {"index.html", "report.md", "tables/by-condition.csv", *(f"{name}.png" for name in figures)} <= set(files)
     for name in files:
         assert (folder / "a" / name).read_bytes() == (folder / "b" / name).read_bytes(), name
 
@@ -98,14 +100,13 @@ def test_the_same_input_gives_the_same_bytes(written):
 def test_published_results_are_shown_for_real_data_only(sources):
     options = {str(name)[2:].replace("-", "_"): value for name, value in zip(sources[::2], sources[1::2], strict=True)}
     material = gather(Sources(**options))
-    assert literature_section(material) == ""
+    published = {section.anchor: section for section in SECTIONS}["published"]
+    assert list(published.parts(material)) == []
     for synthetic, shown in ((False, True), (None, False)):
         faces = Faces(dataset=Dataset(name="FaceForensics++", synthetic=synthetic))
         real = dataclasses.replace(material, faces=faces)
-        section = literature_section(real)
-        assert ("DeepfakeBench" in section) is shown
-        assert "are synthetic" not in dataset_note(real)
-        assert dataset_note(real) == "<p>Data: FaceForensics++.</p>"
+        assert any("DeepfakeBench" in part.html for part in published.parts(real)) is shown
+        assert dataset_note(real).html == "<p>Data: FaceForensics++.</p>"
     row = literature_row(material.summary, "raw", material.scores)
     assert row["FF-c23"] == material.summary.find("raw", "frame", "auc").value
     assert row["FF-NT"] == material.summary.find("raw", "frame", "auc", "NeuralTextures").value

@@ -209,7 +209,7 @@ STAGES = (
         writes=(
             Output(
                 "out/report",
-                "`index.html`, figures as PNG",
+                "`index.html`, the same as `report.md`, figures as PNG, `tables/*.csv`",
                 figures=tuple(
                     f"{name}.png"
                     for name in ("matrix", "robustness", "curves", "roc", "metrics", "compression", "features")

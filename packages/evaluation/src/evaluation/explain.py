@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from . import conditions, features, page, plots, tables
 from .features import Features
 from .files import Picture, read_csv, read_png
+from .page import Block
 from .records import Localization, Map
 
-__all__ = ["Explained", "read", "section"]
+__all__ = ["Explained", "parts", "read"]
 
 PLAIN = ("face", "mask")  # kinds that are not heat maps
 AGAIN = "run `detector explain` again to rewrite it"
@@ -56,11 +57,9 @@ def read(folder: str | Path) -> Explained:
     )
 
 
-def section(explained: Explained | None) -> str:
-    """Return the section: heat maps, the share of their mass inside the masks, the embedding of the vectors."""
-    if explained is None:
-        return ""
-    return page.section("Where the model looks", _heat_maps(explained), _localization(explained), _features(explained))
+def parts(explained: Explained | None) -> list[Block]:
+    """Return heat maps, the share of their mass inside the masks, and the embedding of the vectors."""
+    return [] if explained is None else [_heat_maps(explained), _localization(explained), _features(explained)]
 
 
 def kind_name(kind: str) -> str:
@@ -68,10 +67,10 @@ def kind_name(kind: str) -> str:
     return "Grad-CAM" if kind == "grad_cam" else kind.replace("_", " ")
 
 
-def _heat_maps(explained: Explained) -> str:
+def _heat_maps(explained: Explained) -> Block:
     blocks = [_face(face, explained.pictures) for face in explained.faces]
     if not blocks:
-        return ""
+        return page.NOTHING
     caption = (
         "Top: the input of the model with its score P(fake). Below: the heat map over the gray image. Each map is "
         "scaled to its own maximum, so colours can be compared within an image, not between images. The mask is "
@@ -79,9 +78,10 @@ def _heat_maps(explained: Explained) -> str:
         "misleads the model."
     )
     more = blocks[FACES_SHOWN:]
-    return page.figure("\n".join(blocks[:FACES_SHOWN]), caption, "") + (
-        page.details(f"{len(more)} more", page.figure("\n".join(more), caption, "")) if more else ""
-    )
+    described = "Heat maps over faces by condition"
+    shown = page.figure("\n".join(blocks[:FACES_SHOWN]), caption, described)
+    rest = page.figure("\n".join(more), caption, f"{described}, more faces") if more else page.NOTHING
+    return page.joined([page.heading("Heat maps"), shown, page.details(f"{len(more)} more", rest)])
 
 
 def _face(face: Sequence[Map], pictures: Mapping[str, Picture]) -> str:
@@ -112,10 +112,10 @@ def _cell(row: Map | None, label: str, pictures: Mapping[str, Picture], score: b
     return f'<div class="face">{image}{words}</div>'
 
 
-def _localization(explained: Explained) -> str:
+def _localization(explained: Explained) -> Block:
     rows = explained.localization
     if not rows:
-        return ""
+        return page.NOTHING
     header = ["condition", "map", "share in the mask", "average map", "gain", "area of the mask", "fakes"]
 
     def line(row: Localization, first: str) -> list[str]:
@@ -132,25 +132,28 @@ def _localization(explained: Explained) -> str:
         "map that ignores the image also has much of its mass inside; the share of the average map is this baseline. "
         "A gain near 0 means that the maps do not locate the forgery."
     )
-    return page.table(header, every, caption, text=(1,)) + (
-        page.details("By forgery method", page.table(header, by_method, "", text=(1,))) if by_method else ""
-    )
+    return page.joined([
+        page.table("localization", "Do the maps locate the forgery?", header, every, caption, text=(1,)),
+        page.details("By forgery method", page.table(
+            "localization-by-method", "Localization by forgery method", header, by_method, text=(1,)
+        ) if by_method else page.NOTHING),
+    ])  # fmt: skip
 
 
-def _features(explained: Explained) -> str:
+def _features(explained: Explained) -> Block:
     found = explained.features
     if not explained.drawable:
-        return ""
+        return page.NOTHING
     apart = []
     for name in found.conditions:
         here = found.condition == name
         value = features.silhouette(found.vectors[here], found.label[here])
         apart.append(f"{conditions.title(name)} {tables.number(value)}")
-    chart = plots.svg(plots.embedding(explained.plane, found, plots.PAGE))
     caption = (
         f"t-SNE embedding of the input of the last layer ({found.vectors.shape[1]} values) for "
         f"{len(found) // max(len(found.conditions), 1)} test faces; each face appears once per panel. Neighbours "
         "in the figure are neighbours in the vectors; distances between clusters and their sizes have no meaning. "
         f"Silhouette of real against fake in the vectors (1: separate clusters, 0: mixed): {', '.join(apart)}."
     )
-    return page.figure(chart, caption, "t-SNE of the features by forgery method and condition")
+    description = "t-SNE of the features by forgery method and condition"
+    return page.chart("features", lambda theme: plots.embedding(explained.plane, found, theme), caption, description)

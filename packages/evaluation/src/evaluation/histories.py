@@ -7,10 +7,12 @@ import math
 from . import page, plots
 from .clusters import UNIT_NAMES
 from .conditions import title
-from .matrix import Cell, Decision, Figure, Matrix
+from .matrix import Cell as MatrixCell
+from .matrix import Decision, Figure, Matrix
+from .page import Block, Cell
 from .tables import number
 
-__all__ = ["section"]
+__all__ = ["parts"]
 
 LEVEL = "frame"
 ROWS = (
@@ -22,38 +24,39 @@ ROWS = (
 )
 
 
-def section(matrix: Matrix, confidence: float) -> str:
-    """Return the section; empty with fewer than two conditions."""
+def parts(matrix: Matrix, confidence: float) -> list[Block]:
+    """Return the parts of the section; none with fewer than two conditions."""
     if len(matrix.conditions) < 2 or not matrix.cells:
-        return ""
+        return []
     share = f"{100 * confidence:g} % intervals by {UNIT_NAMES[matrix.unit]}"
-    return page.section(
-        "Real and fake with different histories",
+    return [
         page.paragraph(
             "Real and fake images are not shared the same way. Each cell is the frame AUC of the real faces in the "
             "condition of its row against the fakes in the condition of its column; the table by condition below "
             "has the diagonal only. A detector that uses the condition instead of the forgery has high cells on one "
             "side of the diagonal and low ones on the other."
         ),
-        page.figure(
-            plots.svg(plots.history_matrix(matrix, LEVEL, plots.PAGE)),
+        page.chart(
+            "matrix",
+            lambda theme: plots.history_matrix(matrix, LEVEL, theme),
             "Frame AUC: rows real, columns fake. Darker is higher, hatched cells are below chance (.5), the frame "
             "marks the lowest cell.",
             "Matrix of AUC by the condition of the real and of the fake faces",
         ),
         page.table(
+            "matrix-figures",
+            "The matrix in five figures",
             ["figure", "frame AUC", "video AUC", "cell (frame)"],
             [_figure_row(matrix, name, words) for name, words in ROWS],
             f"{share}. {_worst_words(matrix)}",
             text=(3,),
         ),
         _decisions(matrix, share),
-        page.details("All cells with their intervals", _cells(matrix)),
-        anchor="histories",
-    )
+        page.details("All cells with their intervals", _cells(matrix, share)),
+    ]
 
 
-def _interval(row: Figure | Decision | Cell | None, value: float | None = None) -> str:
+def _interval(row: Figure | Decision | MatrixCell | None, value: float | None = None) -> str:
     if row is None:
         return "-"
     value = getattr(row, "value", value) if value is None else value
@@ -78,7 +81,7 @@ def _worst_words(matrix: Matrix) -> str:
     )
 
 
-def _decisions(matrix: Matrix, share: str) -> str:
+def _decisions(matrix: Matrix, share: str) -> Block:
     rows = []
     for source, words in (("val", "validation"), ("fixed", ".5")):
         found = [matrix.decided(m, source, LEVEL) for m in (
@@ -90,20 +93,21 @@ def _decisions(matrix: Matrix, share: str) -> str:
                 cells += [_interval(lowest[0]), title(lowest[0].condition)] if lowest else ["-", ""]
             rows.append(cells)
     if not rows:
-        return ""
+        return page.NOTHING
     header = ["threshold", "balanced ACC, all conditions", "lowest specificity", "where", "lowest sensitivity", "where"]
     caption = (
-        "Frame level. One threshold for all conditions: the one with the best balanced ACC on the validation split "
-        f"over all conditions, and .5. Specificity: share of real faces classified as real. Sensitivity: share of "
+        "Frame level. The threshold is the one with the best balanced ACC on the validation split "
+        f"over all conditions, or .5. Specificity: share of real faces classified as real. Sensitivity: share of "
         f"fakes classified as fake. {share}; those of the lowest values cover the lowest true value."
     )
-    return page.table(header, rows, caption, text=(3, 5))
+    return page.table("decisions", "One threshold for all conditions", header, rows, caption, text=(3, 5))
 
 
-def _cells(matrix: Matrix) -> str:
-    rows: list[list[str | tuple[str, str]]] = []
+def _cells(matrix: Matrix, share: str) -> Block:
+    rows: list[list[Cell]] = []
     for real in matrix.conditions:
         found = [matrix.cell(real, fake, LEVEL) for fake in matrix.conditions]
         cells = [page.heat(cell.auc, _interval(cell, cell.auc)) if cell else ("-", "") for cell in found]
         rows.append([title(real), *cells])
-    return page.table(["real \\ fake", *map(title, matrix.conditions)], rows)
+    header = ["real \\ fake", *map(title, matrix.conditions)]
+    return page.table("matrix-cells", "Frame AUC of every cell: rows real, columns fake", header, rows, f"{share}.")

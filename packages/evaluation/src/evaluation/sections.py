@@ -1,9 +1,14 @@
-"""The sections of the page, each a function from `Material` to HTML; a section without content is empty text."""
+"""The sections of the page, each a function from `Material` to its parts; a section without parts is left out.
+
+`SECTIONS` lists them in the order of the page. To add one, write a function that returns blocks made by `page.table`,
+`page.chart`, `page.paragraph` and so on, and give it a line there; the contents, the CSV files and report.md follow.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -14,37 +19,38 @@ from .clusters import UNIT_NAMES
 from .conditions import RAW, condition_key, title
 from .files import Picture
 from .material import Material
+from .page import NOTHING, Block, Cell
 from .records import Panel
 from .robustness import log_rate_weights
 from .scores import ALL, Scores, by_video
 from .summary import LEVELS, Difference, Row, Summary
 from .usefulness import Answer, answer
 
-__all__ = ["body", "dataset_note", "literature_row", "literature_section"]
+__all__ = ["SECTIONS", "Section", "body", "dataset_note", "literature_row"]
 
 COST = (("bits_per_pixel", 2), ("psnr", 1), ("ssim", 3))
 WORST = 12
 FACES_SHOWN = 2
+AUDIT = "audit"
 
 
-def body(material: Material) -> list[str]:
-    """Return all sections in the order of the page."""
-    return [
-        _opening(material),
-        histories.section(material.matrix, material.summary.settings.confidence),
-        _by_condition(material),
-        _compression(material),
-        _by_method(material),
-        literature_section(material),
-        _separation(material),
-        explain.section(material.explained),
-        _calibration(material),
-        _training(material),
-        _worst(material),
-        _exclusions(material),
-        _provenance(material),
-        f"<footer>{escape(_footer(material.summary))}</footer>",
-    ]
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section: its id in the page, its title, and the function that returns its parts."""
+
+    anchor: str
+    title: str
+    parts: Callable[[Material], Iterable[Block]]
+
+
+def body(material: Material) -> Block:
+    """Return the whole page: the answer, the contents, all sections that have parts, and the footer."""
+    made = [(one, page.section(one.anchor, one.title, one.parts(material))) for one in SECTIONS]
+    shown = [(one, block) for one, block in made if block]
+    entries = [page.Entry(one.anchor, one.title) for one, _ in shown]
+    footer = Block(f"<footer>{escape(_footer(material.summary))}</footer>", page.markdown(_footer(material.summary)))
+    blocks = (block for _, block in shown)
+    return page.joined([_opening(material, {one.anchor for one, _ in shown}), page.contents(entries), *blocks, footer])
 
 
 def _share(summary: Summary) -> str:
@@ -55,45 +61,41 @@ def _named(condition: str) -> str:
     return "uncompressed" if condition == RAW else condition
 
 
-def _opening(material: Material) -> str:
+def _opening(material: Material, anchors: set[str]) -> Block:
     found = answer(material.summary, material.matrix, material.margins)
-    link = ("#histories", "The matrix of conditions") if len(material.matrix.conditions) > 1 else None
-    warnings = page.note(*found.warnings, link=link) if found.warnings else ""
-    return "\n".join(
-        part
-        for part in [
-            "<header>",
-            "<h1>Is a fake face still detected after JPEG compression?</h1>",
-            f'<p class="answer">{escape(found.short)}</p>',
-            page.paragraph(" ".join([_trained(material), *found.sentences]).strip(), "lead"),
-            warnings,
-            dataset_note(material),
-            _error_cards(found),
-            _cards(material.summary),
-            _error_pictures(material, found),
-            "</header>",
-        ]
-        if part
-    )
+    known = ((AUDIT, "The audit of the data"), ("histories", "The matrix of conditions"))
+    links = [(f"#{anchor}", words) for anchor, words in known if anchor in anchors]
+    question = "Is a fake face still detected after JPEG compression?"
+    short = f"# {question}\n\n**{page.markdown(found.short)}**"
+    parts = page.joined([
+        Block(f'<h1>{question}</h1>\n<p class="answer">{escape(found.short)}</p>', short),
+        page.paragraph(" ".join([_trained(material), *found.sentences]).strip(), "lead"),
+        page.note(*found.warnings, links=links) if found.warnings else NOTHING,
+        dataset_note(material),
+        _error_cards(found),
+        _error_pictures(material, found),
+        _cards(material.summary),
+    ])  # fmt: skip
+    return parts.within("<header>\n", "\n</header>")
 
 
-def _error_cards(found: Answer) -> str:
+def _error_cards(found: Answer) -> Block:
     """Return how many faces of 1,000 are classified wrongly, in the best and in the worst condition."""
     cards = [
-        page.card(f"{which} condition, {title(rate.condition)}", rate.text, words)
+        (f"{which} condition, {title(rate.condition)}", rate.text, words)
         for words, best, worst in found.extremes
         for which, rate in (("best", best), ("worst", worst))
     ]
     if not cards:
-        return ""
+        return NOTHING
     at = f"At one threshold for all conditions ({tables.number(found.threshold)}, chosen on the validation split):"
-    return f'{page.paragraph(at, "small")}<div class="cards">{"".join(cards)}</div>'
+    return page.joined([page.paragraph(at, "small"), page.cards(cards)])
 
 
-def _error_pictures(material: Material, found: Answer) -> str:
+def _error_pictures(material: Material, found: Answer) -> Block:
     """Return the worst false alarm and the worst miss among the faces whose images the other stages wrote."""
     if math.isnan(found.threshold):
-        return ""
+        return NOTHING
     labels = dict(zip(material.scores.key.tolist(), material.scores.label.tolist(), strict=True))
     rows = zip(
         material.scores.key.tolist(), material.scores.condition.tolist(), material.scores.score.tolist(), strict=True
@@ -103,7 +105,7 @@ def _error_pictures(material: Material, found: Answer) -> str:
     if material.explained:
         maps = [row for face in material.explained.faces for row in face if row.kind == "face"]
         shown += [(row.key, row.condition, material.explained.pictures[row.file]) for row in maps]
-    cells = []
+    cells, lines = [], []
     for label, words, sign in ((0, "a real face classified as fake", 1), (1, "a fake that is missed", -1)):
         wrong = [
             (sign * score[key, condition], key, condition, picture)
@@ -115,9 +117,13 @@ def _error_pictures(material: Material, found: Answer) -> str:
             value, key, condition, picture = max(wrong, key=lambda one: one[:3])
             described = f"{key}, {title(condition)}: {words}"
             image = f'<img alt="{escape(described)}" src="{page.data_uri(picture.data)}">'
-            lines = f"<span>{escape(title(condition))}</span><span>score {sign * value:.3f}</span>"
-            cells.append(f'<div class="face">{image}<b>{escape(words)}</b>{lines}</div>')
-    return f'<div class="faces" style="--n:6">{"".join(cells)}</div>' if cells else ""
+            below = (title(condition), f"score {sign * value:.3f}", key)
+            spans = "".join(f"<span>{escape(line)}</span>" for line in below)
+            cells.append(f'<div class="face">{image}<b>{escape(words)}</b>{spans}</div>')
+            lines.append(f"- {page.markdown(f'{words}: {key}, {title(condition)}, score {sign * value:.3f}')}")
+    if not cells:
+        return NOTHING
+    return Block(f'<div class="faces" style="--n:5">{"".join(cells)}</div>', "\n".join(lines))
 
 
 def _trained(material: Material) -> str:
@@ -128,7 +134,7 @@ def _trained(material: Material) -> str:
     return f"The detector is {model.model}{on}."
 
 
-def dataset_note(material: Material) -> str:
+def dataset_note(material: Material) -> Block:
     """Return the notice for the top of the page: that the faces are synthetic, or the name of the data."""
     dataset = material.dataset
     found = tables.caveats(dataset.synthetic, dataset.note)
@@ -136,10 +142,10 @@ def dataset_note(material: Material) -> str:
         return page.note(*found, *([f"Data: {dataset.name}."] if dataset.name else []))
     if dataset.name:
         return page.paragraph(f"Data: {dataset.name}{f' ({dataset.note})' if dataset.note else ''}.")
-    return ""
+    return NOTHING
 
 
-def _cards(summary: Summary) -> str:
+def _cards(summary: Summary) -> Block:
     ends, n = summary.ends(), summary.n
     shown = [ends.high, ends.low] if ends else summary.conditions[:1]
     cards = [
@@ -148,55 +154,55 @@ def _cards(summary: Summary) -> str:
     ]
     if ends:
         cards.append(_number_card(summary, f"drop {ends.high} → {ends.low}", summary.drop("frame", "auc")))
-    cards.append(
-        page.card("tested on", f"{n['videos']} videos", f"{n['frames']} faces of {n['pairs']} pairs of people")
-    )
-    return f'<div class="cards">{"".join(cards)}</div>'
+    cards.append(("tested on", f"{n['videos']} videos", f"{n['frames']} faces of {n['pairs']} pairs of people"))
+    return page.cards(cards)
 
 
-def _number_card(summary: Summary, what: str, row: Row | Difference | None) -> str:
+def _number_card(summary: Summary, what: str, row: Row | Difference | None) -> tuple[str, str, str]:
     value, _, interval = tables.with_interval(row).partition(" ")
-    return page.card(what, value, interval and f"{interval} by {UNIT_NAMES[summary.units[0]]}")
+    return what, value, interval and f"{interval} by {UNIT_NAMES[summary.units[0]]}"
 
 
-def _by_condition(material: Material) -> str:
+def _by_condition(material: Material) -> list[Block]:
     summary = material.summary
     by = [f"by {UNIT_NAMES[unit]}" for unit in summary.units]
     header = ["condition", *(f"{level} AUC {name}" for level in LEVELS for name in by), "balanced ACC", "EER",
               "faces / videos / pairs"]  # fmt: skip
     rows = [_condition_row(summary, condition) for condition in summary.conditions]
-    ends = summary.ends()
+    ends, foot = summary.ends(), []
     if ends:
         drops = [summary.drop(level, "auc", unit) for level in LEVELS for unit in summary.units]
         drops += [summary.drop("frame", metric) for metric in ("balanced_accuracy", "eer")]
-        rows.append([f"drop {ends.high} → {ends.low}", *map(tables.with_interval, drops), ""])
-    caption = (
-        f"Test split. [{_share(summary)} intervals: {_how(summary)}.] Frames of one video are strongly correlated, so "
+        foot.append([f"drop {ends.high} → {ends.low}", *map(tables.with_interval, drops), ""])
+    note = (
+        f"Test split, {_share(summary)} intervals {_how(summary)}. Frames of one video are strongly correlated, so "
         "single frames never count as independent. Balanced ACC at the threshold .5. The drop is paired."
     )
-    return page.section(
-        "By condition",
-        page.table(header, rows, caption),
-        page.figure(
-            plots.svg(plots.robustness(summary, plots.PAGE)),
+    return [
+        page.table("by-condition", "Real and fake faces in the same condition", header, rows, note, foot=foot),
+        page.chart(
+            "robustness",
+            lambda theme: plots.robustness(summary, theme),
             f"AUC by condition; bands are {_share(summary)} intervals by {UNIT_NAMES[summary.units[0]]}, the dotted "
             "line is chance. " + _scalars(material),
             "Frame and video AUC by condition",
         ),
         _curves(material),
         _thresholds(material),
-    )
+    ]
 
 
-def _curves(material: Material) -> str:
+def _curves(material: Material) -> Block:
     """Return the curves over bits per pixel and SSIM, where the fidelity of two conditions is known."""
     if len(material.rates) < 2:
-        return ""
-    return page.figure(
-        plots.svg(plots.curves(material.summary, material.fidelity, plots.PAGE)),
+        return NOTHING
+    summary = material.summary
+    return page.chart(
+        "curves",
+        lambda theme: plots.curves(summary, material.fidelity, theme),
         "Frame level, at the threshold .5 for balanced ACC. One line for each encoder or kind of condition; compare "
         "them at equal bits per pixel or equal SSIM, not at equal quality numbers. Dashed: uncompressed faces; dotted: "
-        f"chance; bands are {_share(material.summary)} intervals.",
+        f"chance; bands are {_share(summary)} intervals by {UNIT_NAMES[summary.units[0]]}.",
         "AUC, balanced accuracy and equal error rate over bits per pixel and over SSIM by encoder",
     )
 
@@ -216,7 +222,7 @@ def _condition_row(summary: Summary, condition: str) -> list[str]:
     return [_named(condition), *map(tables.with_interval, (*aucs, *others)), n]
 
 
-def _thresholds(material: Material) -> str:
+def _thresholds(material: Material) -> Block:
     """Return the table of metrics at the validation threshold, with the mean fidelity of each condition."""
     summary = material.summary
     header = ["condition", "validation threshold", "balanced ACC", "real classified real", "fakes classified fake",
@@ -237,7 +243,7 @@ def _thresholds(material: Material) -> str:
         "validation split in the same "
         "condition. Bits per pixel, PSNR and SSIM are means over the faces."
     )
-    return page.table(header, rows, caption)
+    return page.table("thresholds", "A threshold for each condition", header, rows, caption)
 
 
 def _fidelity_cell(value: float | None, digits: int) -> str:
@@ -274,17 +280,19 @@ def _scalars(material: Material) -> str:
     return "; ".join(parts) + "." + (f" At {title(ends.low)} {kept}" if ends and kept else "")
 
 
-def _compression(material: Material) -> str:
+def _compression(material: Material) -> list[Block]:
     if not material.panels:
-        return ""
-    rows = [_face_row(face, material.pictures) for face in material.panels]
+        return []
+    faces, pictures = material.panels, {name: picture.pixels for name, picture in material.pictures.items()}
+    rows = [_face_row(face, material.pictures) for face in faces]
     caption = "PSNR and SSIM against the uncompressed crop; bytes of the whole file (PNG for uncompressed faces)."
+    described = "A face in every condition"
+    first = page.figure("\n".join(rows[:FACES_SHOWN]), caption, described)
+    text = f"![{described}](compression.png)\n\n{page.markdown(caption)}"
     more = rows[FACES_SHOWN:]
-    return page.section(
-        "What compression does to a face",
-        page.figure("\n".join(rows[:FACES_SHOWN]), caption, ""),
-        page.details(f"{len(more)} more", page.figure("\n".join(more), caption, "")) if more else "",
-    )
+    rest = page.figure("\n".join(more), caption, f"{described}, more faces") if more else NOTHING
+    draw = ("compression", lambda theme: plots.compression(faces[0], pictures, theme))
+    return [Block(first.html, text, charts=(draw,)), page.details(f"{len(more)} more", rest)]
 
 
 def _face_row(face: list[Panel], pictures: Mapping[str, Picture]) -> str:
@@ -299,14 +307,14 @@ def _face_row(face: list[Panel], pictures: Mapping[str, Picture]) -> str:
     return f'<div class="small">{key}</div><div class="faces" style="--n:{len(face)}">{"".join(cells)}</div>'
 
 
-def _by_method(material: Material) -> str:
+def _by_method(material: Material) -> list[Block]:
     summary = material.summary
     if not summary.methods:
-        return ""
+        return []
     header = ["condition", "all", *summary.methods, f"mean of the {len(summary.methods)}"]
     parts = []
     for level in LEVELS:
-        rows: list[list[str | tuple[str, str]]] = []
+        rows: list[list[Cell]] = []
         for condition in summary.conditions:
             found = [summary.find(condition, level, "auc", method) for method in (ALL, *summary.methods)]
             cells = [page.heat(row.value if row else math.nan, tables.with_interval(row)) for row in found]
@@ -315,18 +323,19 @@ def _by_method(material: Material) -> str:
             shown = tables.with_interval(average) if average else tables.number(mean)
             rows.append([_named(condition), *cells, page.heat(mean, shown)])
         caption = (
-            f"{level.capitalize()} AUC of the fakes of each method against all real faces, intervals by "
+            "The fakes of each method against all real faces, intervals by "
             f"{UNIT_NAMES[summary.units[0]]}. "
             "The mean is over the methods shown, equally weighted."
         )
-        parts.append(page.table(header, rows, caption))
-    return page.section("By forgery method", *parts)
+        name = f"by-method-{level}"
+        parts.append(page.table(name, f"{level.capitalize()} AUC by forgery method", header, rows, caption))
+    return parts
 
 
-def literature_section(material: Material) -> str:
+def _published(material: Material) -> list[Block]:
     """Return published results next to ours, for real FaceForensics++ only."""
     if material.dataset.synthetic is not False:
-        return ""
+        return []
     summary = material.summary
     ours = {condition: literature_row(summary, condition, material.scores) for condition in summary.conditions}
     header = ["model", *literature.COLUMNS, "mean of DF, F2F, FS, NT"]
@@ -342,14 +351,12 @@ def literature_section(material: Material) -> str:
         names = (*literature.COLUMNS, "mean")
         gains.append([f"over {baseline.model}", *(_gain_cell(found.get(name)) for name in names)])
     sources = "; ".join(f"{name}: {text}" for name, text in literature.SOURCES.items())
-    return page.section(
-        "Published results",
-        page.table(header, rows, f"Frame AUC. {sources}. Published numbers have no intervals and no JPEG quality."),
-        page.table(
-            ["this run, uncompressed", *literature.COLUMNS, "mean"], gains,
-            "Difference in points [relative]. The mean is over the columns that both sides have.",
-        ) if raw else "",
-    )  # fmt: skip
+    note = f"Frame AUC. {sources}. Published numbers have no intervals and no JPEG quality."
+    compared = page.table(
+        "gains", "Difference to the published results", ["this run, uncompressed", *literature.COLUMNS, "mean"], gains,
+        "Difference in points [relative]. The mean is over the columns that both sides have.",
+    ) if raw else NOTHING  # fmt: skip
+    return [page.table("published", "Published results beside this run", header, rows, note), compared]
 
 
 def _gain_cell(gain: literature.Gain | None) -> str:
@@ -378,39 +385,42 @@ def _literature_cells(auc: Mapping[str, float]) -> list[str]:
     return [*cells, tables.number(literature.mean_over(auc), 4)]
 
 
-def _separation(material: Material) -> str:
+def _separation(material: Material) -> list[Block]:
     scores, summary = material.scores, material.summary
     if not len(scores):
-        return ""
-    return page.section(
-        "Distribution of the scores",
-        page.figure(
-            plots.svg(plots.histograms(scores, plots.PAGE)),
+        return []
+    pair = page.joined([
+        page.chart(
+            "roc", lambda theme: plots.roc_curves(scores, theme), "Frame-level ROC curves.", "ROC curves by condition"
+        ),
+        page.chart(
+            "reliability",
+            lambda theme: plots.reliability_diagram(scores, theme),
+            "Reliability: share of fakes among the faces with a given score, in 15 bins of equal mass. Calibrated "
+            "scores lie on the diagonal.",
+            "Reliability diagram by condition",
+        ),
+    ])  # fmt: skip
+    return [
+        page.chart(
+            "histograms",
+            lambda theme: plots.histograms(scores, theme),
             "Scores of real and of fake faces by condition. Well-separated distributions mean that the detector works; "
             "overlap means chance.",
             "Histograms of the scores",
         ),
-        page.figure(
-            plots.svg(plots.metric_bars(summary, theme=plots.PAGE)),
-            f"Frame-level metrics, lines are {_share(summary)} intervals. ACC, balanced ACC and F1 at the "
-            "threshold .5; a low EER is good. ACC, AP and F1 depend on the share of fakes.",
-            "Bar chart of the metrics by condition",
+        page.chart(
+            "metrics",
+            lambda theme: plots.metric_bars(summary, theme=theme),
+            f"Frame-level metrics, lines are {_share(summary)} intervals by {UNIT_NAMES[summary.units[0]]}. ACC, "
+            "balanced ACC and F1 at the threshold .5; a low EER is good. ACC, AP and F1 depend on the share of fakes.",
+            "Metrics by condition",
         ),
-        '<div class="pair">'
-        + page.figure(
-            plots.svg(plots.roc_curves(scores, plots.PAGE)), "Frame-level ROC curves.", "ROC curves by condition"
-        )
-        + page.figure(
-            plots.svg(plots.reliability_diagram(scores, plots.PAGE)),
-            "Reliability: share of fakes among the faces with a given score, in 15 bins of equal mass. Calibrated "
-            "scores lie on the diagonal.",
-            "Reliability diagram by condition",
-        )
-        + "</div>",
-    )
+        pair.within('<div class="pair">', "</div>"),
+    ]
 
 
-def _calibration(material: Material) -> str:
+def _calibration(material: Material) -> list[Block]:
     summary = material.summary
     rows = [
         [_named(row.condition), *(tables.number_with(
@@ -430,20 +440,21 @@ def _calibration(material: Material) -> str:
     )
     missing = [f"{title(row.condition)}: {row.reason}" for row in summary.calibration if row.reason]
     caption += f" No interval: {'. '.join(missing)}." if missing else ""
-    return page.section("Calibration", page.table(header, rows, caption)) if rows else ""
+    return [page.table("calibration", "Calibration error", header, rows, caption)] if rows else []
 
 
-def _training(material: Material) -> str:
+def _training(material: Material) -> list[Block]:
     if not material.history:
-        return ""
-    chart = plots.svg(plots.history(material.history, plots.PAGE))
-    return page.section("Training", page.figure(chart, "The test split is not used for selection.", "Loss over steps"))
+        return []
+    steps = material.history
+    caption = "The test split is not used for selection."
+    return [page.chart("history", lambda theme: plots.history(steps, theme), caption, "Training loss over the steps")]
 
 
-def _worst(material: Material) -> str:
+def _worst(material: Material) -> list[Block]:
     reference = material.reference
     if reference is None or not len(material.scores):
-        return ""
+        return []
     videos = [row for row in tables.videos_table(material.scores) if row["condition"] == reference][:WORST]
     others = by_video(material.scores)
     at = {(str(k), str(c)): float(s) for k, c, s in zip(others.key, others.condition, others.score, strict=True)}
@@ -455,19 +466,19 @@ def _worst(material: Material) -> str:
         for row in videos
     ]  # fmt: skip
     header = ["video", "compression", "label", f"score, {title(reference)}", *map(title, columns), "faces"]
-    caption = f"The {len(rows)} videos whose mean score is furthest from their label: {title(reference)}."
-    return page.section("Largest errors", page.table(header, rows, caption, text=(1, 2)))
+    caption = f"The {len(rows)} videos whose mean score is furthest from their label: {title(reference)}"
+    return [page.table("errors", caption, header, rows, text=(1, 2))]
 
 
-def _exclusions(material: Material) -> str:
-    faces = material.faces
+def _exclusions(material: Material) -> list[Block]:
+    faces, summary = material.faces, material.summary
     parts = []
-    if material.summary.dropped:
-        parts.append(page.paragraph(f"{material.summary.dropped} non-finite scores were left out."))
-    if material.summary.undefined:
-        parts.append(f"<p>Undefined, and so not reported:</p>{page.items(material.summary.undefined)}")
+    if summary.dropped:
+        parts.append(page.paragraph(f"{summary.dropped} non-finite scores were left out."))
+    if summary.undefined:
+        parts += [page.paragraph("Undefined, and so not reported:", "before"), page.items(summary.undefined)]
     if faces.remarks:
-        parts.append(f"<p>Remarks of the faces stage:</p>{page.items(faces.remarks)}")
+        parts += [page.paragraph("Remarks of the faces stage:", "before"), page.items(faces.remarks)]
     failed = faces.failures
     if failed:
         parts.append(
@@ -476,17 +487,34 @@ def _exclusions(material: Material) -> str:
                 "They are in none of the numbers above."
             )
         )
-        if failed.reasons:
-            parts.append(page.table(["reason", "frames"], [[why, str(n)] for why, n in failed.reasons.items()]))
+        rows = [[why, str(n)] for why, n in failed.reasons.items()]
+        parts.append(page.table("reasons", "Why frames have no face", ["reason", "frames"], rows) if rows else NOTHING)
     if faces.not_there:
         parts.append(page.paragraph("Requested but not found: " + "; ".join(faces.not_there) + "."))
     if material.failures:
         rows = [[row.video, row.frame or "all", row.reason] for row in material.failures]
-        parts.append(page.details(f"All {len(rows)}", page.table(["video", "frame", "reason"], rows, text=(1, 2))))
-    return page.section("Exclusions and remarks", *parts)
+        header = ["video", "frame", "reason"]
+        every = page.table("failures", "Frames and videos without a face", header, rows, text=(1, 2))
+        parts.append(page.details(f"All {len(rows)}", every))
+    return parts
 
 
-def _provenance(material: Material) -> str:
+DEFINITIONS = (
+    "AUC: probability that a fake scores above a real face, ties counting one half; .5 is chance. Frame AUC is "
+    "computed over single faces, video AUC over the mean score of each video.",
+    "EER: the error rate at the threshold where the false positive rate equals the false negative rate.",
+    "Balanced ACC: mean of the shares of real and of fake faces that are classified correctly; .5 for a constant "
+    "classifier.",
+    "Intervals describe how much a number would vary with other test videos of the same kind. They do not cover "
+    "other data, other forgeries or another training run; several seeds show the latter.",
+)
+
+
+def _definitions(_material: Material) -> list[Block]:
+    return [page.paragraph(text, "small") for text in DEFINITIONS]
+
+
+def _provenance(material: Material) -> list[Block]:
     summary, faces = material.summary, material.faces
     parts = []
     if faces.faces:
@@ -495,25 +523,16 @@ def _provenance(material: Material) -> str:
             [method, *(f"{counts.get(split, 0)} / {faces.videos.get(method, {}).get(split, '-')}" for split in splits)]
             for method, counts in faces.faces.items()
         ]
-        parts.append(page.table(["method", *(f"{split}, faces / videos" for split in splits)], rows, "The data."))
+        header = ["method", *(f"{split}, faces / videos" for split in splits)]
+        parts.append(page.table("data", "The data", header, rows))
     settings: dict[str, Any] = {}
     settings |= _flat({"model": material.settings, "faces": faces.parameters, "versions": faces.versions})
     settings |= {"intervals": tables.behind(summary), "confidence": summary.settings.confidence}
     if summary.settings.intervals == "bootstrap":
         settings["seed of the bootstrap"] = summary.settings.seed
     rows = [[name, str(value)] for name, value in settings.items()]
-    parts.append(page.details("Parameters and versions", page.table(["setting", "value"], rows, text=(1,))))
-    definitions = [
-        "AUC: probability that a fake scores above a real face, ties counting one half; .5 is chance. Frame AUC is "
-        "computed over single faces, video AUC over the mean score of each video.",
-        "EER: the error rate at the threshold where the false positive rate equals the false negative rate.",
-        "Balanced ACC: mean of the shares of real and of fake faces that are classified correctly; .5 for a constant "
-        "classifier.",
-        "Intervals describe how much a number would vary with other test videos of the same kind. They do not cover "
-        "other data, other forgeries or another training run; several seeds show the latter.",
-    ]
-    parts.append("<h3>Definitions</h3>" + "".join(page.paragraph(text, "small") for text in definitions))
-    return page.section("Data, settings and definitions", *parts)
+    every = page.table("settings", "Parameters and versions", ["setting", "value"], rows, text=(1,))
+    return [*parts, page.details("Parameters and versions", every)]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -530,3 +549,22 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def _footer(summary: Summary) -> str:
     keys = ", ".join(condition_key(condition) for condition in summary.conditions) or "none"
     return f"Keys of the conditions: {keys}. metrics.json and the tables contain the same numbers with six digits."
+
+
+SECTIONS = (
+    Section("histories", "Real and fake with different histories", lambda m: histories.parts(
+        m.matrix, m.summary.settings.confidence
+    )),
+    Section("by-condition", "By condition", _by_condition),
+    Section("compression", "What compression does to a face", _compression),
+    Section("by-method", "By forgery method", _by_method),
+    Section("published", "Published results", _published),
+    Section("scores", "Distribution of the scores", _separation),
+    Section("explain", "Where the model looks", lambda m: explain.parts(m.explained)),
+    Section("calibration", "Calibration", _calibration),
+    Section("training", "Training", _training),
+    Section("errors", "Largest errors", _worst),
+    Section("exclusions", "Exclusions and remarks", _exclusions),
+    Section("definitions", "Definitions", _definitions),
+    Section("provenance", "How it was made", _provenance),
+)  # fmt: skip
