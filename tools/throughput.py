@@ -43,8 +43,8 @@ __all__ = ["MODES", "Rate", "command", "draw_crops", "measure", "table"]
 
 WINDOWS = 5
 # the reference of a mode; their windows alternate
-REFERENCES = {"synthetic": ("bare", "itemized", "plain"), "loader": ("pillow", "imagefolder")}
-PASSES = {"synthetic": 3, "bare": 3, "itemized": 3, "plain": 3, "data": 3, "infer": 1}  # backward: 2 forwards
+REFERENCES = {"synthetic": ("bare", "itemized", "plain"), "loader": ("pillow", "imagefolder"), "data": ("files",)}
+PASSES = {"synthetic": 3, "bare": 3, "itemized": 3, "plain": 3, "data": 3, "files": 3, "infer": 1}  # backward: 2
 SAMPLES = 10  # of a GPU's load and power in a second
 RESIZE = 7 / 8  # 224 of 256, the usual recipe's
 MODES = {
@@ -55,7 +55,8 @@ MODES = {
     "loader": "batches read, checked, decoded and edited; no model",
     "pillow": "loose JPEG files through Pillow to normalised tensors (reference of loader)",
     "imagefolder": "the same with a resize to 7/8, the usual ImageFolder recipe (reference of loader)",
-    "data": "the trainer's whole step on batches from the loader",
+    "data": "the trainer's whole step on batches from the loader, with random histories if --faces is given",
+    "files": "the same without random histories (reference of data)",
     "infer": "scores of uint8 batches that are already there",
 }
 
@@ -86,6 +87,11 @@ class Rate:
 @click.command()
 @click.option("--mode", "modes", type=click.Choice(list(MODES)), multiple=True, help="Can be repeated.  [default: all]")
 @click.option("--crops", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Packed JPEG crops.")
+@click.option(
+    "--faces",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Lossless crops that --crops were made from: batches have the random histories of the parameters.",
+)
 @click.option("--size", type=click.IntRange(32), default=256, show_default=True, help="Side of drawn crops, in pixels.")
 @click.option(
     "--quality",
@@ -105,6 +111,7 @@ class Rate:
 def command(
     modes: tuple[str, ...],
     crops: Path | None,
+    faces: Path | None,
     size: int,
     quality: int | None,
     model: str | None,
@@ -130,7 +137,8 @@ def command(
     loader     batches read, checked, decoded and edited; no model
     pillow     loose JPEG files through Pillow to normalised tensors (reference of loader)
     imagefolder  the same with a resize to 7/8, the usual ImageFolder recipe (reference of loader)
-    data       the trainer's whole step on batches from the loader
+    data       the trainer's whole step on batches from the loader, with random histories if --faces is given
+    files      the same without random histories (reference of data)
     infer      scores of batches that are already there
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -138,12 +146,16 @@ def command(
     train = dataclasses.replace(params.train, **{name: value for name, value in values.items() if value is not None})
     if recompress is not None:
         train = dataclasses.replace(train, augment=dataclasses.replace(train.augment, recompress=recompress))
+    if faces is None:
+        train = dataclasses.replace(train, histories=None)
+    elif crops is None:
+        raise click.UsageError("--faces needs --crops, the crops that were compressed from them")
     params = dataclasses.replace(params, train=train, model=model or params.model)
     with tempfile.TemporaryDirectory() as folder:
         if crops is None:
             crops = Path(folder) / "crops"
             draw_crops(crops, size, max(256, 2 * params.train.batch_size), quality)
-        result = measure(params, crops, modes or tuple(MODES), seconds, loader_threads, Path(folder))
+        result = measure(params, crops, modes or tuple(MODES), seconds, loader_threads, Path(folder), faces)
     click.echo(table(result))
     if out is not None:
         from detector.data.files import write_json
@@ -152,11 +164,18 @@ def command(
 
 
 def measure(
-    params: Params, crops: Path, modes: tuple[str, ...], seconds: float, loader_threads: int, folder: Path
+    params: Params,
+    crops: Path,
+    modes: tuple[str, ...],
+    seconds: float,
+    loader_threads: int,
+    folder: Path,
+    faces: Path | None = None,
 ) -> dict[str, Any]:
     """Return the rates of *modes* on the packed JPEG *crops*, and what they were measured with.
 
-    A mode and its reference, if both are asked for, run window by window in turn. *folder* is for files of the moment.
+    *faces* are the lossless crops, for random histories. A mode and its reference, if both are asked for, run window by
+    window in turn. *folder* is for files of the moment.
     """
     from detector.training.distributed import Processes
     from detector.training.progress import Progress
@@ -168,10 +187,10 @@ def measure(
         raise ConfigError("train.steps must be at least 2 to measure anything")
     with Processes() as processes, StopSignals() as signals:
         set_up_torch(params, processes.device)
-        run = describe_run(params, crops, processes.device)
+        run = describe_run(params, crops, processes.device, faces)
         progress = Progress(params.train.steps)
         unfinished = folder / "checkpoints" / "run"
-        trainer = Trainer(params, crops, run, processes, signals, loader_threads, unfinished, progress)
+        trainer = Trainer(params, crops, run, processes, signals, loader_threads, unfinished, progress, faces)
         rates = _rates(trainer, modes, seconds, folder)
         return {
             "results": [rate.report() for rate in rates],
@@ -194,6 +213,7 @@ def _rates(trainer: Trainer, modes: tuple[str, ...], seconds: float, folder: Pat
         "pillow": partial(_pillow, folder=folder / "loose"),
         "imagefolder": partial(_pillow, folder=folder / "loose", resize=RESIZE),
         "data": _data,
+        "files": partial(_data, histories=False),
         "infer": _infer,
     }
     rates: list[Rate] = []
@@ -333,8 +353,11 @@ def _pillow(trainer: Trainer, _details: dict[str, Any], folder: Path, resize: fl
         yield len(images)
 
 
-def _data(trainer: Trainer, details: dict[str, Any]) -> Generator[int]:
-    loader, waited, start = trainer.loader, trainer.loader.waited, time.perf_counter()
+def _data(trainer: Trainer, details: dict[str, Any], histories: bool = True) -> Generator[int]:
+    loader = trainer.loader if histories else copy.copy(trainer.loader)
+    if not histories:
+        loader.make = None
+    waited, start = loader.waited, time.perf_counter()
     with closing(loader.batches((step, trainer.order.batch(step)) for step in _steps(trainer))) as batches:
         for batch in batches:
             trainer._update(batch)
@@ -444,6 +467,10 @@ def _ratios(reports: dict[str, dict[str, Any]]) -> dict[str, float]:
             ratios[f"rate_of_loader_over_{reference}"] = (
                 reports["loader"]["images_per_cpu_second"] / reports[reference]["images_per_cpu_second"]
             )
+    if {"data", "files"} <= reports.keys():
+        ratios["time_of_data_over_files"] = (
+            reports["files"]["images_per_cpu_second"] / reports["data"]["images_per_cpu_second"]
+        )
     return ratios
 
 
@@ -466,6 +493,7 @@ def _circumstances(params: Params, trainer: Trainer, loader_threads: int) -> dic
         "deterministic": params.train.deterministic,
         "channels_last": params.train.channels_last,
         "recompress": params.train.augment.recompress,
+        "histories": params.train.histories.share if params.train.histories else 0.0,
         "threads": torch.get_num_threads(),
         "loader_threads": loader_threads,
         "commit": _commit(),

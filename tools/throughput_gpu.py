@@ -34,7 +34,7 @@ LINE_SECONDS = 600
 PARAMS = "train: {deterministic: false, dropout: null, paired: false}\n"
 RESUMED = """model: %s
 train: {steps: 60, batch_size: %d, dropout: null, paired: false, eval_every: 60, log_every: 10, deterministic: true,
-  amp: %s, checkpoint: {every_steps: 5}}
+  amp: %s, histories: none, checkpoint: {every_steps: 5}}
 """
 
 
@@ -221,7 +221,7 @@ def check_waits(out: Path, model: str, batch: str, crops: str) -> dict[str, Any]
     from detector.training.trainer import Trainer, set_up_torch
 
     params = read_params(out / "params.yaml")
-    train = dataclasses.replace(params.train, batch_size=int(batch))
+    train = dataclasses.replace(params.train, batch_size=int(batch), histories=None)
     params = dataclasses.replace(params, model=model, train=train)
     with Processes() as processes, StopSignals() as signals:
         set_up_torch(params, processes.device)

@@ -496,7 +496,7 @@ def test_an_interrupted_training_ends_in_the_same_weights_and_centers(
 ) -> None:
     """Attention is drawn, regions are dropped, centres move: all of it goes on where it was."""
     options = MultiAttentionConfig(backbone="test_efficientnet", agda_from=1, epoch_steps=2)
-    config = TrainConfig(steps=4, batch_size=4, eval_every=4, threads=1, dropout=None, multi_attention=options)
+    config = TrainConfig(4, 4, eval_every=4, threads=1, dropout=None, histories=None, multi_attention=options)
 
     def run(name: str, every_steps: int) -> dict[str, Tensor]:
         checkpoint = CheckpointConfig(every_steps=every_steps)

@@ -23,17 +23,18 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("DVC_ROOT", "OMP
 
 
 class Training:
-    """`detector train` in *folder*, always with the same parameters and crops."""
+    """`detector train` in *folder*, always with the same parameters and crops, and with random histories."""
 
     def __init__(self, folder, crops, steps=60, every=1, amp="off", command=("-m", "detector.cli")):
-        self.folder, self.crops, self.command = folder, crops, command
+        self.folder, self.command = folder, command
+        self.crops, self.faces = crops["compressed"], crops["faces"]
         folder.mkdir()
         (folder / "params.yaml").write_text(PARAMS.format(steps=steps, every=every, amp=amp))
 
     def start(self, *options):
         """Start it as the leader of a process group."""
         return subprocess.Popen(
-            [sys.executable, *self.command, "train", self.crops, "out/train", *options],
+            [sys.executable, *self.command, "train", self.crops, "out/train", "--faces", self.faces, *options],
             cwd=self.folder,
             env=ENVIRONMENT,
             stderr=subprocess.PIPE,
@@ -92,7 +93,7 @@ def rest(process):
 
 @pytest.fixture(scope="module")
 def crops(packed_crops):
-    return packed_crops["compressed"]
+    return packed_crops
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ from detector.training.run import default_checkpoints, describe_run
 from detector.training.trainer import Stopped, train
 from detector.weights import load_model
 
-CONFIG = TrainConfig(steps=12, batch_size=8, eval_every=5, log_every=4, lr=5e-3, threads=1)
+CONFIG = TrainConfig(steps=12, batch_size=8, eval_every=5, log_every=4, lr=5e-3, threads=1, histories=None)
 
 
 @pytest.fixture(autouse=True)
@@ -235,6 +235,9 @@ def test_a_run_is_named_by_parameters_data_code_torch_and_device(packed_crops, m
     assert name() == first
     assert name(dataclasses.replace(Params(), quality=10)) == first  # it is in the data
     assert len({first, name(Params(seed=2)), name(Params(model="mesoinception4")), name(device="cuda")}) == 4
+    lossless = describe_run(Params(), packed_crops["compressed"], torch.device("cpu"), packed_crops["faces"]).id
+    other = describe_run(Params(), packed_crops["compressed"], torch.device("cpu"), packed_crops["compressed"]).id
+    assert len({first, lossless, other}) == 3  # random histories start from the lossless crops
     monkeypatch.setattr("detector.pipeline.Stage.code_sha256", lambda _stage: "other code")
     assert name() != first
 

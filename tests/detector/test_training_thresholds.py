@@ -21,7 +21,7 @@ from detector.errors import DataError
 from detector.training.thresholds import choose
 from detector.training.trainer import train
 
-CONFIG = TrainConfig(steps=12, batch_size=8, eval_every=6, log_every=6, lr=5e-3, conditions=("raw", "40"))
+CONFIG = TrainConfig(12, 8, eval_every=6, log_every=6, lr=5e-3, conditions=("raw", "40"), histories=None)
 
 
 def run(crops: Path, folder: Path, faces: Path | None, config: TrainConfig = CONFIG) -> Path:
@@ -96,7 +96,7 @@ def test_lossless_crops_of_other_faces_are_refused_before_the_training(packed_cr
     other = tmp_path / "faces"
     shutil.copytree(packed_crops["faces"], other)
     write_index(other / "index.csv", [f for f in read_index(other) if f.split != "val" or f.frame])
-    with pytest.raises(DataError, match=r"faces/index\.csv: its validation crops are not those that training watches"):
+    with pytest.raises(DataError, match=r"faces/index\.csv: its validation crops are not those of the"):
         run(packed_crops["compressed"], tmp_path, other)
     assert not (tmp_path / "train").exists()
 

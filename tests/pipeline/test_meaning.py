@@ -47,7 +47,7 @@ def compressed(crops, tmp_path_factory) -> Path:
 
 def scored(params, crops: Path, compressed: Path, folder: Path, labels) -> Path:
     """Train on *compressed*, score *crops* and return the path of the scores."""
-    train(params, compressed, folder / "train", folder / "history.csv", folder / "checkpoints")
+    train(params, compressed, folder / "train", folder / "history.csv", folder / "checkpoints", lossless=crops)
     score(crops, folder / "train", folder / "scores.csv", parse_all(labels))
     return folder / "scores.csv"
 

@@ -129,7 +129,8 @@ def other_seed(copy, request):
     params = copy.path / "params.yaml"
     steps = getattr(request, "param", 60)
     params.write_text(params.read_text().replace("seed: 1", "seed: 2", 1).replace("steps: 60", f"steps: {steps}", 1))
-    copy.run("detector", "train", "out/compressed", "undisturbed", "--history", "undisturbed/history.csv")
+    options = ("--faces", "out/faces", "--history", "undisturbed/history.csv")
+    copy.run("detector", "train", "out/compressed", "undisturbed", *options)
     return copy, hashlib.sha256((copy.path / "undisturbed/weights.safetensors").read_bytes()).hexdigest()
 
 

@@ -16,7 +16,7 @@ from detector.data.shards import ShardReader
 from tools.__main__ import cli
 from tools.throughput import MODES, Rate, draw_crops, measure, table
 
-PARAMS = Params(train=TrainConfig(batch_size=4, threads=1))
+PARAMS = Params(train=TrainConfig(batch_size=4, threads=1, histories=None))
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +67,7 @@ def test_every_mode_reports_its_rates(crops, tmp_path):
         "rate_of_synthetic_over_plain",
         "rate_of_loader_over_pillow",
         "rate_of_loader_over_imagefolder",
+        "time_of_data_over_files",
     }
     assert (result["size"], result["batch"], result["versions"]["torch"]) == ([48, 48], 4, str(torch.__version__))
     # Meso4 at 48 x 48, by hand: output pixels x output channels x inputs of one output, and the two dense layers

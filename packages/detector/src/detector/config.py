@@ -16,12 +16,23 @@ from typing import Any, Literal, TypeVar
 
 from .conditions import SUBSAMPLINGS, TUNES, canonical
 from .errors import ConfigError, DataError
+from .histories import canonical as canonical_history
 from .schema import Mismatch, Rules, converted, number, one_of, parse, parse_yaml, read_text
 
 T = TypeVar("T")
 
 # raw, and four qualities of mozjpeg and of libjpeg-turbo
 TESTED = ("raw", "77", "60", "15", "10", "turbo:77", "turbo:60", "turbo:15", "turbo:10")
+
+# 10 % raw; otherwise mozjpeg or libjpeg-turbo, and 4:2:0, 4:2:2 or 4:4:4 as 2:1:1
+HISTORIES = (
+    "raw x8",
+    *(
+        f"{encoder}:5..95/{subsampling} x{weight}"
+        for encoder in ("moz", "turbo")
+        for subsampling, weight in (("4:2:0", 18), ("4:2:2", 9), ("4:4:4", 9))
+    ),
+)
 
 # keys of earlier versions -> their replacement
 RENAMED = {
@@ -70,6 +81,18 @@ class AugmentConfig:
     color: float = number(0.06, 0, 1)
     recompress: float = number(0.0, 0, 1)
     conditions: tuple[str, ...] = converted(("77", "60", "15", "10"), canonical)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoriesConfig:
+    """Random histories of training crops.
+
+    With probability `share`, a crop is drawn anew from the lossless crops under one of the random `conditions`
+    (`detector.histories`) at every step; otherwise it is the crop at the training quality.
+    """
+
+    share: float = number(0.75, 0, 1)
+    conditions: tuple[str, ...] = converted(HISTORIES, canonical_history)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +150,7 @@ class CheckpointConfig:
 class TrainConfig:
     """The training recipe. `dropout` None is the published value of the model.
 
+    `histories` None (``none`` in params.yaml) is the paper's protocol: every crop at the training quality.
     After training, the validation crops are scored under `conditions`, to choose a threshold for each.
     """
 
@@ -151,6 +175,7 @@ class TrainConfig:
     threads: int | Literal["auto"] = number("auto", 1)
     log_every: int = number(50, 1)
     conditions: tuple[str, ...] = converted(TESTED, canonical)
+    histories: HistoriesConfig | None = field(default_factory=HistoriesConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     meso: MesoConfig = field(default_factory=MesoConfig)
     efficientnet: EfficientNetConfig = field(default_factory=EfficientNetConfig)
@@ -230,7 +255,8 @@ def _names(kind: Any, prefix: str = "") -> list[str]:
     """Return the dotted names of all parameters of *kind*."""
     names = []
     for name, hint in typing.get_type_hints(kind).items():
-        names += _names(hint, f"{prefix}{name}.") if dataclasses.is_dataclass(hint) else [prefix + name]
+        sections = [h for h in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(h)]
+        names += _names(sections[0], f"{prefix}{name}.") if sections else [prefix + name]
     return names
 
 

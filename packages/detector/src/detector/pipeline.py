@@ -138,7 +138,7 @@ STAGES = (
     ),
     Stage(
         name="train",
-        summary="Train a model on the compressed crops.",
+        summary="Train a model on crops with random JPEG histories.",
         function="detector.training.command:command",
         command="detector train out/compressed out/train --faces out/faces --history out/plots/history.csv",
         reads=("out/compressed", "out/faces", "pretrained"),

@@ -207,7 +207,7 @@ def _sequence(
 
 
 def _union(value: Any, hints: tuple[Any, ...], checks: Mapping[str, Any], place: str, rules: Rules) -> Any:
-    empty = (None, "null", "None", "") if rules.lenient else (None,)
+    empty = (None, "null", "none", "None", "") if rules.lenient else (None,)
     if type(None) in hints and (value is None or (isinstance(value, str) and value in empty)):
         return None
     for hint in hints:
@@ -220,6 +220,8 @@ def _union(value: Any, hints: tuple[Any, ...], checks: Mapping[str, Any], place:
     try:
         return _convert(value, last, checks, place, rules)
     except Mismatch as error:
+        if dataclasses.is_dataclass(last) and isinstance(value, Mapping):
+            raise  # a wrong key or value of the section
         words = [repr(w) for h in hints if typing.get_origin(h) is Literal for w in typing.get_args(h)]
         words += ["true", "false"] if bool in others else []
         words += ["null"] if type(None) in hints else []

@@ -72,9 +72,10 @@ def decode_into(reader: ShardReader, faces: Sequence[Face], out: NDArray[np.uint
 class Loader:
     """Batches of JPEG crops, decoded *ahead* of their use by a thread that shares the work out to *threads*.
 
-    *edit* is called with the step, the ids and the decoded images of each batch, which it may change in place. With
-    *pin*, the buffers are in page-locked memory, so that copies to a CUDA device overlap with computation. `waited` is
-    the time in seconds that the consumer has waited for batches.
+    *make* is called with the step, the ids and the images of each batch: it writes those crops that do not come from
+    the files, and returns the positions of the others, which are then decoded. *edit* is called with all of them, and
+    may change the images in place. With *pin*, the buffers are in page-locked memory, so that copies to a CUDA device
+    overlap with computation. `waited` is the time in seconds that the consumer has waited for batches.
     """
 
     def __init__(
@@ -85,10 +86,11 @@ class Loader:
         threads: int = 1,
         ahead: int = 3,
         pin: bool = False,
+        make: Callable[[int, NDArray[np.int64], NDArray[np.uint8]], NDArray[np.intp]] | None = None,
         edit: Callable[[int, NDArray[np.int64], NDArray[np.uint8]], None] | None = None,
     ):
         self.reader, self.faces, self.threads, self.ahead, self.pin = reader, faces, threads, ahead, pin
-        self.edit = edit
+        self.make, self.edit = make, edit
         self.labels = np.array([face.label for face in faces], dtype=np.float32)
         self.waited = 0.0
 
@@ -144,15 +146,25 @@ class _Work:
                 if (buffer := self._buffer(len(ids))) is None:
                     return
                 images = buffer[: len(ids)]
-                faces = [self.loader.faces[i] for i in ids]
-                decode_into(self.loader.reader, faces, images.numpy(), self.loader.threads)
-                if self.loader.edit is not None:
-                    self.loader.edit(step, ids, images.numpy())
+                self._fill(step, ids, images.numpy())
                 labels = torch.from_numpy(self.loader.labels[ids])
                 self.ready.put((Batch(step, ids, images, labels), buffer))
             self.ready.put(None)
         except BaseException as error:  # the consumer raises it
             self.ready.put(error)
+
+    def _fill(self, step: int, ids: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        loader = self.loader
+        rest = loader.make(step, ids, out) if loader.make is not None else np.arange(len(ids))
+        faces = [loader.faces[i] for i in ids[rest]]
+        if len(rest) == len(ids):
+            decode_into(loader.reader, faces, out, loader.threads)
+        elif len(rest):
+            decoded = np.empty((len(rest), *out.shape[1:]), np.uint8)
+            decode_into(loader.reader, faces, decoded, loader.threads)
+            out[rest] = decoded
+        if loader.edit is not None:
+            loader.edit(step, ids, out)
 
     def _buffer(self, count: int) -> Tensor | None:
         """Return a free buffer for at least *count* crops, or None once the thread is stopped."""

@@ -84,6 +84,7 @@ def _rows(card: Card, parameters: int, training: Sequence[Face], num_validation:
     if card.compress:
         version = (card.compress.encoder or {}).get("mozjpeg_version")
         rows.append(("JPEG of the crops", f"{card.trained_on}" + (f", mozjpeg {version}" if version else "")))
+    rows.append(("random histories", _histories(card)))
     rows += [
         ("started from", _start(card)),
         ("data", f"index.csv with SHA-256 {card.inputs['crops/index.csv']}"),
@@ -92,6 +93,16 @@ def _rows(card: Card, parameters: int, training: Sequence[Face], num_validation:
         ("source", _source(card)),
     ]
     return list(rows)
+
+
+def _histories(card: Card) -> str:
+    histories = card.parameters["train"]["histories"]
+    if not histories or not histories["share"]:
+        return "none: every crop had the JPEG quality above"
+    return (
+        f"{100 * histories['share']:g} % of the crops, drawn anew at every step from the lossless ones: "
+        f"{', '.join(histories['conditions'])}; the others as above"
+    )
 
 
 def _start(card: Card) -> str:

@@ -38,7 +38,8 @@ from ..options import params_option
     "--faces",
     "lossless",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Lossless crops that CROPS were made from; their validation split gives the thresholds of model.json.",
+    help="Lossless crops that CROPS were made from: random histories (train.histories) start from them, and their "
+    "validation split gives the thresholds of model.json.",
 )
 @click.option("--lock-timeout", type=float, help="Seconds to wait for another trainer of this run.  [default: no end]")
 @params_option

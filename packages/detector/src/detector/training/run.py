@@ -33,6 +33,7 @@ class Run:
 
     parameters: dict[str, Any]
     index_sha256: str
+    faces_sha256: str | None  # of the index of the lossless crops
     pretrained_sha256: str | None  # of the weights that training starts from
     code_sha256: str
     torch: str
@@ -46,22 +47,28 @@ class Run:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def describe_run(params: Params, crops: Path, device: torch.device) -> Run:
-    """Return the `Run` of *params* on the packed *crops*.
+def describe_run(params: Params, crops: Path, device: torch.device, lossless: Path | None = None) -> Run:
+    """Return the `Run` of *params* on the packed *crops* and, for random histories, the *lossless* ones.
 
     The index identifies the data: it holds the checksum of every crop. DataError if there is none.
     """
-    index, start, train = crops / "index.csv", _pretrained(params), stage("train")
-    if not index.is_file():
-        raise DataError(f"{index}: no such file; is {crops} the output of a completed stage?")
+    start, train = _pretrained(params), stage("train")
     return Run(
         parameters=train.values(params),
-        index_sha256=sha256(index),
+        index_sha256=_index_sha256(crops),
+        faces_sha256=_index_sha256(lossless) if lossless is not None else None,
         pretrained_sha256=sha256(*start) if start else None,
         code_sha256=train.code_sha256(),
         torch=str(torch.__version__),
         device=device.type,
     )
+
+
+def _index_sha256(folder: Path) -> str:
+    index = folder / "index.csv"
+    if not index.is_file():
+        raise DataError(f"{index}: no such file; is {folder} the output of a completed stage?")
+    return sha256(index)
 
 
 def _pretrained(params: Params) -> list[Path]:

@@ -15,15 +15,13 @@ from evaluation.metrics import youden_threshold
 
 from ..card import Threshold, Thresholds
 from ..conditions import parse_all
-from ..data.compress import read_crop
-from ..data.index import Face, read_index
+from ..data.index import Face
 from ..data.shards import ShardReader
-from ..data.summary import read_lossless
-from ..errors import DataError
 from ..inference import score_conditions
 from ..loading.conditioned import conditioned
 from ..precision import Precision
 from ..progress import track
+from .lossless import lossless_faces
 
 __all__ = ["Validation", "choose"]
 
@@ -31,26 +29,14 @@ BATCH = 128
 
 
 class Validation:
-    """The lossless validation crops in the folder *faces*, of which *crops*, (key, ...), are compressed copies.
+    """The lossless validation crops in the folder *faces*, of which *crops* are compressed copies of *size*.
 
-    DataError if *faces* is compressed itself, the two folders do not hold the same validation crops, or the crops are
-    not of *size*: found before a training begins, not after it.
+    DataError if *faces* is compressed itself, or the two folders do not hold the same validation crops.
     """
 
     def __init__(self, faces: Path, crops: Sequence[Face], size: tuple[int, int]):
-        read_lossless(faces)
         self.reader, self.size = ShardReader(faces), size
-        self.index = [face for face in read_index(faces) if face.split == "val"]
-        if [face.key for face in self.index] != [face.key for face in crops]:
-            raise DataError(
-                f"{faces / 'index.csv'}: its validation crops are not those that training watches; compress this "
-                "folder again, or name the one that was compressed"
-            )
-        if self.index and (shape := read_crop(self.reader, self.index[0]).shape) != (*size, 3):
-            raise DataError(
-                f"{faces / 'index.csv'}: its crops are {shape[0]} x {shape[1]}, the compressed ones {size[0]} x "
-                f"{size[1]}; compress this folder again"
-            )
+        self.index = lossless_faces(faces, self.reader, "val", crops, size)
 
     def thresholds(self, model: nn.Module, labels: Sequence[str], device: torch.device) -> dict[str, Thresholds]:
         """Return the thresholds of *model*, in evaluation mode, under each of the conditions *labels*.

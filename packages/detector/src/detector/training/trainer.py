@@ -24,10 +24,11 @@ from ..data.files import sha256, whole_file
 from ..data.index import Face, read_index
 from ..data.shards import ShardReader
 from ..data.summary import SUMMARY, read_summary
-from ..errors import DataError, DetectorError
+from ..errors import ConfigError, DataError, DetectorError
 from ..inference import predict
 from ..loading.augment import augment, draw
 from ..loading.draws import key
+from ..loading.histories import Histories, LosslessCrops
 from ..loading.loader import Batch, Loader, crop_size
 from ..loading.order import BalancedOrder, PairedOrder, share
 from ..loading.recompress import Recompress
@@ -43,6 +44,7 @@ from .checkpoint import Checkpoints, plain
 from .distributed import Processes
 from .engine import Ema, Objective, check_finite, reseed
 from .failures import diverged, explained
+from .lossless import lossless_faces
 from .memory import fitting
 from .progress import Progress
 from .run import Run, describe_run
@@ -79,13 +81,14 @@ def train(
 
     *checkpoints* holds the folders of unfinished runs, one for each `Run`: this run continues from its checkpoints, and
     removes them at the end. *timings* is a file that rates and times are appended to; *track* names the `Trackers` that
-    get the history too, in folders beside it. *lossless* is the folder of crops that *crops* were compressed from: its
-    validation split gives the thresholds under ``train.conditions``; without it model.json has none. Raises Stopped
-    after a signal (see `StopSignals`), and DetectorError for errors that the user can fix.
+    get the history too, in folders beside it. *lossless* is the folder of crops that *crops* were compressed from:
+    random histories (``train.histories``) are made of its training split, and its validation split gives the thresholds
+    under ``train.conditions``; without it model.json has none. Raises Stopped after a signal (see `StopSignals`), and
+    DetectorError for errors that the user can fix.
     """
     with explained(params.train.amp), Processes() as processes, StopSignals() as signals:
         set_up_torch(params, processes.device)
-        run = describe_run(params, crops, processes.device)
+        run = describe_run(params, crops, processes.device, lossless)
         progress = Progress(params.train.steps, timings if processes.main else None)
         folder, logs = checkpoints / run.id, (timings or history).parent
         trackers = Trackers(track if processes.main else (), logs, run.id, progress.say)
@@ -177,12 +180,14 @@ class Trainer:
         self.order = order(self.training, config.batch_size, params.seed, processes.world_size)
         self.size = crop_size(reader, self.training[0])
         self.lossless = None if lossless is None else Validation(lossless, validation, self.size)
+        histories = self._histories(lossless, loader_threads)
         self.inputs = _inputs(run, crops, lossless)
         pin = self.device.type == "cuda"
         edit = None
         if config.augment.recompress:
             edit = Recompress(config.augment, params.seed, loader_threads)
-        self.loader = Loader(reader, self.training, threads=loader_threads, pin=pin, edit=edit)
+        make = histories.make if histories else None
+        self.loader = Loader(reader, self.training, threads=loader_threads, pin=pin, make=make, edit=edit)
         self.validation_loader = Loader(reader, self.validation, threads=loader_threads, pin=pin)
 
         torch.manual_seed(key(params.seed))
@@ -216,6 +221,19 @@ class Trainer:
         self._resume()
         if not self.micro_batch:
             self.micro_batch = self._choose_micro_batch()
+
+    def _histories(self, lossless: Path | None, threads: int) -> Histories | None:
+        config = self.config.histories
+        if config is None or not config.share:
+            return None
+        if lossless is None:
+            raise ConfigError(
+                "train.histories makes training crops of the lossless ones: name their folder with --faces, or set "
+                "train.histories: none"
+            )
+        reader = ShardReader(lossless)
+        faces = lossless_faces(lossless, reader, "train", self.training, self.size)
+        return Histories(config, self.params.seed, LosslessCrops(reader, faces), threads)
 
     def introduce(self) -> None:
         """Report the model, the data and the settings; the file of timings gets more details."""
