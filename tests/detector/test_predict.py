@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -23,10 +24,12 @@ from detector.data.detection import make_detector, track
 from detector.data.index import read_index
 from detector.data.shards import ShardReader
 from detector.errors import DataError
+from detector.inference import predict
 from detector.models import build
+from detector.precision import Precision
 from detector.predict import Prediction, crops_of, find_files, frames_of, predict_files, read_image, table
 from detector.score import score_faces
-from detector.weights import save_model
+from detector.weights import load_model, save_model
 
 CONDITIONS = parse_all(["raw", 77, 10])
 PARAMS = from_mapping(Params, {"score": {"batch_size": 5}})
@@ -214,3 +217,14 @@ def test_missing_weights_are_named(portrait: Path, tmp_path: Path) -> None:
 
     assert code == 1
     assert f"{tmp_path / 'model.json'}: no such file" in output
+
+
+def test_the_framing_is_that_of_the_weights(trained: Path, portrait: Path, tmp_path: Path) -> None:
+    model, card = load_model(trained, torch.device("cpu"))
+    save_model(tmp_path, model.state_dict(), replace(card, crops={"framing": "tight"}))
+    picture, detector = read_image(portrait), make_detector("haar")
+    for folder, framing in ((trained, "deepfakebench"), (tmp_path, "tight")):
+        crops = crops_of({0: picture}, 64, detector, CONDITIONS, framing=framing)
+        cpu = torch.device("cpu")
+        expected = predict(model, [torch.from_numpy(crops[0])], cpu, Precision("off", cpu))
+        np.testing.assert_allclose(one(portrait, folder).scores, expected.reshape(1, -1), rtol=1e-6)

@@ -224,8 +224,8 @@ def test_a_new_face_detector_needs_its_row_only(small_tree: Path, monkeypatch: p
     assert detection.weights_digest(config) == {}
     clip = layout.find_clips(small_tree, "c23", config.methods).clips[0]
     cropped = crop_frames(clip, config)
-    assert (len(cropped.crops), cropped.failures) == (3, [])
-    assert {found.found for found in cropped.detections.values()} == {"constant"}
+    assert (len(cropped.cuts), cropped.failures) == (3, [])
+    assert {cut.face.found for cut in cropped.cuts} == {"none"}
 
 
 # -- forms of data -----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from .data.summary import Compress, Summary
 from .provenance import Source
 from .schema import Rules, in_range, matching, read_json
 
-__all__ = ["CARD", "Card", "Data", "Threshold", "Thresholds", "as_json", "data_of", "read_card"]
+__all__ = ["CARD", "Card", "Data", "Threshold", "Thresholds", "as_json", "data_of", "framing_of", "read_card"]
 
 CARD = "model.json"
 WAY_OUT = (
@@ -102,3 +102,8 @@ def data_of(summary: Summary) -> Data:
     return Data(
         dataset.name, dataset.synthetic, dataset.note, summary.identities, summary.videos, summary.faces
     )
+
+
+def framing_of(card: Card) -> str:
+    """Return the framing of the crops that the model of *card* was trained on; earlier versions had only one."""
+    return str((card.crops or {}).get("framing", "deepfakebench"))

@@ -44,7 +44,11 @@ RENAMED = {
 
 @dataclass(frozen=True, slots=True)
 class FacesConfig:
-    """Videos to crops. `frames_per_second` replaces the two frame counts; `yunet_model`, an ONNX file, is for yunet."""
+    """Videos to crops. `frames_per_second` replaces the two frame counts; `yunet_model`, an ONNX file, is for yunet.
+
+    `framing` is described in `detector.data.framing`. Crops of which more than `max_border` lies beyond the image are
+    dropped.
+    """
 
     compression: str = "c23"
     methods: tuple[str, ...] = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
@@ -54,6 +58,8 @@ class FacesConfig:
     frames_per_second: float | None = number(None, above=0)
     detector: str = one_of("haar", "haar", "yunet", "lbp")
     yunet_model: str | None = None
+    framing: str = one_of("deepfakebench", "deepfakebench", "mesonet", "tight")
+    max_border: float = number(0.05, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)

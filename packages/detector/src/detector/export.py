@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .card import CARD, Card, as_json
+from .card import CARD, Card, as_json, framing_of
 from .errors import DetectorError
 
 if TYPE_CHECKING:
@@ -121,13 +121,17 @@ def export_onnx(scorer: nn.Module, images: Tensor, card: Card, path: Path) -> Ca
 
 
 def _metadata(card: Card) -> dict[str, Any]:
-    """Return the card and the template's eye positions, which are needed to crop a face as in training."""
-    from .data.alignment import EYE_LINE, INTER_EYE
+    """Return the card and the framing, with the eye positions in it, which are needed to crop a face as in training."""
+    from .data.framing import FRAMINGS
 
+    name = framing_of(card)
+    left, right = FRAMINGS[name].eyes().round(4).tolist()
     framing = {
+        "name": name,
+        "rule": FRAMINGS[name].help,
         "color": "RGB",
-        "left_eye": [0.5 - INTER_EYE / 2, EYE_LINE],
-        "right_eye": [0.5 + INTER_EYE / 2, EYE_LINE],
+        "left_eye": left,
+        "right_eye": right,
         "unit": "side of the crop; x to the right, y down, from its top left corner",
     }
     return {**as_json(card), "framing": framing}

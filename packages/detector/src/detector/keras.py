@@ -64,6 +64,7 @@ def convert(name: str, file: Path, out: Path) -> None:
         SIZE,
         SIZE,
         weights="converted from Keras",
+        crops={"size": SIZE, "framing": "mesonet"},
         versions=versions(),
         source=source(),
         inputs={file.name: sha256(file)},

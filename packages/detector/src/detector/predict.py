@@ -16,6 +16,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from .card import framing_of
 from .conditions import Condition, parse_all
 from .config import Params
 from .data.pictures import IMAGES, VIDEOS, read_image
@@ -158,7 +159,7 @@ def predict_files(
     for file in files:
         try:
             frames = frames_of(file, num_frames)
-            crops = crops_of(frames, side, detector, conditions, whole_image)
+            crops = crops_of(frames, side, detector, conditions, whole_image, framing_of(card))
         except (DetectorError, OSError) as error:
             yield file, error
             continue
@@ -191,6 +192,7 @@ def crops_of(
     detector: Detector | None,
     conditions: Sequence[Condition],
     whole_image: bool = False,
+    framing: str = "deepfakebench",
 ) -> dict[int, NDArray[np.uint8]]:
     """Return the crops of *images* with a face, each under all conditions: uint8 (C, *side*, *side*, 3).
 
@@ -198,8 +200,9 @@ def crops_of(
     *whole_image* to the image; the face is located once, in the unchanged image. DataError if there is no face, or
     an image that is taken as a crop has another size.
     """
-    from .data.alignment import align_face, crop
+    from .data.alignment import crop
     from .data.detection import track
+    from .data.framing import place
 
     if detector is None:
         for image in images.values():
@@ -211,7 +214,7 @@ def crops_of(
         return {n: np.stack([c.apply(image) for c in conditions]) for n, image in images.items()}
     cut = {}
     for number, found in track(images, detector).items():
-        similarity = align_face(found, side)
+        similarity = place(found, framing, side, images[number].shape[:2]).similarity
         if whole_image:
             crops = [crop(c.apply(images[number]), similarity, side) for c in conditions]
         else:

@@ -429,15 +429,17 @@ def parse_yaml(content: str, path: str | Path) -> Any:
 def read_csv(path: str | Path, form: type[T], way_out: str = "") -> list[tuple[int, T]]:
     """Return the rows of the CSV file *path*, each with its line number, as dataclasses *form*.
 
-    The header must be the fields of *form*, in order. A field of type int is a non-negative integer; no field may be
-    empty. DataError names the file, the line, the column and the value.
+    The header must be the fields of *form*, in order; fields with a default may be missing. A field of type int is a
+    non-negative integer. Only a field that may be None may be empty. DataError names the file, the line, the column and
+    the value.
     """
-    columns = [f.name for f in dataclasses.fields(form)]  # type: ignore[arg-type]
-    hints, checks = _hints(form), {f.name: f.metadata for f in dataclasses.fields(form)}  # type: ignore[arg-type]
+    fields = dataclasses.fields(form)  # type: ignore[arg-type]
+    hints, checks = _hints(form), {f.name: f.metadata for f in fields}
     rows: list[tuple[int, T]] = []
     with within(path, way_out):
         lines = csv_lines(read_text(path, way_out))
         _, header = next(lines, (1, []))
+        columns = [f.name for f in fields if f.default is dataclasses.MISSING or f.name in header]
         if header != columns:
             raise Mismatch(f"expected the columns {', '.join(columns)}; got {shown(', '.join(header) or 'none')}")
         for line, values in lines:
@@ -462,10 +464,15 @@ def csv_lines(content: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _cell(value: str, hint: Any, checks: Mapping[str, Any], place: str) -> Any:
-    if value == "":
-        raise Mismatch(f"{place} must not be empty")
     if typing.get_origin(hint) is Annotated:
         hint, checks = typing.get_args(hint)
+    kinds = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else ()
+    if type(None) in kinds:
+        if value == "":
+            return None
+        hint = next(kind for kind in kinds if kind is not type(None))
+    if value == "":
+        raise Mismatch(f"{place} must not be empty")
     if hint is int:
         if value[:1] == "-" and value[1:].isdecimal():
             raise Mismatch(f"{place} must not be negative, got {shown(value)}")

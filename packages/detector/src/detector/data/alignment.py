@@ -2,19 +2,15 @@
 
 The template is DeepfakeBench's: ArcFace's five points in a square of 112 pixels, shifted right by 8 and scaled down for
 a margin of 1.3. If only the eyes are known, they are mapped to the template's eye positions: .242 of the side apart,
-centred, .470 of the side from the top.
+centred, .470 of the side from the top. `framing` has other framings and keeps the crop inside the image.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-
-if TYPE_CHECKING:
-    from .detection import Detection
 
 INTER_EYE = 0.242
 EYE_LINE = 0.470
@@ -24,6 +20,10 @@ ARCFACE = np.array([[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], 
 MARGIN = 1.3
 # the same in units of the crop's side; at 256 px the eyes lie at (96.87, 120.43) and (158.83, 120.09)
 FIVE_POINTS = ((ARCFACE + np.array([8, 0])) / 112 - 0.5) / MARGIN + 0.5
+
+# what lies beyond the image in a crop: black, as in DeepfakeBench
+FILL = 0
+EPSILON = 1e-6  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,14 @@ def align(eyes: np.ndarray, size: int) -> Similarity:
     return Similarity(np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]]))
 
 
-def align_points(points: np.ndarray, size: int) -> Similarity:
-    """Return the least-squares similarity from five *points* (5, 2), x y in frame pixels, to the template.
+def align_points(points: np.ndarray, size: int, template: np.ndarray = FIVE_POINTS) -> Similarity:
+    """Return the least-squares similarity from five *points* (5, 2), x y in frame pixels, to the *template*.
 
     Order: eyes, nose, mouth corners, each from left to right in the image. The method is Umeyama's, "Least-squares
     estimation of transformation parameters between two point patterns", PAMI 13 (1991), equations 40 to 43; reflections
     are excluded. Raises `ValueError` if all points coincide.
     """
-    target = FIVE_POINTS * size - 0.5
+    target = template * size - 0.5
     here, there = points.mean(axis=0), target.mean(axis=0)
     spread = ((points - here) ** 2).sum(axis=1).mean()
     if not spread > 0:
@@ -69,25 +69,35 @@ def align_points(points: np.ndarray, size: int) -> Similarity:
     return Similarity(np.column_stack([scale * rotation, there - scale * rotation @ here]))
 
 
-def align_face(face: Detection, size: int) -> Similarity:
-    """Return the similarity that maps *face* to the template, by its five points or, without them, by its eyes."""
-    return align(face.eyes, size) if face.points is None else align_points(face.points, size)
-
-
-def crop(image: np.ndarray, similarity: Similarity, size: int, interpolation: int = cv2.INTER_CUBIC) -> np.ndarray:
+def crop(image: np.ndarray, similarity: Similarity, size: int, enlarge: int = cv2.INTER_CUBIC) -> np.ndarray:
     """Return the *size* square of *image*, uint8 (H, W, 3) or (H, W), seen through *similarity*.
 
-    When scaling down by a factor s, the image is first smoothed by a Gaussian of standard deviation .5 sqrt(1/s^2 - 1),
-    which widens the assumed blur of .5 pixels to .5 output pixels. The border is reflected.
+    Shrinking averages areas: each crop pixel is the mean of k x k bilinear samples, k = the number of image pixels per
+    crop pixel, rounded up; for an upright crop and a whole k these are the k x k pixels below it. Enlarging uses
+    *enlarge*, by default OpenCV's bicubic kernel (Keys, a = -.75). Crop pixels whose centre lies beyond the image are
+    `FILL`.
     """
-    scale = similarity.scale
-    sigma = 0.5 * np.sqrt(1 / scale**2 - 1) if scale < 1 else 0.0
-    x, y, part = _needed(image, similarity.matrix, size, margin=int(np.ceil(4 * sigma)) + 4)
+    k = int(np.ceil(1 / similarity.scale - 1e-6))
     matrix = similarity.matrix.copy()
+    if k > 1:  # the same square, k times as wide
+        matrix = k * matrix
+        matrix[:, 2] += (k - 1) / 2
+    x, y, part = _needed(image, matrix, k * size)
     matrix[:, 2] += matrix[:, :2] @ (x, y)
-    if sigma > 0:
-        part = cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
-    return cv2.warpAffine(part, matrix, (size, size), flags=interpolation, borderMode=cv2.BORDER_REFLECT)
+    method = cv2.INTER_LINEAR if k > 1 else enlarge
+    cut = cv2.warpAffine(part, matrix, (k * size, k * size), flags=method, borderMode=cv2.BORDER_REPLICATE)
+    if k > 1:
+        cut = cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA)
+    cut[beyond(similarity, size, image.shape[:2])] = FILL
+    return cut
+
+
+def beyond(similarity: Similarity, size: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Return which pixels of a crop, bool (size, size), have their centre beyond an image of *shape*."""
+    y, x = np.mgrid[:size, :size].reshape(2, -1).astype(float)
+    at = np.linalg.inv(similarity.matrix[:, :2]) @ (np.stack([x, y]) - similarity.matrix[:, 2:])
+    limit = np.array([[shape[1]], [shape[0]]]) - 0.5
+    return np.asarray(((at < -0.5 - EPSILON) | (at > limit + EPSILON)).any(axis=0).reshape(size, size))
 
 
 def crop_mask(mask: np.ndarray, similarity: Similarity, size: int) -> np.ndarray:
@@ -101,14 +111,14 @@ def crop_mask(mask: np.ndarray, similarity: Similarity, size: int) -> np.ndarray
     return np.where(crop(binary, similarity, size, cv2.INTER_LINEAR) > 127, np.uint8(255), np.uint8(0))
 
 
-def _needed(image: np.ndarray, matrix: np.ndarray, size: int, margin: int) -> tuple[int, int, np.ndarray]:
-    """Return left, top and the part of *image* that the warp by *matrix* reads, so that only this part is smoothed."""
+def _needed(image: np.ndarray, matrix: np.ndarray, size: int) -> tuple[int, int, np.ndarray]:
+    """Return left, top and the part of *image* that the warp by *matrix* reads: OpenCV takes at most 32,767 pixels."""
     corners = np.array([[-1, -1], [size, -1], [-1, size], [size, size]], float)
     source = np.linalg.solve(matrix[:, :2], (corners - matrix[:, 2]).T).T
     spans = []
     for low, high, length in zip(source.min(axis=0), source.max(axis=0), image.shape[1::-1], strict=True):
-        first, last = int(np.floor(low)) - margin, int(np.ceil(high)) + margin
-        # pixels beyond a border are reflections of the same number of pixels inside it
-        spans.append((max(0, min(first, 2 * length - last)), min(length, max(last, -first) + 1)))
+        # at least one pixel, also of a square that lies beyond the image
+        first = min(max(0, int(np.floor(low)) - 4), length - 1)
+        spans.append((first, max(min(length, int(np.ceil(high)) + 5), first + 1)))
     (left, right), (top, bottom) = spans
     return left, top, image[top:bottom, left:right]

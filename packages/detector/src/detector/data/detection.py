@@ -3,8 +3,9 @@
 By default boxes come from OpenCV's Haar cascades (``frontalface_alt2``, else ``frontalface_default``), tracked from
 frame to frame; a frame without a face is rotated by 30 degrees to either side and searched again. Eyes come from
 ``haarcascade_eye`` in the two halves of the box. If they are not found, their position relative to the box is the
-median of the clip, or a constant in clips with fewer than two frames with eyes. The cascade finds eyes in swapped faces
-more often than in real ones, so nothing downstream may depend on whether they were found.
+median of the clip; in clips with fewer than two frames with eyes, and in images, the crop is placed by the box alone,
+without roll, and the index says so. The cascade finds eyes in swapped faces more often than in real ones, so nothing
+downstream may depend on whether they were found.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ ROLLS = (-30, 30)
 class Detection:
     """A face in a frame: its box, the eye centres as (2, 2) array (left in the image first, x y), and their source.
 
-    `found` is ``frame`` (found in this frame), ``clip`` (median of the clip) or ``constant``. `points` are eyes, nose
-    and corners of the mouth, (5, 2), from face detectors that have them.
+    `found` is ``frame`` (found in this frame), ``clip`` (median of the clip) or ``none``: not found, so `eyes` are only
+    the place in the box that gives the usual crop, without roll. `points` are eyes, nose and corners of the mouth,
+    (5, 2), from face detectors that have them.
     """
 
     box: Box
@@ -224,7 +226,7 @@ class HaarDetector:
 
 
 class LbpDetector:
-    """The LBP face cascade of scikit-image: boxes only, so eye positions are always constants."""
+    """The LBP face cascade of scikit-image: boxes only, so crops are placed by the box."""
 
     name = "lbp"
     # median of the eyes found by haar in the boxes of lbp: 122 frames of the sample, standard deviation .02 and .04
@@ -315,7 +317,7 @@ def with_eyes(faces: Iterable[FoundFace], eyes_at: np.ndarray) -> list[Detection
     """Return a `Detection` for each face, with its own eyes, else at the clip's median position, else at *eyes_at*."""
     faces = list(faces)
     places = [_place(s.eyes, s) for s in faces if s.eyes is not None]
-    usual, found = (np.median(places, axis=0), "clip") if len(places) >= 2 else (eyes_at, "constant")
+    usual, found = (np.median(places, axis=0), "clip") if len(places) >= 2 else (eyes_at, "none")
     return [
         Detection(s.box, s.eyes, "frame", s.points)
         if s.eyes is not None

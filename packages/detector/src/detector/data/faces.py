@@ -13,11 +13,11 @@ import platform
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import cv2
@@ -30,7 +30,7 @@ from ..lock import held
 from ..pipeline import stage
 from ..progress import track as progress
 from ..tracked import check_tracked
-from . import alignment, detection, layout, pictures, png, video
+from . import alignment, detection, framing, layout, pictures, png, video
 from .deepfakebench import write_deepfakebench
 from .executors import ProcessPool, WorkerDiedError
 from .files import check_replaceable, sha256, whole_file, whole_folder, write_json
@@ -40,24 +40,30 @@ from .readers import read_data
 from .shards import ShardWriter, Slot
 from .summary import describe_data
 
+NO_FACE = "no face found"
 # parameters of the stage that do not affect a clip's crops; weights are hashed by content
 NOT_OF_A_CLIP = ("compression", "methods", *filter(None, (row.weights for row in detection.DETECTORS.values())))
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Where a crop comes from: box and eye centres in frame pixels, and the source of the eyes (see `Detection`)."""
+    """Where a crop comes from, in pixels of the frame: the face's box, the eyes and their source (see `Detection`; None
+    if they were not found), and centre and side of the square that was cut out, turned by `roll` degrees."""
 
     key: str
     left: int
     top: int
     right: int
     bottom: int
-    left_eye_x: float
-    left_eye_y: float
-    right_eye_x: float
-    right_eye_y: float
+    left_eye_x: float | None
+    left_eye_y: float | None
+    right_eye_x: float | None
+    right_eye_y: float | None
     found: str
+    centre_x: float
+    centre_y: float
+    side: float
+    roll: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +101,33 @@ class Failure:
 
 
 @dataclass(slots=True)
+class Cut:
+    """A crop: frame and person, the PNG file, the face and where the crop lies, and the PNG file of its mask."""
+
+    frame: int
+    person: int
+    image: bytes
+    face: detection.Detection
+    placed: framing.Placed
+    mask: bytes | None = None
+
+
+@dataclass(slots=True)
 class Cropped:
-    """The result for one clip, by frame number: crops and masks as PNG files, and the detections.
+    """The result for one clip. `failures` are pairs of frame number, or None for the whole video, and reason."""
 
-    `failures` are pairs of frame number, or None for the whole video, and reason.
-    """
-
-    crops: dict[int, bytes] = field(default_factory=dict)
-    masks: dict[int, bytes] = field(default_factory=dict)
-    detections: dict[int, detection.Detection] = field(default_factory=dict)
+    cuts: list[Cut] = field(default_factory=list)
     failures: list[tuple[int | None, str]] = field(default_factory=list)
+
+
+class Entry(NamedTuple):
+    """A crop to write: its key, clip and description, and its number in the file of the clip's result."""
+
+    key: str
+    clip: Clip
+    cut: Cut
+    result: Path
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +198,12 @@ def crop_frames(clip: Clip, config: FacesConfig) -> Cropped:
         cropped.failures.append((None, str(error)))
         return cropped
     cropped.failures += list(footage.missing.items())
-    cropped.detections = {number: face for number, face in found.items() if number not in footage.missing}
     for number, image in footage:
-        if number in cropped.detections:
-            cropped.crops[number] = _cut(image, cropped.detections[number], config.size)
+        if number in found and number not in footage.missing:
+            _add(cropped, number, image, found[number], config)
         elif number not in footage.missing:
-            cropped.failures.append((number, "no face found"))
-    if clip.mask is not None and cropped.crops:
+            cropped.failures.append((number, NO_FACE))
+    if clip.mask is not None and cropped.cuts:
         _crop_masks(clip.mask, config.size, cropped)
     return cropped
 
@@ -199,15 +221,25 @@ def _crop_pictures(paths: Sequence[Path], config: FacesConfig, cropped: Cropped)
             cropped.failures.append((number, error.strerror or str(error)))
             continue
         found = detection.follow([(number, image)], detector)
-        cropped.detections |= found
         if found:
-            cropped.crops[number] = _cut(image, found[number], config.size)
+            _add(cropped, number, image, found[number], config)
         else:
-            cropped.failures.append((number, "no face found"))
+            cropped.failures.append((number, NO_FACE))
 
 
-def _cut(image: np.ndarray, face: detection.Detection, size: int) -> bytes:
-    return png.encode_png(alignment.crop(image, alignment.align_face(face, size), size))
+def _add(cropped: Cropped, number: int, image: np.ndarray, face: detection.Detection, config: FacesConfig) -> None:
+    """Add the crop of *face* in frame *number*, or its failure if too much of the crop lies beyond the image."""
+    placed = framing.place(face, config.framing, config.size, image.shape[:2])
+    if placed.border > config.max_border:
+        cropped.failures.append((number, beyond_reason(config.max_border)))
+        return
+    crop = png.encode_png(alignment.crop(image, placed.similarity, config.size))
+    cropped.cuts.append(Cut(number, 0, crop, face, placed))
+
+
+def beyond_reason(max_border: float) -> str:
+    """Return the reason in ``failures.csv`` for a crop that was dropped because of its border."""
+    return f"more than {100 * max_border:g} % of the crop lies beyond the image"
 
 
 def frame_numbers(clip: Clip, config: FacesConfig) -> list[int]:
@@ -220,17 +252,18 @@ def frame_numbers(clip: Clip, config: FacesConfig) -> list[int]:
 
 def _crop_masks(path: Path, size: int, cropped: Cropped) -> None:
     """Add the masks of the crops; an unreadable mask is a failure, but its crop is kept."""
-    footage = video.Footage(path, cropped.crops, keep_bytes=0)
+    footage = video.Footage(path, {cut.frame for cut in cropped.cuts}, keep_bytes=0)
     try:
         for number, image in footage:
-            similarity = alignment.align_face(cropped.detections[number], size)
-            cropped.masks[number] = png.encode_png(alignment.crop_mask(image, similarity, size))
+            for cut in (cut for cut in cropped.cuts if cut.frame == number):
+                cut.mask = png.encode_png(alignment.crop_mask(image, cut.placed.similarity, size))
     except DataError as error:
         cropped.failures.append((None, f"mask: {error}"))
         return
-    for number, reason in footage.missing.items():
-        cropped.masks.pop(number, None)
-        cropped.failures.append((number, f"mask: {reason}"))
+    for cut in cropped.cuts:
+        if cut.frame in footage.missing:
+            cut.mask = None
+    cropped.failures += [(number, f"mask: {reason}") for number, reason in footage.missing.items()]
 
 
 def _fingerprint(job: Job) -> str:
@@ -269,37 +302,49 @@ def versions() -> dict[str, str]:
 
 def _store(path: Path, cropped: Cropped) -> None:
     """Write *cropped* as a ZIP file, whose checksums later show whether it is intact."""
-    described = {
-        "detections": {
-            number: [
-                found.box,
-                found.eyes.tolist(),
-                found.found,
-                found.points if found.points is None else found.points.tolist(),
-            ]
-            for number, found in cropped.detections.items()
-        },
-        "failures": cropped.failures,
-    }
+    described = {"cuts": [_described(cut) for cut in cropped.cuts], "failures": cropped.failures}
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("cropped.json", json.dumps(described))
-        for kind, images in (("crop", cropped.crops), ("mask", cropped.masks)):
-            for number, data in images.items():
-                archive.writestr(f"{kind}/{number}", data)
+        for number, cut in enumerate(cropped.cuts):
+            archive.writestr(f"crop/{number}", cut.image)
+            if cut.mask is not None:
+                archive.writestr(f"mask/{number}", cut.mask)
+
+
+def _described(cut: Cut) -> dict[str, Any]:
+    points = cut.face.points
+    return {
+        "frame": cut.frame,
+        "person": cut.person,
+        "box": cut.face.box,
+        "eyes": cut.face.eyes.tolist(),
+        "found": cut.face.found,
+        "points": points if points is None else points.tolist(),
+        "matrix": cut.placed.similarity.matrix.tolist(),
+        "shrink": cut.placed.shrink,
+        "border": cut.placed.border,
+    }
 
 
 def _load(path: Path) -> Cropped:
+    """Return what `_store` wrote to *path*, without images and masks; `_stored` returns them."""
     with zipfile.ZipFile(path) as archive:
         described = json.loads(archive.read("cropped.json"))
-        cropped = Cropped(failures=[(frame, reason) for frame, reason in described["failures"]])
-        for number, (box, eyes, found, points) in described["detections"].items():
-            points = None if points is None else np.array(points)
-            cropped.detections[int(number)] = detection.Detection(tuple(box), np.array(eyes), found, points)
-        for name in archive.namelist():
-            kind, _, number = name.partition("/")
-            if number:
-                (cropped.crops if kind == "crop" else cropped.masks)[int(number)] = archive.read(name)
+    cropped = Cropped(failures=[(frame, reason) for frame, reason in described["failures"]])
+    for values in described["cuts"]:
+        points = None if values["points"] is None else np.array(values["points"])
+        face = detection.Detection(tuple(values["box"]), np.array(values["eyes"]), values["found"], points)
+        similarity = alignment.Similarity(np.array(values["matrix"]))
+        placed = framing.Placed(similarity, values["shrink"], values["border"])
+        cropped.cuts.append(Cut(values["frame"], values["person"], b"", face, placed))
     return cropped
+
+
+def _stored(path: Path, number: int) -> tuple[bytes, bytes | None]:
+    """Return image and mask of the crop *number* in the file *path*."""
+    with zipfile.ZipFile(path) as archive:
+        mask = f"mask/{number}"
+        return archive.read(f"crop/{number}"), archive.read(mask) if mask in archive.namelist() else None
 
 
 def _is_whole(path: Path) -> bool:
@@ -329,33 +374,39 @@ def _write(
     landmarks: list[Landmarks] = []
     sources: list[Source] = []
     failures: list[Failure] = []
+    dropped: Counter[int] = Counter()
+    entries: list[Entry] = []
+    for clip in sorted(tree.clips, key=lambda clip: f"{clip.video}/"):
+        result = results[clip.video]
+        if isinstance(result, Exception):
+            failures.append(Failure(clip.video, "", str(result)))
+            continue
+        cropped = _load(result)
+        entries += [Entry(face_key(clip, cut.frame), clip, cut, result, n) for n, cut in enumerate(cropped.cuts)]
+        dropped[clip.label] += sum(reason == beyond_reason(config.max_border) for _, reason in cropped.failures)
+        failures += [
+            Failure(clip.video, _frame_name(clip, number), reason)
+            for number, reason in sorted(cropped.failures, key=lambda failure: (failure[0] or -1, failure[1]))
+        ]
     with ExitStack() as stack:
         face_shards = stack.enter_context(ShardWriter(folder, "faces"))
         mask_shards = stack.enter_context(ShardWriter(folder, "masks"))
-        # in the order of the keys
-        for clip in sorted(tree.clips, key=lambda clip: f"{clip.video}/"):
-            result = results[clip.video]
-            cropped = Cropped(failures=[(None, str(result))]) if isinstance(result, Exception) else _load(result)
-            for key, number in sorted((face_key(clip, number), number) for number in cropped.crops):
-                faces.append(face_row(clip, number, face_shards.add(key, cropped.crops[number])))
-                found = cropped.detections[number]
-                geometry.append(_geometry(key, found))
-                if found.points is not None:
-                    landmarks.append(Landmarks(key, *found.points.round(2).ravel().tolist()))
-                file = clip.pictures[number] if clip.pictures else clip.path
-                sources.append(Source(key, file.relative_to(data).as_posix()))
-                if number in cropped.masks:
-                    masks.append(mask_shards.add(key, cropped.masks[number]))
-            failures += [
-                Failure(clip.video, _frame_name(clip, number), reason)
-                for number, reason in sorted(cropped.failures, key=lambda failure: (failure[0] or -1, failure[1]))
-            ]
+        for key, clip, cut, result, number in sorted(entries, key=lambda entry: entry.key):
+            image, mask = _stored(result, number)
+            faces.append(_face(clip, cut, face_shards.add(key, image)))
+            geometry.append(_geometry(key, cut, config.size))
+            if cut.face.points is not None:
+                landmarks.append(Landmarks(key, *cut.face.points.round(2).ravel().tolist()))
+            file = clip.pictures[cut.frame] if clip.pictures else clip.path
+            sources.append(Source(key, file.relative_to(data).as_posix()))
+            if mask is not None:
+                masks.append(mask_shards.add(key, mask))
     if not faces:
         first = failures[0]
         where = f"{first.video}, {first.frame}" if first.frame else first.video
         raise DataError(
             f"{data}: no face in any of {len(tree.clips)} videos, e.g. {where}: {first.reason}; "
-            "try another faces.detector (see docs/faceforensics.md)"
+            f"{_way_out(failures, config)} (see docs/faceforensics.md)"
         )
     write_rows(folder / "masks.csv", Slot, masks)
     write_rows(folder / "geometry.csv", Geometry, geometry)
@@ -365,9 +416,63 @@ def _write(
     write_rows(folder / "sources.csv", Source, sources)
     write_deepfakebench(folder, faces, {mask.key for mask in masks})
     summary = _summary(tree, faces, geometry, failures, config, data)
+    summary["dropped_beyond_image"] = {name: dropped[label] for label, name in enumerate(("real", "fake"))}
+    summary["remarks"] += class_remarks(faces, dropped)
     write_json(folder / "summary.json", summary)
     write_index(folder / "index.csv", faces)
     return summary
+
+
+def _way_out(failures: Sequence[Failure], config: FacesConfig) -> str:
+    beyond = sum(failure.reason == beyond_reason(config.max_border) for failure in failures)
+    if beyond > len(failures) / 2:
+        return "the images are cut too closely around the faces: try faces.framing tight, or a larger faces.max_border"
+    return "try another faces.detector"
+
+
+def class_remarks(faces: Sequence[Face], dropped: Mapping[int, int]) -> list[str]:
+    """Return remarks on how crops were cut that differ between real and fake ones, so that a model could use them.
+
+    *dropped* are the numbers of crops, by label, that were dropped because they reach over the edge of the image.
+    """
+    by_label = [[face for face in faces if face.label == label] for label in (0, 1)]
+    compared = {
+        "crops dropped because they reach over the edge of the image": [
+            (dropped[label], len(by_label[label]) + dropped[label]) for label in (0, 1)
+        ],
+        "crops without landmarks, placed by the face's box with roll 0": [
+            (sum(face.landmarks == "none" for face in group), len(group)) for group in by_label
+        ],
+        "crops smaller than the framing, to stay inside the image": [
+            (sum((face.shrink or 1) < 1 for face in group), len(group)) for group in by_label
+        ],
+        "crops with filled pixels beyond the image": [
+            (sum((face.border or 0) > 0 for face in group), len(group)) for group in by_label
+        ],
+        "crops of images that were turned by a right angle": [
+            (sum(bool(face.turned) for face in group), len(group)) for group in by_label
+        ],
+    }
+    return [
+        f"{what}: {real[0]} of {real[1]} real, {fake[0]} of {fake[1]} fake; a model can learn this difference instead "
+        "of the forgery"
+        for what, (real, fake) in compared.items()
+        if differ(real, fake)
+    ]
+
+
+def differ(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return whether two shares, each a count and its total, differ by more than .01 and by more than chance.
+
+    Chance: the pooled two-proportion z test, |z| > 3. Frames of one clip are not independent, so the test finds more
+    differences than it should, not fewer.
+    """
+    if not (one[1] and other[1]):
+        return False
+    first, second = one[0] / one[1], other[0] / other[1]
+    pooled = (one[0] + other[0]) / (one[1] + other[1])
+    error = (pooled * (1 - pooled) * (1 / one[1] + 1 / other[1])) ** 0.5
+    return bool(abs(first - second) > max(0.01, 3 * error))
 
 
 def _frame_name(clip: Clip, number: int | None) -> str:
@@ -400,9 +505,25 @@ def face_row(clip: Described, number: int, slot: Slot) -> Face:
     )
 
 
-def _geometry(key: str, found: detection.Detection) -> Geometry:
-    (left_x, left_y), (right_x, right_y) = found.eyes.round(2).tolist()
-    return Geometry(key, *found.box, left_x, left_y, right_x, right_y, found.found)
+def _face(clip: Clip, cut: Cut, slot: Slot) -> Face:
+    """Return the row of the index for a crop."""
+    return replace(
+        face_row(clip, cut.frame, slot),
+        face=cut.person,
+        border=round(cut.placed.border, 4),
+        scale=round(cut.placed.scale, 4),
+        shrink=round(cut.placed.shrink, 4),
+        roll=cut.placed.roll,
+        turned=0,
+        landmarks=cut.face.found,
+    )
+
+
+def _geometry(key: str, cut: Cut, size: int) -> Geometry:
+    face, square = cut.face, framing.Square.of(cut.placed.similarity, size)
+    eyes = [None] * 4 if face.found == "none" else face.eyes.round(2).ravel().tolist()
+    place = (*square.centre.round(2).tolist(), round(square.side, 2), cut.placed.roll)
+    return Geometry(key, *face.box, *eyes, face.found, *place)  # type: ignore[call-arg]
 
 
 def _summary(
@@ -434,11 +555,11 @@ def _summary(
 
 
 def _eyes_found(geometry: Iterable[Geometry]) -> dict[str, dict[str, float]]:
-    """Return, by method, the shares of crops with eyes found in the frame, taken from the clip, or constant."""
+    """Return, by method, the shares of crops with eyes found in the frame, taken from the clip, or not found."""
     counts = Counter((row.key.split("/")[1], row.found) for row in geometry)
     rates: dict[str, dict[str, float]] = {}
     for method in sorted({method for method, _ in counts}, key=lambda method: (method != "original", method)):
         total = sum(n for (m, _), n in counts.items() if m == method)
-        rates[method] = {how: round(counts[method, how] / total, 4) for how in ("frame", "clip", "constant")}
+        rates[method] = {how: round(counts[method, how] / total, 4) for how in ("frame", "clip", "none")}
     return rates
 

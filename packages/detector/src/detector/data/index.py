@@ -34,6 +34,17 @@ class Face:
     split: ``train``, ``val`` or ``test``.
     label: 1 for fake, 0 for real.
     shard, offset, size, crc32: see `detector.data.shards.Slot`.
+
+    How the crop was cut, None where it is not known (crops that were packed, or tables of earlier versions):
+
+    face: number of the person in the image or clip, 0 for the largest.
+    border: share of the crop that lies beyond the edge of the image.
+    scale: pixels of the image per pixel of the crop, along one side.
+    shrink: side of the crop relative to that of the framing; below 1 where the framing did not fit into the image.
+    roll: degrees by which the crop is turned against the image.
+    turned: degrees, a multiple of 90, by which the image was turned clockwise before a face was found in it.
+    landmarks: ``frame`` if they were found in this image, ``clip`` if they are the median of the clip's other frames,
+        ``none`` if the crop is placed by the face's box alone, without roll.
     """
 
     key: RelativeName
@@ -49,6 +60,13 @@ class Face:
     offset: int
     size: int
     crc32: Checksum
+    face: int = 0
+    border: Annotated[float | None, in_range(0, 1)] = None
+    scale: Annotated[float | None, in_range(above=0)] = None
+    shrink: Annotated[float | None, in_range(0, 1)] = None
+    roll: Annotated[float | None, in_range(-180, 180)] = None
+    turned: Annotated[int | None, in_range(0, 270)] = None
+    landmarks: Annotated[str | None, among("frame", "clip", "none")] = None
 
 
 def read_index(path: str | Path) -> list[Face]:
