@@ -69,6 +69,8 @@ def threshold_of(rows, condition):
 
 def write_sources(folder, scores):
     """Write everything else that `evaluation report` reads into *folder*; return its arguments after OUT."""
+    from evaluation.files import sha256
+
     evaluate(scores, folder / "metrics.json", "--tables", folder / "tables", "--replicates", "40")
     fidelity, training = folder / "fidelity", folder / "train"
     (fidelity / "panels").mkdir(parents=True)
@@ -87,22 +89,44 @@ def write_sources(folder, scores):
     for method, split, _ in {(row["method"], row["split"], row["key"]) for row in found}:
         counts = faces.setdefault(method, {})
         counts[split] = counts.get(split, 0) + 1
-    (folder / "fidelity.json").write_text(
-        json.dumps(rates | {"n": {"faces": sum(sum(counts.values()) for counts in faces.values())}})
-    )
+    index = folder / "index.csv"
+    index.write_text("key,crc32\n" + "".join(f"{key},0\n" for key in sorted({row["key"] for row in found})))
+    measured = {
+        "n": {"faces": sum(sum(counts.values()) for counts in faces.values())},
+        "faces": {"index_sha256": sha256(index)}, "panels_sha256": sha256(fidelity / "panels.csv"),
+    }  # fmt: skip
+    (folder / "fidelity.json").write_text(json.dumps(rates | measured))
     summary = {
         "dataset": {"name": "set <B>", "synthetic": True, "note": NOTE},
         "faces": {method: dict(sorted(counts.items())) for method, counts in sorted(faces.items())},
         "videos": {"original": {"val": 4, "test": 8}}, "remarks": ["12 videos have no sound"],
-        "failures": {"frames": 3, "videos": 1, "reasons": {"no face found": 3}}, "not_there": ["Face2Face: none"],
+        "failures": {"frames": 1, "videos": 1, "reasons": {"no face found": 1}}, "not_there": ["Face2Face: none"],
+        "parameters": {"size": 128, "detector": "haar"},
         "versions": {"opencv": "4.14.0"},
     }  # fmt: skip
     (folder / "summary.json").write_text(json.dumps(summary))
-    (folder / "failures.csv").write_text("video,frame,reason\nDeepfakes/000_001,12,no face found\n")
+    (folder / "failures.csv").write_text(
+        "video,frame,reason\nDeepfakes/000_001,12,no face found\nDeepfakes/000_002,,damaged\n"
+    )
     thresholds = {"77": {"frame": {"threshold": threshold_of(found, "77"), "real": 4, "fake": 16}}}
-    model = {"model": "meso4", "trained_on": "77", "thresholds": thresholds, "parameters": {"lr": 0.002}}
+    (training / "weights.safetensors").write_bytes(b"weights")
+    trained = {"model": "meso4", "weights_sha256": sha256(training / "weights.safetensors"), "trained_on": "77"}
     learned = {method: counts | {"test": 0} for method, counts in faces.items()}  # no test faces in training crops
-    (training / "model.json").write_text(json.dumps(model | {"data": {"faces": learned}}))
+    code = {"commit": "0123456789" * 4, "modified": False, "reason": None}
+    parameters = {
+        "model": "meso4", "quality": 77, "train": {"lr": 0.002, "meso": {"conv_activation": "relu"}},
+        "compress": {"tune": None},
+    }  # fmt: skip
+    (training / "model.json").write_text(json.dumps(trained | {
+        "options": {"conv_activation": "relu"}, "thresholds": thresholds, "parameters": parameters,
+        "versions": {"torch": "2.13.0", "mozjpeg": "5.0.0"}, "source": code,
+        "data": summary["dataset"] | {"faces": learned},
+    }))  # fmt: skip
+    scores.with_suffix(".json").write_text(json.dumps(trained | {
+        "scores": {"sha256": sha256(scores), "rows": len(found)}, "conditions": ["raw", "77", "10"],
+        "faces": {"index_sha256": sha256(index), "dataset": summary["dataset"], "parameters": summary["parameters"]},
+        "device": "cpu", "versions": {"torch": "2.13.0", "mozjpeg": "5.0.0"}, "source": code,
+    }))  # fmt: skip
     log = [{"step": 50, "loss": 0.69, "val_auc": None}, {"step": 100, "loss": 0.5, "val_auc": 0.7}]
     (training / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
     return [

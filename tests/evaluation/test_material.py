@@ -1,6 +1,7 @@
 """What the page reads: two runs are never mixed, and no file, however damaged, ends in a traceback."""
 
 import copy
+import csv
 import json
 import re
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imsave
 
-from evaluation import features, plots, sections
-from evaluation.files import FileError, read_csv, read_json, read_png
+from evaluation import features, made, plots, sections
+from evaluation.files import FileError, read_csv, read_json, read_png, sha256
 from evaluation.material import Sources, gather
 from evaluation.records import Faces, Panel
 
@@ -97,6 +98,147 @@ def test_fidelity_of_other_faces_is_refused(everything):
         gather(everything)
 
 
+def edited(path, *place, value):
+    """Write *value* at a place of a JSON file; None removes the key."""
+    whole = json.loads(path.read_text())
+    part = whole
+    for key in place[:-1]:
+        part = part[key]
+    if value is None:
+        del part[place[-1]]
+    else:
+        part[place[-1]] = value
+    path.write_text(json.dumps(whole))
+
+
+def test_fidelity_of_another_run_with_as_many_faces_is_refused(everything):
+    path = everything.fidelity_summary
+    edited(path, "faces", "index_sha256", value="0" * 64)
+    message = r"fidelity\.json, faces\.index_sha256: '000000000000', but .*scores\.json has .*: two runs are mixed; run"
+    with pytest.raises(FileError, match=message):
+        gather(everything)
+    edited(path, "faces", value=None)
+    with pytest.raises(FileError, match=r"fidelity\.json: does not say which crops were measured.*; run `detector fid"):
+        gather(everything)
+
+
+def test_panels_of_another_run_are_refused(everything):
+    replaced(everything.fidelity / "panels.csv", "1234", "1235")
+    with pytest.raises(FileError, match=r"panels\.csv: is not the file that .*fidelity\.json describes"):
+        gather(everything)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("q77", "frame", "auc"), 0.999, r"json, q77\.frame\.auc: is 0\.999, but in the tables of .* it is 0\."),
+        (("drop", "video", "auc_lo"), -0.5, r"metrics\.json, drop\.video\.auc_lo: is -0\.5, but in the tables"),
+        (("matrix", "frame", "worst"), 0.9, r"metrics\.json, matrix\.frame\.worst: is 0\.9, but in the tables"),
+        (("n", "pairs"), 200, r"metrics\.json, n\.pairs: is 200, but in the tables of .* it is 2"),
+        (("raw", "frame", "auc"), None, r"metrics\.json, raw\.frame\.auc: is missing, but in the tables"),
+        (("undefined",), ["nothing"], r"metrics\.json, undefined\.0: is "),
+        (("better",), 1.0, r"metrics\.json, better: is 1\.0, but in the tables of .* it is missing"),
+    ],
+)
+def test_an_edited_value_in_metrics_is_named(everything, place, value, message):
+    edited(everything.metrics, *place, value=value)
+    with pytest.raises(FileError, match=message):
+        gather(everything)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "message"),
+    [
+        ("metrics.csv", "value", r"metrics\.csv: the frame AUC, raw, is 0\.123456, but .*scores\.csv gives \d"),
+        ("decisions.csv", "value", r"decisions\.csv: the specificity, raw, is 0\.123456, but .*scores\.csv gives"),
+    ],
+)
+def test_numbers_that_the_scores_do_not_give_are_refused_even_with_matching_hashes(
+    everything, table, column, message
+):
+    path = everything.tables / table
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    row = next(r for r in rows if r["level"] == "frame" and r["condition"] == "raw" and r["metric"] in (
+        "auc", "specificity") and r.get("method", "all") == "all" and r["threshold_source"] in ("", "val"))  # fmt: skip
+    row[column] = "0.123456"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    edited(everything.tables / "settings.json", "tables", table, value=sha256(path))
+    if table == "metrics.csv":
+        edited(everything.metrics, "raw", "frame", "auc", value=0.123456)
+    with pytest.raises(FileError, match=message):
+        gather(everything)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("model",), "xception", r"model\.json, model: 'xception', but .*scores\.json says .* of 'meso4': two runs"),
+        (("weights_sha256",), "0" * 64, r"model\.json, weights_sha256: '000000000000', but .*scores\.json says"),
+        (("trained_on",), "10", r"model\.json, trained_on: '10', but .*scores\.json says that the scores are of '77'"),
+        (("data",), None, r"model\.json: no data; run `detector train` again"),
+        (("data", "synthetic"), False, r"summary\.json, dataset\.synthetic: True, but .*model\.json has False"),
+    ],
+)
+def test_another_model_with_equal_thresholds_is_refused(everything, place, value, message):
+    edited(everything.training / "model.json", *place, value=value)
+    with pytest.raises(FileError, match=message):
+        gather(everything)
+
+
+def test_other_weights_beside_the_same_card_are_refused(everything):
+    (everything.training / "weights.safetensors").write_bytes(b"others")
+    with pytest.raises(FileError, match=r"model\.json, weights_sha256: .* is not the hash of .*weights\.safetensors"):
+        gather(everything)
+
+
+def test_converted_weights_need_the_record_of_the_scores(everything):
+    path = everything.training / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"data": None}))
+    gather(everything)
+    everything.origin.unlink()
+    with pytest.raises(FileError, match=r"model\.json, data: null, and there is no .*scores\.json"):
+        gather(everything)
+
+
+@pytest.mark.parametrize("record", [True, False])
+@pytest.mark.parametrize(("name", "value"), [("synthetic", False), ("synthetic", None), ("note", "Real faces.")])
+def test_an_edited_description_of_the_data_is_refused(everything, name, value, record):
+    if not record:
+        everything.origin.unlink()
+    edited(everything.faces, "dataset", name, value=value)
+    other = "scores" if record else "model"
+    with pytest.raises(FileError, match=rf"summary\.json, dataset\.{name}: .*, but .*{other}\.json has .*; give the"):
+        gather(everything)
+
+
+@pytest.mark.parametrize("what", ["parameters", "index", "failures", "record"])
+def test_faces_and_records_of_another_run_with_equal_counts_are_refused(everything, tmp_path, what):
+    if what == "parameters":
+        edited(everything.faces, "parameters", "detector", value="yunet")
+        message = r"summary\.json, parameters\.detector: 'yunet', but .*scores\.json has 'haar': two runs are mixed"
+    elif what == "index":
+        replaced(tmp_path / "index.csv", ",0", ",1")
+        message = r"index\.csv: is not the index of the faces in .*scores\.json"
+    elif what == "failures":
+        replaced(everything.failures, "000_002,,", "000_002,7,")
+        message = r"failures\.csv: lists 2 frames and 0 whole videos, .*summary\.json counts 1 and 1: two runs"
+    else:
+        edited(everything.origin, "scores", "sha256", value="0" * 64)
+        message = r"scores\.json: is the record of another table .*scores\.csv was changed or replaced; run `detector"
+    with pytest.raises(FileError, match=message):
+        gather(everything)
+
+
+def test_scores_from_elsewhere_are_reported_and_their_weights_called_unverified(everything):
+    everything.origin.unlink()
+    material = gather(everything)
+    assert material.origin is None
+    assert made.verified(material).startswith("The weights are not verified: ")
+
+
 def test_another_models_thresholds_are_refused(everything):
     path = everything.training / "model.json"
     model = json.loads(path.read_text())
@@ -176,8 +318,8 @@ def damaged(path):
 
 FILES = (
     "metrics.json", "tables/settings.json", "tables/metrics.csv", "tables/calibration.csv", "scores.csv",
-    "fidelity.json", "fidelity/panels.csv", "summary.json", "failures.csv", "train/model.json", "train/log.jsonl",
-    "explain/maps.csv", "explain/localization.csv", "explain/features.csv", "explain/features.npy",
+    "scores.json", "fidelity.json", "fidelity/panels.csv", "summary.json", "failures.csv", "train/model.json",
+    "train/log.jsonl", "explain/maps.csv", "explain/localization.csv", "explain/features.csv", "explain/features.npy",
     "explain/face.png",
 )  # fmt: skip
 

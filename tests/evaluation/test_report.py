@@ -58,7 +58,7 @@ def test_the_page_is_whole_and_loads_nothing(written):
     balance = Balance()
     balance.feed(html)
     assert balance.open == []
-    files = {f"tables/{path.name}" for path in (folder / "a" / "tables").iterdir()}
+    files = {"citation.bib", *(f"tables/{path.name}" for path in (folder / "a" / "tables").iterdir())}
     assert all(value.startswith(("data:image/png;base64,", "#")) or value in files for value in balance.loads)
     assert files <= set(balance.loads)
     without_namespaces = re.sub(r'xmlns(:\w+)?="[^"]*"', "", html)
@@ -80,9 +80,10 @@ def test_the_page_states_what_was_measured_and_what_was_left_out(written):
         "Nothing follows from these numbers for real deepfakes", NOTE, "set &lt;B&gt;", "meso4",
         "trained on faces in the condition: quality 77",
         "24 / 8", "12 videos have no sound", "27.7 dB · SSIM 0.876", "1,234 bytes", "identical",
-        "120 / 40 / 4", "no usable face in 3 frames",
+        "120 / 40 / 4", "no usable face in 1 frames",
         "Face2Face: none", "a real face classified as fake", "a fake that is missed", "of 1,000 fakes are missed",
-        "no face found", "model.parameters.lr", "versions.opencv", "1 more",
+        "no face found", "model.parameters.train.lr", "opencv", "4.14.0", "1 more",
+        "The weights are those that made the scores", "evaluation report OUT --metrics",
     ):  # fmt: skip
         assert text in html, text
     assert html.count("data:image/png") == 9 + 2         # and one false alarm, one miss
@@ -146,7 +147,7 @@ def test_the_page_is_written_with_undefined_numbers_too(rows, rows_of, write_sco
     ("name", "content", "message"),
     [
         ("metrics.json", "{", "metrics.json, line 1, column 2: not JSON"),
-        ("metrics.json", "{}", "metrics.json: no n, undefined, scores; run `evaluation metrics` again"),
+        ("metrics.json", "{}", "metrics.json: no scores; run `evaluation metrics` again"),
         ("fidelity.json", '{"q77": {"psnr": 3}}', "fidelity.json, q77: no bits_per_pixel"),
         ("fidelity/panels.csv", "file,key\n", "panels.csv, line 1: no column condition"),
         ("fidelity/panels.csv", f"{PANELS}\na,b,77,x,1,1,1\n", "line 2, column psnr: expected a number, found 'x'"),

@@ -85,10 +85,11 @@ def measure(
     """Measure all crops in the folder *faces* under *conditions*, write *out* and *summary*, and return the summary.
 
     ``raw`` is not measured. *out* receives ``images.csv`` (a `Row` per crop and condition), ``panels.csv`` and
-    ``panels/`` (raw and every condition), and ``encoders.json``, the versions of the encoders. Raises
+    ``panels/`` (raw and every condition), and ``encoders.json``, the versions of the encoders. *summary* also receives
+    the SHA-256 of the index of the crops and of ``panels.csv``, so that readers notice files of another run. Raises
     `detector.errors.DataError` if *faces* is incomplete or its crops are compressed.
     """
-    from .data.files import whole_folder, write_json
+    from .data.files import sha256, whole_folder, write_json
     from .data.index import read_index, write_rows
     from .data.shards import ShardReader
     from .data.summary import read_lossless
@@ -111,7 +112,11 @@ def measure(
         write_rows(folder / "images.csv", Row, rows)
         write_json(folder / "encoders.json", dict(encoders()))
         found = summarize(rows, index)
-        write_json(summary, found)
+        origin: dict[str, Any] = {
+            "faces": {"index_sha256": sha256(Path(faces) / "index.csv")},
+            "panels_sha256": sha256(folder / "panels.csv"),
+        }
+        write_json(summary, {**found, **origin})
     return found
 
 

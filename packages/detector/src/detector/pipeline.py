@@ -198,6 +198,7 @@ STAGES = (
         reads=(
             "out/metrics.json",
             "out/scores.csv",
+            "out/scores.json",
             "out/tables",
             "out/fidelity",
             "out/fidelity.json",
@@ -209,7 +210,7 @@ STAGES = (
         writes=(
             Output(
                 "out/report",
-                "`index.html`, the same as `report.md`, figures as PNG, `tables/*.csv`",
+                "`index.html`, the same as `report.md`, figures as PNG, `tables/*.csv`, `citation.bib`",
                 figures=tuple(
                     f"{name}.png"
                     for name in ("matrix", "robustness", "curves", "roc", "metrics", "compression", "features")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -127,16 +128,34 @@ def show(metrics: Path, tables: Path, page: Path | None) -> None:
 @click.option("--allow-nan", is_flag=True, help="As given to `evaluation metrics`.")
 @click.option("--useful", default=0.75, show_default=True, help="Balanced accuracy from which a detector is useful.")
 @click.option("--equivalent", default=0.05, show_default=True, help="AUC drop up to which compression costs nothing.")
-def report(out: Path, useful: float, equivalent: float, **sources: Any) -> None:
-    """Write a self-contained page, OUT/index.html, and its figures as PNG; print the results and the path."""
+@click.pass_context
+def report(context: click.Context, /, out: Path, useful: float, equivalent: float, **sources: Any) -> None:
+    """Write a self-contained page, OUT/index.html, and print the results and its path.
+
+    OUT also gets the same as report.md, the figures as PNG, the tables as CSV, and citation.bib.
+    """
     from .report import Sources, build, gather
     from .tables import text
     from .usefulness import Margins
 
-    material = gather(Sources(**sources, margins=Margins(useful, equivalent)))
+    material = gather(Sources(**sources, command=_shown(context), margins=Margins(useful, equivalent)))
     path = build(out, material)
     click.echo(text(material.summary, material.matrix))
     click.echo(f"report: {path}")
+
+
+def _shown(context: click.Context) -> str:
+    """Return the command with the options that were given, ready to be run again; arguments by their names."""
+    words = ["evaluation", str(context.command.name)]
+    for param in context.command.params:
+        value = context.params.get(param.name or "")
+        if isinstance(param, click.Argument):
+            words.append(str(param.human_readable_name))
+        elif isinstance(param, click.Option) and param.is_flag and value:
+            words.append(param.opts[0])
+        elif value is not None and value != param.get_default(context):
+            words += [param.opts[0], shlex.quote(str(value))]
+    return " ".join(words)
 
 
 class GroupArgument(click.ParamType):  # type: ignore[type-arg]  # not generic at run time before click 8.2

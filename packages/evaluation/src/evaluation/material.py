@@ -6,15 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from . import explain, tables
 from .conditions import RAW, condition_keys
 from .explain import Explained
-from .files import FileError, Picture, check, read_csv, read_json, read_json_lines, read_png
+from .files import Picture, check, read_csv, read_json, read_json_lines, read_png
 from .matrix import Matrix
-from .metrics import balanced_accuracy, youden_threshold
-from .records import Dataset, Faces, Failure, Fidelity, LogLine, Model, Panel, Step
+from .records import Dataset, Faces, Failure, Fidelity, LogLine, Metrics, Model, Origin, Panel, Step
 from .scores import Scores, read
 from .summary import Summary
 from .usefulness import Margins
@@ -35,8 +32,15 @@ class Sources:
     failures: Path | None = None           # failures.csv of the faces stage
     training: Path | None = None           # folder of model.json and log.jsonl
     explain: Path | None = None            # folder of maps.csv, localization.csv, features.npy and features.csv
+    crops: Path | None = None              # folder of the packed crops: index.csv and shards
     allow_nan: bool = False
+    command: str = ""                      # the command that makes the page, shown on it
     margins: Margins = field(default_factory=Margins)
+
+    @property
+    def origin(self) -> Path:
+        """scores.json, the record that ``detector score`` writes beside the scores; it need not exist."""
+        return self.scores.with_suffix(".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,14 @@ class Material:
     fidelity: dict[str, Fidelity] = field(default_factory=dict)            # by condition
     faces: Faces = field(default_factory=Faces)
     failures: list[Failure] = field(default_factory=list)
-    model: Model = field(default_factory=Model)
+    model: Model | None = None
+    origin: Origin | None = None                                           # None: scores from elsewhere
     settings: dict[str, Any] = field(default_factory=dict)                 # all of model.json
     history: list[Step] = field(default_factory=list)
     explained: Explained | None = None
+    versions: dict[str, str] = field(default_factory=dict)                 # of what computed the metrics
+    encoders: dict[str, str] = field(default_factory=dict)                 # of the fidelity stage
+    command: str = ""
     margins: Margins = field(default_factory=Margins)
 
     @property
@@ -73,119 +81,19 @@ class Material:
         return ends.high if ends else next(iter(self.summary.conditions[::-1]), None)
 
 
-SAME_GAIN = 0.01  # balanced accuracy
-SAME_SCORE = 1e-3  # scores of one face by one model differ less, whatever the batch size
-LEARNED_FROM = ("train", "val")  # splits
 FACES = "run `detector faces` again to rewrite it"
 FIDELITY = "run `detector fidelity` again to rewrite it"
 TRAIN = "run `detector train` again to rewrite it"
+SCORE = "run `detector score` again to rewrite it, or delete the record of a table from elsewhere"
 
 
 def gather(sources: Sources) -> Material:
     """Read all *sources*; FileError or OSError names the file that cannot be used or is of another run."""
+    from . import checks
+
     material, scores = _read(sources)
-    _check_scores(sources, material.summary, scores)
-    if sources.faces and not scores.dropped:
-        _check_faces(sources, material.faces, scores)
-    if sources.fidelity_summary and sources.faces:
-        _check_fidelity(sources, material.faces)
-    if sources.training:
-        _check_model(sources, material, scores)
-    if sources.explain and material.explained:
-        _check_explained(sources, material.explained, scores)
+    checks.check(sources, material, scores)
     return material
-
-
-def _check_scores(sources: Sources, summary: Summary, scores: Scores) -> None:
-    if summary.source != scores.source:
-        raise FileError(
-            f"{sources.metrics} and {sources.tables} are not of {sources.scores}: its SHA-256 or number of rows "
-            "differs. Two runs are mixed; run `evaluation metrics` on these scores first"
-        )
-
-
-def _check_faces(sources: Sources, faces: Faces, scores: Scores) -> None:
-    """Refuse the summary of faces that are not those of the scores: numbers by method and split differ."""
-    for split in np.unique(scores.split):
-        here = scores[scores.split == split]
-        for method in np.unique(here.method):
-            count = len(np.unique(here.key[here.method == method]))
-            expected = faces.faces.get(str(method), {}).get(str(split), 0)
-            if faces.faces and count != expected:
-                raise FileError(
-                    f"{sources.faces} counts {expected} faces of {method} in the split {split}, {sources.scores} has "
-                    f"{count}: two runs are mixed; give the summary of the faces that were scored"
-                )
-
-
-def _check_fidelity(sources: Sources, faces: Faces) -> None:
-    assert sources.fidelity_summary
-    measured = read_json(sources.fidelity_summary, _Measured, FIDELITY).n.get("faces")
-    counted = sum(sum(counts.values()) for counts in faces.faces.values())
-    if measured is not None and counted and measured != counted:
-        raise FileError(
-            f"{sources.fidelity_summary} is of {measured} faces, {sources.faces} of {counted}: two runs are mixed; "
-            "run `detector fidelity` on these faces"
-        )
-
-
-def _check_model(sources: Sources, material: Material, scores: Scores) -> None:
-    """Refuse a model whose validation thresholds are not those of the scores.
-
-    Only where it was trained on the faces that were scored. A threshold passes if it is the same or separates the
-    validation faces equally well: scores that differ in their last digits may swap two equally good thresholds.
-    """
-    assert sources.training
-    model = material.model
-    if model.data is None or _learned_from(model.data.faces) != _learned_from(material.faces.faces):
-        return
-    val = scores.where(split="val")
-    for condition, found in model.thresholds.items():
-        here = val.where(condition=condition)
-        best, stored = youden_threshold(here.label, here.score), found.frame.threshold
-        if stored is None or np.isnan(best):
-            continue
-        gains = [balanced_accuracy(here.label, here.score, threshold) for threshold in (best, stored)]
-        if abs(best - stored) > SAME_SCORE and gains[0] - gains[1] > SAME_GAIN:
-            raise FileError(
-                f"{sources.training / 'model.json'}: its threshold in condition {condition} is {stored:.4f}, the "
-                f"validation scores of {sources.scores} give {best:.4f}: two runs are mixed; run `detector score` with "
-                "this model"
-            )
-
-
-def _learned_from(faces: dict[str, dict[str, int]]) -> dict[tuple[str, str], int]:
-    """Return the numbers of faces in the splits that training reads; the training crops hold no test faces."""
-    counts = {(method, split): by_split.get(split, 0) for method, by_split in faces.items() for split in LEARNED_FROM}
-    return {which: count for which, count in counts.items() if count}
-
-
-def _check_explained(sources: Sources, explained: Explained, scores: Scores) -> None:
-    """Refuse maps and vectors of another model: their scores differ from those of the table."""
-    assert sources.explain
-    found = zip(scores.key.tolist(), scores.condition.tolist(), scores.score.tolist(), strict=True)
-    of = {(key, condition): score for key, condition, score in found}
-    vectors = explained.features
-    rows = [("maps.csv", row.key, row.condition, row.score) for face in explained.faces for row in face]
-    columns = (vectors.key.tolist(), vectors.condition.tolist(), vectors.score.tolist())
-    rows += [("features.csv", *row) for row in zip(*columns, strict=True)]
-    for name, key, condition, score in rows:
-        expected = of.get((key, condition))
-        if expected is None and scores.dropped:
-            continue
-        if expected is None or abs(expected - score) > SAME_SCORE:
-            shown = "no score" if expected is None else f"the score {expected:.4f}"
-            raise FileError(
-                f"{sources.explain / name}: the score of {key} in condition {condition} is {score:.4f}, "
-                f"{sources.scores} has {shown}: two runs are mixed; run `detector explain` with this model and faces"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """The part of fidelity.json that says how many crops were measured."""
-
-    n: dict[str, int] = field(default_factory=dict)
 
 
 def _read(sources: Sources) -> tuple[Material, Scores]:
@@ -201,13 +109,22 @@ def _read(sources: Sources) -> tuple[Material, Scores]:
         fidelity=_fidelity(sources.fidelity_summary, summary.conditions) if sources.fidelity_summary else {},
         faces=read_json(sources.faces, Faces, FACES) if sources.faces else Faces(),
         failures=read_csv(sources.failures, Failure, FACES) if sources.failures else [],
-        model=read_json(sources.training / "model.json", Model, TRAIN) if sources.training else Model(),
+        model=read_json(sources.training / "model.json", Model, TRAIN) if sources.training else None,
         settings=read_json(sources.training / "model.json", dict[str, Any], TRAIN) if sources.training else {},
         history=_history(sources.training / "log.jsonl") if sources.training else [],
         explained=explain.read(sources.explain) if sources.explain else None,
+        origin=read_json(sources.origin, Origin, SCORE) if sources.origin.is_file() else None,
+        versions=read_json(sources.metrics, Metrics, tables.AGAIN).versions,
+        encoders=_encoders(sources.fidelity) if sources.fidelity else {},
+        command=sources.command,
         margins=sources.margins,
     )
     return material, scores
+
+
+def _encoders(folder: Path) -> dict[str, str]:
+    path = folder / "encoders.json"
+    return read_json(path, dict[str, str], FIDELITY) if path.is_file() else {}
 
 
 def _panels(folder: Path) -> tuple[list[list[Panel]], dict[str, Picture]]:

@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from .scores import Source
+
 __all__ = [
+    "Commit",
     "Dataset",
     "Faces",
     "Failure",
@@ -15,13 +18,23 @@ __all__ = [
     "Localization",
     "LogLine",
     "Map",
+    "Metrics",
     "Model",
+    "Origin",
     "Panel",
+    "Scored",
     "Step",
     "Threshold",
     "Thresholds",
     "TrainingData",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The part of metrics.json that says which software computed it."""
+
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,7 @@ class Dataset:
     name: str | None = None
     synthetic: bool | None = None
     note: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +121,61 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """The faces that a model was trained on, by method and split."""
+    """The faces that a model was trained on: their data set, and numbers by method and split."""
 
-    faces: dict[str, dict[str, int]] = field(default_factory=dict)
+    faces: dict[str, dict[str, int]]
+    name: str | None = None
+    synthetic: bool | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The commit of the source code, None with a reason where it is not known."""
+
+    commit: str | None = None
+    modified: bool | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The faces that were scored: SHA-256 of their index, data set, parameters of the faces stage."""
+
+    index_sha256: str
+    dataset: Dataset
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """scores.json: what a table of scores was made from."""
+
+    scores: Source
+    model: str
+    weights_sha256: str
+    trained_on: str | None
+    faces: Scored | None = None
+    device: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    source: Commit | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The parts of model.json that the page uses; `trained_on` is the condition of the training faces."""
+    """The parts of model.json that the page uses; `trained_on` is the condition of the training faces.
 
+    `data` must be there; it is None for converted weights, whose training data are not known.
+    """
+
+    data: TrainingData | None
     model: str | None = None
+    weights_sha256: str | None = None
     trained_on: str | None = None
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
-    data: TrainingData | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    source: Commit | None = None
+    inputs: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import page, plots
+from . import made, page, plots
 from .files import write_whole
 from .material import Material, Sources, gather
 from .sections import body
@@ -15,12 +15,13 @@ TITLE = "Is a fake face still detected after JPEG compression?"
 
 
 def build(out: Path, material: Material) -> Path:
-    """Write the figures, the tables, ``report.md`` and then ``index.html`` into *out*; return the path of the page."""
+    """Write figures, tables, citation, ``report.md`` and, last, ``index.html`` into *out*; return its path."""
     whole = body(material)
     for name, draw in whole.charts:
         write_whole(out / f"{name}.png", plots.png(draw(plots.LIGHT)))
     for table in whole.tables:
         write_whole(out / page.TABLES / f"{table.name}.csv", table.csv())
+    write_whole(out / made.CITATION, made.bibtex(material))
     write_whole(out / "report.md", f"{whole.markdown}\n")
     path = out / "index.html"
     write_whole(path, page.page(TITLE, whole))

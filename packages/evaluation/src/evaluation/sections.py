@@ -10,11 +10,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import numpy as np
 
-from . import explain, histories, literature, page, plots, tables
+from . import explain, histories, literature, made, page, plots, tables
 from .clusters import UNIT_NAMES
 from .conditions import RAW, condition_key, title
 from .files import Picture
@@ -72,6 +71,7 @@ def _opening(material: Material, anchors: set[str]) -> Block:
         page.paragraph(" ".join([_trained(material), *found.sentences]).strip(), "lead"),
         page.note(*found.warnings, links=links) if found.warnings else NOTHING,
         dataset_note(material),
+        NOTHING if material.origin else page.paragraph(made.verified(material)),
         _error_cards(found),
         _error_pictures(material, found),
         _cards(material.summary),
@@ -128,7 +128,7 @@ def _error_pictures(material: Material, found: Answer) -> Block:
 
 def _trained(material: Material) -> str:
     model = material.model
-    if not model.model:
+    if model is None or not model.model:
         return ""
     on = f", trained on faces in the condition: {title(model.trained_on)}" if model.trained_on else ""
     return f"The detector is {model.model}{on}."
@@ -514,38 +514,6 @@ def _definitions(_material: Material) -> list[Block]:
     return [page.paragraph(text, "small") for text in DEFINITIONS]
 
 
-def _provenance(material: Material) -> list[Block]:
-    summary, faces = material.summary, material.faces
-    parts = []
-    if faces.faces:
-        splits = list(dict.fromkeys(split for counts in faces.faces.values() for split in counts))
-        rows = [
-            [method, *(f"{counts.get(split, 0)} / {faces.videos.get(method, {}).get(split, '-')}" for split in splits)]
-            for method, counts in faces.faces.items()
-        ]
-        header = ["method", *(f"{split}, faces / videos" for split in splits)]
-        parts.append(page.table("data", "The data", header, rows))
-    settings: dict[str, Any] = {}
-    settings |= _flat({"model": material.settings, "faces": faces.parameters, "versions": faces.versions})
-    settings |= {"intervals": tables.behind(summary), "confidence": summary.settings.confidence}
-    if summary.settings.intervals == "bootstrap":
-        settings["seed of the bootstrap"] = summary.settings.seed
-    rows = [[name, str(value)] for name, value in settings.items()]
-    every = page.table("settings", "Parameters and versions", ["setting", "value"], rows, text=(1,))
-    return [*parts, page.details("Parameters and versions", every)]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested settings as ``a.b`` -> text."""
-    out: dict[str, str] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            out |= _flat(value, f"{prefix}{name}.")
-        else:
-            out[f"{prefix}{name}"] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return out
-
-
 def _footer(summary: Summary) -> str:
     keys = ", ".join(condition_key(condition) for condition in summary.conditions) or "none"
     return f"Keys of the conditions: {keys}. metrics.json and the tables contain the same numbers with six digits."
@@ -566,5 +534,5 @@ SECTIONS = (
     Section("errors", "Largest errors", _worst),
     Section("exclusions", "Exclusions and remarks", _exclusions),
     Section("definitions", "Definitions", _definitions),
-    Section("provenance", "How it was made", _provenance),
+    Section("provenance", "How it was made", made.parts),
 )  # fmt: skip

@@ -151,7 +151,8 @@ def write_tables(folder: str | Path, summary: Summary, test: Scores, matrix: Mat
     source = {"scores": asdict(summary.source)} if summary.source else {}
     hashes = {"tables": {name: sha256(folder / name) for name in TABLES}}
     settings = asdict(summary.settings) | {"conditions": summary.conditions, "matrix_unit": matrix.unit}
-    write_json(folder / "settings.json", settings | source | {"versions": versions()} | hashes)
+    counts = {"n": summary.n, "dropped": summary.dropped, "undefined": summary.undefined}
+    write_json(folder / "settings.json", settings | source | {"versions": versions()} | counts | hashes)
 
 
 TABLES = (
@@ -173,21 +174,24 @@ class _Stored:
     scores: Source
     tables: dict[str, str]
     matrix_unit: str
+    n: dict[str, int]
+    dropped: int
+    undefined: list[str]
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """The parts of metrics.json that are not in the tables."""
+    """The part of metrics.json that says which scores it is of."""
 
-    n: dict[str, int]
-    undefined: list[str]
     scores: Source
 
 
 def read_results(metrics: str | Path, folder: str | Path) -> tuple[Summary, Matrix]:
     """Return what `write_tables` and `write_json` wrote.
 
-    FileError names a file that does not fit its schema, that was changed since, or that is of another run.
+    FileError names a file that does not fit its schema, that was changed since, or that is of another run. Everything
+    in metrics.json follows from the tables, so an edited value in it is found and named.
     """
     folder = Path(folder)
     head = read_json(metrics, _Head, AGAIN)
@@ -214,18 +218,51 @@ def read_results(metrics: str | Path, folder: str | Path) -> tuple[Summary, Matr
         settings=settings,
         conditions=stored.conditions,
         methods=sorted({row.method for row in rows} - {ALL}),
-        n={"frames": 0, "videos": 0, "pairs": 0} | {name: n for name, n in head.n.items() if name != "dropped"},
-        dropped=head.n.get("dropped", 0),
+        n={"frames": 0, "videos": 0, "pairs": 0} | stored.n,
+        dropped=stored.dropped,
         rows=rows,
         differences=read_csv(folder / "differences.csv", Difference, AGAIN),
         calibration=read_csv(folder / "calibration.csv", Calibration, AGAIN),
         delong=read_csv(folder / "delong.csv", DeLong, AGAIN),
         scalars=read_csv(folder / "scalars.csv", Scalar, AGAIN),
         covariances=read_csv(folder / "covariances.csv", Covariance, AGAIN),
-        undefined=head.undefined,
-        source=head.scores,
+        undefined=stored.undefined,
+        source=stored.scores,
     )
-    return summary, read_matrix(folder, stored.conditions, stored.matrix_unit, AGAIN)
+    matrix = read_matrix(folder, stored.conditions, stored.matrix_unit, AGAIN)
+    named = {row.condition for row in rows} | {c for cell in matrix.cells for c in (cell.real, cell.fake)}
+    unknown = sorted((named | {d.condition for d in matrix.decisions} - {""}) - set(stored.conditions))
+    if unknown or len(set(condition_keys(stored.conditions))) < len(stored.conditions):
+        raise FileError(
+            f"{folder / 'settings.json'}: conditions are {', '.join(stored.conditions)[:60]}, the tables have "
+            f"{', '.join(unknown)[:60] or 'fewer'} too; {AGAIN}"
+        )
+    _check_same(metrics, folder, metrics_json(summary, matrix) | {"versions": stored.versions})
+    return summary, matrix
+
+
+def _check_same(path: str | Path, folder: Path, expected: dict[str, Any]) -> None:
+    """Refuse a metrics.json with another value than *expected*, that of the tables."""
+    found = _leaves(read_json(path, dict[str, Any], AGAIN))
+    wanted = _leaves(expected)
+    for place in [*wanted, *found]:
+        here, there = (f"is {side[place]!r}" if place in side else "is missing" for side in (found, wanted))
+        if here != there:
+            raise FileError(
+                f"{path}, {place}: {here[:60]}, but in the tables of {folder} it {there[:60]}: it was edited or is of "
+                f"another run; {AGAIN}"
+            )
+
+
+def _leaves(value: Any, place: str = "") -> dict[str, Any]:
+    """Return the numbers and texts in a JSON value by their place."""
+    if isinstance(value, dict | list):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        out: dict[str, Any] = {}
+        for key, part in inner:
+            out |= _leaves(part, f"{place}.{key}" if place else str(key))
+        return out
+    return {place: value}
 
 
 def caveats(synthetic: bool | None, note: str | None) -> list[str]:

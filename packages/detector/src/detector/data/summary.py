@@ -23,6 +23,7 @@ class Dataset:
     name: str | None = None
     synthetic: bool | None = None
     note: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

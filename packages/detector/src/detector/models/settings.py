@@ -12,7 +12,7 @@ from ..config import Params
 from ..errors import ConfigError, DataError
 from . import MODELS, Model, build
 
-__all__ = ["pretrained", "settings"]
+__all__ = ["in_force", "pretrained", "settings"]
 
 
 def settings(params: Params) -> dict[str, Any]:
@@ -54,6 +54,13 @@ def _refuse_others(params: Params, model: Model) -> None:
                     f"back to its default, {field.default!r}, or take a model that has it: {', '.join(takers[:4])}"
                     + (", ..." if len(takers) > 4 else "")
                 )
+
+
+def in_force(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a run without the sections of ``train`` that belong to other models."""
+    own = MODELS[parameters["model"]].sections
+    others = {section for row in MODELS.values() for section in row.sections} - set(own)
+    return parameters | {"train": {name: value for name, value in parameters["train"].items() if name not in others}}
 
 
 def _row(params: Params) -> Model:

@@ -34,7 +34,7 @@ from ..loading.order import BalancedOrder, PairedOrder, share
 from ..loading.recompress import Recompress
 from ..lock import Holder, Lock
 from ..models import build
-from ..models.settings import settings
+from ..models.settings import in_force, settings
 from ..precision import Precision
 from ..provenance import source, versions
 from ..schema import read_json
@@ -530,7 +530,7 @@ class Trainer:
             selected=self.config.select,
             amp=self.precision.amp,
             run=run.id,
-            parameters=run.parameters,
+            parameters=in_force(run.parameters),
             code_sha256=run.code_sha256,
             device=run.device,
             train_crops=len(self.training),
