@@ -93,7 +93,7 @@ def test_every_path_on_a_command_line_is_read_or_written(row: Stage) -> None:
 def test_what_a_stage_reads_is_given_or_made_by_a_stage_before_it() -> None:
     made = {"data", "pretrained"}  # given
     for row in STAGES:
-        for path in row.reads:
+        for path in (*row.reads, *row.after):
             assert any(Path(path).is_relative_to(output) for output in made), f"{row.name}: {path}"
         assert not made & {*row.outputs}
         made |= {*row.outputs}

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-STAGES = {"faces", "compress", "fidelity", "train", "score", "explain", "evaluate", "report"}
+STAGES = {"faces", "audit", "compress", "fidelity", "train", "score", "explain", "evaluate", "report"}
 
 
 def stages_run(output: str) -> set[str]:

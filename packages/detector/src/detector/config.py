@@ -102,6 +102,19 @@ class HistoriesConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditConfig:
+    """The audit. An AUC whose interval lies above `notable_above` is a finding.
+
+    With `fail_above`, leaks and intervals above it stop the pipeline before training. Crops whose hashes differ in at
+    most `near_duplicate_bits` of 255 bits are near-duplicates.
+    """
+
+    notable_above: float = number(0.6, 0.5, 1)
+    fail_above: float | None = number(None, 0.5, 1)
+    near_duplicate_bits: int = number(24, 0, 127)
+
+
+@dataclass(frozen=True, slots=True)
 class MesoConfig:
     """``meso4`` and ``mesoinception4``.
 
@@ -215,6 +228,7 @@ class Params:
     quality: int = number(77, 1, 100)
     conditions: tuple[str, ...] = converted(TESTED, canonical)
     faces: FacesConfig = field(default_factory=FacesConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
     compress: CompressConfig = field(default_factory=CompressConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)

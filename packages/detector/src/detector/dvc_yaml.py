@@ -52,7 +52,7 @@ def _entry(stage: Stage, root: Path) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "desc": stage.summary,
         "cmd": stage.command,
-        "deps": [*stage.reads, *code_files(stage, root)],
+        "deps": [*stage.reads, *stage.after, *code_files(stage, root)],
         "params": list(stage.params),
     }
     for kind in ("outs", "metrics", "plots"):
@@ -72,6 +72,7 @@ def table(stages: Sequence[Stage] = STAGES) -> str:
         command = " ".join(stage.command.split()[:2])
         writes = "; ".join(f"`{o.path}`" + (f": {o.holds}" if o.holds else "") for o in stage.writes)
         reads, params = (", ".join(f"`{name}`" for name in names) for names in (stage.reads, _parameters(stage)))
+        reads += "".join(f", after `{name}`" for name in stage.after)
         lines.append(f"| {stage.name} | `{command}` | {reads} | {writes} | {params} |")
     return "\n".join(lines) + "\n"
 

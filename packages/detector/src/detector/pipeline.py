@@ -50,7 +50,9 @@ class Stage:
 
     `params` are dotted names of sections or values in params.yaml. A parameter that the command line carries
     (``${evaluate.replicates}``) is not repeated there. `also` are modules that the function loads by a computed name,
-    which `detector.closure` cannot see, each with the reason.
+    which `detector.closure` cannot see, each with the reason. `after` are files that the stage does not read: it runs
+    only if the stages before it have written them. Their content is always the same, so a new run of those stages does
+    not make this one out of date.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Stage:
     writes: tuple[Output, ...]
     params: tuple[str, ...] = ()
     also: Mapping[str, str] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -110,6 +113,18 @@ STAGES = (
         params=("faces",),
     ),
     Stage(
+        name="audit",
+        summary="Look for what tells real from fake without any forgery, and for leaks between splits.",
+        function="detector.audit:command",
+        command="detector audit out/faces out/audit --data data --passed out/audit.passed",
+        reads=("out/faces", "data"),
+        writes=(
+            Output("out/audit", "`audit.json`, `audit.csv` (a row per crop), `leaks.csv`"),
+            Output("out/audit.passed", "always the same text; written only if training may start"),
+        ),
+        params=("audit", "evaluate.confidence"),
+    ),
+    Stage(
         name="compress",
         summary="Encode the training and validation crops with MozJPEG at the training quality.",
         function="detector.data.command:compress",
@@ -148,6 +163,7 @@ STAGES = (
         ),
         # compress: the encoder settings of the crops are part of the run's name
         params=("seed", "model", "train", "compress"),
+        after=("out/audit.passed",),
     ),
     Stage(
         name="score",
@@ -192,7 +208,7 @@ STAGES = (
         command=(
             "evaluation report out/report --metrics out/metrics.json --scores out/scores.csv --tables out/tables "
             "--fidelity out/fidelity --fidelity-summary out/fidelity.json --faces out/faces/summary.json "
-            "--failures out/faces/failures.csv --training out/train --explain out/explain "
+            "--failures out/faces/failures.csv --training out/train --explain out/explain --audit out/audit/audit.json "
             "--useful ${evaluate.useful_balanced_accuracy} --equivalent ${evaluate.equivalent_auc_drop}"
         ),
         reads=(
@@ -206,6 +222,7 @@ STAGES = (
             "out/faces/failures.csv",
             "out/train",
             "out/explain",
+            "out/audit/audit.json",
         ),
         writes=(
             Output(
@@ -227,7 +244,7 @@ def stage(name: str) -> Stage:
 
 
 def makers(path: str) -> tuple[Stage, ...]:
-    """Return the stages that *path* depends on, directly or indirectly, in order."""
+    """Return the stages whose outputs *path* is made from, directly or indirectly, in order; `Stage.after` is not."""
     wanted, found = {path}, []
     for row in reversed(STAGES):
         if any(_overlap(output, need) for output in row.outputs for need in wanted):

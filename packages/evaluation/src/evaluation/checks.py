@@ -7,6 +7,7 @@ What binds the files to each other:
 - scores.json, written beside the scores by ``detector score``, holds the SHA-256 of the scores, of the weights and of
   the index of the crops, and the data card; model.json holds the SHA-256 of the weights too. Scores from elsewhere
   have no such record; then the model and the data are compared by what both sides have, and the page says so.
+- audit.json holds the SHA-256 of the index of the crops, and their numbers.
 - fidelity.json holds the SHA-256 of the index of the crops and of panels.csv.
 - The images and vectors of ``detector explain`` carry the score of their face, which must be that of the table.
 """
@@ -51,6 +52,8 @@ def check(sources: Sources, material: Material, scores: Scores) -> None:
         _check_failures(sources, material.faces.failures, material)
     if sources.fidelity_summary:
         _check_fidelity(sources, material)
+    if sources.audit:
+        _check_audit(sources, material)
     if sources.training:
         _check_model(sources, material, scores)
     if sources.explain and material.explained:
@@ -205,6 +208,27 @@ def _check_fidelity(sources: Sources, material: Material) -> None:
     if sources.fidelity and measured.panels_sha256 not in (None, sha256(sources.fidelity / "panels.csv")):
         name = sources.fidelity / "panels.csv"
         raise FileError(f"{name}: is not the file that {path} describes: {MIXED}; {FIDELITY}")
+
+
+def _check_audit(sources: Sources, material: Material) -> None:
+    """Refuse the audit of other faces."""
+    audit, scored = material.audit, material.origin.faces if material.origin else None
+    assert audit
+    way_out = "run `detector audit` on the faces that were scored"
+    if scored and audit.index_sha256 != scored.index_sha256:
+        raise FileError(
+            f"{sources.audit}, index_sha256: {_short(audit.index_sha256)}, but {sources.origin} has "
+            f"{_short(scored.index_sha256)}: {MIXED}; {way_out}"
+        )
+    audited, counted = (
+        {(method, split): n for method, counts in faces.items() for split, n in counts.items() if n}
+        for faces in (audit.faces, material.faces.faces)
+    )
+    if counted and audited != counted:
+        raise FileError(
+            f"{sources.audit} is of {sum(audited.values())} faces, {sources.faces} of {sum(counted.values())}, or "
+            f"they differ by method and split: {MIXED}; {way_out}"
+        )
 
 
 def _check_model(sources: Sources, material: Material, scores: Scores) -> None:

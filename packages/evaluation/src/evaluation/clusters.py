@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .scores import Scores
 
-__all__ = ["UNIT_NAMES", "Clusters", "cluster"]
+__all__ = ["UNIT_NAMES", "Clusters", "cluster", "cluster_rows"]
 
 Codes = NDArray[Any]              # int32
 UNIT_NAMES = {"pair": "pairs", "person": "people", "video": "videos", "row": "rows"}
@@ -57,15 +57,20 @@ class Clusters:
 
 def cluster(scores: Scores) -> Clusters:
     """Return the clusters of *scores*: pairs, people where someone is in several pairs, else videos or rows."""
-    videos, first, item = np.unique(scores.video, return_index=True, return_inverse=True)
-    pair_names, pair = np.unique(scores.pair[first], return_inverse=True)
+    return cluster_rows(scores.video, scores.pair, scores.identity)
+
+
+def cluster_rows(video: NDArray[np.str_], pair: NDArray[np.str_], identity: NDArray[np.str_]) -> Clusters:
+    """Return the clusters of rows that are described by three columns of a table of scores."""
+    videos, first, item = np.unique(video, return_index=True, return_inverse=True)
+    pair_names, pair_code = np.unique(pair[first], return_inverse=True)
     item = np.asarray(item, dtype=np.int32)
     if len(pair_names) == len(videos):                                   # each video stands alone
-        unit = "video" if len(videos) < len(scores) else "row"
+        unit = "video" if len(videos) < len(video) else "row"
         return Clusters(unit, item[:, None], np.ones(len(videos)), item)
-    shown = [sorted(set(str(name).split("+")))[:2] for name in scores.identity[first]]
-    if not _in_several_pairs(shown, pair):
-        return Clusters("pair", pair.astype(np.int32)[item][:, None], np.ones(len(pair_names)), item)
+    shown = [sorted(set(str(name).split("+")))[:2] for name in identity[first]]
+    if not _in_several_pairs(shown, pair_code):
+        return Clusters("pair", pair_code.astype(np.int32)[item][:, None], np.ones(len(pair_names)), item)
     people = {name: number for number, name in enumerate(sorted({name for names in shown for name in names}))}
     named = sorted({tuple(names) for names in shown if len(names) > 1})
     couples = {names: len(people) + number for number, names in enumerate(named)}

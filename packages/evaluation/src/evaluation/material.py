@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import explain, tables
-from .conditions import RAW, condition_keys
+from . import explain, findings, tables
+from .conditions import RAW, condition_keys, title
 from .explain import Explained
 from .files import Picture, check, read_csv, read_json, read_json_lines, read_png
+from .findings import Audit
 from .matrix import Matrix
 from .records import Dataset, Faces, Failure, Fidelity, LogLine, Metrics, Model, Origin, Panel, Step
 from .scores import Scores, read
@@ -32,6 +33,7 @@ class Sources:
     failures: Path | None = None           # failures.csv of the faces stage
     training: Path | None = None           # folder of model.json and log.jsonl
     explain: Path | None = None            # folder of maps.csv, localization.csv, features.npy and features.csv
+    audit: Path | None = None              # audit.json
     crops: Path | None = None              # folder of the packed crops: index.csv and shards
     allow_nan: bool = False
     command: str = ""                      # the command that makes the page, shown on it
@@ -60,6 +62,7 @@ class Material:
     settings: dict[str, Any] = field(default_factory=dict)                 # all of model.json
     history: list[Step] = field(default_factory=list)
     explained: Explained | None = None
+    audit: Audit | None = None
     versions: dict[str, str] = field(default_factory=dict)                 # of what computed the metrics
     encoders: dict[str, str] = field(default_factory=dict)                 # of the fidelity stage
     command: str = ""
@@ -68,6 +71,12 @@ class Material:
     @property
     def dataset(self) -> Dataset:
         return self.faces.dataset or Dataset()
+
+    @property
+    def detector(self) -> dict[str, float]:
+        """The frame AUC of the detector by the title of the condition."""
+        rows = {name: self.summary.find(name, "frame", "auc") for name in self.summary.conditions}
+        return {title(name): row.value for name, row in rows.items() if row is not None}
 
     @property
     def rates(self) -> dict[str, float]:
@@ -113,6 +122,7 @@ def _read(sources: Sources) -> tuple[Material, Scores]:
         settings=read_json(sources.training / "model.json", dict[str, Any], TRAIN) if sources.training else {},
         history=_history(sources.training / "log.jsonl") if sources.training else [],
         explained=explain.read(sources.explain) if sources.explain else None,
+        audit=findings.read(sources.audit) if sources.audit else None,
         origin=read_json(sources.origin, Origin, SCORE) if sources.origin.is_file() else None,
         versions=read_json(sources.metrics, Metrics, tables.AGAIN).versions,
         encoders=_encoders(sources.fidelity) if sources.fidelity else {},

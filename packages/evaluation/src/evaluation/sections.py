@@ -13,7 +13,7 @@ from html import escape
 
 import numpy as np
 
-from . import explain, histories, literature, made, page, plots, tables
+from . import audit, explain, histories, literature, made, page, plots, tables
 from .clusters import UNIT_NAMES
 from .conditions import RAW, condition_key, title
 from .files import Picture
@@ -62,14 +62,16 @@ def _named(condition: str) -> str:
 
 def _opening(material: Material, anchors: set[str]) -> Block:
     found = answer(material.summary, material.matrix, material.margins)
+    data = audit.headline(material.audit, material.detector)
+    answered, warnings = found.short + (f" {audit.ALERT}" if data else ""), [*data, *found.warnings]
     known = ((AUDIT, "The audit of the data"), ("histories", "The matrix of conditions"))
     links = [(f"#{anchor}", words) for anchor, words in known if anchor in anchors]
     question = "Is a fake face still detected after JPEG compression?"
-    short = f"# {question}\n\n**{page.markdown(found.short)}**"
+    short = f"# {question}\n\n**{page.markdown(answered)}**"
     parts = page.joined([
-        Block(f'<h1>{question}</h1>\n<p class="answer">{escape(found.short)}</p>', short),
+        Block(f'<h1>{question}</h1>\n<p class="answer">{escape(answered)}</p>', short),
         page.paragraph(" ".join([_trained(material), *found.sentences]).strip(), "lead"),
-        page.note(*found.warnings, links=links) if found.warnings else NOTHING,
+        page.note(*warnings, links=links) if warnings else NOTHING,
         dataset_note(material),
         NOTHING if material.origin else page.paragraph(made.verified(material)),
         _error_cards(found),
@@ -524,6 +526,7 @@ SECTIONS = (
         m.matrix, m.summary.settings.confidence
     )),
     Section("by-condition", "By condition", _by_condition),
+    Section(AUDIT, "Audit of the data: shortcuts and leaks", lambda m: audit.parts(m.audit, m.detector)),
     Section("compression", "What compression does to a face", _compression),
     Section("by-method", "By forgery method", _by_method),
     Section("published", "Published results", _published),

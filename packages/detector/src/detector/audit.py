@@ -1,0 +1,186 @@
+"""The audit stage: what could tell real from fake crops without any forgery, and what the splits share.
+
+`detector.data.properties` collects the properties of every crop, `evaluation.shortcuts` and `evaluation.leaks` have the
+statistics, `evaluation.findings` the result. The data are never changed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .config import AuditConfig, Params
+from .errors import DataError, DetectorError
+from .options import params_option
+
+if TYPE_CHECKING:
+    from evaluation.findings import Audit, Leak, Shortcut
+    from evaluation.leaks import NearDuplicates
+    from evaluation.shortcuts import Items, Property
+
+    from .data.index import Face
+    from .data.properties import Item
+
+__all__ = ["LeakRow", "command", "make_audit"]
+
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+PASSED = "passed\n"  # always the same, so that the train stage is not out of date after another audit
+EXAMPLES = 10  # named in audit.json; leaks.csv has all
+
+
+@click.command()
+@click.argument("faces", type=FOLDER)
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--data", type=FOLDER, help="Folder that FACES were made from. Without it, the source files are not examined."
+)
+@click.option("--passed", type=click.Path(path_type=Path, dir_okay=False), help="File to write if training may start.")
+@params_option
+def command(faces: Path, out: Path, data: Path | None, passed: Path | None, params: Params) -> None:
+    """Measure what tells the real crops in FACES from the fake ones without any forgery, and what the splits share.
+
+    Writes OUT/audit.json (results), OUT/audit.csv (a row per crop) and OUT/leaks.csv. Nothing in FACES is changed.
+    With audit.fail_above in params.yaml, a leak, or an AUC whose interval lies above that value, ends the command with
+    status 1, after the results are written.
+    """
+    from evaluation.findings import over_limit, text
+
+    from .data.files import whole_file
+
+    if passed is not None:
+        passed.unlink(missing_ok=True)
+    audit = make_audit(faces, out, data, params.audit, params.evaluate.confidence)
+    click.echo(text(audit))
+    refused = over_limit(audit)
+    if refused:
+        raise DetectorError(
+            f"{len(refused)} findings are over audit.fail_above = {params.audit.fail_above:g}, e.g. "
+            f"{refused[0]} A model would learn this instead of the forgery: mend the data, or set "
+            f"audit.fail_above to null in params.yaml (all findings: {out / 'audit.json'})"
+        )
+    if passed is not None:
+        with whole_file(passed) as temporary:
+            temporary.write_text(PASSED)
+
+
+def make_audit(
+    faces: str | Path, out: str | Path, data: str | Path | None, config: AuditConfig, confidence: float = 0.95
+) -> Audit:
+    """Audit the packed crops in the folder *faces*, cut from files below *data*; write the folder *out*.
+
+    Raises `DataError` if *faces* is not such a folder, or a file that it needs is missing or damaged.
+    """
+    import numpy as np
+
+    from evaluation import leaks
+    from evaluation.clusters import UNIT_NAMES
+    from evaluation.findings import Audit, Near, as_json
+    from evaluation.shortcuts import Items
+
+    from .data.files import sha256, whole_folder, write_json
+    from .data.index import Face, read_rows, write_rows
+    from .data.layout import count
+    from .data.properties import missed, properties, read_items, write_items
+
+    faces = Path(faces)
+    # not `read_index`, which refuses a person in two splits: here that is a result
+    index = read_rows(faces / "index.csv", Face)
+    if not index:
+        raise DataError(f"{faces / 'index.csv'}: lists no crops")
+    found = read_items(faces, index, None if data is None else Path(data))
+    described = {name: np.array([getattr(face, name) for face in index]) for name in ("video", "pair", "identity")}
+    items = Items(np.array([face.label for face in index], np.int8), **described)
+    measured = [_measure(name, title, items, chosen, confidence) for name, title, chosen in properties(found)]
+    misses = missed(faces / "failures.csv", index)
+    measured.insert(-2, _measure("missed", "frames without a crop", *misses, confidence))
+    split = np.array([face.split for face in index])
+    near = leaks.near_duplicates(found.hashes, found.hashed, split, items.pair, config.near_duplicate_bits)
+    rows = _leaks(index, found.items, near)
+    audit = Audit(
+        faces=count(index),
+        index_sha256=sha256(faces / "index.csv"),
+        unit=UNIT_NAMES[items.clusters.unit],
+        confidence=confidence,
+        notable_above=config.notable_above,
+        fail_above=config.fail_above,
+        shortcuts=measured,
+        leaks=_summed(rows, near),
+        near_duplicates=Near(
+            leaks.DEFINITION, near.limit, near.num_near, near.num_compared, near.num_false, near.num_different
+        ),
+        notes=found.notes,
+    )
+    with whole_folder(out, "audit.json") as folder:
+        write_items(folder / "audit.csv", found.items)
+        write_rows(folder / "leaks.csv", LeakRow, rows)
+        write_json(folder / "audit.json", as_json(audit))
+    return audit
+
+
+@dataclass(frozen=True, slots=True)
+class LeakRow:
+    """A row of ``leaks.csv``: something that two splits share, with an item of each.
+
+    kind: ``person``, ``pair``, ``file`` (name: its SHA-256) or ``near-duplicate`` (name: the distance in bits).
+    """
+
+    kind: str
+    name: str
+    split: str
+    item: str
+    other_split: str
+    other_item: str
+
+
+def _measure(name: str, title: str, items: Items, chosen: Sequence[Property], confidence: float) -> Shortcut:
+    """Return the AUC of the properties *chosen* together and how the classes differ in them."""
+    from evaluation.findings import Shortcut
+    from evaluation.shortcuts import describe, measure_shortcut
+
+    found = measure_shortcut(items, chosen, confidence)
+    # a thumbnail, or several properties, cannot be described in a few words
+    short = len(chosen) == 1 and not chosen[0].linear
+    real, fake = (describe(chosen[0][items.label == label]) if short else "" for label in (0, 1))
+    auc, lo, hi = (None if math.isnan(value) else value for value in (found.auc, found.lo, found.hi))
+    return Shortcut(name, title, auc, lo, hi, found.num_real, found.num_fake, real, fake, found.reason)
+
+
+def _leaks(index: Sequence[Face], items: Sequence[Item], near: NearDuplicates) -> list[LeakRow]:
+    """Return what the splits share: every person, pair and file once, and the closest near-duplicates."""
+    from evaluation.leaks import shared
+
+    splits, keys = [face.split for face in index], [face.key for face in index]
+    rows = []
+    for kind, names, shown in (
+        ("person", [face.identity.split("+") for face in index], keys),
+        ("pair", [[face.pair] for face in index], keys),
+        ("file", [[item.file_sha256] if item.file_sha256 else [] for item in items], [item.file for item in items]),
+    ):
+        for one in shared(names, splits, shown):
+            (split, item), (other_split, other) = list(one.items.items())[:2]
+            rows.append(LeakRow(kind, one.name, split, item, other_split, other))
+    if near.is_leak:
+        rows += [
+            LeakRow("near-duplicate", str(distance), splits[i], keys[i], splits[j], keys[j])
+            for distance, i, j in near.pairs
+        ]
+    return rows
+
+
+def _summed(rows: Sequence[LeakRow], near: NearDuplicates) -> list[Leak]:
+    """Return the numbers of *rows* of each kind, with examples."""
+    from evaluation.findings import Leak
+
+    found = []
+    for kind in dict.fromkeys(row.kind for row in rows):
+        here = [row for row in rows if row.kind == kind]
+        examples = [f"{row.item} in {row.split}, {row.other_item} in {row.other_split}" for row in here[:EXAMPLES]]
+        if kind == "person":
+            examples = [f"{row.name}: {example}" for row, example in zip(here, examples, strict=False)]
+        found.append(Leak(kind, near.num_near if kind == "near-duplicate" else len(here), examples))
+    return found

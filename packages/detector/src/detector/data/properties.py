@@ -1,0 +1,281 @@
+"""Properties of crops that show no forgery: of the source file, of the cut, and simple ones of the pixels."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.leaks import hashes
+from evaluation.shortcuts import Items, Property
+
+from ..errors import DataError
+from ..progress import track
+from ..schema import Mismatch, csv_lines, read_text, shown, within
+from . import alignment
+from .files import whole_file
+from .index import Face
+from .inspect import decode
+from .shards import ShardReader
+from .sources import SourceFile, describe_source
+
+__all__ = ["Item", "Items", "Measured", "missed", "properties", "read_items", "write_items"]
+
+THUMBNAIL, GRAY = 8, 32  # pixels a side
+OF_A_MASK = "mask:"  # failures that leave the crop
+POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+XY = tuple(f"{point}_{axis}" for point in POINTS for axis in "xy")
+WAY_OUT = "run `detector faces` again to rewrite it"
+UNKNOWN = SourceFile("", "", "", math.nan, math.nan, math.nan, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A row of ``audit.csv``: a crop, the file it was cut from (see `SourceFile`), and its properties, nan if unknown.
+
+    scale: source pixels per crop pixel. border: share of the crop beyond the image's edge. roll: angle in degrees by
+    which the crop was turned. shrink: side of the crop relative to that of its framing. landmarks: where the eyes or
+    landmarks were found, the certainty of the face detector; see `detector.data.detection.Detection`. sharpness: binary
+    logarithm of the variance of the Laplacian of the gray crop. red, green, blue: means. phash: 64 hexadecimal digits,
+    see `evaluation.leaks`; empty for a near-uniform crop.
+    """
+
+    key: str
+    video: str
+    split: str
+    label: int
+    file: str
+    file_sha256: str
+    format: str
+    width: float
+    height: float
+    bits_per_pixel: float
+    encoding: str
+    jpeg_quality: float
+    quant_tables: str
+    frame_rate: float
+    num_frames: float
+    scale: float
+    border: float
+    shrink: float
+    roll: float
+    landmarks: str
+    sharpness: float
+    red: float
+    green: float
+    blue: float
+    phash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The items of all crops, their thumbnails (N, 192) and hashes (N, 4), and notes on what could not be examined."""
+
+    items: list[Item]
+    thumbnails: NDArray[np.float64]
+    hashes: NDArray[np.uint64]
+    hashed: NDArray[np.bool_]
+    notes: list[str]
+
+
+def read_items(faces: Path, index: Sequence[Face], data: Path | None) -> Measured:
+    """Return the properties of the crops *index* in the folder *faces*; *data* is the folder they were made from."""
+    files = {key: row["file"] for key, row in _table(faces / "sources.csv", ("file",)).items()}
+    notes = []
+    if not files:
+        notes.append(f"{faces} has no sources.csv: the source files were not examined ({WAY_OUT})")
+    elif data is None:
+        notes.append("without --data, the source files were not examined")
+    elif not data.is_dir():
+        raise DataError(f"{data}: no such folder; give the folder that the crops were made from (--data)")
+    described: dict[str, SourceFile] = {}
+    if data is not None:
+        names = sorted(set(files.values()))
+        described = {file: describe_source(data, file) for file in track(names, len(names), "source files")}
+    reader, cuts = ShardReader(faces), _Cuts(faces)
+    rows, thumbnails, gray = [], [], []
+    for face in track(index, len(index), "crops"):
+        image = decode(reader.read(face, check=True))
+        pixels = _pixels(image)
+        source = described.get(files.get(face.key, ""), UNKNOWN)
+        rows.append((face, source, cuts.of(face, source, len(image)), pixels))
+        thumbnails.append(pixels.thumbnail)
+        gray.append(pixels.gray)
+    hashed, valid = hashes(np.stack(gray))
+    items = [
+        Item(
+            *(face.key, face.video, face.split, face.label, files.get(face.key, ""), *astuple(source)[1:]),
+            *(*astuple(cut), pixels.sharpness, *pixels.colour, words.tobytes().hex() if there else ""),
+        )
+        for (face, source, cut, pixels), words, there in zip(rows, hashed, valid, strict=True)
+    ]
+    return Measured(items, np.stack(thumbnails), hashed, valid, notes)
+
+
+def write_items(path: Path, items: Sequence[Item]) -> None:
+    """Write *items* as the CSV file *path*; unknown values are empty."""
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Item.__slots__)
+        for item in items:
+            writer.writerow(["" if isinstance(v, float) and math.isnan(v) else v for v in astuple(item)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Pixels:
+    sharpness: float
+    colour: tuple[float, float, float]
+    thumbnail: NDArray[np.float64]
+    gray: NDArray[np.float64]
+
+
+def _pixels(image: NDArray[np.uint8]) -> _Pixels:
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    sharpness = math.log2(float(cv2.Laplacian(gray, cv2.CV_32F).var()) + 1e-3)
+    red, green, blue = (round(float(value), 3) for value in image.mean(axis=(0, 1)))
+    colours, grays = (
+        cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA).astype(np.float64)
+        for pixels, side in ((image, THUMBNAIL), (gray, GRAY))
+    )
+    return _Pixels(round(sharpness, 4), (red, green, blue), colours.ravel(), grays)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    scale: float = math.nan
+    border: float = math.nan
+    shrink: float = math.nan
+    roll: float = math.nan
+    landmarks: str = ""
+
+
+class _Cuts:
+    """How the crops in a folder were cut: by the columns of the index, or computed from ``geometry.csv``."""
+
+    def __init__(self, faces: Path) -> None:
+        self.path = faces / "geometry.csv"
+        self.geometry = _table(self.path, (*XY[:4], "found"))
+        self.landmarks = _table(faces / "landmarks.csv", XY)
+
+    def of(self, face: Face, source: SourceFile, size: int) -> _Cut:
+        """Return how *face*, *size* pixels wide, was cut from an image of the size of *source*."""
+        known = {name: getattr(face, name, None) for name in ("scale", "border", "shrink", "roll", "landmarks")}
+        if known["scale"] is not None:
+            return _Cut(**{name: value for name, value in known.items() if value is not None})
+        if face.key not in self.geometry:
+            return _Cut()
+        row = self.geometry[face.key]
+        points, names = (self.landmarks[face.key], XY) if face.key in self.landmarks else (row, XY[:4])
+        with within(self.path, WAY_OUT):
+            try:
+                place = np.array([float(points[name]) for name in names]).reshape(-1, 2)
+                similarity = (alignment.align if len(place) == 2 else alignment.align_points)(place, size)
+            except (ValueError, ZeroDivisionError):
+                raise Mismatch(f"{face.key}: bad points {shown(', '.join(points[name] for name in names))}") from None
+        (x, y), matrix = place[1] - place[0], similarity.matrix
+        return _Cut(
+            scale=1 / similarity.scale,
+            border=_beyond(matrix, size, source.width, source.height),
+            roll=math.degrees(math.atan2(y, x)),
+            landmarks=row["found"],
+        )
+
+
+def _beyond(matrix: NDArray[np.float64], size: int, width: float, height: float) -> float:
+    """Return the share of a crop whose pixels lie beyond an image *width* x *height*; nan if its size is unknown."""
+    if math.isnan(width) or math.isnan(height):
+        return math.nan
+    grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1).reshape(-1, 2) - matrix[:, 2]
+    x, y = np.linalg.solve(matrix[:, :2], grid.T)
+    outside = (x < -0.5) | (x > width - 0.5) | (y < -0.5) | (y > height - 0.5)
+    return round(float(outside.mean()), 5)
+
+
+def _table(path: Path, columns: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the rows of the CSV file *path* by key, empty if there is none; it must have *columns*, and may have more.
+
+    Other stages own these files, and not all versions have the same columns.
+    """
+    if not path.exists():
+        return {}
+    with within(path, WAY_OUT):
+        lines = csv_lines(read_text(path, WAY_OUT))
+        _, header = next(lines, (1, []))
+        missing = [name for name in ("key", *columns) if name not in header]
+        if missing:
+            raise Mismatch(f"no column {', '.join(missing)}; got {shown(', '.join(header) or 'none')}")
+        rows = {}
+        for line, values in lines:
+            if len(values) != len(header):
+                raise Mismatch(f"line {line}: expected {len(header)} values, got {len(values)}")
+            row = dict(zip(header, values, strict=True))
+            rows[row["key"]] = row
+    return rows
+
+
+def properties(found: Measured) -> Iterator[tuple[str, str, list[Property]]]:
+    """Yield name, title and content of everything that is measured; the last two are all together and the thumbnail."""
+    columns = {name: [getattr(item, name) for item in found.items] for name in Item.__slots__}
+
+    def numbers(*names: str) -> Property:
+        return Property(np.array([columns[name] for name in names], np.float64).T)
+
+    def names(name: str) -> Property:
+        return Property(names=np.array(columns[name], dtype=np.str_))
+
+    wide_high = zip(columns["width"], columns["height"], strict=True)
+    sizes = ["" if math.isnan(width) else f"{width:g} x {height:g}" for width, height in wide_high]
+    each = {
+        "format": ("file format", names("format")),
+        "size": ("pixel size of the image", Property(numbers("width", "height").numbers, np.array(sizes, np.str_))),
+        "bits_per_pixel": ("bits per pixel of the file", numbers("bits_per_pixel")),
+        "jpeg_quality": ("JPEG quality", numbers("jpeg_quality")),
+        "quant_tables": ("JPEG quantization tables", names("quant_tables")),
+        "encoding": ("encoder settings", names("encoding")),
+        "frame_rate": ("frames per second", numbers("frame_rate")),
+        "num_frames": ("frames of the video", numbers("num_frames")),
+        "scale": ("image pixels per crop pixel", numbers("scale")),
+        "border": ("share of the crop beyond the image's edge", numbers("border")),
+        "shrink": ("size of the crop relative to its framing", numbers("shrink")),
+        "roll": ("rotation of the crop in degrees", numbers("roll")),
+        "landmarks": ("certainty of the face detector: where landmarks were found", names("landmarks")),
+        "sharpness": ("sharpness (log variance of the Laplacian)", numbers("sharpness")),
+        "colour": ("mean red / green / blue", numbers("red", "green", "blue")),
+    }
+    for name, (title, content) in each.items():
+        yield name, title, [content]
+    yield "together", "all of these together", [content for _, content in each.values() if content.known.any()]
+    thumbnail = Property(found.thumbnails, linear=True)
+    yield "thumbnail", f"the crop as {THUMBNAIL} x {THUMBNAIL} pixels", [thumbnail]
+
+
+def missed(path: Path, index: Sequence[Face]) -> tuple[Items, list[Property]]:
+    """Return every frame that was searched for a face, and whether it has none; *path* is ``failures.csv``.
+
+    A video that could not be read counts as one frame.
+    """
+    failures = []
+    if path.exists():
+        with within(path, WAY_OUT):
+            lines = csv_lines(read_text(path, WAY_OUT))
+            _, header = next(lines, (1, []))
+            if header[:3] != ["video", "frame", "reason"]:
+                raise Mismatch(f"expected the columns video, frame, reason; got {shown(', '.join(header) or 'none')}")
+            failures = [values for _, values in lines if len(values) >= 3 and not values[2].startswith(OF_A_MASK)]
+    of_video: Mapping[str, Face] = {face.video: face for face in index}
+    rows = [(face.label, face.video, face.pair, face.identity, "found") for face in index]
+    for video, _, _, *_ in failures:
+        known = of_video.get(video)
+        label = int(video.partition("/")[0] != "original")
+        # of a video without any crop neither pair nor persons are known
+        pair, identity = (known.pair, known.identity) if known else (f"? {video}", f"? {video}")
+        rows.append((label, video, pair, identity, "no face"))
+    labels, *described = zip(*rows, strict=True)
+    videos, pairs, identities, results = (np.array(column, np.str_) for column in described)
+    return Items(np.array(labels, np.int8), videos, pairs, identities), [Property(names=results)]

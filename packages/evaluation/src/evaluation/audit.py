@@ -1,0 +1,82 @@
+"""The section of the page on the audit of the data, and what of it stands at the top of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from . import page
+from .findings import Audit, expected_number, findings, shown
+from .page import Block, Cell, heat
+
+__all__ = ["ALERT", "headline", "parts"]
+
+ALERT = "But the data have shortcuts or leaks."
+NONE = "The audit found nothing notable: no shared people or files, no interval above the margin."
+
+
+def headline(audit: Audit | None, detector: Mapping[str, float]) -> list[str]:
+    """Return the sentences for the top of the page; *detector* has the AUC of the detector by name of the condition."""
+    return [] if audit is None else findings(audit, detector)
+
+
+def parts(audit: Audit | None, detector: Mapping[str, float]) -> list[Block]:
+    """Return the parts of the section; none without an audit."""
+    if audit is None:
+        return []
+    found = headline(audit, detector)
+    crops = sum(sum(by_split.values()) for by_split in audit.faces.values())
+    best = max((auc for auc in detector.values() if auc == auc), default=None)
+    compared = "" if best is None else f" The detector reaches {best:.3f} in its best condition."
+    return [
+        page.paragraph(
+            "What could tell real from fake without any forgery? A detector that reaches its AUC this way has learned "
+            "how the data were collected. Sharpness and colour can also be effects of the forgery itself."
+        ),
+        page.items(found) if found else page.paragraph(NONE),
+        page.table(
+            "audit",
+            "Properties that show no forgery: how well each tells real from fake",
+            ["property", "AUC", "real", "fake", "n real", "n fake"],
+            [
+                [row.title, _auc_cell(row.auc, shown(row)), row.real, row.fake, str(row.num_real), str(row.num_fake)]
+                for row in audit.shortcuts
+            ],
+            f"{crops} crops of all splits. AUC of a logistic regression on the property alone, each crop scored by a "
+            "model that has seen nobody of its pair; below .5 means no more than .5. "
+            f"{100 * audit.confidence:g} % intervals by {audit.unit}. Real and fake: the commonest values with their "
+            "shares, or the median with the range from 5 % to 95 % of the crops. A finding is an interval above "
+            f"{audit.notable_above:g}, or an AUC no less than the detector's in some condition.{compared}",
+            text=(2, 3),
+        ),
+        _leaks(audit),
+        page.items(audit.notes) if audit.notes else page.NOTHING,
+    ]
+
+
+def _auc_cell(auc: float | None, words: str) -> Cell:
+    return words if auc is None else heat(auc, words)
+
+
+def _leaks(audit: Audit) -> Block:
+    counts = {leak.kind: leak for leak in audit.leaks}
+    kinds = (
+        ("person", "people"),
+        ("pair", "pairs or groups of people"),
+        ("file", "identical source files"),
+        ("near-duplicate", "couples of near-duplicate crops"),
+    )
+    rows: list[list[Cell]] = []
+    for kind, words in kinds:
+        leak = counts.get(kind)
+        rows.append([words, str(leak.count) if leak else "0", "; ".join(leak.examples) if leak else ""])
+    near = audit.near_duplicates
+    note = ""
+    if near is not None:
+        rows[-1][1] = str(near.num_near)
+        note = (
+            f"Near-duplicate: {near.definition}, at most {near.limit}. {near.num_compared} couples of crops from two "
+            f"splits were compared, and {expected_number(near)} would be near by chance: of {near.num_different} "
+            f"couples of different people within one split, {near.num_false} are."
+        )
+    header = ["what", "in more than one split", "examples"]
+    return page.table("leaks", "What the splits share", header, rows, note, text=(2,))
