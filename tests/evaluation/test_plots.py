@@ -1,9 +1,12 @@
 """Figures: lines join conditions of one family only, and many conditions stay readable."""
 
+import re
+
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
-from evaluation import matrix, plots
+from evaluation import matrix, page, plots
 from evaluation.records import Fidelity
 from evaluation.summary import Settings, summarize
 
@@ -63,3 +66,59 @@ def test_panels_of_many_conditions_are_arranged_in_rows(scores_of):
     shown = [axes for axes in figure.axes if axes.axison]
     assert len(shown) == len(CONDITIONS)
     assert len({round(axes.get_subplotspec().rowspan.start) for axes in shown}) == 2
+
+
+DEFICIENCIES = {                       # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB
+    "none": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}  # fmt: skip
+
+
+def lightness(color, deficiency="none"):
+    """CIE L* of a colour as seen with a deficiency."""
+    rgb = np.array(to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.asarray(DEFICIENCIES[deficiency]) @ linear, 0, 1)
+    y = float(seen @ [0.2126, 0.7152, 0.0722])
+    return 116 * np.cbrt(y) - 16 if y > 0.008856 else 903.3 * y
+
+
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+def test_the_order_of_conditions_is_an_order_of_lightness_for_every_eye(deficiency):
+    names = ["raw", "77", "60", "15", "10", "turbo:77", "turbo:60", "turbo:15", "turbo:10"]
+    colors = plots.condition_colors(names, plots.LIGHT)
+    found = [lightness(colors[name], deficiency) for name in names]
+    assert min(np.diff(found)) > 2.5, found
+    assert abs(lightness(plots.LIGHT.real, deficiency) - lightness(plots.LIGHT.fake, deficiency)) > 20
+
+
+def test_every_colour_of_a_line_has_three_to_one_contrast():
+    """WCAG 1.4.11, on the page's card, light and dark: the colours of the style sheet."""
+    style = page.STYLE
+    light, dark = style.split("@media screen and (prefers-color-scheme: dark)")
+    for part in (light, dark[: dark.index("} }")]):
+        colors = dict(re.findall(r"--(\w+):(#[0-9a-f]{6})", part))
+        background = plots._luminance(colors["card"]) + 0.05
+        names = ("real", "fake", "from", "mid", "to", *(f"f{i}" for i in range(7)))
+        for name in names:
+            ends = sorted([plots._luminance(colors[name]) + 0.05, background])
+            assert ends[1] / ends[0] >= 3, (name, ends[1] / ends[0])
+        for name, least in (("ink", 4.5), ("muted", 4.5), ("accent", 4.5)):
+            ends = sorted([plots._luminance(colors[name]) + 0.05, background])
+            assert ends[1] / ends[0] >= least, name
+
+
+def test_labels_at_the_ends_of_lines_do_not_touch():
+    found = plots._spread([0.5, 0.5, 0.51, 0.9], 0.05)
+    assert min(np.diff(sorted(found))) >= 0.05 - 1e-6
+    assert found[3] == pytest.approx(0.9)
+
+
+def test_numbers_in_a_heat_map_are_readable(scores_of):
+    (axes,) = plots.history_matrix(matrix.evaluate(scores_of(conditions=CONDITIONS))).axes
+    for patch, text in zip(axes.patches, axes.texts, strict=False):
+        if text.get_bbox_patch() is None:
+            ends = sorted(plots._luminance(c) + 0.05 for c in (patch.get_facecolor()[:3], text.get_color()))
+            assert ends[1] / ends[0] >= 4.5

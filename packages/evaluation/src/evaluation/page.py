@@ -54,12 +54,12 @@ TABLES = "tables"                      # folder of the CSV files, beside the pag
 STYLE = """
 :root { color-scheme:light dark; --paper:#fbfbf9; --card:#ffffff; --ink:#1d2530; --muted:#566173; --line:#e0e4e9;
   --accent:#1d5bb0; --warn:#fff6e0; --warn-line:#b98a1c; --heat:47,111,201; --real:#16407f; --fake:#d9730d;
-  --from:#0b2348; --to:#d07a2c; --f0:#12355b; --f1:#b3470f; --f2:#1b7f79; --f3:#8a5fbf; --f4:#7a6a00; --f5:#b8437f;
-  --f6:#566173; --shade:rgba(29,37,48,.28); --font:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",
-  "DejaVu Sans",sans-serif; }
+  --from:#0b2348; --mid:#933370; --to:#d07a24; --f0:#12355b; --f1:#b3470f; --f2:#1b7f79; --f3:#8a5fbf; --f4:#7a6a00;
+  --f5:#b8437f; --f6:#566173; --shade:rgba(29,37,48,.28);
+  --font:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu Sans",sans-serif; }
 @media screen and (prefers-color-scheme: dark) { :root { --paper:#14181e; --card:#1b2129; --ink:#e5e9ef;
   --muted:#a6b0be; --line:#343d4a; --accent:#8ab6f7; --warn:#2c2615; --warn-line:#a8842c; --heat:95,150,230;
-  --real:#a9cbff; --fake:#e07b1f; --from:#e8eefc; --to:#c06a1e; --f0:#bcd7ff; --f1:#f08a4b; --f2:#5cc8bf;
+  --real:#a9cbff; --fake:#e07b1f; --from:#e8eefc; --mid:#e58fb0; --to:#b8651f; --f0:#bcd7ff; --f1:#f08a4b; --f2:#5cc8bf;
   --f3:#c3a3f0; --f4:#d3c24a; --f5:#f29ac6; --f6:#a6b0be; --shade:rgba(0,0,0,.7); } }
 * { box-sizing:border-box; }
 body { margin:0; background:var(--paper); color:var(--ink); font:16px/1.55 var(--font); }
@@ -90,7 +90,7 @@ nav li { break-inside:avoid; padding:.1rem 0; }
 .card b { display:block; font-size:1.75rem; font-weight:650; font-variant-numeric:tabular-nums; line-height:1.25; }
 .scroll { overflow-x:auto; margin:1rem 0; }
 .scroll[data-more] { border-right:2px solid var(--accent); box-shadow:inset -1.1rem 0 .8rem -.9rem var(--shade); }
-.scroll[data-more]::before, .scroll[data-end]::before { content:"more columns: scroll sideways \\2192"; display:block;
+.scroll[data-more]::before, .scroll[data-end]::before { content:"scroll sideways for more \\2192"; display:block;
   position:sticky; left:0; width:max-content; font-size:.8rem; color:var(--muted); }
 .scroll[data-end]::before { content:"\\2190 scroll back"; }
 table { border-collapse:collapse; font-size:.9rem; font-variant-numeric:tabular-nums; min-width:100%; }
@@ -100,7 +100,7 @@ caption span { display:block; max-width:min(46rem,calc(100vw - 3.2rem)); positio
 th, td { padding:.36rem .55rem; text-align:right; border-bottom:1px solid var(--line); white-space:nowrap; }
 thead th { font-weight:600; color:var(--muted); vertical-align:bottom; white-space:normal; }
 th:first-child, td:first-child { text-align:left; padding-left:.2rem; }
-tbody th, tfoot th { font-weight:400; white-space:normal; overflow-wrap:anywhere; min-width:6.5rem; }
+tbody th, tfoot th { font-weight:400; white-space:normal; overflow-wrap:anywhere; min-width:7.6rem; }
 .text { text-align:left; white-space:normal; overflow-wrap:anywhere; min-width:7rem; }
 tfoot th, tfoot td { border-top:2px solid var(--line); }
 td i { font-style:normal; font-size:.86em; display:block; }
@@ -113,9 +113,7 @@ figure .scroll { margin:0; }
 figure svg { display:block; width:100%; min-width:22rem; height:auto; max-height:46rem; }
 figure svg.wide { min-width:40rem; }
 figcaption { margin-top:.7rem; max-width:46rem; }
-.pair { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr)); gap:0 1rem;
-  align-items:start; }
-.faces { display:grid; grid-template-columns:repeat(var(--n),minmax(6.5rem,1fr)); gap:.7rem; margin:.3rem 0 1.2rem; }
+.faces { display:grid; grid-template-columns:repeat(var(--n),minmax(7.4rem,1fr)); gap:.7rem; margin:.3rem 0 1.2rem; }
 .face img { width:100%; max-width:12rem; display:block; border-radius:4px; image-rendering:pixelated; }
 .face b { display:block; font-size:.88rem; margin:.35rem 0 .05rem; overflow-wrap:anywhere; }
 .face span { display:block; font-size:.8rem; line-height:1.4; color:var(--muted); font-variant-numeric:tabular-nums;
@@ -262,7 +260,7 @@ def joined(parts: Iterable[Block]) -> Block:
 
 def markdown(text: str) -> str:
     """Return plain *text* for Markdown: characters with a meaning are escaped, line breaks become spaces."""
-    text = re.sub(r"([\\`*_|])", r"\\\1", " ".join(text.split()))
+    text = re.sub(r"([\\*_|])", r"\\\1", " ".join(text.split()))
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("](", "]\\(")
 
 
@@ -281,9 +279,14 @@ def page(title: str, body: Block) -> str:
 
 
 def paragraph(text: str, kind: str = "") -> Block:
-    """Return a paragraph of plain text; *kind* is its CSS class."""
+    """Return a paragraph of text, in which back quotes mark code; *kind* is its CSS class."""
     opening = f'<p class="{kind}">' if kind else "<p>"
-    return Block(f"{opening}{escape(text)}</p>", markdown(text)) if text else NOTHING
+    return Block(f"{opening}{_coded(text)}</p>", markdown(text)) if text else NOTHING
+
+
+def _coded(text: str) -> str:
+    """Return *text* as HTML; what stands between back quotes becomes code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def heading(text: str) -> Block:

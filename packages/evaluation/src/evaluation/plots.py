@@ -51,26 +51,52 @@ __all__ = [
     "train_test_matrices",
 ]
 
+
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Colours of text, secondary text, grid lines and background."""
+    """Colours: text, secondary text, grid lines, background of the page and of labels, the classes, lines of encoders.
+
+    Conditions are ordered by lightness, from the first of `scale` to the last, so that the order survives gray print
+    and every colour deficiency.
+    """
 
     ink: str
     muted: str
     grid: str
     paper: str
+    halo: str
+    real: str
+    fake: str
+    lines: tuple[str, ...]
+    scale: tuple[str, ...] | None      # None: `svg` mixes the colours of the page
+
+    def condition(self, place: float) -> str:
+        """Return the colour of a condition at *place* in 0..1 of their order."""
+        if self.scale is None:
+            return f"#0104{round(100 * place):02x}"
+        return to_hex(mpl.colors.LinearSegmentedColormap.from_list("conditions", self.scale)(place))
 
 
-LIGHT = Theme(ink="#1d2530", muted="#687385", grid="#e3e7ec", paper="#ffffff")
+LIGHT = Theme(
+    ink="#1d2530", muted="#566173", grid="#e0e4e9", paper="#ffffff", halo="#ffffff", real="#16407f", fake="#d9730d",
+    lines=("#12355b", "#b3470f", "#1b7f79", "#8a5fbf", "#7a6a00", "#b8437f", "#566173"),
+    scale=("#0b2348", "#933370", "#d07a24"),
+)  # fmt: skip
 # colours used nowhere else; `svg` replaces them by CSS variables
-PAGE = Theme(ink="#010203", muted="#010204", grid="#010205", paper="none")
-VARIABLES = {PAGE.ink: "var(--ink)", PAGE.muted: "var(--muted)", PAGE.grid: "var(--line)"}
+PAGE = Theme(
+    ink="#010203", muted="#010204", grid="#010205", paper="none", halo="#010208", real="#010206", fake="#010207",
+    lines=tuple(f"#01030{i}" for i in range(7)), scale=None,
+)  # fmt: skip
+VARIABLES = {
+    PAGE.ink: "var(--ink)", PAGE.muted: "var(--muted)", PAGE.grid: "var(--line)", PAGE.halo: "var(--card)",
+    PAGE.real: "var(--real)", PAGE.fake: "var(--fake)", **{line: f"var(--f{i})" for i, line in enumerate(PAGE.lines)},
+}  # fmt: skip
 
-REAL, FAKE = "#3b7dd8", "#d9534f"
-SCALE = ("#3b7dd8", "#2fa58c", "#dfa032", "#d9534f")        # from the first condition to the last
-FAMILIES = ("#3b7dd8", "#d9534f", "#2fa58c", "#dfa032", "#a65bd0", "#8c6d31", "#687385")
+FRAME = "#d9730d"                      # around the lowest cell of a heat map
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-METHODS = ("#d9534f", "#a65bd0", "#dfa032", "#2fa58c", "#8c6d31", "#d0689f")     # of the forgeries, in their order
+STYLES = ("-", "--", "-.", ":")
+METHODS = 6                            # shown one by one in the embedding, the others together
+CURVE_POINTS = 300
 DPI = 150
 PANELS = 5                             # histograms in a row
 
@@ -114,16 +140,57 @@ def svg(figure: Figure) -> str:
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     for color, variable in VARIABLES.items():
         text = text.replace(color, variable)
+    text = re.sub(r"#0104([0-9a-f]{2})", lambda found: _mixed(int(found[1], 16)), text)
     return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
 
 
+def _mixed(percent: int) -> str:
+    """Return the colour of a condition on the page, *percent* of the way from --from over --mid to --to."""
+    start, end, share = ("from", "mid", 2 * percent) if percent <= 50 else ("mid", "to", 2 * percent - 100)
+    return f"color-mix(in oklab,var(--{start}) {100 - share}%,var(--{end}))"
+
+
 def condition_colors(conditions: Sequence[str], theme: Theme) -> dict[str, str]:
-    """Return a colour for each condition: the text colour for raw, the others from blue (first) to red (last)."""
-    others = [condition for condition in conditions if condition != RAW]
-    scale = mpl.colors.LinearSegmentedColormap.from_list("condition", SCALE)
-    places = np.linspace(0, 1, len(others)) if len(others) > 1 else np.zeros(len(others))
-    colors = {name: to_hex(scale(place)) for name, place in zip(others, places, strict=True)}
-    return {name: colors.get(name, theme.ink) for name in conditions}
+    """Return a colour for each condition, in their order from dark to light (on a dark page: from light to dark)."""
+    last = max(len(conditions) - 1, 1)
+    return {name: theme.condition(i / last) for i, name in enumerate(conditions)}
+
+
+def _condition_styles(conditions: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return a marker for each condition and the line style of its family."""
+    families = list(dict.fromkeys(family(name) for name in conditions if name != RAW))
+    styles = {RAW: "-"} | {group: STYLES[i % len(STYLES)] for i, group in enumerate(families)}
+    return {name: (MARKERS[i % len(MARKERS)], styles[family(name)]) for i, name in enumerate(conditions)}
+
+
+def _spread(values: Sequence[float], gap: float) -> list[float]:
+    """Return the values moved apart to distances of at least *gap*, in their order and around their places."""
+    order = np.argsort(values)
+    places = np.asarray(values, float)[order]
+    for _ in range(100):
+        short = gap - np.diff(places)
+        if not (short > 1e-9).any():
+            break
+        move = np.clip(short, 0, None) / 2
+        places[:-1] -= move
+        places[1:] += move
+    out = np.empty(len(places))
+    out[order] = places
+    return out.tolist()
+
+
+def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]], gap: float) -> None:
+    """Write labels right of the ends of lines, (x, y, text, colour), at least *gap* (a share of the axis) apart."""
+    ends = [end for end in ends if np.isfinite(end[1])]
+    if not ends:
+        return
+    low, high = axes.get_ylim()
+    places = _spread([y for _, y, _, _ in ends], gap * (high - low))
+    for (x, _, text, color), y in zip(ends, places, strict=True):
+        axes.annotate(
+            text, (x, y), xytext=(7, 0), textcoords="offset points", color=color, va="center", fontsize=8.5,
+            annotation_clip=False,
+        )  # fmt: skip
 
 
 def _row(figure: Figure, count: int, sharey: bool = True, columns: int = 99) -> list[Axes]:
@@ -143,12 +210,14 @@ def _lines(count: int, columns: int) -> int:
 
 def _band(
     axes: Axes, x: Sequence[float], rows: Sequence[Row | None], color: str, name: str, dashed: bool, marker: str = "o"
-) -> None:
+) -> float:
+    """Draw a line with its band; return its last value."""
     values, lo, hi = (np.array([getattr(r, part) if r else np.nan for r in rows]) for part in ("value", "lo", "hi"))
     axes.fill_between(x, lo, hi, color=color, alpha=0.08 if dashed else 0.18, linewidth=0)
     if len(rows) == 1:
         axes.vlines(x, lo, hi, color=color, alpha=0.5)             # a band has no width here
     axes.plot(x, values, "--" if dashed else "-", marker=marker, color=color, label=name or None, markersize=5)
+    return float(values[-1]) if len(values) else np.nan
 
 
 def robustness(summary: Summary, theme: Theme = LIGHT) -> Figure:
@@ -157,17 +226,18 @@ def robustness(summary: Summary, theme: Theme = LIGHT) -> Figure:
         names = summary.conditions
         figure = Figure(figsize=(max(6.2, 0.62 * len(names) + 1.6), 3.7), layout="constrained")
         axes = figure.subplots()
-        runs = _runs(names)
-        for level, color, dashed in (("video", FAKE, True), ("frame", REAL, False)):
-            for number, places in enumerate(runs):
+        runs, ends = _runs(names), []
+        for level, color, dashed, marker in (("video", theme.fake, True, "s"), ("frame", theme.real, False, "o")):
+            last = np.nan
+            for places in runs:
                 rows = [summary.find(names[place], level, "auc") for place in places]
-                _band(axes, places, rows, color, "" if number else f"{level} AUC", dashed)
+                last = _band(axes, places, rows, color, f"{level} AUC", dashed, marker)
+            ends.append((len(names) - 1, last, f"{level} AUC", theme.ink))
         _condition_ticks(axes, names)
         axes.set(xlabel="condition of the test faces", ylabel="AUC")
         axes.axhline(0.5, color=theme.muted, linewidth=1, linestyle=":")
         _chance(axes, theme)
-        if names:
-            axes.legend(loc="best")
+        _label_ends(axes, ends, 0.07)
         return figure
 
 
@@ -208,12 +278,16 @@ def curves(summary: Summary, fidelity: Mapping[str, Fidelity], theme: Theme = LI
                 if raw is not None:
                     axes.axhline(raw.value, color=theme.ink, linewidth=1, linestyle="--")
                 axes.axhline(METRICS[metric].chance or 0.5, color=theme.muted, linewidth=1, linestyle=":")
+                ends = []
                 for k, (group, names) in enumerate(members.items()):
                     known = [name for name in names if np.isfinite(getattr(fidelity[name], cost))]
                     known.sort(key=lambda name: -getattr(fidelity[name], cost))
                     x = [getattr(fidelity[name], cost) for name in known]
                     rows = [summary.find(name, "frame", metric) for name in known]
-                    _band(axes, x, rows, FAMILIES[k % len(FAMILIES)], group, False, MARKERS[k % len(MARKERS)])
+                    color = theme.lines[k % len(theme.lines)]
+                    last = _band(axes, x, rows, color, group, False, MARKERS[k % len(MARKERS)])
+                    ends += [(x[-1], last, group, theme.ink)] if x else []
+                _label_ends(axes, ends, 0.09)
                 if cost == "bits_per_pixel":
                     axes.set_xscale("log")
                     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -278,16 +352,17 @@ def _heat_map(axes: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequ
     """
     shades = mpl.colormaps["Blues"](np.clip((values - 0.5) / 0.5, 0, 1) * 0.85)
     for i, j in np.ndindex(values.shape):
-        below, dark = values[i, j] < 0.5, values[i, j] > 0.82
+        below = values[i, j] < 0.5
         patch = Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=shades[i, j], edgecolor="#c8ced6", linewidth=0.8)
         patch.set(hatch="///" if below else None)
         axes.add_patch(patch)
         label = "-" if np.isnan(values[i, j]) else f"{values[i, j]:.2f}".removeprefix("0")
         background = {"facecolor": "white", "edgecolor": "none", "pad": 1.2} if below else None
-        axes.text(j, i, label, ha="center", va="center", color="white" if dark else "#1d2531", bbox=background)
+        color = "white" if _luminance(shades[i, j]) < 0.18 else "#0d1117"         # at least 4.5:1
+        axes.text(j, i, label, ha="center", va="center", color=color, bbox=background)
     if not np.isnan(values).all():
         i, j = np.unravel_index(np.nanargmin(values), values.shape)
-        axes.add_patch(Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor=FAKE, linewidth=2.2))
+        axes.add_patch(Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor=FRAME, linewidth=2.2))
     _condition_ticks(axes, columns)
     axes.set_yticks(range(len(rows)), rows)
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
@@ -296,49 +371,79 @@ def _heat_map(axes: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequ
     axes.spines[:].set_visible(False)
 
 
+def _luminance(color: Any) -> float:
+    """Return the relative luminance of WCAG, 0..1."""
+    parts = np.array(mpl.colors.to_rgb(color))
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
 def roc_curves(scores: Scores, theme: Theme = LIGHT) -> Figure:
     """Return the frame-level ROC curves of all conditions that have both classes."""
     with _style(theme):
         figure = Figure(figsize=(4.9, 4.6), layout="constrained")
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=1, linestyle=":")
-        for condition, color in condition_colors(scores.conditions, theme).items():
+        styles, colors = _condition_styles(scores.conditions), condition_colors(scores.conditions, theme)
+        for i, condition in enumerate(scores.conditions):
             here = scores.where(condition=condition)
             fpr, tpr, _ = roc(here.label, here.score)
-            if not np.isnan(fpr + tpr).any():
-                axes.plot(fpr, tpr, color=color, label=title(condition), linewidth=1.6)
+            if np.isnan(fpr + tpr).any():
+                continue
+            keep = _thinned(fpr, tpr)
+            x, y, color = fpr[keep], tpr[keep], colors[condition]
+            every = (len(x) // 21 * (i % 3), max(len(x) // 7, 1))          # markers of neighbours apart
+            marker, style = styles[condition]
+            axes.plot(
+                x, y, color=color, label=title(condition), linewidth=1.5, linestyle=style, marker=marker,
+                markersize=4.5, markevery=every,
+            )  # fmt: skip
+            place = int(np.searchsorted(x + y, 2 * (0.2 + 0.6 * (i + 0.5) / len(scores.conditions))))
+            place = min(place, len(x) - 1)
+            axes.text(x[place], y[place], condition, fontsize=7.5, ha="center", va="center", color=theme.ink,
+                      bbox={"facecolor": theme.halo, "edgecolor": color, "linewidth": 0.8, "pad": 1.2})  # fmt: skip
         axes.set(xlabel="false positive rate (real faces)", ylabel="true positive rate (fakes)")
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.set_aspect("equal")
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="lower right")
+            axes.legend(loc="lower right", fontsize=8)
         return figure
 
 
+def _thinned(x: np.ndarray, y: np.ndarray, points: int = CURVE_POINTS) -> np.ndarray:
+    """Return the positions of at most *points* points of a curve, evenly along its length |dx| + |dy|, ends kept."""
+    if len(x) <= points:
+        return np.arange(len(x))
+    length = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    wanted = np.linspace(0, length[-1], points)
+    return np.unique(np.concatenate([[0, len(x) - 1], np.searchsorted(length, wanted[1:-1])]))
+
+
 def metric_bars(summary: Summary, level: str = "frame", theme: Theme = LIGHT) -> Figure:
-    """Return the headline metrics as groups of bars, one bar per condition, with intervals."""
+    """Return the headline metrics, a panel each: the value and its interval in every condition."""
     with _style(theme):
-        figure = Figure(figsize=(9.2, 3.6), layout="constrained")
-        axes = figure.subplots()
-        names = headline()
-        colors = condition_colors(summary.conditions, theme)
-        width = 0.82 / max(len(summary.conditions), 1)
-        for i, condition in enumerate(summary.conditions):
-            rows = [summary.find(condition, level, metric) for metric in names]
+        names, conditions = headline(), summary.conditions
+        columns = 3
+        lines = _lines(len(names), columns)
+        long = max(map(len, conditions), default=0) > 6
+        figure = Figure(figsize=(9.2, (2.3 if long else 1.9) * lines + 0.5), layout="constrained")
+        panels = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+        for axes, metric in zip(panels, names, strict=False):
+            rows = [summary.find(condition, level, metric) for condition in conditions]
             value, lo, hi = (np.array([getattr(r, k) if r else np.nan for r in rows]) for k in ("value", "lo", "hi"))
-            x = np.arange(len(names)) + (i - (len(summary.conditions) - 1) / 2) * width
-            axes.bar(x, np.nan_to_num(value), width * 0.9, color=colors[condition], label=title(condition))
-            axes.vlines(x, lo, hi, color=theme.muted, linewidth=1.1)
-        for place, metric in enumerate(names):
+            x = np.arange(len(conditions))
+            axes.vlines(x, lo, hi, color=theme.muted, linewidth=1.4)
+            axes.plot(x, value, "o", color=theme.real, markersize=5)
             chance = METRICS[metric].chance
             if chance is not None:
-                axes.hlines(chance, place - 0.45, place + 0.45, color=theme.muted, linewidth=1, linestyle=":")
-        low = {metric: "" if METRICS[metric].higher_is_better else "\n(low is good)" for metric in names}
-        axes.set_xticks(range(len(names)), [f"{METRICS[metric].title}{low[metric]}" for metric in names])
-        axes.set_ylim(0, 1.02)
-        axes.set_ylabel(f"{level} level")
-        axes.grid(visible=False, axis="x")
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=len(summary.conditions) or 1)
+                axes.axhline(chance, color=theme.muted, linewidth=1, linestyle=":")
+            low = "" if METRICS[metric].higher_is_better else " (low is good)"
+            axes.set_title(f"{METRICS[metric].title}{low}", fontsize=9.5)
+            axes.set(ylim=(-0.02, 1.04), xlim=(-0.6, max(len(conditions), 1) - 0.4))
+            rotation: Any = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if len(conditions) > 5 else {}
+            axes.set_xticks(x, conditions, fontsize=7.5 if len(conditions) > 5 else 8.5, **rotation)
+        for axes in panels[len(names) :]:
+            axes.set_axis_off()
         return figure
 
 
@@ -378,10 +483,15 @@ def histograms(scores: Scores, theme: Theme = LIGHT) -> Figure:
         edges = np.linspace(-end, end, 31).tolist()
         ticks = [0.001, 0.5, 0.999] if end > 7 else [0.1, 0.5, 0.9]
         for axes, condition in zip(panels, conditions, strict=False):
-            for label, color, name in ((0, REAL, "real"), (1, FAKE, "fake")):
+            for label, name in ((0, "real"), (1, "fake")):
                 values = np.clip(odds[(scores.condition == condition) & (scores.label == label)], -end, end)
                 weights = np.full(len(values), 1 / max(len(values), 1))
-                axes.hist(values, edges, weights=weights, color=color, alpha=0.55, label=name)
+                look: Any = (
+                    {"histtype": "step", "edgecolor": theme.fake, "linewidth": 1.8}
+                    if label
+                    else {"color": theme.real, "alpha": 0.6}
+                )
+                axes.hist(values, edges, weights=weights, label=name, **look)
             axes.set_title(title(condition), fontsize=9.5)
             axes.set_xlim(-end, end)
             axes.set_xticks(logit(ticks).tolist(), [f"{tick:g}"[1:] for tick in ticks])
@@ -394,20 +504,23 @@ def histograms(scores: Scores, theme: Theme = LIGHT) -> Figure:
 
 
 def reliability_diagram(scores: Scores, theme: Theme = LIGHT) -> Figure:
-    """Return reliability curves (share of fakes over mean score, 15 bins of equal mass), one per condition."""
+    """Return reliability curves, one panel per condition: share of fakes over mean score, 15 bins of equal mass."""
     with _style(theme):
-        figure = Figure(figsize=(4.9, 4.6), layout="constrained")
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=1, linestyle=":")
-        for condition, color in condition_colors(scores.conditions, theme).items():
+        conditions = scores.conditions
+        figure = Figure(figsize=(9.2, 2.1 * _lines(len(conditions), PANELS) + 0.3), layout="constrained")
+        panels = _row(figure, len(conditions), columns=PANELS)
+        for axes, condition in zip(panels, conditions, strict=False):
             here = scores.where(condition=condition)
             found = reliability(here.label, here.score)
+            axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=1, linestyle=":")
             if len(found.count):
-                axes.plot(found.score, found.share, "-o", color=color, label=title(condition), markersize=3.5)
-        axes.set(xlabel="mean score of the bin", ylabel="share of fakes in the bin", xlim=(0, 1), ylim=(-0.02, 1.02))
-        axes.set_aspect("equal")
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="lower right")
+                axes.plot(found.score, found.share, "-o", color=theme.real, markersize=3.5, linewidth=1.4)
+            axes.set_title(title(condition), fontsize=9.5)
+            axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+            axes.set_aspect("equal")
+        for axes in panels[::PANELS]:
+            axes.set_ylabel("share of fakes")
+        figure.supxlabel("mean score of the bin", fontsize=9)
         return figure
 
 
@@ -417,7 +530,7 @@ def history(rows: Sequence[Step], theme: Theme = LIGHT) -> Figure:
         aucs = [(row.step, row.val_auc) for row in rows if row.val_auc is not None]
         figure = Figure(figsize=(9.2, 2.8), layout="constrained")
         panels = _row(figure, 2 if aucs else 1, sharey=False)
-        panels[0].plot([row.step for row in rows], [row.loss for row in rows], color=REAL)
+        panels[0].plot([row.step for row in rows], [row.loss for row in rows], color=theme.real)
         panels[0].axhline(np.log(2), color=theme.muted, linewidth=1, linestyle=":")
         panels[0].annotate(
             "ln 2, chance", (rows[-1].step, np.log(2)), xytext=(0, 3), textcoords="offset points", ha="right",
@@ -425,7 +538,7 @@ def history(rows: Sequence[Step], theme: Theme = LIGHT) -> Figure:
         )  # fmt: skip
         panels[0].set(xlabel="step", title="Training loss")
         if aucs:
-            panels[1].plot([step for step, _ in aucs], [auc for _, auc in aucs], "-o", color=FAKE, markersize=4)
+            panels[1].plot([step for step, _ in aucs], [auc for _, auc in aucs], "-o", color=theme.real, markersize=4)
             panels[1].set(xlabel="step", title="Frame AUC on the validation split")
         return figure
 
@@ -442,17 +555,19 @@ def embedding(plane: np.ndarray, features: Features, theme: Theme = LIGHT) -> Fi
         figure = Figure(figsize=(4.6 * columns, height * lines + 0.7), layout="constrained")
         panels = _row(figure, len(conditions), columns=columns)
         methods = [str(method) for method in np.unique(features.method[features.label == 1])]
-        colors = {method: METHODS[i % len(METHODS)] for i, method in enumerate(methods)}
+        single, rest = methods[:METHODS], methods[METHODS:]
         for axes, condition in zip(panels, conditions, strict=False):
             here = features.condition == condition
-            groups = [("real", here & (features.label == 0), "o", REAL)]
-            groups += [
-                (method, here & (features.method == method) & (features.label == 1), "^", color)
-                for method, color in colors.items()
-            ]
-            for name, mask, marker, color in groups:
+            fake = here & (features.label == 1)
+            groups = [("real", here & (features.label == 0))]
+            groups += [(method, fake & (features.method == method)) for method in single]
+            if rest:
+                groups.append((f"{len(rest)} other methods", fake & np.isin(features.method, rest)))
+            for i, (name, mask) in enumerate(groups):
                 x, y = plane[mask].T
-                axes.scatter(x, y, s=18, color=color, marker=marker, alpha=0.6, linewidths=0, label=name)
+                color = theme.lines[i % len(theme.lines)]
+                look: Any = {"color": color, "linewidths": 0} if i else {"facecolors": "none", "edgecolors": color}
+                axes.scatter(x, y, s=20, marker=MARKERS[i % len(MARKERS)], alpha=0.75, label=name, **look)
             axes.set_title(title(condition), fontsize=9.5)
             ends = np.stack([middle - half, middle + half])
             axes.set(xlim=ends[:, 0], ylim=ends[:, 1], xticks=[], yticks=[])
@@ -460,5 +575,5 @@ def embedding(plane: np.ndarray, features: Features, theme: Theme = LIGHT) -> Fi
             axes.spines[:].set_visible(False)
         if conditions:
             handles = panels[0].get_legend_handles_labels()
-            figure.legend(*handles, loc="outside lower center", ncols=len(methods) + 1)
+            figure.legend(*handles, loc="outside lower center", ncols=min(len(single) + 1 + bool(rest), 5))
         return figure

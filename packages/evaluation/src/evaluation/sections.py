@@ -391,18 +391,6 @@ def _separation(material: Material) -> list[Block]:
     scores, summary = material.scores, material.summary
     if not len(scores):
         return []
-    pair = page.joined([
-        page.chart(
-            "roc", lambda theme: plots.roc_curves(scores, theme), "Frame-level ROC curves.", "ROC curves by condition"
-        ),
-        page.chart(
-            "reliability",
-            lambda theme: plots.reliability_diagram(scores, theme),
-            "Reliability: share of fakes among the faces with a given score, in 15 bins of equal mass. Calibrated "
-            "scores lie on the diagonal.",
-            "Reliability diagram by condition",
-        ),
-    ])  # fmt: skip
     return [
         page.chart(
             "histograms",
@@ -418,7 +406,19 @@ def _separation(material: Material) -> list[Block]:
             "balanced ACC and F1 at the threshold .5; a low EER is good. ACC, AP and F1 depend on the share of fakes.",
             "Metrics by condition",
         ),
-        pair.within('<div class="pair">', "</div>"),
+        page.chart(
+            "roc",
+            lambda theme: plots.roc_curves(scores, theme),
+            "Frame-level ROC curves, from the first condition (dark) to the last (light). The dotted line is chance.",
+            "ROC curves by condition",
+        ),
+        page.chart(
+            "reliability",
+            lambda theme: plots.reliability_diagram(scores, theme),
+            "Reliability: share of fakes among the faces with a given score, in 15 bins of equal mass. Calibrated "
+            "scores lie on the dotted diagonal.",
+            "Reliability diagrams by condition",
+        ),
     ]
 
 
