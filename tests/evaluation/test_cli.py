@@ -209,15 +209,18 @@ def test_one_class_leaves_keys_out_and_names_them(write_scores, rows_of, tmp_pat
     found = json.loads((tmp_path / "metrics.json").read_text())
     assert "auc" not in found["q77"]["frame"]
     assert "q77.frame.auc: no fake samples" in found["undefined"]
-    assert "undefined: q77.frame.auc: no fake samples" in result.output
+    assert "undefined: raw.frame.auc, raw.frame.ap" in result.output
+    assert ": no fake samples" in result.output
+    assert "specificity" in result.output.splitlines()[0]
+    assert 0 < found["q77"]["frame"]["acc_real"] < 1          # the number that one class does have
 
 
 def test_an_empty_test_split_is_named(write_scores, rows_of, tmp_path):
     scores = write_scores(rows=[row for row in rows_of() if row["split"] == "val"])
     result = run("metrics", scores, tmp_path / "metrics.json", "--headline", tmp_path / "h.json", *FAST)
-    assert result.exit_code == 0
-    assert json.loads((tmp_path / "metrics.json").read_text())["undefined"] == ["everything: the test split is empty"]
-    assert "undefined: everything: the test split is empty" in result.output
+    assert result.exit_code == 1
+    assert "nothing to evaluate: no row is of the split test, only of val" in result.output
+    assert not (tmp_path / "metrics.json").exists()
 
 
 def test_nan_scores_fail_unless_allowed_and_are_then_counted(write_scores, rows_of, tmp_path):

@@ -62,9 +62,11 @@ def test_the_page_takes_the_folder_and_without_it_leaves_the_section_out(folder,
 
     # the scores of the maps and vectors are .625 and .5; theirs must be the same
     rows = [{**row, "score": "0.625"} for row in rows_of()]
-    for i in range(60):
-        video = {**rows[0], "key": str(i), "score": "0.5", "condition": ("raw", "10")[i // 30]}
-        rows.append(video)
+    rows += [
+        {**rows[0], "key": str(i), "score": "0.5", "condition": condition}
+        for i in range(60)
+        for condition in ("raw", "77", "10")
+    ]
     scores, metrics, tables = write_scores(rows=rows), tmp_path / "metrics.json", tmp_path / "tables"
     run("metrics", scores, metrics, "--tables", tables, "--replicates", "20")
     base = ["--metrics", metrics, "--scores", scores, "--tables", tables]

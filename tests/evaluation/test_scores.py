@@ -33,10 +33,11 @@ def test_other_columns_and_another_order_are_fine(write_scores, tmp_path):
         ("condition", " ", "column condition: ' ' is empty"),
         ("condition", "77\t", "column condition: '77\\t' is empty or holds control characters"),
         ("label", "2", "column label: '2' is neither 0"),
-        ("label", "1.0", "column label: '1.0' is neither 0"),
+        ("label", "1.5", "column label: '1.5' is neither 0"),
         ("split", "dev", "column split: 'dev' is not one of train, val, test"),
         ("score", "1.5", "column score: '1.5' is not a probability in 0..1; apply a sigmoid to logits"),
-        ("score", "", "column score: '' is not a number"),
+        ("score", "", "column score: nan is not finite (1 of"),
+        ("score", "high", "column score: 'high' is not a number"),
         ("frame", "first", "column frame: 'first' is not a number"),
         ("video", "", "column video: '' is empty"),
     ],
@@ -52,22 +53,22 @@ def test_a_wrong_value_is_named_with_file_line_and_column(write_scores, rows_of,
 
 def test_a_missing_column_is_named(write_scores):
     path = write_scores()
-    path.write_text(path.read_text().replace("pair", "couple", 1))
-    with pytest.raises(ScoresError, match="line 1: no column pair"):
+    path.write_text(path.read_text().replace("label", "couple", 1))
+    with pytest.raises(ScoresError, match=r"line 1: no column label.*name it with --column label=NAME"):
         read(path)
 
 
 def test_an_empty_file_has_no_columns(tmp_path):
     path = tmp_path / "scores.csv"
     path.touch()
-    with pytest.raises(ScoresError, match="no column key, video"):
+    with pytest.raises(ScoresError, match="no column label, score"):
         read(path)
 
 
 def test_a_short_row_is_named(write_scores):
     path = write_scores()
     path.write_text(path.read_text()[:-30])
-    with pytest.raises(ScoresError, match=r"line \d+: \d+ values for 11 columns"):
+    with pytest.raises(ScoresError, match=r"line 541: \d+ values for 11 columns; complete the file, or --allow"):
         read(path)
 
 

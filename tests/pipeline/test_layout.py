@@ -14,7 +14,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("mozcodec", "detector", "evaluation")
-HEAVY = ("torch", "timm", "torchvision", "cv2", "av", "numpy", "skimage", "sklearn", "scipy", "matplotlib", "mozcodec")
+HEAVY = (
+    "torch", "timm", "torchvision", "cv2", "av", "numpy", "skimage", "sklearn", "scipy", "matplotlib", "pyarrow",
+    "mozcodec",
+)  # fmt: skip
 
 
 def modules(package: str) -> dict[str, Path]:

@@ -56,6 +56,38 @@ def main() -> None:
     """Evaluate a deepfake detector from its table of scores."""
 
 
+class ColumnArgument(click.ParamType):  # type: ignore[type-arg]  # not generic at run time before click 8.2
+    """``OURS=THEIRS``."""
+
+    name = "OURS=THEIRS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        ours, sign, theirs = str(value).partition("=")
+        if not (sign and ours and theirs):
+            self.fail(f"{value!r} is not OURS=THEIRS (like score=probability)", param, ctx)
+        return ours, theirs
+
+
+def _reading(command: Any) -> Any:
+    """Add the options that say how a table of scores is read."""
+    for option in (
+        click.option("--logits", is_flag=True, help="The scores are logits: apply a sigmoid."),
+        click.option(
+            "--allow-missing", is_flag=True,
+            help="Leave out what is missing: rows cut short, duplicates, scores that are not finite, faces that lack "
+            "a condition. The results say how much was left out.",
+        ),
+        click.option(
+            "--column", "columns", multiple=True, type=ColumnArgument(),
+            help="Our column and its name in the file, as in score=probability. Repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def _drawing(command: Any) -> Any:
     for option in (
         click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed of the bootstrap."),
@@ -77,28 +109,79 @@ def _drawing(command: Any) -> Any:
 @click.option("--headline", type=File, help="JSON file for the 20 numbers to look at first, for `dvc metrics diff`.")
 @click.option("--allow-nan", is_flag=True, help="Evaluate the other rows where scores are not finite.")
 @click.option("--quiet", is_flag=True, help="Do not print the table of results.")
+@_reading
 @_drawing
 def metrics(
     scores: Path, out: Path, tables: Path | None, headline: Path | None, allow_nan: bool, quiet: bool,
-    replicates: int, confidence: float, intervals: str, seed: int,
+    columns: tuple[tuple[str, str], ...], allow_missing: bool, logits: bool, replicates: int, confidence: float,
+    intervals: str, seed: int,
 ) -> None:  # fmt: skip
-    """Write the metrics of the test split of SCORES to OUT (JSON), with intervals, and print them."""
+    """Write the metrics of the test split of SCORES to OUT (JSON), with intervals, and print them.
+
+    SCORES is a table as `detector score` writes it, or that of another tool (see `import`). Exit status 1 if nothing
+    can be computed.
+    """
     from .files import write_json
     from .matrix import evaluate
-    from .scores import read
+    from .scores import Reading, read
+    from .strata import strata
     from .summary import Settings, summarize
     from .tables import headline_json, metrics_json, text, write_tables
 
-    found = read(scores, allow_nan=allow_nan)
-    summary = summarize(found, Settings(replicates, confidence, seed, intervals))
-    matrix = evaluate(found, confidence)
+    settings = Settings(replicates, confidence, seed, intervals)
+    reading = Reading(dict(columns), allow_nan, allow_missing, logits)
+    found = read(scores, **reading.options())
     test = found.where(split="test")
+    if not len(test):
+        held = ", ".join(found.split.present().tolist())
+        raise click.ClickException(
+            f"{scores}: nothing to evaluate: " + (f"no row is of the split test, only of {held}; --column split=NAME "
+            "names another column of splits" if held else "the table has no rows")
+        )
+    summary = summarize(found, settings, reading)
+    matrix = evaluate(found, confidence)
     if tables:
-        write_tables(tables, summary, test, matrix)
+        write_tables(tables, summary, test, matrix, strata(test, confidence))
     if headline:
         write_json(headline, headline_json(summary, matrix))
     write_json(out, metrics_json(summary, matrix))
-    click.echo(f"metrics: {out}" if quiet else text(summary, matrix))
+    if quiet:
+        for note in summary.notes:
+            click.echo(f"note: {note}", err=True)
+    click.echo(f"metrics: {out}" if quiet else text(summary, matrix, strata(test, confidence)))
+
+
+@main.command(name="import")
+@click.argument("file", type=Existing)
+@click.argument("out", type=File)
+@click.option("--allow-nan", is_flag=True, help="Leave out rows whose score is not finite.")
+@_reading
+def import_(
+    file: Path, out: Path, columns: tuple[tuple[str, str], ...], allow_nan: bool, allow_missing: bool, logits: bool
+) -> None:
+    """Write the scores in FILE as a table of ours to OUT (.csv, .csv.gz or .parquet).
+
+    FILE is CSV (comma, semicolon or tab; gzip or zstd), Parquet, a metric_dict_best.pickle of DeepfakeBench, or a
+    table of sidbench or deepsafe-bench. Only a label (0/1, real/fake, false/true) and a score (P(fake)) are needed.
+
+    \b
+    evaluation import results.csv scores.csv --column score=probability --column video=clip
+    """
+    from .importing import write
+    from .scores import read
+
+    found = read(file, allow_nan=allow_nan, columns=dict(columns), allow_missing=allow_missing, logits=logits)
+    if not len(found):
+        raise click.ClickException(f"{file}: nothing to import: the table has no rows")
+    write(out, found)
+    for note in found.notes:
+        click.echo(f"note: {note}")
+    n = found.counts()
+    kept = f", strata {', '.join(found.strata)}" if found.strata else ""
+    click.echo(
+        f"{out}: {len(found)} rows, {n['frames']} faces of {n['videos']} videos, "
+        f"{len(found.conditions)} conditions{kept}"
+    )
 
 
 @main.command()

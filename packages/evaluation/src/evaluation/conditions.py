@@ -17,7 +17,7 @@ __all__ = ["RAW", "RESERVED", "Ends", "condition_key", "condition_keys", "ends",
 RAW = "raw"
 MOZJPEG = "moz"
 # keys of metrics.json and headline.json that are not conditions
-RESERVED = ("diagonal", "drop", "lean", "matrix", "n", "scores", "undefined", "versions", "worst")
+RESERVED = ("diagonal", "drop", "lean", "matrix", "n", "notes", "scores", "undefined", "versions", "worst")
 
 
 def quality(condition: str) -> int | None:

@@ -107,7 +107,8 @@ def gather(sources: Sources) -> Material:
 
 def _read(sources: Sources) -> tuple[Material, Scores]:
     summary, matrix = tables.read_results(sources.metrics, sources.tables)
-    scores = read(sources.scores, allow_nan=sources.allow_nan)
+    how = summary.reading.options()
+    scores = read(sources.scores, **how | {"allow_nan": sources.allow_nan or how["allow_nan"]})
     panels, pictures = _panels(sources.fidelity) if sources.fidelity else ([], {})
     material = Material(
         summary=summary,

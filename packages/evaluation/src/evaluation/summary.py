@@ -19,7 +19,7 @@ from .conditions import RAW, Ends, condition_key, ends
 from .intervals import UNITS, delong, holm
 from .jackknife import Estimate, Sample
 from .metrics import METRICS, headline
-from .scores import ALL, Scores, Source, by_video
+from .scores import ALL, Reading, Scores, Source, by_video
 from .wilson import Range, mean_estimate, mean_of, of_share
 
 __all__ = ["ALL", "LEVELS", "Difference", "Row", "Settings", "Summary", "summarize"]
@@ -199,6 +199,8 @@ class Summary:
     covariances: list[Covariance] = field(default_factory=list)
     undefined: list[str] = field(default_factory=list)
     source: Source | None = None           # the scores file
+    reading: Reading = field(default_factory=Reading)
+    notes: list[str] = field(default_factory=list)   # what was guessed, assumed or left out while it was read
 
     def find(
         self, condition: str, level: str, metric: str, method: str = ALL, unit: str = "", source: str | None = None
@@ -256,7 +258,7 @@ class Summary:
         return mean_of(estimates, weights, self.settings.confidence)
 
 
-def summarize(scores: Scores, settings: Settings | None = None) -> Summary:
+def summarize(scores: Scores, settings: Settings | None = None, reading: Reading | None = None) -> Summary:
     """Return the metrics of the test split of *scores*, each with its interval or the reason why it has none."""
     settings = settings or Settings()
     test, val = scores.where(split="test"), scores.where(split="val")
@@ -292,6 +294,8 @@ def summarize(scores: Scores, settings: Settings | None = None) -> Summary:
         covariances=covariances,
         undefined=_undefined(rows, differences, conditions, len(test), cells.units[0]),
         source=scores.source,
+        reading=reading or Reading(),
+        notes=list(scores.notes),
     )
 
 

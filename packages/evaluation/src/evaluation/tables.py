@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from .matrix import FILES as MATRIX_FILES
 from .matrix import Matrix, as_json
 from .matrix import read as read_matrix
 from .matrix import write as write_matrix
-from .metrics import headline
-from .scores import ALL, Scores, Source, by_video
+from .metrics import METRICS, headline
+from .scores import ALL, Reading, Scores, Source, by_video
+from .strata import Stratum
 from .summary import LEVELS, Calibration, Covariance, DeLong, Difference, Row, Scalar, Settings, Summary
 from .wilson import Range
 
@@ -58,14 +59,22 @@ def metrics_json(summary: Summary, matrix: Matrix) -> dict[str, Any]:
     out: dict[str, Any] = {key: {} for key in keys.values()}
     for condition in summary.conditions:
         for level in LEVELS:
-            found = {metric: summary.find(condition, level, metric) for metric in headline()}
+            found = {metric: summary.find(condition, level, metric) for metric in (*headline(), *one_class(summary))}
             out[keys[condition]][level] = _flat(found)
     if summary.ends():
         out["drop"] = {level: _flat({m: summary.drop(level, m) for m in headline()}) for level in LEVELS}
     out["matrix"] = as_json(matrix)
     out["n"] = summary.n | ({"dropped": summary.dropped} if summary.dropped else {})
     source = {"scores": asdict(summary.source)} if summary.source else {}
-    return out | source | {"versions": versions(), "undefined": summary.undefined}
+    notes = {"notes": summary.notes} if summary.notes else {}
+    return out | source | notes | {"versions": versions(), "undefined": summary.undefined}
+
+
+def one_class(summary: Summary) -> list[str]:
+    """Return the rate that is defined where the test split holds one class only, nothing where it holds both."""
+    rows = [row for row in summary.rows if row.method == ALL and row.threshold_source == "fixed"]
+    defined = {row.metric for row in rows if not math.isnan(row.value)}
+    return [] if "balanced_accuracy" in defined else [name for name in ("acc_real", "acc_fake") if name in defined]
 
 
 def headline_json(summary: Summary, matrix: Matrix) -> dict[str, Any]:
@@ -133,7 +142,9 @@ def _names(row_type: type) -> list[str]:
     return [f.name for f in fields(row_type)]
 
 
-def write_tables(folder: str | Path, summary: Summary, test: Scores, matrix: Matrix) -> None:
+def write_tables(
+    folder: str | Path, summary: Summary, test: Scores, matrix: Matrix, strata: Sequence[Stratum] = ()
+) -> None:
     """Write the tables of *summary* and *matrix*, videos.csv and settings.json into *folder*.
 
     settings.json is written last. It holds the settings, the conditions, the versions, what identifies the scores file,
@@ -148,17 +159,27 @@ def write_tables(folder: str | Path, summary: Summary, test: Scores, matrix: Mat
     write_csv(folder / "covariances.csv", _names(Covariance), map(asdict, summary.covariances))
     write_csv(folder / "videos.csv", VIDEOS, videos_table(test))
     write_matrix(folder, matrix)
+    if strata:
+        write_csv(folder / STRATA, _names(Stratum), map(asdict, strata))
+    else:
+        (folder / STRATA).unlink(missing_ok=True)
     source = {"scores": asdict(summary.source)} if summary.source else {}
     hashes = {"tables": {name: sha256(folder / name) for name in TABLES}}
     settings = asdict(summary.settings) | {"conditions": summary.conditions, "matrix_unit": matrix.unit}
     counts = {"n": summary.n, "dropped": summary.dropped, "undefined": summary.undefined}
-    write_json(folder / "settings.json", settings | source | {"versions": versions()} | counts | hashes)
+    reading = {} if summary.reading == Reading() else {"reading": asdict(summary.reading)}
+    notes = {"notes": summary.notes} if summary.notes else {}
+    write_json(
+        folder / "settings.json",
+        settings | source | reading | {"versions": versions()} | counts | notes | hashes,
+    )
 
 
 TABLES = (
     "metrics.csv", "differences.csv", "delong.csv", "calibration.csv", "scalars.csv", "covariances.csv", "videos.csv",
     *MATRIX_FILES,
 )  # fmt: skip
+STRATA = "strata.csv"
 AGAIN = "run `evaluation metrics` again to rewrite it"
 
 
@@ -178,6 +199,8 @@ class _Stored:
     dropped: int
     undefined: list[str]
     versions: dict[str, str]
+    reading: Reading = field(default_factory=Reading)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +251,8 @@ def read_results(metrics: str | Path, folder: str | Path) -> tuple[Summary, Matr
         covariances=read_csv(folder / "covariances.csv", Covariance, AGAIN),
         undefined=stored.undefined,
         source=stored.scores,
+        reading=stored.reading,
+        notes=stored.notes,
     )
     matrix = read_matrix(folder, stored.conditions, stored.matrix_unit, AGAIN)
     named = {row.condition for row in rows} | {c for cell in matrix.cells for c in (cell.real, cell.fake)}
@@ -321,26 +346,62 @@ def behind(summary: Summary, unit: str = "") -> str:
     return f"{kind} by {UNIT_NAMES[unit or summary.units[0]]}"
 
 
-def text(summary: Summary, matrix: Matrix) -> str:
-    """Return the results as text: one line per condition, the drop, the history matrix, n, undefined numbers."""
-    header = ["condition", "frame AUC", "video AUC", "balanced ACC", "EER", "faces"]
+def text(summary: Summary, matrix: Matrix, strata: Sequence[Stratum] = ()) -> str:
+    """Return the results as text: one line per condition, the drop, the history matrix, strata, n, what is undefined.
+
+    Where the test split holds one class, its rate takes the place of the balanced accuracy.
+    """
+    rate = one_class(summary)[:1]
+    header = ["condition", "frame AUC", "video AUC", METRICS[rate[0]].title if rate else "balanced ACC", "EER", "faces"]
     rows = []
     for condition in summary.conditions:
-        found = [summary.find(condition, *name) for name in SHOWN]
+        shown = [("frame", rate[0]) if rate and name[1] == "balanced_accuracy" else name for name in SHOWN]
+        found = [summary.find(condition, *name) for name in shown]
         rows.append([condition, *map(with_interval, found), str(found[0].n_frames if found[0] else 0)])
     ends = summary.ends()
     if ends:
         rows.append([f"drop {ends.high} -> {ends.low}", *(with_interval(summary.drop(*name)) for name in SHOWN), ""])
     share = f"{100 * summary.settings.confidence:g} %"
     n = summary.n
-    lines = [text_table(header, rows), *_matrix_lines(matrix)]
+    lines = [text_table(header, rows), *_matrix_lines(matrix), *_strata_lines(strata)]
     lines.append(
         f"test split: {n['frames']} faces of {n['videos']} videos of {n['pairs']} pairs; "
         f"[{share} intervals: {behind(summary)}]; balanced ACC and EER at frame level, ACC at the threshold .5"
     )
     if summary.dropped:
         lines.append(f"left out: {summary.dropped} rows of the file with a score that is not finite")
-    return "\n".join(lines + [f"undefined: {reason}" for reason in summary.undefined])
+    lines += [f"note: {note}" for note in summary.notes]
+    return "\n".join(lines + _undefined_lines(summary.undefined))
+
+
+MOST_LINES = 24                        # of strata
+
+
+def _strata_lines(strata: Sequence[Stratum]) -> list[str]:
+    if not strata:
+        return []
+    rows = [
+        [f"{row.column} {row.value}", row.condition, number_with(row.auc, row.auc_lo, row.auc_hi),
+         number_with(row.sensitivity, row.sensitivity_lo, row.sensitivity_hi),
+         number_with(row.specificity, row.specificity_lo, row.specificity_hi), str(row.n_real), str(row.n_fake)]
+        for row in strata[:MOST_LINES]
+    ]  # fmt: skip
+    header = ["stratum", "condition", "frame AUC", "sensitivity", "specificity", "real", "fake"]
+    more = len(strata) - len(rows)
+    return [text_table(header, rows), *([f"{more} more strata are in {STRATA} (--tables)"] if more else [])]
+
+
+def _undefined_lines(undefined: Sequence[str]) -> list[str]:
+    """Return a line for each reason; numbers that share one stand on one line."""
+    named: dict[str, list[str]] = {}
+    for line in undefined:
+        name, _, reason = line.partition(": ")
+        named.setdefault(reason, []).append(name)
+    lines = []
+    for reason, names in named.items():
+        more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+        lines.append(f"undefined: {', '.join(names[:6])}{more}: {reason}")
+    return lines
 
 
 SHOWN = (("frame", "auc"), ("video", "auc"), ("frame", "balanced_accuracy"), ("frame", "eer"))

@@ -1,0 +1,393 @@
+"""Reading of tables in any of the usual formats into columns: CSV (comma, semicolon, tab), gzip, zstd, Parquet.
+
+The format is recognised by the content of a file, never by its name. `head` returns the names of the columns, `columns`
+those that are wanted: text as `text.Text`, numbers as float64. Files are decoded in pieces by pyarrow, so memory grows
+with the rows that are kept and not with the size of the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .files import FileError
+from .text import Text
+
+__all__ = ["MISSING", "Columns", "Head", "columns", "head", "is_number"]
+
+BLOCK = 1 << 23                        # bytes decoded at a time
+LONGEST = 1024                         # characters of a text
+LONGEST_HEADER = 1 << 20
+DELIMITERS = ",;\t"
+MISSING = ("", "NA", "N/A", "na", "null", "NULL", "None", "NaN", "nan", "-nan")   # cells without a number
+PARQUET, GZIP, ZSTD = b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+UTF8_MARK = b"\xef\xbb\xbf"
+CUT = "the compressed data ends early: the file was cut short"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A table and the names of its columns; `delimiter` is empty for Parquet, `skipped` lines come before the data."""
+
+    path: Path
+    names: tuple[str, ...]
+    delimiter: str = ""
+    decimal: str = "."
+    skipped: int = 0
+
+    def error(self, problem: str) -> FileError:
+        return FileError(f"{self.path}: {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The wanted columns. `broken` counts rows with too few or too many values, which are left out."""
+
+    head: Head
+    rows: int
+    texts: dict[str, Text] = field(default_factory=dict)
+    numbers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    broken: int = 0
+    cut: bool = False                  # compressed data that end early
+
+    def place(self, row: int) -> str:
+        """Return where a row stands in the file: ``line 9``; ``row 8`` of a Parquet file."""
+        return f"line {_line(self.head, row)}" if self.head.delimiter else f"row {row + 1}"
+
+
+# -- opening -----------------------------------------------------------------------------------------------------------
+
+
+class _Decoded(io.RawIOBase):
+    """The bytes of a file, decompressed. Data that end early end the stream and set `cut`."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+
+        with path.open("rb") as file:
+            start = file.read(4)
+        kind = "gzip" if start.startswith(GZIP) else "zstd" if start == ZSTD else ""
+        self._file = pa.OSFile(str(path), "rb")
+        self._stream: Any = pa.CompressedInputStream(self._file, kind) if kind else self._file
+        self.cut = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._stream.read(len(buffer))
+        except OSError as error:
+            if "Truncated" not in str(error):
+                raise ValueError(f"damaged compressed data: {error}") from None
+            self.cut, data = True, b""
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+            self._file.close()
+        super().close()
+
+
+def head(path: str | Path) -> Head:
+    """Return the format and the header of a table; FileError where it is none."""
+    path = Path(path)
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == PARQUET:
+        return Head(path, _parquet_names(path))
+    if start[:1] == b"\x80":
+        raise FileError(f"{path}: a pickle; `evaluation import` reads those of DeepfakeBench (metric_dict_best.pickle)")
+    try:
+        with io.BufferedReader(_Decoded(path)) as file:
+            text = file.read(LONGEST_HEADER)
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: {error}") from None
+    return _text_head(path, text)
+
+
+def _parquet_names(path: Path) -> tuple[str, ...]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            names = tuple(file.schema_arrow.names)
+    except (pa.ArrowException, OSError) as error:
+        raise FileError(f"{path} is not a Parquet file: {_first_line(error)}; write it again") from None
+    return names
+
+
+def _text_head(path: Path, data: bytes) -> Head:
+    data = data.removeprefix(UTF8_MARK)
+    lines = data.split(b"\n")
+    skipped = 0
+    while skipped < len(lines) - 1 and not lines[skipped].strip():
+        skipped += 1
+    try:
+        line = lines[skipped].decode("utf-8").strip("\r")
+    except UnicodeDecodeError as error:
+        raise FileError(
+            f"{path} is not a CSV file in UTF-8: {error.reason} at byte {error.start}; save it as CSV in UTF-8"
+        ) from None
+    if "\0" in line:
+        raise FileError(f"{path} is not a CSV file in UTF-8: it holds binary data; save it as CSV in UTF-8")
+    delimiter = max(DELIMITERS, key=_outside_quotes(line).count)
+    try:
+        (names,) = csv.reader([line], delimiter=delimiter, strict=True)
+    except (csv.Error, ValueError) as error:
+        raise FileError(f"{path}, line {skipped + 1}: not a header: {error}; write one column name a cell") from None
+    first = next((text for text in lines[skipped + 1 :] if text.strip()), b"")
+    decimal = "," if delimiter == ";" and b"," in first and b"." not in first.rpartition(b";")[2] else "."
+    return Head(path, tuple(name.strip() for name in names), delimiter, decimal, skipped + 1)
+
+
+def _outside_quotes(line: str) -> str:
+    return "".join(line.split('"')[::2])
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0][:200]
+
+
+# -- columns -----------------------------------------------------------------------------------------------------------
+
+
+def columns(head: Head, texts: Sequence[str], numbers: Sequence[str], allow_missing: bool = False) -> Columns:
+    """Return the columns *texts* and *numbers* of a table; cells without a number are nan.
+
+    FileError for names that occur twice, cells that are no numbers or no UTF-8 and, unless *allow_missing*, for rows
+    with too few or too many values and data that end early: with the first such line and how many there are.
+    """
+    for name in (*texts, *numbers):
+        if head.names.count(name) > 1:
+            raise FileError(f"{head.path}, line 1: {head.names.count(name)} columns are called {name!r}; rename them")
+    read = _read_csv if head.delimiter else _read_parquet
+    found = read(head, list(texts), list(numbers))
+    if (found.broken or found.cut) and not allow_missing:
+        raise _cut_short(found)
+    return found
+
+
+class _Parts:
+    """The pieces of columns, as they are read."""
+
+    def __init__(self, texts: list[str], numbers: list[str]) -> None:
+        self.texts: dict[str, list[Any]] = {name: [] for name in texts}
+        self.numbers: dict[str, list[Any]] = {name: [] for name in numbers}
+        self.rows = 0
+
+    def add(self, batch: Any, places: dict[str, int]) -> None:
+        self.rows += batch.num_rows
+        for name, parts in self.texts.items():
+            parts.append(batch.column(places[name]))
+        for name, parts in self.numbers.items():
+            parts.append(batch.column(places[name]).to_numpy(zero_copy_only=False))
+
+    def columns(self, head: Head, broken: int, cut: bool) -> Columns:
+        texts = {name: _text(head, name, self.texts.pop(name)) for name in list(self.texts)}
+        numbers = {
+            name: np.concatenate(parts).astype(np.float64) if parts else np.empty(0)
+            for name, parts in self.numbers.items()
+        }
+        return Columns(head, self.rows, texts, numbers, broken, cut)
+
+
+def _text(head: Head, name: str, parts: list[Any]) -> Text:
+    """Return dictionary-coded pieces as one column with sorted names."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not parts:
+        return Text(np.empty(0, dtype=np.str_), np.empty(0, dtype=np.int32))
+    chunks = pa.chunked_array(parts).unify_dictionaries().chunks
+    known = chunks[-1].dictionary
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in chunks])
+    longest = pc.max(pc.utf8_length(known)).as_py() or 0
+    if longest > LONGEST:
+        row = int(np.argmax(np.isin(codes, np.flatnonzero(pc.greater(pc.utf8_length(known), LONGEST).to_numpy(False)))))
+        where = Columns(head, len(codes)).place(row)
+        raise FileError(
+            f"{head.path}, {where}, column {name}: a text of {longest} characters; shorten it to at most {LONGEST}"
+        )
+    order = pc.array_sort_indices(known).to_numpy()
+    place = np.empty(len(order), dtype=np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    return Text(np.array(known.take(pa.array(order)).to_pylist(), dtype=np.str_), place[codes])
+
+
+def _read_csv(head: Head, texts: list[str], numbers: list[str]) -> Columns:
+    try:
+        return _parse_csv(head, texts, numbers, newlines=False)
+    except FileError:
+        raise
+    except ValueError:                 # a line break inside of quotes, or an error that the second attempt names
+        pass
+    try:
+        return _parse_csv(head, texts, numbers, newlines=True)
+    except ValueError as error:
+        raise _named(head, numbers, error) from None
+
+
+def _parse_csv(head: Head, texts: list[str], numbers: list[str], newlines: bool) -> Columns:
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    ids = [f"{number}" for number in range(len(head.names))]
+    places = {name: ids[head.names.index(name)] for name in (*texts, *numbers)}
+    kinds: dict[str, Any] = {places[name]: pa.dictionary(pa.int32(), pa.string()) for name in texts}
+    kinds |= {places[name]: pa.float64() for name in numbers}
+    broken = 0
+
+    def invalid(row: Any) -> str:
+        nonlocal broken
+        broken += bool(row.text.strip())
+        return "skip"
+
+    parts = _Parts(texts, numbers)
+    wanted = list(dict.fromkeys(places.values()))
+    with _Decoded(head.path) as source:
+        try:
+            with arrow.open_csv(
+                pa.PythonFile(io.BufferedReader(source, BLOCK), "r"),
+                read_options=arrow.ReadOptions(
+                    block_size=BLOCK, skip_rows=head.skipped, column_names=ids, use_threads=False
+                ),
+                parse_options=arrow.ParseOptions(
+                    delimiter=head.delimiter, newlines_in_values=newlines, invalid_row_handler=invalid
+                ),
+                convert_options=arrow.ConvertOptions(
+                    column_types=kinds, include_columns=wanted, null_values=list(MISSING), strings_can_be_null=False,
+                    decimal_point=head.decimal,
+                ),
+            ) as reader:  # fmt: skip
+                for batch in reader:
+                    parts.add(batch, {name: wanted.index(place) for name, place in places.items()})
+        except pa.ArrowInvalid as error:
+            if "Empty CSV" not in str(error) and "header" not in str(error):
+                raise ValueError(str(error)) from None
+        except pa.ArrowException as error:
+            raise ValueError(str(error)) from None
+    return parts.columns(head, broken, source.cut)
+
+
+def _read_parquet(head: Head, texts: list[str], numbers: list[str]) -> Columns:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    wanted = list(dict.fromkeys((*texts, *numbers)))
+    parts = _Parts(texts, numbers)
+    try:
+        with pq.ParquetFile(head.path) as file:
+            for batch in file.iter_batches(batch_size=1 << 17, columns=wanted):
+                arrays = []
+                for name in wanted:
+                    array = batch.column(batch.schema.get_field_index(name))
+                    if pa.types.is_nested(array.type) or pa.types.is_binary(array.type):
+                        raise FileError(f"{head.path}, column {name}: holds {array.type}; write text or numbers")
+                    if pa.types.is_dictionary(array.type):
+                        array = array.dictionary_decode()
+                    if name in numbers:
+                        array = array.cast(pa.float64(), safe=False)
+                    else:
+                        array = pc.fill_null(array.cast(pa.string()), "").dictionary_encode()
+                    arrays.append(array)
+                parts.add(pa.RecordBatch.from_arrays(arrays, names=wanted), {name: i for i, name in enumerate(wanted)})
+    except FileError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise FileError(f"{head.path}: not readable as Parquet: {_first_line(error)}; write it again") from None
+    return parts.columns(head, 0, False)
+
+
+# -- places in errors --------------------------------------------------------------------------------------------------
+
+
+def is_number(text: str, decimal: str = ".") -> bool:
+    """Return whether a cell holds a number, or none at all."""
+    try:
+        float(text.strip().replace(decimal, "."))
+    except ValueError:
+        return text.strip() in MISSING
+    return text.isascii() and "_" not in text
+
+
+def _scan(head: Head) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line and the cells of each row, as far as the file can be read."""
+    with _Decoded(head.path) as source:
+        file: IO[str] = io.TextIOWrapper(io.BufferedReader(source, BLOCK), "utf-8-sig", errors="replace", newline="")
+        for _ in range(head.skipped):
+            file.readline()
+        reader = csv.reader(file, delimiter=head.delimiter)
+        while True:
+            try:
+                row = next(reader, None)
+            except csv.Error:
+                return
+            if row is None:
+                return
+            if row and (len(row) > 1 or row[0].strip()):
+                yield head.skipped + reader.line_num, row
+
+
+def _line(head: Head, row: int) -> int:
+    """Return the line of the row with this number among those with as many values as the header."""
+    line = head.skipped
+    for line, cells in _scan(head):
+        if len(cells) == len(head.names):
+            if row == 0:
+                return line
+            row -= 1
+    return line
+
+
+def _cut_short(found: Columns) -> FileError:
+    head = found.head
+    wrong = next(((line, cells) for line, cells in _scan(head) if len(cells) != len(head.names)), None)
+    if found.broken and wrong:
+        more = f" ({found.broken} such rows)" if found.broken > 1 else ""
+        problem = f", line {wrong[0]}: {len(wrong[1])} values for {len(head.names)} columns{more}"
+    else:
+        problem = f": {CUT if found.cut else f'{found.broken} rows have too few or too many values'}"
+    return FileError(f"{head.path}{problem}; complete the file, or --allow-missing leaves such rows out")
+
+
+def _named(head: Head, numbers: list[str], error: ValueError) -> FileError:
+    """Return the error with the first line and the number of lines where a number is none."""
+    wrong: list[tuple[int, str, str]] = []
+    total = 0
+    for line, cells in _scan(head):
+        total += 1
+        if len(cells) == len(head.names):
+            wrong += [
+                (line, name, cell) for name in numbers
+                if not is_number(cell := cells[head.names.index(name)], head.decimal)
+            ]  # fmt: skip
+            del wrong[100_000:]
+    if wrong:
+        line, name, cell = wrong[0]
+        more = f" ({len(wrong)} of {total} rows are like this)" if len(wrong) > 1 else ""
+        return FileError(f"{head.path}, line {line}, column {name}: {cell[:60]!r} is not a number{more}")
+    if "UTF8" in str(error) or "utf" in str(error).lower():
+        return FileError(f"{head.path} is not a CSV file in UTF-8: {_utf8_place(head)}; save it as CSV in UTF-8")
+    return FileError(f"{head.path} is not a CSV file in UTF-8: {_first_line(error)}; save it as CSV in UTF-8")
+
+
+def _utf8_place(head: Head) -> str:
+    with io.BufferedReader(_Decoded(head.path), BLOCK) as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                return f"line {number}: {error.reason}"
+    return "invalid bytes"
