@@ -105,6 +105,9 @@ def whole(crops, tmp_path_factory):
     log = [json.loads(line) for line in (training.folder / "out/logs/train.jsonl").read_text().splitlines()]
     assert log[0]["omp_wait_policy"] == "PASSIVE"  # set before torch was loaded, since the user had not
     assert log[0]["loader_threads"] == 2
+    card = json.loads((training.folder / "out/train/model.json").read_text())
+    if os.uname().machine == "x86_64":
+        assert card["arithmetic"] == {"kernels": "AVX2", "threads": 1, "pinned": True}
     return training.outputs
 
 

@@ -7,11 +7,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+from .arithmetic import Arithmetic
 from .data.summary import Compress, Summary
 from .provenance import Source
 from .schema import Rules, in_range, matching, read_json
 
-__all__ = ["CARD", "Card", "Data", "Threshold", "Thresholds", "as_json", "data_of", "framing_of", "read_card"]
+__all__ = [
+    "CARD",
+    "Card",
+    "Data",
+    "RealLogits",
+    "Threshold",
+    "Thresholds",
+    "as_json",
+    "data_of",
+    "framing_of",
+    "read_card",
+]
 
 CARD = "model.json"
 WAY_OUT = (
@@ -52,13 +64,23 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class RealLogits:
+    """Mean and standard deviation of the logits of `number` real validation crops under a condition."""
+
+    mean: float
+    std: Annotated[float, in_range(0)]
+    number: Annotated[int, in_range(2)]
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """The content of ``model.json``. Only the first four are needed to build the model.
 
     weights: their origin. data: the data card. crops: parameters of the faces stage, as used. compress: how the
-    training crops were encoded; trained_on is the same as a condition. thresholds: by condition, from the lossless
-    validation crops. inputs: SHA-256 by file. source: the commit of the code. The fields from step to train_crops are
-    set by training only.
+    training crops without a random history were encoded; trained_on is the same as a condition. thresholds: by
+    condition, from the lossless validation crops. real_logits: by condition, for standardised scores
+    (`detector.standardisation`). inputs: SHA-256 by file. source: the commit of the code. The fields from step to
+    train_crops are set by training only.
     """
 
     model: str
@@ -72,6 +94,7 @@ class Card:
     compress: Compress | None = None
     trained_on: str | None = None
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
+    real_logits: dict[str, RealLogits] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     source: Source | None = None
     inputs: dict[str, Sha256] = field(default_factory=dict)
@@ -82,6 +105,7 @@ class Card:
     run: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     code_sha256: str | None = None
+    arithmetic: Arithmetic | None = None
     device: str | None = None
     train_crops: int | None = None
 

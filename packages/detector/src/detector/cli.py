@@ -10,7 +10,7 @@ import click
 from . import __version__
 from .errors import DetectorError
 from .pipeline import STAGES
-from .system import let_idle_threads_sleep
+from .system import let_idle_threads_sleep, pin_numpy
 
 # name -> (module:attribute, help line): the stages in order, then the other commands
 COMMANDS = {row.name: (row.function, row.summary) for row in STAGES if row.command.startswith("detector ")} | {
@@ -83,6 +83,7 @@ def cli() -> None:
 def main() -> None:
     """Entry point."""
     let_idle_threads_sleep()
+    pin_numpy()
     cli()
 
 

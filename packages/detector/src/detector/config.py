@@ -169,7 +169,8 @@ class CheckpointConfig:
 class TrainConfig:
     """The training recipe. `dropout` None is the published value of the model.
 
-    `histories` None (``none`` in params.yaml) is the paper's protocol: every crop at the training quality.
+    `reproducible` pins the CPU arithmetic of training and scoring (`detector.arithmetic`). `histories` None (``none``
+    in params.yaml) is the paper's protocol: every crop at the training quality.
     After training, the validation crops are scored under `conditions`, to choose a threshold for each.
     """
 
@@ -191,6 +192,7 @@ class TrainConfig:
     channels_last: bool = True
     compile: bool = False
     deterministic: bool = True
+    reproducible: bool = True
     threads: int | Literal["auto"] = number("auto", 1)
     log_every: int = number(50, 1)
     conditions: tuple[str, ...] = converted(TESTED, canonical)

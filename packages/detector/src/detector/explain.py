@@ -18,6 +18,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from .arithmetic import pin, set_threads
 from .conditions import Condition, parse_all
 from .config import Params
 from .data.index import Face
@@ -106,6 +107,7 @@ def command(
     maps.csv and maps/ hold images of a few faces under each of the parameter conditions, localization.csv the
     shares of heat inside the forgery masks, features.npy with features.csv the inputs of the last layer.
     """
+    pin(params.train)
     for row in explain(faces, train, out, params, layer, faces_measured, features):
         if row.method == "all":
             click.echo(
@@ -130,11 +132,10 @@ def explain(
     from .data.summary import read_lossless
     from .fidelity import examples
     from .models import MODELS
-    from .system import cores
     from .weights import load_model
 
     read_lossless(faces)
-    torch.set_num_threads(cores())
+    set_threads(params.train)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, card = load_model(train, device)
     index, reader = read_index(faces), ShardReader(faces)
@@ -171,6 +172,7 @@ class Explainer:
         """Return scores, maps and features of *images*, uint8 (N, H, W, 3)."""
         import torch
 
+        from .inference import check_finite, sigmoid
         from .loading.augment import to_float
 
         seen: dict[str, Tensor] = {}
@@ -189,8 +191,10 @@ class Explainer:
         attention = extras.get("attention_maps")
         if attention is not None:
             maps |= {f"attention_{m + 1}": attention[:, m] for m in range(attention.shape[1])}
+        found = logits.detach().double().cpu().numpy()
+        check_finite(found, lambda i: f"image {i + 1} of the batch")
         return Explained(
-            torch.sigmoid(logits.detach().double()).cpu().numpy(),
+            sigmoid(found),
             {kind: values.detach().float().cpu().numpy() for kind, values in maps.items()},
             seen["features"].detach().float().cpu().numpy(),
         )

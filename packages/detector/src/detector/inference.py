@@ -2,38 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .conditions import Condition
+from .data.index import Face
+from .errors import DetectorError
 from .loading.augment import to_float
 from .precision import Precision
 
-__all__ = ["predict", "score_conditions"]
+__all__ = ["check_finite", "logits_under", "predict", "sigmoid"]
 
 
 @torch.inference_mode()
+def _logits(model: nn.Module, images: Tensor, device: torch.device, precision: Precision) -> Tensor:
+    """Return the logits of *images*, uint8 (N, H, W, 3), as float64 on the CPU."""
+    with precision.autocast():
+        logits: Tensor = model(to_float(images.to(device, non_blocking=True)))
+    return logits.double().cpu()
+
+
+def check_finite(logits: NDArray[np.float64], names: Callable[[int], str]) -> None:
+    """Raise DetectorError, naming the first image, if a logit is not finite."""
+    wrong = np.flatnonzero(~np.isfinite(logits))
+    if len(wrong):
+        first = int(wrong[0])
+        raise DetectorError(
+            f"{len(wrong)} of {len(logits)} logits are not finite, so there are no scores; the first, "
+            f"of {names(first)}, is {logits[first]}. The weights are finite but overflow on this input: train again with "
+            "a lower train.lr"
+        )
+
+
 def predict(
     model: nn.Module, batches: Iterable[Tensor], device: torch.device, precision: Precision
 ) -> NDArray[np.float64]:
-    """Return P(fake) of every image of *batches*, uint8 (N, H, W, 3) each. The model must be in evaluation mode."""
-    scores = []
-    for images in batches:
-        with precision.autocast():
-            logits = model(to_float(images.to(device, non_blocking=True)))
-        scores.append(torch.sigmoid(logits.double()).cpu().numpy())
-    return np.concatenate(scores) if scores else np.empty(0)
+    """Return P(fake) of every image of *batches*, uint8 (N, H, W, 3) each. The model must be in evaluation mode.
+
+    DetectorError if a logit is not finite.
+    """
+    logits = [_logits(model, images, device, precision).numpy() for images in batches]
+    if not logits:
+        return np.empty(0)
+    found = np.concatenate(logits)
+    check_finite(found, lambda i: f"image {i + 1}")
+    return sigmoid(found)
 
 
-def score_conditions(
-    model: nn.Module, batches: Iterable[NDArray[np.uint8]], device: torch.device, precision: Precision
+def logits_under(
+    model: nn.Module,
+    batches: Iterable[NDArray[np.uint8]],
+    index: Sequence[Face],
+    conditions: Sequence[Condition],
+    device: torch.device,
+    precision: Precision,
 ) -> NDArray[np.float64]:
-    """Return P(fake), (n, C), of crops under C conditions; *batches*, uint8 (N, C, H, W, 3), are `conditioned`'s."""
+    """Return the logits, (n, C), of the crops *index* under C *conditions*.
 
-    def scored(images: NDArray[np.uint8]) -> NDArray[np.float64]:  # (N, H, W, 3) -> (N,)
-        return predict(model, [torch.from_numpy(images)], device, precision)
+    *batches*, uint8 (N, C, H, W, 3), are those of `conditioned`. DetectorError names the crop and the condition of a
+    logit that is not finite.
+    """
+    columns = range(len(conditions))
+    found = np.concatenate(
+        [
+            np.stack([_logits(model, torch.from_numpy(batch[:, c]), device, precision).numpy() for c in columns], 1)
+            for batch in batches
+        ]
+    )
+    check_finite(found.ravel(), lambda i: f"{index[i // len(columns)].key} under {conditions[i % len(columns)]}")
+    return found
 
-    return np.concatenate([np.stack([scored(batch[:, c]) for c in range(batch.shape[1])], 1) for batch in batches])
+
+def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return P(fake) of *logits*."""
+    scores: NDArray[np.float64] = torch.sigmoid(torch.from_numpy(logits)).numpy()
+    return scores

@@ -175,7 +175,7 @@ STAGES = (
             Output("out/scores.csv", "one row per face and condition"),
             Output("out/scores.json", "the weights, crops and versions behind the scores"),
         ),
-        params=("conditions", "score"),
+        params=("conditions", "score", "train.reproducible", "train.threads"),
     ),
     Stage(
         name="explain",
@@ -184,7 +184,7 @@ STAGES = (
         command="detector explain out/faces out/train out/explain",
         reads=("out/faces", "out/train"),
         writes=(Output("out/explain", "`maps.csv`, `maps/*.png`, `localization.csv`, `features.npy`, `features.csv`"),),
-        params=("conditions",),
+        params=("conditions", "train.reproducible", "train.threads"),
     ),
     Stage(
         name="evaluate",

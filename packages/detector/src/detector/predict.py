@@ -16,6 +16,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from .arithmetic import pin, set_threads
 from .card import framing_of
 from .conditions import Condition, parse_all
 from .config import Params
@@ -95,6 +96,7 @@ def command(
 
     Files without a face and unreadable files are listed at the end, and the exit status is 1.
     """
+    pin(params.train)
     files = find_files(inputs)
     width = max(len(str(file)) for file in files)
     conditions = [Condition(), *(condition for condition in parse_all(params.conditions) if condition.steps)]
@@ -145,10 +147,9 @@ def predict_files(
     from .data.detection import make_detector
     from .inference import predict
     from .precision import Precision
-    from .system import cores
     from .weights import load_model
 
-    torch.set_num_threads(cores())
+    set_threads(params.train)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, card = load_model(train, device)
     precision = Precision("auto", device)
@@ -160,13 +161,13 @@ def predict_files(
         try:
             frames = frames_of(file, num_frames)
             crops = crops_of(frames, side, detector, conditions, whole_image, framing_of(card))
+            images = torch.from_numpy(np.concatenate(list(crops.values())))  # (frames * conditions, H, W, 3)
+            batch = params.score.batch_size
+            batches = (images[start : start + batch] for start in range(0, len(images), batch))
+            scores = predict(model, batches, device, precision)
         except (DetectorError, OSError) as error:
             yield file, error
             continue
-        images = torch.from_numpy(np.concatenate(list(crops.values())))  # (frames * conditions, H, W, 3)
-        batch = params.score.batch_size
-        batches = (images[start : start + batch] for start in range(0, len(images), batch))
-        scores = predict(model, batches, device, precision)
         yield file, Prediction(file, tuple(crops), scores.reshape(len(crops), len(conditions)))
 
 

@@ -12,6 +12,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from .arithmetic import Arithmetic, arithmetic, pin, set_threads
 from .card import Card, read_card
 from .conditions import Condition, encoders, parse_all
 from .config import Params
@@ -24,7 +25,6 @@ from .options import params_option
 from .progress import track
 from .provenance import Source, source, versions
 from .schema import read_json
-from .system import cores
 
 __all__ = ["COLUMNS", "Origin", "Scored", "score", "score_faces", "write_scores"]
 
@@ -51,6 +51,7 @@ class Origin:
     """
 
     conditions: list[str]
+    standardised: bool
     model: str
     weights_sha256: str
     trained_on: str | None
@@ -58,6 +59,7 @@ class Origin:
     compress: Compress | None
     faces: Scored
     device: str
+    arithmetic: Arithmetic | None
     versions: dict[str, str]
     source: Source
 
@@ -66,8 +68,14 @@ class Origin:
 @click.argument("faces", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("train", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--standardise",
+    is_flag=True,
+    help="Bring the logits of real crops to one mean and spread under every condition, by those of the validation "
+    "crops in model.json. The thresholds of model.json do not apply then.",
+)
 @params_option
-def command(faces: Path, train: Path, out: Path, params: Params) -> None:
+def command(faces: Path, train: Path, out: Path, standardise: bool, params: Params) -> None:
     """Score the validation and test crops of FACES with the weights in TRAIN, and write the table OUT, a .csv file.
 
     Each crop is scored under each of the conditions in params.yaml: raw is unchanged, 77 is JPEG at quality 77, and so
@@ -76,14 +84,26 @@ def command(faces: Path, train: Path, out: Path, params: Params) -> None:
     The file of the same name with the suffix .json records the origin of the scores: hashes of the table, the weights
     and the crops, settings and versions.
     """
+    pin(params.train)
+    set_threads(params.train)
     conditions = parse_all(params.conditions)
-    number = score(faces, train, out, conditions, params.score.batch_size)
+    computed = arithmetic(params.train)
+    number = score(faces, train, out, conditions, params.score.batch_size, standardise, computed)
     click.echo(f"{number} faces under {len(conditions)} conditions: {out}")
 
 
-def score(faces: Path, train: Path, out: Path, conditions: Sequence[Condition], batch_size: int = 128) -> int:
+def score(
+    faces: Path,
+    train: Path,
+    out: Path,
+    conditions: Sequence[Condition],
+    batch_size: int = 128,
+    standardise: bool = False,
+    computed: Arithmetic | None = None,
+) -> int:
     """Score the crops in *faces* with the weights in *train* and write *out* and its record; return how many crops.
 
+    *computed* is recorded; the caller has set torch up (`detector.arithmetic`), which is shared by the whole process.
     Raises DataError for compressed crops, a folder without validation and test crops, and as `score_faces` does.
     """
     check_out(out)
@@ -91,14 +111,14 @@ def score(faces: Path, train: Path, out: Path, conditions: Sequence[Condition], 
     index = [face for face in read_index(faces) if face.split in SPLITS]
     if not index:
         raise DataError(f"{faces / 'index.csv'}: no faces in the splits {' and '.join(SPLITS)}: nothing to score")
-    scores = score_faces(index, ShardReader(faces), train, conditions, batch_size)
+    scores = score_faces(index, ShardReader(faces), train, conditions, batch_size, standardise)
     scored = Scored(
         sha256(faces / "index.csv"),
         summary.dataset,
         summary.parameters,
         {split: sum(face.split == split for face in index) for split in SPLITS},
     )
-    write_scores(out, index, conditions, scores, origin(card, scored, conditions))
+    write_scores(out, index, conditions, scores, origin(card, scored, conditions, standardise, computed))
     return len(index)
 
 
@@ -113,12 +133,15 @@ def check_out(out: Path) -> None:
         raise DataError(f"{beside}: is something else, and the record of {out.name} goes there; give OUT another name")
 
 
-def origin(card: Card, scored: Scored, conditions: Sequence[Condition]) -> Origin:
+def origin(
+    card: Card, scored: Scored, conditions: Sequence[Condition], standardise: bool, computed: Arithmetic | None
+) -> Origin:
     """Return the origin of scores of *scored* under *conditions*, by the weights that *card* describes."""
     import torch
 
     return Origin(
         conditions=[str(condition) for condition in conditions],
+        standardised=standardise,
         model=card.model,
         weights_sha256=card.weights_sha256,
         trained_on=card.trained_on,
@@ -126,32 +149,40 @@ def origin(card: Card, scored: Scored, conditions: Sequence[Condition]) -> Origi
         compress=card.compress,
         faces=scored,
         device="cuda" if torch.cuda.is_available() else "cpu",
+        arithmetic=computed,
         versions={**versions(), **encoders()},
         source=source(),
     )
 
 
 def score_faces(
-    index: Sequence[Face], reader: ShardReader, train: Path, conditions: Sequence[Condition], batch_size: int = 128
+    index: Sequence[Face],
+    reader: ShardReader,
+    train: Path,
+    conditions: Sequence[Condition],
+    batch_size: int = 128,
+    standardise: bool = False,
 ) -> NDArray[np.float64]:
     """Return P(fake), (len(index), len(conditions)), of the lossless crops under each condition.
 
-    Raises DataError for a damaged crop, for weights that do not fit their model and for crops of another size than
-    those it was trained on.
+    With *standardise*, by `detector.standardisation`. Raises DataError for a damaged crop, for weights that do not fit
+    their model and for crops of another size than those it was trained on; DetectorError for a logit that is not
+    finite.
     """
     import torch
 
-    from .inference import score_conditions
+    from .inference import logits_under, sigmoid
     from .loading.conditioned import conditioned
     from .precision import Precision
+    from .standardisation import standardised
     from .weights import load_model
 
-    torch.set_num_threads(cores())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, card = load_model(train, device)
     batches = conditioned(index, reader, (card.height, card.width), conditions, batch_size)
-    number = -(-len(index) // batch_size)
-    return score_conditions(model, track(batches, number, "score"), device, Precision("auto", device))
+    tracked = track(batches, -(-len(index) // batch_size), "score")
+    logits = logits_under(model, tracked, index, conditions, device, Precision("auto", device))
+    return sigmoid(standardised(logits, conditions, card.real_logits) if standardise else logits)
 
 
 def write_scores(

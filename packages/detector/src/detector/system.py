@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
 import sys
 
-__all__ = ["cores", "let_idle_threads_sleep", "peak_memory"]
+__all__ = ["cores", "let_idle_threads_sleep", "peak_memory", "pin_numpy"]
 
 
 def cores() -> int:
@@ -26,3 +27,14 @@ def let_idle_threads_sleep() -> None:
     OpenMP reads the variable when torch is loaded, so entry points call this first.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def pin_numpy() -> None:
+    """Let NumPy and OpenBLAS use kernels for AVX2 on every x86-64 processor that has it, unless the user has chosen.
+
+    Both choose by processor, and their sums and exponentials differ in the last bits. They read the variables when
+    NumPy is loaded, so entry points call this first.
+    """
+    if platform.machine() in ("x86_64", "AMD64"):
+        os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
+        os.environ.setdefault("NPY_DISABLE_CPU_FEATURES", "X86_V4 AVX512_ICL AVX512_SPR")

@@ -19,13 +19,24 @@ from .errors import DataError, DetectorError
 from .models import MODELS, build
 from .models.settings import pretrained
 
-__all__ = ["WEIGHTS", "load_model", "load_start", "restore", "save_model"]
+__all__ = ["WEIGHTS", "check_finite_weights", "load_model", "load_start", "restore", "save_model"]
 
 WEIGHTS = "weights.safetensors"
 
 
+def check_finite_weights(weights: Mapping[str, Tensor], where: str) -> None:
+    """Raise DataError, *where* first, that names the tensor if one of *weights* has a value that is not finite."""
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and (wrong := int((~torch.isfinite(tensor)).sum())):
+            raise DataError(f"{where}: {wrong} of {tensor.numel()} values of the tensor {name} are NaN or infinite")
+
+
 def save_model(folder: Path, weights: dict[str, Tensor], card: Card) -> None:
-    """Write *weights* and then *card*, with their SHA-256, to *folder*; each file appears whole."""
+    """Write *weights* and then *card*, with their SHA-256, to *folder*; each file appears whole.
+
+    DataError names a tensor with a value that is not finite; nothing is written then.
+    """
+    check_finite_weights(weights, f"{folder / WEIGHTS}: not written")
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / WEIGHTS) as path:
         try:
@@ -54,9 +65,12 @@ def load_model(folder: Path, device: torch.device) -> tuple[nn.Module, Card]:
             "damaged or belongs to another training; copy both files again, or train again"
         )
     try:
-        return restore(card, load(data), device), card
+        weights = load(data)
+        model = restore(card, weights, device)
     except Exception as error:  # with wrong options a constructor may raise any exception
         raise DataError(f"{folder}: {CARD} and {WEIGHTS} do not fit each other: {error}; train again") from error
+    check_finite_weights(weights, f"{path}: these weights give no scores")
+    return model, card
 
 
 def restore(card: Card, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:

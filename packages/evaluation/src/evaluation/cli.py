@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from ._numpy import pin_numpy
+
 __all__ = ["main"]
 
 Existing = click.Path(exists=True, path_type=Path)
@@ -54,6 +56,7 @@ class Group(click.Group):
 @click.version_option(package_name="evaluation")
 def main() -> None:
     """Evaluate a deepfake detector from its table of scores."""
+    pin_numpy()
 
 
 class ColumnArgument(click.ParamType):  # type: ignore[type-arg]  # not generic at run time before click 8.2

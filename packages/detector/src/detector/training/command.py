@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..arithmetic import pin
 from ..config import Params
 from ..options import params_option
 
@@ -59,8 +60,9 @@ def command(
     An interrupted run continues from its last checkpoint when it is started again. SIGTERM, SIGINT and SIGUSR1 save
     first and exit with status 75.
     """
-    # both are read when torch is loaded
+    # all are read when torch is loaded
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    pin(params.train)
     import torch
 
     from .run import default_checkpoints

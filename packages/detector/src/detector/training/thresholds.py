@@ -1,4 +1,4 @@
-"""Decision thresholds by condition, chosen on the validation split and never on the test split."""
+"""Decision thresholds and logits of reals by condition, taken on the validation split and never on the test split."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from torch import nn
 
 from evaluation.metrics import youden_threshold
 
-from ..card import Threshold, Thresholds
+from ..card import RealLogits, Threshold, Thresholds
 from ..conditions import parse_all
 from ..data.index import Face
 from ..data.shards import ShardReader
-from ..inference import score_conditions
+from ..inference import logits_under, sigmoid
 from ..loading.conditioned import conditioned
 from ..precision import Precision
 from ..progress import track
+from ..standardisation import of_reals
 from .lossless import lossless_faces
 
 __all__ = ["Validation", "choose"]
@@ -38,18 +39,25 @@ class Validation:
         self.reader, self.size = ShardReader(faces), size
         self.index = lossless_faces(faces, self.reader, "val", crops, size)
 
-    def thresholds(self, model: nn.Module, labels: Sequence[str], device: torch.device) -> dict[str, Thresholds]:
-        """Return the thresholds of *model*, in evaluation mode, under each of the conditions *labels*.
+    def score(
+        self, model: nn.Module, labels: Sequence[str], device: torch.device
+    ) -> tuple[dict[str, Thresholds], dict[str, RealLogits]]:
+        """Return the thresholds of *model*, in evaluation mode, and the logits of the real crops, under each of the
+        conditions *labels*.
 
-        Empty if there are no validation crops. The scores are those of ``detector score``.
+        Both are empty if there are no validation crops. The scores are those of ``detector score``.
         """
         if not self.index or not labels:
-            return {}
+            return {}, {}
         conditions = parse_all(labels)
         batches = conditioned(self.index, self.reader, self.size, conditions, BATCH)
         tracked = track(batches, -(-len(self.index) // BATCH), "thresholds")
-        scores = score_conditions(model, tracked, device, Precision("auto", device))
-        return {str(condition): choose(self.index, scores[:, i]) for i, condition in enumerate(conditions)}
+        logits = logits_under(model, tracked, self.index, conditions, device, Precision("auto", device))
+        scores = sigmoid(logits)
+        real = [face.label == 0 for face in self.index]
+        thresholds = {str(condition): choose(self.index, scores[:, i]) for i, condition in enumerate(conditions)}
+        reals = {str(condition): of_reals(logits[real, i]) for i, condition in enumerate(conditions)}
+        return thresholds, {label: found for label, found in reals.items() if found is not None}
 
 
 def choose(faces: Sequence[Face], scores: NDArray[np.float64]) -> Thresholds:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from evaluation.metrics import auc
 
+from ..arithmetic import KERNELS, arithmetic, set_threads
 from ..card import CARD, Card, data_of
 from ..config import Params
 from ..data.files import sha256, whole_file
@@ -38,7 +39,7 @@ from ..models.settings import in_force, settings
 from ..precision import Precision
 from ..provenance import source, versions
 from ..schema import read_json
-from ..weights import load_start, restore, save_model
+from ..weights import check_finite_weights, load_start, restore, save_model
 from .card import model_card
 from .checkpoint import Checkpoints, plain
 from .distributed import Processes
@@ -57,7 +58,6 @@ __all__ = ["Stopped", "Trainer", "set_up_torch", "train"]
 
 HISTORY = ("step", "epoch", "loss", "lr", "grad_norm", "val_auc")
 ASK_EVERY = 10  # steps between two agreements of several processes with GPUs on whether to stop
-CPU_THREADS = 2
 
 
 class Stopped(DetectorError):  # noqa: N818 (no error: the run can be resumed)
@@ -244,6 +244,13 @@ class Trainer:
             f"{self.num_validation} for validation; {self.config.steps} steps of {self.config.batch_size}, "
             f"amp {self.precision.amp}, {torch.get_num_threads()} threads, {self.device}"
         )
+        computed = arithmetic(self.config)
+        if self.config.reproducible and self.device.type == "cpu" and not computed.pinned:
+            self._say(
+                f"the kernels of torch are not pinned ({computed.kernels}): other processors will give other bytes. "
+                f"train.reproducible needs an x86-64 processor with {KERNELS}, and detector.arithmetic.pin before "
+                "torch is imported, as in detector train"
+            )
         if isinstance(self.order, PairedOrder) and self.order.unpaired:
             self._say(f"{self.order.unpaired} real crops have no fake of their target and are paired with any fake")
         if self.processes.main:
@@ -497,6 +504,7 @@ class Trainer:
         with whole_file(out / "log.jsonl") as path:
             path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="ascii")
         weights = self._chosen.get("weights") or self.ema.model.state_dict()
+        check_finite_weights(weights, f"{out}: not written")
         card = self._card(weights)
         with whole_file(out / "model_card.md") as path:
             path.write_text(self._model_card(card), encoding="utf-8")
@@ -533,13 +541,14 @@ class Trainer:
             parameters=in_force(run.parameters),
             code_sha256=run.code_sha256,
             device=run.device,
+            arithmetic=arithmetic(self.config),
             train_crops=len(self.training),
         )
         if self.lossless is None:
             return card
         model = restore(card, weights, self.device)
-        found = self.lossless.thresholds(model, self.config.conditions, self.device)
-        return dataclasses.replace(card, thresholds=found)
+        thresholds, reals = self.lossless.score(model, self.config.conditions, self.device)
+        return dataclasses.replace(card, thresholds=thresholds, real_logits=reals)
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------
@@ -547,8 +556,7 @@ class Trainer:
 
 def set_up_torch(params: Params, device: torch.device) -> None:
     """Set threads and determinism for the process."""
-    threads = params.train.threads
-    torch.set_num_threads(CPU_THREADS if threads == "auto" else threads)
+    set_threads(params.train)
     torch.use_deterministic_algorithms(params.train.deterministic)
     # filling new memory helps to find bugs, takes 1/7 of a Meso4 step, and does not change results
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -1,0 +1,60 @@
+"""The arithmetic of torch on CPUs, pinned so that x86-64 machines with AVX2 compute the same bytes.
+
+Left alone, torch, oneDNN and MKL choose kernels by the instruction sets and the vendor of the processor, and their sums
+differ in the last bits, as do those of another number of threads. The variables are read when torch is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+from .config import TrainConfig
+from .system import cores
+
+__all__ = ["KERNELS", "PINNED", "THREADS", "Arithmetic", "arithmetic", "pin", "set_threads"]
+
+KERNELS = "AVX2"  # torch's name of the kernels that PINNED chooses
+PINNED = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_CBWR": "COMPATIBLE",  # MKL's AVX2 branch gives other sums on AMD than on Intel processors
+    "MKL_DYNAMIC": "FALSE",  # no other number of threads than the one asked for
+}
+THREADS = 2  # of torch, if train.threads is auto: sums depend on the number
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """How torch computed on the CPU: its kernels (``AVX2``, ``AVX512``, ...), threads, and whether they were pinned."""
+
+    kernels: str
+    threads: int
+    pinned: bool
+
+
+def pin(config: TrainConfig) -> None:
+    """Pin the kernels of torch, oneDNN and MKL if ``train.reproducible`` is true.
+
+    Without effect once torch is loaded, so the variables are not set then: `arithmetic` tells by them.
+    """
+    if config.reproducible and "torch" not in sys.modules:
+        os.environ.update(PINNED)
+
+
+def set_threads(config: TrainConfig) -> None:
+    """Set torch's number of threads: ``train.threads``; auto is `THREADS` if reproducible, otherwise all cores."""
+    import torch
+
+    automatic = THREADS if config.reproducible else cores()
+    torch.set_num_threads(automatic if config.threads == "auto" else config.threads)
+
+
+def arithmetic(config: TrainConfig) -> Arithmetic:
+    """Return the arithmetic of this process; not pinned if torch was loaded before `pin`, or there is no AVX2."""
+    import torch
+
+    kernels = torch.backends.cpu.get_cpu_capability()
+    pinned = kernels == KERNELS and all(os.environ.get(name) == value for name, value in PINNED.items())
+    return Arithmetic(kernels, torch.get_num_threads(), config.reproducible and pinned)
