@@ -33,8 +33,8 @@ def check_finite(logits: NDArray[np.float64], names: Callable[[int], str]) -> No
         first = int(wrong[0])
         raise DetectorError(
             f"{len(wrong)} of {len(logits)} logits are not finite, so there are no scores; the first, "
-            f"of {names(first)}, is {logits[first]}. The weights are finite but overflow on this input: train again with "
-            "a lower train.lr"
+            f"of {names(first)}, is {logits[first]}. The weights are finite but overflow on this input: train "
+            "again with a lower train.lr"
         )
 
 
