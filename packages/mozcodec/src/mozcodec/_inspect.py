@@ -114,7 +114,7 @@ class Inspection:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _segments(data: bytes) -> tuple[list[tuple[Segment, int]], int]:
+def segments_in(data: bytes) -> tuple[list[tuple[Segment, int]], int]:
     """Return the segments with their ends, coded data included, and the end of the image."""
     view = memoryview(data)
     segments: list[tuple[Segment, int]] = []
@@ -134,7 +134,7 @@ def _segments(data: bytes) -> tuple[list[tuple[Segment, int]], int]:
     return segments, len(data)
 
 
-def _quant_tables(content: bytes) -> dict[int, NDArray[np.uint16]]:
+def quant_tables_in(content: bytes) -> dict[int, NDArray[np.uint16]]:
     tables = {}
     while content:
         slot, wide = content[0] & 15, content[0] >> 4
@@ -149,7 +149,7 @@ def _quant_tables(content: bytes) -> dict[int, NDArray[np.uint16]]:
     return tables
 
 
-def _huffman_tables(content: bytes) -> list[HuffmanTable]:
+def huffman_tables_in(content: bytes) -> list[HuffmanTable]:
     tables = []
     while len(content) >= 17:
         counts = tuple(content[1:17])
@@ -186,9 +186,9 @@ def base_tables() -> NDArray[np.int64]:
     for k in range(9):
         data = encode(pixel, 50, quant_table=k, progressive=False, quant_baseline=False)  # quality 50 scales by 100 %
         tables: dict[int, NDArray[np.uint16]] = {}
-        for segment, _ in _segments(data)[0]:
+        for segment, _ in segments_in(data)[0]:
             if segment.marker == 0xDB:
-                tables |= _quant_tables(bytes(segment.data))
+                tables |= quant_tables_in(bytes(segment.data))
         pairs.append([tables[0], tables.get(1, tables[0])])
     return np.array(pairs, np.int64)
 
@@ -270,16 +270,16 @@ def inspect(data: Buffer, *, smartscale: bool = False) -> Inspection:
     """
     header = read_header(data, smartscale=smartscale)
     stream = bytes(data)
-    found, end = _segments(stream)
+    found, end = segments_in(stream)
     quant_tables: dict[int, NDArray[np.uint16]] = {}
     huffman_tables: list[HuffmanTable] = []
     scans, ids, slots = [], [], []
     for segment, segment_end in found:
         content = bytes(segment.data)
         if segment.marker == 0xDB:
-            quant_tables |= _quant_tables(content)
+            quant_tables |= quant_tables_in(content)
         elif segment.marker == 0xC4:
-            huffman_tables += _huffman_tables(content)
+            huffman_tables += huffman_tables_in(content)
         elif _NAMES.get(segment.marker, "").startswith("SOF") and len(content) >= 6:
             ids = list(content[6::3])
             slots = list(content[8::3])
