@@ -145,15 +145,21 @@ def test_frames_of_a_video_are_spread_evenly(small_tree: Path, tmp_path: Path) -
         frames_of(tmp_path / "cut.mp4", 3)
 
 
-def test_folders_give_their_images_and_videos_once_and_sorted(portrait: Path, tmp_path: Path) -> None:
+def test_folders_give_their_images_and_videos_once_and_sorted(
+    portrait: Path, small_tree: Path, tmp_path: Path
+) -> None:
     for name in ("b.JPG", "sub/a.mp4", "notes.txt", "a.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
+    (tmp_path / "clip").write_bytes((small_tree / "original_sequences/youtube/c23/videos/000.mp4").read_bytes())
+    (tmp_path / "photo.dat").write_bytes(portrait.read_bytes())
 
-    found = find_files([portrait, tmp_path, tmp_path / "a.png"])
-    assert found == [portrait, tmp_path / "a.png", tmp_path / "b.JPG", tmp_path / "sub/a.mp4"]
+    found, notes = find_files([portrait, tmp_path, tmp_path / "a.png"])
+    # by content; damaged files by their suffix, so that they are listed as unreadable
+    assert found == [portrait, *(tmp_path / name for name in ("a.png", "b.JPG", "clip", "photo.dat", "sub/a.mp4"))]
+    assert notes == [f"1 files in {tmp_path} are not read (neither images nor videos; 1 .txt): notes.txt"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty: no images \(\.bmp, .*\) or videos \(\.avi, "):
+    with pytest.raises(DataError, match="empty: no images or videos"):
         find_files([tmp_path / "empty"])
 
 

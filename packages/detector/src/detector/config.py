@@ -60,6 +60,7 @@ class FacesConfig:
     yunet_model: str | None = None
     framing: str = one_of("deepfakebench", "deepfakebench", "mesonet", "tight")
     max_border: float = number(0.05, 0, 1)
+    people: str = one_of("largest", "largest", "all")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,21 +20,23 @@ from .arithmetic import pin, set_threads
 from .card import framing_of
 from .conditions import Condition, parse_all
 from .config import Params
-from .data.pictures import IMAGES, VIDEOS, read_image
+from .data.pictures import kind_of, not_read, read_image
 from .errors import DataError, DetectorError
 from .options import params_option
 
 if TYPE_CHECKING:
+    from .data.detection import Detection
     from .data.found_face import Detector
+    from .data.video import Frames
 
 __all__ = [
-    "IMAGES",
-    "VIDEOS",
     "Prediction",
     "command",
     "crops_of",
     "find_files",
+    "footage_of",
     "frames_of",
+    "people_of",
     "predict_files",
     "read_image",
     "table",
@@ -44,11 +46,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The scores of one file, P(fake), (frames with a face, conditions), and the numbers of those frames (image: 0)."""
+    """The scores of a person in a file, P(fake), (frames with the face, conditions), and those frames (image: 0).
+
+    `face` is the number of the person, 0 for the largest, of `people`. `notes` are what should be known of the scores.
+    """
 
     path: Path
     frames: tuple[int, ...]
     scores: NDArray[np.float64]
+    face: int = 0
+    people: int = 1
+    notes: tuple[str, ...] = ()
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -89,15 +97,18 @@ def command(
     out: Path | None,
     params: Params,
 ) -> None:
-    """Print P(fake) of the largest face in each of INPUTS: images, videos, or folders of both.
+    """Print P(fake) of every person in each of INPUTS: images, videos, or folders of both.
 
-    One line per file: the score of the file as it is (raw) and under each of the other parameter conditions, the
-    verdict for raw, and the conditions that change the verdict. A video's score is the mean over its frames.
+    One line per person, the largest first: the score as the file is (raw) and under each of the other parameter
+    conditions, the verdict for raw, and the conditions that change the verdict. A video's score is the mean over its
+    frames. Files in folders that are neither images nor videos are named and not read.
 
     Files without a face and unreadable files are listed at the end, and the exit status is 1.
     """
     pin(params.train)
-    files = find_files(inputs)
+    files, notes = find_files(inputs)
+    for note in notes:
+        click.echo(note, err=True)
     width = max(len(str(file)) for file in files)
     conditions = [Condition(), *(condition for condition in parse_all(params.conditions) if condition.steps)]
     predictions: list[Prediction] = []
@@ -115,18 +126,24 @@ def command(
         raise DataError(f"{len(failures)} of {len(files)} files have no score:\n  " + "\n  ".join(failures))
 
 
-def find_files(inputs: Iterable[Path]) -> list[Path]:
-    """Return the image and video files in *inputs*, those below folders sorted. DataError for a folder without any."""
+def find_files(inputs: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """Return the image and video files in *inputs*, those below folders sorted, and messages on what is not read.
+
+    The content of a file in a folder decides, not its suffix. DataError for a folder without any.
+    """
     files: list[Path] = []
+    notes: list[str] = []
     for given in inputs:
         if not given.is_dir():
             files.append(given)
             continue
-        below = [path for path in sorted(given.rglob("*")) if path.suffix.lower() in IMAGES | VIDEOS and path.is_file()]
-        if not below:
-            raise DataError(f"{given}: no images ({', '.join(sorted(IMAGES))}) or videos ({', '.join(sorted(VIDEOS))})")
-        files += below
-    return list(dict.fromkeys(files))
+        below = [path for path in sorted(given.rglob("*")) if path.is_file()]
+        read = [path for path in below if kind_of(path) is not None]
+        notes += not_read([path for path in below if path not in set(read)], given)
+        if not read:
+            raise DataError(f"{given}: no images or videos" + (f"; {notes[-1]}" if below else ""))
+        files += read
+    return list(dict.fromkeys(files)), notes
 
 
 def predict_files(
@@ -159,32 +176,50 @@ def predict_files(
     detector = None if aligned else make_detector(params.faces.detector, params.faces.yunet_model)
     for file in files:
         try:
-            frames = frames_of(file, num_frames)
-            crops = crops_of(frames, side, detector, conditions, whole_image, framing_of(card))
-            images = torch.from_numpy(np.concatenate(list(crops.values())))  # (frames * conditions, H, W, 3)
-            batch = params.score.batch_size
-            batches = (images[start : start + batch] for start in range(0, len(images), batch))
-            scores = predict(model, batches, device, precision)
+            footage = footage_of(file, num_frames)
+            people = people_of(footage.images, side, detector, conditions, whole_image, framing_of(card))
+            found = []
+            for number, person in enumerate(people):
+                crops = person.crops
+                images = torch.from_numpy(np.concatenate(list(crops.values())))  # (frames * conditions, H, W, 3)
+                batch = params.score.batch_size
+                batches = (images[start : start + batch] for start in range(0, len(images), batch))
+                scores = predict(model, batches, device, precision).reshape(len(crops), len(conditions))
+                notes = (*person.notes, *sorted(footage.notes))
+                found.append(Prediction(file, tuple(crops), scores, number, len(people), notes))
         except (DetectorError, OSError) as error:
             yield file, error
             continue
-        yield file, Prediction(file, tuple(crops), scores.reshape(len(crops), len(conditions)))
+        yield from ((file, prediction) for prediction in found)
 
 
 def frames_of(path: Path, number: int) -> dict[int, NDArray[np.uint8]]:
+    """Return the images of `footage_of`."""
+    return footage_of(path, number).images
+
+
+def footage_of(path: Path, number: int) -> Frames:
     """Return the image in the file *path*, or *number* evenly spaced frames of a video, by frame number.
 
-    uint8 RGB (H, W, 3). The suffix decides whether the file is a video. DataError if nothing can be read.
+    uint8 RGB (H, W, 3). The content decides whether the file is a video. DataError if nothing can be read.
     """
-    if path.suffix.lower() not in VIDEOS:
-        return {0: read_image(path)}
-    from .data.video import evenly_spaced, length, read_frames
+    from .data.video import Frames, evenly_spaced, length, read_frames
 
+    if kind_of(path) != "video":
+        return Frames({0: read_image(path)})
     count, _ = length(path)
     frames = read_frames(path, evenly_spaced(count, number))
     if not frames.images:
         raise DataError(f"no readable frame: {next(iter(frames.missing.values()))}")
-    return frames.images
+    return frames
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The crops of a person by frame, each under all conditions, uint8 (C, side, side, 3), and notes on them."""
+
+    crops: dict[int, NDArray[np.uint8]]
+    notes: tuple[str, ...] = ()
 
 
 def crops_of(
@@ -195,14 +230,25 @@ def crops_of(
     whole_image: bool = False,
     framing: str = "deepfakebench",
 ) -> dict[int, NDArray[np.uint8]]:
-    """Return the crops of *images* with a face, each under all conditions: uint8 (C, *side*, *side*, 3).
+    """Return the crops of the largest person of `people_of`."""
+    return people_of(images, side, detector, conditions, whole_image, framing)[0].crops
 
-    *detector* finds the largest face, None takes the images as crops. Conditions apply to the crop, or with
-    *whole_image* to the image; the face is located once, in the unchanged image. DataError if there is no face, or
-    an image that is taken as a crop has another size.
+
+def people_of(
+    images: Mapping[int, NDArray[np.uint8]],
+    side: int,
+    detector: Detector | None,
+    conditions: Sequence[Condition],
+    whole_image: bool = False,
+    framing: str = "deepfakebench",
+) -> list[Person]:
+    """Return every person in *images*, an image or the frames of a video, the largest first.
+
+    *detector* finds the faces, None takes the images as crops. Conditions apply to the crop, or with *whole_image* to
+    the image; faces are located once, in the unchanged image. A single image without a face is searched again turned
+    by right angles. DataError if there is no face, or an image that is taken as a crop has another size.
     """
     from .data.alignment import crop
-    from .data.detection import track
     from .data.framing import place
 
     if detector is None:
@@ -212,18 +258,59 @@ def crops_of(
                     f"is {image.shape[0]} x {image.shape[1]}, the model takes crops of {side} x {side}; "
                     "without --aligned the face is detected and cut out"
                 )
-        return {n: np.stack([c.apply(image) for c in conditions]) for n, image in images.items()}
-    cut = {}
-    for number, found in track(images, detector).items():
-        similarity = place(found, framing, side, images[number].shape[:2]).similarity
-        if whole_image:
-            crops = [crop(c.apply(images[number]), similarity, side) for c in conditions]
-        else:
-            crops = [c.apply(crop(images[number], similarity, side)) for c in conditions]
-        cut[number] = np.stack(crops)
-    if not cut:
+        return [Person({n: np.stack([c.apply(image) for c in conditions]) for n, image in images.items()})]
+    persons, turned, left_out = _located(images, detector)
+    found = []
+    for faces in persons:
+        cut: dict[int, NDArray[np.uint8]] = {}
+        borders = []
+        for number, face in faces.items():
+            image = images[number]
+            view = np.rot90(image, -turned // 90)
+            placed = place(face, framing, side, view.shape[:2])
+            borders.append(placed.border)
+            if whole_image:
+                views = [np.ascontiguousarray(np.rot90(c.apply(image), -turned // 90)) for c in conditions]
+                crops = [crop(seen, placed.similarity, side) for seen in views]
+            else:
+                whole = crop(np.ascontiguousarray(view), placed.similarity, side)
+                crops = [c.apply(whole) for c in conditions]
+            cut[number] = np.stack(crops)
+        notes = []
+        if turned:
+            notes.append(f"image turned by {turned} degrees clockwise")
+        if max(borders) > 0:
+            notes.append(f"up to {max(borders):.0%} of the crop lies beyond the image")
+        if any(face.found == "none" for face in faces.values()):
+            notes.append("no eyes found: placed by the face's box")
+        if left_out:
+            notes.append(f"{left_out} doubtful faces left out")
+        found.append(Person(cut, tuple(notes)))
+    if not found:
         raise DataError("no face found" + ("" if len(images) == 1 else f" in {len(images)} frames"))
-    return cut
+    return found
+
+
+def _located(
+    images: Mapping[int, NDArray[np.uint8]], detector: Detector
+) -> tuple[list[dict[int, Detection]], int, int]:
+    """Return the faces of each person by frame, the angle by which a single image is turned for them, and how many
+    faces were left out."""
+    from .data.detection import track
+    from .data.people import find_people, upright
+
+    if len(images) == 1:
+        ((number, image),) = images.items()
+        view = upright(image, detector, every=True)
+        if view is not None and not view.turned and len(view.faces) == 1:
+            return [track(images, detector)], 0, 0
+        return ([{number: face} for face in view.faces], view.turned, 0) if view else ([], 0, 0)
+    people = find_people(images.items(), detector)
+    if len(people.persons) > 1:
+        return people.persons, 0, people.left_out
+    # one person is followed as in the faces stage, so the crops are the same
+    tracked = track(images, detector)
+    return ([tracked] if tracked else []), 0, people.left_out
 
 
 def table(
@@ -251,8 +338,11 @@ def table(
         others = [label for label, v in zip(labels, verdicts, strict=True) if v != verdict]
         if others:
             verdict += f", but {'real' if verdict == 'fake' else 'fake'} at {', '.join(others)}"
-        if len(prediction.frames) > 1:
-            verdict += f" ({len(prediction.frames)} frames)"
+        notes = [f"person {prediction.face + 1} of {prediction.people}"] if prediction.people > 1 else []
+        notes += [f"{len(prediction.frames)} frames"] if len(prediction.frames) > 1 else []
+        notes += prediction.notes
+        if notes:
+            verdict += f" ({'; '.join(notes)})"
         cells = [f"{score:{w}.3f}" for score, w in zip(mean, widths, strict=True)]
         lines.append(f"{prediction.path!s:{width}}  {'  '.join(cells)}  {verdict}")
     return "\n".join(lines)
@@ -264,8 +354,8 @@ def write_predictions(out: Path, predictions: Iterable[Prediction], conditions: 
 
     with whole_file(out) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("path", "frame", "condition", "score"))
+        writer.writerow(("path", "frame", "face", "condition", "score"))
         for prediction in predictions:
             for frame, row in zip(prediction.frames, prediction.scores.tolist(), strict=True):
                 for condition, score in zip(conditions, row, strict=True):
-                    writer.writerow((prediction.path, frame, condition, repr(score)))
+                    writer.writerow((prediction.path, frame, prediction.face, condition, repr(score)))

@@ -171,6 +171,18 @@ class HaarDetector:
                 return FoundFace(found[0], eyes, doubtful=number == SMALL and eyes is None)
         return None
 
+    def find_all(self, image: np.ndarray) -> list[FoundFace]:
+        """Return all faces, the largest first. All but the largest of the first search are doubtful without eyes."""
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        faces: list[FoundFace] = []
+        for number, boxes in enumerate(self._passes(gray, None)):
+            for box in boxes:
+                if not any(_touch(box, face.box) for face in faces):
+                    eyes = self.eyes(gray, box)
+                    first = not faces and number < SMALL
+                    faces.append(FoundFace(box, eyes, doubtful=eyes is None and not first))
+        return sorted(faces, key=lambda face: face.box[0] - face.box[2])
+
     def face(self, gray: np.ndarray, near: Box | None = None) -> Box | None:
         """Return the largest face of uint8 *gray*, or None; with *near*, one of about that size and place."""
         return next((boxes[0] for boxes in self._passes(gray, near) if boxes), None)
@@ -244,8 +256,15 @@ class LbpDetector:
         box = (self.face(gray, near, sure) if near is not None else None) or self.face(gray, None, sure)
         return None if box is None else FoundFace(box)
 
+    def find_all(self, image: np.ndarray) -> list[FoundFace]:
+        """Return all faces, the largest first."""
+        return [FoundFace(box) for box in self._boxes(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), None, False)]
+
     def face(self, gray: np.ndarray, near: Box | None = None, sure: bool = False) -> Box | None:
         """Return the largest face of uint8 *gray*, or None; with *near*, one of about that size and place."""
+        return next(iter(self._boxes(gray, near, sure)), None)
+
+    def _boxes(self, gray: np.ndarray, near: Box | None, sure: bool) -> list[Box]:
         left, top, right, bottom = _region(gray, near)
         smallest, largest = _sizes(gray, near, sure)
         found = self._cascade.detect_multi_scale(
@@ -256,11 +275,9 @@ class LbpDetector:
             max_size=(largest,) * 2,
             min_neighbor_number=8 if sure else 4,
         )
-        if not found:
-            return None
-        f = max(found, key=lambda f: (f["width"] * f["height"], -f["r"], -f["c"]))
-        x, y = left + int(f["c"]), top + int(f["r"])
-        return x, y, x + int(f["width"]), y + int(f["height"])
+        found.sort(key=lambda f: (-f["width"] * f["height"], f["r"], f["c"]))
+        corners = [(left + int(f["c"]), top + int(f["r"]), f) for f in found]
+        return [(x, y, x + int(f["width"]), y + int(f["height"])) for x, y, f in corners]
 
 
 def track(frames: Mapping[int, np.ndarray], detector: Detector) -> dict[int, Detection]:
@@ -348,6 +365,16 @@ def _eyes_at(place: np.ndarray, face: FoundFace) -> np.ndarray:
 def _turn_and_centre(face: FoundFace) -> tuple[np.ndarray, np.ndarray]:
     left, top, right, bottom = face.box
     return cv2.getRotationMatrix2D((0, 0), face.roll, 1)[:, :2], np.array([left + right, top + bottom]) / 2
+
+
+def _touch(one: Box, other: Box) -> bool:
+    """Return whether two boxes show the same face: the centre of one lies in the other."""
+
+    def holds(box: Box, inner: Box) -> bool:
+        x, y = (inner[0] + inner[2]) / 2, (inner[1] + inner[3]) / 2
+        return box[0] <= x <= box[2] and box[1] <= y <= box[3]
+
+    return holds(one, other) or holds(other, one)
 
 
 def _region(gray: np.ndarray, near: Box | None) -> Box:

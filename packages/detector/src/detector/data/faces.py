@@ -12,7 +12,7 @@ import json
 import platform
 import shutil
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -36,11 +36,15 @@ from .executors import ProcessPool, WorkerDiedError
 from .files import check_replaceable, sha256, whole_file, whole_folder, write_json
 from .index import Face, check_splits, count_identities, write_index, write_rows
 from .layout import Clip, Described, Tree
+from .people import View, find_people, upright
 from .readers import read_data
 from .shards import ShardWriter, Slot
 from .summary import describe_data
 
 NO_FACE = "no face found"
+LEFT_OUT = "faces seen in too few frames, or never with eyes, are left out"
+FORGED = 0.01
+LONGEST_KEY = 95  # bytes; a tar header has room for 100, with the suffix
 # parameters of the stage that do not affect a clip's crops; weights are hashed by content
 NOT_OF_A_CLIP = ("compression", "methods", *filter(None, (row.weights for row in detection.DETECTORS.values())))
 
@@ -102,22 +106,28 @@ class Failure:
 
 @dataclass(slots=True)
 class Cut:
-    """A crop: frame and person, the PNG file, the face and where the crop lies, and the PNG file of its mask."""
+    """A crop: frame and person, the PNG file, the face and where the crop lies, the angle by which the image was turned
+    and its height and width, the PNG file of the mask and the share of it that is set."""
 
     frame: int
     person: int
     image: bytes
     face: detection.Detection
     placed: framing.Placed
+    turned: int = 0
+    shape: tuple[int, ...] = (0, 0)
     mask: bytes | None = None
+    forged: float | None = None
 
 
 @dataclass(slots=True)
 class Cropped:
-    """The result for one clip. `failures` are pairs of frame number, or None for the whole video, and reason."""
+    """The result for one clip. `failures` are pairs of frame number, or None for the whole video, and reason; `notes`
+    are what should be known of the clip."""
 
     cuts: list[Cut] = field(default_factory=list)
     failures: list[tuple[int | None, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class Entry(NamedTuple):
@@ -193,19 +203,36 @@ def crop_frames(clip: Clip, config: FacesConfig) -> Cropped:
         return cropped
     try:
         footage = video.Footage(clip.path, frame_numbers(clip, config))
-        found = detection.follow(footage, detection.configured(config))
+        persons = _persons(footage, config, cropped)
     except DataError as error:
         cropped.failures.append((None, str(error)))
         return cropped
     cropped.failures += list(footage.missing.items())
+    cropped.notes += sorted(footage.notes)
     for number, image in footage:
-        if number in found and number not in footage.missing:
-            _add(cropped, number, image, found[number], config)
-        elif number not in footage.missing:
+        if number in footage.missing:
+            continue
+        found = [(person, faces[number]) for person, faces in enumerate(persons) if number in faces]
+        for person, face in found:
+            _add(cropped, number, person, View(image, 0, [face]), face, config)
+        if not found:
             cropped.failures.append((number, NO_FACE))
     if clip.mask is not None and cropped.cuts:
         _crop_masks(clip.mask, config.size, cropped)
     return cropped
+
+
+def _persons(
+    footage: video.Footage, config: FacesConfig, cropped: Cropped
+) -> Sequence[Mapping[int, detection.Detection]]:
+    """Return the faces of each person that the parameters select, by frame number."""
+    detector = detection.configured(config)
+    if config.people == "largest":
+        return [detection.follow(footage, detector)]
+    people = find_people(footage, detector)
+    if people.left_out:
+        cropped.notes.append(LEFT_OUT)
+    return people.persons
 
 
 def _crop_pictures(paths: Sequence[Path], config: FacesConfig, cropped: Cropped) -> None:
@@ -213,28 +240,31 @@ def _crop_pictures(paths: Sequence[Path], config: FacesConfig, cropped: Cropped)
     detector = detection.configured(config)
     for number, path in enumerate(paths):
         try:
-            image = pictures.read_image(path)
+            view = upright(pictures.read_image(path), detector, config.people == "all")
         except DataError as error:
             cropped.failures.append((number, str(error)))
             continue
         except OSError as error:
             cropped.failures.append((number, error.strerror or str(error)))
             continue
-        found = detection.follow([(number, image)], detector)
-        if found:
-            _add(cropped, number, image, found[number], config)
-        else:
+        if view is None:
             cropped.failures.append((number, NO_FACE))
+        else:
+            for person, face in enumerate(view.faces):
+                _add(cropped, number, person, view, face, config)
 
 
-def _add(cropped: Cropped, number: int, image: np.ndarray, face: detection.Detection, config: FacesConfig) -> None:
+def _add(
+    cropped: Cropped, number: int, person: int, view: View, face: detection.Detection, config: FacesConfig
+) -> None:
     """Add the crop of *face* in frame *number*, or its failure if too much of the crop lies beyond the image."""
-    placed = framing.place(face, config.framing, config.size, image.shape[:2])
+    shape = view.image.shape[:2]
+    placed = framing.place(face, config.framing, config.size, shape)
     if placed.border > config.max_border:
         cropped.failures.append((number, beyond_reason(config.max_border)))
         return
-    crop = png.encode_png(alignment.crop(image, placed.similarity, config.size))
-    cropped.cuts.append(Cut(number, 0, crop, face, placed))
+    crop = png.encode_png(alignment.crop(view.image, placed.similarity, config.size))
+    cropped.cuts.append(Cut(number, person, crop, face, placed, view.turned, shape))
 
 
 def beyond_reason(max_border: float) -> str:
@@ -256,13 +286,17 @@ def _crop_masks(path: Path, size: int, cropped: Cropped) -> None:
     try:
         for number, image in footage:
             for cut in (cut for cut in cropped.cuts if cut.frame == number):
-                cut.mask = png.encode_png(alignment.crop_mask(image, cut.placed.similarity, size))
+                if image.shape[:2] != cut.shape:
+                    (height, width), (h, w) = image.shape[:2], cut.shape
+                    raise DataError(f"is {width} x {height} pixels, its video {w} x {h}")
+                mask = alignment.crop_mask(image, cut.placed.similarity, size)
+                cut.mask, cut.forged = png.encode_png(mask), float((mask > 0).mean())
     except DataError as error:
         cropped.failures.append((None, f"mask: {error}"))
         return
     for cut in cropped.cuts:
         if cut.frame in footage.missing:
-            cut.mask = None
+            cut.mask, cut.forged = None, None
     cropped.failures += [(number, f"mask: {reason}") for number, reason in footage.missing.items()]
 
 
@@ -302,7 +336,11 @@ def versions() -> dict[str, str]:
 
 def _store(path: Path, cropped: Cropped) -> None:
     """Write *cropped* as a ZIP file, whose checksums later show whether it is intact."""
-    described = {"cuts": [_described(cut) for cut in cropped.cuts], "failures": cropped.failures}
+    described = {
+        "cuts": [_described(cut) for cut in cropped.cuts],
+        "failures": cropped.failures,
+        "notes": cropped.notes,
+    }
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("cropped.json", json.dumps(described))
         for number, cut in enumerate(cropped.cuts):
@@ -323,6 +361,8 @@ def _described(cut: Cut) -> dict[str, Any]:
         "matrix": cut.placed.similarity.matrix.tolist(),
         "shrink": cut.placed.shrink,
         "border": cut.placed.border,
+        "turned": cut.turned,
+        "forged": cut.forged,
     }
 
 
@@ -330,13 +370,15 @@ def _load(path: Path) -> Cropped:
     """Return what `_store` wrote to *path*, without images and masks; `_stored` returns them."""
     with zipfile.ZipFile(path) as archive:
         described = json.loads(archive.read("cropped.json"))
-    cropped = Cropped(failures=[(frame, reason) for frame, reason in described["failures"]])
+    failures = [(frame, reason) for frame, reason in described["failures"]]
+    cropped = Cropped(failures=failures, notes=described["notes"])
     for values in described["cuts"]:
         points = None if values["points"] is None else np.array(values["points"])
         face = detection.Detection(tuple(values["box"]), np.array(values["eyes"]), values["found"], points)
         similarity = alignment.Similarity(np.array(values["matrix"]))
         placed = framing.Placed(similarity, values["shrink"], values["border"])
-        cropped.cuts.append(Cut(values["frame"], values["person"], b"", face, placed))
+        cut = Cut(values["frame"], values["person"], b"", face, placed, values["turned"], forged=values["forged"])
+        cropped.cuts.append(cut)
     return cropped
 
 
@@ -376,13 +418,27 @@ def _write(
     failures: list[Failure] = []
     dropped: Counter[int] = Counter()
     entries: list[Entry] = []
+    noted: dict[str, list[str]] = defaultdict(list)
+    several = outside = 0
     for clip in sorted(tree.clips, key=lambda clip: f"{clip.video}/"):
         result = results[clip.video]
         if isinstance(result, Exception):
             failures.append(Failure(clip.video, "", str(result)))
             continue
         cropped = _load(result)
-        entries += [Entry(face_key(clip, cut.frame), clip, cut, result, n) for n, cut in enumerate(cropped.cuts)]
+        for note in cropped.notes:
+            noted[note].append(clip.video)
+        shown = _shown(clip, cropped.cuts)
+        several += len({cut.person for cut in cropped.cuts}) > 1 and clip.label == 1 and clip.mask is None
+        outside += config.people == "largest" and any(one.label != clip.label for one in shown)
+        if config.people == "largest":  # the label of the data holds, with a remark
+            shown = [clip] * len(cropped.cuts)
+        for n, (cut, one) in enumerate(zip(cropped.cuts, shown, strict=True)):
+            key = face_key(one, cut.frame)
+            if len(key.encode()) > LONGEST_KEY:
+                failures.append(Failure(clip.video, _frame_name(clip, cut.frame), f"{key}: the name is too long"))
+                continue
+            entries.append(Entry(key, one, cut, result, n))
         dropped[clip.label] += sum(reason == beyond_reason(config.max_border) for _, reason in cropped.failures)
         failures += [
             Failure(clip.video, _frame_name(clip, number), reason)
@@ -399,7 +455,7 @@ def _write(
                 landmarks.append(Landmarks(key, *cut.face.points.round(2).ravel().tolist()))
             file = clip.pictures[cut.frame] if clip.pictures else clip.path
             sources.append(Source(key, file.relative_to(data).as_posix()))
-            if mask is not None:
+            if mask is not None and clip.label:
                 masks.append(mask_shards.add(key, mask))
     if not faces:
         first = failures[0]
@@ -417,10 +473,50 @@ def _write(
     write_deepfakebench(folder, faces, {mask.key for mask in masks})
     summary = _summary(tree, faces, geometry, failures, config, data)
     summary["dropped_beyond_image"] = {name: dropped[label] for label, name in enumerate(("real", "fake"))}
+    summary["remarks"] += [
+        f"{note}: {len(videos)} clips, e.g. {videos[0]}" for note, videos in sorted(noted.items())
+    ]
+    if several:
+        summary["remarks"].append(
+            f"{several} fake clips show several people and have no mask that tells which one is forged: all count as "
+            "fake"
+        )
+    if outside:
+        summary["remarks"].append(
+            f"in {outside} fake clips the mask lies outside the largest face, which still counts as fake; with "
+            "faces.people all, the forged person does"
+        )
     summary["remarks"] += class_remarks(faces, dropped)
     write_json(folder / "summary.json", summary)
     write_index(folder / "index.csv", faces)
     return summary
+
+
+def _shown(clip: Clip, cuts: Sequence[Cut]) -> list[Clip]:
+    """Return what each of the *cuts* of *clip* shows: the clip, or for further persons a clip of a name of its own.
+
+    A person of a fake clip whose crops the masks leave out (less than `FORGED` set on average) is real.
+    """
+    shares: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for cut in cuts:
+        if cut.forged is not None:
+            shares[_scene(clip, cut)].append(cut.forged)
+    shown = []
+    for cut in cuts:
+        name = clip.name
+        if cut.person:
+            name += f"~{cut.frame:04d}.{cut.person}" if clip.pictures else f"~{cut.person}"
+        forged = shares.get(_scene(clip, cut))
+        if clip.label and forged is not None and np.mean(forged) < FORGED:
+            shown.append(replace(clip, method="original", name=f"{clip.method}.{name}"))
+        else:
+            shown.append(replace(clip, name=name))
+    return shown
+
+
+def _scene(clip: Clip, cut: Cut) -> tuple[int, int]:
+    """Return the unit in which a person keeps the number: the clip, or a single image."""
+    return (cut.frame if clip.pictures else 0, cut.person)
 
 
 def _way_out(failures: Sequence[Failure], config: FacesConfig) -> str:
@@ -514,7 +610,7 @@ def _face(clip: Clip, cut: Cut, slot: Slot) -> Face:
         scale=round(cut.placed.scale, 4),
         shrink=round(cut.placed.shrink, 4),
         roll=cut.placed.roll,
-        turned=0,
+        turned=cut.turned,
         landmarks=cut.face.found,
     )
 

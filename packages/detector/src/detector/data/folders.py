@@ -29,7 +29,7 @@ from ..schema import Mismatch, brief, csv_lines, parse, read_text, shown, within
 from .files import sha256
 from .index import SPLITS
 from .layout import GIVEN, Clip, Tree, check_root, one_class_splits
-from .pictures import IMAGES, VIDEOS
+from .pictures import kind_of, not_read
 
 MANIFEST = "manifest.csv"
 CLASSES = ("real", "fake")
@@ -49,6 +49,7 @@ class File:
     video: str
     identity: str
     split: str
+    is_video: bool = False
 
 
 def has_manifest(root: Path) -> bool:
@@ -71,7 +72,10 @@ def find_pictures(root: str | Path) -> Tree:
     root = Path(root)
     check_root(root)
     if (root / MANIFEST).is_file():
-        files, remarks = read_manifest(root / MANIFEST), list[str]()
+        files = read_manifest(root / MANIFEST)
+        listed = {file.path for file in files} | {root / "dataset.json", root / MANIFEST}
+        others = [path for path in root.rglob("*") if path.is_file() and path not in listed]
+        remarks = not_read(others, root, f"not listed in {MANIFEST}")
         unknown = {(file.method, file.video) for file in files if file.identity == file.video}
         if unknown:
             remarks.append(f"the persons in {len(unknown)} videos and images are unknown: each counts as one identity")
@@ -140,8 +144,9 @@ def _listed(row: dict[str, str], root: Path, where: str) -> File:
         raise DataError(f"{where}: {shown(values['path'])}: {error.strerror}") from None
     if not there:
         raise DataError(f"{where}: {root / brief(str(relative))}: no such file")
-    if relative.suffix.lower() not in IMAGES | VIDEOS:
-        raise DataError(f"{where}: {brief(str(relative))}: neither {_suffixes(IMAGES)} nor {_suffixes(VIDEOS)}")
+    kind = kind_of(root / relative)
+    if kind is None:
+        raise DataError(f"{where}: {brief(str(relative))}: neither an image nor a video, by its content and its suffix")
     label = LABELS.get(values["label"].lower())
     if label is None:
         raise DataError(f"{where}: label must be real or fake, got {shown(values['label'])}")
@@ -150,10 +155,10 @@ def _listed(row: dict[str, str], root: Path, where: str) -> File:
         raise DataError(f"{where}: method must name a forgery, and be empty for real files; got {shown(method)}")
     if values["split"] not in ("", *SPLITS):
         raise DataError(f"{where}: split must be one of {', '.join(SPLITS)}, got {shown(values['split'])}")
-    if values["video"] and relative.suffix.lower() in VIDEOS:
+    if values["video"] and kind == "video":
         raise DataError(f"{where}: the column video applies to images, but {brief(str(relative))} is a video")
     video = values["video"] or str(relative.with_suffix(""))
-    return File(root / relative, method, video, values["identity"] or video, values["split"])
+    return File(root / relative, method, video, values["identity"] or video, values["split"], kind == "video")
 
 
 def _walk(root: Path) -> tuple[list[File], list[str]]:
@@ -168,14 +173,14 @@ def _walk(root: Path) -> tuple[list[File], list[str]]:
         for name in CLASSES:
             folder = root / split / name
             for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-                if path.suffix.lower() in IMAGES | VIDEOS:
-                    files.append(_walked(path, folder, name, split))
+                kind = kind_of(path)
+                if kind is not None:
+                    files.append(_walked(path, folder, name, split, kind == "video"))
                 else:
                     skipped.append(path)
     files = _forged_from(files)
-    remarks = []
-    if skipped:
-        remarks.append(f"{len(skipped)} files are neither images nor videos, e.g. {skipped[0]}; skipped")
+    places = [root / split / name for split in splits or [""] for name in CLASSES]
+    remarks = not_read(skipped, root) + _beside(root, places)
     groups = len({file.identity for file in files})
     remarks.append(
         f"the persons are unknown: each of {groups} groups (a folder, or a single file) counts as one identity; "
@@ -192,14 +197,25 @@ def _walk(root: Path) -> tuple[list[File], list[str]]:
     return files, remarks
 
 
-def _walked(path: Path, folder: Path, name: str, split: str) -> File:
+def _beside(root: Path, folders: Sequence[Path]) -> list[str]:
+    """Return a message on the files below *root* that are in none of the *folders* that are read."""
+    described = {root / "dataset.json", root / MANIFEST}
+    others = [
+        path
+        for path in root.rglob("*")
+        if path.is_file() and path not in described and not any(path.is_relative_to(folder) for folder in folders)
+    ]
+    return not_read(others, root, f"in none of the folders {' and '.join(CLASSES)}")
+
+
+def _walked(path: Path, folder: Path, name: str, split: str, is_video: bool) -> File:
     inner = path.relative_to(folder)
     method = "original" if name == "real" else "fake"
     group = inner.parts[0] if len(inner.parts) > 1 else path.stem
     # in given splits single files are often numbered from 0 in each of them
     identity = f"{split}/{group}" if split and len(inner.parts) == 1 else group
-    video = str(inner.with_suffix("")) if path.suffix.lower() in VIDEOS else group
-    return File(path, method, video, identity, split)
+    video = str(inner.with_suffix("")) if is_video else group
+    return File(path, method, video, identity, split, is_video)
 
 
 def _forged_from(files: Iterable[File]) -> list[File]:
@@ -270,7 +286,7 @@ def _clips(files: Sequence[File], family: Callable[[File], str]) -> list[Clip]:
     for file in files:
         # in given splits, single files of different splits may have the same name
         name = f"{file.split}/{file.video}" if file.identity.startswith(f"{file.split}/") else file.video
-        own = str(file.path) if file.path.suffix.lower() in VIDEOS else ""  # a video is a clip, images are frames
+        own = str(file.path) if file.is_video else ""  # a video is a clip, images are frames
         groups[file.method, name, own].append(file)
     clips = [_clip(method, name, members, family) for (method, name, _), members in sorted(groups.items())]
     seen: dict[str, Clip] = {}
@@ -296,7 +312,6 @@ def _clip(method: str, name: str, members: Sequence[File], family: Callable[[Fil
         raise DataError(f"{first.path!r}: its name is not UTF-8; rename it") from error
     if length > LONGEST_KEY:
         raise DataError(f"{first.path}: the name {name!r} is {length - LONGEST_KEY} bytes too long; rename it")
-    is_video = first.path.suffix.lower() in VIDEOS
     return Clip(
         path=first.path,
         mask=None,
@@ -306,9 +321,6 @@ def _clip(method: str, name: str, members: Sequence[File], family: Callable[[Fil
         identity=first.identity,
         pair=family(first),
         split=first.split or _drawn(family(first)),
-        pictures=() if is_video else tuple(file.path for file in members),
+        pictures=() if first.is_video else tuple(file.path for file in members),
     )
 
-
-def _suffixes(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))

@@ -17,6 +17,7 @@ class FoundFace:
     `eyes` are (2, 2), x y, the left one in the image first; `points` are (5, 2): eyes, nose and corners of the mouth.
     `roll` is the angle in degrees, counterclockwise, by which the image was rotated when the face was found; the box is
     then an upright one around the same centre. A `doubtful` face counts only if no other is found in rotated images.
+    `score` is the face detector's confidence, 0 if it has none.
     """
 
     box: Box
@@ -24,6 +25,7 @@ class FoundFace:
     points: np.ndarray | None = None
     roll: float = 0.0
     doubtful: bool = False
+    score: float = 0.0
 
 
 class Detector(Protocol):
@@ -37,4 +39,8 @@ class Detector(Protocol):
 
         *sure* requires more evidence, for images in which a face is unlikely.
         """
+        ...
+
+    def find_all(self, image: np.ndarray) -> list[FoundFace]:
+        """Return all faces in uint8 RGB *image*, the largest first."""
         ...

@@ -28,6 +28,7 @@ from typing import Protocol
 from ..errors import DataError
 from ..schema import read_json
 from .index import SPLITS
+from .pictures import kind_of, not_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +151,20 @@ def folder(root: Path, method: str, compression: str, acted: bool = False) -> Pa
     return root / subset / compression / "videos"
 
 
+def _videos(folder: Path, notes: list[str]) -> list[Path]:
+    """Return the videos in *folder*, by content, and note what else it holds."""
+    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    found = [path for path in files if kind_of(path) == "video"]
+    notes += not_read([path for path in files if path not in found], folder, "not videos")
+    return found
+
+
 def _add_youtube(root: Path, compression: str, methods: Sequence[str], clips: list[Clip], notes: list[str]) -> None:
     """Add the clips of *methods* and the YouTube originals."""
     partner, split = read_splits(root / "splits")
     for method in ("original", *methods):
         videos = folder(root, method, compression)
-        found = sorted(videos.glob("*.mp4"))
+        found = _videos(videos, notes)
         if not found:
             notes.append(f"{method}: no videos in {videos}, skipped")
             continue
@@ -172,7 +181,7 @@ def _add_acted(root: Path, compression: str, clips: list[Clip], notes: list[str]
     before = len(clips)
     for method in ("original", ACTED):
         videos = folder(root, method, compression, acted=True)
-        found = sorted(videos.glob("*.mp4"))
+        found = _videos(videos, notes)
         if not found:
             subset = "original (actors)" if method == "original" else method
             notes.append(f"{subset}: no videos in {videos}, skipped")

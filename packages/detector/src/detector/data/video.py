@@ -16,14 +16,16 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from ..errors import DataError
+from . import display
 
 
 @dataclass(slots=True)
 class Frames:
-    """Frames of one video: uint8 RGB arrays (H, W, 3) by frame number, and the reasons for missing frames."""
+    """Frames of one video: uint8 RGB arrays (H, W, 3) by frame number, the reasons for missing frames, and notes."""
 
     images: dict[int, np.ndarray] = field(default_factory=dict)
     missing: dict[int, str] = field(default_factory=dict)
+    notes: set[str] = field(default_factory=set)
 
 
 def evenly_spaced(count: int, number: int) -> list[int]:
@@ -57,7 +59,7 @@ def read_frames(path: str | Path, numbers: Iterable[int]) -> Frames:
     """Return the frames *numbers* of the video *path* in memory; `Footage` needs less."""
     footage = Footage(path, numbers, keep_bytes=0)
     images = dict(footage)
-    return Frames({n: image for n, image in images.items() if n not in footage.missing}, footage.missing)
+    return Frames({n: image for n, image in images.items() if n not in footage.missing}, footage.missing, footage.notes)
 
 
 class Footage:
@@ -66,15 +68,17 @@ class Footage:
     Yields pairs of number and image, uint8 RGB (H, W, 3). Up to *keep_bytes* are cached for the next iteration; other
     frames are decoded again. After an iteration, `missing` has the reason for every frame that is not in the file, that
     the decoder marks as damaged, or that depends on a damaged frame. The last kind may have been yielded before the
-    damage was detected.
+    damage was detected. `notes` has what should be known of the frames.
 
-    Raises `DataError` if the file cannot be opened or has no video stream.
+    Images are as they are shown (`display.shown`). Raises `DataError` if the file cannot be opened, has no video stream
+    or is HDR video.
     """
 
     def __init__(self, path: str | Path, numbers: Iterable[int], keep_bytes: int = 512 << 20) -> None:
         self.path = path
         self.wanted = set(numbers)
         self.missing: dict[int, str] = {}
+        self.notes: set[str] = set()
         self._keep_bytes = keep_bytes
         self._kept: dict[int, np.ndarray] | None = None
 
@@ -120,7 +124,9 @@ class Footage:
                 if count in self.wanted and damaged:
                     self.missing[count] = damaged
                 elif count in self.wanted:
-                    yield count, frame.to_ndarray(format="rgb24")
+                    if frame.interlaced_frame:
+                        self.notes.add(display.INTERLACED)
+                    yield count, display.shown(frame, stream.sample_aspect_ratio)
                 count += 1
         for number in sorted(self.wanted):
             if number >= count:

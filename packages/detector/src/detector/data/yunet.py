@@ -50,6 +50,13 @@ class YunetDetector:
 
         The same score threshold applies in both cases, so *sure* has no effect.
         """
+        faces = self.find_all(image)
+        if not faces:
+            return None
+        return faces[_chosen(np.array([face.box for face in faces]), near)]
+
+    def find_all(self, image: np.ndarray) -> list[FoundFace]:
+        """Return all faces of uint8 RGB *image*, the largest first."""
         height, width = image.shape[:2]
         scale = min(1.0, LONGEST / max(height, width))
         size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -57,14 +64,17 @@ class YunetDetector:
         self._net.setInputSize(size)
         _, rows = self._net.detect(np.ascontiguousarray(small[..., ::-1]))
         if rows is None:
-            return None
+            return []
         # x, y, width, height; right eye (left in the image), left eye, nose, right and left corner of the mouth; score
         found = rows[:, :14].reshape(-1, 7, 2).astype(float) * (width / size[0], height / size[1])
-        corners = np.concatenate([found[:, 0], found[:, 0] + found[:, 1]], axis=1).clip(0, (width, height) * 2)
-        best = _chosen(corners, near)
-        left, top, right, bottom = (int(v) for v in corners[best].round())
-        points = found[best, 2:]
-        return FoundFace((left, top, right, bottom), points[:2], points)
+        corners = np.concatenate([found[:, 0], found[:, 0] + found[:, 1]], axis=1).clip(0, (width, height) * 2).round()
+        areas = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+        faces = []
+        for i in np.argsort(-areas, kind="stable"):
+            left, top, right, bottom = (int(v) for v in corners[i])
+            points = found[i, 2:]
+            faces.append(FoundFace((left, top, right, bottom), points[:2], points, score=float(rows[i, 14])))
+        return faces
 
 
 @functools.cache
