@@ -199,6 +199,16 @@ def test_a_person_in_two_splits_is_found(tmp_path: Path) -> None:
         assert [row["kind"] for row in csv.DictReader(file)] == ["person", "pair"]
 
 
+def test_a_second_person_of_a_fake_in_two_splits_is_found(tmp_path: Path) -> None:
+    """A test fake with the face of someone in train."""
+    images = people()
+    image, _, split = images["given/fake/p11/0000"]
+    images["given/fake/p11/0000"] = image, "p11+p00", split
+    audit = make_audit(plant(tmp_path / "faces", images), tmp_path / "out", None, AuditConfig())
+    assert [(leak.kind, leak.count) for leak in audit.leaks] == [("person", 1)]
+    assert audit.leaks[0].examples[0].startswith("p00: ")
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -244,7 +254,7 @@ def test_mirrored_borders_are_found_from_the_geometry(tmp_path: Path) -> None:
     geometry, sources = [], []
     for key in sorted(images):
         fake = key.startswith("given/fake")
-        x = 100.0 if fake else 20.0
+        x = 130.0 if fake else 20.0
         eyes = {"left_eye_x": x, "left_eye_y": 60.0, "right_eye_x": x + 20, "right_eye_y": 60.0}
         geometry.append({"key": key, **eyes, "found": "frame"})
         name = f"{key.replace('/', '-')}.png"
