@@ -193,7 +193,6 @@ def test_no_command_writes_over_what_it_reads(write_scores, tmp_path):
         ("metrics", scores, scores),
         ("metrics", scores, link),
         ("seeds", f"a={scores}", "--csv", scores),
-        ("compare", f"a={scores}", f"b={scores}", "--csv", link),
         ("grid", scores, "--out", scores),
     ):
         result = run(*args)
@@ -305,24 +304,6 @@ def test_a_label_twice_is_refused(write_scores):
     path = write_scores()
     result = run("seeds", f"a={path}", f"a={path}")
     assert (result.exit_code, "a: the label occurs twice" in result.output) == (2, True)
-
-
-def test_compare_gives_paired_differences_with_holms_p(write_scores, tmp_path):
-    a = write_scores("a.csv", model=1, pairs=10)
-    b = write_scores("b.csv", model=2, pairs=10, conditions={"raw": 0.5, "77": 0.4, "10": 0.3})
-    result = run("compare", f"good={a}", f"bad={b}", "--csv", tmp_path / "c.csv", *FAST)
-    assert result.exit_code == 0, result.output
-    rows = {(row["condition"], row["level"]): row for row in table(tmp_path / "c.csv")}
-    assert len(rows) == 6
-    first, second = (read(path).where(split="test", condition="77") for path in (a, b))
-    row = rows["77", "frame"]
-    expected = field.auc(first.label, first.score) - field.auc(second.label, second.score)
-    assert float(row["difference"]) == pytest.approx(expected, abs=1e-5)
-    assert 0 < float(row["p"]) <= float(row["p_holm"]) < 0.05
-    assert float(rows["10", "frame"]["p"]) > float(row["p"])
-    assert "good - bad" in result.output
-    result = run("compare", f"good={a},{b}", f"bad={b}")
-    assert (result.exit_code, "takes one file on each side" in result.output) == (2, True)
 
 
 def test_help_loads_neither_numpy_nor_matplotlib():

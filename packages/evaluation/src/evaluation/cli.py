@@ -12,6 +12,9 @@ from ._numpy import pin_numpy
 
 __all__ = ["main"]
 
+# metrics of `compare`: those of evaluation.measure.ESTIMATED, which a test keeps equal
+COMPARABLE = ("auc", "ap", "eer", "balanced_accuracy", "accuracy", "f1", "brier", "logloss")
+
 Existing = click.Path(exists=True, path_type=Path)
 Folder = click.Path(file_okay=False, path_type=Path)
 File = click.Path(dir_okay=False, path_type=Path)
@@ -261,6 +264,19 @@ class GroupArgument(click.ParamType):  # type: ignore[type-arg]  # not generic a
         return label, tuple(paths)
 
 
+class TableArgument(GroupArgument):
+    """The same, or a ``PATH`` alone, with an empty label."""
+
+    name = "[LABEL=]PATH,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if Path(str(value)).is_file():
+            return "", (str(value),)
+        if "=" not in str(value):
+            self.fail(f"{value}: no such file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def _groups(groups: tuple[tuple[str, tuple[str, ...]], ...]) -> Any:
     from .scores import read
     from .seeds import Group
@@ -356,26 +372,77 @@ def grid(
 
 
 @main.command()
-@click.argument("a", type=GroupArgument(), metavar="LABEL=PATH")
-@click.argument("b", type=GroupArgument(), metavar="LABEL=PATH")
-@click.option("--csv", "csv_path", type=File, help="CSV file to write the rows to.")
-@_drawing
+@click.argument("tables", nargs=-1, type=TableArgument(), metavar="TABLE...")
+@click.option(
+    "--rev", "revisions", multiple=True, metavar="REV",
+    help="Scores of a commit, branch, tag or DVC experiment, also LABEL=REV,REV,... for seeds. Repeatable.",
+)
+@click.option("--path", default="out/scores.csv", show_default=True, help="Where the revisions have their scores.")
+@click.option("--metric", default="auc", show_default=True, type=click.Choice(COMPARABLE), help="What is compared.")
+@click.option("--level", default="frame", show_default=True, type=click.Choice(["frame", "video"]), help="Its level.")
+@click.option("--condition", "conditions", multiple=True, help="Look at this condition only. Repeatable.")
+@click.option("--versus", metavar="LABEL", help="Test against this detector only, by default every two.")
+@click.option("--confidence", default=0.95, show_default=True, help="Two-sided coverage of the intervals.")
+@click.option("--allow-nan", is_flag=True, help="Leave out rows whose score is not finite.")
+@click.option("--out", type=Folder, help="Folder for the page (index.html), compare.md and the tables as CSV.")
+@click.option("--dataset", type=Existing, help="dataset.json of the videos: a notice if synthetic.")
 def compare(
-    a: tuple[str, tuple[str, ...]], b: tuple[str, tuple[str, ...]], csv_path: Path | None,
-    replicates: int, confidence: float, intervals: str, seed: int,
+    tables: tuple[tuple[str, tuple[str, ...]], ...], revisions: tuple[str, ...], path: str, metric: str, level: str,
+    conditions: tuple[str, ...], versus: str | None, confidence: float, allow_nan: bool, out: Path | None,
+    dataset: Path | None,
 ) -> None:  # fmt: skip
-    """Compare two runs on the same test faces: A minus B with intervals, p, and Holm's p over the conditions."""
-    from dataclasses import asdict, fields
+    """Compare detectors: a leaderboard, and paired tests with Holm's correction over all of them.
 
-    from .files import write_csv
-    from .seeds import Comparison, compare_two, comparison_table
-    from .summary import Settings
-    from .tables import text_table
+    Each TABLE is PATH, LABEL=PATH, or LABEL=PATH,PATH,... for runs that differ by their seed only. Tables may cover
+    different faces: each test uses the rows that both detectors scored.
 
-    if len(a[1]) > 1 or len(b[1]) > 1:
-        raise click.UsageError("compare takes one file on each side; `evaluation seeds` compares groups of runs")
-    first, second = _groups((a, b))
-    rows = compare_two(first, second, Settings(replicates, confidence, seed, intervals))
-    if csv_path:
-        write_csv(csv_path, [f.name for f in fields(Comparison)], map(asdict, rows))
-    click.echo(text_table(*comparison_table(first, second, rows)))
+    \b
+    evaluation compare a.csv b.csv big=seed-1.csv,seed-2.csv --rev main --rev new=exp-1,exp-2 --out comparison
+    """
+    import tempfile
+
+    from . import leaderboard
+    from .compare import compare as of_groups
+    from .revisions import fetch
+    from .scores import read
+    from .seeds import Group
+
+    listed = [(label, files, files) for label, files in _labelled(tables)]
+    with tempfile.TemporaryDirectory() as folder:
+        for given in revisions:
+            label, sign, names = given.partition("=")
+            revs = tuple((names if sign else given).split(","))
+            files = tuple(str(fetch(rev, path, Path(folder))) for rev in revs)
+            listed.append((label, files, tuple(f"{path} at {rev}" for rev in revs)))
+        repeated = sorted({label for label, *_ in listed if [other for other, *_ in listed].count(label) > 1})
+        if repeated:
+            raise click.UsageError(f"{', '.join(repeated)}: the label occurs twice; write LABEL=... before each")
+        if len(listed) < 2:
+            raise click.UsageError("a comparison needs two or more detectors; name tables or use --rev")
+        groups = [
+            Group(label, named, tuple(read(file, allow_nan=allow_nan) for file in files))
+            for label, files, named in listed
+        ]
+    board = of_groups(groups, metric, level, confidence, versus, conditions)
+    click.echo(leaderboard.text(board))
+    if out:
+        sources = [(label, name) for label, _, names in listed for name in names]
+        note = _note(None, dataset)
+        click.echo(f"page: {leaderboard.write(out, board, sources, [note] if note else [])}")
+
+
+def _labelled(tables: tuple[tuple[str, tuple[str, ...]], ...]) -> list[tuple[str, tuple[str, ...]]]:
+    """Name tables without a label after the shortest end of their path that no other one has."""
+    whole = [Path(files[0]).resolve() for _, files in tables]
+    taken = {label for label, _ in tables if label}
+
+    def name(path: Path) -> str:
+        parts = path.with_name(path.name.split(".")[0] or path.name).parts
+        for count in range(1, len(parts)):
+            short = "/".join(parts[-count:])
+            ends = [other.with_name(other.name.split(".")[0] or other.name).parts[-count:] for other in whole]
+            if ends.count(parts[-count:]) == 1 and short not in taken:
+                return short
+        return str(path)
+
+    return [(label or name(path), files) for (label, files), path in zip(tables, whole, strict=True)]

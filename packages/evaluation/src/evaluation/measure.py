@@ -10,14 +10,19 @@ import numpy as np
 
 from .jackknife import Estimate, Rates, Sample, jackknife
 from .metrics import METRICS, Confusion, Counts, Metric, Ranking
-from .wilson import OF_RATES, OfRates, Range, of_mean, of_rates, of_share, of_tpr_at_fpr, rates_estimate
+from .wilson import OF_RATES, OfRates, Range, difference, of_mean, of_rates, of_share, of_tpr_at_fpr, rates_estimate
 
-__all__ = ["Measured", "measure"]
+__all__ = ["ESTIMATED", "Measured", "estimate", "measure", "range_of"]
 
 Key = tuple[str, str]                  # metric, name of its threshold ("" without one)
 OF_ONE_RATE = ("recall", "acc_fake", "acc_real")
 MOST_WORK = 200_000_000                # clusters times rows up to which a metric is computed anew without each cluster
 NO_FORM = "only the bootstrap gives an interval of this metric (--intervals bootstrap)"
+
+
+# metrics with an estimate of their own, from which means over conditions and differences of detectors are made
+ESTIMATED = ("auc", "ap", "eer", "balanced_accuracy", "accuracy", "f1", "brier", "logloss")
+FIXED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,31 @@ def measure(
             estimate = found.estimates[name, ""] = _delete_one(sample, metric.ranking)
             found.ranges[name, ""] = of_mean(estimate, confidence)
     return found
+
+
+def estimate(sample: Sample, name: str) -> Estimate:
+    """Return one metric of `ESTIMATED`, at the threshold .5 where it needs one."""
+    metric = METRICS[name]
+    if name in ("auc", "ap", "eer"):
+        found: Estimate = {"auc": sample.auc, "ap": sample.ap, "eer": sample.eer}[name]()
+        return found
+    if metric.loss is not None:
+        return sample.mean_loss(metric.loss)
+    rates = sample.rates(FIXED)
+    if np.isnan(rates.tpr.value) or np.isnan(rates.tnr.value):
+        reason = rates.tpr.reason or rates.tnr.reason
+        return Estimate(np.nan, np.zeros(len(sample.weight)), sample.weight, 0, reason=reason)
+    return rates_estimate(name, rates)
+
+
+def range_of(found: Estimate, name: str, confidence: float = 0.95) -> Range:
+    """Return a metric of `ESTIMATED`, or its mean over conditions or seeds, with its interval."""
+    if name in ("auc", "ap", "eer", "brier"):
+        return of_share(found, confidence, skewed=name == "brier")
+    if METRICS[name].loss is not None:
+        return of_mean(found, confidence, least=0.0)
+    value, lo, hi, reason = difference([found], [], confidence)
+    return Range(value, max(lo, 0.0) if lo == lo else lo, min(hi, 1.0) if hi == hi else hi, reason)
 
 
 def _of_one_class(name: str, value: float, of: Rates, confidence: float) -> Range:

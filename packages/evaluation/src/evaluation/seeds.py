@@ -13,10 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .cells import p_value
 from .clusters import UNIT_NAMES, cluster
 from .conditions import ends
-from .intervals import UNITS, Bootstrap, Floats, delong_difference, holm, percentile, seed_mean
+from .intervals import UNITS, Bootstrap, Floats, percentile, seed_mean
 from .jackknife import Estimate, Sample
 from .scores import ALL, Scores, by_video
 from .summary import LEVELS, Settings
@@ -24,12 +23,9 @@ from .tables import markdown, number, text_table
 from .wilson import Range, difference, mean_estimate, of_share
 
 __all__ = [
-    "Comparison",
     "Group",
     "SeedRow",
     "compare_groups",
-    "compare_two",
-    "comparison_table",
     "document",
     "how",
     "interval_text",
@@ -361,77 +357,3 @@ def terminal(groups: Sequence[Group], rows: Sequence[SeedRow], settings: Setting
     """Return the same tables for a terminal."""
     parts = [f"{title}\n{text_table(*table)}\n" for title, table in _parts(groups, rows)]
     return "\n".join([*parts, sentence(groups, rows, settings)])
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Frame or video AUC of two runs in one condition, and a minus b, paired, with its interval and p."""
-
-    condition: str
-    level: str
-    auc_a: float
-    auc_b: float
-    difference: float
-    lo: float
-    hi: float
-    unit: str
-    p: float
-    p_holm: float
-
-
-def compare_two(a: Group, b: Group, settings: Settings | None = None) -> list[Comparison]:
-    """Return *a* minus *b* for two single runs of the same test faces, by condition and level.
-
-    p is two-sided; with the jackknife that of the interval, with the bootstrap from the paired clustered DeLong test by
-    videos. p_holm is adjusted over the conditions of a level.
-    """
-    settings = settings or Settings()
-    rows = compare_groups([b, a], settings, parts=[ALL])
-    unit = rows[0].unit
-    tests = [group.runs[0].where(split="test") for group in (a, b)]
-    clusters = cluster(tests[0])
-    out = []
-    for level in LEVELS:
-        found = []
-        for condition in tests[0].conditions:
-            wanted = {"condition": condition, "level": level, "method": ALL, "unit": unit}
-            first, second = (_pick(rows, what="auc", group=g.label, **wanted) for g in (a, b))
-            change = _pick(rows, what="difference", group=a.label, **wanted)
-            assert first and second and change
-            found.append((condition, first, second, change))
-        if settings.intervals == "bootstrap":
-            p_values = [_paired_p([t.where(condition=name) for t in tests], level) for name, *_ in found]
-        else:
-            sides = [clusters[tests[0].label == k].code for k in (0, 1)]
-            least = min(len(np.unique(code[:, 0])) for code in sides)
-            p_values = [p_value(change.value, change.lo, change.hi, least, settings.confidence) for *_, change in found]
-        out += [
-            Comparison(
-                name, level, first.value, second.value, change.value, change.lo, change.hi, unit, p, float(p_holm)
-            )
-            for (name, first, second, change), p, p_holm in zip(found, p_values, holm(p_values), strict=True)
-        ]  # fmt: skip
-    return out
-
-
-def _paired_p(pair: Sequence[Scores], level: str) -> float:
-    a, b = pair if level == "frame" else [by_video(scores) for scores in pair]
-    a, b = (scores[np.argsort(scores.key)] for scores in (a, b))
-    return delong_difference(a.label, a.score, b.score, a.video).p
-
-
-def comparison_table(a: Group, b: Group, rows: Sequence[Comparison]) -> Table:
-    """Return the rows of `compare_two` as text."""
-    difference = f"{a.label} - {b.label}"
-    by = UNIT_NAMES[rows[0].unit] if rows else ""
-    header = ["tested at", "level", a.label, b.label, difference, f"by {by}", "p", "p (Holm)"]
-    lines = [
-        [
-            row.condition, row.level, number(row.auc_a), number(row.auc_b),
-            "-" if np.isnan(row.difference) else f"{row.difference:+.3f}",
-            "-" if np.isnan(row.lo) else f"[{number(row.lo)}, {number(row.hi)}]",
-            "-" if np.isnan(row.p) else f"{row.p:.2g}", "-" if np.isnan(row.p_holm) else f"{row.p_holm:.2g}",
-        ]
-        for row in rows
-    ]  # fmt: skip
-    return header, lines

@@ -275,13 +275,18 @@ def mean_of(
 
 
 def mean_estimate(estimates: Sequence[Estimate], weights: Sequence[float] | None = None) -> Estimate:
-    """Return the same as an `Estimate`, with the mean of the caps."""
+    """Return the same as an `Estimate`, with the mean of the caps.
+
+    In a difference, the variance that the jackknife cannot see is that of the parts: a mean of cells far from 0 and 1
+    needs none.
+    """
     parts = np.ones(len(estimates)) if weights is None else np.asarray(weights, dtype=np.float64)
     parts = parts / parts.sum()
     total = _combined(estimates, parts.tolist())
     needs = [float(np.sum(parts / np.array([getattr(e, name) for e in estimates]))) for name in ("cap", "cap_paired")]
     cap, paired = (1 / need if need > 0 else np.inf for need in needs)
-    return Estimate(total.value, total.spread, total.weight, total.clusters, cap, paired, total.reason)
+    extra = float(parts @ np.sqrt([_missing(e, e.cap_paired) for e in estimates])) ** 2
+    return Estimate(total.value, total.spread, total.weight, total.clusters, cap, paired, total.reason, extra)
 
 
 def worst(estimates: Sequence[Estimate], confidence: float = 0.95) -> Range:
