@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from detector import __version__
 from detector.cli import COMMANDS, cli
+from detector.options import Command, Input, Output
 
 PARAMS = """
 conditions: [raw, 77, "turbo:90>resize:0.5"]
@@ -93,7 +95,7 @@ def test_data_that_were_not_pulled_say_how_to(here: Path) -> None:
 def test_missing_data_are_named() -> None:
     assert "data: no such folder; it should hold FaceForensics++" in fails("faces", "data", "out/faces")
     assert "out/faces/index.csv: no such file" in fails("compress", "out/faces", "out/compressed")
-    assert "out/faces/index.csv: no such file" in fails("fidelity", "out/faces", "out/fidelity", "out/f.json")
+    assert "out/faces/summary.json: no such file" in fails("fidelity", "out/faces", "out/fidelity", "out/f.json")
     assert "nowhere/index.csv: no such file" in fails("verify", "nowhere")
     assert "nowhere/index.csv: no such file" in fails("unpack", "nowhere", "out")
 
@@ -150,3 +152,136 @@ def test_the_command_is_installed() -> None:
     script = Path(sys.executable).with_name("detector")
     done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("detector, version ")
+
+
+# -- what a command reads, it does not overwrite -----------------------------------------------------------------------
+
+
+def command_of(name: str) -> click.Command:
+    found = cli.get_command(click.Context(cli), name)
+    assert found is not None
+    return found
+
+
+def path_parameters(name: str, kind: type) -> list[click.Parameter]:
+    return [param for param in command_of(name).params if isinstance(param.type, kind)]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_path_is_declared_as_read_or_written(name: str) -> None:
+    """So that the check of one against the other, in `Command`, covers every command and every new parameter."""
+    assert isinstance(command_of(name), Command)
+    for param in path_parameters(name, click.Path):
+        assert isinstance(param.type, Input | Output), param.name
+
+
+def arguments_of(name: str, given: dict[str, Path], here: Path) -> list[str]:
+    """Return a call of the command *name*: existing inputs and new outputs below *here*, except those *given*."""
+    words: list[str] = []
+    for param in command_of(name).params:
+        assert param.name
+        if isinstance(param.type, Input | Output):
+            path = given.get(param.name)
+            path = path or here / ("new" if isinstance(param.type, Output) else "input") / param.name
+            if isinstance(param.type, Input) and not path.exists():
+                path.parent.mkdir(exist_ok=True)
+                path.mkdir() if param.type.dir_okay else path.write_text(PARAMS)
+            words += [param.opts[0], str(path)] if isinstance(param, click.Option) else [str(path)]
+        elif isinstance(param, click.Argument) and param.required:
+            words.append({"model": "meso4", "axes": "quality=77"}[param.name])
+    return words
+
+
+def possible(read: object, written: object, how: str) -> bool:
+    """Return whether the kinds of path fit: a file in a folder, or two files, or two folders."""
+    assert isinstance(read, Input)
+    assert isinstance(written, Output)
+    if how == "inside":
+        return read.dir_okay and written.file_okay
+    return written.dir_okay if read.dir_okay else written.file_okay
+
+
+PAIRS_OF_PATHS = [
+    (name, read.name, written.name, how)
+    for name in COMMANDS
+    for read in path_parameters(name, Input)
+    if not read.type.base  # type: ignore[attr-defined]
+    for written in path_parameters(name, Output)
+    for how in ("same", "inside", "link")
+    if possible(read.type, written.type, how)
+]
+
+
+def content(folder: Path) -> dict[str, bytes | None]:
+    paths = sorted(folder.rglob("*"))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None for path in paths}
+
+
+@pytest.mark.parametrize(("name", "read", "written", "how"), PAIRS_OF_PATHS)
+def test_no_command_writes_to_what_it_reads(here: Path, name: str, read: str, written: str, how: str) -> None:
+    reads, writes = (next(p for p in command_of(name).params if p.name == wanted) for wanted in (read, written))
+    assert isinstance(reads.type, Input)
+    source = here / "source"
+    if reads.type.dir_okay:
+        source.mkdir()
+        (source / "index.csv").write_bytes(b"rows")
+    else:
+        source.write_text(PARAMS)
+    target = {"same": source, "inside": source / "index.csv", "link": here / "link"}[how]
+    (here / "link").symlink_to(source)
+    call = arguments_of(name, {read: source, written: target}, here)
+    before = content(here)
+    message = fails(name, *call)
+    assert f"{target}: {writes.opts[0] if isinstance(writes, click.Option) else written.upper()} " in message
+    assert "another path" in message
+    assert content(here) == before
+
+
+def test_the_parameter_file_is_an_input_of_every_command_that_reads_it(here: Path) -> None:
+    (here / "face.png").write_bytes(b"")
+    (here / "train").mkdir()
+    (here / "other.yaml").write_text(PARAMS)
+    for extra in ([], ["--params", "other.yaml"]):
+        target = extra[-1] if extra else "params.yaml"
+        message = fails("predict", "face.png", "--train", "train", "--out", target, *extra)
+        assert message == f"Error: {target}: --out would overwrite --params; give --out another path"
+    assert (here / "params.yaml").read_text() == (here / "other.yaml").read_text() == PARAMS
+
+
+def test_a_folder_that_is_replaced_holds_no_input_and_no_other_output(here: Path) -> None:
+    (here / "out" / "faces").mkdir(parents=True)
+    (here / "out" / "index.csv").write_text("of an earlier run\n")
+    assert "FACES lies inside OUT, which is replaced as a whole" in fails("compress", "out/faces", "out")
+    assert "SUMMARY lies inside OUT, which is replaced" in fails("fidelity", "out/faces", "new", "new/summary.json")
+    assert "are the same path" in fails("train", "out/faces", "a", "--history", "h", "--checkpoints", "a")
+    assert (here / "out" / "index.csv").exists()
+
+
+def test_loose_files_may_be_written_beside_the_packed_crops(here: Path, small_faces: Path) -> None:
+    """OUT of `unpack` is not replaced: it may hold the input. The base of pack's paths may hold OUT."""
+    shutil.copytree(small_faces, here / "out" / "faces")
+    assert run("unpack", "out/faces", ".").exit_code == 0
+    packed = run("pack", "FF-DF.json", "packed", "--root", ".")
+    assert packed.exit_code == 0, packed.output
+
+
+def test_weights_that_training_starts_from_are_not_overwritten(here: Path) -> None:
+    (here / "crops").mkdir()
+    (here / "weights").mkdir()
+    (here / "weights" / "weights.safetensors").write_bytes(b"mine")
+    for model, section, start in (
+        ("meso4", "meso", "weights"),
+        ("efficientnet_b0", "efficientnet", "weights/weights.safetensors"),
+    ):
+        (here / "params.yaml").write_text(f"model: {model}\ntrain: {{{section}: {{pretrained: {start}}}}}\n")
+        assert f"weights: OUT would overwrite {start}, which training starts from" in fails("train", "crops", "weights")
+    assert (here / "weights" / "weights.safetensors").read_bytes() == b"mine"
+
+
+def test_the_users_face_detector_is_not_overwritten(here: Path, small_tree: Path) -> None:
+    (here / "faces").mkdir()
+    (here / "faces" / "index.csv").write_text("of an earlier run\n")
+    (here / "faces" / "yunet.onnx").write_bytes(b"mine")
+    (here / "params.yaml").write_text("faces: {detector: yunet, yunet_model: faces/yunet.onnx}\n")
+    assert "faces.yunet_model lies inside OUT, which is replaced" in fails("faces", small_tree, "faces")
+    assert (here / "faces" / "yunet.onnx").read_bytes() == b"mine"

@@ -16,7 +16,7 @@ import click
 
 from .config import AuditConfig, Params
 from .errors import DataError, DetectorError
-from .options import params_option
+from .options import Command, Input, Output, params_option
 
 if TYPE_CHECKING:
     from evaluation.findings import Audit, Leak, Shortcut
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 __all__ = ["LeakRow", "command", "make_audit"]
 
-FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+FOLDER = Input(exists=True, file_okay=False)
 PASSED = "passed\n"  # always the same, so that the train stage is not out of date after another audit
 EXAMPLES = 10  # named in audit.json; leaks.csv has all
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("faces", type=FOLDER)
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("out", type=Output(replaced=True, file_okay=False))
 @click.option(
     "--data", type=FOLDER, help="Folder that FACES were made from. Without it, the source files are not examined."
 )
-@click.option("--passed", type=click.Path(path_type=Path, dir_okay=False), help="File to write if training may start.")
+@click.option("--passed", type=Output(dir_okay=False), help="File to write if training may start.")
 @params_option
 def command(faces: Path, out: Path, data: Path | None, passed: Path | None, params: Params) -> None:
     """Measure what tells the real crops in FACES from the fake ones without any forgery, and what the splits share.

@@ -12,6 +12,7 @@ import click
 from .closure import native_sources
 from .data.files import whole_file
 from .errors import DetectorError
+from .options import Command
 from .pipeline import STAGES, Output, Stage
 
 __all__ = ["code_files", "command", "document", "table"]
@@ -92,7 +93,7 @@ def with_table(text: str, stages: Sequence[Stage] = STAGES) -> str:
     return f"{before}{BEGIN}\n{table(stages)}{END}{after}"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 and name the files that are not up to date.")
 @click.pass_context
 def command(context: click.Context, check: bool) -> None:

@@ -25,6 +25,7 @@ import click
 
 from .config import Params, from_mapping
 from .errors import ConfigError, DetectorError
+from .options import Command, Output
 from .pipeline import makers
 from .schema import Mismatch, csv_lines, parse, parse_yaml, read_text, shown, within
 
@@ -346,10 +347,10 @@ def with_params(known: Sequence[Experiment], params: Params) -> Experiment | Non
     return next((experiment for experiment in known if experiment.params == params), None)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("axes", nargs=-1, required=True, metavar="NAME=VALUE,VALUE...")
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("out/experiments"), show_default=True
+    "--out", type=Output(file_okay=False), default=Path("out/experiments"), show_default=True
 )
 def command(axes: tuple[str, ...], out: Path) -> None:
     """Run the experiment of every combination, e.g. quality=77,10 seed=1,2,3, and keep its scores in OUT.

@@ -23,7 +23,7 @@ from .conditions import Condition, parse_all
 from .config import Params
 from .data.index import Face
 from .errors import DetectorError
-from .options import params_option
+from .options import Command, Input, Output, params_option
 
 if TYPE_CHECKING:
     import torch
@@ -91,10 +91,10 @@ class Explained:
     features: NDArray[np.float32]
 
 
-@click.command()
-@click.argument("faces", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument("train", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.command(cls=Command)
+@click.argument("faces", type=Input(exists=True, file_okay=False))
+@click.argument("train", type=Input(exists=True, file_okay=False))
+@click.argument("out", type=Output(replaced=True, file_okay=False))
 @click.option("--layer", help="Module whose output Grad-CAM weights.  [default: the last feature maps]")
 @click.option("--faces-measured", type=click.IntRange(1), default=200, show_default=True, help="Fakes measured.")
 @click.option("--features", type=click.IntRange(2), default=500, show_default=True, help="Faces in features.csv.")

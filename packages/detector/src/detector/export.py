@@ -17,6 +17,7 @@ import click
 
 from .card import CARD, Card, as_json, framing_of
 from .errors import DetectorError
+from .options import Command, Input, Output
 
 if TYPE_CHECKING:
     import torch
@@ -28,9 +29,9 @@ TOLERANCE = 1e-5  # maximum difference between a score of the file and of the mo
 EXAMPLES = 3
 
 
-@click.command()
-@click.argument("train", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.command(cls=Command)
+@click.argument("train", type=Input(exists=True, file_okay=False))
+@click.argument("out", type=Output(dir_okay=False))
 def command(train: Path, out: Path) -> None:
     """Write the model in TRAIN to the file OUT, a .pt2 (PyTorch) or an .onnx.
 

@@ -16,7 +16,7 @@ import numpy as np
 from .conditions import RAW, Condition, encoders, parse_all
 from .config import Params
 from .data.index import Face
-from .options import params_option
+from .options import Command, Input, Output, params_option
 
 Metrics = tuple[float, float, int]  # PSNR in dB, SSIM, bytes
 
@@ -51,10 +51,10 @@ class Panel:
     bits_per_pixel: float
 
 
-@click.command()
-@click.argument("faces", type=click.Path(path_type=Path, file_okay=False))
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.argument("summary", type=click.Path(path_type=Path, dir_okay=False))
+@click.command(cls=Command)
+@click.argument("faces", type=Input(file_okay=False))
+@click.argument("out", type=Output(replaced=True, file_okay=False))
+@click.argument("summary", type=Output(dir_okay=False))
 @click.option("--workers", type=click.IntRange(0), default=0, show_default="all cores", help="Number of threads.")
 @params_option
 def command(faces: Path, out: Path, summary: Path, workers: int, params: Params) -> None:

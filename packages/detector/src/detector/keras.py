@@ -15,6 +15,7 @@ import click
 
 from .data.files import sha256
 from .errors import DataError, DetectorError
+from .options import Command, Input, Output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +27,10 @@ SIZE = 256  # side of the crops that the official weights were trained on
 OPTIONS = {"mean": 0.0, "std": 1.0, "conv_activation": "relu"}
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model", type=click.Choice(["meso4", "mesoinception4"]))
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("file", type=Input(exists=True, dir_okay=False))
+@click.argument("out", type=Output(file_okay=False))
 def command(model: str, file: Path, out: Path) -> None:
     """Write the official Keras weights FILE of MODEL to the folder OUT.
 

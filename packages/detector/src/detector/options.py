@@ -1,30 +1,103 @@
-"""Options that several commands share."""
+"""What the commands share: paths that are read or written, checked against each other, and the option ``--params``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .config import Params, read_params
+from .errors import DataError
 
-__all__ = ["params_option"]
+__all__ = ["Command", "Input", "Output", "check_paths", "params_option"]
+
+PARAMS = f"{__name__}.params"  # key of the path of the parameter file in a context
+
+
+class Input(click.Path):
+    """A path that the command reads. *base*: paths in other inputs are relative to it; outputs may lie inside it."""
+
+    def __init__(self, base: bool = False, **options: Any) -> None:
+        super().__init__(path_type=Path, **options)
+        self.base = base
+
+
+class Output(click.Path):
+    """A path that the command writes. *replaced*: an existing folder there is replaced as a whole."""
+
+    def __init__(self, replaced: bool = False, **options: Any) -> None:
+        super().__init__(path_type=Path, **options)
+        self.replaced = replaced
+
+
+class Command(click.Command):
+    """A command that refuses to write to what it reads; every path among its parameters is an `Input` or `Output`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        read: dict[str, Path] = {"--params": ctx.meta[PARAMS]} if PARAMS in ctx.meta else {}
+        written: dict[str, Path] = {}
+        replaced: list[str] = []
+        for name, kind, path in _paths(self, ctx):
+            if isinstance(kind, Output):
+                written[name] = path
+                replaced += [name] if kind.replaced else []
+            elif not kind.base:
+                read[name] = path
+        check_paths(read, written, replaced)
+        return super().invoke(ctx)
+
+
+def _paths(command: click.Command, ctx: click.Context) -> Iterator[tuple[str, Input | Output, Path]]:
+    """Yield the name, the type and the value of each path among the parameters of *command*."""
+    for param in command.params:
+        value = ctx.params.get(param.name or "")
+        if isinstance(param.type, Input | Output) and value is not None:
+            values = value if isinstance(value, tuple) else (value,)
+            name = param.opts[0] if isinstance(param, click.Option) else str(param.name).upper()
+            for number, path in enumerate(values, 1):
+                if isinstance(path, Path):
+                    yield name if len(values) == 1 else f"{name} {number}", param.type, path
+
+
+def check_paths(read: Mapping[str, Path], written: Mapping[str, Path], replaced: Collection[str] = ()) -> None:
+    """Raise `DataError` if writing would change an input: *read* and *written* are paths by name.
+
+    An output must not be an input or lie inside one. The outputs *replaced* are folders that are replaced as a whole,
+    so neither an input nor another output may lie inside them. Links are followed.
+    """
+    inputs = {name: path.resolve() for name, path in read.items()}
+    outputs = {name: path.resolve() for name, path in written.items()}
+    for out, path in outputs.items():
+        way_out = f"give {out} another path"
+        for name, source in inputs.items():
+            if path == source:
+                raise DataError(f"{written[out]}: {out} would overwrite {name}; {way_out}")
+            if path.is_relative_to(source):
+                raise DataError(f"{written[out]}: {out} lies inside {name}, which is only read; {way_out}")
+            if out in replaced and source.is_relative_to(path):
+                raise DataError(f"{written[out]}: {name} lies inside {out}, which is replaced as a whole; {way_out}")
+        for name, other in outputs.items():
+            if name != out and path == other:
+                raise DataError(f"{written[out]}: {out} and {name} are the same path; {way_out}")
+            if name != out and name in replaced and path.is_relative_to(other):
+                raise DataError(f"{written[out]}: {out} lies inside {name}, which is replaced as a whole; {way_out}")
 
 
 def params_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give *command* the option ``--params FILE`` and the keyword argument ``params``, a `detector.config.Params`."""
 
-    def read(_context: click.Context, _option: click.Parameter, value: Path | None) -> Params:
-        if value is not None or Path("params.yaml").exists():
-            return read_params(value or "params.yaml")
-        click.echo("no params.yaml here: using the default parameters", err=True)
-        return read_params(None)
+    def read(context: click.Context, _option: click.Parameter, value: Path | None) -> Params:
+        if value is None and not Path("params.yaml").exists():
+            click.echo("no params.yaml here: using the default parameters", err=True)
+            return read_params(None)
+        context.meta[PARAMS] = path = value or Path("params.yaml")
+        return read_params(path)
 
     return click.option(
         "--params",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        type=Input(exists=True, dir_okay=False),
         callback=read,
         help="Parameter file.  [default: params.yaml of this folder]",
     )(command)

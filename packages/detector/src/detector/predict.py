@@ -22,7 +22,7 @@ from .conditions import Condition, parse_all
 from .config import Params
 from .data.pictures import kind_of, not_read, read_image
 from .errors import DataError, DetectorError
-from .options import params_option
+from .options import Command, Input, Output, params_option
 
 if TYPE_CHECKING:
     from .data.detection import Detection
@@ -64,11 +64,11 @@ class Prediction:
         return np.asarray(self.scores.mean(0))
 
 
-@click.command()
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.command(cls=Command)
+@click.argument("inputs", nargs=-1, required=True, type=Input(exists=True))
 @click.option(
     "--train",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=Input(exists=True, file_okay=False),
     default=Path("out/train"),
     show_default=True,
     help="Folder with the weights.",
@@ -85,7 +85,7 @@ class Prediction:
 @click.option(
     "--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Smallest score called fake."
 )
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the scores of all frames as CSV.")
+@click.option("--out", type=Output(dir_okay=False), help="Write the scores of all frames as CSV.")
 @params_option
 def command(
     inputs: Sequence[Path],

@@ -21,7 +21,7 @@ from .data.index import Face, read_index
 from .data.shards import ShardReader
 from .data.summary import Compress, Dataset, read_lossless
 from .errors import DataError
-from .options import params_option
+from .options import Command, Input, Output, params_option
 from .progress import track
 from .provenance import Source, source, versions
 from .schema import read_json
@@ -64,10 +64,10 @@ class Origin:
     source: Source
 
 
-@click.command()
-@click.argument("faces", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument("train", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.command(cls=Command)
+@click.argument("faces", type=Input(exists=True, file_okay=False))
+@click.argument("train", type=Input(exists=True, file_okay=False))
+@click.argument("out", type=Output(dir_okay=False))
 @click.option(
     "--standardise",
     is_flag=True,

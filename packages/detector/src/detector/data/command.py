@@ -8,17 +8,18 @@ from typing import Any
 import click
 
 from ..config import Params
-from ..options import params_option
+from ..options import Command, Input, Output, check_paths, params_option
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
+FOLDER, NEW_FOLDER = Input(file_okay=False), Output(file_okay=False)
+PACKED = Output(replaced=True, file_okay=False)
 workers_option = click.option(
     "--workers", type=click.IntRange(0), default=0, show_default="all cores", help="Number of processes or threads."
 )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("data", type=FOLDER)
-@click.argument("out", type=FOLDER)
+@click.argument("out", type=PACKED)
 @workers_option
 @params_option
 def faces(data: Path, out: Path, workers: int, params: Params) -> None:
@@ -31,6 +32,8 @@ def faces(data: Path, out: Path, workers: int, params: Params) -> None:
     """
     from .faces import make_faces
 
+    if params.faces.yunet_model:
+        check_paths({"faces.yunet_model": Path(params.faces.yunet_model)}, {"OUT": out}, ["OUT"])
     _tell(make_faces(data, out, params.faces, workers), out)
 
 
@@ -46,9 +49,9 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
         click.echo(f"without a crop: {failed['frames']} frames, {failed['videos']} videos; see {out / 'failures.csv'}")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("faces", type=FOLDER)
-@click.argument("out", type=FOLDER)
+@click.argument("out", type=PACKED)
 @click.option(
     "--split",
     "splits",
@@ -68,7 +71,7 @@ def compress(faces: Path, out: Path, splits: tuple[str, ...], workers: int, para
     click.echo(f"{out}: quality {done['quality']}, {done['bytes_per_face']:.0f} bytes per face")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", type=FOLDER)
 @click.pass_context
 def verify(context: click.Context, folder: Path) -> None:
@@ -88,12 +91,12 @@ split_option = click.option(
 )
 
 
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.argument("out", type=FOLDER)
+@click.command(cls=Command)
+@click.argument("file", type=Input(dir_okay=False))
+@click.argument("out", type=PACKED)
 @click.option(
     "--root",
-    type=FOLDER,
+    type=Input(base=True, file_okay=False),
     help="Folder that the paths in FILE, or their last parts, are relative to.  [default: from FILE]",
 )
 @split_option
@@ -118,9 +121,9 @@ def pack(
     _tell(pack_deepfakebench(file, out, root, splits, compression, real, fake), out)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", type=FOLDER)
-@click.argument("out", type=FOLDER)
+@click.argument("out", type=NEW_FOLDER)
 @method_option
 @split_option
 def unpack(folder: Path, out: Path, methods: tuple[str, ...], splits: tuple[str, ...]) -> None:
@@ -130,9 +133,9 @@ def unpack(folder: Path, out: Path, methods: tuple[str, ...], splits: tuple[str,
     click.echo(f"{out}: {write(folder, out, methods, splits)} files")
 
 
-@click.command("contact-sheet")
+@click.command("contact-sheet", cls=Command)
 @click.argument("folder", type=FOLDER)
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("out", type=Output(dir_okay=False))
 @method_option
 @split_option
 @click.option("--columns", type=click.IntRange(1, 100), default=10, show_default=True)

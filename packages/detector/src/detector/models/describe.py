@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import DetectorError
+from ..options import Command
 from . import MODELS, build, names
 from .scaling import ALPHA, BETA, GAMMA, PAPER_GIGA_MACS, SCALING
 
@@ -50,7 +51,7 @@ class Measured:
     parts: tuple[Part, ...]
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model", required=False)
 @click.option("--size", type=click.IntRange(32), help="Side of the input in pixels.  [default: the published one]")
 def command(model: str | None, size: int | None) -> None:

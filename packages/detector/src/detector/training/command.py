@@ -9,22 +9,23 @@ import click
 
 from ..arithmetic import pin
 from ..config import Params
-from ..options import params_option
+from ..errors import DataError
+from ..options import Command, Input, Output, params_option
 
 
-@click.command()
-@click.argument("crops", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.command(cls=Command)
+@click.argument("crops", type=Input(exists=True, file_okay=False))
+@click.argument("out", type=Output(file_okay=False))
 @click.option(
     "--history",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=Output(dir_okay=False),
     default=Path("out/plots/history.csv"),
     show_default=True,
     help="Table of the loss and the validation AUC over the steps.",
 )
 @click.option(
     "--checkpoints",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Output(file_okay=False),
     help="Folder of unfinished runs.  [default: out/checkpoints of the DVC repository]",
 )
 @click.option("--loader-threads", type=click.IntRange(1), help="Decoding threads.  [default: 1; with a GPU, up to 8]")
@@ -38,7 +39,7 @@ from ..options import params_option
 @click.option(
     "--faces",
     "lossless",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=Input(exists=True, file_okay=False),
     help="Lossless crops that CROPS were made from: random histories (train.histories) start from them, and their "
     "validation split gives the thresholds of model.json.",
 )
@@ -65,10 +66,12 @@ def command(
     pin(params.train)
     import torch
 
+    from ..models.settings import pretrained
     from .run import default_checkpoints
     from .signals import EXIT_CODE
     from .trainer import Stopped, train
 
+    _keep_start(pretrained(params), out)
     checkpoints = checkpoints or default_checkpoints()
     if loader_threads is None:
         loader_threads = min(8, os.cpu_count() or 1) if torch.cuda.is_available() else 1
@@ -88,3 +91,12 @@ def command(
     except Stopped as stopped:
         click.echo(str(stopped), err=True)
         raise SystemExit(EXIT_CODE) from stopped
+
+
+def _keep_start(given: object, out: Path) -> None:
+    """Raise `DataError` if the weights to start from, *given* if they are a file or folder, lie in *out*."""
+    start = Path(given) if isinstance(given, str) else None
+    if start is None or not start.exists():  # published weights, or none
+        return
+    if out.resolve() in (start.resolve(), start.resolve().parent):
+        raise DataError(f"{out}: OUT would overwrite {start}, which training starts from; give OUT another path")
