@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from evaluation import audit, page
 from evaluation.cli import main
 from evaluation.files import FileError, write_json
-from evaluation.findings import Audit, Leak, Near, Shortcut, as_json, findings, over_limit, read, text
+from evaluation.findings import Audit, Leak, Near, Shortcut, as_json, findings, of_scores, over_limit, read, text
+from evaluation.scores import read as read_scores
 
 FORMAT = Shortcut("format", "file format", 1.0, 0.91, 1.0, 40, 60, "JPEG (all)", "PNG (all)")
 SHARPNESS = Shortcut("sharpness", "sharpness", 0.62, 0.55, 0.7, 40, 60, "8 (7 to 9)", "7.9 (7 to 9)")
@@ -141,3 +142,17 @@ def test_the_audit_of_other_faces_is_refused(tmp_path, audited, other):
     result = report(tmp_path, audited(FORMAT, **other))
     assert result.exit_code == 1
     assert "two runs are mixed; run `detector audit` on the faces that were scored" in result.output
+
+
+def test_people_that_the_splits_of_the_scores_share_are_said_without_an_audit(scores_of, rows_of, write_scores):
+    """The threshold is chosen on validation: its people must not be those of the test."""
+    assert of_scores(scores_of(pairs=2, val_pairs=1, frames=1)) == []
+    rows = rows_of(pairs=2, val_pairs=1, frames=1)
+    for row in rows:                                                     # 000 of validation is 002 of the test
+        row["identity"] = row["identity"].replace("002", "000")
+    found = of_scores(read_scores(write_scores(rows=rows)))
+    assert [(leak.kind, leak.count) for leak in found] == [("person", 1)]
+    sentence = "1 person is in more than one split (000: "
+    assert audit.headline(None, {}, found)[0].startswith(sentence)
+    assert sentence in page.joined(audit.parts(None, {}, found)).html
+    assert audit.headline(audit_of(leaks=[LEAK]), {}, found) == findings(audit_of(leaks=[LEAK]))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from . import page
-from .findings import Audit, expected_number, findings, shown
+from .findings import Audit, Leak, expected_number, findings, leak_sentence, shown
 from .page import Block, Cell, heat
 
 __all__ = ["ALERT", "headline", "parts"]
@@ -14,16 +14,21 @@ ALERT = "But the data have shortcuts or leaks."
 NONE = "The audit found nothing notable: no shared people or files, no interval above the margin."
 
 
-def headline(audit: Audit | None, detector: Mapping[str, float]) -> list[str]:
-    """Return the sentences for the top of the page; *detector* has the AUC of the detector by name of the condition."""
-    return [] if audit is None else findings(audit, detector)
+def headline(audit: Audit | None, detector: Mapping[str, float], shared: Sequence[Leak] = ()) -> list[str]:
+    """Return the sentences for the top of the page.
+
+    *detector* has the AUC of the detector by name of the condition, *shared* what the splits of the scores share.
+    """
+    known = {leak.kind for leak in audit.leaks} if audit else set()
+    found = [leak_sentence(leak) for leak in shared if leak.kind not in known]
+    return found if audit is None else [*found, *findings(audit, detector)]
 
 
-def parts(audit: Audit | None, detector: Mapping[str, float]) -> list[Block]:
-    """Return the parts of the section; none without an audit."""
+def parts(audit: Audit | None, detector: Mapping[str, float], shared: Sequence[Leak] = ()) -> list[Block]:
+    """Return the parts of the section; without an audit, what the splits of the scores share, if anything."""
+    found = headline(audit, detector, shared)
     if audit is None:
-        return []
-    found = headline(audit, detector)
+        return [page.items(found)] if found else []
     crops = sum(sum(by_split.values()) for by_split in audit.faces.values())
     best = max((auc for auc in detector.values() if auc == auc), default=None)
     compared = "" if best is None else f" The detector reaches {best:.3f} in its best condition."

@@ -9,9 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .files import read_json, rounded
+from .leaks import shared
+
+if TYPE_CHECKING:
+    from .scores import Scores
 
 __all__ = [
     "Audit",
@@ -21,6 +27,8 @@ __all__ = [
     "as_json",
     "expected_number",
     "findings",
+    "leak_sentence",
+    "of_scores",
     "over_limit",
     "read",
     "shown",
@@ -118,7 +126,7 @@ def findings(audit: Audit, detector: Mapping[str, float] | None = None) -> list[
     A shortcut is notable if the interval of its AUC lies above `notable_above`, or if its AUC reaches that of the
     detector in one of the conditions: *detector* has the AUC by name of the condition.
     """
-    found = [_leak_sentence(leak, audit) for leak in audit.leaks]
+    found = [leak_sentence(leak, audit.near_duplicates) for leak in audit.leaks]
     for row in audit.shortcuts:
         if row.auc is None:
             continue
@@ -136,7 +144,27 @@ def over_limit(audit: Audit) -> list[str]:
     return findings(replace(audit, notable_above=audit.fail_above))
 
 
-def _leak_sentence(leak: Leak, audit: Audit) -> str:
+def of_scores(scores: Scores) -> list[Leak]:
+    """Return the people and pairs that the splits of a table of scores share."""
+    clips = scores.video.codes.astype(np.int64) * len(scores.split.names) + scores.split.codes
+    _, rows = np.unique(clips, return_index=True)                        # a row of each video in each split
+    splits, videos, identities, pairs = (
+        getattr(scores, name)[rows].tolist() for name in ("split", "video", "identity", "pair")
+    )
+    found = []
+    for kind, names in (("person", [name.split("+") for name in identities]), ("pair", [[name] for name in pairs])):
+        leaks = shared(names, splits, videos)
+        if leaks:
+            examples = [
+                f"{one.name}: " + ", ".join(f"{video} in {split}" for split, video in one.items.items())
+                for one in leaks[:EXAMPLES]
+            ]
+            found.append(Leak(kind, len(leaks), examples))
+    return found
+
+
+def leak_sentence(leak: Leak, near: Near | None = None) -> str:
+    """Return what the splits share as a sentence."""
     examples = "; ".join(leak.examples[:EXAMPLES])
     what = {
         "person": ("person is", "people are"),
@@ -145,7 +173,6 @@ def _leak_sentence(leak: Leak, audit: Audit) -> str:
     }
     if leak.kind in what:
         return f"{leak.count} {what[leak.kind][leak.count != 1]} in more than one split ({examples})."
-    near = audit.near_duplicates
     chance = "" if near is None else f", where {expected_number(near)} would be by chance"
     couples = "couple of crops" if leak.count == 1 else "couples of crops"
     return f"{leak.count} {couples} from two splits are near-duplicates{chance} ({examples})."

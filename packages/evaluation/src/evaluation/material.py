@@ -10,7 +10,7 @@ from . import explain, findings, tables
 from .conditions import RAW, condition_keys, title
 from .explain import Explained
 from .files import Picture, check, read_csv, read_json, read_json_lines, read_png
-from .findings import Audit
+from .findings import Audit, Leak
 from .matrix import Matrix
 from .records import Dataset, Faces, Failure, Fidelity, LogLine, Metrics, Model, Origin, Panel, Step
 from .scores import Scores, read
@@ -63,6 +63,7 @@ class Material:
     history: list[Step] = field(default_factory=list)
     explained: Explained | None = None
     audit: Audit | None = None
+    shared: list[Leak] = field(default_factory=list)                       # people and pairs in several splits
     versions: dict[str, str] = field(default_factory=dict)                 # of what computed the metrics
     encoders: dict[str, str] = field(default_factory=dict)                 # of the fidelity stage
     command: str = ""
@@ -124,6 +125,7 @@ def _read(sources: Sources) -> tuple[Material, Scores]:
         history=_history(sources.training / "log.jsonl") if sources.training else [],
         explained=explain.read(sources.explain) if sources.explain else None,
         audit=findings.read(sources.audit) if sources.audit else None,
+        shared=findings.of_scores(scores),
         origin=read_json(sources.origin, Origin, SCORE) if sources.origin.is_file() else None,
         versions=read_json(sources.metrics, Metrics, tables.AGAIN).versions,
         encoders=_encoders(sources.fidelity) if sources.fidelity else {},

@@ -62,7 +62,7 @@ def _named(condition: str) -> str:
 
 def _opening(material: Material, anchors: set[str]) -> Block:
     found = answer(material.summary, material.matrix, material.margins)
-    data = audit.headline(material.audit, material.detector)
+    data = audit.headline(material.audit, material.detector, material.shared)
     answered, warnings = found.short + (f" {audit.ALERT}" if data else ""), [*data, *found.warnings]
     known = ((AUDIT, "The audit of the data"), ("histories", "The matrix of conditions"))
     links = [(f"#{anchor}", words) for anchor, words in known if anchor in anchors]
@@ -526,7 +526,7 @@ SECTIONS = (
         m.matrix, m.summary.settings.confidence
     )),
     Section("by-condition", "By condition", _by_condition),
-    Section(AUDIT, "Audit of the data: shortcuts and leaks", lambda m: audit.parts(m.audit, m.detector)),
+    Section(AUDIT, "Audit of the data: shortcuts and leaks", lambda m: audit.parts(m.audit, m.detector, m.shared)),
     Section("compression", "What compression does to a face", _compression),
     Section("by-method", "By forgery method", _by_method),
     Section("published", "Published results", _published),
