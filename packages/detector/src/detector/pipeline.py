@@ -209,7 +209,8 @@ STAGES = (
             "evaluation report out/report --metrics out/metrics.json --scores out/scores.csv --tables out/tables "
             "--fidelity out/fidelity --fidelity-summary out/fidelity.json --faces out/faces/summary.json "
             "--failures out/faces/failures.csv --training out/train --explain out/explain --audit out/audit/audit.json "
-            "--useful ${evaluate.useful_balanced_accuracy} --equivalent ${evaluate.equivalent_auc_drop}"
+            "--crops out/faces --useful ${evaluate.useful_balanced_accuracy} "
+            "--equivalent ${evaluate.equivalent_auc_drop}"
         ),
         reads=(
             "out/metrics.json",
@@ -218,8 +219,7 @@ STAGES = (
             "out/tables",
             "out/fidelity",
             "out/fidelity.json",
-            "out/faces/summary.json",
-            "out/faces/failures.csv",
+            "out/faces",
             "out/train",
             "out/explain",
             "out/audit/audit.json",

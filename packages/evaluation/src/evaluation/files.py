@@ -29,10 +29,12 @@ __all__ = [
     "FileError",
     "Picture",
     "check",
+    "check_cells",
     "read_csv",
     "read_json",
     "read_json_lines",
     "read_png",
+    "read_png_part",
     "rounded",
     "sha256",
     "write_csv",
@@ -44,6 +46,7 @@ T = TypeVar("T")
 DIGITS = 6
 OLD_NAMES = {"condition": "quality"}  # column -> its name in files of older versions
 MAX_PIXELS = 1 << 24
+MAX_BYTES = 1 << 26
 MAX_DEPTH = 50
 SHOWN = 60  # characters of a value in an error
 
@@ -178,6 +181,17 @@ def read_csv(path: str | Path, schema: type[T], way_out: str = "") -> list[T]:
     return out
 
 
+def check_cells(row: Mapping[str, str | None], schema: type[T], path: str | Path, place: str, way_out: str = "") -> T:
+    """Return the cells of one row of the CSV file *path* as an instance of the dataclass *schema*."""
+    origin, hints = _Origin(Path(path), way_out), get_type_hints(schema)
+    missing = [name for name in hints if row.get(name) is None]
+    if missing:
+        raise origin.error(place, f"no {', '.join(missing)}")
+    return schema(**{
+        name: _cell_value(row[name] or "", kind, origin, f"{place}, column {name}") for name, kind in hints.items()
+    })  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A PNG file: its bytes and its pixels (H, W, 3)."""
@@ -188,15 +202,31 @@ class Picture:
 
 def read_png(folder: str | Path, name: str, way_out: str = "") -> Picture:
     """Return the PNG file *name* of *folder*; FileError for any other kind of file and for a place outside."""
-    from matplotlib.image import imread
-
     path = Path(folder) / name.replace("\0", "")
     origin = _Origin(path, way_out)
     if not path.resolve().is_relative_to(Path(folder).resolve()):
         raise origin.error("", f"is outside of the folder {folder}")
     if "\0" in name or not path.is_file():
         raise origin.error("", "no such image")
-    data = path.read_bytes()
+    return _picture(path.read_bytes(), origin)
+
+
+def read_png_part(folder: str | Path, name: str, offset: int, size: int, way_out: str = "") -> Picture:
+    """Return the PNG of *size* bytes at *offset* in the file *name* of *folder*, as in a packed archive."""
+    path = Path(folder) / name.replace("\0", "")
+    origin = _Origin(path, way_out)
+    if not path.resolve().is_relative_to(Path(folder).resolve()):
+        raise origin.error("", f"is outside of the folder {folder}")
+    if offset < 0 or not 0 < size <= MAX_BYTES:
+        raise origin.error(f"byte {offset}", f"an image of {size} bytes")
+    with path.open("rb") as file:
+        file.seek(offset)
+        return _picture(file.read(size), origin)
+
+
+def _picture(data: bytes, origin: _Origin) -> Picture:
+    from matplotlib.image import imread
+
     width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
     if not data.startswith(b"\x89PNG\r\n\x1a\n") or not 0 < width * height <= MAX_PIXELS:
         raise origin.error("", f"not a PNG file of at most {MAX_PIXELS} pixels")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import explain, findings, tables
+from . import explain, findings, mistakes, tables
 from .conditions import RAW, condition_keys, title
 from .explain import Explained
 from .files import Picture, check, read_csv, read_json, read_json_lines, read_png
 from .findings import Audit, Leak
 from .matrix import Matrix
+from .mistakes import Mistake
 from .records import Dataset, Faces, Failure, Fidelity, LogLine, Metrics, Model, Origin, Panel, Step
 from .scores import Scores, read
 from .summary import Summary
@@ -67,6 +68,7 @@ class Material:
     versions: dict[str, str] = field(default_factory=dict)                 # of what computed the metrics
     encoders: dict[str, str] = field(default_factory=dict)                 # of the fidelity stage
     command: str = ""
+    mistakes: list[Mistake] = field(default_factory=list)                  # one false alarm, one miss
     margins: Margins = field(default_factory=Margins)
 
     @property
@@ -103,7 +105,14 @@ def gather(sources: Sources) -> Material:
 
     material, scores = _read(sources)
     checks.check(sources, material, scores)
-    return material
+    decided = material.matrix.decided("balanced_accuracy")
+    if not decided:
+        return material
+    images = [(row.key, row.condition, material.pictures[row.file]) for face in material.panels for row in face]
+    if material.explained:
+        maps = [row for face in material.explained.faces for row in face if row.kind == "face"]
+        images += [(row.key, row.condition, material.explained.pictures[row.file]) for row in maps]
+    return replace(material, mistakes=mistakes.find(material.scores, decided[0].threshold, images, sources.crops))
 
 
 def _read(sources: Sources) -> tuple[Material, Scores]:

@@ -129,7 +129,7 @@ footer { margin-top:4rem; border-top:1px solid var(--line); padding-top:1rem; }
   .scroll { overflow:visible !important; border:0 !important; box-shadow:none !important; }
   table { width:100%; font-size:var(--print,8.5pt); } tfoot { display:table-row-group; }
   th, td { white-space:normal; padding:.25rem .3rem; } tbody th, tfoot th, .text { min-width:3.6rem; }
-  thead th { overflow-wrap:anywhere; } th button::after { content:none; }
+  th button::after { content:none; }
   caption span { max-width:none; position:static; }
   figure svg, figure svg.wide { min-width:0; max-height:22cm; }
   h2, h3, caption, summary, .before { break-after:avoid; } h2 { margin-top:1.6rem; }
@@ -145,6 +145,8 @@ SCRIPT = """
 "use strict";
 const number = text => /^[-+\\u2212]?(\\d|\\.\\d|\\u221e)/.test(text)
   ? parseFloat(text.replace("\\u2212", "-").replace(/,/g, "").replace("\\u221e", "1e999")) : NaN;
+const plain = cell => [...cell.childNodes].filter(node => node.nodeName !== "I").map(node => node.textContent).join("")
+  .trim();
 for (const table of document.querySelectorAll("table[data-sort]")) {
   const body = table.tBodies[0], original = [...body.rows];
   [...table.tHead.rows[0].cells].forEach((head, column) => {
@@ -157,7 +159,7 @@ for (const table of document.querySelectorAll("table[data-sort]")) {
       const next = { none: "ascending", ascending: "descending", descending: "none" }[head.ariaSort];
       for (const other of table.tHead.rows[0].cells) other.ariaSort = "none";
       head.ariaSort = next;
-      const texts = new Map(original.map(row => [row, (row.cells[column].firstChild?.textContent ?? "").trim()]));
+      const texts = new Map(original.map(row => [row, plain(row.cells[column])]));
       const missing = row => ["", "-"].includes(texts.get(row));
       const numeric = original.every(row => missing(row) || !Number.isNaN(number(texts.get(row))));
       const sign = next === "descending" ? -1 : 1;
@@ -409,7 +411,7 @@ def _table_html(
             cells.append(f"<{tag}{attributes}>{_cell(words)}</{tag}>")
         return f"<tr>{''.join(cells)}</tr>"
 
-    head = "".join(f'<th scope="col"{left[i]}>{escape(header[i])}</th>' for i in places)
+    head = "".join(f'<th scope="col"{left[i]}>{_breakable(header[i])}</th>' for i in places)
     size = next(size for most, size in PRINT_SIZES if len(places) <= most)
     ending = f"<tfoot>\n{chr(10).join(map(line, foot))}\n</tfoot>" if foot else ""
     short = " short" if len(rows) + len(foot) < LONG else ""
@@ -423,7 +425,13 @@ def _table_html(
 
 def _cell(words: str) -> str:
     value, lo, hi = _interval(words)
-    return f"{escape(value)}<i>[{escape(lo)}, {escape(hi)}]</i>" if lo else escape(words)
+    return f"{escape(value)}<i>[{escape(lo)}, {escape(hi)}]</i>" if lo else _breakable(words)
+
+
+def _breakable(text: str) -> str:
+    """Return *text* as HTML, with places to break long words: after the signs in labels and paths."""
+    pieces = re.split(r"(?<=[>:/_=])(?=[^\s>:/_=])", text) if re.search(r"\S{13}", text) else [text]
+    return "<wbr>".join(map(escape, pieces))
 
 
 def chart(name: str, draw: Callable[[Theme], Figure], caption: str, description: str) -> Block:

@@ -75,7 +75,7 @@ def _opening(material: Material, anchors: set[str]) -> Block:
         dataset_note(material),
         NOTHING if material.origin else page.paragraph(made.verified(material)),
         _error_cards(found),
-        _error_pictures(material, found),
+        _error_pictures(material),
         _cards(material.summary),
     ])  # fmt: skip
     return parts.within("<header>\n", "\n</header>")
@@ -84,7 +84,7 @@ def _opening(material: Material, anchors: set[str]) -> Block:
 def _error_cards(found: Answer) -> Block:
     """Return how many faces of 1,000 are classified wrongly, in the best and in the worst condition."""
     cards = [
-        (f"{which} condition, {title(rate.condition)}", rate.text, words)
+        (f"{which} condition, {title(rate.condition)}", *rate.texts(words))
         for words, best, worst in found.extremes
         for which, rate in (("best", best), ("worst", worst))
     ]
@@ -94,46 +94,32 @@ def _error_cards(found: Answer) -> Block:
     return page.joined([page.paragraph(at, "small"), page.cards(cards)])
 
 
-def _error_pictures(material: Material, found: Answer) -> Block:
-    """Return the worst false alarm and the worst miss among the faces whose images the other stages wrote."""
-    if math.isnan(found.threshold):
-        return NOTHING
-    labels = dict(zip(material.scores.key.tolist(), material.scores.label.tolist(), strict=True))
-    rows = zip(
-        material.scores.key.tolist(), material.scores.condition.tolist(), material.scores.score.tolist(), strict=True
-    )
-    score = {(key, condition): value for key, condition, value in rows}
-    shown = [(row.key, row.condition, material.pictures[row.file]) for face in material.panels for row in face]
-    if material.explained:
-        maps = [row for face in material.explained.faces for row in face if row.kind == "face"]
-        shown += [(row.key, row.condition, material.explained.pictures[row.file]) for row in maps]
+def _error_pictures(material: Material) -> Block:
+    """Return the most confident false alarm and the most confident miss as images."""
     cells, lines = [], []
-    for label, words, sign in ((0, "a real face classified as fake", 1), (1, "a fake that is missed", -1)):
-        wrong = [
-            (sign * score[key, condition], key, condition, picture)
-            for key, condition, picture in shown
-            if labels.get(key) == label and (key, condition) in score
-            and (score[key, condition] >= found.threshold) == (label == 0)
-        ]  # fmt: skip
-        if wrong:
-            value, key, condition, picture = max(wrong, key=lambda one: one[:3])
-            described = f"{key}, {title(condition)}: {words}"
-            image = f'<img alt="{escape(described)}" src="{page.data_uri(picture.data)}">'
-            below = (title(condition), f"score {sign * value:.3f}", key)
-            spans = "".join(f"<span>{escape(line)}</span>" for line in below)
-            cells.append(f'<div class="face">{image}<b>{escape(words)}</b>{spans}</div>')
-            lines.append(f"- {page.markdown(f'{words}: {key}, {title(condition)}, score {sign * value:.3f}')}")
+    for mistake in material.mistakes:
+        words = "a fake that is missed" if mistake.label else "a real face classified as fake"
+        below = [title(mistake.condition), f"score {mistake.score:.3f}", mistake.key]
+        if mistake.shown != mistake.condition:
+            below[0] += f" (shown {title(mistake.shown)})"
+        described = f"{words}: {', '.join(below)}"
+        image = f'<img alt="{escape(described)}" src="{page.data_uri(mistake.picture.data)}">'
+        spans = "".join(f"<span>{escape(line)}</span>" for line in below)
+        cells.append(f'<div class="face">{image}<b>{escape(words)}</b>{spans}</div>')
+        lines.append(f"- {page.markdown(described)}")
     if not cells:
         return NOTHING
-    return Block(f'<div class="faces" style="--n:5">{"".join(cells)}</div>', "\n".join(lines))
+    return Block(f'<div class="faces" style="--n:4">{"".join(cells)}</div>', "\n".join(lines))
 
 
 def _trained(material: Material) -> str:
     model = material.model
     if model is None or not model.model:
         return ""
-    on = f", trained on faces in the condition: {title(model.trained_on)}" if model.trained_on else ""
-    return f"The detector is {model.model}{on}."
+    if not model.trained_on:
+        return f"The detector is {model.model}."
+    on = {RAW: "uncompressed faces"}.get(model.trained_on, f"faces compressed at {title(model.trained_on)}")
+    return f"The detector is {model.model}, trained on {on}."
 
 
 def dataset_note(material: Material) -> Block:

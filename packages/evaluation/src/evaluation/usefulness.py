@@ -46,12 +46,12 @@ class Rate:
     lo: float
     hi: float
 
-    @property
-    def text(self) -> str:
-        """Return ``120 [80, 170]``."""
+    def texts(self, words: str) -> tuple[str, str]:
+        """Return ``120`` and ``[80, 170] of 1,000 fakes are missed``; *words* are the end of the second."""
+        value = f"{1000 * self.value:.0f}"
         if math.isnan(self.lo):
-            return f"{1000 * self.value:.0f}"
-        return f"{1000 * self.value:.0f} [{1000 * self.lo:.0f}, {1000 * self.hi:.0f}]"
+            return value, f"{words} (no interval: too few independent faces)"
+        return value, f"[{1000 * self.lo:.0f}, {1000 * self.hi:.0f}] {words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,10 @@ def answer(summary: Summary, matrix: Matrix, margins: Margins | None = None) -> 
     short, sentences = _useful(matrix, margins)
     if summary.ends():
         sentences.append(_drop(summary, margins))
-    return Answer(short, sentences, _warnings(summary, matrix), threshold, accused, missed)
+    suspicious, warnings = _suspicious(summary, matrix), _leaning(matrix)
+    if suspicious and short.startswith("Yes"):
+        short = "Too good to be true: look for a shortcut before you believe it."
+    return Answer(short, sentences, [*suspicious, *warnings], threshold, accused, missed)
 
 
 def _errors(decisions: Iterable[Decision]) -> list[Rate]:
@@ -104,7 +107,8 @@ def _useful(matrix: Matrix, margins: Margins) -> tuple[str, list[str]]:
     limit = number(margins.useful, 2)
     where = f"real faces: {title(real.condition)}; fakes: {title(fake.condition)}"
     sentences = [
-        f"Useful means a balanced accuracy of at least {limit} (margin set by the user).",
+        f"Useful means a balanced accuracy of at least {limit} at one threshold for all conditions (the margin is a "
+        "setting).",
         f"It is {_interval(overall.value, overall.lo, overall.hi)} over all conditions and "
         f"{_interval(value, lo, hi)} where each class is classified worst ({where}).",
     ]
@@ -116,9 +120,9 @@ def _useful(matrix: Matrix, margins: Margins) -> tuple[str, list[str]]:
         return "No.", sentences
     if overall.lo >= margins.useful:
         if hi < margins.useful:
-            return "On average yes, but not in every condition.", sentences
-        unclear = "Whether it is useful in the worst condition cannot be told: that interval includes the margin."
-        return "On average yes; in the worst condition this cannot be told.", [*sentences, unclear]
+            return "No: useful on average, but not in every condition.", sentences
+        unclear = "That is useful on average; the interval of the worst condition includes the margin."
+        return TELL, [*sentences, unclear]
     return TELL, [*sentences, "The interval over all conditions includes the margin."]
 
 
@@ -150,21 +154,24 @@ def _drop(summary: Summary, margins: Margins) -> str:
     )
 
 
-def _warnings(summary: Summary, matrix: Matrix) -> list[str]:
-    """Return warnings about suspicious numbers: results too good to be true, and signs of a shortcut."""
-    out = []
+def _suspicious(summary: Summary, matrix: Matrix) -> list[str]:
+    """Return a warning where the numbers are too good to be true: perfect, or untouched by strong compression."""
     look = "Look for a shortcut: file format, size, borders, encoder or people that differ between the classes."
-    worst, lean, ends = matrix.figure("worst"), matrix.figure("lean"), summary.ends()
-    drop = summary.drop("frame", "auc")
+    worst, ends, drop = matrix.figure("worst"), summary.ends(), summary.drop("frame", "auc")
     low = summary.find(ends.low, "frame", "auc") if ends else None
-    flat = bool(low and drop and low.value >= HIGH and abs(drop.value) <= FLAT)
     if worst and worst.value >= PERFECT:
-        out.append(f"Too good to be true: the lowest AUC of all conditions is {number(worst.value)}. {look}")
-    elif flat and ends and low:
-        out.append(f"Too good to be true: {title(ends.low)} hardly changes the AUC of {number(low.value)}. {look}")
-    if worst and lean and worst.hi < 0.5 < 0.5 + lean.lo:
-        out.append(
-            f"The detector uses the condition as a sign of the class: real faces ({title(worst.real)}) get "
-            f"higher scores than fakes ({title(worst.fake)}; AUC {_interval(worst.value, worst.lo, worst.hi)})."
-        )
-    return out
+        return [f"Too good to be true: the lowest AUC of all conditions is {number(worst.value)}. {look}"]
+    if ends and low and drop and low.value >= HIGH and abs(drop.value) <= FLAT:
+        return [f"Too good to be true: {title(ends.low)} hardly changes the AUC of {number(low.value)}. {look}"]
+    return []
+
+
+def _leaning(matrix: Matrix) -> list[str]:
+    """Return a warning where the detector takes the condition for a sign of the class."""
+    worst, lean = matrix.figure("worst"), matrix.figure("lean")
+    if not worst or not lean or not worst.hi < 0.5 < 0.5 + lean.lo:
+        return []
+    return [
+        f"The detector takes the condition for a sign of the class: real faces ({title(worst.real)}) get higher "
+        f"scores than fakes ({title(worst.fake)}; AUC {_interval(worst.value, worst.lo, worst.hi)})."
+    ]

@@ -105,7 +105,8 @@ class Browser:
             found = self._next()
             if found.get("id") == self.number:
                 assert "error" not in found, found["error"]
-                return found["result"]
+                result: dict[str, Any] = found["result"]
+                return result
 
     def _next(self) -> dict[str, Any]:
         end = time.monotonic() + SECONDS
