@@ -46,12 +46,15 @@ QUALITIES ?= 77,60,15,10
 # of all videos; null: frames_real and frames_fake in params.yaml. The sample has 25 frames per second
 FRAMES_PER_SECOND ?= null,25
 SEEDS ?= 1,2,3
+# uncompressed and ten qualities, under which every experiment is tested
+TESTED ?= raw,95,90,85,77,70,60,45,30,15,10
 # adds a note to the tables if the faces are synthetic
 DATASET = $(if $(wildcard data/dataset.json),--dataset data/dataset.json)
 
 grid: setup ## experiments over MODELS, QUALITIES, FRAMES_PER_SECOND and SEEDS as one table; resumable
 	@$(IN_VENV) sh -c 'detector grid model=$(MODELS) quality=$(QUALITIES) faces.frames_per_second=$(FRAMES_PER_SECOND) \
-	seed=$(SEEDS) && evaluation grid out/experiments/experiments.csv $(DATASET) --out out/grid.md --csv out/grid.csv --figure out/grid.png \
+	seed=$(SEEDS) --set "conditions=[$(TESTED)]" && evaluation grid out/experiments/experiments.csv $(DATASET) \
+	--fidelity out/experiments/fidelity.json --out out/grid.md --csv out/grid.csv --figure out/grid.png \
 	$(if $(findstring $(COMMA),$(FRAMES_PER_SECOND)),--versus faces.frames_per_second)'
 
 experiments: setup ## the experiments of DVC: what differs between them, without intervals, dependencies and the date
@@ -59,7 +62,7 @@ experiments: setup ## the experiments of DVC: what differs between them, without
 
 seeds: setup ## three seeds trained at quality 77 and three at 10, as one table
 	@$(IN_VENV) sh -c 'detector grid quality=77,10 seed=1,2,3 --out out/seeds && \
-	evaluation grid out/seeds/experiments.csv $(DATASET) --versus quality --out out/seeds.md --csv out/seeds.csv'
+	evaluation grid out/seeds/experiments.csv $(DATASET) --fidelity out/seeds/fidelity.json --versus quality --out out/seeds.md --csv out/seeds.csv'
 
 bench: setup ## the benchmarks of mozcodec
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/benchmark.py encode

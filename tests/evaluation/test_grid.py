@@ -1,6 +1,7 @@
 """Tables of experiments: numbers equal those of `seeds` and `metrics.auc`; incomparable experiments are named."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -71,6 +72,29 @@ def test_the_table_is_model_by_training_quality_by_tested_quality_by_method(inde
     assert cell in text
     assert "3 variants of 1 to 2 seeds" in text
     assert "drop 77 -> 10" in text
+
+
+def test_retention_and_area_are_those_of_the_mean_aucs_with_intervals(index, tmp_path):
+    rates = {"q77": 1.1, "q10": 0.4}
+    (tmp_path / "f.json").write_text(json.dumps({name: {"bits_per_pixel": rate} for name, rate in rates.items()}))
+    args = ["--fidelity", tmp_path / "f.json", "--csv", tmp_path / "g.csv", "--out", tmp_path / "g.md"]
+    result = run("grid", index, *args)
+    assert result.exit_code == 0, result.output
+    wanted = {"trained_at": "77", "faces.frames_per_second": "25", "level": "frame", "method": "all"}
+    rows = table(tmp_path / "g.csv")
+    auc = {name: aucs(index, "q77-f25-s1", "q77-f25-s2", condition=name) for name in ("raw", "77", "10")}
+
+    kept = pick(rows, what="retention", condition="10", **wanted)
+    assert float(kept["value"]) == pytest.approx((auc["10"].mean() - 0.5) / (auc["raw"].mean() - 0.5), abs=1e-6)
+    assert float(kept["sd"]) == pytest.approx(np.std((auc["10"] - 0.5) / (auc["raw"] - 0.5), ddof=1), abs=1e-6)
+    area = pick(rows, what="area", **wanted)
+    assert float(area["value"]) == pytest.approx((auc["77"].mean() + auc["10"].mean()) / 2, abs=1e-6)  # one trapezium
+    for row in (kept, area):
+        assert float(row["lo"]) < float(row["value"]) < float(row["hi"])
+    text = (tmp_path / "g.md").read_text()
+    assert "| model | trained at | faces.frames_per_second | raw | 77 | 10 | area |" in text
+    assert f"{float(area['value']):.3f} ± {float(area['sd']):.3f} [{float(area['lo']):.3f}" in text
+    assert "Retention" in text
 
 
 def test_what_one_setting_changes_is_paired_by_seed_and_by_face(index, tmp_path):

@@ -32,6 +32,7 @@ from .schema import Mismatch, csv_lines, parse, parse_yaml, read_text, shown, wi
 PARAMS = "params.yaml"
 SCORES = "out/scores.csv"
 RECORD = "out/scores.json"
+FIDELITY = "out/fidelity.json"
 INDEX = "experiments.csv"
 MAKING = tuple(row.name for row in makers(SCORES))  # the stages that produce the scores
 COLUMNS = ("experiment", "rev", "tested_on", "scores")
@@ -56,14 +57,14 @@ class Experiment:
         return _hashes(self.lock, "faces", "outs")["out/faces"]
 
 
-def overrides(values: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Return ``[("quality", ["77", "10"])]`` for ``["quality=77,10"]``."""
+def overrides(values: Sequence[str], separator: str | None = ",") -> list[tuple[str, list[str]]]:
+    """Return ``[("quality", ["77", "10"])]`` for ``["quality=77,10"]``; without *separator* one value each."""
     pairs = []
     for text in values:
         name, sign, listed = text.partition("=")
         if not (name and sign and listed):
             raise DetectorError(f"an axis of the grid reads NAME=VALUE,VALUE (quality=77,10), got {text!r}")
-        pairs.append((name, listed.split(",")))
+        pairs.append((name, listed.split(separator) if separator else [listed]))
     return pairs
 
 
@@ -352,29 +353,37 @@ def with_params(known: Sequence[Experiment], params: Params) -> Experiment | Non
 @click.option(
     "--out", type=Output(file_okay=False), default=Path("out/experiments"), show_default=True
 )
-def command(axes: tuple[str, ...], out: Path) -> None:
+@click.option(
+    "--set", "fixed", multiple=True, metavar="NAME=VALUE",
+    help="A parameter of every experiment, also a list: conditions=[raw,77,10]. Repeatable.",
+)
+def command(axes: tuple[str, ...], out: Path, fixed: tuple[str, ...]) -> None:
     """Run the experiment of every combination, e.g. quality=77,10 seed=1,2,3, and keep its scores in OUT.
 
     Experiments that DVC has recorded from this commit are not run again, so an interrupted grid resumes.
-    OUT/experiments.csv is the index of the files; `evaluation grid` makes the table.
+    OUT/experiments.csv is the index of the files and OUT/fidelity.json has the bits per pixel of the test conditions;
+    `evaluation grid` makes the tables.
 
     \b
     detector grid quality=77,10 seed=1,2,3
     detector grid model=meso4,efficientnet_b4 quality=77,60,15,10 train.amp=bf16
     detector grid faces.frames_per_second=null,25 seed=1,2,3
     """
+    from .data.files import whole_file
+
     wanted = overrides(axes)
     values = parse_yaml(read_text(PARAMS), PARAMS)
     with within(PARAMS):
         parse(values, dict[str, Any])
-    todo = [(settings, with_settings(values, settings)) for settings in combinations(wanted)]
+    same = {name: value for name, [value] in overrides(fixed, separator=None)}
+    todo = [(settings, with_settings(values, same | settings)) for settings in combinations(wanted)]
     known, asked = recorded(), []
     for number, (settings, params) in enumerate(todo, 1):
         found = with_params(known, params)
         name = found.name if found else free_name(experiment_name(settings), (e.name for e in known))
         click.echo(f"[{number}/{len(todo)}] {name}: {'recorded, not run again' if found else 'running'}")
         if not found:
-            run_experiment(name, settings)
+            run_experiment(name, same | settings)
             known = recorded()
             found = with_params(known, params)
         if not found:
@@ -382,6 +391,8 @@ def command(axes: tuple[str, ...], out: Path) -> None:
         asked.append(found)
     before = read_index(out / INDEX)
     out.mkdir(parents=True, exist_ok=True)
+    with whole_file(out / "fidelity.json") as temporary:
+        _fetch(asked[0], FIDELITY, temporary)
     columns = dict.fromkeys([*ALWAYS, *(column for row in before[:1] for column in row), *(name for name, _ in wanted)])
     both = {experiment.rev: experiment for experiment in [*kept(before, known), *asked]}
     click.echo(f"index: {collect([*both.values()], [c for c in columns if c not in COLUMNS], out)}")

@@ -343,13 +343,14 @@ def seeds(
 @click.argument("index", type=Existing)
 @click.option("--figure", type=File, help="PNG file for the matrix of training quality and test condition.")
 @click.option("--versus", multiple=True, metavar="SETTING", help="Show the effect of this setting, all else equal.")
+@click.option("--fidelity", type=Existing, help="fidelity.json of the faces: bits per pixel, for the area.")
 @click.option("--csv", "csv_path", type=File, help="CSV file to write every row to.")
 @_above
 @_drawing
 def grid(
-    index: Path, figure: Path | None, versus: tuple[str, ...], csv_path: Path | None, out: Path | None,
-    note: str | None,
-    dataset: Path | None, replicates: int, confidence: float, intervals: str, seed: int,
+    index: Path, figure: Path | None, versus: tuple[str, ...], fidelity: Path | None, csv_path: Path | None,
+    out: Path | None, note: str | None, dataset: Path | None, replicates: int, confidence: float, intervals: str,
+    seed: int,
 ) -> None:  # fmt: skip
     """Tabulate the experiments of INDEX: AUC by settings, test condition and method, mean over their seeds.
 
@@ -358,9 +359,12 @@ def grid(
     """
     from .files import write_csv, write_whole
     from .grid import csv_columns, csv_rows, document, make, read_variants, terminal, train_test
+    from .material import read_rates
     from .summary import Settings
 
-    found = make(read_variants(index), versus, Settings(replicates, confidence, seed, intervals))
+    variants = read_variants(index)
+    rates = read_rates(fidelity, variants[0].group.runs[0].conditions) if fidelity else {}
+    found = make(variants, versus, Settings(replicates, confidence, seed, intervals), rates)
     if out:
         write_whole(out, document(found, _note(note, dataset)))
     if csv_path:

@@ -8,7 +8,7 @@ seed only form one group of `seeds.compare_groups`, which computes every number 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -104,15 +104,19 @@ def _variant(settings: dict[str, str], folder: Path, seeds: dict[str, dict[str, 
     return Variant(settings, Group(label, tuple(map(str, paths)), tuple(map(read, paths))))
 
 
-def make(variants: Sequence[Variant], versus: Sequence[str] = (), settings: Settings | None = None) -> Grid:
+def make(
+    variants: Sequence[Variant], versus: Sequence[str] = (), settings: Settings | None = None,
+    rates: Mapping[str, float] | None = None,
+) -> Grid:  # fmt: skip
     """Return the numbers of *variants* and, for each setting in *versus*, the paired differences to its first value.
 
-    Only variants that differ in this setting alone are compared. ValueError where there are none, and where the
-    variants did not score the same test faces.
+    Only variants that differ in this setting alone are compared. *rates* are the bits per pixel by condition, for the
+    area under the AUC over the logarithm of the bit rate. ValueError where no two variants differ in a setting alone,
+    and where the variants did not score the same test faces.
     """
     settings = settings or Settings()
     pairs = [(a.group.label, b.group.label) for axis in versus for a, b in _pairs(variants, axis)]
-    rows = compare_groups([variant.group for variant in variants], settings, pairs)
+    rows = compare_groups([variant.group for variant in variants], settings, pairs, rates=rates)
     return Grid(list(variants), rows, tuple(versus), settings)
 
 
@@ -227,6 +231,22 @@ def _main_table(grid: Grid) -> Table:
     return header, lines
 
 
+def _matrix_table(grid: Grid, what: str) -> Table:
+    """Return the settings of each variant (rows) x test conditions: frame AUC and the area, or the retention."""
+    rows = {(r.group, r.condition): r for r in grid.rows
+            if (r.what, r.level, r.method, r.unit) == (what, "frame", ALL, grid.rows[0].unit)}  # fmt: skip
+    area = {r.group: r for r in grid.rows if (r.what, r.level, r.unit) == ("area", "frame", grid.rows[0].unit)}
+    tested, names = list(dict.fromkeys(condition for _, condition in rows)), grid.varying
+    with_area = what == "auc" and bool(area)
+    header = [*(TITLES.get(name, name) for name in names), *tested, *(["area"] if with_area else [])]
+    lines = []
+    for variant in grid.variants:
+        found = [rows.get((variant.group.label, name)) for name in tested]
+        found += [area.get(variant.group.label)] if with_area else []
+        lines.append([*(variant.settings[name] for name in names), *map(_Cells.cell, found)])
+    return header, lines
+
+
 def _versus_table(grid: Grid, axis: str) -> Table:
     cells, names = _Cells(grid.rows), [name for name in grid.varying if name != axis]
     header = [*(TITLES.get(name, name) for name in (*names, axis)), *cells.header]
@@ -241,6 +261,13 @@ def _versus_table(grid: Grid, axis: str) -> Table:
 
 def _parts(grid: Grid) -> Iterator[tuple[str, Table]]:
     yield "AUC", _main_table(grid)
+    rates = " and area: its mean over the logarithm of the bits per pixel"
+    area = any(row.what == "area" for row in grid.rows)
+    title = f"Frame AUC by training (rows) and test condition (columns){rates if area else ''}"
+    yield title, _matrix_table(grid, "auc")
+    if any(row.what == "retention" for row in grid.rows):
+        kept = "Retention: share of the frame AUC's distance from .5 on uncompressed faces that is left"
+        yield kept, _matrix_table(grid, "retention")
     for axis in grid.versus:
         yield f"{TITLES.get(axis, axis)}: difference, paired on the same test faces", _versus_table(grid, axis)
 

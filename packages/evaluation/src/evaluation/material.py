@@ -18,7 +18,7 @@ from .scores import Scores, read
 from .summary import Summary
 from .usefulness import Margins
 
-__all__ = ["Material", "Sources", "gather"]
+__all__ = ["Material", "Sources", "gather", "read_rates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,11 @@ def _panels(folder: Path) -> tuple[list[list[Panel]], dict[str, Picture]]:
         faces.setdefault(row.key, []).append(row)
     listed = f"panels.csv lists it; {FIDELITY}"
     return list(faces.values()), {row.file: read_png(folder, row.file, listed) for row in rows}
+
+
+def read_rates(path: Path, names: list[str]) -> dict[str, float]:
+    """Return the mean bits per pixel of the conditions *names* in fidelity.json, ``raw`` excluded."""
+    return {name: found.bits_per_pixel for name, found in _fidelity(path, names).items() if name != RAW}
 
 
 def _fidelity(path: Path, names: list[str]) -> dict[str, Fidelity]:

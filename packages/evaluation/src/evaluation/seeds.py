@@ -7,20 +7,21 @@ of the test set; the standard deviation over seeds, shown next to them, covers t
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from .clusters import UNIT_NAMES, cluster
-from .conditions import ends
+from .conditions import RAW, ends
 from .intervals import UNITS, Bootstrap, Floats, percentile, seed_mean
 from .jackknife import Estimate, Sample
+from .robustness import log_rate_weights
 from .scores import ALL, Scores, by_video
 from .summary import LEVELS, Settings
 from .tables import markdown, number, text_table
-from .wilson import Range, difference, mean_estimate, of_share
+from .wilson import Range, difference, mean_estimate, mean_of, of_share, ratio_of_gains
 
 __all__ = [
     "Group",
@@ -50,8 +51,10 @@ class Group:
 class SeedRow:
     """A mean over seeds, or a difference of two such means, with its interval; nan where undefined.
 
-    `what` is ``auc``, ``drop`` (between the two conditions of `conditions.ends`, within the group) or ``difference``
-    (this group minus the group `against`, which is empty otherwise). `sd` is the standard deviation over the seeds
+    `what` is ``auc``; ``drop``, between the two conditions of `conditions.ends`, within the group; ``difference``, this
+    group minus the group `against`, which is empty otherwise; ``retention``, the share of the AUC's distance from .5
+    that the condition keeps of uncompressed faces; or ``area``, the mean AUC over the logarithm of the bit rate, whose
+    `condition` is empty. `sd` is the standard deviation over the seeds
     (n - 1). For a difference it is taken over the differences of first seeds, second seeds, and so on; it is nan where
     the groups have unequal numbers of seeds.
     """
@@ -73,18 +76,49 @@ class SeedRow:
     n_pairs: int
 
 
-class _Mean(Protocol):
-    """The mean over the seeds of an AUC, or a difference of such means; `values` (S,) are those of the seeds."""
+class _Number(Protocol):
+    """The mean over the seeds of an AUC, or a number made of such means; `values` (S,) are those of the seeds."""
 
     @property
     def values(self) -> Floats:
         """The values of the seeds."""
 
-    def minus(self, other: Any) -> Any:
-        """Return the difference: one value per seed where both have equally many seeds, else that of the means."""
+    @property
+    def value(self) -> float:
+        """Their mean, or the number made of the means."""
 
     def ends(self) -> dict[str, tuple[float, float]]:
         """Return the ends of the interval by unit, nan where undefined."""
+
+
+class _Mean(_Number, Protocol):
+    """The mean over the seeds of an AUC."""
+
+    def minus(self, other: Any) -> Any:
+        """Return the difference: one value per seed where both have equally many seeds, else that of the means."""
+
+    def retention(self, reference: Any) -> _Number:
+        """Return (AUC - .5) / (AUC of *reference* - .5)."""
+
+    def weighted(self, others: Sequence[Any], weights: Sequence[float]) -> _Number:
+        """Return the weighted mean of this AUC and those of *others*."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A number made of several means over seeds, with the ends of its interval by unit."""
+
+    value: float
+    values: Floats
+    intervals: dict[str, tuple[float, float]]
+
+    def ends(self) -> dict[str, tuple[float, float]]:
+        return self.intervals
+
+
+def _ratio(here: Floats, reference: Floats) -> Floats:
+    found: Floats = np.divide(here - 0.5, reference - 0.5, out=np.full(len(here), np.nan), where=reference > 0.5)
+    return found
 
 
 def _minus(first: Floats, second: Floats) -> Floats:
@@ -98,6 +132,20 @@ class _Jackknifed:
     minuses: tuple[Estimate, ...]
     unit: str
     confidence: float
+
+    @property
+    def value(self) -> float:
+        return float(self.values.mean())
+
+    def retention(self, reference: _Jackknifed) -> _Made:
+        found = ratio_of_gains(self.plus[0], reference.plus[0], confidence=self.confidence)
+        return _Made(found.value, _ratio(self.values, reference.values), {self.unit: (found.lo, found.hi)})
+
+    def weighted(self, others: Sequence[_Jackknifed], weights: Sequence[float]) -> _Made:
+        every = [self, *others]
+        found = mean_of([one.plus[0] for one in every], weights, self.confidence)
+        values = np.average([one.values for one in every], axis=0, weights=weights)
+        return _Made(found.value, values, {self.unit: (found.lo, found.hi)})
 
     def minus(self, other: _Jackknifed) -> _Jackknifed:
         plus, minuses = self.plus + other.minuses, self.minuses + other.plus
@@ -119,6 +167,23 @@ class _Resampled:
     replicates: dict[str, Floats]      # of the mean (R,), by unit
     confidence: float
 
+    @property
+    def value(self) -> float:
+        return float(self.values.mean())
+
+    def retention(self, reference: _Resampled) -> _Made:
+        drawn = {unit: _ratio(values, reference.replicates[unit]) for unit, values in self.replicates.items()}
+        intervals = {unit: percentile(values, self.confidence) for unit, values in drawn.items()}
+        value = _ratio(np.array([self.value]), np.array([reference.value]))
+        return _Made(float(value[0]), _ratio(self.values, reference.values), intervals)
+
+    def weighted(self, others: Sequence[_Resampled], weights: Sequence[float]) -> _Made:
+        every = [self, *others]
+        drawn = {u: np.average([one.replicates[u] for one in every], axis=0, weights=weights) for u in self.replicates}
+        values = np.average([one.values for one in every], axis=0, weights=weights)
+        intervals = {unit: percentile(found, self.confidence) for unit, found in drawn.items()}
+        return _Made(float(values.mean()), values, intervals)
+
     def minus(self, other: _Resampled) -> _Resampled:
         replicates = {unit: drawn - other.replicates[unit] for unit, drawn in self.replicates.items()}
         return _Resampled(_minus(self.values, other.values), replicates, self.confidence)
@@ -129,12 +194,13 @@ class _Resampled:
 
 def compare_groups(
     groups: Sequence[Group], settings: Settings | None = None, pairs: Sequence[tuple[str, str]] | None = None,
-    parts: Sequence[str] | None = None,
+    parts: Sequence[str] | None = None, rates: Mapping[str, float] | None = None,
 ) -> list[SeedRow]:  # fmt: skip
     """Return the AUC of each group, its drop, and the differences of *pairs* of labels, the first minus the second.
 
     Without *pairs* each group is compared with the first. There is a row for each condition, level, method (``all``
-    first; *parts* names some) and unit of the interval. ValueError where the runs did not score the same test faces.
+    first; *parts* names some) and unit of the interval; over all methods also the retention and, with the *rates* (bits
+    per pixel by condition), the area. ValueError where the runs did not score the same test faces.
     """
     settings = settings or Settings()
     if pairs is None:
@@ -152,8 +218,8 @@ def compare_groups(
                 for label, listed in runs.items()
                 for name in first.conditions
             }
-            out += _of_method(runs, pairs, first.conditions, method, level, means)
-    return sorted(out, key=lambda row: ("auc", "drop", "difference").index(row.what))
+            out += _of_method(runs, pairs, first.conditions, method, level, means, rates or {})
+    return sorted(out, key=lambda row: ("auc", "drop", "difference", "retention", "area").index(row.what))
 
 
 def _at(run: Scores, condition: str, level: str) -> Scores:
@@ -192,13 +258,18 @@ def _of_method(
     method: str,
     level: str,
     means: dict[tuple[str, str], _Mean],
+    rates: Mapping[str, float],
 ) -> Iterator[SeedRow]:
     """Return the rows of one method and level."""
     found = ends(conditions)
+    known = [condition for condition in conditions if condition in rates]
+    weights = log_rate_weights([rates[condition] for condition in known]).tolist() if len(known) > 1 else []
 
-    def rows(label: str, what: str, condition: str, mean: _Mean, counted: str, against: str = "") -> Iterator[SeedRow]:
+    def rows(
+        label: str, what: str, condition: str, mean: _Number, counted: str, against: str = ""
+    ) -> Iterator[SeedRow]:
         n = parts[label][0].where(condition=counted).counts()
-        value = float(mean.values.mean())
+        value = mean.value
         sd = float(mean.values.std(ddof=1)) if len(mean.values) > 1 else float("nan")
         for unit, (lo, hi) in mean.ends().items():
             yield SeedRow(
@@ -212,6 +283,13 @@ def _of_method(
         if found:
             drop = means[label, found.high].minus(means[label, found.low])
             yield from rows(label, "drop", f"{found.high} -> {found.low}", drop, found.high)
+        if method == ALL and RAW in conditions:
+            for condition in conditions:
+                kept = means[label, condition].retention(means[label, RAW])
+                yield from rows(label, "retention", condition, kept, condition)
+        if method == ALL and len(known) > 1:
+            first, *others = (means[label, condition] for condition in known)
+            yield from rows(label, "area", "", first.weighted(others, weights), known[0])
     for label, against in pairs:
         for condition in conditions:
             change = means[label, condition].minus(means[against, condition])
