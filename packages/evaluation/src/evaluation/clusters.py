@@ -19,10 +19,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .scores import Scores
+from .text import Text
 
 __all__ = ["UNIT_NAMES", "Clusters", "cluster", "cluster_rows"]
 
 Codes = NDArray[Any]              # int32
+Names = NDArray[np.str_] | Text
 UNIT_NAMES = {"pair": "pairs", "person": "people", "video": "videos", "row": "rows"}
 
 
@@ -60,7 +62,7 @@ def cluster(scores: Scores) -> Clusters:
     return cluster_rows(scores.video, scores.pair, scores.identity)
 
 
-def cluster_rows(video: NDArray[np.str_], pair: NDArray[np.str_], identity: NDArray[np.str_]) -> Clusters:
+def cluster_rows(video: Names, pair: Names, identity: Names) -> Clusters:
     """Return the clusters of rows that are described by three columns of a table of scores."""
     videos, first, item = np.unique(video, return_index=True, return_inverse=True)
     pair_names, pair_code = np.unique(pair[first], return_inverse=True)
