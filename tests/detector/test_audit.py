@@ -276,6 +276,25 @@ def test_mirrored_borders_are_found_from_the_geometry(tmp_path: Path) -> None:
     assert float(rows["given/fake/p00/0000"]["border"]) == 0
 
 
+def test_a_property_of_one_method_among_many_is_found(tmp_path: Path) -> None:
+    """One of five methods is brighter: over all methods this is little, for this one it is all."""
+    rng = np.random.default_rng(5)
+    images = {}
+    for i in range(12):
+        for method in ("original", "a", "b", "c", "d", "e"):
+            image = np.clip(rng.normal(110 + 40 * (method == "c") + rng.normal(0, 4), 20, (32, 32, 3)), 0, 255)
+            images[f"given/{method}/p{i:02d}/0000"] = image.astype(np.uint8), f"p{i:02d}", "train"
+    audit = make_audit(plant(tmp_path / "faces", images), tmp_path / "out", None, AuditConfig())
+    row = audit.find("colour")
+    assert row is not None
+    assert row.strongest is not None
+    assert row.strongest.method == "c"
+    assert row.strongest.lo > 0.7
+    assert row.lo is not None
+    assert row.lo < audit.notable_above
+    assert any("tells fakes by c from real" in sentence for sentence in findings(audit))
+
+
 def test_misses_of_the_face_detector_are_found(tmp_path: Path) -> None:
     lines = [
         {"video": f"original/p{i:02d}", "frame": str(n), "reason": "no face found"} for i in range(12) for n in (1, 2)

@@ -9,7 +9,19 @@ from click.testing import CliRunner
 from evaluation import audit, page
 from evaluation.cli import main
 from evaluation.files import FileError, write_json
-from evaluation.findings import Audit, Leak, Near, Shortcut, as_json, findings, of_scores, over_limit, read, text
+from evaluation.findings import (
+    Audit,
+    Leak,
+    Near,
+    OfMethod,
+    Shortcut,
+    as_json,
+    findings,
+    of_scores,
+    over_limit,
+    read,
+    text,
+)
 from evaluation.scores import read as read_scores
 
 FORMAT = Shortcut("format", "file format", 1.0, 0.91, 1.0, 40, 60, "JPEG (all)", "PNG (all)")
@@ -45,6 +57,15 @@ def test_what_reaches_the_detector_is_a_finding_whatever_its_interval():
     assert findings(audit_of(SHARPNESS), {"uncompressed": float("nan"), "77": 0.63}) == []
 
 
+def test_a_property_that_tells_the_fakes_of_one_method_is_a_finding():
+    one = dataclasses.replace(SHARPNESS, strongest=OfMethod("FaceSwap", 0.8, 0.7, 0.9))
+    expected = ["Sharpness alone tells fakes by FaceSwap from real with AUC 0.800 [0.700, 0.900]."]
+    assert findings(audit_of(one)) == expected
+    assert findings(audit_of(one, notable_above=0.7)) == []
+    assert len(findings(audit_of(dataclasses.replace(FORMAT, strongest=one.strongest)))) == 1
+    assert page.joined(audit.parts(audit_of(one), {})).tables[0].rows[0][2] == "FaceSwap 0.800 [0.700, 0.900]"
+
+
 def test_a_leak_is_a_finding_with_its_example():
     near = Leak("near-duplicate", 2, ["a in train, b in test"])
     assert findings(audit_of(leaks=[LEAK, near])) == [
@@ -63,7 +84,8 @@ def test_only_a_limit_makes_a_finding_an_error():
 
 
 def test_the_file_reads_back(tmp_path):
-    written = audit_of(FORMAT, QUALITY, SAME, leaks=[LEAK], notes=["a note"])
+    one = dataclasses.replace(SHARPNESS, strongest=OfMethod("FaceSwap", 0.8, 0.7, 0.9))
+    written = audit_of(FORMAT, QUALITY, SAME, one, leaks=[LEAK], notes=["a note"])
     write_json(tmp_path / "audit.json", as_json(written))
     assert read(tmp_path / "audit.json") == written
     (tmp_path / "audit.json").write_text(json.dumps(as_json(written) | {"unit": 3}))
@@ -87,7 +109,7 @@ def test_the_section_has_both_tables_and_says_how_they_were_made():
     block = page.joined(audit.parts(audit_of(FORMAT, QUALITY, leaks=[LEAK]), {"77": 0.8}))
     assert [table.name for table in block.tables] == ["audit", "leaks"]
     properties, leaks = block.tables
-    assert properties.rows[0] == ("file format", "1.000 [0.910, 1.000]", "JPEG (all)", "PNG (all)", "40", "60")
+    assert properties.rows[0] == ("file format", "1.000 [0.910, 1.000]", "", "JPEG (all)", "PNG (all)", "40", "60")
     assert [row[:2] for row in leaks.rows] == [
         ("people", "1"), ("pairs or groups of people", "0"), ("identical source files", "0"),
         ("couples of near-duplicate crops", "2"),

@@ -7,6 +7,7 @@ statistics, `evaluation.findings` the result. The data are never changed.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from .errors import DataError, DetectorError
 from .options import Command, Input, Output, params_option
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from evaluation.findings import Audit, Leak, Shortcut
     from evaluation.leaks import NearDuplicates
     from evaluation.shortcuts import Items, Property
@@ -30,6 +34,7 @@ __all__ = ["LeakRow", "command", "make_audit"]
 
 FOLDER = Input(exists=True, file_okay=False)
 PASSED = "passed\n"  # always the same, so that the train stage is not out of date after another audit
+MOST_METHODS = 8  # looked at one by one, the most frequent ones
 EXAMPLES = 10  # named in audit.json; leaks.csv has all
 
 
@@ -95,9 +100,11 @@ def make_audit(
     found = read_items(faces, index, None if data is None else Path(data))
     described = {name: np.array([getattr(face, name) for face in index]) for name in ("video", "pair", "identity")}
     items = Items(np.array([face.label for face in index], np.int8), **described)
-    measured = [_measure(name, title, items, chosen, confidence) for name, title, chosen in properties(found)]
-    misses = missed(faces / "failures.csv", index)
-    measured.insert(-2, _measure("missed", "frames without a crop", *misses, confidence))
+    method = np.array([face.method for face in index])
+    measured = [_measure(name, title, items, chosen, method, confidence) for name, title, chosen in properties(found)]
+    searched, misses = missed(faces / "failures.csv", index)
+    of_searched = np.array([video.partition("/")[0] for video in searched.video.tolist()])
+    measured.insert(-2, _measure("missed", "frames without a crop", searched, misses, of_searched, confidence))
     split = np.array([face.split for face in index])
     near = leaks.near_duplicates(found.hashes, found.hashed, split, items.pair, config.near_duplicate_bits)
     rows = _leaks(index, found.items, near)
@@ -137,9 +144,11 @@ class LeakRow:
     other_item: str
 
 
-def _measure(name: str, title: str, items: Items, chosen: Sequence[Property], confidence: float) -> Shortcut:
-    """Return the AUC of the properties *chosen* together and how the classes differ in them."""
-    from evaluation.findings import Shortcut
+def _measure(
+    name: str, title: str, items: Items, chosen: Sequence[Property], method: NDArray[np.str_], confidence: float
+) -> Shortcut:
+    """Return the AUC of the properties *chosen* together, how the classes differ, and the *method* they tell best."""
+    from evaluation.findings import OfMethod, Shortcut
     from evaluation.shortcuts import describe, measure_shortcut
 
     found = measure_shortcut(items, chosen, confidence)
@@ -147,7 +156,14 @@ def _measure(name: str, title: str, items: Items, chosen: Sequence[Property], co
     short = len(chosen) == 1 and not chosen[0].linear
     real, fake = (describe(chosen[0][items.label == label]) if short else "" for label in (0, 1))
     auc, lo, hi = (None if math.isnan(value) else value for value in (found.auc, found.lo, found.hi))
-    return Shortcut(name, title, auc, lo, hi, found.num_real, found.num_fake, real, fake, found.reason)
+    best = None
+    counts = Counter(method[items.label == 1].tolist())
+    for one, _ in counts.most_common(MOST_METHODS) if len(counts) > 1 and lo is not None else []:
+        rows = (items.label == 0) | (method == one)
+        of_one = measure_shortcut(items[rows], [values[rows] for values in chosen], confidence)
+        if not math.isnan(of_one.lo) and (best is None or of_one.lo > best.lo):
+            best = OfMethod(one, of_one.auc, of_one.lo, of_one.hi)
+    return Shortcut(name, title, auc, lo, hi, found.num_real, found.num_fake, real, fake, found.reason, best)
 
 
 def _leaks(index: Sequence[Face], items: Sequence[Item], near: NearDuplicates) -> list[LeakRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from . import page
-from .findings import Audit, Leak, expected_number, findings, leak_sentence, shown
+from .findings import Audit, Leak, Shortcut, expected_number, findings, leak_sentence, shown
 from .page import Block, Cell, heat
 
 __all__ = ["ALERT", "headline", "parts"]
@@ -41,21 +41,26 @@ def parts(audit: Audit | None, detector: Mapping[str, float], shared: Sequence[L
         page.table(
             "audit",
             "Properties that show no forgery: how well each tells real from fake",
-            ["property", "AUC", "real", "fake", "n real", "n fake"],
-            [
-                [row.title, _auc_cell(row.auc, shown(row)), row.real, row.fake, str(row.num_real), str(row.num_fake)]
-                for row in audit.shortcuts
-            ],
+            ["property", "AUC", "strongest for", "real", "fake", "n real", "n fake"],
+            [_row(row) for row in audit.shortcuts],
             f"{crops} crops of all splits. AUC of a logistic regression on the property alone, each crop scored by a "
             "model that has seen nobody of its pair; below .5 means no more than .5. "
             f"{100 * audit.confidence:g} % intervals by {audit.unit}. Real and fake: the commonest values with their "
-            "shares, or the median with the range from 5 % to 95 % of the crops. A finding is an interval above "
-            f"{audit.notable_above:g}, or an AUC no less than the detector's in some condition.{compared}",
-            text=(2, 3),
+            "shares, or the median with the range from 5 % to 95 % of the crops. Strongest for: the method whose fakes "
+            f"the property tells best from real. A finding is an interval above {audit.notable_above:g}, or an AUC no "
+            f"less than the detector's in some condition.{compared}",
+            text=(2, 3, 4),
         ),
         _leaks(audit),
         page.items(audit.notes) if audit.notes else page.NOTHING,
     ]
+
+
+def _row(row: Shortcut) -> list[Cell]:
+    best = row.strongest
+    of_method = "" if best is None else f"{best.method} {best.auc:.3f} [{best.lo:.3f}, {best.hi:.3f}]"
+    counts = (str(row.num_real), str(row.num_fake))
+    return [row.title, _auc_cell(row.auc, shown(row)), of_method, row.real, row.fake, *counts]
 
 
 def _auc_cell(auc: float | None, words: str) -> Cell:

@@ -23,6 +23,7 @@ __all__ = [
     "Audit",
     "Leak",
     "Near",
+    "OfMethod",
     "Shortcut",
     "as_json",
     "expected_number",
@@ -42,10 +43,21 @@ THUMBNAIL, TOGETHER = "thumbnail", "together"
 
 
 @dataclass(frozen=True, slots=True)
+class OfMethod:
+    """The AUC of a property for real items against the fakes of one method."""
+
+    method: str
+    auc: float
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True, slots=True)
 class Shortcut:
     """A property, the AUC of it alone with its interval (None: undefined, for the `reason`), and what the classes have.
 
-    `name` identifies the property, `title` is its name in text. `real` and `fake` describe the two classes.
+    `name` identifies the property, `title` is its name in text. `real` and `fake` describe the two classes. `strongest`
+    is the method whose fakes it tells best, None where there is one method only.
     """
 
     name: str
@@ -58,6 +70,7 @@ class Shortcut:
     real: str = ""
     fake: str = ""
     reason: str = ""
+    strongest: OfMethod | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +129,16 @@ def as_json(audit: Audit) -> dict[str, Any]:
     """Return *audit* for JSON: numbers with six digits, None where undefined."""
     found = asdict(audit)
     for row in found["shortcuts"]:
-        row |= {name: row[name] if row[name] is None else rounded(row[name]) for name in ("auc", "lo", "hi")}
+        for one in (row, row["strongest"] or {}):
+            one |= {name: rounded(one[name]) for name in ("auc", "lo", "hi") if one.get(name) is not None}
     return found
 
 
 def findings(audit: Audit, detector: Mapping[str, float] | None = None) -> list[str]:
     """Return what must be said first about the data, leaks before shortcuts.
 
-    A shortcut is notable if the interval of its AUC lies above `notable_above`, or if its AUC reaches that of the
-    detector in one of the conditions: *detector* has the AUC by name of the condition.
+    A shortcut is notable if the interval of its AUC, or of that for one method, lies above `notable_above`, or if its
+    AUC reaches that of the detector in one of the conditions: *detector* has the AUC by name of the condition.
     """
     found = [leak_sentence(leak, audit.near_duplicates) for leak in audit.leaks]
     for row in audit.shortcuts:
@@ -134,6 +148,9 @@ def findings(audit: Audit, detector: Mapping[str, float] | None = None) -> list[
         reached = {name: auc for name, auc in (detector or {}).items() if 0.5 < row.auc >= auc}
         if above or reached:
             found.append(_shortcut_sentence(row, above, reached))
+        if not above and row.strongest is not None and row.strongest.lo > audit.notable_above:
+            what = f"fakes by {row.strongest.method} from real {_with(row.strongest)}"
+            found.append(f"{_subject(row)} {_verb(row)} {what}.")
     return found
 
 
@@ -189,12 +206,7 @@ def expected_number(near: Near) -> str:
 
 
 def _shortcut_sentence(row: Shortcut, above: bool, reached: Mapping[str, float]) -> str:
-    what = f"{row.title[:1].upper()}{row.title[1:]} alone"
-    if row.name == THUMBNAIL:
-        what = f"A linear model of {row.title}"
-    elif row.name == TOGETHER:
-        what = f"{row.title[:1].upper()}{row.title[1:]}"
-    sentence = f"{what} {'tells' if row.name != TOGETHER else 'tell'} real from fake with AUC {shown(row)}"
+    sentence = f"{_subject(row)} {_verb(row)} real from fake with AUC {shown(row)}"
     if above and row.real and row.fake and row.name not in (THUMBNAIL, TOGETHER):
         sentence += f" (real: {row.real}; fake: {row.fake})"
     if reached:
@@ -202,6 +214,21 @@ def _shortcut_sentence(row: Shortcut, above: bool, reached: Mapping[str, float])
         more = "" if len(names) <= EXAMPLES else f", and {len(names) - EXAMPLES} more"
         sentence += f", no less than the detector ({', '.join(names[:EXAMPLES])}{more})"
     return f"{sentence}."
+
+
+def _subject(row: Shortcut) -> str:
+    if row.name == THUMBNAIL:
+        return f"A linear model of {row.title}"
+    title = f"{row.title[:1].upper()}{row.title[1:]}"
+    return title if row.name == TOGETHER else f"{title} alone"
+
+
+def _verb(row: Shortcut) -> str:
+    return "tell" if row.name == TOGETHER else "tells"
+
+
+def _with(found: OfMethod) -> str:
+    return f"with AUC {found.auc:.3f} [{found.lo:.3f}, {found.hi:.3f}]"
 
 
 def shown(row: Shortcut) -> str:
