@@ -197,7 +197,7 @@ def possible(read: object, written: object, how: str) -> bool:
     assert isinstance(read, Input)
     assert isinstance(written, Output)
     if how == "inside":
-        return read.dir_okay and written.file_okay
+        return read.dir_okay and written.file_okay and not read.shared
     return written.dir_okay if read.dir_okay else written.file_okay
 
 
@@ -205,7 +205,6 @@ PAIRS_OF_PATHS = [
     (name, read.name, written.name, how)
     for name in COMMANDS
     for read in path_parameters(name, Input)
-    if not read.type.base  # type: ignore[attr-defined]
     for written in path_parameters(name, Output)
     for how in ("same", "inside", "link")
     if possible(read.type, written.type, how)
@@ -235,6 +234,19 @@ def test_no_command_writes_to_what_it_reads(here: Path, name: str, read: str, wr
     assert f"{target}: {writes.opts[0] if isinstance(writes, click.Option) else written.upper()} " in message
     assert "another path" in message
     assert content(here) == before
+
+
+def test_predict_may_write_beside_the_images_of_a_folder_but_not_over_them(here: Path) -> None:
+    (here / "train").mkdir()
+    (here / "photos").mkdir()
+    (here / "photos" / "face.png").write_bytes(b"mine")
+    assert "photos/face.png: --out would overwrite an input" in fails(
+        "predict", "photos", "--train", "train", "--out", "photos/face.png"
+    )
+    assert "train/model.json: no such file" in fails(
+        "predict", "photos", "--train", "train", "--out", "photos/scores.csv"
+    )
+    assert (here / "photos" / "face.png").read_bytes() == b"mine"
 
 
 def test_the_parameter_file_is_an_input_of_every_command_that_reads_it(here: Path) -> None:

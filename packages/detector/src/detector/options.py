@@ -17,11 +17,12 @@ PARAMS = f"{__name__}.params"  # key of the path of the parameter file in a cont
 
 
 class Input(click.Path):
-    """A path that the command reads. *base*: paths in other inputs are relative to it; outputs may lie inside it."""
+    """A path that the command reads. *shared*: a folder of the user's, of which only some files are read; outputs may
+    lie inside it."""
 
-    def __init__(self, base: bool = False, **options: Any) -> None:
+    def __init__(self, shared: bool = False, **options: Any) -> None:
         super().__init__(path_type=Path, **options)
-        self.base = base
+        self.shared = shared
 
 
 class Output(click.Path):
@@ -39,13 +40,15 @@ class Command(click.Command):
         read: dict[str, Path] = {"--params": ctx.meta[PARAMS]} if PARAMS in ctx.meta else {}
         written: dict[str, Path] = {}
         replaced: list[str] = []
+        shared: list[str] = []
         for name, kind, path in _paths(self, ctx):
             if isinstance(kind, Output):
                 written[name] = path
                 replaced += [name] if kind.replaced else []
-            elif not kind.base:
+            else:
                 read[name] = path
-        check_paths(read, written, replaced)
+                shared += [name] if kind.shared else []
+        check_paths(read, written, replaced, shared)
         return super().invoke(ctx)
 
 
@@ -61,11 +64,16 @@ def _paths(command: click.Command, ctx: click.Context) -> Iterator[tuple[str, In
                     yield name if len(values) == 1 else f"{name} {number}", param.type, path
 
 
-def check_paths(read: Mapping[str, Path], written: Mapping[str, Path], replaced: Collection[str] = ()) -> None:
+def check_paths(
+    read: Mapping[str, Path],
+    written: Mapping[str, Path],
+    replaced: Collection[str] = (),
+    shared: Collection[str] = (),
+) -> None:
     """Raise `DataError` if writing would change an input: *read* and *written* are paths by name.
 
-    An output must not be an input or lie inside one. The outputs *replaced* are folders that are replaced as a whole,
-    so neither an input nor another output may lie inside them. Links are followed.
+    An output must not be an input, nor lie inside one that is not *shared*. The outputs *replaced* are folders that are
+    replaced as a whole, so neither an input nor another output may lie inside them. Links are followed.
     """
     inputs = {name: path.resolve() for name, path in read.items()}
     outputs = {name: path.resolve() for name, path in written.items()}
@@ -74,7 +82,7 @@ def check_paths(read: Mapping[str, Path], written: Mapping[str, Path], replaced:
         for name, source in inputs.items():
             if path == source:
                 raise DataError(f"{written[out]}: {out} would overwrite {name}; {way_out}")
-            if path.is_relative_to(source):
+            if name not in shared and path.is_relative_to(source):
                 raise DataError(f"{written[out]}: {out} lies inside {name}, which is only read; {way_out}")
             if out in replaced and source.is_relative_to(path):
                 raise DataError(f"{written[out]}: {name} lies inside {out}, which is replaced as a whole; {way_out}")

@@ -65,7 +65,7 @@ class Prediction:
 
 
 @click.command(cls=Command)
-@click.argument("inputs", nargs=-1, required=True, type=Input(exists=True))
+@click.argument("inputs", nargs=-1, required=True, type=Input(shared=True, exists=True))
 @click.option(
     "--train",
     type=Input(exists=True, file_okay=False),
@@ -107,6 +107,8 @@ def command(
     """
     pin(params.train)
     files, notes = find_files(inputs)
+    if out is not None and out.resolve() in [file.resolve() for file in files]:
+        raise DataError(f"{out}: --out would overwrite an input; give --out another path")
     for note in notes:
         click.echo(note, err=True)
     width = max(len(str(file)) for file in files)
