@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from detector.cli import LazyGroup
+from detector.ending import run
 from detector.system import let_idle_threads_sleep
 
 COMMANDS = {
@@ -23,4 +26,4 @@ def cli() -> None:
 
 if __name__ == "__main__":
     let_idle_threads_sleep()
-    cli(prog_name="python -m tools")
+    run(partial(cli, prog_name="python -m tools"))

@@ -155,7 +155,7 @@ def test_none_is_the_training_on_the_compressed_crops_alone(packed_crops: dict[s
     assert weights(run(packed_crops, tmp_path, "zero", histories=HistoriesConfig(share=0))) == none
     some = run(packed_crops, tmp_path, "some")
     assert weights(some) != none
-    assert "| random histories | 75 % of the crops, drawn anew" in (some / "model_card.md").read_text()
+    assert "| random histories | 90 % of the crops, drawn anew" in (some / "model_card.md").read_text()
     assert "| random histories | none: " in (tmp_path / "none" / "model_card.md").read_text()
     more = run(packed_crops, tmp_path, "threads", threads=3)
     assert (more / "weights.safetensors").read_bytes() == (some / "weights.safetensors").read_bytes()

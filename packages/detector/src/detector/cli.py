@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from . import __version__
+from .ending import run
 from .errors import DetectorError
 from .pipeline import STAGES
 from .system import let_idle_threads_sleep, pin_numpy
@@ -84,7 +85,7 @@ def main() -> None:
     """Entry point."""
     let_idle_threads_sleep()
     pin_numpy()
-    cli()
+    run(cli)
 
 
 if __name__ == "__main__":

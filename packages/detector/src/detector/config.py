@@ -98,7 +98,7 @@ class HistoriesConfig:
     (`detector.histories`) at every step; otherwise it is the crop at the training quality.
     """
 
-    share: float = number(0.75, 0, 1)
+    share: float = number(0.9, 0, 1)
     conditions: tuple[str, ...] = converted(HISTORIES, canonical_history)
 
 

@@ -1,0 +1,50 @@
+"""The end of a command: everything is closed and flushed, then the process ends without C++ destructors.
+
+The ordinary end of a process, exit(), runs the destructors of the static objects of all loaded libraries. That of
+torch's thread pool, which torch.set_num_threads creates, waits for its threads, while other libraries with threads of
+their own (OpenCV, OpenMP) are already being taken down. Rarely, that wait has no end: a command had done all its work
+and its process stayed. No destructor of a library has work to do for us, so none is run. Clearing the interpreter is
+left out too: with torch loaded it takes seconds on a busy machine.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import NoReturn
+
+__all__ = ["run"]
+
+
+def run(command: Callable[[], object]) -> NoReturn:
+    """Run *command* and end the process with its exit status, as ``sys.exit(command())`` would.
+
+    Threads that are not daemons are waited for, and functions registered with `atexit` are called.
+    """
+    try:
+        status = command()
+    except SystemExit as exit_:
+        status = exit_.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    if status is not None and not isinstance(status, int):
+        print(status, file=sys.stderr)
+        status = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    code = int(status or 0)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            pass  # the reader has closed it
+        except OSError as error:  # a full disk, for example
+            code = code or 1
+            with contextlib.suppress(OSError):
+                print(f"Error: {getattr(stream, 'name', stream)}: {error.strerror}", file=sys.stderr, flush=True)
+    os._exit(code & 0xFF)

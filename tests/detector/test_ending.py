@@ -1,0 +1,106 @@
+"""Commands end: their status, output and exit functions, and no thread of a library that keeps the process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from detector.card import Card
+from detector.models import build
+from detector.weights import save_model
+
+# a destructor that never returns stands for a library's that waits for its threads
+STUCK = """
+import ctypes, sys, time
+from detector.ending import run
+libc = ctypes.CDLL(None)
+stuck = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: time.sleep(1000))
+assert libc.__cxa_atexit(stuck, None, None) == 0
+"""
+
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
+def ended(code: str) -> tuple[int, str, str]:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("lambda: print('done')", 0, ""),
+        ("lambda: sys.exit()", 0, ""),
+        ("lambda: sys.exit(75)", 75, ""),
+        ("lambda: sys.exit('out of memory')", 1, "out of memory\n"),
+        ("lambda: 1 / 0", 1, "ZeroDivisionError: division by zero\n"),
+    ],
+)
+def test_a_command_ends_with_its_status_though_a_library_does_not(command: str, status: int, said: str) -> None:
+    code, _, error = ended(f"{STUCK}\nrun({command})")
+    assert (code, error.splitlines()[-1:] or [""]) == (status, [said.rstrip()])
+
+
+def test_threads_end_exit_functions_are_called_and_output_is_written_first() -> None:
+    code, output, _ = ended(
+        f"""{STUCK}
+import atexit, threading
+from concurrent.futures import ThreadPoolExecutor
+def command():
+    atexit.register(lambda: print("first registered"))
+    atexit.register(lambda: print("last registered"))
+    ThreadPoolExecutor(2).submit(lambda: (time.sleep(0.3), print("work of a pool")))
+    threading.Thread(target=lambda: (time.sleep(0.5), print("thread"))).start()
+    print("command", end="")
+    print()
+run(command)
+"""
+    )
+    assert code == 0
+    assert output.splitlines() == ["command", "work of a pool", "thread", "last registered", "first registered"]
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    script = f"{STUCK}\nrun(lambda: print('x' * 10))"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], env=ENVIRONMENT, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+        assert process.wait(60) == 0, said
+    assert said == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_an_error() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", f"{STUCK}\nrun(lambda: print('x'))"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    assert (done.returncode, done.stderr) == (1, "Error: <stdout>: No space left on device\n")
+
+
+@pytest.mark.slow(minutes=30)
+def test_200_runs_of_predict_under_load_all_end(tmp_path: Path) -> None:
+    """Eight at a time, so on few cores they are under load; one that hangs fails by its timeout."""
+    torch.manual_seed(0)
+    save_model(tmp_path / "train", build("meso4").state_dict(), Card("meso4", {}, 32, 32))
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "crop.png"), image)
+    command = [sys.executable, "-m", "detector.cli", "predict", "crop.png", "--aligned", "--train", "train"]
+    for _ in range(25):
+        runs = [
+            subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)
+        ]
+        for process in runs:
+            output, said = process.communicate(timeout=300)
+            assert process.returncode == 0, said
+            assert b"crop.png" in output
