@@ -239,3 +239,16 @@ def test_print_opens_folded_parts_and_keeps_headings_with_what_follows(printed, 
         lines = [line.strip() for line in one.splitlines() if line.strip()]
         assert lines, "an empty page"
         assert lines[-1] not in titles
+
+
+@pytest.mark.slow(minutes=2)
+def test_a_page_of_nine_conditions_and_fifty_methods_stays_below_5_mb(tmp_path, rows_of, write_table, make_sources):
+    conditions = {name: value for name, value in CONDITIONS.items() if ">" not in name}
+    methods = [f"method{i}" for i in range(50)]
+    rows = rows_of(pairs=3, val_pairs=1, frames=4, conditions=conditions, methods=methods)
+    sources = make_sources(tmp_path, write_table(tmp_path / "scores.csv", rows))
+    result = CliRunner().invoke(main, ["report", str(tmp_path / "out"), *map(str, sources)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    html = (tmp_path / "out" / "index.html").read_text()
+    assert len(html.encode()) < 5e6
+    assert all(f"method{i}" in html for i in range(50))

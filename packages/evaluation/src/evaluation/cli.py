@@ -214,6 +214,7 @@ def show(metrics: Path, tables: Path, page: Path | None) -> None:
 @click.option("--failures", type=Existing, help="failures.csv of the faces stage.")
 @click.option("--training", type=Existing, help="Folder of model.json and log.jsonl.")
 @click.option("--explain", type=Existing, help="Folder of `detector explain`: heat maps and feature vectors.")
+@click.option("--versus", type=Existing, help="Scores of another run, laid beside this one.")
 @click.option("--crops", type=Existing, help="Folder of the packed crops, to show one false alarm and one miss.")
 @click.option("--audit", type=Existing, help="audit.json of `detector audit`: shortcuts and leaks in the data.")
 @click.option("--allow-nan", is_flag=True, help="As given to `evaluation metrics`.")

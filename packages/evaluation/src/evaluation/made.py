@@ -10,7 +10,6 @@ from . import page, tables
 from .conditions import title
 from .material import Material
 from .page import Block
-from .records import Commit
 
 __all__ = ["bibtex", "parts", "verified"]
 
@@ -78,21 +77,13 @@ def _facts(material: Material) -> Iterator[tuple[str, str]]:
         yield "SHA-256 of the weights", model.weights_sha256 or ""
         yield "are these the weights of the scores?", verified(material)
         yield "training faces in the condition", title(model.trained_on) if model.trained_on else ""
-        yield "code of the training", _commit(model.source)
+        yield "code of the training", model.source.text if model.source else ""
     if origin:
-        yield "code of the scoring", _commit(origin.source)
+        yield "code of the scoring", origin.source.text if origin.source else ""
         yield "scored on", origin.device or ""
     yield "intervals", f"{100 * summary.settings.confidence:g} %, {tables.behind(summary)}"
     if summary.settings.intervals == "bootstrap":
         yield "seed of the bootstrap", str(summary.settings.seed)
-
-
-def _commit(source: Commit | None) -> str:
-    if source is None:
-        return ""
-    if source.commit is None:
-        return f"commit not known: {source.reason}" if source.reason else "commit not known"
-    return f"commit {source.commit}{', with changes that are not committed' if source.modified else ''}"
 
 
 def _versions(material: Material) -> dict[tuple[str, str], str]:

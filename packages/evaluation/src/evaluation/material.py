@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import explain, findings, mistakes, tables
+from . import explain, findings, mistakes, tables, versus
 from .conditions import RAW, condition_keys, title
 from .explain import Explained
 from .files import Picture, check, read_csv, read_json, read_json_lines, read_png
@@ -17,6 +17,7 @@ from .records import Dataset, Faces, Failure, Fidelity, LogLine, Metrics, Model,
 from .scores import Scores, read
 from .summary import Summary
 from .usefulness import Margins
+from .versus import Versus
 
 __all__ = ["Material", "Sources", "gather", "read_rates"]
 
@@ -36,6 +37,7 @@ class Sources:
     explain: Path | None = None            # folder of maps.csv, localization.csv, features.npy and features.csv
     audit: Path | None = None              # audit.json
     crops: Path | None = None              # folder of the packed crops: index.csv and shards
+    versus: Path | None = None             # scores of another run
     allow_nan: bool = False
     command: str = ""                      # the command that makes the page, shown on it
     margins: Margins = field(default_factory=Margins)
@@ -68,6 +70,7 @@ class Material:
     versions: dict[str, str] = field(default_factory=dict)                 # of what computed the metrics
     encoders: dict[str, str] = field(default_factory=dict)                 # of the fidelity stage
     command: str = ""
+    versus: Versus | None = None
     mistakes: list[Mistake] = field(default_factory=list)                  # one false alarm, one miss
     margins: Margins = field(default_factory=Margins)
 
@@ -139,6 +142,9 @@ def _read(sources: Sources) -> tuple[Material, Scores]:
         versions=read_json(sources.metrics, Metrics, tables.AGAIN).versions,
         encoders=_encoders(sources.fidelity) if sources.fidelity else {},
         command=sources.command,
+        versus=versus.gather(sources.versus, scores, summary.settings.confidence, sources.allow_nan)
+        if sources.versus
+        else None,
         margins=sources.margins,
     )
     return material, scores

@@ -22,6 +22,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from .calibration import reliability
+from .compare import Board
 from .conditions import RAW, family, title
 from .features import Features
 from .grid import TrainTest
@@ -49,6 +50,7 @@ __all__ = [
     "roc_curves",
     "svg",
     "train_test_matrices",
+    "versus",
 ]
 
 
@@ -252,6 +254,28 @@ def _runs(names: Sequence[str]) -> list[list[int]]:
         else:
             runs.append([place])
     return runs
+
+
+def versus(board: Board, this: str, other: str, theme: Theme = LIGHT) -> Figure:
+    """Return a metric of two entries of *board* by condition, with intervals."""
+    with _style(theme):
+        names = board.conditions
+        figure = Figure(figsize=(max(6.2, 0.62 * len(names) + 1.6), 3.7), layout="constrained")
+        axes, ends = figure.subplots(), []
+        looks = ((other, theme.fake, "--", "s", 0.08), (this, theme.real, "-", "o", -0.08))
+        for entry, color, style, marker, shift in looks:
+            rows = [board.standing(entry, name) for name in names]
+            value, lo, hi = (np.array([getattr(r, k) if r else np.nan for r in rows]) for k in ("value", "lo", "hi"))
+            x = np.arange(len(names)) + shift
+            axes.vlines(x, lo, hi, color=color, linewidth=1.4)
+            axes.plot(x, value, linestyle=style, marker=marker, color=color, markersize=5)
+            ends.append((len(names) - 1, value[-1] if len(value) else np.nan, entry, theme.ink))
+        _condition_ticks(axes, names)
+        axes.set(xlabel="condition of the test faces", ylabel=METRICS[board.metric].title)
+        axes.axhline(0.5, color=theme.muted, linewidth=1, linestyle=":")
+        _chance(axes, theme)
+        _label_ends(axes, ends, 0.07)
+        return figure
 
 
 CURVES = ("auc", "balanced_accuracy", "eer")

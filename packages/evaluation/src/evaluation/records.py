@@ -137,6 +137,13 @@ class Commit:
     modified: bool | None = None
     reason: str | None = None
 
+    @property
+    def text(self) -> str:
+        """Return ``commit 0123..., with changes that are not committed``, or why it is not known."""
+        if self.commit is None:
+            return f"commit not known: {self.reason}" if self.reason else "commit not known"
+        return f"commit {self.commit}{', with changes that are not committed' if self.modified else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:

@@ -13,7 +13,7 @@ from html import escape
 
 import numpy as np
 
-from . import audit, explain, histories, literature, made, page, plots, tables
+from . import audit, explain, histories, literature, made, page, plots, tables, versus
 from .clusters import UNIT_NAMES
 from .conditions import RAW, condition_key, title
 from .files import Picture
@@ -521,6 +521,7 @@ SECTIONS = (
     Section("calibration", "Calibration", _calibration),
     Section("training", "Training", _training),
     Section("errors", "Largest errors", _worst),
+    Section("versus", "Beside another run", lambda m: versus.parts(m.versus, m.origin)),
     Section("exclusions", "Exclusions and remarks", _exclusions),
     Section("definitions", "Definitions", _definitions),
     Section("provenance", "How it was made", made.parts),
