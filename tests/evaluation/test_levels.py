@@ -10,6 +10,7 @@ from evaluation import matrix, metrics
 from evaluation.cli import main
 from evaluation.intervals import Bootstrap
 from evaluation.scores import by_video
+from evaluation.sections import retained
 from evaluation.summary import Settings, summarize
 
 
@@ -46,6 +47,13 @@ def test_retention_is_that_of_the_frames(write_scores, tmp_path):
     for row in kept:
         expected = (auc[row["condition"]] - 0.5) / (auc["raw"] - 0.5)
         assert float(row["value"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_page_gives_the_retention_of_the_frames(scores_of):
+    summary = summarize(scores_of(frames=6), Settings(replicates=20))
+    shown = {level: f"{100 * summary.scalar('retention', '10', level).value:.0f} % [" for level in ("frame", "video")}
+    assert shown["frame"] != shown["video"]
+    assert retained(summary, "10").startswith(shown["frame"])
 
 
 def test_videos_and_pairs_are_drawn_independently(scores_of):

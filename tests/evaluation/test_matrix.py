@@ -149,4 +149,6 @@ def test_the_files_hold_the_matrix(write_scores, tmp_path):
     assert found["threshold_half"]["lowest_specificity"] == pytest.approx(lowest.value, abs=1e-6)
     read_back = matrix.read(tables, list(CONDITIONS), "pair", "")
     assert len(read_back.cells) == 2 * 16
+    # not rounded: a threshold is the score of a face, which a rounded one may put on the other side
+    assert [d.threshold for d in read_back.decisions] == [d.threshold for d in expected.decisions]
     assert read_back.figure("lean", "video").value == pytest.approx(expected.figure("lean", "video").value, abs=1e-6)

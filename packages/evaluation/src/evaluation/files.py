@@ -76,17 +76,20 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write mappings as CSV with the header *columns*; nan becomes an empty cell."""
+    """Write mappings as CSV with the header *columns*; nan becomes an empty cell, other numbers have six digits.
+
+    A threshold is exact: rounded, it would decide otherwise about the score that it was taken from.
+    """
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _cell(row[name]) for name in columns} for row in rows)
+    writer.writerows({name: _cell(row[name], exact=name == "threshold") for name in columns} for row in rows)
     write_whole(path, out.getvalue())
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any, exact: bool) -> Any:
     if isinstance(value, float | np.floating):
-        return "" if math.isnan(value) else rounded(float(value))
+        return "" if math.isnan(value) else float(value) if exact else rounded(float(value))
     return value
 
 
