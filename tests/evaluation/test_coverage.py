@@ -1,9 +1,13 @@
 """A fast slice of ``make coverage``: intervals hold the true value of simulated detectors."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import ndtr
 
+from evaluation import coverage
 from evaluation.jackknife import Sample
 from evaluation.wilson import of_rates, of_share
 from tools.coverage import simulate
@@ -52,15 +56,15 @@ def test_finished_blocks_are_kept_and_the_table_names_their_number(tmp_path, mon
     monkeypatch.setattr(simulate, "BLOCK", 4)
     monkeypatch.setattr(simulate, "TRUTH_PAIRS", 60)
     page = tmp_path / "results.md"
-    page.write_text(f"# Results\n\n{simulate.BEGIN}\nold\n{simulate.END}\nafter\n")
+    page.write_text(f"# Results\n\n{simulate.BEGIN}\nearlier\n{simulate.END}\nafter\n")
     given = [str(tmp_path / "out"), "--designs", "D7", "--repetitions", "4", "--bootstrap", "0"]
     first = CliRunner().invoke(simulate.command, [*given, "--table", str(page)])
     assert first.exit_code == 0, first.output
     text = page.read_text()
     assert text.startswith("# Results\n")
     assert text.endswith("after\n")
-    assert "old" not in text
-    assert "4 to 4 test sets per design" in text
+    assert "earlier" not in text
+    assert "At least 4 test sets per design" in text
     assert "| D7, frame | " in text
     (path,) = (tmp_path / "out").glob("D7-*.jsonl")
     before = path.read_text()
@@ -71,3 +75,11 @@ def test_finished_blocks_are_kept_and_the_table_names_their_number(tmp_path, mon
     refused = CliRunner().invoke(simulate.command, [*given, "--table", str(bare)])
     assert refused.exit_code == 1
     assert "needs one line" in refused.output
+
+
+def test_the_page_gives_the_ranges_of_the_table_in_the_results():
+    text = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
+    found = re.findall(r"^\| (.+?) \| (\d\.\d{3}) to (\d\.\d{3}) \|", text, re.MULTILINE)
+    ranges = {name: (float(low), float(high)) for name, low, high in found}
+    for name, shown in coverage.COVERAGE.items():
+        assert ranges[name] == shown

@@ -13,7 +13,7 @@ from html import escape
 
 import numpy as np
 
-from . import audit, explain, histories, literature, made, page, plots, tables, versus
+from . import audit, coverage, explain, histories, literature, made, page, plots, tables, versus
 from .clusters import UNIT_NAMES
 from .conditions import RAW, condition_key, title
 from .files import Picture
@@ -495,6 +495,7 @@ DEFINITIONS = (
     "classifier.",
     "Intervals describe how much a number would vary with other test videos of the same kind. They do not cover "
     "other data, other forgeries or another training run; several seeds show the latter.",
+    coverage.sentence(),
 )
 
 
