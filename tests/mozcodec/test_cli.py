@@ -320,17 +320,17 @@ def test_two_pictures_of_one_name_are_refused(tmp_path, small, capsys):
         (["encode", "{folder}", "{folder}/a.ppm"], "is a folder and"),
         (["encode", "{folder}/deep", "x"], "contains no image"),
         (["encode", "{folder}", "x", "-quality", "0"], "quality must be 1..100, got 0"),
-        (["encode", "{folder}", "x", "-quant-table", "9"], "quant_table must be 0..8"),
+        (["encode", "{folder}", "x", "-quant-table", "9"], "-quant-table must be 0..8"),
         (["encode", "{folder}", "x", "-smallest", "-scale", "4"], "cannot be combined with -scale"),
         (["decode", "{folder}", "x", "-scale", "1/3"], "-scale is M/8"),
         (["decode", "{folder}", "x", "-format", "jpg"], "-format must be ppm"),
-        (["decode", "{folder}", "x", "-maxpixels", "0"], "max_pixels must be 1.."),
+        (["decode", "{folder}", "x", "-maxpixels", "0"], "-maxpixels must be 1.."),
         (["encode", "{folder}/a.ppm", "x.png"], "x.png would contain a JPEG: name it .jpg"),
         (["tree", "{folder}/a.ppm", "x"], "a.ppm is a file; tree takes a folder"),
         (["encode", "{folder}", "x", "--threads", "0"], "threads must be 1..1024, got 0"),
         (["optimize", "{folder}", "x", "-trim", "-perfect"], "exclude each other"),
-        (["optimize", "{folder}", "x", "-dc-scan-opt", "7"], "dc_scan_opt_mode must be 0..2, got 7"),
-        (["optimize", "{folder}", "x", "-maxscans", "0"], "max_scans must be 1.."),
+        (["optimize", "{folder}", "x", "-dc-scan-opt", "7"], "-dc-scan-opt must be 0..2, got 7"),
+        (["optimize", "{folder}", "x", "-maxscans", "0"], "-maxscans must be 1.."),
         (["optimize", "{folder}", "x", "-rotate", "90", "-transpose"], "use only one of rotate_90, transpose"),
     ],
 )
@@ -392,7 +392,7 @@ def test_limits_are_switches(tmp_path, small, capsys):
     source = tmp_path / "a.jpg"
     source.write_bytes(mozcodec.encode(small, 80))
     for verb, target in (("decode", tmp_path / "a.ppm"), ("optimize", tmp_path / "b.jpg")):
-        for words, complaint in (("-maxpixels 99", "max_pixels = 99"), ("-maxscans 1", "max_scans = 1")):
+        for words, complaint in (("-maxpixels 99", "-maxpixels = 99"), ("-maxscans 1", "-maxscans = 1")):
             assert main([verb, str(source), str(target), *words.split()]) == 1
             assert complaint in capsys.readouterr().err
     assert main(["decode", str(source), str(tmp_path / "a.ppm"), "-maxmemory", "1"]) == 1
@@ -429,3 +429,34 @@ def test_alpha_is_left_out(small):
     buffer = io.BytesIO()
     Image.fromarray(np.dstack([small, small[..., 0]])).save(buffer, "png")
     np.testing.assert_array_equal(pixels_from(buffer.getvalue(), "a.png"), small)
+
+
+def test_errors_name_the_switches_of_the_command_line(tmp_path, small, capsys):
+    source, target = tmp_path / "a.ppm", tmp_path / "a.jpg"
+    source.write_bytes(bytes_of(small, ".ppm"))
+    target.write_bytes(mozcodec.encode(small[:45, :61], 90))
+    cases = (
+        (("optimize", target, tmp_path / "b.jpg", "-rotate", "90"), "-trim", "trim=True"),
+        (("optimize", target, tmp_path / "b.jpg", "-maxpixels", "10"), "-maxpixels = 10", "max_pixels"),
+        (("encode", source, target, "-quality", "101"), "-quality must be", None),
+        (("encode", source, target, "-sample", "5x1"), "-sample must be", "subsampling"),
+        (("encode", source, target, "-quant-table", "9"), "-quant-table must be", "quant_table"),
+        (("encode", source, target, "-block", "17"), "-block must be", "block_size"),
+        (("encode", source, target, "-smooth", "101"), "-smooth must be", "smoothing_factor"),
+        (("encode", source, target, "-precision", "16"), "-lossless 1..7", "lossless=1"),
+    )
+    for arguments, wanted, unwanted in cases:
+        assert main([str(word) for word in arguments]) in (1, 2)
+        told = capsys.readouterr().err
+        assert wanted in told, told
+        assert unwanted is None or unwanted not in told, told
+
+
+def test_a_folder_counts_what_it_leaves_out(tmp_path, small, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.ppm").write_bytes(bytes_of(small, ".ppm"))
+    for name in ("b.heic", "c.HEIC", "notes"):
+        (tmp_path / "in" / name).write_bytes(b"x")
+    assert main(["encode", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
+    assert "1 file written" in (told := capsys.readouterr().err)
+    assert "3 of other formats left out" in told

@@ -1,10 +1,8 @@
 """mozcodec.decode gives djpeg's pixels."""
 
 import io
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -247,13 +245,13 @@ def test_what_is_no_jpeg_is_refused_in_libjpegs_words(data, words):
 
 
 def test_what_is_no_buffer_is_a_type_error():
-    for wrong in (None, "text", 5, np.zeros((4, 4), np.uint8)[:, ::2]):
+    for wrong in (None, 5, np.zeros((4, 4), np.uint8)[:, ::2]):
         with pytest.raises(TypeError, match="a JPEG is bytes"):
             mozcodec.decode(wrong)
-    ways_out = ((Path("a.jpg"), "read_bytes()"), ("a.jpg", "read_bytes()"), (io.BytesIO(), "the result of its read()"))
-    for wrong, way_out in ways_out:
-        with pytest.raises(TypeError, match=re.escape(way_out)):
-            mozcodec.decode(wrong)
+    with pytest.raises(FileNotFoundError, match="text"):
+        mozcodec.decode("text")
+    with pytest.raises(mozcodec.NotJpegError, match="the data is empty"):
+        mozcodec.decode(io.BytesIO())
 
 
 def with_size(data: bytes, height: int, width: int) -> bytes:

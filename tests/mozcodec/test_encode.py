@@ -163,7 +163,7 @@ def test_planes_that_do_not_fit_are_refused(planes, words):
         (np.zeros((4, 4), np.int8), TypeError, "got int8"),
         (np.zeros((4, 4), np.uint16), TypeError, "uint16 pixels need precision=12"),
         ([[1, 2], [3, 4]], TypeError, "got int64"),
-        (None, TypeError, "got object"),
+        (None, TypeError, "must be an array, got None"),
         (np.zeros((), np.uint8), ValueError, r"got shape \(\)"),
         (np.zeros(7, np.uint8), ValueError, r"got shape \(7,\)"),
         (np.zeros((2, 2, 2), np.uint8), ValueError, "1, 3 or 4 channels"),

@@ -40,20 +40,56 @@ static int channels_of(J_COLOR_SPACE color_space)
   return color_space == JCS_GRAYSCALE ? 1 : color_space == JCS_CMYK ? 4 : 3;
 }
 
+/* libjpeg's weights (jccolor.c), 16 bits behind the point. */
+#define FIX(x) ((int64_t)((x) * 65536 + 0.5))
+#define HALF (1 << 15)
+
+static unsigned int luma_of(const unsigned int *rgb)
+{
+  return (unsigned int)((FIX(0.29900) * rgb[0] + FIX(0.58700) * rgb[1] + FIX(0.11400) * rgb[2] + HALF) >> 16);
+}
+
+static void to_ycbcr(const unsigned int *rgb, unsigned int full, unsigned int *out)
+{
+  int64_t offset = ((int64_t)(full / 2 + 1) << 16) + HALF - 1;
+
+  out[0] = luma_of(rgb);
+  out[1] = (unsigned int)((-FIX(0.16874) * rgb[0] - FIX(0.33126) * rgb[1] + FIX(0.50000) * rgb[2] + offset) >> 16);
+  out[2] = (unsigned int)((FIX(0.50000) * rgb[0] - FIX(0.41869) * rgb[1] - FIX(0.08131) * rgb[2] + offset) >> 16);
+}
+
+/* Writes one pixel's samples as gray, YCbCr or RGB of an order. */
+#define PUT(SAMPLE)                                                                                                     \
+  do {                                                                                                                  \
+    if (to == JCS_GRAYSCALE) {                                                                                          \
+      target[0] = (SAMPLE)luma_of(rgb);                                                                                 \
+    } else if (to == JCS_YCbCr) {                                                                                       \
+      unsigned int out[3];                                                                                              \
+      to_ycbcr(rgb, full, out);                                                                                         \
+      for (int i = 0; i < 3; i++)                                                                                       \
+        target[i] = (SAMPLE)out[i];                                                                                     \
+    } else {                                                                                                            \
+      target[layout.red] = (SAMPLE)rgb[0];                                                                              \
+      target[layout.green] = (SAMPLE)rgb[1];                                                                            \
+      target[layout.blue] = (SAMPLE)rgb[2];                                                                             \
+      if (layout.alpha >= 0)                                                                                            \
+        target[layout.alpha] = (SAMPLE)full;                                                                            \
+    }                                                                                                                   \
+  } while (0)
+
 #define DEFINE_CONVERT(NAME, SAMPLE)                                                                                    \
-  static void NAME(J_COLOR_SPACE from, const SAMPLE *source, rgb_layout to, SAMPLE *target, int width, unsigned int full) \
+  static void NAME(J_COLOR_SPACE from, const SAMPLE *source, J_COLOR_SPACE to, SAMPLE *target, int width,               \
+                   unsigned int full)                                                                                   \
   {                                                                                                                     \
     int channels = channels_of(from);                                                                                   \
-    for (int x = 0; x < width; x++, source += channels, target += to.channels) {                                        \
+    rgb_layout layout = layout_of(to);                                                                                  \
+    int written = to == JCS_GRAYSCALE ? 1 : layout.channels;                                                            \
+    for (int x = 0; x < width; x++, source += channels, target += written) {                                            \
       unsigned int in[4] = { 0 }, rgb[3];                                                                               \
       for (int i = 0; i < channels; i++)                                                                                \
         in[i] = source[i];                                                                                              \
       to_rgb(from, in, full, rgb);                                                                                      \
-      target[to.red] = (SAMPLE)rgb[0];                                                                                  \
-      target[to.green] = (SAMPLE)rgb[1];                                                                                \
-      target[to.blue] = (SAMPLE)rgb[2];                                                                                 \
-      if (to.alpha >= 0)                                                                                                \
-        target[to.alpha] = (SAMPLE)full;                                                                                \
+      PUT(SAMPLE);                                                                                                      \
     }                                                                                                                   \
   }
 
@@ -65,7 +101,7 @@ void mzc_convert_row(J_COLOR_SPACE from, const void *source, J_COLOR_SPACE to, v
   unsigned int full = (1u << precision) - 1;
 
   if (precision > 8)
-    convert16(from, source, layout_of(to), target, width, full);
+    convert16(from, source, to, target, width, full);
   else
-    convert8(from, source, layout_of(to), target, width, full);
+    convert8(from, source, to, target, width, full);
 }

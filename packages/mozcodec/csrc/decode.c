@@ -49,8 +49,8 @@ static J_COLOR_SPACE own_color_space(J_COLOR_SPACE stream)
   }
 }
 
-/* Chooses libjpeg's output colour space and our own conversion: libjpeg does not convert CMYK to RGB, and lossless
- * files not at all. */
+/* Chooses libjpeg's output colour space and our own conversion: libjpeg does not convert CMYK to RGB, nothing but YCbCr to
+ * YCbCr, and lossless files not at all. */
 static void choose_color_space(mzc_decoder *decoder)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
@@ -59,11 +59,11 @@ static void choose_color_space(mzc_decoder *decoder)
                                                            : mzc_layout_of(decoder->options.pixel_format).color_space;
 
   cinfo->out_color_space = wanted;
-  if (!is_rgb(wanted))
+  if (!is_rgb(wanted) && wanted != JCS_GRAYSCALE && wanted != JCS_YCbCr)
     return;
-  if (stream == JCS_CMYK || stream == JCS_YCCK)
+  if (stream == JCS_CMYK || (stream == JCS_YCCK && !mzc_is_lossless(cinfo)))
     cinfo->out_color_space = JCS_CMYK;
-  else if (mzc_is_lossless(cinfo) && (stream == JCS_GRAYSCALE || stream == JCS_RGB))
+  else if ((stream == JCS_GRAYSCALE || stream == JCS_RGB) && (mzc_is_lossless(cinfo) || wanted == JCS_YCbCr))
     cinfo->out_color_space = stream;
   if (cinfo->out_color_space != wanted)
     decoder->convert_to = wanted;

@@ -31,6 +31,7 @@ from ._switches import (
     encoder,
     file_switches,
     in_full,
+    in_switches,
     numbers,
     optimize_switches,
     optimizer,
@@ -76,7 +77,7 @@ def _run_job(job: Job, convert: Convert, force: bool) -> Outcome:
         write_whole(job.target, result)
         return Outcome(job.source, len(data), len(result))
     except (JpegError, ValueError, TypeError, OSError, MemoryError) as error:
-        return Outcome(job.source, error=f"{type(error).__name__}: {error}")
+        return Outcome(job.source, error=f"{type(error).__name__}: {in_switches(error)}")
 
 
 def _files_in(folder: Path, below: bool, leave_out: Path) -> list[Path]:
@@ -162,7 +163,7 @@ def _one_stream(args: argparse.Namespace, convert: Convert, suffix: str) -> int:
     try:
         result = convert(data, args.source, suffix if args.target == "-" else target.suffix.lower())
     except (JpegError, ValueError, TypeError, MemoryError) as error:
-        print(f"mozcodec: {args.source}: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"mozcodec: {args.source}: {type(error).__name__}: {in_switches(error)}", file=sys.stderr)
         return 1
     if args.target == "-":
         sys.stdout.buffer.write(result)
@@ -287,7 +288,7 @@ def _inspect_command(args: argparse.Namespace) -> int:
             data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
             everything[name] = _facts(inspect(data))
         except (JpegError, OSError, MemoryError) as error:
-            print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+            print(f"{name}: {type(error).__name__}: {in_switches(error)}", file=sys.stderr)
             failed = 1
     if args.json:
         print(json.dumps(everything, indent=1))
@@ -390,5 +391,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (JpegError, ValueError, TypeError, OSError) as error:
-        print(f"mozcodec: {error}", file=sys.stderr)
+        print(f"mozcodec: {in_switches(error)}", file=sys.stderr)
         return 2 if isinstance(error, ValueError | TypeError) else 1

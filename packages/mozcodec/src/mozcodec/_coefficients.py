@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._damage import note_damage, salvage
-from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Buffer, Decoder, Header, decode_options, header_of, source_of
+from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Decoder, Header, decode_options, header_of, source_of
 from ._encode import NO_MARKERS, take
 from ._engine import engine, note_engine
 from ._errors import UnsupportedError, error_of
+from ._inputs import Buffer, Source, content_of
 from ._metadata import Metadata, c_markers, segments_of
 from ._mozjpeg import ffi, lib
 from ._options import COLOR_SPACES, EncodeOptions, choice, coding_options, integer
@@ -59,7 +60,7 @@ class Coefficients:
 
 
 def read_coefficients(
-    data: Buffer,
+    data: Source,
     *,
     max_pixels: int | None = MAX_PIXELS,
     max_memory: int | None = MAX_MEMORY,
@@ -72,6 +73,7 @@ def read_coefficients(
     Raises :class:`mozcodec.UnsupportedError` for lossless files, which have none, and for colour spaces that libjpeg
     does not know; otherwise as :func:`mozcodec.decode`.
     """
+    data = content_of(data)
     limits = {"max_pixels": max_pixels, "max_memory": max_memory, "max_scans": max_scans}
     settings = decode_options(None, {**limits, "on_truncated": on_truncated, "smartscale": smartscale})
 
@@ -223,7 +225,7 @@ def write_coefficients(
 
 
 def coefficient_histograms(
-    source: "Buffer | Coefficients",
+    source: "Source | Coefficients",
     component: int = 0,
     *,
     limit: int = 64,

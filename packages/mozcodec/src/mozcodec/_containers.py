@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ._inputs import content_of
 from ._metadata import APP2, EOI, KEEP, MARKER, edit_metadata, header_segments, read_metadata
 
 _MPF = b"MPF\0"
@@ -137,7 +138,7 @@ def pictures(data: Any) -> list[bytes]:
 
     Ordinary files have one. :func:`mozcodec.inspect` lists all parts of a file.
     """
-    view = memoryview(data).cast("B")
+    view = memoryview(content_of(data)).cast("B")
     return [bytes(view[part.offset : part.offset + part.size]) for part in parts_of(view) if is_picture(part)]
 
 

@@ -1,11 +1,9 @@
 """Decode JPEG to pixels."""
 
-import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from mmap import mmap
 from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
@@ -16,13 +14,12 @@ from ._containers import pictures
 from ._damage import named, note_damage, salvage
 from ._engine import CPU, note_engine
 from ._errors import Damage, DamagedError, JpegError, error_of
+from ._inputs import Buffer, Source, channels_first, check_layout, content_of, target_of
 from ._metadata import Metadata, orientation_of, read_metadata
 from ._mozjpeg import ffi, lib
-from ._options import COLOR_SPACES, DCT_METHODS, ENGINES, PIXEL_FORMATS, SUBSAMPLING, choice, flag, integer
+from ._options import COLOR_SPACES, DCT_NAMES, ENGINES, PIXEL_FORMATS, SUBSAMPLING, choice, flag, integer
 from ._parallel import num_threads, ordered_map
 from ._pixels import address_of, with_packed_pixels
-
-Buffer = bytes | bytearray | memoryview | mmap | NDArray[np.uint8]
 
 MAX_PIXELS = 1 << 27
 """Default limit of pixels: 134 million, twice the largest common camera images."""
@@ -150,22 +147,19 @@ def header_of(decoder: "Decoder") -> Header:
     )
 
 
-def source_of(data: Buffer) -> Any:
-    """Return *data* as ``unsigned char[]`` for C, without a copy."""
+def source_of(data: Source) -> Any:
+    """Return *data* as ``unsigned char[]`` for C, without a copy; of a path or an open file, its content."""
     if isinstance(data, ffi.CData):
         return data
+    data = content_of(data)
     try:
         if isinstance(data, memoryview):
             # CPython 3.11 crashes collecting a memoryview in a cycle (a kept traceback) that C still has a hold on
             data = np.frombuffer(data, np.uint8)
         return ffi.from_buffer("unsigned char[]", data)
     except (TypeError, BufferError, ValueError) as error:
-        what: object = error
-        if isinstance(data, str | os.PathLike):
-            what = "pass the file's content, Path(...).read_bytes()"
-        elif hasattr(data, "read"):
-            what = "pass the result of its read()"
-        raise TypeError(f"a JPEG is bytes or a contiguous buffer of them, got {type(data).__name__}: {what}") from None
+        wanted = "a JPEG is bytes or a contiguous buffer of them, a path or an open file"
+        raise TypeError(f"{wanted}, got {type(data).__name__}: {error}") from None
 
 
 # ---- options --------------------------------------------------------------------------------------------------------
@@ -199,7 +193,7 @@ def _set(options: Any, name: str, value: object) -> None:
         case "region":
             _set_region(options, value)
         case "dct_method":
-            options.dct_method = choice(name, value, DCT_METHODS)
+            options.dct_method = choice(name, value, DCT_NAMES)
         case "fancy_upsampling" | "block_smoothing" | "smartscale":
             setattr(options, name, flag(name, value))
         case "idct":
@@ -309,7 +303,7 @@ class Decoder:
         note_damage(self.status, harder, on_truncated, stacklevel + 1)
 
 
-def _check_out(out: NDArray[Any], shape: tuple[int, ...], dtype: type) -> None:
+def _check_out_values(out: NDArray[Any], shape: tuple[int, ...], dtype: Any) -> None:
     if not isinstance(out, np.ndarray) or out.dtype != dtype:
         kind = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
         raise TypeError(f"out must be an array of {np.dtype(dtype)}, got {kind}")
@@ -317,6 +311,10 @@ def _check_out(out: NDArray[Any], shape: tuple[int, ...], dtype: type) -> None:
         raise ValueError(f"out must have shape {shape}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out must be writable")
+
+
+def _check_out(out: NDArray[Any], shape: tuple[int, ...], dtype: Any) -> None:
+    _check_out_values(out, shape, dtype)
     if with_packed_pixels(out) is not out:
         raise ValueError(f"the samples of a row of out must be contiguous, got strides {out.strides}")
 
@@ -351,36 +349,39 @@ def _picture(data: Buffer, number: int) -> bytes:
 
 
 @overload
-def decode(  # type: ignore[overload-overlap]
-    data: Buffer,
+def decode(
+    data: Source,
     pixel_format: Literal["planes"],
     *,
     out: None = None,
+    layout: str = "hwc",
     apply_orientation: bool = False,
-    tables: Buffer | None = None,
+    tables: Source | None = None,
     picture: int = 0,
     **options: Unpack[DecodeOptions],
 ) -> tuple[NDArray[Any], ...]: ...
 @overload
 def decode(
-    data: Buffer,
+    data: Source,
     pixel_format: str | None = "rgb",
     *,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
+    layout: str = "hwc",
     apply_orientation: bool = False,
-    tables: Buffer | None = None,
+    tables: Source | None = None,
     picture: int = 0,
     **options: Unpack[DecodeOptions],
 ) -> NDArray[Any]: ...
 
 
 def decode(
-    data: Buffer,
+    data: Source,
     pixel_format: str | None = "rgb",
     *,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
+    layout: str = "hwc",
     apply_orientation: bool = False,
-    tables: Buffer | None = None,
+    tables: Source | None = None,
     picture: int = 0,
     **options: Unpack[DecodeOptions],
 ) -> NDArray[Any] | tuple[NDArray[Any], ...]:
@@ -390,10 +391,13 @@ def decode(
     set to its maximum), "gray", "ycbcr", "cmyk" (as stored: Adobe's are inverted), None for the file's own (gray, RGB
     or CMYK), or "planes": a tuple of the file's components, 2-D, chroma not upsampled.
 
-    *out* is an array to write into; its rows may have any stride. *apply_orientation* turns the result upright by its
-    EXIF orientation; a region refers to the image as stored. *tables* is the stream of tables that an
-    abbreviated stream needs (TIFF's JPEGTables). *image* is the number of the image in a file of several, such as
-    an Ultra HDR file with its gain map; see :func:`mozcodec.pictures`. *options* are those of
+    *data* is a buffer of bytes, a path, an open binary file (read from where it stands), or a uint8 tensor.
+
+    *out* is an array or a tensor in the CPU's memory to write into, and becomes the result; its rows may have any
+    stride. ``layout="chw"`` puts the channels first: (C, H, W), (1, H, W) for gray. *apply_orientation* turns the
+    result upright by its EXIF orientation; a region refers to the image as stored. *tables* is the stream of tables
+    that an abbreviated stream needs (TIFF's JPEGTables). *picture* is the number of the image in a file of several,
+    such as an Ultra HDR file with its gain map; see :func:`mozcodec.pictures`. *options* are those of
     :class:`mozcodec.DecodeOptions`; the limits on pixels, memory and scans have defaults (134 million, 1 GiB, 100).
 
     A stream that is cut off or corrupt raises :class:`mozcodec.DamagedError`; ``on_truncated="warn"`` or ``"ok"``
@@ -401,11 +405,19 @@ def decode(
     with the place; :func:`mozcodec.damage_found` returns it, too. Data of another format raises
     :class:`mozcodec.NotJpegError`.
     """
+    if not isinstance(data, bytes):
+        data = content_of(data)
+    if layout != "hwc":
+        return _decode_channels_first(
+            data, pixel_format, layout, out, apply_orientation=apply_orientation, tables=tables, picture=picture,
+            **options,
+        )
     settings = decode_options(pixel_format, options)
+    result_out, out = out, target_of(out)
     if picture:
         data = _picture(data, integer("picture", picture, 0, 2**31))
     if tables is not None:
-        data = with_tables(ffi.buffer(source_of(data)), tables)
+        data = with_tables(ffi.buffer(source_of(data)), ffi.buffer(source_of(tables)))
     if pixel_format == "planes" and (out is not None or apply_orientation):
         raise ValueError("pixel_format='planes' returns new planes, without out and apply_orientation")
 
@@ -430,10 +442,24 @@ def decode(
     else:
         (decoder, result), harder = salvage(source_of(data), attempt)
     decoder.warn(harder, on_truncated, stacklevel=2)
-    return result
+    return result if result_out is None else result_out
 
 
-def read_header(data: Buffer, *, smartscale: bool = False) -> Header:
+def _decode_channels_first(
+    data: Buffer, pixel_format: str | None, layout: str, out: Any, **more: Any
+) -> NDArray[Any]:
+    check_layout(layout)
+    if pixel_format == "planes":
+        raise ValueError("planes have no layout")
+    pixels = channels_first(decode(data, pixel_format, **more))
+    if out is None:
+        return np.ascontiguousarray(pixels)
+    _check_out_values(target_of(out), pixels.shape, pixels.dtype)
+    target_of(out)[...] = pixels
+    return out  # type: ignore[no-any-return]
+
+
+def read_header(data: Source, *, smartscale: bool = False) -> Header:
     """Return the header of a JPEG, without decoding it; the limits on pixels do not apply.
 
     *smartscale* as in :class:`mozcodec.DecodeOptions`.
@@ -445,7 +471,7 @@ def read_header(data: Buffer, *, smartscale: bool = False) -> Header:
 # ---- many images --------------------------------------------------------------------------------------------------
 
 
-def _sources(files: Sequence[Buffer]) -> list[Any]:
+def _sources(files: Sequence[Source]) -> list[Any]:
     sources = []
     for number, data in enumerate(files):
         try:
@@ -463,7 +489,7 @@ def _fill_jobs(jobs: Any, sources: list[Any], out: NDArray[Any]) -> None:
         job.pixels = ffi.cast("void *", address + i * stride)
 
 
-def _new_batch(files: Sequence[Buffer], options: Any) -> NDArray[Any]:
+def _new_batch(files: Sequence[Any], options: Any) -> NDArray[Any]:
     if len(files) == 0:
         raise ValueError("decode_batch needs out if there are no files: the size is not known")
     try:
@@ -481,10 +507,11 @@ def _run_batch(batch: Any, alive: object) -> None:  # noqa: ARG001 - held while 
 
 
 def decode_batch(
-    files: Iterable[Buffer],
+    files: Iterable[Source],
     pixel_format: str | None = "rgb",
     *,
-    out: NDArray[np.uint8] | None = None,
+    out: Any = None,
+    layout: str = "hwc",
     threads: int | None = None,
     **options: Unpack[DecodeOptions],
 ) -> NDArray[np.uint8]:
@@ -497,19 +524,22 @@ def decode_batch(
     Raises the error of the first file that fails, with its number; the others are decoded. A file of another size
     raises :class:`mozcodec.UnsupportedError`.
     """
+    if layout != "hwc":
+        return _batch_channels_first(files, pixel_format, layout, out, threads, options)
     settings = decode_options(pixel_format, options)
     if pixel_format == "planes":
         raise ValueError("decode_batch does not support pixel_format='planes'")
-    if isinstance(files, bytes | bytearray | memoryview):
+    if isinstance(files, bytes | bytearray | memoryview | str):
         raise TypeError("decode_batch takes a list of JPEGs; this is one: use decode, or pass [data]")
+    result_out, out = out, target_of(out)
     files = list(files)
     sources = _sources(files)
     if out is None:
-        out = _new_batch(files, settings)
+        result_out = out = _new_batch(sources, settings)
     if not isinstance(out, np.ndarray) or out.ndim not in (3, 4) or len(out) != len(files):
         raise ValueError(f"out must be an array ({len(files)}, H, W, channels) or ({len(files)}, H, W)")
     if len(files) == 0:
-        return out
+        return result_out  # type: ignore[no-any-return]
     _check_out(out[0], out.shape[1:], np.uint8)
     batch, jobs = ffi.new("mzc_decode_batch *"), ffi.new("mzc_decode_job[]", len(files))
     _fill_jobs(jobs, sources, out)
@@ -530,7 +560,20 @@ def decode_batch(
     on_truncated = options.get("on_truncated", "error")
     harder = _salvage_jobs(jobs, sources, out, pixel_format, options) if on_truncated != "error" else {}
     _report(jobs, harder, on_truncated)
-    return out
+    return result_out  # type: ignore[no-any-return]
+
+
+def _batch_channels_first(
+    files: Iterable[Source], pixel_format: str | None, layout: str, out: Any, threads: int | None, options: Any
+) -> NDArray[np.uint8]:
+    check_layout(layout)
+    pixels = decode_batch(files, pixel_format, threads=threads, **options)
+    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
+    if out is None:
+        return np.ascontiguousarray(pixels)
+    _check_out_values(target_of(out), pixels.shape, np.uint8)
+    target_of(out)[...] = pixels
+    return out  # type: ignore[no-any-return]
 
 
 def _salvage_jobs(
@@ -571,9 +614,10 @@ def _report(jobs: Any, harder: dict[int, Damage | None], on_truncated: object) -
 
 
 def decode_many(
-    files: Iterable[Buffer],
+    files: Iterable[Source],
     pixel_format: str | None = "rgb",
     *,
+    layout: str = "hwc",
     threads: int | None = None,
     apply_orientation: bool = False,
     **options: Unpack[DecodeOptions],
@@ -587,7 +631,9 @@ def decode_many(
         raise ValueError("decode_many does not support pixel_format='planes'")
     decode_options(pixel_format, options)  # raise for wrong options here, not at the first image
 
-    def one(data: Buffer) -> NDArray[Any]:
-        return decode(data, pixel_format, apply_orientation=apply_orientation, **options)
+    check_layout(layout)
+
+    def one(data: Source) -> NDArray[Any]:
+        return decode(data, pixel_format, layout=layout, apply_orientation=apply_orientation, **options)
 
     return ordered_map(one, files, threads)

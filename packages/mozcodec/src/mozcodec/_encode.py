@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._engine import engine, note_engine, this_thread
 from ._errors import JpegWarning, LimitError, error_of
+from ._inputs import Background, check_layout, picture_of, target_of
 from ._metadata import DQT, c_markers, header_segments, segments_to_write
 from ._mozjpeg import ffi, lib
 from ._options import (
@@ -51,7 +52,7 @@ def take(buffer: Any) -> bytes:
 def lend(out: Writable) -> tuple[Any, memoryview]:
     """Return an ``mzc_buffer`` that writes into *out*, and the view that it writes to."""
     try:
-        view = memoryview(out).cast("B")  # type: ignore[arg-type]
+        view = memoryview(target_of(out)).cast("B")
     except TypeError as error:
         raise TypeError(f"out must be a contiguous buffer of bytes: {error}") from None
     if view.readonly:
@@ -127,6 +128,8 @@ class Encoder:
         quality: Quality = DEFAULT_QUALITY,
         *,
         pixel_format: str | None = None,
+        layout: str = "hwc",
+        background: Background = None,
         icc_profile: bytes | None = None,
         exif: bytes | None = None,
         xmp: bytes | None = None,
@@ -134,7 +137,14 @@ class Encoder:
         **options: Unpack[EncodeOptions],
     ) -> None:
         told = {"pixel_format": pixel_format, "icc_profile": icc_profile, "exif": exif, "xmp": xmp, "comment": comment}
-        given = {name: value for name, value in told.items() if value is not None}
+        given: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
+        if layout != "hwc":
+            given["layout"] = layout
+        if background is not None:
+            given["background"] = background
+        check_layout(layout)
+        self._turns = bool(given.keys() & {"layout", "background"})
+        self._layout, self._background = layout, background
         self._arguments: tuple[Quality, dict[str, Any]] = quality, {**given, **options}
         if pixel_format not in (None, "planes"):
             choice("pixel_format", pixel_format, PIXEL_FORMATS)
@@ -162,9 +172,12 @@ class Encoder:
         self, image: ArrayLike | Sequence[ArrayLike], *, out: Writable | None = None
     ) -> bytes | memoryview:
         """Return *image* as JPEG bytes; see :func:`mozcodec.encode`."""
+        pixel_format = self._pixel_format
+        if self._turns:
+            image, pixel_format = picture_of(image, pixel_format, self._layout, self._background)
         if isinstance(self._settings, PerceptualSettings):
-            return _run_perceptually(image, self._pixel_format, self._settings, self._markers, out)
-        return _run(image, self._pixel_format, self._precision, self._settings, self._markers, out)
+            return _run_perceptually(image, pixel_format, self._settings, self._markers, out)
+        return _run(image, pixel_format, self._precision, self._settings, self._markers, out)
 
 
 def _has_wide_tables(data: bytes) -> bool:
@@ -212,6 +225,8 @@ def encode(
     quality: Quality = DEFAULT_QUALITY,
     *,
     pixel_format: str | None = None,
+    layout: str = "hwc",
+    background: Background = None,
     out: None = None,
     smallest: bool = False,
     icc_profile: bytes | None = None,
@@ -226,6 +241,8 @@ def encode(
     quality: Quality = DEFAULT_QUALITY,
     *,
     pixel_format: str | None = None,
+    layout: str = "hwc",
+    background: Background = None,
     out: Writable,
     smallest: bool = False,
     icc_profile: bytes | None = None,
@@ -241,6 +258,8 @@ def encode(
     quality: Quality = DEFAULT_QUALITY,
     *,
     pixel_format: str | None = None,
+    layout: str = "hwc",
+    background: Background = None,
     out: Writable | None = None,
     smallest: bool = False,
     icc_profile: bytes | None = None,
@@ -256,6 +275,11 @@ def encode(
     "planes" it is (Y,) or (Y, Cb, Cr), 2-D arrays with chroma already downsampled. uint16 pixels need
     ``precision=12``, or with ``precision=16`` and ``lossless``.
 
+    It may be a tensor or another object of DLPack in the CPU's memory, with ``layout="chw"`` (C, H, W), or an image of
+    Pillow, whose mode says the pixel format: palette and HSV images become RGB, and images of other modes that JPEG
+    does not have are refused by name. *background*, a level or (red, green, blue), is what alpha lets through; images
+    of Pillow with alpha need it.
+
     *quality* is a number 1..100, one number for each quantization table (luma, chroma), or None, which leaves cjpeg's
     switch away and is not the same as 75. *options* are those of :class:`mozcodec.EncodeOptions`.
 
@@ -269,6 +293,8 @@ def encode(
     Raises ``TypeError`` or ``ValueError`` for invalid pixels or options, :class:`mozcodec.JpegError` with libjpeg's
     message for what libjpeg rejects, and :class:`mozcodec.LimitError` if *out* is too small, with the size needed.
     """
+    if layout != "hwc" or background is not None:
+        image, pixel_format = picture_of(image, pixel_format, layout, background)
     markers = NO_MARKERS
     if not (icc_profile is exif is xmp is comment is None):
         markers = c_markers(segments_to_write(icc_profile, exif, xmp, comment))
@@ -288,6 +314,8 @@ def encode_many(
     quality: Quality = DEFAULT_QUALITY,
     *,
     pixel_format: str | None = None,
+    layout: str = "hwc",
+    background: Background = None,
     threads: int | None = None,
     **options: Unpack[EncodeOptions],
 ) -> Iterator[bytes]:
@@ -296,7 +324,8 @@ def encode_many(
     *images* are consumed as needed. *threads* defaults to the cores that this process may use. An error is raised in
     place of the failing image's bytes.
     """
-    return ordered_map(Encoder(quality, pixel_format=pixel_format, **options).encode, images, threads)
+    encoder = Encoder(quality, pixel_format=pixel_format, layout=layout, background=background, **options)
+    return ordered_map(encoder.encode, images, threads)
 
 
 class PreparedPicture:
@@ -323,11 +352,14 @@ class PreparedPicture:
             raise error_of(status)
         self._handle = ffi.gc(handle, lib.mzc_prepared_close)
 
-    def encode(self, quality: Quality, options: EncodeOptions) -> bytes:
+    def encode(
+        self, quality: Quality, options: EncodeOptions, segments: list[tuple[int, bytes]] | None = None
+    ) -> bytes:
         """Return the image as JPEG bytes of this quality."""
         settings = encode_options(quality, options)
+        markers = c_markers(segments) if segments else NO_MARKERS
         buffer, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
-        if lib.mzc_prepared_encode(self._handle, settings, ffi.NULL, 0, engine(), buffer, status):
+        if lib.mzc_prepared_encode(self._handle, settings, markers[0], len(markers[1]), engine(), buffer, status):
             raise error_of(status)
         note_engine(status)
         if status.num_warnings:

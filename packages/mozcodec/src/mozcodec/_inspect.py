@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._containers import Part, parts_of
-from ._decode import Buffer, Header, read_header
+from ._decode import Header, read_header
 from ._encode import encode
+from ._inputs import Source, content_of
 from ._metadata import EOI, MARKER, SOS, Segment
 from ._mozjpeg import ffi, lib
 from ._options import SMALLEST_DISTANCE
@@ -263,11 +264,12 @@ def _first(is_reached: Callable[[float], bool]) -> float:
     return high
 
 
-def inspect(data: Buffer, *, smartscale: bool = False) -> Inspection:
+def inspect(data: Source, *, smartscale: bool = False) -> Inspection:
     """Return the structure of a JPEG: header, segments, tables, scans, parts, and the quality that made its tables.
 
     Raises the errors of :func:`mozcodec.read_header`; damage after the header ends the lists early.
     """
+    data = content_of(data)
     header = read_header(data, smartscale=smartscale)
     stream = bytes(data)
     found, end = segments_in(stream)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ._inputs import Source, content_of
 from ._mozjpeg import ffi
 
 # A marker with a segment, or EOI; before it libjpeg skips fill bytes, garbage, and coded data with its 0xFF00 and RSTn.
@@ -353,7 +354,7 @@ def _replaced(data: bytes, new: Mapping[object, Sequence[tuple[int, bytes]]], ke
 
 
 def edit_metadata(
-    data: bytes | bytearray | memoryview,
+    data: Source,
     *,
     exif: bytes | None = KEEP,
     xmp: bytes | None = KEEP,
@@ -371,7 +372,7 @@ def edit_metadata(
 
     Raises ``ValueError`` for content that no segment holds.
     """
-    stream = bytes(data)
+    stream = bytes(content_of(data))
     if stream[:2] != b"\xff\xd8":
         raise ValueError("edit_metadata takes a JPEG: it begins with FF D8")
     old = read_metadata(stream)

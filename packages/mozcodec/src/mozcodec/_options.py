@@ -68,6 +68,8 @@ TUNES = {
 }
 ENGINES = {"auto": lib.MZC_ENGINE_AUTO, "library": lib.MZC_ENGINE_LIBRARY, "fast": lib.MZC_ENGINE_FAST}
 DCT_METHODS = {"islow": lib.MZC_DCT_ISLOW, "ifast": lib.MZC_DCT_IFAST, "float": lib.MZC_DCT_FLOAT}
+DCT_NAMES = {**DCT_METHODS, "int": lib.MZC_DCT_ISLOW, "fast": lib.MZC_DCT_IFAST}
+"""With the words of cjpeg's and djpeg's -dct."""
 
 MAX_DIMENSION = 65500  # libjpeg's JPEG_MAX_DIMENSION
 MAX_SCANS = 64  # mozjpeg's own scan buffers
@@ -118,13 +120,14 @@ class EncodeOptions(TypedDict, total=False):
     quant_table: int
     """Base quantization table 0..8 (-quant-table): 0 Annex K, 1 flat, 2 MS-SSIM, 3 ImageMagick (default), 4 PSNR-HVS,
     5 Klein, 6 Watson, 7 Ahumada, 8 Peterson."""
-    quant_tables: "Sequence[ArrayLike]"
-    """Up to four base tables of 8x8 entries, scaled by the quality (-qtables)."""
+    quant_tables: "Sequence[ArrayLike] | Mapping[int, ArrayLike]"
+    """Up to four base tables of 8x8 entries, scaled by the quality (-qtables); with ``quality=None`` they are taken as
+    they are. Also {slot: table}, as ``inspect(data).quant_tables``."""
     quant_slots: Sequence[int]
     """The table of each component; the last one is repeated (-qslots)."""
     overshoot_deringing: bool
     """Reduce ringing on white; default True (False: -noovershoot)."""
-    dct_method: Literal["islow", "ifast", "float"]
+    dct_method: Literal["islow", "ifast", "float", "int", "fast"]
     """Forward DCT (-dct int, fast, float)."""
     arithmetic: bool
     """Arithmetic instead of Huffman coding (-arithmetic). Few programs read such files."""
@@ -216,7 +219,9 @@ def _qualities(quality: object) -> list[float]:
 
 
 def sampling_factors(value: object) -> list[tuple[int, int]]:
-    """Return the sampling factors (h, v) that *value* names: "4:2:0", "2x1,1x1,1x1", or pairs."""
+    """Return the sampling factors (h, v) that *value* names: "4:2:0", "420", "2x1,1x1,1x1", or pairs."""
+    if isinstance(value, str) and len(value) == 3 and ":".join(value) in SUBSAMPLING:
+        value = ":".join(value)
     if isinstance(value, str) and value in SUBSAMPLING:
         return [SUBSAMPLING[value]]
     wanted = f"{', '.join(SUBSAMPLING)}, factors such as '2x2', or pairs (h, v) of 1..4, one for each component"
@@ -284,7 +289,15 @@ def _set_scan_script(options: Any, value: object) -> None:
         scan.Ss, scan.Se, scan.Ah, scan.Al = ss, se, ah, al
 
 
+def _by_slot(tables: Mapping[Any, Any]) -> list[Any]:
+    """Return the tables of {slot: table}, as ``inspect`` gives them; a slot without one repeats the one before it."""
+    slots = sorted(integer("quant_tables", slot, 0, 3) for slot in tables)
+    return [tables[max([slots[0], *(s for s in slots if s <= k)])] for k in range(max(slots, default=-1) + 1)]
+
+
 def _set_quant_tables(options: Any, value: object) -> None:
+    if isinstance(value, Mapping):
+        value = _by_slot(value)
     tables = list(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else []
     if not 1 <= len(tables) <= 4:
         raise ValueError(f"quant_tables must be one to four tables of 8x8 entries, got {value!r}")
@@ -372,7 +385,7 @@ _SETTERS: dict[str, Callable[[Any, object], None]] = {
     "max_memory": _set_max_memory,
     "profile": _choice_setter("profile", PROFILES),
     "tune": _choice_setter("tune", TUNES),
-    "dct_method": _choice_setter("dct_method", DCT_METHODS),
+    "dct_method": _choice_setter("dct_method", DCT_NAMES),
     "color_space": _choice_setter("color_space", COLOR_SPACES),
     "engine": _choice_setter("engine", ENGINES),
     "subsampling": _set_subsampling,
@@ -392,6 +405,8 @@ _NOT_WITH_LOSSLESS = frozenset(
 def _set_lossless_profile(struct: Any, options: Mapping[str, object]) -> None:
     """Lossless coding has no DCT: mozjpeg's extensions do not work with it ("Bogus buffer control mode")."""
     for name in options:
+        if name == "profile" and options[name] == "fastest":  # as in -revert -lossless
+            continue
         if name in _NOT_WITH_LOSSLESS or name.startswith(("trellis", "quant", "optimize", "dc", "lambda", "use")):
             raise ValueError(f"{name} cannot be combined with lossless")
     struct.profile = lib.MZC_PROFILE_FASTEST

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._engine import CPU
 from ._errors import LimitError, OutOfMemoryError, error_of
+from ._inputs import picture_of
 from ._mozjpeg import ffi, lib
 from ._options import (
     PERCEPTUAL,
@@ -115,7 +116,9 @@ def describe_samples(
     image: ArrayLike | Sequence[ArrayLike], pixel_format: str | None, linear: int
 ) -> tuple[Any, NDArray[Any]]:
     """Return pixels of any depth as ``mzc_image *`` and the array that must live as long as it is used."""
-    if pixel_format in _NOT_PIXELS:
+    if not isinstance(image, np.ndarray):
+        image, pixel_format = picture_of(image, pixel_format)
+    if pixel_format in _NOT_PIXELS:  # Pillow's images bring their format
         raise ValueError(f"distance needs gray or RGB pixels, not {pixel_format!r}: {_NOT_PIXELS[pixel_format]}")
     array, bits = _as_samples(image)  # type: ignore[arg-type]
     if array.ndim not in (2, 3):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._inputs import as_array, picture_of, type_hint
 from ._mozjpeg import ffi, lib
 from ._options import MAX_DIMENSION, PIXEL_FORMATS, SUBSAMPLING, choice
 
@@ -26,7 +27,7 @@ UINT8, UINT16 = np.dtype(np.uint8), np.dtype(np.uint16)
 
 
 def _as_array(image: ArrayLike, precision: int) -> NDArray[Any]:
-    array = np.asarray(image)
+    array = as_array(image)
     wanted = UINT8 if precision == 8 else UINT16
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
@@ -34,7 +35,8 @@ def _as_array(image: ArrayLike, precision: int) -> NDArray[Any]:
         if precision == 8 and array.dtype == UINT16:
             needed = "precision=12, or precision=16 with lossless=1..7; or scale them to uint8"
             raise TypeError(f"uint16 pixels need {needed}")
-        raise TypeError(f"pixels must be {wanted.name} at precision {precision}, got {array.dtype}")
+        hint = type_hint(array.dtype) if precision == 8 else ""
+        raise TypeError(f"pixels must be {wanted.name} at precision {precision}, got {array.dtype}{hint}")
     if precision > 8 and array.size and int(array.max()) >= 1 << precision:
         raise ValueError(f"precision {precision} holds 0..{(1 << precision) - 1}, the image reaches {int(array.max())}")
     return array
@@ -50,7 +52,8 @@ def code_of(shape: tuple[int, ...], pixel_format: str | None) -> int:
     if pixel_format is None:
         if channels == 4:
             raise ValueError("4 channels need pixel_format='rgba', 'bgra', 'argb', 'abgr', 'cmyk' or 'ycck'")
-        raise ValueError(f"an image has 1, 3 or 4 channels, its last axis; got shape {shape}")
+        hint = "; with layout='chw' it is the first" if len(shape) == 3 and shape[0] in (1, 3, 4) else ""
+        raise ValueError(f"an image has 1, 3 or 4 channels, its last axis; got shape {shape}{hint}")
     _, wanted = choice("pixel_format", pixel_format, PIXEL_FORMATS)
     raise ValueError(f"pixel_format {pixel_format!r} has {wanted} channels, got shape {shape}")
 
@@ -108,6 +111,8 @@ def zigzag(n: int) -> NDArray[np.intp]:
 
 def fill(struct: Any, image: ArrayLike, pixel_format: str | None, precision: int) -> NDArray[Any]:
     """Fill *struct*, a ``mzc_image *``, with *image*; returns the array that must outlive it."""
+    if type(image) is not np.ndarray:
+        image, pixel_format = picture_of(image, pixel_format)
     array = np.asarray(image)
     shape = array.shape
     # Fast path for ordinary arrays: all checks in few steps, because every call pays for them.
@@ -157,7 +162,7 @@ def _factors_of_planes(luma: tuple[int, int], chroma: tuple[int, int]) -> tuple[
 
 
 def _plane(image: ArrayLike) -> NDArray[Any]:
-    array = _as_array(image, 8)
+    array = _as_array(as_array(image, "a plane"), 8)
     if array.ndim != 2:
         raise ValueError(f"a plane is an array (H, W), got shape {array.shape}")
     check_size(*array.shape)

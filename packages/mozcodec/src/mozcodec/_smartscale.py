@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from ._encode import NO_MARKERS, encode, take
 from ._engine import engine, note_engine
 from ._errors import error_of
+from ._inputs import Background, picture_of
 from ._metadata import c_markers, segments_to_write
 from ._mozjpeg import ffi, lib
 from ._options import EncodeOptions, Quality, encode_options, integer, is_sequential
@@ -94,6 +95,8 @@ def encode_scaled(
     *,
     dct_size: int,
     pixel_format: str | None = None,
+    layout: str = "hwc",
+    background: Background = None,
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
     xmp: bytes | None = None,
@@ -120,6 +123,8 @@ def encode_scaled(
         block_size=8,
         dct_size=dct_size,
         pixel_format=pixel_format,
+        layout=layout,
+        background=background,
         icc_profile=icc_profile,
         exif=exif,
         xmp=xmp,
@@ -135,6 +140,8 @@ def encode_smartscale(
     block_size: int,
     dct_size: int | None = None,
     pixel_format: str | None = None,
+    layout: str = "hwc",
+    background: Background = None,
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
     xmp: bytes | None = None,
@@ -159,6 +166,8 @@ def encode_smartscale(
     Raises the errors of :func:`mozcodec.encode_scaled`, :class:`mozcodec.UnsupportedError` for a sequential stream of
     N < 8, and :class:`mozcodec.LimitError` for one that is larger than 65500 N / 8 pixels.
     """
+    if layout != "hwc" or background is not None:
+        image, pixel_format = picture_of(image, pixel_format, layout, background)
     block = integer("block_size", block_size, 1, 16)
     size = block if dct_size is None else integer("dct_size", dct_size, 1, 16)
     if block == size == 8:

@@ -15,6 +15,8 @@ from ._encode import PreparedPicture, encode
 from ._engine import engine
 from ._errors import LimitError
 from ._fidelity import Picture, psnr, ssim
+from ._inputs import Background, picture_of
+from ._metadata import segments_to_write, with_segments
 from ._options import DEFAULT_QUALITY, EncodeOptions, Quality, encode_options, integer, real
 from ._parallel import num_threads, ordered_map
 from ._perceptual import (
@@ -100,11 +102,11 @@ class _Sizes:
             pixel_format=self.pixel_format,
         )
 
-    def encode(self, quality: Quality) -> SweepPoint:
+    def encode(self, quality: Quality, segments: list[tuple[int, bytes]]) -> SweepPoint:
         if self.pixel_format == "planes" and self.block_size == self.dct_size == 8:  # nothing to convert
-            data = encode(self.image, quality, pixel_format="planes", **self.options)
+            data = with_segments(encode(self.image, quality, pixel_format="planes", **self.options), segments)
         else:
-            data = self._picture(quality).encode(quality, self.options)
+            data = self._picture(quality).encode(quality, self.options, segments)
         return SweepPoint(quality, self.block_size, self.dct_size, data)
 
 
@@ -116,6 +118,12 @@ def sweep(
     scales: Iterable[int] | None = None,
     blocks: Iterable[int] = (8,),
     pixel_format: str | None = None,
+    layout: str = "hwc",
+    background: Background = None,
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
+    xmp: bytes | None = None,
+    comment: bytes | str | None = None,
     threads: int | None = None,
     **options: Unpack[EncodeOptions],
 ) -> Iterator[SweepPoint]:
@@ -129,9 +137,9 @@ def sweep(
     *distances*, in place of *qualities*, makes files of the perceptual mode at one size; its *effort* and
     *subsampling* are options.
 
-    *threads* defaults to the cores that this process may use. *pixel_format* and *options* as in
-    :func:`mozcodec.encode`. Colour conversion, downsampling and the DCT are done once for all qualities with the
-    same subsampling.
+    *threads* defaults to the cores that this process may use. The rest is as in
+    :func:`mozcodec.encode`; metadata is written to every file. Colour conversion, downsampling and the DCT are done
+    once for all qualities with the same subsampling.
 
     Raises the errors of :func:`mozcodec.encode_smartscale` for wrong sizes, qualities and options at once.
 
@@ -140,10 +148,13 @@ def sweep(
     """
     if (qualities is None) == (distances is None):
         raise TypeError("give qualities or distances")
+    image, pixel_format = picture_of(image, pixel_format, layout, background)
+    segments = segments_to_write(icc_profile, exif, xmp, comment)
     if distances is not None:
         if scales is not None or tuple(blocks) != (8,):
             raise ValueError("a sweep over distances has no scales and blocks")
-        return _sweep_distances(image, list(distances), pixel_format, threads, options)
+        told: dict[str, Any] = {"icc_profile": icc_profile, "exif": exif, "xmp": xmp, "comment": comment}
+        return _sweep_distances(image, list(distances), pixel_format, threads, options, told)
     assert qualities is not None
     wanted = list(qualities)
     block_sizes = [integer("blocks", block, 1, 16) for block in blocks]
@@ -161,11 +172,12 @@ def sweep(
             for quality in wanted:
                 yield sizes, quality
 
-    return ordered_map(lambda job: job[0].encode(job[1]), jobs(), threads)
+    return ordered_map(lambda job: job[0].encode(job[1], segments), jobs(), threads)
 
 
 def _sweep_distances(
-    image: ArrayLike, distances: list[float], pixel_format: str | None, threads: int | None, options: EncodeOptions
+    image: ArrayLike, distances: list[float], pixel_format: str | None, threads: int | None, options: EncodeOptions,
+    metadata: dict[str, Any],
 ) -> Iterator[SweepPoint]:
     for distance in distances:
         perceptual_settings(DEFAULT_QUALITY, {**options, "distance": check_distance(distance)})
@@ -173,7 +185,7 @@ def _sweep_distances(
 
     def point(distance: float) -> SweepPoint:
         told: EncodeOptions = {**options, "distance": distance}
-        data = encode(image, pixel_format=pixel_format, **told)
+        data = encode(image, pixel_format=pixel_format, **metadata, **told)
         return SweepPoint(None, 8, 8, data, distance)
 
     return ordered_map(point, distances, threads)
@@ -257,6 +269,8 @@ def encode_to_target(
     *,
     ssimulacra2: float,
     pixel_format: str | None = None,
+    layout: str = "hwc",
+    background: Background = None,
     **options: Unpack[EncodeOptions],
 ) -> EncodedAtDistance: ...
 @overload
@@ -273,6 +287,8 @@ def encode_to_target(
     ssimulacra2: None = None,
     smallest: bool = False,
     pixel_format: str | None = None,
+    layout: str = "hwc",
+    background: Background = None,
     **options: Unpack[EncodeOptions],
 ) -> Encoded: ...
 
@@ -286,6 +302,8 @@ def encode_to_target(
     ssimulacra2: float | None = None,
     smallest: bool = False,
     pixel_format: str | None = None,
+    layout: str = "hwc",
+    background: Background = None,
     **options: Any,
 ) -> Encoded | EncodedAtDistance:
     """Return *image* at the integer quality, or at the distance, that just reaches a target.
@@ -301,10 +319,11 @@ def encode_to_target(
     Three to ten files are encoded.
 
     SSIM uses a 7 x 7 uniform window and the mean over the channels, as scikit-image does.
-    About seven files are encoded for PSNR and SSIM. *pixel_format* and *options* as in :func:`mozcodec.encode`.
+    About seven files are encoded for PSNR and SSIM. The rest is as in :func:`mozcodec.encode`.
 
     Raises :class:`mozcodec.LimitError` if no quality or distance reaches the target.
     """
+    image, pixel_format = picture_of(image, pixel_format, layout, background)
     name, wanted = _target(bytes=bytes, psnr=psnr, ssim=ssim, ssimulacra2=ssimulacra2)
     if "distance" in options:
         raise ValueError("distance is what encode_to_target looks for")

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,57 @@ def in_full(words: Sequence[str]) -> list[str]:
     """Return the command line with the short forms expanded."""
     short = SHORT.get(words[0], {}) if words else {}
     return [f"-{short[word.lstrip('-')]}" if word[:1] == "-" and word.lstrip("-") in short else word for word in words]
+
+
+_SWITCHES: Mapping[str, str] = {
+    # an option of Python, as texts of errors name it -> the command line's
+    "max_pixels": "maxpixels",
+    "max_scans": "maxscans",
+    "max_memory": "maxmemory",
+    "max_work": "maxwork",
+    "subsampling": "sample",
+    "quant_baseline": "quant-baseline",
+    "quant_tables": "qtables",
+    "quant_table": "quant-table",
+    "quant_slots": "qslots",
+    "scan_script": "scans",
+    "dc_scan_opt_mode": "dc-scan-opt",
+    "dct_method": "dct",
+    "dct_size": "scale",
+    "block_size": "block",
+    "smoothing_factor": "smooth",
+    "restart_interval": "restart",
+    "restart_rows": "restart",
+    "trellis_delta_dc_weight": "trellis-dc-ver-weight",
+    "lambda_log_scale1": "lambda1",
+    "lambda_log_scale2": "lambda2",
+    "on_truncated": "on-truncated",
+    "optimize_coding": "optimize",
+    "trellis_quant_dc": "trellis-dc",
+}
+_ALIKE = ("arithmetic", "distance", "effort", "lossless", "parts", "precision", "progressive", "quality", "repair",
+          "smallest", "ssimulacra2", "trim")  # fmt: skip
+_WHOLE = {"trellis_quant=False": "-notrellis", "overshoot_deringing=False": "-noovershoot"}
+_NAMES = "|".join(sorted((*_SWITCHES, *_ALIKE), key=len, reverse=True))
+_ASSIGNED = re.compile(rf"\b({_NAMES})=(?:True\b|'([^']*)'|([^\s,:;)]+))")
+_FIRST = re.compile(rf"^({'|'.join(_ALIKE)}) (?=must|takes|needs|cannot|goes)")
+_NAMED = re.compile(rf"(?<![\w-])({'|'.join(sorted(_SWITCHES, key=len, reverse=True))})\b")
+
+
+def in_switches(error: BaseException) -> str:
+    """Return the text of an error with the command line's switches in place of Python's options."""
+    text = str(error)
+    if isinstance(error, OSError):  # it holds file names
+        return text
+    for option, switch in _WHOLE.items():
+        text = text.replace(option, switch)
+
+    def assigned(found: re.Match[str]) -> str:
+        name, value = found[1], found[2] or found[3]
+        return f"-{_SWITCHES.get(name, name)}" + (f" {value}" if value else "")
+
+    text = _FIRST.sub(r"-\1 ", _ASSIGNED.sub(assigned, text))
+    return _NAMED.sub(lambda found: f"-{_SWITCHES[found[1]]}", text)
 
 
 def add_switch(parser: argparse._ActionsContainer, name: str, **settings: Any) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 from ._abbreviated import completed
 from ._containers import parts_of, picture_end, rewritten
 from ._damage import named, note_damage, salvage
-from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Buffer, decode, limit, read_header, rectangle, source_of
+from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, decode, limit, read_header, rectangle, source_of
 from ._encode import take
 from ._engine import engine, note_engine
 from ._errors import DamagedError, JpegError, UnsupportedError, error_of
+from ._inputs import Source, content_of
 from ._metadata import Metadata, edit_metadata, read_metadata, upright_exif, with_metadata
 from ._mozjpeg import ffi, lib
 from ._options import EncodeOptions, choice, coding_options, flag
@@ -101,7 +102,7 @@ def _further(picture: bytes, struct: Any, settings: Any) -> bytes:
 
 
 def _transform(
-    data: Buffer, struct: Any, metadata: Metadata | None, parts: Parts, options: EncodeOptions
+    data: Source, struct: Any, metadata: Metadata | None, parts: Parts, options: EncodeOptions
 ) -> bytes:
     settings = coding_options(options)
     source = source_of(data)
@@ -149,7 +150,7 @@ def _check_pixels(source: Any, result: bytes) -> None:
 
 
 def optimize(
-    data: Buffer,
+    data: Source,
     *,
     copy: Copy = "all",
     metadata: Metadata | None = None,
@@ -175,6 +176,7 @@ def optimize(
     of what can be decoded, with a :class:`mozcodec.JpegWarning` that says what was damaged. Raises
     :class:`mozcodec.UnsupportedError` for a SmartScale stream.
     """
+    data = content_of(data)
     smaller = _transform(data, _options(copy, repair, max_pixels, max_scans), metadata, parts, options)
     may_stay = copy == "all" and metadata is None and parts == "rewrite" and not repair and options.keys() <= {"engine"}
     if may_stay and len(smaller) > len(source_of(data)):
@@ -183,7 +185,7 @@ def optimize(
 
 
 def transform(
-    data: Buffer,
+    data: Source,
     operation: Operation | Literal["auto"] | None = None,
     *,
     crop: tuple[int, int, int, int] | None = None,
@@ -212,6 +214,7 @@ def transform(
 
     The rest is as in :func:`mozcodec.optimize`.
     """
+    data = content_of(data)
     struct = _options(copy, repair, max_pixels, max_scans)
     if operation == "auto":
         operation = _UPRIGHT[read_header(data).orientation]
