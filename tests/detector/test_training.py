@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import resource
 import shutil
 from pathlib import Path
@@ -28,8 +29,11 @@ from detector.config import (
     TrainConfig,
     from_mapping,
 )
+from detector.data.compress import compress_faces
 from detector.data.index import read_index, write_index
 from detector.errors import ConfigError, DataError, DetectorError
+from detector.lock import Lock
+from detector.provenance import versions
 from detector.training import trainer as trainer_module
 from detector.training.memory import fitting
 from detector.training.progress import Progress
@@ -238,8 +242,51 @@ def test_a_run_is_named_by_parameters_data_code_torch_and_device(packed_crops, m
     lossless = describe_run(Params(), packed_crops["compressed"], torch.device("cpu"), packed_crops["faces"]).id
     other = describe_run(Params(), packed_crops["compressed"], torch.device("cpu"), packed_crops["compressed"]).id
     assert len({first, lossless, other}) == 3  # random histories start from the lossless crops
+    known = versions()
+    for library in ("torch", "timm", "opencv", "mozcodec", "mozjpeg"):
+        with monkeypatch.context() as patch:
+            patch.setattr("detector.training.run.versions", lambda library=library: {**known, library: "other"})
+            assert name() != first, library
     monkeypatch.setattr("detector.pipeline.Stage.code_sha256", lambda _stage: "other code")
     assert name() != first
+
+
+def test_a_run_with_other_parameters_does_not_write_where_one_is_training(runs):
+    lock = Lock(runs.folder / ".a.lock")
+    lock.try_acquire()
+    with pytest.raises(DataError, match=rf"a: process {os.getpid()} is training other weights into this folder; give"):
+        runs.train("a")
+    assert not (runs.folder / "a").exists()
+    lock.release()
+    runs.train("a")
+    assert not lock.path.exists()
+
+
+def test_a_run_after_another_says_that_it_replaces_it_and_leaves_no_file_of_it(runs, capsys, monkeypatch):
+    first = json.loads((runs.train("a") / "model.json").read_text())["run"]
+    capsys.readouterr()
+    with monkeypatch.context() as patch:  # ends while it writes: the card of the first run is gone by then
+        patch.setattr("detector.training.trainer.save_model", lambda *_arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            runs.train("a", lr=1e-3)
+    assert f"a holds the weights of run {first}; they are replaced" in capsys.readouterr().err
+    assert not (runs.folder / "a" / "model.json").exists()
+    second = runs.train("a", lr=1e-3)
+    assert json.loads((second / "model.json").read_text())["run"] != first
+    written = {path.name: path.read_bytes() for path in second.iterdir()}
+    assert written == {path.name: path.read_bytes() for path in runs.train("b", lr=1e-3).iterdir()}
+
+
+def test_the_data_card_counts_the_test_crops_too(packed_crops, tmp_path):
+    compressed = tmp_path / "compressed"
+    compress_faces(packed_crops["faces"], compressed, 77, CompressConfig())
+    params, out = Params(train=dataclasses.replace(CONFIG, steps=2, conditions=("raw",))), tmp_path / "out"
+    train(params, compressed, out, tmp_path / "h.csv", tmp_path / "checkpoints", lossless=packed_crops["faces"])
+    data = json.loads((out / "model.json").read_text())["data"]
+    faces = read_index(packed_crops["faces"])
+    assert data["faces"]["original"]["test"] == sum((f.split, f.method) == ("test", "original") for f in faces) > 0
+    assert data["videos"]["original"]["test"] == 2
+    assert data["identities"]["test"] == 2
 
 
 def test_runs_that_differ_in_how_their_crops_were_encoded_have_two_names(packed_crops):

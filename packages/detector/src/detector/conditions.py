@@ -322,6 +322,9 @@ def _step(text: str) -> Step:
     if kind is None:
         close = difflib.get_close_matches(name, STEPS, 1)
         hint = f"did you mean {close[0]}?" if close else "a bare number is a quality of mozjpeg"
+        if re.match(r"\d+/", text, re.ASCII):  # options need the name of the step
+            _step(f"moz:{text}")  # raises its own error
+            hint = f"did you mean moz:{text}?"
         forms = ", ".join(kind.form for kind in STEPS.values())
         raise ValueError(f"unknown step {name!r} in {text!r}; {hint} (steps: {forms})")
     words = rest.split("/") if rest else []

@@ -22,10 +22,15 @@ from ..errors import DataError
 from ..models import MODELS
 from ..models.settings import pretrained
 from ..pipeline import stage
+from ..provenance import versions
 from ..tracked import check_tracked
 from ..weights import WEIGHTS
 
 __all__ = ["Run", "default_checkpoints", "describe_run"]
+
+# models, decoding and augmentation, and the conditions of random histories
+LIBRARIES = ("torch", "timm", "numpy", "opencv", "mozcodec", "mozjpeg")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -36,7 +41,7 @@ class Run:
     faces_sha256: str | None  # of the index of the lossless crops
     pretrained_sha256: str | None  # of the weights that training starts from
     code_sha256: str
-    torch: str
+    versions: dict[str, str]  # of the libraries that compute: `LIBRARIES`
     device: str
 
     @property
@@ -59,7 +64,7 @@ def describe_run(params: Params, crops: Path, device: torch.device, lossless: Pa
         faces_sha256=_index_sha256(lossless) if lossless is not None else None,
         pretrained_sha256=sha256(*start) if start else None,
         code_sha256=train.code_sha256(),
-        torch=str(torch.__version__),
+        versions={name: version for name, version in versions().items() if name in LIBRARIES},
         device=device.type,
     )
 

@@ -92,7 +92,7 @@ def train(
         progress = Progress(params.train.steps, timings if processes.main else None)
         folder, logs = checkpoints / run.id, (timings or history).parent
         trackers = Trackers(track if processes.main else (), logs, run.id, progress.say)
-        lock = Lock(folder / "lock")
+        lock, out_lock = Lock(folder / "lock"), Lock(out.with_name(f".{out.name}.lock"))
 
         def wait_for(holder: Holder) -> None:
             progress.say(f"{holder} is training with the same parameters and data; waiting until it is done")
@@ -108,6 +108,10 @@ def train(
                 if processes.main:
                     progress.say(f"it is done: {out} holds the weights of these parameters and data")
                 return
+            if processes.main:
+                _take(out_lock, out)
+                if (other := _other_run(run, out)) is not None:
+                    progress.say(f"{out} holds the weights of run {other}; they are replaced when this run is done")
             trainer = Trainer(params, crops, run, processes, signals, loader_threads, folder, progress, lossless)
             trainer.introduce()
             trackers.begin(trainer.rows)
@@ -120,6 +124,7 @@ def train(
         finally:
             trackers.close()
             if processes.main:
+                out_lock.release()
                 lock.release()
                 _remove_if_empty(folder)
 
@@ -167,6 +172,8 @@ class Trainer:
         self.device = processes.device
         reader, faces = ShardReader(crops), read_index(crops)
         self.summary = read_summary(crops) if (crops / SUMMARY).exists() else None
+        # the compressed crops count train and val only, the lossless ones all splits
+        self.data = self.summary if lossless is None else read_summary(lossless)
         self.training = _split(faces, "train", crops)
         validation = _split(faces, "val", crops)
         self.validation = _share_faces(validation, processes)
@@ -499,6 +506,7 @@ class Trainer:
         """Write the history, the model card, the weights, and last model.json, which marks them as complete."""
         for part in out.glob(".*.part"):  # left by a run that was killed at this point
             part.unlink()
+        (out / CARD).unlink(missing_ok=True)  # the files of an earlier run are incomplete from here on
         with whole_file(history) as path:
             path.write_text(_csv(self.rows), encoding="ascii")
         with whole_file(out / "log.jsonl") as path:
@@ -526,7 +534,7 @@ class Trainer:
             settings(self.params),
             *self.size,
             weights="EMA",
-            data=data_of(summary) if summary else None,
+            data=data_of(self.data) if self.data else None,
             crops=summary.parameters if summary else None,
             compress=summary.compress if summary else None,
             trained_on=summary.compress.condition if summary and summary.compress else None,
@@ -573,6 +581,23 @@ def _split(faces: list[Face], split: str, crops: Path) -> list[Face]:
 
 def _share_faces(faces: list[Face], processes: Processes) -> list[Face]:
     return faces[processes.rank :: processes.world_size]
+
+
+def _take(lock: Lock, out: Path) -> None:
+    """Take the *lock* on the folder *out*; `DataError` if another run, of other parameters or data, writes there."""
+    holder = lock.try_acquire()
+    if holder is not None:
+        raise DataError(
+            f"{out}: {holder} is training other weights into this folder; give OUT another path, wait for it, or end "
+            "it with kill (it saves first)"
+        )
+
+
+def _other_run(run: Run, out: Path) -> str | None:
+    """Return the identity of the run whose weights *out* holds; None if there are none, or they are of *run*."""
+    card = out / CARD
+    found = read_json(card, dict[str, Any]).get("run") if card.is_file() else None
+    return None if found in (None, run.id) else str(found)
 
 
 def _is_finished(run: Run, out: Path, history: Path) -> bool:
