@@ -110,6 +110,7 @@ def test_the_section_has_both_tables_and_says_how_they_were_made():
     assert [table.name for table in block.tables] == ["audit", "leaks"]
     properties, leaks = block.tables
     assert properties.rows[0] == ("file format", "1.000 [0.910, 1.000]", "", "JPEG (all)", "PNG (all)", "40", "60")
+    assert properties.rows[1][:3] == ("JPEG quality", "undefined", NO_FAKES)
     assert [row[:2] for row in leaks.rows] == [
         ("people", "1"), ("pairs or groups of people", "0"), ("identical source files", "0"),
         ("couples of near-duplicate crops", "2"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from . import page
 from .findings import Audit, Leak, Shortcut, expected_number, findings, leak_sentence, shown
@@ -10,7 +11,7 @@ from .page import Block, Cell, heat
 
 __all__ = ["ALERT", "headline", "parts"]
 
-ALERT = "But the data have shortcuts or leaks."
+ALERT = "The audit found shortcuts or leaks in the data."
 NONE = "The audit found nothing notable: no shared people or files, no interval above the margin."
 
 
@@ -41,7 +42,7 @@ def parts(audit: Audit | None, detector: Mapping[str, float], shared: Sequence[L
         page.table(
             "audit",
             "Properties that show no forgery: how well each tells real from fake",
-            ["property", "AUC", "strongest for", "real", "fake", "n real", "n fake"],
+            ["property", "AUC", "strongest for, or reason", "real", "fake", "n real", "n fake"],
             [_row(row) for row in audit.shortcuts],
             f"{crops} crops of all splits. AUC of a logistic regression on the property alone, each crop scored by a "
             "model that has seen nobody of its pair; below .5 means no more than .5. "
@@ -58,13 +59,9 @@ def parts(audit: Audit | None, detector: Mapping[str, float], shared: Sequence[L
 
 def _row(row: Shortcut) -> list[Cell]:
     best = row.strongest
-    of_method = "" if best is None else f"{best.method} {best.auc:.3f} [{best.lo:.3f}, {best.hi:.3f}]"
-    counts = (str(row.num_real), str(row.num_fake))
-    return [row.title, _auc_cell(row.auc, shown(row)), of_method, row.real, row.fake, *counts]
-
-
-def _auc_cell(auc: float | None, words: str) -> Cell:
-    return words if auc is None else heat(auc, words)
+    more = row.reason if best is None else f"{best.method} {best.auc:.3f} [{best.lo:.3f}, {best.hi:.3f}]"
+    auc: Cell = "undefined" if row.auc is None else heat(row.auc, shown(replace(row, reason="")))
+    return [row.title, auc, more, row.real, row.fake, str(row.num_real), str(row.num_fake)]
 
 
 def _leaks(audit: Audit) -> Block:

@@ -250,7 +250,7 @@ def properties(found: Measured) -> Iterator[tuple[str, str, list[Property]]]:
     }
     for name, (title, content) in each.items():
         yield name, title, [content]
-    yield "together", "all of these together", [content for _, content in each.values() if content.known.any()]
+    yield "together", "all properties together", [content for _, content in each.values() if content.known.any()]
     thumbnail = Property(found.thumbnails, linear=True)
     yield "thumbnail", f"the crop as {THUMBNAIL} x {THUMBNAIL} pixels", [thumbnail]
 
