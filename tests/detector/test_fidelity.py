@@ -74,13 +74,15 @@ def test_the_summary_is_means_and_percentiles_of_the_table(measured: Path) -> No
             assert found[name] == pytest.approx(np.mean(values), abs=1e-4)
             assert found[f"{name}_p50"] == pytest.approx(np.median(values), abs=1e-4)
             assert found[f"{name}_p5"] == pytest.approx(np.percentile(values, 5), abs=1e-4)
+            assert found[f"{name}_lo"] < found[name] < found[f"{name}_hi"]
     assert summary["q77"]["psnr"] > summary["q10"]["psnr"]
     assert summary["q77"]["bits_per_pixel"] > summary["q10"]["bits_per_pixel"]
 
 
 def test_identical_crops_are_counted_apart(small_faces: Path) -> None:
     index = read_index(small_faces)[:2]
-    summary = summarize([Row("a", "100", math.inf, 1.0, 9, 1.0), Row("b", "100", 50.0, 0.99, 7, 0.5)], index)
+    a, b = (face.key for face in index)
+    summary = summarize([Row(a, "100", math.inf, 1.0, 9, 1.0), Row(b, "100", 50.0, 0.99, 7, 0.5)], index)
     assert summary["q100"]["psnr"] == 50
     assert summary["q100"]["psnr_infinite"] == 1
     assert summary["q100"]["ssim"] == pytest.approx(0.995)

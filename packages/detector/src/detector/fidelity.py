@@ -146,23 +146,32 @@ def row(key: str, condition: str, image: np.ndarray, metrics: Metrics) -> Row:
 
 
 def summarize(rows: Sequence[Row], index: Sequence[Face]) -> dict[str, dict[str, float]]:
-    """Return, for every condition, the mean of each measure and its 5th, 50th and 95th percentile.
+    """Return, for every condition, the mean of each measure, its 95 % interval and its percentiles 5, 50 and 95.
 
-    Keys are `condition_key`'s (``q77``), and ``n`` for the numbers of faces and videos. Identical crops, whose PSNR is
-    infinite, are left out of the PSNR and counted.
+    Intervals (``_lo``, ``_hi``) are by pairs of people (`evaluation.clusters`), left out with fewer than two. Keys are
+    `condition_key`'s (``q77``), and ``n`` for the numbers of faces and videos. Identical crops, whose PSNR is infinite,
+    are left out of the PSNR and counted.
     """
+    from evaluation.clusters import cluster_rows
     from evaluation.conditions import condition_keys
+    from evaluation.means import mean
 
+    columns = (np.array([getattr(face, name) for face in index]) for name in ("video", "pair", "identity"))
+    clusters, place = cluster_rows(*columns), {face.key: number for number, face in enumerate(index)}
     found: dict[str, dict[str, float]] = {}
     for condition, key in condition_keys(row.condition for row in rows).items():
         at = [row for row in rows if row.condition == condition]
         numbers: dict[str, float] = {}
         for name in ("psnr", "ssim", "bytes", "bits_per_pixel"):
-            values = [value for row in at if math.isfinite(value := getattr(row, name))]
+            finite = [row for row in at if math.isfinite(getattr(row, name))]
+            values = [getattr(row, name) for row in finite]
             if len(values) < len(at):
                 numbers[f"{name}_infinite"] = len(at) - len(values)
             if values:
-                numbers[name] = round(float(np.mean(values)), 5)
+                average = mean(values, clusters[np.array([place[row.key] for row in finite])])
+                numbers[name] = round(average.value, 5)
+                if math.isfinite(average.lo):
+                    numbers |= {f"{name}_lo": round(average.lo, 5), f"{name}_hi": round(average.hi, 5)}
                 for p in PERCENTILES:
                     numbers[f"{name}_p{p}"] = round(float(np.percentile(values, p)), 5)
         found[key] = numbers

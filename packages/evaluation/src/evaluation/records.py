@@ -52,11 +52,17 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """The means over all crops in one condition."""
+    """The means over all crops in one condition, with the ends of their intervals (nan where undefined)."""
 
     bits_per_pixel: float
     psnr: float = math.nan
     ssim: float = math.nan
+    bits_per_pixel_lo: float = math.nan
+    bits_per_pixel_hi: float = math.nan
+    psnr_lo: float = math.nan
+    psnr_hi: float = math.nan
+    ssim_lo: float = math.nan
+    ssim_hi: float = math.nan
 
     def __post_init__(self) -> None:
         if not self.bits_per_pixel > 0:

@@ -19,7 +19,7 @@ from .conditions import RAW, condition_key, title
 from .files import Picture
 from .material import Material
 from .page import NOTHING, Block, Cell
-from .records import Panel
+from .records import Fidelity, Panel
 from .robustness import log_rate_weights
 from .scores import ALL, Scores, by_video
 from .summary import LEVELS, Difference, Row, Summary
@@ -222,20 +222,23 @@ def _thresholds(material: Material) -> Block:
         chosen = [summary.find(condition, "frame", name, source="val") for name in names]
         at_fpr = [summary.find(condition, "frame", f"tpr_at_fpr_{fpr}") for fpr in ("0.05", "0.01")]
         found = material.fidelity.get(condition)
-        cost = [_fidelity_cell(getattr(found, name, None), digits) for name, digits in COST]
+        cost = [_fidelity_cell(found, name, digits) for name, digits in COST]
         threshold = tables.number(chosen[0].threshold if chosen[0] else None)
         cells = [_named(condition), threshold, *map(tables.with_interval, (*chosen, *at_fpr))]
         rows.append([*cells, *(cost if material.fidelity else [])])
     caption = (
         f"Frame level, intervals by {UNIT_NAMES[summary.units[0]]}. The threshold maximises balanced ACC on the "
         "validation split in the same "
-        "condition. Bits per pixel, PSNR and SSIM are means over the faces."
+        "condition. Bits per pixel, PSNR and SSIM are means over the faces of all splits."
     )
     return page.table("thresholds", "A threshold for each condition", header, rows, caption)
 
 
-def _fidelity_cell(value: float | None, digits: int) -> str:
-    return "∞" if value is not None and math.isinf(value) else tables.number(value, digits)
+def _fidelity_cell(found: Fidelity | None, name: str, digits: int) -> str:
+    if found is None:
+        return "-"
+    value, lo, hi = (getattr(found, f"{name}{end}") for end in ("", "_lo", "_hi"))
+    return "∞" if math.isinf(value) else tables.number_with(value, lo, hi, digits)
 
 
 def retained(summary: Summary, condition: str) -> str:
