@@ -76,7 +76,9 @@ def test_a_new_metric_reaches_files_figures_and_page(monkeypatch, write_scores, 
     assert "new" in found["drop"]["frame"]
     with (tmp_path / "t" / "metrics.csv").open(newline="") as file:
         assert any(row["metric"] == "new" for row in csv.DictReader(file))
-    assert f">{new.title}<" in (tmp_path / "page" / "index.html").read_text()      # a label of the bar chart
+    # a label of the bar chart, which says where lower is better
+    label = new.title if new.higher_is_better else f"{new.title} (low is good)"
+    assert f">{label}<" in (tmp_path / "page" / "index.html").read_text()
 
 
 def test_headline_metrics_are_those_of_metrics_json():
