@@ -57,6 +57,12 @@ def test_markup_in_texts_is_not_markup_in_the_page():
         assert "*c*" not in block.markdown.replace("\\*c\\*", "")
 
 
+def test_images_of_a_section_have_a_limit():
+    assert page.fitting([]) == 0
+    assert page.fitting([10**9, 1]) == 1
+    assert page.fitting([page.IMAGE_BYTES // 2] * 5) == 2
+
+
 # -- in Chromium -------------------------------------------------------------------------------------------------------
 
 

@@ -32,7 +32,7 @@ def written(tmp_path_factory, rows_of, write_table, make_sources):
 class Balance(HTMLParser):
     """Checks that every tag that opens closes, and collects what the page would load."""
 
-    VOID = ("meta", "img", "br")
+    VOID = ("meta", "img", "br", "wbr")
 
     def __init__(self):
         super().__init__()
@@ -78,7 +78,7 @@ def test_the_page_states_what_was_measured_and_what_was_left_out(written):
     html = (written[0] / "a" / "index.html").read_text()
     for text in (
         "Nothing follows from these numbers for real deepfakes", NOTE, "set &lt;B&gt;", "meso4",
-        "trained on faces in the condition: quality 77",
+        "trained on faces compressed at quality 77",
         "24 / 8", "12 videos have no sound", "27.7 dB · SSIM 0.876", "1,234 bytes", "identical",
         "120 / 40 / 4", "no usable face in 1 frames",
         "Face2Face: none", "a real face classified as fake", "a fake that is missed", "of 1,000 fakes are missed",
@@ -125,7 +125,7 @@ def test_only_metrics_scores_and_tables_are_needed(sources, tmp_path):
     assert not (tmp_path / "report" / "compression.png").exists()
 
 
-@pytest.mark.parametrize("rows", ["one class", "empty", "one video", "no validation", "one quality"])
+@pytest.mark.parametrize("rows", ["one class", "one video", "no validation", "one quality"])
 def test_the_page_is_written_with_undefined_numbers_too(rows, rows_of, write_scores, tmp_path):
     chosen = {
         "one class": lambda: [row for row in rows_of() if row["label"] == 1],

@@ -151,7 +151,7 @@ def _check_faces(sources: Sources, faces: Faces, scores: Scores) -> None:
     for split in np.unique(scores.split):
         here = scores[scores.split == split]
         for method in np.unique(here.method):
-            count = len(np.unique(here.key[here.method == method]))
+            count = here.key[here.method == method].num()
             expected = faces.faces.get(str(method), {}).get(str(split), 0)
             if faces.faces and count != expected:
                 raise FileError(
@@ -288,7 +288,7 @@ def _check_explained(sources: Sources, explained: Explained, scores: Scores) -> 
     rows = [("maps.csv", row.key, row.condition, row.score) for face in explained.faces for row in face]
     columns = (vectors.key.tolist(), vectors.condition.tolist(), vectors.score.tolist())
     rows += [("features.csv", *row) for row in zip(*columns, strict=True)]
-    here = scores[np.isin(scores.key, [key for _, key, _, _ in rows])]
+    here = scores[scores.key.codes_among(np.unique([key for _, key, _, _ in rows])) >= 0]
     found = zip(here.key.tolist(), here.condition.tolist(), here.score.tolist(), strict=True)
     of = {(key, condition): score for key, condition, score in found}
     for name, key, condition, score in rows:

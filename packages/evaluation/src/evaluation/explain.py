@@ -68,15 +68,19 @@ def kind_name(kind: str) -> str:
 
 
 def _heat_maps(explained: Explained) -> Block:
-    blocks = [_face(face, explained.pictures) for face in explained.faces]
-    if not blocks:
+    faces, pictures = explained.faces, explained.pictures
+    if not faces:
         return page.NOTHING
+    fitting = page.fitting(sum(len(pictures[row.file].data) for row in face) for face in faces)
+    blocks = [_face(face, pictures) for face in faces[:fitting]]
     caption = (
         "Top: the input of the model with its score P(fake). Below: the heat map over the gray image. Each map is "
         "scaled to its own maximum, so colours can be compared within an image, not between images. The mask is "
         "white where the forgery changed the face. Grad-CAM shows evidence for fake; on a real face it shows what "
         "misleads the model."
     )
+    if fitting < len(faces):
+        caption += f" {len(faces) - fitting} more faces are in the folder of the explain stage."
     more = blocks[FACES_SHOWN:]
     described = "Heat maps over faces by condition"
     shown = page.figure("\n".join(blocks[:FACES_SHOWN]), caption, described)

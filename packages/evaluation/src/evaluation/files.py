@@ -205,26 +205,29 @@ class Picture:
 
 def read_png(folder: str | Path, name: str, way_out: str = "") -> Picture:
     """Return the PNG file *name* of *folder*; FileError for any other kind of file and for a place outside."""
+    origin = _within(folder, name, way_out)
+    return _picture(origin.path.read_bytes(), origin)
+
+
+def read_png_part(folder: str | Path, name: str, offset: int, size: int, way_out: str = "") -> Picture:
+    """Return the PNG of *size* bytes at *offset* in the file *name* of *folder*, as in a packed archive."""
+    origin = _within(folder, name, way_out)
+    if offset < 0 or not 0 < size <= MAX_BYTES:
+        raise origin.error(f"byte {offset}", f"an image of {size} bytes")
+    with origin.path.open("rb") as file:
+        file.seek(offset)
+        return _picture(file.read(size), origin)
+
+
+def _within(folder: str | Path, name: str, way_out: str) -> _Origin:
+    """Return the file *name* of *folder*; FileError for a place outside and where there is no such file."""
     path = Path(folder) / name.replace("\0", "")
     origin = _Origin(path, way_out)
     if not path.resolve().is_relative_to(Path(folder).resolve()):
         raise origin.error("", f"is outside of the folder {folder}")
     if "\0" in name or not path.is_file():
         raise origin.error("", "no such image")
-    return _picture(path.read_bytes(), origin)
-
-
-def read_png_part(folder: str | Path, name: str, offset: int, size: int, way_out: str = "") -> Picture:
-    """Return the PNG of *size* bytes at *offset* in the file *name* of *folder*, as in a packed archive."""
-    path = Path(folder) / name.replace("\0", "")
-    origin = _Origin(path, way_out)
-    if not path.resolve().is_relative_to(Path(folder).resolve()):
-        raise origin.error("", f"is outside of the folder {folder}")
-    if offset < 0 or not 0 < size <= MAX_BYTES:
-        raise origin.error(f"byte {offset}", f"an image of {size} bytes")
-    with path.open("rb") as file:
-        file.seek(offset)
-        return _picture(file.read(size), origin)
+    return origin
 
 
 def _picture(data: bytes, origin: _Origin) -> Picture:

@@ -48,7 +48,7 @@ def find(
     condition, image) is taken, and otherwise one whose uncompressed image is shown.
     """
     at_hand = {(key, condition): picture for key, condition, picture in images}
-    listed = np.isin(scores.key, [key for key, _ in at_hand])
+    listed = scores.key.codes_among(np.unique([key for key, _ in at_hand] or [""])) >= 0
     found = []
     for label in (0, 1):
         wrong = (scores.label == label) & ((scores.score >= threshold) == (label == 0))

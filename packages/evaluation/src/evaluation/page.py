@@ -33,6 +33,7 @@ __all__ = [
     "data_uri",
     "details",
     "figure",
+    "fitting",
     "heading",
     "heat",
     "items",
@@ -49,6 +50,7 @@ Cell = str | tuple[str, str]           # text, or text and CSS
 COLUMNS = 12                           # a wider table is split, so that a printed page holds every column
 PRINT_SIZES = ((6, "8.5pt"), (9, "7pt"), (COLUMNS, "6pt"))           # columns up to which a printed size is used
 LONG = 12                              # rows from which a printed table may be split between pages
+IMAGE_BYTES = 1_700_000                # of one section; two of them, base64, keep the page below 5 MB
 TABLES = "tables"                      # folder of the CSV files, beside the page
 
 STYLE = """
@@ -469,3 +471,14 @@ def details(summary: str, *parts: Block) -> Block:
     """Return *parts* in a folded element labelled *summary*; nothing without parts."""
     content = joined(parts)
     return content.within(f"<details><summary>{escape(summary)}</summary>", "</details>") if content else NOTHING
+
+
+def fitting(sizes: Iterable[int]) -> int:
+    """Return how many parts with images of these *sizes* in bytes the page shows: at least one, then up to a limit."""
+    number = total = 0
+    for size in sizes:
+        total += size
+        if number and total > IMAGE_BYTES:
+            break
+        number += 1
+    return number

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -274,19 +274,27 @@ def _scalars(material: Material) -> str:
 def _compression(material: Material) -> list[Block]:
     if not material.panels:
         return []
-    faces, pictures = material.panels, {name: picture.pixels for name, picture in material.pictures.items()}
-    rows = [_face_row(face, material.pictures) for face in faces]
+    faces, pictures = material.panels, material.pictures
+    fitting = page.fitting(sum(len(pictures[row.file].data) for row in face) for face in faces)
+    rows = [_face_row(face, pictures) for face in faces[:fitting]]
     caption = "PSNR and SSIM against the uncompressed crop; bytes of the whole file (PNG for uncompressed faces)."
     described = "A face in every condition"
     first = page.figure("\n".join(rows[:FACES_SHOWN]), caption, described)
     text = f"![{described}](compression.png)\n\n{page.markdown(caption)}"
     more = rows[FACES_SHOWN:]
     rest = page.figure("\n".join(more), caption, f"{described}, more faces") if more else NOTHING
-    draw = ("compression", lambda theme: plots.compression(faces[0], pictures, theme))
-    return [Block(first.html, text, charts=(draw,)), page.details(f"{len(more)} more", rest)]
+    pixels = {row.file: pictures[row.file].pixels for row in faces[0]}
+    draw = ("compression", lambda theme: plots.compression(faces[0], pixels, theme))
+    left = len(faces) - fitting
+    elsewhere = f"{left} more faces are in the folder of the fidelity stage, left out here to keep the page small."
+    return [
+        Block(first.html, text, charts=(draw,)),
+        page.details(f"{len(more)} more", rest),
+        page.paragraph(elsewhere if left else ""),
+    ]
 
 
-def _face_row(face: list[Panel], pictures: Mapping[str, Picture]) -> str:
+def _face_row(face: Sequence[Panel], pictures: Mapping[str, Picture]) -> str:
     """Return one face in all its conditions."""
     key = escape(face[0].key)
     cells = []
@@ -446,8 +454,9 @@ def _worst(material: Material) -> list[Block]:
     reference = material.reference
     if reference is None or not len(material.scores):
         return []
-    videos = [row for row in tables.videos_table(material.scores) if row["condition"] == reference][:WORST]
-    others = by_video(material.scores)
+    videos = tables.videos_table(material.scores.where(condition=reference))[:WORST]
+    keys = np.unique([f"{row['compression']}/{row['video']}" for row in videos])
+    others = by_video(material.scores[material.scores.clip.codes_among(keys) >= 0])
     at = {(str(k), str(c)): float(s) for k, c, s in zip(others.key, others.condition, others.score, strict=True)}
     columns = [condition for condition in material.summary.conditions if condition != reference]
     rows = [
