@@ -302,7 +302,7 @@ def test_misses_of_the_face_detector_are_found(tmp_path: Path) -> None:
     faces = plant(tmp_path / "faces", people(), failures=lines)
     row = make_audit(faces, tmp_path / "out", None, AuditConfig()).find("missed")
     assert row is not None
-    assert (row.real, row.fake) == ("no face (67 %), found (33 %)", "found (all)")
+    assert (row.real, row.fake) == ("no crop (67 %), crop (33 %)", "crop (all)")
     assert (row.num_real, row.num_fake) == (36, 12)
     assert row.auc == pytest.approx(0.5 + 0.5 * 2 / 3, abs=0.001)
 

@@ -13,13 +13,15 @@ A table without pairs and people has *videos*, or only *rows*, as clusters.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .scores import Scores
 from .text import Text
+
+if TYPE_CHECKING:
+    from .scores import Scores
 
 __all__ = ["UNIT_NAMES", "Clusters", "cluster", "cluster_rows"]
 

@@ -89,7 +89,8 @@ def read_items(faces: Path, index: Sequence[Face], data: Path | None) -> Measure
     files = {key: row["file"] for key, row in _table(faces / "sources.csv", ("file",)).items()}
     notes = []
     if not files:
-        notes.append(f"{faces} has no sources.csv: the source files were not examined ({WAY_OUT})")
+        why = "as crops of `detector pack` and of earlier versions"
+        notes.append(f"{faces} has no sources.csv, {why}: the source files were not examined")
     elif data is None:
         notes.append("without --data, the source files were not examined")
     elif not data.is_dir():
@@ -256,7 +257,7 @@ def properties(found: Measured) -> Iterator[tuple[str, str, list[Property]]]:
 
 
 def missed(path: Path, index: Sequence[Face]) -> tuple[Items, list[Property]]:
-    """Return every frame that was searched for a face, and whether it has none; *path* is ``failures.csv``.
+    """Return every frame that was searched for a face, and whether there is a crop of it; *path* is ``failures.csv``.
 
     A video that could not be read counts as one frame.
     """
@@ -269,13 +270,13 @@ def missed(path: Path, index: Sequence[Face]) -> tuple[Items, list[Property]]:
                 raise Mismatch(f"expected the columns video, frame, reason; got {shown(', '.join(header) or 'none')}")
             failures = [values for _, values in lines if len(values) >= 3 and not values[2].startswith(OF_A_MASK)]
     of_video: Mapping[str, Face] = {face.video: face for face in index}
-    rows = [(face.label, face.video, face.pair, face.identity, "found") for face in index]
-    for video, _, _, *_ in failures:
+    rows = [(face.label, face.video, face.pair, face.identity, "crop") for face in index]
+    for video, *_ in failures:
         known = of_video.get(video)
         label = int(video.partition("/")[0] != "original")
         # of a video without any crop neither pair nor persons are known
         pair, identity = (known.pair, known.identity) if known else (f"? {video}", f"? {video}")
-        rows.append((label, video, pair, identity, "no face"))
+        rows.append((label, video, pair, identity, "no crop"))
     labels, *described = zip(*rows, strict=True)
     videos, pairs, identities, results = (np.array(column, np.str_) for column in described)
     return Items(np.array(labels, np.int8), videos, pairs, identities), [Property(names=results)]
