@@ -68,6 +68,10 @@ CALLS = {
     "coefficients": lambda: mozcodec.write_coefficients(mozcodec.read_coefficients(file), engine="fast"),
     "sweep": sweep,
     "scaled": lambda: mozcodec.encode_scaled(white, 77, dct_size=12, engine="fast"),
+    # the library takes over, so that one failure is none
+    "auto_encode": lambda: mozcodec.encode(noise, 77),
+    "auto_optimize": lambda: mozcodec.optimize(file),
+    "auto_scaled": lambda: mozcodec.encode_scaled(white, 77, dct_size=12),
 }
 
 def forget():
@@ -111,5 +115,10 @@ def test_out_of_memory_at_any_allocation_is_a_memory_error_without_a_leak(tmp_pa
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     failures = dict(line.split() for line in done.stdout.splitlines())
-    assert set(failures) == {"encode", "fastcrush", "sequential", "optimize", "coefficients", "sweep", "scaled"}
-    assert all(int(count) > 20 for count in failures.values()), failures
+    alone = {"encode", "fastcrush", "sequential", "optimize", "coefficients", "sweep", "scaled"}
+    assert set(failures) == alone | {"auto_encode", "auto_optimize", "auto_scaled"}
+    assert all(int(count) > 20 for name, count in failures.items() if name in alone), failures
+    # one is the record of a new thread's engine; the DCTs are calculated before an engine begins
+    assert int(failures["auto_encode"]) <= 1, failures
+    assert int(failures["auto_optimize"]) <= 1, failures
+    assert int(failures["auto_scaled"]) < int(failures["scaled"]), failures

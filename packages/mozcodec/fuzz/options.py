@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 import warnings
+import zlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -248,6 +249,57 @@ def _decode(data: bytes, pixel_format: str | None = None) -> np.ndarray:
         raise WrongResultError(f"the file cannot be decoded: {type(error).__name__}: {error}") from error
 
 
+def _decode_options(rng: np.random.Generator) -> dict[str, Any]:
+    maybe = {
+        "scale": lambda: int(rng.integers(1, 17)),
+        "dct_method": lambda: ("islow", "ifast", "float")[rng.integers(3)],
+        "fancy_upsampling": lambda: bool(rng.integers(2)),
+        "block_smoothing": lambda: bool(rng.integers(2)),
+        "idct": lambda: ("fast", "true")[rng.integers(2)],
+    }
+    return {name: draw() for name, draw in maybe.items() if rng.random() < 0.4}
+
+
+def _check_decoding(data: bytes, rng: np.random.Generator) -> None:
+    """Check that both readers, a region, and every target agree under random options of the decoder."""
+    options = _decode_options(rng)
+    names = (None, "rgb", "bgr", "gray", "ycbcr", "rgba", "abgr", "cmyk", "planes")
+    pixel_format = names[rng.integers(len(names))]
+
+    def attempt(**more: Any) -> Any:
+        try:
+            return mozcodec.decode(data, pixel_format, max_scans=None, **options, **more)
+        except (mozcodec.UnsupportedError, mozcodec.LimitError, ValueError) as error:
+            return type(error)
+        except mozcodec.JpegError as error:
+            if isinstance(error, mozcodec.DamagedError):
+                raise WrongResultError(f"decode with {options}: {error}") from error
+            return type(error)
+
+    whole = attempt()
+    library = attempt(engine="library")
+    words = f"decode as {pixel_format} with {options}"
+    if isinstance(whole, type) or isinstance(library, type):
+        _check(whole is library, f"{words}: {whole} and {library} by the library")
+        return
+    planes = pixel_format == "planes"
+    for one, other in zip(whole if planes else (whole,), library if planes else (library,), strict=True):
+        _check(np.array_equal(one, other), f"{words}: the readers differ")
+    if planes:
+        return
+    height, width = whole.shape[:2]
+    left, top = int(rng.integers(width)), int(rng.integers(height))
+    right, bottom = int(rng.integers(left, width)) + 1, int(rng.integers(top, height)) + 1
+    part = attempt(region=(left, top, right, bottom))
+    same = not isinstance(part, type) and np.array_equal(part, whole[top:bottom, left:right])
+    _check(same, f"{words}: region {(left, top, right, bottom)} is another")
+    wide = np.zeros((height, width + 3, *whole.shape[2:]), whole.dtype)
+    mozcodec.decode(data, pixel_format, max_scans=None, out=wide[:, :width], **options)
+    _check(np.array_equal(wide[:, :width], whole) and not wide[:, width:].any(), f"{words}: out is another")
+    first = attempt(layout="chw")
+    _check(np.array_equal(first, whole[None] if whole.ndim == 2 else whole.transpose(2, 0, 1)), f"{words}: layout")
+
+
 def _error(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.mean((a.astype(float) - b) ** 2))
 
@@ -297,6 +349,8 @@ def _compare(case: Case, data: bytes) -> str:
     limit = 60 + 5 * wanted if case.options.get("dct_method") == "ifast" else 25 + 4 * wanted
     if case.options.get("trellis_quant", True):  # it may drop every AC coefficient that costs too many bits
         limit += _detail(case.pixels)
+        if case.options.get("trellis_quant_dc", True):  # and take the next DC value where that is cheaper
+            limit += max(int(t[0, 0]) for t in mozcodec.inspect(data).quant_tables.values()) ** 2 / 64
     _check(ours <= limit, f"mean squared error {ours:.1f}, {wanted:.1f} by Pillow with the same tables")
     return "compared"
 
@@ -307,6 +361,7 @@ def _run_encode(case: Case) -> str:
     _check(decoded.shape[:2] == case.pixels.shape[:2], f"decoded to {decoded.shape}")
     library = mozcodec.encode(case.pixels, case.quality, **case.more, **{**case.options, "engine": "library"})
     _check(data == library, "the engines differ")
+    _check_decoding(data, np.random.default_rng(zlib.crc32(data)))
     return _compare(case, data)
 
 

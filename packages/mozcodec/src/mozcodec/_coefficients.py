@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from ._damage import note_damage, salvage
 from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Decoder, Header, decode_options, header_of, source_of
 from ._encode import NO_MARKERS, take
-from ._engine import engine, note_engine
+from ._engine import coded, note_engine
 from ._errors import UnsupportedError, error_of
 from ._inputs import Buffer, Source, content_of
 from ._metadata import Metadata, c_markers, segments_of
 from ._mozjpeg import ffi, lib
 from ._options import COLOR_SPACES, EncodeOptions, choice, coding_options, integer
 from ._pixels import address_of, same, zigzag
+from ._work import MaxWork
 
 MAX_COMPONENTS = 4
 
@@ -65,6 +66,7 @@ def read_coefficients(
     max_pixels: int | None = MAX_PIXELS,
     max_memory: int | None = MAX_MEMORY,
     max_scans: int | None = MAX_SCANS,
+    max_work: MaxWork = "auto",
     on_truncated: Literal["error", "warn", "ok"] = "error",
     smartscale: bool = False,
 ) -> Coefficients:
@@ -74,11 +76,12 @@ def read_coefficients(
     does not know; otherwise as :func:`mozcodec.decode`.
     """
     data = content_of(data)
-    limits = {"max_pixels": max_pixels, "max_memory": max_memory, "max_scans": max_scans}
+    limits = {"max_pixels": max_pixels, "max_memory": max_memory, "max_scans": max_scans, "max_work": max_work}
     settings = decode_options(None, {**limits, "on_truncated": on_truncated, "smartscale": smartscale})
 
     def attempt(stream: Buffer) -> tuple[Decoder, Coefficients]:
         with Decoder(stream, settings) as decoder:
+            decoder.check_work(max_work)
             header = header_of(decoder)
             if header.lossless or header.color_space is None or header.num_components > MAX_COMPONENTS:
                 kind = "a lossless file" if header.lossless else "a file of an unknown colour space"
@@ -214,7 +217,13 @@ def write_coefficients(
     _set_unsent(struct, coefficients.unsent, len(arrays))
     markers = c_markers(segments_of(metadata)) if metadata else NO_MARKERS
     out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
-    if lib.mzc_write_coefficients(struct, settings, markers[0], len(markers[1]), engine(), out, status):
+    if coded(
+        lambda engine: lib.mzc_write_coefficients(
+            struct, settings, markers[0], len(markers[1]), engine, out, status
+        ),
+        settings,
+        status,
+    ):
         raise error_of(status)
     note_engine(status)
     note_damage(status, None, "warn", stacklevel=2)

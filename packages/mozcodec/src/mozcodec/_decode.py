@@ -13,13 +13,14 @@ from ._abbreviated import completed, with_tables
 from ._containers import pictures
 from ._damage import named, note_damage, salvage
 from ._engine import CPU, note_engine
-from ._errors import Damage, DamagedError, JpegError, error_of
+from ._errors import Damage, DamagedError, JpegError, LimitError, error_of
 from ._inputs import Buffer, Source, channels_first, check_layout, content_of, target_of
 from ._metadata import Metadata, orientation_of, read_metadata
 from ._mozjpeg import ffi, lib
 from ._options import COLOR_SPACES, DCT_NAMES, ENGINES, PIXEL_FORMATS, SUBSAMPLING, choice, flag, integer
 from ._parallel import num_threads, ordered_map
 from ._pixels import address_of, with_packed_pixels
+from ._work import check_max_work, check_work, may_exceed
 
 MAX_PIXELS = 1 << 27
 """Default limit of pixels: 134 million, twice the largest common camera images."""
@@ -64,6 +65,9 @@ class DecodeOptions(TypedDict, total=False):
     """Limit of libjpeg's working arrays in bytes; None = none."""
     max_scans: int | None
     """Limit of scans; None = none."""
+    max_work: int | Literal["auto"] | None
+    """Limit of pixels x scans, a scan counted for the share of its components; None = none. "auto" (default): 268
+    million + 16 a pixel + 1000 a byte of the file, which only files made to waste time exceed."""
     engine: Literal["auto", "library", "fast"]
     """What reads the coded data. "auto" (default): mozcodec's reader if the stream is a common one (Huffman, 8 bits)
     and undamaged, otherwise the library; the pixels are the same. "library" and "fast" force one; "fast" raises
@@ -204,6 +208,8 @@ def _set(options: Any, name: str, value: object) -> None:
             setattr(options, name, limit(name, value))
         case "engine":
             options.engine = choice(name, value, ENGINES)
+        case "max_work":
+            check_max_work(value)  # held by check_work
         case "max_scans":
             options.max_scans = limit(name, value, 2**31 - 1)
         case _:
@@ -280,6 +286,12 @@ class Decoder:
         header = self.header
         size = header.output_height, header.output_width
         return size if header.output_channels == 1 else (*size, header.output_channels)
+
+    def check_work(self, max_work: Any) -> None:
+        """Raise :class:`LimitError` if decoding exceeds the budget."""
+        pixels = self.header.width * self.header.height
+        if max_work != "auto" or pixels > 500_000:  # for faces the question costs more than the answer
+            check_work(ffi.buffer(self.source), max_work, pixels)
 
     def read(self, array: NDArray[Any]) -> None:
         if lib.mzc_decoder_read(self.handle, address_of(array), array.strides[0], self.status):
@@ -423,6 +435,7 @@ def decode(
 
     def attempt(stream: Buffer) -> tuple[Decoder, NDArray[Any] | tuple[NDArray[Any], ...]]:
         with Decoder(stream, settings) as decoder:
+            decoder.check_work(options.get("max_work", "auto"))
             if pixel_format == "planes":
                 return decoder, decoder.read_planes()
             if apply_orientation:
@@ -502,6 +515,18 @@ def _new_batch(files: Sequence[Any], options: Any) -> NDArray[Any]:
         return np.empty((len(files), *first.shape), np.uint8)
 
 
+def _check_batch_work(sources: list[Any], out: NDArray[Any], options: DecodeOptions) -> None:
+    max_work = check_max_work(options.get("max_work", "auto"))
+    scale = options.get("scale", 8)
+    pixels = None if options.get("region") is not None else out.shape[1] * out.shape[2] * 64 // scale**2
+    for number, source in enumerate(sources):
+        if pixels is None or may_exceed(pixels, len(source), max_work):
+            try:
+                check_work(ffi.buffer(source), max_work)
+            except LimitError as error:
+                raise _numbered(number, error) from None
+
+
 def _run_batch(batch: Any, alive: object) -> None:  # noqa: ARG001 - held while C works
     lib.mzc_decode_batch_run(batch)
 
@@ -541,6 +566,7 @@ def decode_batch(
     if len(files) == 0:
         return result_out  # type: ignore[no-any-return]
     _check_out(out[0], out.shape[1:], np.uint8)
+    _check_batch_work(sources, out, options)
     batch, jobs = ffi.new("mzc_decode_batch *"), ffi.new("mzc_decode_job[]", len(files))
     _fill_jobs(jobs, sources, out)
     batch.jobs, batch.num_jobs, batch.options = jobs, len(files), settings[0]

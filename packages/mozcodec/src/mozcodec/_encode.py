@@ -8,7 +8,7 @@ from typing import Any, Unpack, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._engine import engine, note_engine, this_thread
+from ._engine import coded, handed_over, note_engine, this_thread
 from ._errors import JpegWarning, LimitError, error_of
 from ._inputs import Background, check_layout, picture_of, target_of
 from ._metadata import DQT, c_markers, header_segments, segments_to_write
@@ -83,6 +83,12 @@ def _run(
         buffer, view = lend(out)
     status = ffi.new("mzc_status *")
     failed = lib.mzc_encode(struct, settings, markers[0], len(markers[1]), thread.engine, buffer, status)
+    if failed:
+        failed = handed_over(
+            lambda engine: lib.mzc_encode(struct, settings, markers[0], len(markers[1]), engine, buffer, status),
+            settings,
+            status,
+        )
     del alive
     if failed:
         raise error_of(status)
@@ -359,7 +365,13 @@ class PreparedPicture:
         settings = encode_options(quality, options)
         markers = c_markers(segments) if segments else NO_MARKERS
         buffer, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
-        if lib.mzc_prepared_encode(self._handle, settings, markers[0], len(markers[1]), engine(), buffer, status):
+        if coded(
+            lambda engine: lib.mzc_prepared_encode(
+                self._handle, settings, markers[0], len(markers[1]), engine, buffer, status
+            ),
+            settings,
+            status,
+        ):
             raise error_of(status)
         note_engine(status)
         if status.num_warnings:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ._mozjpeg import ffi, lib
@@ -62,6 +63,22 @@ def _new() -> Any:
     if made == ffi.NULL:
         raise MemoryError("no memory for the engine")
     return ffi.gc(made, lib.mzc_engine_free)
+
+
+def coded(call: Callable[[Any], int], settings: Any, status: Any) -> int:
+    """Return ``call(engine)``, or :func:`handed_over` where that fails."""
+    return call(engine()) and handed_over(call, settings, status)
+
+
+def handed_over(call: Callable[[Any], int], settings: Any, status: Any) -> int:
+    """Let the library code what the engine had no memory for, unless an engine was requested; it takes less."""
+    if status.code != lib.MZC_NO_MEMORY or settings.engine != lib.MZC_ENGINE_AUTO or not CPU:
+        return 1
+    thread = this_thread()
+    thread.engine = ffi.NULL  # frees its memory
+    failed = call(ffi.NULL)
+    thread.engine = _new()
+    return failed
 
 
 def note_engine(status: Any) -> None:

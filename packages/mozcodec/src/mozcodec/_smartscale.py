@@ -13,7 +13,7 @@ from typing import Any, Unpack
 from numpy.typing import ArrayLike
 
 from ._encode import NO_MARKERS, encode, take
-from ._engine import engine, note_engine
+from ._engine import coded, note_engine
 from ._errors import error_of
 from ._inputs import Background, picture_of
 from ._metadata import c_markers, segments_to_write
@@ -76,7 +76,11 @@ class ScaledPicture:
             segments = [_OWN_MARKER, *(segments or [])]
         markers = c_markers(segments) if segments else NO_MARKERS
         out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
-        if lib.mzc_dct_encode(self._handle, settings, markers[0], len(markers[1]), engine(), out, status):
+        if coded(
+            lambda engine: lib.mzc_dct_encode(self._handle, settings, markers[0], len(markers[1]), engine, out, status),
+            settings,
+            status,
+        ):
             raise error_of(status)
         note_engine(status)
         return take(out)

@@ -17,6 +17,7 @@ from ._options import DCT_METHODS, DEFAULT_QUALITY, TUNES, DefaultQuality, codin
 from ._smartscale import encode_scaled, encode_smartscale
 from ._sweep import encode_to_target
 from ._transform import COPY, optimize, transform
+from ._work import check_max_work
 
 Convert = Callable[[bytes, str, str], bytes]
 """Takes a file's content, its name and the suffix of the result; returns the result's content."""
@@ -112,6 +113,10 @@ def _quality(text: str) -> Any:
     return plain[0] if len(plain) == 1 else tuple(plain)
 
 
+def _work(text: str) -> int | str:
+    return text if text == "auto" else int(text)
+
+
 def _kilobytes(text: str) -> int:
     match = re.fullmatch(r"(\d+)([mM]?)", text)
     if match is None or int(match[1]) == 0:
@@ -152,6 +157,8 @@ def _maxmemory(group: argparse._ActionsContainer) -> None:
 def _limit_switches(group: argparse._ActionsContainer) -> None:
     add_switch(group, "maxpixels", type=int, default=MAX_PIXELS, metavar="N", help=f"default {MAX_PIXELS}")
     add_switch(group, "maxscans", type=int, default=MAX_SCANS, metavar="N", help=f"default {MAX_SCANS}")
+    text = "pixels x scans; default by the size of image and file"
+    add_switch(group, "maxwork", type=_work, default="auto", metavar="N", help=text)
 
 
 def _coding_switches(parser: argparse.ArgumentParser) -> None:
@@ -396,7 +403,7 @@ def _geometry(text: str) -> tuple[int, int, int, int]:
 def decoder(args: argparse.Namespace) -> Convert:
     """Return the conversion from JPEG for the switches."""
     options: dict[str, Any] = {"scale": _eighths(args.scale), "on_truncated": args.on_truncated, "idct": args.idct}
-    options |= {"max_pixels": args.maxpixels, "max_scans": args.maxscans}
+    options |= {"max_pixels": args.maxpixels, "max_scans": args.maxscans, "max_work": args.maxwork}
     if args.maxmemory is not None:
         options["max_memory"] = args.maxmemory
     if args.crop is not None:
@@ -447,7 +454,7 @@ def optimizer(args: argparse.Namespace) -> Convert:
     options = _coding_options(args)
     coding_options(options)  # raises for invalid ones, before the first file
     options |= {name: limit(name, getattr(args, name.replace("_", ""))) for name in ("max_pixels", "max_scans")}
-    options |= {"repair": args.repair, "parts": args.parts}
+    options |= {"repair": args.repair, "parts": args.parts, "max_work": check_max_work(args.maxwork)}
     if args.perfect and args.trim:
         raise ValueError("-perfect and -trim exclude each other")
     operations = [f"rotate_{args.rotate}"] if args.rotate else []

@@ -10,12 +10,13 @@ from ._containers import parts_of, picture_end, rewritten
 from ._damage import named, note_damage, salvage
 from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, decode, limit, read_header, rectangle, source_of
 from ._encode import take
-from ._engine import engine, note_engine
-from ._errors import DamagedError, JpegError, UnsupportedError, error_of
+from ._engine import coded, note_engine
+from ._errors import DamagedError, JpegError, LimitError, UnsupportedError, error_of
 from ._inputs import Source, content_of
 from ._metadata import Metadata, edit_metadata, read_metadata, upright_exif, with_metadata
 from ._mozjpeg import ffi, lib
 from ._options import EncodeOptions, choice, coding_options, flag
+from ._work import MaxWork, check_max_work, check_work
 
 OPERATIONS: Mapping[str, int] = {
     "flip_horizontal": lib.MZC_FLIP_HORIZONTAL,
@@ -66,7 +67,11 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
     def attempt(stream: Any) -> tuple[Any, bytes]:
         whole = source_of(stream)
         out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
-        if lib.mzc_transform(whole, len(whole), struct, settings, ffi.NULL, 0, engine(), out, status):
+        if coded(
+            lambda engine: lib.mzc_transform(whole, len(whole), struct, settings, ffi.NULL, 0, engine, out, status),
+            settings,
+            status,
+        ):
             error = named(error_of(status), whole)
             complete = completed(memoryview(ffi.buffer(whole))) if isinstance(error, DamagedError) else None
             if complete is None:
@@ -144,7 +149,7 @@ def _with_upright_exif(jpeg: bytes, operation: int) -> bytes:
 
 def _check_pixels(source: Any, result: bytes) -> None:
     """Raise :class:`UnsupportedError` unless the rewritten file decodes to the same pixels."""
-    unlimited: dict[str, Any] = {"max_pixels": None, "max_scans": None, "on_truncated": "ok"}
+    unlimited: dict[str, Any] = {"max_pixels": None, "max_scans": None, "max_work": None, "on_truncated": "ok"}
     if not np.array_equal(decode(source, None, **unlimited), decode(result, None, **unlimited)):
         raise UnsupportedError("the file cannot be rewritten without a change of its pixels")
 
@@ -158,6 +163,7 @@ def optimize(
     parts: Parts = "rewrite",
     max_pixels: int | None = MAX_PIXELS,
     max_scans: int | None = MAX_SCANS,
+    max_work: MaxWork = "auto",
     **options: Unpack[EncodeOptions],
 ) -> bytes:
     """Return a smaller JPEG with the same coefficients: what mozjpeg's ``jpegtran -copy all`` writes.
@@ -169,14 +175,15 @@ def optimize(
     drops them. The indices are updated. They stay with ``copy="all"`` only.
 
     *options* are those of :class:`mozcodec.EncodeOptions` that say how coefficients are coded; ``progressive=False``
-    makes a baseline file, ``arithmetic=True`` an arithmetic one. The limits on pixels and scans are those of
-    :func:`mozcodec.decode`, None = none; ``max_memory`` is 1 GiB unless given.
+    makes a baseline file, ``arithmetic=True`` an arithmetic one. The limits on pixels, scans and work are those
+    of :func:`mozcodec.decode`, None = none; ``max_memory`` is 1 GiB unless given.
 
     Raises :class:`mozcodec.DamagedError` for a stream that is cut off or corrupt; ``repair=True`` writes a valid file
     of what can be decoded, with a :class:`mozcodec.JpegWarning` that says what was damaged. Raises
     :class:`mozcodec.UnsupportedError` for a SmartScale stream.
     """
     data = content_of(data)
+    check_work(ffi.buffer(source_of(data)), check_max_work(max_work))
     smaller = _transform(data, _options(copy, repair, max_pixels, max_scans), metadata, parts, options)
     may_stay = copy == "all" and metadata is None and parts == "rewrite" and not repair and options.keys() <= {"engine"}
     if may_stay and len(smaller) > len(source_of(data)):
@@ -197,6 +204,7 @@ def transform(
     parts: Parts = "rewrite",
     max_pixels: int | None = MAX_PIXELS,
     max_scans: int | None = MAX_SCANS,
+    max_work: MaxWork = "auto",
     **options: Unpack[EncodeOptions],
 ) -> bytes:
     """Return the JPEG turned, mirrored or cut without decoding it to pixels; what ``jpegtran`` writes.
@@ -221,8 +229,14 @@ def transform(
     if operation is not None:
         struct.operation = choice("operation", operation, {**OPERATIONS, "auto": 0})
     struct.trim, struct.grayscale = flag("trim", trim), flag("grayscale", grayscale)
+    check_work(ffi.buffer(source_of(data)), check_max_work(max_work))
     if crop is not None:
         left, top, right, bottom = rectangle("crop", crop, 65500)
         struct.crop, struct.left, struct.top = 1, left, top
         struct.width, struct.height = right - left, bottom - top
+        if max_pixels is not None and struct.width * struct.height > max_pixels:
+            raise LimitError(
+                f"{struct.width} x {struct.height} has {struct.width * struct.height} pixels, more than "
+                f"max_pixels = {max_pixels}"
+            )
     return _transform(data, struct, metadata, parts, options)
