@@ -64,6 +64,9 @@ seeds: setup ## three seeds trained at quality 77 and three at 10, as one table
 	@$(IN_VENV) sh -c 'detector grid quality=77,10 seed=1,2,3 --out out/seeds && \
 	evaluation grid out/seeds/experiments.csv $(DATASET) --fidelity out/seeds/fidelity.json --versus quality --out out/seeds.md --csv out/seeds.csv'
 
+study: setup ## recipes against the compression shortcut on new people (resumable, 90 minutes of CPU): docs/results.md
+	@$(IN_VENV) sh -c 'dvc repro --quiet compress && python -m tools study $(or $(OUT),out/study) --table docs/results.md $(STUDY)'
+
 bench: setup ## the benchmarks of mozcodec
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/benchmark.py encode
 

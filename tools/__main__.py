@@ -12,6 +12,7 @@ from detector.system import let_idle_threads_sleep
 
 COMMANDS = {
     "sample": ("tools.sample.command:command", "Make the synthetic sample videos."),
+    "study": ("tools.study.command:command", "Compare recipes of training on new people, under many JPEG histories."),
     "coverage": ("tools.coverage.simulate:command", "How often the intervals of evaluation hold the truth, simulated."),
     "coverage-report": ("tools.coverage_report:command", "Line and branch coverage of the tests, by package."),
     "mutants": ("tools.mutants.command:command", "Apply small faults to a copy; the tests must catch each."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import signal
 import subprocess
 import sys
@@ -321,3 +322,39 @@ def test_monotone_cubic_meets_its_points_and_overshoots_nowhere():
 def test_linear_light_of_gray_188():
     # IEC 61966-2-1: ((188 / 255 + .055) / 1.055) ^ 2.4 = .5029
     assert palette.linear((0, 255, 188)) == pytest.approx([0, 1, 0.5029], abs=1e-4)
+
+
+def test_a_selection_of_splits_compressions_and_masks_has_the_same_clips(small, tmp_path):
+    arguments = [str(tmp_path / "part"), "--pairs", "3", "--split", "val=1", "--split", "test=2"]
+    arguments += ["--compressions", "c23", "--no-masks", "--frames", "2"]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    found = {path.relative_to(tmp_path / "part"): path.read_bytes() for path in (tmp_path / "part").rglob("*.mp4")}
+    assert found == {
+        path.relative_to(small): path.read_bytes()
+        for path in small.rglob("*.mp4")
+        if "c40" not in path.parts and "masks" not in path.parts
+    }
+    splits = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "part/splits").iterdir()}
+    assert {name: len(pairs) for name, pairs in splits.items()} == {"train": 0, "val": 1, "test": 2}
+    description = json.loads((tmp_path / "part/dataset.json").read_text())
+    assert (description["compressions"], description["masks"]) == (["c23"], False)
+    again = CliRunner().invoke(command, [*arguments[:-2], "--frames", "3"])
+    assert "has frames 2, asked for is 3" in str(again.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--pairs", "3", "--split", "tests"], "splits must be pairs of train, val and test that add up to 3"),
+        (["--pairs", "4", "--split", "val=1", "--split", "test=2"], "that add up to 4"),
+        (["--split", "val", "--split", "test=2"], "--split is NAME, once, or NAME=PAIRS"),
+        (["--compressions", "c23,c12"], "compressions are c23 and c40, each at most once, got ['c23', 'c12']"),
+        (["--pairs", "3", "--identities", "6"], "give --identities or --pairs"),
+    ],
+)
+def test_impossible_selections_are_refused(tmp_path, arguments, words):
+    done = CliRunner().invoke(command, [str(tmp_path / "data"), *arguments])
+    assert done.exit_code != 0
+    assert words in f"{done.output} {done.exception}"
+    assert not (tmp_path / "data").exists()

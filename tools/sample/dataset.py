@@ -27,7 +27,7 @@ from detector.schema import read_json
 
 from .clips import HEIGHT, WIDTH, Settings, film, forge
 from .forgeries import METHODS, Footage
-from .splits import split_pairs
+from .splits import Pair, split_pairs
 from .writer import FPS, read_video, write_video
 
 VERSION = 2  # of the generator: incremented when the same settings give different clips
@@ -45,11 +45,24 @@ Job = TypeVar("Job")
 
 
 @dataclass(frozen=True, slots=True)
+class Selection:
+    """What is made of a sample: pairs by split (None: by `splits.SHARES`), compressions, and whether masks."""
+
+    splits: tuple[tuple[str, int], ...] | None = None
+    compressions: tuple[str, ...] = tuple(COMPRESSIONS)
+    masks: bool = True
+
+    def pairs(self, settings: Settings) -> dict[str, list[Pair]]:
+        return split_pairs(settings.seed, settings.identities // 2, None if self.splits is None else dict(self.splits))
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """Job: film identity *number*."""
 
     out: Path
     settings: Settings
+    selection: Selection
     number: int
 
 
@@ -59,20 +72,23 @@ class Fake:
 
     out: Path
     settings: Settings
+    selection: Selection
     method: str
     target: int
     source: int
 
 
-def generate(out: str | Path, settings: Settings, workers: int = 1) -> dict[str, Any]:
+def generate(
+    out: str | Path, settings: Settings, workers: int = 1, selection: Selection = Selection()
+) -> dict[str, Any]:
     """Make the sample in the folder *out* with *workers* processes, and return its description (``dataset.json``).
 
     Existing clips are kept; the bytes do not depend on *workers* or on existing clips. Raises `DataError` if *out*
     contains other files or a sample with other settings, or is being written by another process.
     """
     out = Path(out)
-    description = describe(settings)
-    sources, fakes = _jobs(out, settings)
+    description = describe(settings, selection)
+    sources, fakes = _jobs(out, settings, selection)
     jobs: list[Source | Fake] = [*sources, *fakes]
     _check(out, description)
     if (out / DESCRIPTION).exists() and not any(_missing(files(job)) for job in jobs):
@@ -82,16 +98,16 @@ def generate(out: str | Path, settings: Settings, workers: int = 1) -> dict[str,
         wanted = {number for job in fakes if _missing(files(job)) for number in (job.target, job.source)}
         _run(make_source, [job for job in sources if _needed(job, wanted)], workers, "heads filmed")
         _run(make_fake, [job for job in fakes if _missing(files(job))], workers, "clips forged")
-        for split, pairs in split_pairs(settings.seed, settings.identities // 2).items():
+        for split, pairs in selection.pairs(settings).items():
             write_json(out / "splits" / f"{split}.json", pairs)
         write_json(out / DESCRIPTION, description)
         _clean(out)
     return description
 
 
-def describe(settings: Settings) -> dict[str, Any]:
+def describe(settings: Settings, selection: Selection = Selection()) -> dict[str, Any]:
     """The contents of ``dataset.json``."""
-    splits = split_pairs(settings.seed, settings.identities // 2)
+    splits = selection.pairs(settings)
     return {
         "name": NAME,
         "synthetic": True,
@@ -100,17 +116,18 @@ def describe(settings: Settings) -> dict[str, Any]:
         **asdict(settings),
         "pairs": {split: len(pairs) for split, pairs in splits.items()},
         "methods": list(METHODS),
-        "compressions": list(COMPRESSIONS),
+        "compressions": list(selection.compressions),
+        **({} if selection.masks else {"masks": False}),
         "width": WIDTH,
         "height": HEIGHT,
         "frames_per_second": FPS,
     }
 
 
-def _jobs(out: Path, settings: Settings) -> tuple[list[Source], list[Fake]]:
-    sources = [Source(out, settings, number) for number in range(settings.identities)]
+def _jobs(out: Path, settings: Settings, selection: Selection) -> tuple[list[Source], list[Fake]]:
+    sources = [Source(out, settings, selection, number) for number in range(settings.identities)]
     fakes = [
-        Fake(out, settings, method, target, target ^ 1)  # 2i and 2i + 1 are a pair
+        Fake(out, settings, selection, method, target, target ^ 1)  # 2i and 2i + 1 are a pair
         for target in range(settings.identities)
         for method in METHODS
     ]
@@ -120,9 +137,10 @@ def _jobs(out: Path, settings: Settings) -> tuple[list[Source], list[Fake]]:
 def files(job: Source | Fake) -> list[Path]:
     """The finished files of *job*."""
     if isinstance(job, Source):
-        return [folder(job.out, "original", name) / f"{job.number:03d}.mp4" for name in COMPRESSIONS]
+        return [folder(job.out, "original", name) / f"{job.number:03d}.mp4" for name in job.selection.compressions]
     name = f"{job.target:03d}_{job.source:03d}.mp4"
-    return [folder(job.out, job.method, part) / name for part in (*COMPRESSIONS, "masks")]
+    parts = (*job.selection.compressions, *(("masks",) if job.selection.masks else ()))
+    return [folder(job.out, job.method, part) / name for part in parts]
 
 
 def _missing(paths: Sequence[Path]) -> list[Path]:
@@ -208,18 +226,19 @@ def make_source(job: Source) -> None:
         np.save(file, filmed.footage.landmarks)
     write_video(upload, filmed.footage.frames, filmed.upload_crf)
     frames = read_video(upload)
-    for path, crf in zip(files(job), COMPRESSIONS.values(), strict=True):
-        write_video(path, frames, crf)
+    for path, name in zip(files(job), job.selection.compressions, strict=True):
+        write_video(path, frames, COMPRESSIONS[name])
 
 
 def make_fake(job: Fake) -> None:
     """Forge the clip of *job* from the uploads of its two identities, and write it and its mask."""
     target, source = _footage(job.out, job.target), _footage(job.out, job.source)
     forgery = forge(job.settings, job.method, (job.target, job.source), target, source)
-    *videos, mask = files(job)
-    for path, crf in zip(videos, COMPRESSIONS.values(), strict=True):
-        write_video(path, forgery.frames, crf)
-    write_video(mask, [np.repeat(m[..., None], 3, -1) for m in forgery.masks], MASK_CRF)
+    paths = files(job)
+    for path, name in zip(paths, job.selection.compressions, strict=False):
+        write_video(path, forgery.frames, COMPRESSIONS[name])
+    if job.selection.masks:
+        write_video(paths[-1], [np.repeat(m[..., None], 3, -1) for m in forgery.masks], MASK_CRF)
 
 
 def _footage(out: Path, number: int) -> Footage:
