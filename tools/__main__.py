@@ -15,6 +15,7 @@ COMMANDS = {
     "study": ("tools.study.command:command", "Compare recipes of training on new people, under many JPEG histories."),
     "coverage": ("tools.coverage.simulate:command", "How often the intervals of evaluation hold the truth, simulated."),
     "coverage-report": ("tools.coverage_report:command", "Line and branch coverage of the tests, by package."),
+    "face-detectors": ("tools.face_detectors:command", "Compare the face detectors by size, brightness and class."),
     "mutants": ("tools.mutants.command:command", "Apply small faults to a copy; the tests must catch each."),
     "throughput": ("tools.throughput:command", "Images per second of training, loading and inference."),
 }

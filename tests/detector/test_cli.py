@@ -111,7 +111,10 @@ def test_a_missing_split_is_named(here: Path, small_tree: Path) -> None:
     [
         ("fases:\n  size: 64\n", "params.yaml: fases is not a parameter; did you mean faces?"),
         ("quality: 0\n", "params.yaml: quality must be 1..100, got 0"),
-        ("faces:\n  detector: yolo\n", "params.yaml: faces.detector must be one of haar, yunet, lbp, got 'yolo'"),
+        (
+            "faces:\n  detector: yolo\n",
+            "params.yaml: faces.detector must be one of auto, haar, yunet, centerface, lbp, got 'yolo'",
+        ),
     ],
 )
 def test_a_wrong_parameter_is_named(here: Path, line: str, message: str) -> None:

@@ -199,7 +199,8 @@ def test_every_face_detector_has_what_its_users_need(name: str) -> None:
 
 def test_the_choices_of_the_parameter_are_the_table() -> None:
     (field,) = (field for field in dataclasses.fields(FacesConfig) if field.name == "detector")
-    assert sorted(field.metadata["choices"]) == sorted(detection.DETECTORS)
+    assert sorted(field.metadata["choices"]) == sorted(["auto", *detection.DETECTORS])
+    assert sorted(detection.BEST) == sorted(detection.DETECTORS)
 
 
 def test_weights_that_a_face_detector_does_not_take_are_refused() -> None:

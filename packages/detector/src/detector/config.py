@@ -44,7 +44,8 @@ RENAMED = {
 
 @dataclass(frozen=True, slots=True)
 class FacesConfig:
-    """Videos to crops. `frames_per_second` replaces the two frame counts; `yunet_model`, an ONNX file, is for yunet.
+    """Videos to crops. `frames_per_second` replaces the two frame counts; `yunet_model` and `centerface_model` are
+    ONNX files, empty for the usual places.
 
     `framing` is described in `detector.data.framing`. Crops of which more than `max_border` lies beyond the image are
     dropped.
@@ -56,8 +57,9 @@ class FacesConfig:
     frames_real: int = number(16, 1)
     frames_fake: int = number(8, 1)
     frames_per_second: float | None = number(None, above=0)
-    detector: str = one_of("haar", "haar", "yunet", "lbp")
+    detector: str = one_of("haar", "auto", "haar", "yunet", "centerface", "lbp")
     yunet_model: str | None = None
+    centerface_model: str | None = None
     framing: str = one_of("deepfakebench", "deepfakebench", "mesonet", "tight")
     max_border: float = number(0.05, 0, 1)
     people: str = one_of("largest", "largest", "all")

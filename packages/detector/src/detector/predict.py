@@ -163,7 +163,7 @@ def predict_files(
     """
     import torch
 
-    from .data.detection import make_detector
+    from .data.detection import configured
     from .inference import predict
     from .precision import Precision
     from .weights import load_model
@@ -175,7 +175,7 @@ def predict_files(
     side = card.height
     if side != card.width:
         raise DataError(f"{train}: the model takes {side} x {card.width} pixels; faces are cut out square")
-    detector = None if aligned else make_detector(params.faces.detector, params.faces.yunet_model)
+    detector = None if aligned else configured(params.faces)
     for file in files:
         try:
             footage = footage_of(file, num_frames)

