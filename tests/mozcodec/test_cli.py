@@ -92,15 +92,15 @@ def test_the_programs_short_forms_and_spellings_are_understood(programs, small, 
 def test_a_jpeg_keeps_its_metadata_as_cjpeg_does(programs, small, small_gray, tmp_path):
     source, target, icc = tmp_path / "a.jpg", tmp_path / "b.jpg", tmp_path / "icc"
     icc.write_bytes(b"another profile")
-    told = {"exif": b"II*\0\x08\0\0\0" + bytes(6), "icc_profile": bytes(140_000), "xmp": b"<x/>", "comment": "kept"}
-    inks = np.dstack([small, small[..., 0]])
+    given = {"exif": b"II*\0\x08\0\0\0" + bytes(6), "icc_profile": bytes(140_000), "xmp": b"<x/>", "comment": "kept"}
+    cmyk = np.dstack([small, small[..., 0]])
     for pixels, options in (
         (small, {}),
         (small, {"arithmetic": True}),
         (small_gray, {}),
-        (inks, {"pixel_format": "cmyk", "color_space": "ycck"}),
+        (cmyk, {"pixel_format": "cmyk", "color_space": "ycck"}),
     ):
-        source.write_bytes(mozcodec.encode(pixels, 92, **told, **options))
+        source.write_bytes(mozcodec.encode(pixels, 92, **given, **options))
         for line in ("-quality 60", "-quality 85 -baseline", "-quality 30 -arithmetic"):
             assert main(["encode", str(source), str(target), "--force", *line.split()]) == 0
             assert target.read_bytes() == programs.ask("cjpeg", *line.split(), data=source.read_bytes()), line
@@ -447,9 +447,9 @@ def test_errors_name_the_switches_of_the_command_line(tmp_path, small, capsys):
     )
     for arguments, wanted, unwanted in cases:
         assert main([str(word) for word in arguments]) in (1, 2)
-        told = capsys.readouterr().err
-        assert wanted in told, told
-        assert unwanted is None or unwanted not in told, told
+        given = capsys.readouterr().err
+        assert wanted in given, given
+        assert unwanted is None or unwanted not in given, given
 
 
 def test_a_folder_counts_what_it_leaves_out(tmp_path, small, capsys):
@@ -458,5 +458,5 @@ def test_a_folder_counts_what_it_leaves_out(tmp_path, small, capsys):
     for name in ("b.heic", "c.HEIC", "notes"):
         (tmp_path / "in" / name).write_bytes(b"x")
     assert main(["encode", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
-    assert "1 file written" in (told := capsys.readouterr().err)
-    assert "3 of other formats left out" in told
+    assert "1 file written" in (given := capsys.readouterr().err)
+    assert "3 of other formats left out" in given

@@ -314,11 +314,11 @@ def test_a_batch_is_its_files(astronaut, threads):
     files = [mozcodec.encode(crop, 77) for crop in crops]
     expected = np.stack([mozcodec.decode(data) for data in files])
     np.testing.assert_array_equal(mozcodec.decode_batch(files, threads=threads), expected)
-    room = np.zeros((30, 64, 48, 3), np.uint8)
-    out = room[3:27]
+    backing = np.zeros((30, 64, 48, 3), np.uint8)
+    out = backing[3:27]
     assert mozcodec.decode_batch(files, out=out, threads=threads) is out
     np.testing.assert_array_equal(out, expected)
-    assert not room[:3].any()
+    assert not backing[:3].any()
     gray = mozcodec.decode_batch(files, "gray", threads=threads, scale=4)
     np.testing.assert_array_equal(gray, np.stack([mozcodec.decode(data, "gray", scale=4) for data in files]))
 

@@ -22,15 +22,15 @@ import mozcodec
 def layouts(pixels: np.ndarray) -> dict[str, np.ndarray]:
     """The same image, stored in many ways."""
     height, width = pixels.shape[:2]
-    room = np.zeros((height + 9, width + 7, *pixels.shape[2:]), np.uint8)
-    room[4 : 4 + height, 3 : 3 + width] = pixels
+    backing = np.zeros((height + 9, width + 7, *pixels.shape[2:]), np.uint8)
+    backing[4 : 4 + height, 3 : 3 + width] = pixels
     sparse = np.zeros((2 * height, 3 * width, *pixels.shape[2:]), np.uint8)
     sparse[::2, ::3] = pixels
     read_only = pixels.copy()
     read_only.flags.writeable = False
     return {
         "contiguous": pixels,
-        "a part of a larger one": room[4 : 4 + height, 3 : 3 + width],
+        "a part of a larger one": backing[4 : 4 + height, 3 : 3 + width],
         "every second row, every third column": sparse[::2, ::3],
         "upside down": pixels[::-1].copy()[::-1],
         "mirrored": pixels[:, ::-1].copy()[:, ::-1],
@@ -81,8 +81,8 @@ def test_layout_of_the_array_does_not_matter(small, small_gray):
 )
 def test_any_view_and_any_options_make_the_jpeg_of_a_plain_copy(height, width, channels, steps, seed, options):
     shape = (3 * height, 3 * width) if channels == 0 else (3 * height, 3 * width, channels)
-    room = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-    view = room[:: steps[0], :: steps[1]][:height, :width]
+    backing = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    view = backing[:: steps[0], :: steps[1]][:height, :width]
     try:
         data = mozcodec.encode(view, **options)
     except ValueError as error:
@@ -258,9 +258,9 @@ def test_encode_writes_into_out(small):
 def test_a_small_out_says_what_it_needs(astronaut, small):
     for pixels, options in ((small, {}), (astronaut, {"quality": 95}), (astronaut, {"profile": "fastest"})):
         size = len(mozcodec.encode(pixels, **options))
-        for room in (0, 1, 100, size - 1):
-            with pytest.raises(mozcodec.LimitError, match=f"out holds {room} bytes, the stream needs {size}"):
-                mozcodec.encode(pixels, out=bytearray(room), **options)
+        for capacity in (0, 1, 100, size - 1):
+            with pytest.raises(mozcodec.LimitError, match=f"out holds {capacity} bytes, the stream needs {size}"):
+                mozcodec.encode(pixels, out=bytearray(capacity), **options)
     with pytest.raises(ValueError, match="writable"):
         mozcodec.encode(small, out=memoryview(bytes(5000)))
     with pytest.raises(TypeError, match="contiguous"):
@@ -276,8 +276,8 @@ def tiff(orientation: int, order: str = "<", kind: str = "HHIHH") -> bytes:
 
 def test_metadata_comes_back_and_others_read_it(small):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() + bytes(150_000)  # three segments
-    told = {"icc_profile": profile, "exif": tiff(6), "xmp": b"<x:xmpmeta/>", "comment": "grün"}
-    data = mozcodec.encode(small, **told)
+    given = {"icc_profile": profile, "exif": tiff(6), "xmp": b"<x:xmpmeta/>", "comment": "grün"}
+    data = mozcodec.encode(small, **given)
     metadata = mozcodec.read_header(data).metadata
     assert metadata == mozcodec.Metadata(profile, tiff(6), b"<x:xmpmeta/>", ("grün".encode(),))
     with Image.open(io.BytesIO(data)) as image:
@@ -339,7 +339,7 @@ def test_extended_xmp_comes_back_whole_or_not_at_all(small):
 
 
 @pytest.mark.parametrize(
-    ("told", "error", "words"),
+    ("given", "error", "words"),
     [
         ({"xmp": "<x/>"}, TypeError, "xmp must be bytes, got str"),
         ({"icc_profile": "sRGB"}, TypeError, "icc_profile must be bytes, got str"),
@@ -350,15 +350,15 @@ def test_extended_xmp_comes_back_whole_or_not_at_all(small):
         ({"icc_profile": b""}, ValueError, r"icc_profile must have 1\.\.16707345 bytes, got 0"),
     ],
 )
-def test_metadata_that_fits_no_segment_is_refused(small, told, error, words):
+def test_metadata_that_fits_no_segment_is_refused(small, given, error, words):
     with pytest.raises(error, match=words):
-        mozcodec.encode(small, **told)
+        mozcodec.encode(small, **given)
 
 
 def test_the_largest_segments_come_back(small):
-    told = {"xmp": bytes(65504), "exif": b"II" + bytes(65525), "comment": bytes(65533)}
-    metadata = mozcodec.read_header(mozcodec.encode(small, **told)).metadata
-    assert metadata == mozcodec.Metadata(None, told["exif"], told["xmp"], (told["comment"],))
+    given = {"xmp": bytes(65504), "exif": b"II" + bytes(65525), "comment": bytes(65533)}
+    metadata = mozcodec.read_header(mozcodec.encode(small, **given)).metadata
+    assert metadata == mozcodec.Metadata(None, given["exif"], given["xmp"], (given["comment"],))
 
 
 def test_damaged_icc_profiles_count_as_none(small):
@@ -408,11 +408,11 @@ def test_samples_of_the_other_byte_order_are_taken(small):
 
 
 def test_an_encoder_is_encode_with_the_options_kept(small, small_gray):
-    told = {"quality": (70, 50), "subsampling": "4:4:4", "comment": b"kept"}
-    encoder = mozcodec.Encoder(**told)
+    given = {"quality": (70, 50), "subsampling": "4:4:4", "comment": b"kept"}
+    encoder = mozcodec.Encoder(**given)
     for pixels in (small, small_gray, small):
-        assert encoder.encode(pixels) == mozcodec.encode(pixels, **told)
-    assert encoder.encode(small, out=bytearray(9000)) == mozcodec.encode(small, **told)
+        assert encoder.encode(pixels) == mozcodec.encode(pixels, **given)
+    assert encoder.encode(small, out=bytearray(9000)) == mozcodec.encode(small, **given)
     with pytest.raises(ValueError, match=r"quality must be 1\.\.100"):
         mozcodec.Encoder(quality=101)
 
@@ -463,9 +463,9 @@ def failing_calls(small):
     broken = bytearray(good)
     broken[len(good) // 2 :: 7] = bytes(len(broken[len(good) // 2 :: 7]))
     tall = mozcodec.encode(np.tile(small, (6, 1, 1)), profile="fastest", progressive=True)
-    room = bytearray(50)
+    buffer = bytearray(50)
     return [
-        lambda: mozcodec.encode(small, out=room),
+        lambda: mozcodec.encode(small, out=buffer),
         lambda: mozcodec.encode(small, scan_script="0: 0 63 0 0;"),
         lambda: mozcodec.encode(small, subsampling=[(4, 4), (1, 1), (1, 1)], profile="fastest"),
         lambda: mozcodec.encode(small, max_memory=100),

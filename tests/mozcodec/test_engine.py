@@ -149,9 +149,9 @@ def test_files_of_one_pass_give_the_librarys_bytes(identity, subsampling, restar
 def test_a_file_of_one_pass_in_a_buffer_of_any_size(small):
     """The bytes go straight to the buffer while there is room, and through another near its end."""
     library = mozcodec.encode(small, 90, profile="fastest", engine="library")
-    for room in (0, 1, 300, len(library) // 2, *range(len(library) - 40, len(library))):
-        with pytest.raises(mozcodec.LimitError, match=f"out holds {room} bytes, the stream needs {len(library)}"):
-            mozcodec.encode(small, 90, profile="fastest", engine="fast", out=bytearray(room))
+    for capacity in (0, 1, 300, len(library) // 2, *range(len(library) - 40, len(library))):
+        with pytest.raises(mozcodec.LimitError, match=f"out holds {capacity} bytes, the stream needs {len(library)}"):
+            mozcodec.encode(small, 90, profile="fastest", engine="fast", out=bytearray(capacity))
     for more in (0, 1, 15, 100_000):
         buffer = bytearray(b"\xa5" * (len(library) + more))
         assert mozcodec.encode(small, 90, profile="fastest", engine="fast", out=buffer) == library

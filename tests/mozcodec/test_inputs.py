@@ -223,12 +223,12 @@ def test_neither_torch_nor_pillow_is_imported():
 
 def test_a_sweep_writes_metadata(small):
     exif = b"MM\0*\0\0\0\x08\0\0\0\0\0\0"
-    told = {"comment": "made by a test", "exif": exif, "xmp": b"<x/>", "icc_profile": b"p" * 99}
-    points = list(mozcodec.sweep(small, [60, 77], scales=(8, 16), **told))
-    assert points[1].data == mozcodec.encode(small, 77, **told)
-    assert points[3].data == mozcodec.encode_scaled(small, 77, dct_size=16, **told)
-    (point,) = mozcodec.sweep(small, distances=[2], effort=0, **told)
-    assert point.data == mozcodec.encode(small, distance=2, effort=0, **told)
+    given = {"comment": "made by a test", "exif": exif, "xmp": b"<x/>", "icc_profile": b"p" * 99}
+    points = list(mozcodec.sweep(small, [60, 77], scales=(8, 16), **given))
+    assert points[1].data == mozcodec.encode(small, 77, **given)
+    assert points[3].data == mozcodec.encode_scaled(small, 77, dct_size=16, **given)
+    (point,) = mozcodec.sweep(small, distances=[2], effort=0, **given)
+    assert point.data == mozcodec.encode(small, distance=2, effort=0, **given)
 
 
 def test_options_take_the_names_and_shapes_that_people_have(small):
@@ -252,9 +252,9 @@ def luma(rgb: np.ndarray) -> np.ndarray:
 
 def test_gray_and_ycbcr_of_every_colour_space(small):
     """The colours of mozcodec's RGB; libjpeg gives YCbCr of YCbCr files only, and gray of neither CMYK nor YCCK."""
-    inks = np.dstack([small, 255 - small[..., :1]])
+    cmyk = np.dstack([small, 255 - small[..., :1]])
     for color_space in ("cmyk", "ycck"):
-        data = mozcodec.encode(inks, 90, pixel_format="cmyk", color_space=color_space)
+        data = mozcodec.encode(cmyk, 90, pixel_format="cmyk", color_space=color_space)
         np.testing.assert_array_equal(mozcodec.decode(data, "gray"), luma(mozcodec.decode(data, "rgb")))
     for options in ({"color_space": "rgb"}, {"lossless": 1}):
         data = mozcodec.encode(small, **options)

@@ -128,14 +128,14 @@ def test_grayscale_drops_the_chroma(programs, files):
 
 
 def test_metadata_can_be_given_anew(files):
-    data, told = files["baseline"], mozcodec.Metadata(comments=(b"one", b"two"), xmp=b"<x/>")
+    data, given = files["baseline"], mozcodec.Metadata(comments=(b"one", b"two"), xmp=b"<x/>")
     for rewritten in (
-        mozcodec.optimize(data, copy="none", metadata=told),
-        mozcodec.transform(data, "transpose", copy="none", metadata=told),
+        mozcodec.optimize(data, copy="none", metadata=given),
+        mozcodec.transform(data, "transpose", copy="none", metadata=given),
     ):
-        assert mozcodec.read_header(rewritten).metadata == told
-    beside = mozcodec.read_header(mozcodec.optimize(data, copy="icc", metadata=told)).metadata
-    assert beside == replace(told, icc_profile=bytes(300))
+        assert mozcodec.read_header(rewritten).metadata == given
+    beside = mozcodec.read_header(mozcodec.optimize(data, copy="icc", metadata=given)).metadata
+    assert beside == replace(given, icc_profile=bytes(300))
 
 
 def test_lossless_work_has_decodes_limits(files):

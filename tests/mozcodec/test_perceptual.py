@@ -169,8 +169,8 @@ def test_linear_pixels_are_the_same_picture(image):
 
 def test_auto_subsampling_follows_the_distance(image):
     for distance, expected in ((0.3, "4:4:4"), (0.59, "4:4:4"), (0.6, "4:2:0"), (4, "4:2:0")):
-        for told in ({}, {"subsampling": "auto"}, {"subsampling": None}):
-            file = mozcodec.encode(image, distance=distance, **told)
+        for given in ({}, {"subsampling": "auto"}, {"subsampling": None}):
+            file = mozcodec.encode(image, distance=distance, **given)
             assert mozcodec.read_header(file).subsampling == expected
 
 
@@ -220,7 +220,7 @@ print(total.hexdigest())
 
 
 @pytest.mark.parametrize(
-    ("told", "error", "message"),
+    ("given", "error", "message"),
     [
         ({"quality": 75}, ValueError, "quality or distance, not both"),
         ({"quality": None}, ValueError, "quality or distance, not both"),
@@ -242,14 +242,14 @@ print(total.hexdigest())
         ({"pixel_format": "rgbz"}, ValueError, "pixel_format must be one of"),
     ],
 )
-def test_what_cannot_go_with_distance_is_refused_with_the_reason(image, told, error, message):
+def test_what_cannot_go_with_distance_is_refused_with_the_reason(image, given, error, message):
     with pytest.raises(error, match=message):
-        mozcodec.encode(image, **{"distance": 1, **told})
+        mozcodec.encode(image, **{"distance": 1, **given})
 
 
 def test_pixels_that_mean_nothing_are_refused(image):
     cmyk = np.zeros((9, 9, 4), np.uint8)
-    for pixels, told, error, message in (
+    for pixels, given, error, message in (
         (cmyk, {"pixel_format": "cmyk"}, ValueError, "no perceptual model of CMYK"),
         (cmyk, {}, ValueError, "4 channels need pixel_format="),
         (image / 128, {}, ValueError, "must be 0..1"),
@@ -259,7 +259,7 @@ def test_pixels_that_mean_nothing_are_refused(image):
         (np.zeros((4,), np.uint8), {}, ValueError, "shape"),
     ):
         with pytest.raises(error, match=message):
-            mozcodec.encode(pixels, distance=1, **told)
+            mozcodec.encode(pixels, distance=1, **given)
 
 
 def test_options_of_the_mode_need_a_distance(image):
@@ -288,8 +288,8 @@ def test_a_score_is_reached_and_hardly_exceeded(image, score, effort):
     assert result.value == score_of(result.data, image) >= score
     assert result.value < score + 0.6  # tables have integer steps; most end within 0.15
     assert 1 <= result.num_encodings <= 22
-    told = {"distance": result.distance, "effort": effort, "subsampling": result.subsampling}
-    assert mozcodec.encode(image, **told) == result.data
+    given = {"distance": result.distance, "effort": effort, "subsampling": result.subsampling}
+    assert mozcodec.encode(image, **given) == result.data
 
 
 def test_a_target_goes_to_full_chroma_where_half_cannot_reach_it():
@@ -330,7 +330,7 @@ def test_targets_out_of_reach_are_said(image):
 
 
 @pytest.mark.parametrize(
-    ("told", "error", "message"),
+    ("given", "error", "message"),
     [
         ({"ssimulacra2": 70, "psnr": 30}, TypeError, "exactly one of bytes, psnr, ssim and ssimulacra2"),
         ({"ssimulacra2": 101}, ValueError, "ssimulacra2 must be -100..100"),
@@ -341,9 +341,9 @@ def test_targets_out_of_reach_are_said(image):
         ({"ssimulacra2": 70, "pixel_format": "ycbcr"}, ValueError, "rounded to 8 bits"),
     ],
 )
-def test_targets_that_mean_nothing_are_refused(image, told, error, message):
+def test_targets_that_mean_nothing_are_refused(image, given, error, message):
     with pytest.raises(error, match=message):
-        mozcodec.encode_to_target(image, **told)
+        mozcodec.encode_to_target(image, **given)
 
 
 def test_tiny_pictures_have_no_score():

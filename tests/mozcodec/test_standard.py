@@ -42,10 +42,10 @@ def test_own_sequential_smartscale_files_are_marked(small):
 
 def test_cmyk_of_16_bits_becomes_rgb_exactly():
     rng = np.random.default_rng(5)
-    inks = rng.integers(0, 65536, (9, 9, 4)).astype(np.uint16)
-    inks[0, :4] = [[60000] * 4, [65535] * 4, [0] * 4, [1, 65535, 32768, 65534]]
-    data = mozcodec.encode(inks, pixel_format="cmyk", precision=16, lossless=1)
-    wide = inks.astype(object)
+    cmyk = rng.integers(0, 65536, (9, 9, 4)).astype(np.uint16)
+    cmyk[0, :4] = [[60000] * 4, [65535] * 4, [0] * 4, [1, 65535, 32768, 65534]]
+    data = mozcodec.encode(cmyk, pixel_format="cmyk", precision=16, lossless=1)
+    wide = cmyk.astype(object)
     expected = (2 * wide[..., :3] * wide[..., 3:] + 65535) // (2 * 65535)
     np.testing.assert_array_equal(mozcodec.decode(data, "rgb"), expected.astype(np.uint16))
 
