@@ -87,6 +87,22 @@ def test_differences_are_on_the_shared_rows_with_holm_over_the_whole_family(tabl
         assert (t.p < 0.05) == (t.lo * t.hi > 0)
 
 
+def test_two_tables_that_lack_different_faces_are_compared_on_what_is_left(write_scores, rows_of):
+    paths, kept = [], []
+    for model in (1, 2):
+        rows = rows_of(model=model, pairs=8)
+        faces = sorted({row["key"] for row in rows if row["split"] == "test"})
+        kept.append(set(faces) - set(faces[model :: 9]))
+        rows = [row for row in rows if row["split"] == "val" or row["key"] in kept[-1]]
+        paths.append(write_scores(f"{model}.csv", rows=rows))
+    shared = kept[0] & kept[1]
+    board = compare([Group(str(path), (str(path),), (read(path),)) for path in paths])
+    (found,) = (test for test in board.tests if test.what == "77")
+    a, b = (next(path for path in paths if str(path) == label) for label in (found.a, found.b))
+    assert found.n_rows == len(shared) < min(map(len, kept))
+    assert found.value == pytest.approx(auc(a, "77", shared) - auc(b, "77", shared))
+
+
 def test_the_interval_over_seeds_is_welchs(write_scores):
     files = [[write_scores(f"{name}{m}.csv", model=m, pairs=6, conditions=conditions) for m in models]
              for name, models, conditions in (("a", (1, 2, 3), {"77": 1.3}), ("b", (4, 5), {"77": 0.8}))]  # fmt: skip

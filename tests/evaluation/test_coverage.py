@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from evaluation import coverage
 from evaluation.jackknife import Sample
-from evaluation.wilson import of_rates, of_share
+from evaluation.wilson import difference, largest_gap, of_rates, of_share
 from tools.coverage import simulate
 from tools.coverage.designs import DESIGNS, generate
 
@@ -39,6 +39,22 @@ def test_intervals_of_frames_cover_the_truth(name):
             covered[metric] += interval.lo <= truth[metric] <= interval.hi
     assert min(covered.values()) / SETS >= LEAST, covered
     assert np.mean(widths) < {"D4": 0.04}.get(name, 0.3)
+
+
+def test_the_interval_of_the_largest_asymmetry_covers_the_largest_true_one():
+    design, covered = DESIGNS["D1"], 0
+    truth = simulate.true_values(design, "frame", 3)["lean"]
+    for number in range(SETS):
+        cells = simulate.matrix(generate(design, design.pairs, np.random.default_rng([6, number])))
+        found = largest_gap([(cells[i][j], cells[j][i]) for i in range(3) for j in range(i)])
+        covered += found.lo <= truth <= found.hi
+    assert covered / SETS >= LEAST
+
+
+def test_of_one_pair_the_largest_gap_is_its_difference():
+    cells = simulate.matrix(generate(DESIGNS["D1"], 12, np.random.default_rng(4)))
+    high, low = cells[0][2], cells[2][0]
+    assert largest_gap([(low, high)]) == pytest.approx(difference([high], [low]) if high.value > low.value else None)
 
 
 def test_the_percentile_bootstrap_misses_a_strong_detector():

@@ -28,7 +28,7 @@ from evaluation import calibration, metrics
 from evaluation.calibration_ranges import ece, fitted_temperature
 from evaluation.jackknife import Estimate, Sample, Side
 from evaluation.measure import measure
-from evaluation.wilson import Range, difference, mean_of, ratio_of_gains, worst
+from evaluation.wilson import Range, difference, largest_gap, mean_of, ratio_of_gains, worst
 from tools.coverage.designs import DESIGNS, Data, Design, generate
 
 BLOCK = 100
@@ -66,6 +66,7 @@ def intervals(data: Data, design: Design) -> Found:
         diagonal = [cells[i][i] for i in range(len(cells))]
         found |= {
             "difference": difference([diagonal[0]], [diagonal[-1]]), "worst": worst(flat), "pooled": mean_of(flat),
+            "lean": largest_gap([(cells[i][j], cells[j][i]) for i in range(len(cells)) for j in range(i)]),
             "retention": ratio_of_gains(diagonal[-1], diagonal[0]), "mean": mean_of(diagonal),
             "drop_difference": difference([cells[0][0], cells[-1][-1]], [cells[0][-1], cells[-1][0]]),
         }  # fmt: skip
@@ -113,7 +114,8 @@ def _values(data: Data, design: Design) -> dict[str, float]:
         auc = np.array([[_auc(r, f) for f in fake] for r in real])
         found |= {
             "difference": auc[0, 0] - auc[-1, -1], "worst": auc.min(), "pooled": auc.mean(),
-            "mean": np.diag(auc).mean(), "retention": (auc[-1, -1] - 0.5) / (auc[0, 0] - 0.5),
+            "lean": np.abs(auc - auc.T).max(), "mean": np.diag(auc).mean(),
+            "retention": (auc[-1, -1] - 0.5) / (auc[0, 0] - 0.5),
             "drop_difference": auc[0, 0] + auc[-1, -1] - auc[0, -1] - auc[-1, 0],
         } | {f"{name}_difference": first[name] - last[name] for name in ("bacc", "f1", "eer")}  # fmt: skip
     return found
@@ -264,7 +266,8 @@ SHOWN = {"auc": "AUC", "bacc": "bal. ACC", "f1": "F1", "tpr5": "TPR at 5 %", "tp
          "brier": "Brier", "difference": "difference", "worst": "worst cell"}  # fmt: skip
 OTHERS = {"ap": "AP", "accuracy": "ACC", "precision": "precision", "tpr": "sensitivity", "tnr": "specificity",
           "mcc": "MCC", "logloss": "log loss", "ece": "ECE", "temperature": "temperature", "retention": "retention",
-          "mean": "mean of conditions", "pooled": "all cells", "bacc_difference": "diff. bal. ACC"}  # fmt: skip
+          "mean": "mean of conditions", "pooled": "all cells", "lean": "asymmetry",
+          "bacc_difference": "diff. bal. ACC"}  # fmt: skip
 GOAL, FEWEST = (0.93, 0.98), 12                 # coverage wanted in designs with so many pairs
 BEGIN, END = "<!-- table of make coverage -->", "<!-- end of the table -->"
 Results = dict[str, dict[tuple[str, str, str], dict[str, float]]]

@@ -35,7 +35,7 @@ from .conditions import condition_keys
 from .files import read_csv, rounded, write_csv
 from .jackknife import Estimate, Sample, Side
 from .scores import Scores, by_video
-from .wilson import Range, difference, mean_of, of_rates, of_share, worst
+from .wilson import Range, largest_gap, mean_of, of_rates, of_share, worst
 
 __all__ = ["Cell", "Decision", "Figure", "Matrix", "as_json", "evaluate", "read", "write"]
 
@@ -61,8 +61,9 @@ class Cell:
 class Figure:
     """A figure of the matrix; `real` and `fake` name its cell (``worst``, ``lean``), else they are empty.
 
-    For ``worst``, `lo` and `hi` cover the lowest true cell, whichever it is; `bias` is how far the lowest estimate lies
-    below the true value of its cell on average, nan for other figures.
+    `lo` and `hi` of ``worst`` cover the lowest true cell, whichever it is, those of ``lean`` the largest true
+    difference. `bias` is how far the lowest estimate lies below the true value of its cell on average, nan for other
+    figures.
     """
 
     level: str
@@ -173,7 +174,7 @@ def _figures(
         return
     r, f = max(pairs, key=lambda pair: abs(found[pair].value - found[pair[::-1]].value))
     r, f = (r, f) if found[r, f].value >= found[f, r].value else (f, r)
-    yield row("lean", difference([found[r, f]], [found[f, r]], confidence), r, f)
+    yield row("lean", largest_gap([(found[a, b], found[b, a]) for a, b in pairs], confidence), r, f)
 
 
 def _mean(estimates: Sequence[Estimate], confidence: float) -> Range:

@@ -24,6 +24,7 @@ __all__ = [
     "OfRates",
     "Range",
     "difference",
+    "largest_gap",
     "mean_estimate",
     "mean_of",
     "of_mean",
@@ -299,15 +300,42 @@ def worst(estimates: Sequence[Estimate], confidence: float = 0.95) -> Range:
     value = float(min(e.value for e in estimates))
     if reason or np.isnan(value):
         return _undefined(value, reason or "undefined")
-    series = np.array([e.spread for e in estimates])
-    product = (series * estimates[0].weight) @ series.T
-    deviation = np.sqrt(np.array([e.variance for e in estimates]))
+    comparisons = _comparisons(np.array([e.spread for e in estimates]), estimates[0].weight)
+    low, high = (1 + confidence) / 2, 1 - (1 - confidence) / 2 / comparisons
+    return Range(value, min(_end(e, low, -1) for e in estimates), min(_end(e, high, 1) for e in estimates))
+
+
+def largest_gap(pairs: Sequence[tuple[Estimate, Estimate]], confidence: float = 0.95) -> Range:
+    """Return the largest absolute difference within *pairs*, with an interval for the largest of the true ones.
+
+    The largest of noisy differences is biased high; its lower end takes the level of as many comparisons as the
+    differences' correlation leaves.
+    """
+    reason = next((e.reason for pair in pairs for e in pair if e.reason), "")
+    gaps = [a.value - b.value for a, b in pairs]
+    value = float(np.max(np.abs(gaps)))
+    if reason or np.isnan(value):
+        return _undefined(value, reason or "undefined")
+    series = np.array([a.spread - b.spread for a, b in pairs])
+    comparisons = _comparisons(series, pairs[0][0].weight)
+    missing = np.array([sum(_missing(e, e.cap_paired) for e in pair) for pair in pairs])
+    deviation = np.sqrt([positive_sum(row * row, pairs[0][0].weight) for row in series] + missing)
+    clusters = min(e.clusters for pair in pairs for e in pair)
+    up = quantile((1 + confidence) / 2, clusters)
+    down = quantile(1 - (1 - confidence) / 2 / comparisons, clusters)
+    size = np.abs(gaps)
+    lo, hi = float(np.max(size - down * deviation)), float(np.max(size + up * deviation))
+    return Range(value, min(max(lo, 0.0), value), min(hi, 1.0))
+
+
+def _comparisons(series: Floats, weight: Floats) -> float:
+    """Return how many independent comparisons the rows of *series*, deviations by cluster, amount to."""
+    product = (series * weight) @ series.T
+    deviation = np.sqrt(np.maximum(np.diag(product), 0))
     scale = np.where(deviation > np.sqrt(TINY), deviation, np.inf)
     r = np.clip(product / np.outer(scale, scale), -1, 1)
     np.fill_diagonal(r, 1.0)
-    comparisons = len(estimates) ** 2 / float(np.sum(r**2))
-    low, high = (1 + confidence) / 2, 1 - (1 - confidence) / 2 / comparisons
-    return Range(value, min(_end(e, low, -1) for e in estimates), min(_end(e, high, 1) for e in estimates))
+    return len(series) ** 2 / float(np.sum(r**2))
 
 
 def ratio_of_gains(here: Estimate, reference: Estimate, base: float = 0.5, confidence: float = 0.95) -> Range:
