@@ -229,7 +229,8 @@ def estimate_quality(luma: NDArray[np.uint16], chroma: NDArray[np.uint16] | None
     return QualityEstimate(quality + 1, table, False)
 
 
-def _distance_tables(distance: float, is_420: bool, corrects_luma: bool, count: int) -> NDArray[np.int64]:
+def distance_tables(distance: float, is_420: bool, corrects_luma: bool, count: int = 3) -> NDArray[np.int64]:
+    """Return the tables of the perceptual mode for Y, Cb and Cr, (count, 8, 8); without *corrects_luma* jpegli's."""
     tables = ffi.new("unsigned int[3][64]")
     lib.mzc_distance_tables(distance, is_420, corrects_luma, tables)
     return np.frombuffer(ffi.buffer(tables), np.uint32).reshape(3, 8, 8)[:count].astype(np.int64)
@@ -243,12 +244,12 @@ def estimate_distance(tables: list[NDArray[np.uint16]], is_420: bool) -> Distanc
     for corrects_luma in (False, True)[: 1 if len(tables) == 1 else 2]:
 
         def total(distance: float, corrects_luma: bool = corrects_luma) -> int:
-            return int(_distance_tables(distance, is_420, corrects_luma, len(tables)).sum())
+            return int(distance_tables(distance, is_420, corrects_luma, len(tables)).sum())
 
         # entries never fall with the distance, so the sum tells where they are
         low = _first(lambda distance, total=total: total(distance) >= given.sum())  # type: ignore[misc]
         high = _first(lambda distance, total=total: total(distance) > given.sum())  # type: ignore[misc]
-        if np.array_equal(_distance_tables((low + high) / 2, is_420, corrects_luma, len(tables)), given):
+        if np.array_equal(distance_tables((low + high) / 2, is_420, corrects_luma, len(tables)), given):
             return DistanceEstimate(low, high, corrects_luma)
     return None
 
