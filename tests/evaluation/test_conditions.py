@@ -2,7 +2,7 @@
 
 import pytest
 
-from evaluation.conditions import RESERVED, condition_key, condition_keys, ends, family, quality, title
+from evaluation.conditions import RESERVED, condition_key, condition_keys, encoder_quality, ends, family, quality, title
 
 KEYS = {
     "raw": "raw",
@@ -63,3 +63,14 @@ def test_only_bare_integers_from_1_to_100_are_qualities():
 def test_the_drop_is_between_the_ends_of_the_first_family(conditions, expected):
     found = ends(conditions)
     assert (found and (found.high, found.low)) == expected
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("77", 77), ("turbo:60/4:2:0", 60), ("scaled:16/77", 77), ("turbo:90>resize:0.5>moz:60", 60), ("webp:50", 50),
+        ("raw", None), ("resize:0.5", None), ("moz:77>resize:0.5", None), ("scaled:16", None), ("mystery:3", None),
+    ],
+)  # fmt: skip
+def test_the_quality_of_the_last_encoder_is_read_from_the_label(label, expected):
+    assert encoder_quality(label) == expected

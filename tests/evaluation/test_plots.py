@@ -37,8 +37,8 @@ def test_lines_join_conditions_of_one_family_only(summary):
 
 def test_curves_have_a_line_for_each_encoder_over_its_own_cost(summary):
     figure = plots.curves(summary, FIDELITY)
-    assert len(figure.axes) == 3 * 2
-    for axes, metric in zip(figure.axes[::2], ("auc", "balanced_accuracy", "eer"), strict=True):
+    assert len(figure.axes) == 3 * 3
+    for axes, metric in zip(figure.axes[::3], ("auc", "balanced_accuracy", "eer"), strict=True):
         found = {line.get_label(): (line.get_xdata().tolist(), line.get_ydata().tolist()) for line in lines(axes)}
         assert list(found) == ["moz", "turbo", "webp"]
         for name, conditions in (("moz", ["77", "10"]), ("turbo", ["turbo:77", "turbo:10"]), ("webp", ["webp:50"])):
@@ -46,6 +46,7 @@ def test_curves_have_a_line_for_each_encoder_over_its_own_cost(summary):
             assert found[name][1] == [summary.find(c, "frame", metric).value for c in conditions]
     right = [line.get_xdata().tolist() for line in lines(figure.axes[1])]
     assert right == [[0.96, 0.8], [0.97, 0.82], [0.9]]
+    assert [line.get_xdata().tolist() for line in lines(figure.axes[2])] == [[77, 10], [77, 10], [50]]
 
 
 def test_the_matrix_has_its_numbers_in_the_cells_and_marks_what_is_below_chance(scores_of):

@@ -12,7 +12,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["RAW", "RESERVED", "Ends", "condition_key", "condition_keys", "ends", "family", "quality", "title"]
+__all__ = [
+    "RAW", "RESERVED", "Ends", "condition_key", "condition_keys", "encoder_quality", "ends", "family", "quality",
+    "title",
+]  # fmt: skip
 
 RAW = "raw"
 MOZJPEG = "moz"
@@ -24,6 +27,19 @@ def quality(condition: str) -> int | None:
     """Return the JPEG quality that a bare integer label means, None for every other label."""
     plain = condition.isascii() and condition.isdigit() and str(int(condition)) == condition
     return int(condition) if plain and 1 <= int(condition) <= 100 else None
+
+
+def encoder_quality(condition: str) -> int | None:
+    """Return the quality of the last step that encodes: 77 of ``77``, ``turbo:77/4:2:0`` and ``scaled:16/77``.
+
+    None where the last step is none (``raw``, ``resize:0.5``) or its quality is not a whole number.
+    """
+    if quality(condition) is not None:
+        return quality(condition)
+    name, _, values = condition.split(">")[-1].partition(":")
+    place = {"moz": 0, "turbo": 0, "webp": 0, "scaled": 1, "smartscale": 1}.get(name)
+    parts = values.split("/")
+    return quality(parts[place]) if place is not None and len(parts) > place else None
 
 
 def title(condition: str) -> str:

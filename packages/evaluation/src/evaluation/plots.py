@@ -23,7 +23,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from .calibration import reliability
 from .compare import Board
-from .conditions import RAW, family, title
+from .conditions import RAW, encoder_quality, family, title
 from .features import Features
 from .grid import TrainTest
 from .matrix import Matrix
@@ -279,17 +279,23 @@ def versus(board: Board, this: str, other: str, theme: Theme = LIGHT) -> Figure:
 
 
 CURVES = ("auc", "balanced_accuracy", "eer")
-COSTS = (("bits_per_pixel", "bits per pixel (log scale)"), ("ssim", "SSIM"))
+QUALITY = "quality"
+COSTS = (("bits_per_pixel", "bits per pixel (log scale)"), ("ssim", "SSIM"), (QUALITY, "quality number of the encoder"))
 
 
 def curves(summary: Summary, fidelity: Mapping[str, Fidelity], theme: Theme = LIGHT) -> Figure:
-    """Return AUC, balanced accuracy and EER over bits per pixel and over SSIM, one line for each family of conditions.
+    """Return AUC, balanced accuracy and EER over bits per pixel, SSIM and quality, one line for each encoder or family.
 
     Encoders are compared at equal cost or equal damage: one quality number means different files for each of them. The
     dashed line is the value of uncompressed faces.
     """
+
+    def place(name: str, cost: str) -> float:
+        found = encoder_quality(name) if cost == QUALITY else getattr(fidelity[name], cost)
+        return np.nan if found is None else float(found)
+
     with _style(theme):
-        figure = Figure(figsize=(9.2, 2.5 * len(CURVES) + 0.4), layout="constrained")
+        figure = Figure(figsize=(3.7 * len(COSTS), 2.5 * len(CURVES) + 0.4), layout="constrained")
         panels = figure.subplots(len(CURVES), len(COSTS), sharey="row", sharex="col", squeeze=False)
         members: dict[str, list[str]] = {}
         for name in summary.conditions:
@@ -304,9 +310,9 @@ def curves(summary: Summary, fidelity: Mapping[str, Fidelity], theme: Theme = LI
                 axes.axhline(METRICS[metric].chance or 0.5, color=theme.muted, linewidth=1, linestyle=":")
                 ends = []
                 for k, (group, names) in enumerate(members.items()):
-                    known = [name for name in names if np.isfinite(getattr(fidelity[name], cost))]
-                    known.sort(key=lambda name: -getattr(fidelity[name], cost))
-                    x = [getattr(fidelity[name], cost) for name in known]
+                    known = [name for name in names if np.isfinite(place(name, cost))]
+                    known.sort(key=lambda name, cost=cost: -place(name, cost))  # type: ignore[misc]
+                    x = [place(name, cost) for name in known]
                     rows = [summary.find(name, "frame", metric) for name in known]
                     color = theme.lines[k % len(theme.lines)]
                     last = _band(axes, x, rows, color, group, False, MARKERS[k % len(MARKERS)])
@@ -321,8 +327,8 @@ def curves(summary: Summary, fidelity: Mapping[str, Fidelity], theme: Theme = LI
                     axes.set_xlabel(label)
             direction = "" if METRICS[metric].higher_is_better else " (low is good)"
             panels[i, 0].set_ylabel(f"{METRICS[metric].title}{direction}")
-        panels[0, 0].invert_xaxis()
-        panels[0, 1].invert_xaxis()
+        for axes in panels[0]:
+            axes.invert_xaxis()
         handles = panels[0, 0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside upper left", ncols=max(len(members), 1))
         return figure

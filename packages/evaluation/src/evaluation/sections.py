@@ -181,7 +181,7 @@ def _by_condition(material: Material) -> list[Block]:
 
 
 def _curves(material: Material) -> Block:
-    """Return the curves over bits per pixel and SSIM, where the fidelity of two conditions is known."""
+    """Return the curves over bits per pixel, SSIM and quality, where the fidelity of two conditions is known."""
     if len(material.rates) < 2:
         return NOTHING
     summary = material.summary
@@ -191,7 +191,7 @@ def _curves(material: Material) -> Block:
         "Frame level, at the threshold .5 for balanced ACC. One line for each encoder or kind of condition; compare "
         "them at equal bits per pixel or equal SSIM, not at equal quality numbers. Dashed: uncompressed faces; dotted: "
         f"chance; bands are {_share(summary)} intervals by {UNIT_NAMES[summary.units[0]]}.",
-        "AUC, balanced accuracy and equal error rate over bits per pixel and over SSIM by encoder",
+        "AUC, balanced accuracy and equal error rate over bits per pixel, SSIM and quality number by encoder",
     )
 
 
