@@ -5,8 +5,8 @@
     python study.py --points FILE                  also every file that was made: bytes, PSNR, SSIM
 
 Writes ``scaling.md``, ``scaling.csv`` and ``scaling.png``; the same input gives the same bytes. Images are those of
-scikit-image and crops of faces, where a folder of them is given. Everything is verdict at the size of the source, by
-scikit-image. Needs scikit-image (with its SciPy and Pillow) and matplotlib.
+scikit-image and crops of faces, where a folder of them is given. PSNR and SSIM are computed at the size of the source
+by scikit-image. Needs scikit-image (with its SciPy and Pillow) and matplotlib.
 """
 
 import argparse
@@ -137,8 +137,8 @@ WAYS = {
     "smartscale": "blocks of N x N at the image's size, `encode_smartscale(block_size=N)`",
     "scaled": "8/N of the size, `encode_scaled(dct_size=N)`, decoded at N/8 by `decode(scale=N)`",
     "scaled, lanczos": "the same file decoded as it is and enlarged by a Lanczos filter (a = 3)",
-    "resized": "shrunk to 8/N by a Lanczos filter, coded in plain 8 x 8, enlarged by a Lanczos filter",
-    "half": "half the size by other blocks, `encode_smartscale(block_size=N/2, dct_size=N)`, decoded at 16/8",
+    "resized": "shrunk to 8/N by a Lanczos filter, encoded as plain 8 x 8, enlarged by a Lanczos filter",
+    "half": "half the size by other block sizes, `encode_smartscale(block_size=N/2, dct_size=N)`, decoded at 16/8",
 }
 
 
@@ -178,7 +178,7 @@ def shrunk(pixels: np.ndarray, n: int) -> np.ndarray:
 
 
 def enlarged(pixels: np.ndarray, n: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Return what :func:`shrunk` has made at the size that it had, *shape*."""
+    """Return the output of :func:`shrunk` enlarged to its original size, *shape*."""
     return lanczos(pixels, shape, (shape[0] * 8 / n, shape[1] * 8 / n))
 
 
@@ -197,7 +197,7 @@ def restored(data: bytes, contender: Contender, shape: tuple[int, ...]) -> np.nd
 
 @dataclass(frozen=True)
 class Point:
-    """One file: its bytes, and how close it comes."""
+    """One file: its bytes, PSNR and SSIM."""
 
     quality: int
     bytes: int
@@ -323,17 +323,17 @@ def rule(quality: int) -> str:
 
 @dataclass(frozen=True)
 class Curves:
-    """All measured files, and what they say."""
+    """All measured files, and what follows from them."""
 
     files: dict[Key, list[Point]]
 
     def subsamplings(self, picture: str, subsampling: str) -> list[str]:
-        """Return those in question that the image has; a gray one has 4:4:4 alone."""
+        """Return those of the subsamplings that the image has; a gray image has only 4:4:4."""
         there = [name for name in SUBSAMPLINGS if (picture, PLAIN, name) in self.files]
         return [name for name in there if subsampling in (name, EITHER)] or there
 
     def target(self, picture: str, metric: str, quality: int, subsampling: str) -> float:
-        """Return what plain 8 x 8 reaches at *quality*; with EITHER, at the subsampling of cjpeg's rule."""
+        """Return the PSNR or SSIM of plain 8 x 8 at *quality*; with EITHER, at the subsampling of cjpeg's rule."""
         wanted = rule(quality) if subsampling == EITHER else subsampling
         points = self.files[picture, PLAIN, self.subsamplings(picture, wanted)[0]]
         return METRICS[metric](next(point for point in points if point.quality == quality))
@@ -369,9 +369,9 @@ class Row:
     quality: int
     pictures: int
     never: int
-    """images on which no quality of the contender is so good; they count as infinitely many bytes"""
+    """images on which no quality of the contender reaches the target; they count as infinitely many bytes"""
     floor: int
-    """images on which its poorest file is still better; its bytes are taken"""
+    """images on which even its poorest file exceeds the target; the bytes of that file are used"""
     minimum: float
     lower_quartile: float
     median: float
@@ -504,43 +504,44 @@ def way_tables(table: Table, kinds: Sequence[str], chosen: Sequence[tuple[int, s
 PAGE = """\
 # Bytes at equal fidelity for DCT sizes 1 to 16
 
-Made by `packages/mozcodec/benchmarks/study.py`, which says how to make it again; what follows from it stands in
-[results.md](results.md). All numbers, with quartiles and in 4:4:4 alone: [scaling.csv](scaling.csv).
+Written by `packages/mozcodec/benchmarks/study.py` (its docstring has the commands). The conclusions are in
+[results.md](results.md); [scaling.csv](scaling.csv) has all numbers, with quartiles and for 4:4:4 alone.
 
 ![Bytes at equal SSIM and PSNR over the DCT size; a rate-distortion example; ways to halve](scaling.png)
 
-## What was done
+## Method
 
 {ways}
 
-Above N = 8 a SmartScale file holds the coded data of the scaled one, gives the same pixels, and has less than 20 bytes
-more of headers; so one row speaks for both.
+Above N = 8, a SmartScale file holds the same coded data as the scaled file, decodes to the same pixels, and has
+headers that are less than 20 bytes longer, so one row stands for both.
 
-Every file has trellis quantization and the scan search (cjpeg's defaults) and quantization tables {quant_table}.
-It is made at {num_qualities} qualities from 1 to 100. Deringing exists for 8 x 8 alone and is left on there. Bytes are
-those of the whole file, headers included. PSNR (over all samples) and SSIM (7 x 7 window, mean over the channels) are
-scikit-image's, on the uint8 pixels that a viewer gets, at the size of the source.
+Every file is encoded with trellis quantization, the scan search (cjpeg's defaults) and quantization table
+{quant_table}, at {num_qualities} qualities from 1 to 100. Overshoot deringing is only implemented for 8 x 8 and is
+left on there. Bytes are those of the whole file, headers included. PSNR (over all samples) and SSIM (7 x 7 window,
+mean over the channels) are computed by scikit-image on the decoded uint8 pixels at the size of the source.
 
-A column is a quality of plain 8 x 8 at cjpeg's own subsampling (4:2:0, from 90 on 4:4:4); what it has of PSNR or SSIM
-is to be met. Of a colour image each contender, plain too, takes 4:2:0 or 4:4:4, whichever needs fewer bytes there.
-A cell is **percent more bytes than plain 8 x 8, median [least, most]** over the images. ∞: no quality up to 100 is
-so good; such an image counts as infinitely many bytes. †: on some images even quality 1 is better than asked, and
-the bytes of that file count. Nothing is extrapolated. ×12: twelve times the bytes.
+Each column is a quality of plain 8 x 8 at cjpeg's default subsampling (4:2:0; from 90 on 4:4:4), whose PSNR or SSIM
+has to be reached. For colour images, every method including plain uses 4:2:0 or 4:4:4, whichever takes fewer bytes
+there. A cell is the **increase in bytes over plain 8 x 8 in percent, median [minimum, maximum]** over the images. ∞:
+no quality up to 100 reaches the target; such an image counts as infinitely many bytes. †: on some images even quality
+1 exceeds the target, and the bytes of that file are used. Nothing is extrapolated. ×12: twelve times the bytes.
 
-Between files log(bytes) is interpolated over the PSNR, or over -10 log10(1 - SSIM), by a monotone cubic. When a file of
-plain 8 x 8 is left out, its neighbours miss its bytes by {error:.1f} % (median) and {worst_error:.1f} % (95th
-percentile, n = {num_errors}); with it the gaps are half as wide. No Bjøntegaard mean over the qualities is given: the
-curves cross, and it would average gains and losses into a number that nobody gets.
+Between files, log(bytes) is interpolated over the PSNR, or over -10 log10(1 - SSIM), by a monotone cubic. If a file
+of plain 8 x 8 is left out, interpolation between its neighbours is off by {error:.1f} % of its bytes (median) and
+{worst_error:.1f} % (95th percentile, n = {num_errors}); with it, the gaps are half as wide. No Bjøntegaard mean over
+the qualities is given, because the curves cross: it would average gains and losses.
 
 Images:
 
 {pictures}
 
-The bundled images are cut at the centre to at most {crop} x {crop}, to multiples of {step}, which N = 1, 2, 3, 4, 6,
-8, 12 and 16 fill with whole blocks and MCUs; the other N pad the right and lower edge and pay for it. Faces are as the
-`faces` stage stores them: whole for N = 1, 2, 4, 8 and 16. They are synthetic.
+The bundled images are cropped at the centre to at most {crop} x {crop} and to multiples of {step}, so that blocks and
+MCUs of N = 1, 2, 3, 4, 6, 8, 12 and 16 fill them exactly; the other N need padding at the right and lower edge, which
+costs bytes. Faces have the size that the `faces` stage stores, which needs no padding for N = 1, 2, 4, 8 and 16; they
+are synthetic.
 
-Made with {libraries}.
+Versions: {libraries}.
 
 ## Every DCT size
 
@@ -550,26 +551,26 @@ SmartScale with blocks of N x N; above 8 also DCT scaling by 8/N.
 
 ## Without quantization tables
 
-Medians. Tables take 134 bytes of a colour file, 262 where entries need 16 bits (below quality 70), and blocks of N < 8
-need only N x N entries. In small files that decides; here DQT segments are not counted, on either side.
+Medians. Quantization tables take 134 bytes of a colour file, or 262 if entries need 16 bits (below quality 70);
+blocks of N < 8 have only N x N entries. This dominates small files, so here DQT segments are counted on neither side.
 
 {without}
 
-## Below 8: SmartScale or an enlarged ordinary JPEG
+## Below 8: SmartScale or an enlarged ordinary JPEG file
 
-Medians. Both hold the same luma coefficients.
+Medians. Both files hold the same luma coefficients.
 
 {below}
 
-## Above 8: by the DCT or by a filter
+## Above 8: resampling by the DCT or by a filter
 
-Medians. How the image gets smaller, and large again.
+Medians, for each way of shrinking and enlarging the image.
 
 {above}
 
-## Half the size by other blocks
+## Half the size by other block sizes
 
-Medians. N/2 x N/2 coefficients of a DCT of N x N; `16, scaled` is ordinary JPEG.
+Medians. N/2 x N/2 coefficients of an N x N DCT; `16, scaled` is ordinary JPEG.
 
 {half}
 
@@ -590,7 +591,7 @@ def picture_list(pictures: Sequence[Picture]) -> list[str]:
 
 
 def markdown(table: Sequence[Row], pictures: Sequence[Picture], errors: np.ndarray, quant_table: int) -> str:
-    """Return the page: what was done, and the tables."""
+    """Return the page: the method and the tables."""
     kinds = list(dict.fromkeys(picture.set for picture in pictures))
     files, coded = by_key(table), by_key(table, WITHOUT_TABLES)
     below = list(itertools.product(range(1, 8), ("smartscale", "scaled")))
@@ -672,7 +673,7 @@ def _ratio_axis(axes) -> None:
 
 
 def draw_sizes(axes, table: Table, kind: str, metric: str) -> None:
-    """Median bytes over N, a line for each quality, as far as half of the images get."""
+    """Median bytes over N, a line for each quality, up to where half of the images reach it."""
     shades = matplotlib.colormaps["viridis"](np.linspace(0.93, 0, len(DRAWN)))
     for quality, shade in zip(DRAWN, shades, strict=True):
         found = {n: table.get((kind, metric, smartscale_way(n), n, quality)) for n in SIZES}
