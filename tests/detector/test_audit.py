@@ -100,7 +100,10 @@ def test_real_jpeg_against_fake_png_is_found(audit_of: Callable[..., Audit]) -> 
     row = audit.find("format")
     assert row is not None
     assert (row.auc, row.real, row.fake) == (1.0, "JPEG (all)", "PNG (all)")
-    assert any(sentence.startswith("File format alone tells real from fake") for sentence in findings(audit))
+    assert any(
+        sentence.startswith("Real and fake can be told apart by file format alone: AUC 1")
+        for sentence in findings(audit)
+    )
     quality = audit.find("jpeg_quality")
     assert quality is not None
     assert quality.reason == "no fake items with this property"
@@ -292,7 +295,7 @@ def test_a_property_of_one_method_among_many_is_found(tmp_path: Path) -> None:
     assert row.strongest.lo > 0.7
     assert row.lo is not None
     assert row.lo < audit.notable_above
-    assert any("tells fakes by c from real" in sentence for sentence in findings(audit))
+    assert any("the fakes by c can be told apart by mean red" in sentence for sentence in findings(audit))
 
 
 def test_misses_of_the_face_detector_are_found(tmp_path: Path) -> None:
@@ -319,7 +322,7 @@ def test_the_command_says_what_it_found_and_changes_nothing(tmp_path: Path) -> N
     params.write_text("audit:\n  fail_above:\n")
     result = CliRunner().invoke(cli, options)
     assert result.exit_code == 0, result.output
-    assert "finding: Mean red / green / blue alone tells real from fake" in result.output
+    assert "finding: Real and fake can be told apart by mean red / green / blue alone" in result.output
     assert passed.read_text() == "passed\n"
     first = (tmp_path / "out/audit.json").read_bytes()
     params.write_text("audit:\n  fail_above: 0.6\n")

@@ -42,7 +42,8 @@ def audit_of(*shortcuts, leaks=(), **values):
 
 def test_an_interval_above_the_margin_is_a_finding_and_a_lower_one_is_not():
     assert findings(audit_of(FORMAT, SHARPNESS, QUALITY, SAME)) == [
-        "File format alone tells real from fake with AUC 1.000 [0.910, 1.000] (real: JPEG (all); fake: PNG (all))."
+        "Real and fake can be told apart by file format alone: AUC 1.000 [0.910, 1.000] "
+        "(real: JPEG (all); fake: PNG (all))."
     ]
     assert findings(audit_of(SHARPNESS, QUALITY, SAME)) == []
     assert len(findings(audit_of(SHARPNESS, notable_above=0.54))) == 1
@@ -51,7 +52,7 @@ def test_an_interval_above_the_margin_is_a_finding_and_a_lower_one_is_not():
 def test_what_reaches_the_detector_is_a_finding_whatever_its_interval():
     found = findings(audit_of(SHARPNESS, SAME), {"uncompressed": 0.8, "quality 10": 0.62, "quality 5": 0.4})
     assert found == [
-        "Sharpness alone tells real from fake with AUC 0.620 [0.550, 0.700], no less than the detector "
+        "Real and fake can be told apart by sharpness alone: AUC 0.620 [0.550, 0.700], no less than the detector "
         "(quality 10: 0.620, quality 5: 0.400)."
     ]
     assert findings(audit_of(SHARPNESS), {"uncompressed": float("nan"), "77": 0.63}) == []
@@ -59,7 +60,7 @@ def test_what_reaches_the_detector_is_a_finding_whatever_its_interval():
 
 def test_a_property_that_tells_the_fakes_of_one_method_is_a_finding():
     one = dataclasses.replace(SHARPNESS, strongest=OfMethod("FaceSwap", 0.8, 0.7, 0.9))
-    expected = ["Sharpness alone tells fakes by FaceSwap from real with AUC 0.800 [0.700, 0.900]."]
+    expected = ["Real and the fakes by FaceSwap can be told apart by sharpness alone: AUC 0.800 [0.700, 0.900]."]
     assert findings(audit_of(one)) == expected
     assert findings(audit_of(one, notable_above=0.7)) == []
     assert len(findings(audit_of(dataclasses.replace(FORMAT, strongest=one.strongest)))) == 1
@@ -144,7 +145,7 @@ def test_findings_stand_at_the_top_of_the_page_with_a_link_to_the_section(tmp_pa
     html = (tmp_path / "page/index.html").read_text()
     top = html.partition("</header>")[0]
     assert audit.ALERT in top
-    assert "File format alone tells real from fake with AUC 1.000 [0.910, 1.000]" in top
+    assert "Real and fake can be told apart by file format alone: AUC 1.000 [0.910, 1.000]" in top
     assert "1 person is in more than one split" in top
     assert 'href="#audit"' in top
     assert 'id="audit"' in html

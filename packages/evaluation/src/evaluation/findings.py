@@ -149,8 +149,9 @@ def findings(audit: Audit, detector: Mapping[str, float] | None = None) -> list[
         if above or reached:
             found.append(_shortcut_sentence(row, above, reached))
         if not above and row.strongest is not None and row.strongest.lo > audit.notable_above:
-            what = f"fakes by {row.strongest.method} from real {_with(row.strongest)}"
-            found.append(f"{_subject(row)} {_verb(row)} {what}.")
+            best = row.strongest
+            told = _told(row, f"the fakes by {best.method}")
+            found.append(f"{told} {best.auc:.3f} [{best.lo:.3f}, {best.hi:.3f}].")
     return found
 
 
@@ -206,7 +207,7 @@ def expected_number(near: Near) -> str:
 
 
 def _shortcut_sentence(row: Shortcut, above: bool, reached: Mapping[str, float]) -> str:
-    sentence = f"{_subject(row)} {_verb(row)} real from fake with AUC {shown(row)}"
+    sentence = f"{_told(row)} {shown(row)}"
     if above and row.real and row.fake and row.name not in (THUMBNAIL, TOGETHER):
         sentence += f" (real: {row.real}; fake: {row.fake})"
     if reached:
@@ -216,19 +217,11 @@ def _shortcut_sentence(row: Shortcut, above: bool, reached: Mapping[str, float])
     return f"{sentence}."
 
 
-def _subject(row: Shortcut) -> str:
+def _told(row: Shortcut, fakes: str = "fake") -> str:
+    by = row.title if row.name == TOGETHER else f"{row.title} alone"
     if row.name == THUMBNAIL:
-        return f"A linear model of {row.title}"
-    title = f"{row.title[:1].upper()}{row.title[1:]}"
-    return title if row.name == TOGETHER else f"{title} alone"
-
-
-def _verb(row: Shortcut) -> str:
-    return "tell" if row.name == TOGETHER else "tells"
-
-
-def _with(found: OfMethod) -> str:
-    return f"with AUC {found.auc:.3f} [{found.lo:.3f}, {found.hi:.3f}]"
+        by = f"a linear model of {row.title}"
+    return f"Real and {fakes} can be told apart by {by}: AUC"
 
 
 def shown(row: Shortcut) -> str:
