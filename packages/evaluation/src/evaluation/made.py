@@ -75,7 +75,7 @@ def _facts(material: Material) -> Iterator[tuple[str, str]]:
     if model:
         yield "model", model.model or ""
         yield "SHA-256 of the weights", model.weights_sha256 or ""
-        yield "are these the weights of the scores?", verified(material)
+        yield "are these the weights of the scores?", verified(material).replace("`", "")
         yield "training faces in the condition", title(model.trained_on) if model.trained_on else ""
         yield "code of the training", model.source.text if model.source else ""
     if origin:

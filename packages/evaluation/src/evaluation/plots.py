@@ -269,7 +269,7 @@ def versus(board: Board, this: str, other: str, theme: Theme = LIGHT) -> Figure:
             x = np.arange(len(names)) + shift
             axes.vlines(x, lo, hi, color=color, linewidth=1.4)
             axes.plot(x, value, linestyle=style, marker=marker, color=color, markersize=5)
-            ends.append((len(names) - 1, value[-1] if len(value) else np.nan, entry, theme.ink))
+            ends.append((len(names) - 0.9, value[-1] if len(value) else np.nan, entry, theme.ink))
         _condition_ticks(axes, names)
         axes.set(xlabel="condition of the test faces", ylabel=METRICS[board.metric].title)
         axes.axhline(0.5, color=theme.muted, linewidth=1, linestyle=":")

@@ -480,7 +480,9 @@ def _exclusions(material: Material) -> list[Block]:
     if faces.remarks:
         parts += [page.paragraph("Remarks of the faces stage:", "before"), page.items(faces.remarks)]
     failed = faces.failures
-    if failed:
+    if failed and not (failed.frames or failed.videos):
+        parts.append(page.paragraph("The faces stage found a face in every frame that it read."))
+    elif failed:
         parts.append(
             page.paragraph(
                 f"The faces stage found no usable face in {failed.frames} frames and in {failed.videos} whole videos. "

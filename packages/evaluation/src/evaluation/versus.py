@@ -73,7 +73,7 @@ def _table(board: Board) -> Block:
         test = tests.get(what)
         shown = [tables.number_with(one.value, one.lo, one.hi) if one else "-" for one in (this, other, test)]
         p = "-" if test is None or test.p_holm != test.p_holm else f"{test.p_holm:.3f}"
-        rows.append([title(what), *shown, p, str(test.n_frames if test else 0)])
+        rows.append([title(what), *shown, p, str(test.n_frames) if test else "-"])
     unit = UNIT_NAMES.get(board.unit, board.unit)
     note = (
         f"{100 * board.confidence:g} % intervals by {unit}; those of a difference are "
@@ -81,7 +81,8 @@ def _table(board: Board) -> Block:
     )
     missing = [f"{title(test.what)}: {test.reason}" for test in board.tests if test.reason]
     note += f" No difference: {'; '.join(missing)}." if missing else ""
-    header = ["condition", THIS, OTHER, "difference", "p (Holm)", "faces of both"]
+    counted = "faces of both" if board.level == "frame" else "videos of both"
+    header = ["condition", THIS, OTHER, "difference", "p (Holm)", counted]
     return page.table(f"versus-{board.level}", f"{board.level.capitalize()} AUC of both runs", header, rows, note)
 
 
