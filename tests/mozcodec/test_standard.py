@@ -83,3 +83,54 @@ def test_luma_and_chroma_have_qualities_of_their_own(small):
         estimate = mozcodec.inspect(mozcodec.encode(small, quality, subsampling="4:4:4")).quality
         assert (estimate.quality, estimate.chroma_quality, estimate.exact) == (*quality, True)
     assert mozcodec.inspect(mozcodec.encode(small, 100)).quality.quality == 100
+
+
+def test_inspect_tells_component_ids_table_slots_and_raw_segments(small):
+    """Compared with the bytes of the headers, read by hand (T.81, B.2.2 and B.2.3)."""
+    data = mozcodec.encode(small, 77, profile="fastest", subsampling="4:2:0", comment="raw", quant_slots=[0, 1, 2],
+                           quant_tables=[np.full((8, 8), n) for n in (3, 5, 7)])  # fmt: skip
+    stream = bytearray(data)
+    frame, scan = stream.index(b"\xff\xc0"), stream.index(b"\xff\xda")
+    for k, name in enumerate((82, 71, 66)):
+        stream[frame + 10 + 3 * k] = stream[scan + 5 + 2 * k] = name
+    found = mozcodec.inspect(bytes(stream))
+    assert [c.id for c in found.components] == [82, 71, 66]
+    assert [c.sampling_factors for c in found.components] == [(2, 2), (1, 1), (1, 1)]
+    assert [c.quant_slot for c in found.components] == [0, 1, 2] == sorted(found.quant_tables)
+    assert found.scans[0].huffman_slots == ((0, 0), (1, 1), (1, 1))
+    assert next(s.data for s in found.segments if s.name == "COM") == b"raw"
+    for segment in found.segments:
+        assert bytes(stream[segment.offset + 4 :][: len(segment.data)]) == segment.data
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("predictor", range(1, 8))
+def test_lossless_files_of_every_predictor_come_back(bits, predictor, small):
+    pixels = small if bits == 8 else small.astype(np.uint16) * (1 << bits - 8)
+    data = mozcodec.encode(pixels, precision=bits, lossless=predictor)
+    np.testing.assert_array_equal(mozcodec.decode(data), pixels)
+
+
+def test_lossless_files_are_not_scaled(small):
+    data = mozcodec.encode(small, lossless=1)
+    with pytest.raises(mozcodec.UnsupportedError, match="no DCT to scale by"):
+        mozcodec.decode(data, scale=4)
+    with pytest.raises(mozcodec.UnsupportedError, match="no DCT to scale by"):
+        mozcodec.decode_batch([data], scale=4)
+
+
+@pytest.mark.parametrize("factors", [[(3, 3), (1, 1), (1, 1)], [(4, 4), (1, 1), (1, 1)], [(1, 1), (3, 3), (1, 1)]])
+def test_sampling_beyond_ten_blocks_is_rewritten_in_separate_scans(factors, small):
+    script = [((k,), 0, 63, 0, 0) for k in range(3)]
+    data = mozcodec.encode(small, 80, subsampling=factors, profile="fastest", scan_script=script)
+    expected, coefficients = mozcodec.decode(data), mozcodec.read_coefficients(data)
+    for options in ({}, {"progressive": False}, {"engine": "library"}):
+        for again in (mozcodec.optimize(data, **options), mozcodec.write_coefficients(coefficients, **options)):
+            np.testing.assert_array_equal(mozcodec.decode(again), expected)
+            assert mozcodec.read_coefficients(again) == coefficients
+            assert mozcodec.read_header(again).progressive != ("progressive" in options)
+    if factors[0] != (1, 1):  # as in jpegtran, gray needs a luma of the full size
+        gray = mozcodec.transform(data, grayscale=True)
+        np.testing.assert_array_equal(mozcodec.read_coefficients(gray).components[0], coefficients.components[0])
+    turned = mozcodec.transform(data, "rotate_180", trim=True)
+    assert mozcodec.read_header(turned).sampling_factors == tuple(factors)

@@ -79,6 +79,10 @@ static void set_options(mzc_decoder *decoder)
   j_decompress_ptr cinfo = &decoder->cinfo;
   const mzc_decode_options *options = &decoder->options;
 
+  if (options->scale != 8 && mzc_is_lossless(cinfo)) {   /* libjpeg would ignore it */
+    mzc_fail(decoder->guard.status, MZC_UNSUPPORTED, "a lossless file (SOF3) has no DCT to scale by: scale=8");
+    stop(decoder);
+  }
   cinfo->scale_num = options->scale;
   cinfo->scale_denom = 8;
   cinfo->dct_method = dct_methods[options->dct_method];

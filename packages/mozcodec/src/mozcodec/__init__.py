@@ -23,7 +23,16 @@ from ._errors import (
     UnsupportedError,
 )
 from ._fidelity import ms_ssim, psnr, ssim, ssimulacra2
-from ._inspect import DistanceEstimate, HuffmanTable, Inspection, MarkerSegment, QualityEstimate, Scan, inspect
+from ._inspect import (
+    Component,
+    DistanceEstimate,
+    HuffmanTable,
+    Inspection,
+    MarkerSegment,
+    QualityEstimate,
+    Scan,
+    inspect,
+)
 from ._metadata import Metadata, edit_metadata
 from ._options import EncodeOptions
 from ._perceptual import EncodedAtDistance
@@ -33,6 +42,7 @@ from ._transform import optimize, transform
 
 __all__ = [
     "Coefficients",
+    "Component",
     "Damage",
     "DamagedError",
     "DecodeOptions",

@@ -241,6 +241,10 @@ def _facts(inspection: Inspection) -> dict[str, Any]:
         if inspection.distance is None
         else {"low": inspection.distance.low, "high": inspection.distance.high,
               "corrects_luma": inspection.distance.corrects_luma},
+        "components": [
+            {"id": each.id, "sampling_factors": list(each.sampling_factors), "quant_slot": each.quant_slot}
+            for each in inspection.components
+        ],
         "quant_tables": {slot: table.tolist() for slot, table in inspection.quant_tables.items()},
         "scans": [
             {
@@ -250,6 +254,7 @@ def _facts(inspection: Inspection) -> dict[str, Any]:
                 "Ah": scan.approximation[0],
                 "Al": scan.approximation[1],
                 "bytes": scan.size,
+                "huffman_slots": [list(pair) for pair in scan.huffman_slots],
             }
             for scan in inspection.scans
         ],

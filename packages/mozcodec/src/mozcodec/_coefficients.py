@@ -9,12 +9,20 @@ from numpy.typing import NDArray
 from ._damage import note_damage, salvage
 from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Decoder, Header, decode_options, header_of, source_of
 from ._encode import NO_MARKERS, take
-from ._engine import coded, note_engine
+from ._engine import coded, engine, note_engine
 from ._errors import UnsupportedError, error_of
 from ._inputs import Buffer, Source, content_of
 from ._metadata import Metadata, c_markers, segments_of
 from ._mozjpeg import ffi, lib
-from ._options import COLOR_SPACES, EncodeOptions, choice, coding_options, integer
+from ._options import (
+    COLOR_SPACES,
+    EncodeOptions,
+    choice,
+    coding_options,
+    integer,
+    needs_separate_scans,
+    with_separate_scans,
+)
 from ._pixels import address_of, same, zigzag
 from ._work import MaxWork
 
@@ -224,7 +232,12 @@ def write_coefficients(
         settings,
         status,
     ):
-        raise error_of(status)
+        error = error_of(status)
+        if not needs_separate_scans(str(error), settings):
+            raise error
+        settings = with_separate_scans(settings, len(arrays))
+        if lib.mzc_write_coefficients(struct, settings, markers[0], len(markers[1]), engine(), out, status):
+            raise error_of(status)
     note_engine(status)
     note_damage(status, None, "warn", stacklevel=2)
     return take(out)

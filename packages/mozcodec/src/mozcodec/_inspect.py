@@ -33,6 +33,19 @@ class MarkerSegment:
     name: str
     offset: int
     size: int
+    data: bytes = b""
+    """The content, without marker and length; of SOS the scan header only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A component as the frame header lists it."""
+
+    id: int
+    sampling_factors: tuple[int, int]
+    """(h, v)."""
+    quant_slot: int
+    """The slot of its quantization table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,8 @@ class Scan:
     offset: int
     size: int
     """Bytes of the scan, header and coded data."""
+    huffman_slots: tuple[tuple[int, int], ...] = ()
+    """Of each component: the slots of its DC and AC tables; of arithmetic streams, those of its conditioning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +121,8 @@ class Inspection:
     """Bytes after the end of the image."""
     parts: tuple[Part, ...] = ()
     """The parts of the file: the image, and gain maps, other images, a video or data behind it."""
+    components: tuple[Component, ...] = ()
+    """In the order of the frame header."""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Inspection):
@@ -173,6 +190,7 @@ def _scan(segment: Segment, end: int, ids: list[int]) -> Scan | None:
         approximation=(approximation >> 4, approximation & 15),
         offset=segment.offset,
         size=end - segment.offset,
+        huffman_slots=tuple(divmod(content[2 + 2 * i], 16) for i in range(count)),
     )
 
 
@@ -277,6 +295,7 @@ def inspect(data: Source, *, smartscale: bool = False) -> Inspection:
     quant_tables: dict[int, NDArray[np.uint16]] = {}
     huffman_tables: list[HuffmanTable] = []
     scans, ids, slots = [], [], []
+    components: tuple[Component, ...] = ()
     for segment, segment_end in found:
         content = bytes(segment.data)
         if segment.marker == 0xDB:
@@ -286,6 +305,8 @@ def inspect(data: Source, *, smartscale: bool = False) -> Inspection:
         elif _NAMES.get(segment.marker, "").startswith("SOF") and len(content) >= 6:
             ids = list(content[6::3])
             slots = list(content[8::3])
+            triples = zip(content[6::3], content[7::3], slots, strict=False)
+            components = tuple(Component(name, divmod(factors, 16), slot) for name, factors, slot in triples)
         elif segment.marker == SOS:
             scan = _scan(segment, segment_end, ids)
             if scan is not None:
@@ -295,7 +316,8 @@ def inspect(data: Source, *, smartscale: bool = False) -> Inspection:
     return Inspection(
         header=header,
         segments=tuple(
-            MarkerSegment(_NAMES.get(s.marker, f"0x{s.marker:02X}"), s.offset, e - s.offset) for s, e in found
+            MarkerSegment(_NAMES.get(s.marker, f"0x{s.marker:02X}"), s.offset, e - s.offset, bytes(s.data))
+            for s, e in found
         ),
         quant_tables=quant_tables,
         huffman_tables=tuple(huffman_tables),
@@ -304,4 +326,5 @@ def inspect(data: Source, *, smartscale: bool = False) -> Inspection:
         distance=estimate_distance(tables, header.subsampling == "4:2:0"),
         trailing_bytes=len(stream) - end,
         parts=tuple(parts_of(stream)),
+        components=components,
     )

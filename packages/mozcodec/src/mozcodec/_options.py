@@ -486,6 +486,22 @@ def encode_options(quality: object, options: Mapping[str, object]) -> Any:
     return _build(quality, options)
 
 
+def with_separate_scans(settings: Any, num_components: int) -> Any:
+    """Return settings that code each component in scans of its own, where they leave the scans to the encoder.
+
+    MCUs hold ten blocks at most: components of 3x3 or 4x4 blocks cannot share a scan.
+    """
+    own = ffi.new("mzc_encode_options *", settings[0])
+    bands = [(0, 63)] if is_sequential(settings) else [(0, 0), (1, 63)]
+    _set_scan_script(own, [((k,), first, last, 0, 0) for first, last in bands for k in range(num_components)])
+    return own
+
+
+def needs_separate_scans(message: str, settings: Any) -> bool:
+    """Return whether libjpeg refused to interleave the components, and the scans are left to the encoder."""
+    return "too large for interleaved scan" in message and settings.num_scans == 0
+
+
 CODING = frozenset(
     (
         "arithmetic",

@@ -10,12 +10,12 @@ from ._containers import parts_of, picture_end, rewritten
 from ._damage import named, note_damage, salvage
 from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, decode, limit, read_header, rectangle, source_of
 from ._encode import take
-from ._engine import coded, note_engine
+from ._engine import coded, engine, note_engine
 from ._errors import DamagedError, JpegError, LimitError, UnsupportedError, error_of
 from ._inputs import Source, content_of
 from ._metadata import Metadata, edit_metadata, read_metadata, upright_exif, with_metadata
 from ._mozjpeg import ffi, lib
-from ._options import EncodeOptions, choice, coding_options, flag
+from ._options import EncodeOptions, choice, coding_options, flag, needs_separate_scans, with_separate_scans
 from ._work import MaxWork, check_max_work, check_work
 
 OPERATIONS: Mapping[str, int] = {
@@ -61,6 +61,13 @@ def _options(copy: Copy, repair: bool, max_pixels: int | None, max_scans: int | 
     return struct
 
 
+def _rewrite_once(source: Any, struct: Any, settings: Any) -> tuple[Any, bytes]:
+    out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
+    if lib.mzc_transform(source, len(source), struct, settings, ffi.NULL, 0, engine(), out, status):
+        raise error_of(status)
+    return status, take(out)
+
+
 def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
     """Return one image rewritten as *struct* and *settings* say."""
 
@@ -73,6 +80,9 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
             status,
         ):
             error = named(error_of(status), whole)
+            if needs_separate_scans(str(error), settings):
+                count = 1 if struct.grayscale else read_header(ffi.buffer(whole)).num_components
+                return _rewrite_once(whole, struct, with_separate_scans(settings, count))
             complete = completed(memoryview(ffi.buffer(whole))) if isinstance(error, DamagedError) else None
             if complete is None:
                 raise error
