@@ -29,7 +29,7 @@ class Expression:
 
 
 def drift(rng: np.random.Generator, count: int, sd: float, tau: float) -> np.ndarray:
-    """An Ornstein-Uhlenbeck process with standard deviation *sd* and time constant *tau* frames, (count,).
+    """Return an Ornstein-Uhlenbeck process with standard deviation *sd* and time constant *tau* frames, (count,).
 
     Smoothed by a Hann window of 7 frames.
     """
@@ -44,7 +44,7 @@ def drift(rng: np.random.Generator, count: int, sd: float, tau: float) -> np.nda
 
 
 def animate(rng: np.random.Generator, count: int, fps: int, scene: Scene) -> list[Expression]:
-    """The expressions of a clip of *count* frames at *fps* frames per second around the scene's mean pose."""
+    """Return the expressions of a clip of *count* frames at *fps* frames per second around the scene's mean pose."""
     time = np.arange(count) / fps
     rate = fps / 25
     turn = drift(rng, count, 0.075, 14 * rate)
@@ -74,7 +74,7 @@ def animate(rng: np.random.Generator, count: int, fps: int, scene: Scene) -> lis
 
 
 def _blinks(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
-    """Lids down, 0..1: the first blink after U(.1, 1.6) s, then every U(1.2, 3.2) s, .3 s long."""
+    """Return how far the lids are closed, 0..1: blinks of .3 s, first after U(.1, 1.6) s, then every U(1.2, 3.2) s."""
     shut = np.zeros(len(time))
     moment = rng.uniform(0.1, 1.6)
     while moment < time[-1] + 0.3:
@@ -85,7 +85,7 @@ def _blinks(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
 
 
 def _speech(rng: np.random.Generator, time: np.ndarray, phase: np.ndarray) -> np.ndarray:
-    """Mouth opening of speech, 0..1: syllables, consonants and a slow swell."""
+    """Return the mouth opening of speech, 0..1: syllables, consonants and a slow swell."""
     syllables = 0.42 * np.sin(2 * np.pi * rng.uniform(2.6, 4.2) * time + phase[0])
     consonants = 0.30 * np.sin(2 * np.pi * rng.uniform(4.5, 6.5) * time + phase[1])
     swell = 0.30 * np.sin(2 * np.pi * 0.8 * time + phase[2])

@@ -1,4 +1,4 @@
-"""The room behind a head: walls, offices, lights out of focus, studios, shelves."""
+"""The background behind a head: walls, offices, lights out of focus, studios, shelves."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Wall:
 
 
 def paint_room(room: str, seed: int, width: int, height: int) -> Map:
-    """The room as linear RGB, MARGIN pixels larger than *width* x *height* on every side."""
+    """Return the background as linear RGB, MARGIN pixels larger than *width* x *height* on every side."""
     y, x = np.meshgrid(
         np.linspace(0, 1, height + 2 * MARGIN, dtype=np.float32),
         np.linspace(0, 1, width + 2 * MARGIN, dtype=np.float32),
@@ -67,7 +67,7 @@ def _office(wall: _Wall, image: Map) -> Map:
 
 
 def _shelf(wall: _Wall, image: Map) -> Map:
-    """Book backs standing on five boards."""
+    """Return book spines on five shelves."""
     for _ in range(60):
         color = wall.color() * wall.uniform(0.3, 1.4)
         x, y = wall.uniform(-0.1, 1), wall.uniform(-0.1, 1)
@@ -100,7 +100,7 @@ def _studio(wall: _Wall, image: Map) -> Map:
 
 
 def _wall(wall: _Wall, image: Map) -> Map:
-    """A lit wall, half the time with a framed image."""
+    """Return a lit wall, in half of the scenes with a framed image."""
     image = image * (1 + 0.03 * noise(wall.rng, wall.shape, 120, 4)[..., None])
     light = wall.uniform(-0.4, 0.4)
     image = image * (1.1 - 0.4 * (wall.x - 0.5 - light) ** 2)[..., None]

@@ -40,7 +40,7 @@ class _Garment:
 def paint_body(
     identity: Identity, base: np.ndarray, scene: Scene, width: int, height: int, scale: float
 ) -> Map:
-    """Neck and garment as (height + 80, width + 160, 4): linear RGB, not multiplied by the coverage in the last
+    """Return neck and garment as (height + 80, width + 160, 4): linear RGB, not multiplied by the coverage in the last
     channel.
 
     *base* is the skin's linear colour, *scale* the number of pixels per head unit.
@@ -61,7 +61,7 @@ def paint_body(
 
 
 def _neck(t: _Tailor, base: np.ndarray) -> tuple[Map, Map]:
-    """A lit cylinder that widens into the shoulders, in the chin's shadow."""
+    """Return a lit cylinder that widens into the shoulders, in the chin's shadow."""
     scene, x, y = t.scene, t.x, t.y
     half = t.neck * (1 + 0.10 * smoothstep(1.5, 1.0, y) + 0.9 * smoothstep(1.95, 2.45, y) ** 2)
     nx = np.clip(x / half, -0.98, 0.98)
@@ -109,7 +109,7 @@ def _cloth_light(t: _Tailor, folds: Map) -> Map:
 
 
 def _tee(t: _Tailor, garment: _Garment, weave: Map) -> _Garment:  # noqa: ARG001 - the cuts share one signature
-    """A round neckline with a seam."""
+    """Return a round neckline with a seam."""
     neckline = 1.93 + 0.32 * np.clip(1 - (t.x / 0.72) ** 2, 0, 1)
     cut = np.maximum(smoothstep(-0.015, 0.015, t.y - neckline), smoothstep(0.70, 0.74, t.abs_x))
     seam = ridge(t.y - neckline - 0.04, 0.035) * (t.abs_x < 0.8)
@@ -123,7 +123,7 @@ def _knit(t: _Tailor, garment: _Garment, weave: Map) -> _Garment:
 
 
 def _suit(t: _Tailor, garment: _Garment, weave: Map) -> _Garment:  # noqa: ARG001
-    """A jacket with lapels over a shirt with collar and tie."""
+    """Return a jacket with lapels over a shirt with collar and tie."""
     color, alpha = garment.color, garment.alpha
     lapel = 0.50 - 0.55 * (t.y - 2.0)
     reach = t.neck + 0.06
@@ -145,7 +145,7 @@ def _suit(t: _Tailor, garment: _Garment, weave: Map) -> _Garment:  # noqa: ARG00
 
 
 def _shirt(t: _Tailor, garment: _Garment, weave: Map) -> _Garment:  # noqa: ARG001
-    """An open collar, half the time with stripes."""
+    """Return an open collar, in half of the scenes with stripes."""
     reach = t.neck + 0.08
     collar = t.y - (1.84 + 0.52 * np.clip(1 - t.abs_x / reach, 0, 1))
     cut = smoothstep(-0.012, 0.012, collar)

@@ -14,7 +14,7 @@ FULL_WELL = 32768  # 16-bit count of linear 1
 
 
 def photograph(image: Map, scene: Scene, exposure: float, rng: np.random.Generator) -> np.ndarray:
-    """The 8-bit BGR frame (h, w, 3) that a camera makes of a linear RGB *image* (2h, 2w, 3)."""
+    """Return the 8-bit BGR frame (h, w, 3) that a camera makes of a linear RGB *image* (2h, 2w, 3)."""
     light = blur(_vignette(image * exposure, scene.vignette), scene.lens_blur * SUPERSAMPLING * 0.62)
     counts = _expose(light * scene.white_balance, scene.sensor_noise, rng)
     # OpenCV names the pattern after the start of the second row: its BayerBG has red at the top left
@@ -35,7 +35,7 @@ def _vignette(image: Map, strength: float) -> Map:
 
 
 def _expose(light: Map, noise: float, rng: np.random.Generator) -> np.ndarray:
-    """Counts of an RGGB sensor, uint16 (h, w), with shot and read noise."""
+    """Return the counts of an RGGB sensor, uint16 (h, w), with shot and read noise."""
     mosaic = np.empty(light.shape[:2], np.float32)
     mosaic[0::2, 0::2] = light[0::2, 0::2, 0]
     mosaic[0::2, 1::2] = light[0::2, 1::2, 1]
@@ -47,7 +47,7 @@ def _expose(light: Map, noise: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def _develop(bgr: Map, scene: Scene) -> Map:
-    """Soft shoulder, gamma, saturation, a mild S curve, unsharp mask."""
+    """Apply a soft shoulder, gamma, saturation, a mild S curve and an unsharp mask."""
     v = np.clip(bgr, 0, 4)
     v = v / (1 + 0.12 * np.maximum(v - 0.6, 0) ** 1.5)
     v = np.clip(v, 0, 1) ** (scene.gamma / 2.2)

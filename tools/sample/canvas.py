@@ -29,12 +29,12 @@ SIDES = (-1, 1)  # the left and the right half of the image
 
 
 def to_pixels(points: np.ndarray) -> np.ndarray:
-    """Canvas pixel coordinates of *points* (..., 2) given in head units."""
+    """Return the canvas pixel coordinates of *points* (..., 2) given in head units."""
     return np.stack([(points[..., 0] - LEFT) * SCALE - 0.5, (points[..., 1] - TOP) * SCALE - 0.5], -1)
 
 
 def window(left: float, top: float, right: float, bottom: float) -> tuple[slice, slice]:
-    """Rows and columns of the canvas between the given head coordinates."""
+    """Return the rows and columns of the canvas between the given head coordinates."""
     return (
         slice(int((top - TOP) * SCALE), int((bottom - TOP) * SCALE)),
         slice(int((left - LEFT) * SCALE), int((right - LEFT) * SCALE)),
@@ -42,7 +42,7 @@ def window(left: float, top: float, right: float, bottom: float) -> tuple[slice,
 
 
 def gaussian(cx: float, cy: float, sx: float, sy: float, rotation: float = 0.0) -> Map:
-    """A Gaussian bump of height 1 at (cx, cy) with standard deviations sx and sy, turned by *rotation* radians."""
+    """Return a Gaussian bump of height 1 at (cx, cy), standard deviations sx and sy, turned by *rotation* radians."""
     dx, dy = X - cx, Y - cy
     if rotation:
         c, s = float(np.cos(rotation)), float(np.sin(rotation))
@@ -51,23 +51,23 @@ def gaussian(cx: float, cy: float, sx: float, sy: float, rotation: float = 0.0) 
 
 
 def gaussians(cx: float, cy: float, sx: float, sy: float) -> Map:
-    """The sum of two mirrored Gaussian bumps, at (-cx, cy) and (cx, cy)."""
+    """Return the sum of two mirrored Gaussian bumps, at (-cx, cy) and (cx, cy)."""
     return gaussian(-cx, cy, sx, sy) + gaussian(cx, cy, sx, sy)
 
 
 def ridge(distance: np.ndarray, sigma: float) -> np.ndarray:
-    """exp(-distance^2 / 2 sigma^2): the profile of a line, at a signed *distance* from it."""
+    """Return exp(-distance^2 / 2 sigma^2), the profile of a line at a signed *distance* from it."""
     return np.exp(-0.5 * (distance / sigma) ** 2)
 
 
 def smoothstep(low: float, high: float, x: np.ndarray) -> Map:
-    """0 below *low*, 1 above *high* (or falling, where low > high), 3t^2 - 2t^3 between."""
+    """Return 0 below *low*, 1 above *high* (falling if low > high) and 3t^2 - 2t^3 between."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)
 
 
 def monotone_cubic(xs: Sequence[float], ys: Sequence[float] | np.ndarray, x: np.ndarray) -> Map:
-    """A monotone cubic Hermite interpolant through (xs, ys), constant outside.
+    """Return a monotone cubic Hermite interpolant through (xs, ys), constant outside.
 
     Inner slopes are harmonic means of the two neighbouring secants, 0 at turning points (Fritsch and Butland, A method
     for constructing local monotone piecewise cubic interpolants, 1984).
@@ -89,14 +89,14 @@ def monotone_cubic(xs: Sequence[float], ys: Sequence[float] | np.ndarray, x: np.
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur with *sigma* pixels."""
+    """Return the image after a Gaussian blur of *sigma* pixels."""
     return cv2.GaussianBlur(image, (0, 0), sigma)
 
 
 def noise(
     rng: np.random.Generator, shape: tuple[int, int], cell: float, octaves: int = 1, gain: float = 0.5
 ) -> Map:
-    """Smooth noise of unit standard deviation: Gaussian lattices, cubically enlarged.
+    """Return smooth noise of unit standard deviation: Gaussian lattices, cubically enlarged.
 
     *cell* is the lattice spacing in pixels; every further octave halves it and multiplies the amplitude by *gain*.
     """
@@ -115,7 +115,7 @@ def noise(
 
 
 def strands(rng: np.random.Generator, flow: np.ndarray, steps: int, cell: float) -> Map:
-    """Noise smeared along *flow* (HEIGHT, WIDTH, 2): hair, of zero mean and unit standard deviation.
+    """Return noise smeared along *flow* (HEIGHT, WIDTH, 2): hair, of zero mean and unit standard deviation.
 
     Line integral convolution (Cabral and Leedom, Imaging vector fields using line integral convolution, 1993), *steps*
     steps of 1.3 pixels in both directions, over noise with lattice spacing *cell*.
@@ -136,7 +136,7 @@ def strands(rng: np.random.Generator, flow: np.ndarray, steps: int, cell: float)
 
 
 def unit(flow: np.ndarray) -> Map:
-    """*flow* (..., 2) scaled to vectors of length 1."""
+    """Return *flow* (..., 2) scaled to vectors of length 1."""
     length = np.sqrt(flow[..., 0] ** 2 + flow[..., 1] ** 2) + 1e-6
     return (flow / length[..., None]).astype(np.float32)
 
@@ -148,7 +148,7 @@ def draw_strokes(
     opacity: float,
     supersampling: int = 3,
 ) -> Map:
-    """The coverage of tapered *strokes*, each (n, 2) points in head units, inside *box* (left, top, right, bottom).
+    """Return the coverage of tapered *strokes*, each (n, 2) in head units, inside *box* (left, top, right, bottom).
 
     A stroke is *width* units wide at its root and 35 % of that at its tip; overlapping strokes are composited.
     """

@@ -106,7 +106,7 @@ def generate(
 
 
 def describe(settings: Settings, selection: Selection = Selection()) -> dict[str, Any]:
-    """The contents of ``dataset.json``."""
+    """Return the contents of ``dataset.json``."""
     splits = selection.pairs(settings)
     return {
         "name": NAME,
@@ -135,7 +135,7 @@ def _jobs(out: Path, settings: Settings, selection: Selection) -> tuple[list[Sou
 
 
 def files(job: Source | Fake) -> list[Path]:
-    """The finished files of *job*."""
+    """Return the finished files of *job*."""
     if isinstance(job, Source):
         return [folder(job.out, "original", name) / f"{job.number:03d}.mp4" for name in job.selection.compressions]
     name = f"{job.target:03d}_{job.source:03d}.mp4"
@@ -153,7 +153,7 @@ def _needed(job: Source, wanted: set[int]) -> bool:
 
 
 def _scratch(out: Path, number: int) -> tuple[Path, Path]:
-    """The upload of identity *number* and its landmarks."""
+    """Return the paths of the upload of identity *number* and of its landmarks."""
     return out / SCRATCH / f"{number:03d}.mp4", out / SCRATCH / f"{number:03d}.npy"
 
 
@@ -205,7 +205,7 @@ def _use_one_thread() -> None:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Processes started in the block use one thread each; the other cores work on other clips."""
+    """Limit the processes started in the block to one thread each; the other cores work on other clips."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:

@@ -61,7 +61,7 @@ def _crease(head: Head, u: np.ndarray, v: np.ndarray, upper: np.ndarray, blink: 
 def _lashes(
     male: bool, width: float, u: np.ndarray, v: np.ndarray, upper: np.ndarray, lower: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Coverage of the upper and the lower lashes, longer toward the temple."""
+    """Return the coverage of the upper and the lower lashes, longer toward the temple."""
     wing = np.clip(1 - np.clip(u / width - 1, 0, 1) * 8, 0, 1) * (u > -width * 1.02) * (np.abs(u) < width * 1.15)
     above = ridge(v - upper + 0.006, 0.015 if male else 0.021) * wing * np.clip(1.05 - 0.25 * (u < -0.5 * width), 0, 1)
     below = ridge(v - lower - 0.005, 0.010) * (np.abs(u) < width) * (0.25 if male else 0.36)
@@ -71,7 +71,7 @@ def _lashes(
 def _eyeball(
     head: Head, expression: Expression, side: int, u: np.ndarray, v: np.ndarray, upper: np.ndarray
 ) -> np.ndarray:
-    """Colour of sclera, iris and pupil (h, w, 3), in the shade of the upper lid."""
+    """Return the colour of sclera, iris and pupil (h, w, 3), in the shade of the upper lid."""
     identity = head.identity
     gaze_x, gaze_y, radius = side * expression.gaze_x, expression.gaze_y - 0.006, identity.iris_radius
     distance = np.hypot(u - gaze_x, v - gaze_y + 0.35 * upper * expression.blink)
@@ -88,7 +88,7 @@ def _eyeball(
 
 
 def _iris(head: Head, distance: np.ndarray, du: np.ndarray, dv: np.ndarray) -> np.ndarray:
-    """Colour of the iris: spokes, a dark limbus, light gathered at the bottom."""
+    """Return the colour of the iris: spokes, a dark limbus, light gathered at the bottom."""
     radius = head.identity.iris_radius
     spokes = np.interp(np.arctan2(dv, du), np.linspace(-np.pi, np.pi, 64), head.iris_spokes).astype(np.float32)
     shade = 1 + 0.25 * spokes * smoothstep(0.25 * radius, 0.6 * radius, distance)
@@ -101,7 +101,7 @@ def _iris(head: Head, distance: np.ndarray, du: np.ndarray, dv: np.ndarray) -> n
 def _catch_light(
     head: Head, expression: Expression, key: np.ndarray, side: int, u: np.ndarray, v: np.ndarray
 ) -> np.ndarray:
-    """The key light's reflection, on its side of the iris."""
+    """Return the key light's reflection, on its side of the iris."""
     radius = head.identity.iris_radius
     right, down = float(np.clip(key[0] * 1.3, -1, 1)), float(np.clip(key[1] * 1.3 - 0.2, -1, 1))
     x = side * (expression.gaze_x + 0.42 * radius * right)

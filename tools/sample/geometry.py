@@ -38,17 +38,17 @@ MEAN_FACE = np.array(
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Distance of two points (2,), pixels."""
+    """Return the distance between two points (2,) in pixels."""
     return float(np.hypot(a[0] - b[0], a[1] - b[1]))
 
 
 def face_width(points: np.ndarray) -> float:
-    """Distance of the two ends of the jaw line, pixels."""
+    """Return the distance between the two ends of the jaw line in pixels."""
     return distance(points[0], points[16])
 
 
 def with_forehead(landmarks: np.ndarray) -> np.ndarray:
-    """The 68 landmarks and six forehead points extrapolated from the brows, (74, 2)."""
+    """Return the 68 landmarks and six forehead points extrapolated from the brows, (74, 2)."""
     up = landmarks[27] - landmarks[8]
     up = up / np.hypot(up[0], up[1])
     nose = distance(landmarks[27], landmarks[NOSE_BASE])
@@ -57,7 +57,7 @@ def with_forehead(landmarks: np.ndarray) -> np.ndarray:
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The least-squares similarity (2, 3) that maps the points *source* (n, 2) to *target*."""
+    """Return the least-squares similarity (2, 3) that maps the points *source* (n, 2) to *target*."""
     source_mean, target_mean = source.mean(0), target.mean(0)
     a, b = source - source_mean, target - target_mean
     norm = (a * a).sum()
@@ -68,19 +68,19 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def apply_linear(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """*points* (..., 2) through the 2 x 2 part of *matrix*."""
+    """Return *points* (..., 2) through the 2 x 2 part of *matrix*."""
     x, y = points[..., 0], points[..., 1]
     return np.stack([matrix[0, 0] * x + matrix[0, 1] * y, matrix[1, 0] * x + matrix[1, 1] * y], -1)
 
 
 def apply_affine(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """*points* (..., 2) through the affine *matrix* (2, 3)."""
+    """Return *points* (..., 2) through the affine *matrix* (2, 3)."""
     return apply_linear(matrix, points) + matrix[:, 2]
 
 
 @cache
 def triangles() -> tuple[tuple[int, int, int], ...]:
-    """The Delaunay triangulation of the mean face, as indices into the 74 points."""
+    """Return the Delaunay triangulation of the mean face, as indices into the 74 points."""
     points = with_forehead(MEAN_FACE)
     points = points - (points.min(0) - 8)
     width, height = points.max(0) + 8
@@ -99,7 +99,7 @@ def triangles() -> tuple[tuple[int, int, int], ...]:
 def warp(
     image: np.ndarray, source: np.ndarray, target: np.ndarray, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """*image* with the face at *source* (74, 2) moved to *target*: pixels of *shape*, and where they are defined.
+    """Return *image* with the face at *source* (74, 2) moved to *target*: pixels of *shape*, and where defined.
 
     Piecewise affine over `triangles`, sampled bilinearly.
     """
@@ -110,7 +110,7 @@ def warp(
 
 
 def _backward_map(source: np.ndarray, target: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Where each pixel of the target image comes from in the source, nan outside the face."""
+    """Return the position in the source of each pixel of the target image, nan outside the face."""
     height, width = shape
     map_x = np.full(shape, np.nan, np.float32)
     map_y = np.full(shape, np.nan, np.float32)
@@ -133,7 +133,7 @@ def _backward_map(source: np.ndarray, target: np.ndarray, shape: tuple[int, int]
 
 
 def hull(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Coverage 0..1 of the convex hull of *points*, anti-aliased, float32."""
+    """Return the coverage 0..1 of the convex hull of *points*, anti-aliased, float32."""
     corners = cv2.convexHull(points.astype(np.float32)).reshape(-1, 1, 2)
     mask = np.zeros(shape, np.uint8)
     cv2.fillPoly(mask, [np.round(corners * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)  # 4 fractional bits
@@ -141,6 +141,6 @@ def hull(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def eroded(mask: np.ndarray, radius: float) -> np.ndarray:
-    """*mask* shrunk by int(*radius*) pixels, at least one, with a disc."""
+    """Return *mask* shrunk by int(*radius*) pixels, at least one, with a disc."""
     r = max(1, int(radius))
     return cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * r + 1, 2 * r + 1)))

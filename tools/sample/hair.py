@@ -31,12 +31,12 @@ class Hair:
 
 
 def long_hair_end(style: str) -> float:
-    """Lower end of the long styles, y in units."""
+    """Return the lower end of the long styles, y in units."""
     return 1.25 if style == "bob" else 3.0
 
 
 def grow_hair(identity: Identity, half_width: Map, rng: np.random.Generator) -> Hair:
-    """The hair of *identity*, whose head is *half_width* (HEIGHT, 1) wide."""
+    """Return the hair of *identity*, whose head is *half_width* (HEIGHT, 1) wide."""
     style = identity.style
     side = 1 if rng.random() < 0.5 else -1  # of the parting
     coarse, fine = noise(rng, SHAPE, 22, 2), noise(rng, SHAPE, 5, 2)
@@ -67,7 +67,7 @@ def grow_hair(identity: Identity, half_width: Map, rng: np.random.Generator) -> 
 
 
 def _inside_silhouette(identity: Identity, coarse: Map, fine: Map) -> Map:
-    """Signed distance from the outer edge of the hair, positive inside."""
+    """Return the signed distance from the outer edge of the hair, positive inside."""
     style, volume = identity.style, identity.hair_volume
     top = -1.74 - volume * (1.8 if style == "curly" else 1.1)
     up = np.clip((Y - top) / (-0.95 - top), 0, 1)
@@ -83,7 +83,7 @@ def _side_volume(identity: Identity) -> float:
 
 
 def _beyond_hairline(identity: Identity) -> Map:
-    """Signed distance from the hairline on forehead and temples, positive where hair grows."""
+    """Return the signed distance from the hairline on forehead and temples, positive where hair grows."""
     male, age = identity.male, identity.age
     receding = 0.10 * age if male else 0.0
     line = identity.hairline + 0.10 * (ABS_X / 0.8) ** 2 * (0.4 if male else 1.0)
@@ -94,7 +94,7 @@ def _beyond_hairline(identity: Identity) -> Map:
 
 
 def _fringe(identity: Identity, side: int) -> Map:
-    """Signed distance from a fringe swept over the forehead from a parting."""
+    """Return the signed distance from a fringe swept over the forehead from a parting."""
     away = (X - side * 0.32) * -side
     drop = 0.14 if identity.style == "short" else 0.26
     edge = identity.hairline + 0.05 + drop * smoothstep(0.0, 0.9, away) - 0.05 * smoothstep(0, -0.3, away)
@@ -122,7 +122,7 @@ def _cover(style: str, inside: Map, outside: Map, strand: Map, clump: Map) -> Ma
 
 
 def _color(base: np.ndarray, texture: Map, inside: Map, coarse: Map) -> Map:
-    """Strands and clumps over *base*, darker at the roots."""
+    """Return strands and clumps over *base*, darker at the roots."""
     root = 1 - 0.35 * np.exp(-0.5 * (np.maximum(inside, 0) / 0.05) ** 2)
     depth = 0.70 + 0.45 * smoothstep(0, 0.35, inside)
     shade = np.clip(texture * root * depth, 0.12, 2.2)[..., None]
@@ -131,7 +131,7 @@ def _color(base: np.ndarray, texture: Map, inside: Map, coarse: Map) -> Map:
 
 
 def _height(identity: Identity) -> Map:
-    """The skull under the hair, raised by half the volume."""
+    """Return the skull under the hair, raised by half the volume."""
     across = np.sqrt(np.clip(1 - (ABS_X / 1.32) ** 2.4, 0, 1))
     upward = np.sqrt(np.clip(1 - np.clip((-0.4 - Y) / 1.65, 0, 1) ** 2.4, 0, 1))
     skull = 1.12 * across * upward
@@ -140,7 +140,7 @@ def _height(identity: Identity) -> Map:
 
 
 def _flow(style: str, side: int, rng: np.random.Generator) -> Map:
-    """The direction strands run in, (HEIGHT, WIDTH, 2)."""
+    """Return the direction strands run in, (HEIGHT, WIDTH, 2)."""
     turn = noise(rng, SHAPE, 40, 2) * 0.25
     if style == "curly":
         return np.stack([noise(rng, SHAPE, 11, 2), noise(rng, SHAPE, 11, 2) + 0.2], -1)

@@ -56,7 +56,7 @@ class Head:
         self._columns, self._rows = np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32))
 
     def move(self, expression: Expression) -> FaceMaps:
-        """The static maps under *expression*, without eyes and mouth."""
+        """Return the static maps under *expression*, without eyes and mouth."""
         dx, dy = _displacement(self._muscles, expression)
         x, y = self._columns - dx * SCALE, self._rows - dy * SCALE
         surface = cv2.remap(self._surface, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -74,7 +74,7 @@ class Head:
         )
 
     def self_shadow(self, light: np.ndarray) -> Map:
-        """How much of a light from direction *light* (3,) in head space reaches each point, 0..1.
+        """Return how much of a light from direction *light* (3,) in head space reaches each point, 0..1.
 
         The height field is marched toward the light in 14 steps of .05 units; the shadow's edge softens with distance.
         """
@@ -93,7 +93,7 @@ class Head:
         return 1 - blur(shade, 0.022 * SCALE)
 
     def landmarks(self, expression: Expression) -> np.ndarray:
-        """The 68 landmarks of the iBUG 300-W scheme in head space, (68, 3)."""
+        """Return the 68 landmarks of the iBUG 300-W scheme in head space, (68, 3)."""
         identity = self.identity
         firm = np.vstack([self._jaw_landmarks(), _brow_landmarks(identity), _nose_landmarks(identity)])
         columns, rows = _nearest_pixels(firm)
@@ -113,7 +113,7 @@ class Head:
 
 
 def _muscles(identity: Identity) -> list[Map]:
-    """The region of influence of each movement: jaw, mouth corners (left, right), cheeks (left, right), brows."""
+    """Return the region that each movement affects: jaw, mouth corners (left, right), cheeks (left, right), brows."""
     mouth_y = identity.mouth_y
     jaw = smoothstep(mouth_y - 0.05, mouth_y + 0.22, Y) * (1 - 0.55 * smoothstep(0.5, 1.0, ABS_X))
     jaw = jaw * (1 - 0.75 * smoothstep(1.62, 2.1, Y))
@@ -124,7 +124,7 @@ def _muscles(identity: Identity) -> list[Map]:
 
 
 def _displacement(muscles: list[Map], expression: Expression) -> tuple[np.ndarray, np.ndarray]:
-    """How far material points move right and down, units."""
+    """Return how far points of the skin move right and down, in units."""
     jaw, left, right, left_cheek, right_cheek, brows = muscles
     smile, lift = expression.smile, max(expression.smile, 0)
     dx = (0.055 * smile - 0.06 * expression.pucker) * (right - left) + 0.018 * smile * (right_cheek - left_cheek)
@@ -145,13 +145,13 @@ class MouthCurves:
 
 
 def mouth_half_width(identity: Identity, expression: Expression) -> float:
-    """Half the width of the mouth, units."""
+    """Return half the width of the mouth, units."""
     change = 0.13 * expression.smile - 0.17 * expression.pucker - 0.06 * expression.opening
     return identity.mouth_width * (1 + change)
 
 
 def mouth_curves(identity: Identity, expression: Expression, x: np.ndarray) -> MouthCurves:
-    """The lips at abscissas *x*."""
+    """Return the lips at abscissas *x*."""
     half_width = mouth_half_width(identity, expression)
     r = np.clip(np.abs(x) / half_width, 0, 1)
     corners = (-0.045 * expression.smile + 0.25 * JAW_DROP * expression.opening) * r**2
@@ -166,7 +166,7 @@ def mouth_curves(identity: Identity, expression: Expression, x: np.ndarray) -> M
 
 
 def lid_curves(identity: Identity, expression: Expression, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ordinates of the upper and the lower lid at *u*, measured from the eye's middle toward the temple."""
+    """Return the ordinates of the upper and the lower lid at *u*, measured from the eye's middle toward the temple."""
     r = np.clip(u / identity.eye_width, -1, 1)
     squint = 1 - 0.22 * max(expression.smile, 0) + 0.10 * expression.brow
     arch = np.clip(1 - np.abs(r) ** 2.1, 0, 1) ** 0.82
@@ -192,7 +192,7 @@ def _nose_landmarks(identity: Identity) -> np.ndarray:
 
 
 def _eye_landmarks(identity: Identity, expression: Expression) -> np.ndarray:
-    """Six points an eye, clockwise from the corner that lies left in the image."""
+    """Return six points for each eye, clockwise from its left corner in the image."""
     points = []
     for side in SIDES:
         # u from left to right in the image: the temple comes first in the left eye
@@ -204,7 +204,7 @@ def _eye_landmarks(identity: Identity, expression: Expression) -> np.ndarray:
 
 
 def _mouth_landmarks(identity: Identity, expression: Expression) -> np.ndarray:
-    """Twelve points around the lips, eight around the opening, clockwise from the left corner."""
+    """Return twelve points around the lips, eight around the opening, clockwise from the left corner."""
     share = np.array([-1, -0.62, -0.26, 0, 0.26, 0.62, 1])
     x = share * mouth_half_width(identity, expression)
     curves = mouth_curves(identity, expression, x)

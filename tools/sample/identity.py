@@ -73,7 +73,7 @@ class Identity:
 
 
 def clipped_normal(rng: np.random.Generator, sd: float) -> float:
-    """A normal draw with standard deviation *sd*, clipped at two of them."""
+    """Return a normal draw with standard deviation *sd*, clipped at two of them."""
     return float(np.clip(rng.normal(0, sd), -2 * sd, 2 * sd))
 
 

@@ -79,7 +79,7 @@ def _lip_color(head: Head, part: tuple[slice, slice], parts: _Parts) -> np.ndarr
 
 
 def _inside_color(curves: MouthCurves, parts: _Parts, x: np.ndarray) -> np.ndarray:
-    """Darkness, the tongue where the mouth is wide open, the upper teeth."""
+    """Paint the dark cavity, the tongue if the mouth is wide open, and the upper teeth."""
     gap = np.maximum(curves.lower - curves.upper, 1e-3)
     tongue = (smoothstep(0.45, 0.95, parts.below / gap) * (gap > 0.07) * (1 - parts.across**2))[..., None]
     color = DEPTH * (1 - tongue) + linear(TONGUE) * 0.30 * tongue
@@ -93,7 +93,7 @@ def _inside_color(curves: MouthCurves, parts: _Parts, x: np.ndarray) -> np.ndarr
 def _shape_mouth(
     head: Head, maps: FaceMaps, part: tuple[slice, slice], parts: _Parts, curves: MouthCurves
 ) -> None:
-    """Relief, gloss and occlusion of lips and opening."""
+    """Paint relief, gloss and occlusion of the lips and the opening."""
     lips = np.clip(parts.upper_lip + parts.lower_lip, 0, 1)
     inside = parts.inside
     bulge = 0.030 * 4 * parts.in_upper * (1 - parts.in_upper) * parts.upper_lip

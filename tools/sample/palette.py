@@ -29,13 +29,13 @@ ROOM: tuple[RGB, ...] = (
 
 
 def linear(color: RGB) -> np.ndarray:
-    """Linear light 0..1, float32 (3,), of an sRGB *color* 0..255 (IEC 61966-2-1)."""
+    """Return the linear light 0..1, float32 (3,), of an sRGB *color* 0..255 (IEC 61966-2-1)."""
     c = np.asarray(color, np.float32) / np.float32(255)
     return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 def skin_tone(tone: float) -> np.ndarray:
-    """Linear colour at position *tone*, 0..len(SKIN) - 1, of the ramp SKIN."""
+    """Return the linear colour at position *tone*, 0..len(SKIN) - 1, of the ramp SKIN."""
     i = int(tone)
     share = tone - i
     return linear(SKIN[i]) * (1 - share) + linear(SKIN[min(i + 1, len(SKIN) - 1)]) * share

@@ -24,7 +24,7 @@ class Relief:
 
 
 def outline(identity: Identity, y: np.ndarray) -> Map:
-    """Half the width of the head at heights *y* (n,), units."""
+    """Return half the width of the head at heights *y* (n,), units."""
     length, jaw, chin = identity.face_length, identity.jaw, identity.chin
     knots = (
         (-1.78, 0.02),
@@ -49,7 +49,7 @@ def outline(identity: Identity, y: np.ndarray) -> Map:
 
 
 def build_relief(identity: Identity, rng: np.random.Generator) -> Relief:
-    """The shape of *identity*'s head; *rng* places the wrinkles."""
+    """Return the shape of *identity*'s head; *rng* places the wrinkles."""
     half_width = outline(identity, Y[:, 0])[:, None]
     skull, smooth_skull = _skull(identity, half_width)
     features = (
@@ -71,7 +71,7 @@ def build_relief(identity: Identity, rng: np.random.Generator) -> Relief:
 
 
 def _skull(identity: Identity, half_width: Map) -> tuple[Map, Map]:
-    """Depth profile along the middle, falling off to the outline; and the same with a gentler rim."""
+    """Return the depth profile along the middle, falling off to the outline; and the same with a gentler rim."""
     length = identity.face_length
     profile = monotone_cubic(
         [-1.8, -1.7, -1.5, -1.2, -0.9, -0.5, -0.25, -0.05, 0.3, 0.66, 0.95, 1.2,
@@ -99,7 +99,7 @@ def _cheeks(identity: Identity) -> Map:
 
 
 def _nasolabial_folds(identity: Identity) -> Map:
-    """From the wings of the nose past the corners of the mouth: a groove and the cheek's bulge beside it."""
+    """Return the nasolabial folds: a groove from the nose past the corners of the mouth, and the bulge beside it."""
     along = 0.27 + 0.26 * np.clip((Y - 0.60) / 0.5, 0, 1) ** 0.8
     groove = ridge(ABS_X - along, 0.028) * smoothstep(0.52, 0.66, Y) * (1 - smoothstep(0.98, 1.16, Y))
     bulge = ridge(ABS_X - along - 0.09, 0.06) * smoothstep(0.5, 0.7, Y) * (1 - smoothstep(0.9, 1.15, Y))
@@ -132,7 +132,7 @@ def _nose(identity: Identity) -> Map:
 
 
 def nose_tip_y(identity: Identity) -> float:
-    """Height of the ball of the nose, units."""
+    """Return the height of the ball of the nose, units."""
     return identity.nose_length - 0.13
 
 
@@ -144,7 +144,7 @@ def _mouth_and_chin(identity: Identity) -> Map:
 
 
 def _wrinkles(identity: Identity, rng: np.random.Generator) -> Map:
-    """Depth of three lines across the forehead and of the crow's feet, from age .25 on."""
+    """Return the depth of three lines across the forehead and of the crow's feet, from age .25 on."""
     strength = identity.age - 0.2
     shift = rng.uniform(-0.03, 0.03, 4)
     depth = np.zeros(SHAPE, np.float32)
@@ -171,7 +171,7 @@ def _ear_height(identity: Identity) -> Map:
 
 
 def ambient_occlusion(height: Map) -> Map:
-    """Ambient occlusion, 0..1, where 1 is unoccluded: heights relative to their surroundings at three scales."""
+    """Return ambient occlusion, 0..1, where 1 is unoccluded: heights relative to their surroundings at three scales."""
     depth = np.zeros(SHAPE, np.float32)
     for radius, strength in ((0.05, 1.6), (0.13, 1.4), (0.30, 0.9)):
         depth += strength * np.clip(blur(height, radius * SCALE) - height, -0.02, 0.2)

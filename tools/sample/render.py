@@ -37,7 +37,7 @@ class Renderer:
         )
 
     def frame(self, expression: Expression) -> tuple[Map, np.ndarray]:
-        """The image (2 height, 2 width, 3), linear RGB, and the landmarks (68, 2) in pixels of the finished frame."""
+        """Return the image (2 height, 2 width, 3), linear RGB, and the landmarks (68, 2) in pixels of the frame."""
         maps = self.head.move(expression)
         paint_eyes(self.head, maps, expression, self.scene.key)
         paint_mouth(self.head, maps, expression)
@@ -62,14 +62,14 @@ class Renderer:
         return image, (points + 0.5) / SUPERSAMPLING - 0.5
 
     def _geometry(self, smooth_height: Map) -> Map:
-        """The height that decides where a point lands: the hair's where it covers."""
+        """Return the height that decides where a point lands: the hair's where it covers."""
         cover, height = self.head.hair.alpha, self.head.hair.height
         return blur(
             np.where(cover > 0.5, np.maximum(height, smooth_height * (cover < 0.9)), smooth_height), 0.03 * SCALE
         )
 
     def _behind(self, expression: Expression, scale: float, x: Map, y: Map, turned: float) -> Map:
-        """Room, hair behind the neck, body."""
+        """Return background, hair behind the neck, and body."""
         size = (self.width, self.height)
         center = (
             MARGIN + 2 * expression.x + self.width / 2 - 0.5,
@@ -87,7 +87,7 @@ class Renderer:
         return image * (1 - body[..., 3:]) + body[..., :3] * body[..., 3:]
 
     def _back_hair(self, x: Map, y: Map) -> Map:
-        """Coverage of the hair that falls behind the neck, narrow enough at the top to stay behind the head."""
+        """Return the coverage of hair behind the neck, narrow enough at the top to be hidden by the head."""
         edge = 1.02 + 0.6 * self.identity.hair_volume + 0.08 * smoothstep(0.3, 1.5, y)
         edge = edge - 0.35 * (1 - smoothstep(-0.8, 0.3, y))
         end = long_hair_end(self.identity.style) - 0.05
@@ -95,7 +95,7 @@ class Renderer:
 
 
 def _project(rotation: np.ndarray, height: Map, x: Map, y: Map) -> tuple[Map, Map]:
-    """Canvas pixels seen at image positions (x, y), head units: a turned height map in scaled orthographic
+    """Return the canvas pixels seen at image positions (x, y), head units: a turned height map in scaled orthographic
     projection.
 
     The depth along each ray is found by seven damped fixed-point steps.
@@ -113,7 +113,7 @@ def _project(rotation: np.ndarray, height: Map, x: Map, y: Map) -> tuple[Map, Ma
 
 
 def exposure(image: Map, landmarks: np.ndarray, scene: Scene) -> float:
-    """The scene's exposure after metering on the face, like a camera: partial compensation toward a mean of .25."""
+    """Return the exposure of a camera that meters on the face: partial compensation toward a mean of .25."""
     left, top = np.clip(landmarks.min(0), 0, None).astype(int) * SUPERSAMPLING
     right, bottom = landmarks.max(0).astype(int) * SUPERSAMPLING
     mean = float(image[top:bottom, left:right].mean())

@@ -11,7 +11,7 @@ Vector = tuple[float, float, float]
 
 
 def rotation_matrix(yaw: float, pitch: float, roll: float) -> np.ndarray:
-    """The matrix (3, 3) that turns a head about y, then x, then z; angles in radians."""
+    """Return the matrix (3, 3) that turns a head about y, then x, then z; angles in radians."""
     cy, sy = float(np.cos(yaw)), float(np.sin(yaw))
     cp, sp = float(np.cos(pitch)), float(np.sin(pitch))
     cr, sr = float(np.cos(roll)), float(np.sin(roll))
@@ -25,17 +25,17 @@ def rotation_matrix(yaw: float, pitch: float, roll: float) -> np.ndarray:
 
 
 def rotated(matrix: np.ndarray, v: Sequence[Any] | np.ndarray) -> tuple[Any, ...]:
-    """*matrix* times *v*; the components of *v* may be arrays."""
+    """Return *matrix* times *v*; the components of *v* may be arrays."""
     return tuple(row[0] * v[0] + row[1] * v[1] + row[2] * v[2] for row in matrix.tolist())
 
 
 def transposed(matrix: np.ndarray, v: Sequence[float] | np.ndarray) -> Vector:
-    """The transpose of *matrix* (its inverse, if it is a rotation) times *v*."""
+    """Return the transpose of *matrix* (its inverse, if it is a rotation) times *v*."""
     x, y, z = (float(c) for c in v)
     a, b, c = matrix.tolist()
     return a[0] * x + b[0] * y + c[0] * z, a[1] * x + b[1] * y + c[1] * z, a[2] * x + b[2] * y + c[2] * z
 
 
 def length(v: Vector) -> float:
-    """Euclidean length of *v*."""
+    """Return the Euclidean length of *v*."""
     return float(np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]))

@@ -28,7 +28,7 @@ class Lights:
 
 
 def lights_on(scene: Scene, rotation: np.ndarray) -> Lights:
-    """The scene's lights as a head turned by *rotation* (3, 3) sees them."""
+    """Return the scene's lights as a head turned by *rotation* (3, 3) sees them."""
     return Lights(
         key=transposed(rotation, scene.key),
         fill=transposed(rotation, scene.fill),
@@ -50,7 +50,7 @@ class Normals:
 
 
 def normals(height: Map, steepness: float = 1.0) -> Normals:
-    """Normals of *height* (units), from Sobel gradients."""
+    """Return the normals of *height* (units), from Sobel gradients."""
     gx = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=SCALE / 8 * steepness)
     gy = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=SCALE / 8 * steepness)
     z = 1 / np.sqrt(gx * gx + gy * gy + 1)
@@ -58,14 +58,14 @@ def normals(height: Map, steepness: float = 1.0) -> Normals:
 
 
 def halfway(a: Vector, b: Vector) -> Vector:
-    """The unit vector between two directions (Blinn's)."""
+    """Return the unit vector between two directions (Blinn's)."""
     x, y, z = a[0] + b[0], a[1] + b[1], a[2] + b[2]
     norm = length((x, y, z))
     return x / norm, y / norm, z / norm
 
 
 def shade(head: Head, maps: FaceMaps, scene: Scene, lights: Lights, shadow: Map) -> tuple[Map, Map]:
-    """Colour (HEIGHT, WIDTH, 3), multiplied by its coverage, and coverage of head and hair, in linear light.
+    """Return the colour (HEIGHT, WIDTH, 3), multiplied by its coverage, and coverage of head and hair, in linear light.
 
     *shadow* is what the key light's self-shadow leaves, 0..1.
     """
@@ -106,7 +106,7 @@ def _diffuse(
 def _highlights(
     maps: FaceMaps, scene: Scene, lights: Lights, fine: Normals, broad: Normals, shadow: Map
 ) -> Map:
-    """A broad and a narrow lobe (Blinn-Phong, exponents 13 and 34), stronger at grazing angles, and wet lips (60)."""
+    """Return a broad and a narrow lobe (Blinn-Phong, exponents 13, 34), stronger at grazing angles; wet lips (60)."""
     half = halfway(lights.key, lights.camera)
     narrow = np.clip(fine.dot(half), 0, 1)
     wide = np.clip(broad.dot(half), 0, 1)
@@ -120,7 +120,7 @@ def _highlights(
 
 
 def _hair(head: Head, scene: Scene, lights: Lights) -> Map:
-    """Strands shine across their direction (Kajiya and Kay, Rendering fur with three dimensional textures, 1989)."""
+    """Return the highlights of hair (Kajiya and Kay, Rendering fur with three dimensional textures, 1989)."""
     hair = head.hair
     surface = normals(blur(hair.height, 1.5), 0.8)
     key = np.clip((surface.dot(lights.key) + 0.35) / 1.35, 0, 1)

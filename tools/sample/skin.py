@@ -45,7 +45,7 @@ class Skin:
 
 
 def paint_skin(identity: Identity, relief: Relief, rng: np.random.Generator) -> Skin:
-    """The surface of *identity*'s head; a beard is added to the height of *relief*."""
+    """Return the surface of *identity*'s head; a beard is added to the height of *relief*."""
     base = skin_tone(identity.tone) * (1 + rng.normal(0, 0.02, 3).astype(np.float32))
     albedo = base * _redness(identity, rng)
     albedo *= 1 - _shade(identity)[..., None] * DARKENING
@@ -68,7 +68,7 @@ def paint_skin(identity: Identity, relief: Relief, rng: np.random.Generator) -> 
 
 
 def _redness(identity: Identity, rng: np.random.Generator) -> Map:
-    """Factors (HEIGHT, WIDTH, 3): blood near the surface of cheeks, nose, ears and chin, with mottling."""
+    """Return factors (HEIGHT, WIDTH, 3): blood near the surface of cheeks, nose, ears and chin, with mottling."""
     tip_y = nose_tip_y(identity)
     red = 0.55 * gaussians(0.60, 0.42, 0.26, 0.24) + 0.35 * gaussians(identity.nose_width, tip_y + 0.03, 0.10, 0.10)
     red += 0.3 * gaussians(1.06, 0.2, 0.12, 0.35) + 0.45 * gaussian(0, tip_y, 0.16, 0.14)
@@ -79,7 +79,7 @@ def _redness(identity: Identity, rng: np.random.Generator) -> Map:
 
 
 def _shade(identity: Identity) -> Map:
-    """Darker skin under and above the eyes, beside the nose's root, at the corners of the mouth."""
+    """Return the darker skin under and above the eyes, beside the root of the nose and at the corners of the mouth."""
     dark = (0.16 + 0.12 * identity.age) * gaussians(identity.eye_x - 0.02, 0.12, 0.17, 0.06)
     dark += 0.14 * gaussians(identity.eye_x, -0.10, 0.2, 0.055) + 0.10 * gaussians(0.22, -0.02, 0.05, 0.08)
     dark += 0.10 * gaussians(0.50, 1.02, 0.05, 0.06)
@@ -87,7 +87,7 @@ def _shade(identity: Identity) -> Map:
 
 
 def _spots(identity: Identity, rng: np.random.Generator) -> Map:
-    """Freckles, blemishes and moles as darkness 0..1."""
+    """Return freckles, blemishes and moles as darkness 0..1."""
     spots = np.zeros(SHAPE, np.float32)
     for _ in range(int(160 * identity.freckles)):
         _spot(spots, rng.normal(0, 0.42), rng.normal(0.32, 0.2), (0.008, 0.017), (0.05, 0.22), rng)
@@ -121,13 +121,13 @@ def _nostrils(identity: Identity) -> Map:
 
 
 def _oil(identity: Identity) -> Map:
-    """Where skin shines: forehead, nose, cheekbones, chin."""
+    """Return how glossy the skin is: forehead, nose, cheekbones, chin."""
     shine = 0.35 + 0.55 * gaussian(0, -0.6, 0.5, 0.3) + 0.75 * gaussian(0, nose_tip_y(identity) - 0.1, 0.10, 0.3)
     return shine + 0.45 * gaussians(0.55, 0.3, 0.2, 0.14) + 0.3 * gaussian(0, 1.45 * identity.face_length, 0.2, 0.12)
 
 
 def _beard_region(identity: Identity, relief: Relief) -> Map:
-    """Where hair grows on jaws, chin and upper lip, 0..1."""
+    """Return where hair grows on jaws, chin and upper lip, 0..1."""
     mouth_y = identity.mouth_y
     jaw = smoothstep(0.74, 0.98, Y + 0.30 * (ABS_X - 0.35))
     jaw = np.maximum(jaw, smoothstep(0.70, 0.82, ABS_X) * smoothstep(0.25, 0.5, Y))
@@ -161,13 +161,13 @@ def _beard(
 
 
 def brow_line(identity: Identity, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Middle line of the eyebrow at *t*, 0 at the nose and 1 at the temple: distance from the face's middle, height."""
+    """Return the middle of the eyebrow at *t*, 0 at the nose, 1 at the temple: distance from the middle, height."""
     arch = np.sin(np.pi * np.minimum(1, t * 1.02) ** 1.15) * 1.25
     return 0.17 + 0.52 * t, identity.brow_y + 0.035 - identity.brow_arch * arch + 0.02 * t
 
 
 def paint_brows(identity: Identity, base: np.ndarray, rng: np.random.Generator) -> tuple[Map, np.ndarray]:
-    """Coverage of the eyebrows, 190 tapered strokes a side, and their linear colour (3,)."""
+    """Return the coverage of the eyebrows, 190 tapered strokes a side, and their linear colour (3,)."""
     cover = np.zeros(SHAPE, np.float32)
     for side in SIDES:
         hairs = [_brow_hair(identity, side, rng) for _ in range(190)]

@@ -14,7 +14,7 @@ Pair = tuple[str, str]
 
 
 def split_pairs(seed: int, pairs: int, numbers: Mapping[str, int] | None = None) -> dict[str, list[Pair]]:
-    """The pairs of every split, as FaceForensics++ lists them: ``{"train": [("070", "071"), ...], ...}``.
+    """Return the pairs of every split, as FaceForensics++ lists them: ``{"train": [("070", "071"), ...], ...}``.
 
     Identities 2i and 2i + 1 are pair i. *numbers* are the pairs by split, *pairs* in all; by default every split gets
     at least one of the *pairs* (three or more).

@@ -45,7 +45,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray], crf: int) -> None:
 
 
 def read_video(path: Path) -> np.ndarray:
-    """All frames of the video *path*, (T, H, W, 3), uint8 BGR."""
+    """Return all frames of the video *path*, (T, H, W, 3), uint8 BGR."""
     with av.open(str(path)) as container:
         container.streams.video[0].thread_count = 1
         return np.stack([frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)])

@@ -44,12 +44,12 @@ class Forgery:
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
-    """*image* rounded and clipped to 8 bits."""
+    """Return *image* rounded and clipped to 8 bits."""
     return np.clip(image + 0.5, 0, 255).astype(np.uint8)
 
 
 def track(landmarks: np.ndarray, rng: np.random.Generator, sd: float = 0.35) -> np.ndarray:
-    """Simulated tracker output: *landmarks* (T, 68, 2) with jitter N(0, *sd* pixels), smoothed over three frames."""
+    """Return *landmarks* (T, 68, 2) as a tracker gives them: jitter N(0, *sd* pixels), smoothed over three frames."""
     noisy = landmarks + rng.normal(0, sd, landmarks.shape)
     padded = np.pad(noisy, ((1, 1), (0, 0), (0, 0)), mode="edge")
     return 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
@@ -58,7 +58,7 @@ def track(landmarks: np.ndarray, rng: np.random.Generator, sd: float = 0.35) -> 
 def transfer_color(
     face: np.ndarray, target: np.ndarray, weight: np.ndarray, mean: float, std: float
 ) -> np.ndarray:
-    """*face* with its channels' means moved by *mean*, their standard deviations by the power *std*, toward *target*'s.
+    """Return *face* with the means of its channels moved by *mean* toward *target*'s, deviations by the power *std*.
 
     Statistics over the pixels weighted by *weight*; 0 leaves, 1 matches (Reinhard et al., Color transfer between
     images, 2001).
@@ -72,7 +72,7 @@ def transfer_color(
 
 
 def reenacted(target: np.ndarray, source: np.ndarray, gain: float) -> list[np.ndarray]:
-    """The target's landmarks in every frame with the source's expression, each (68, 2).
+    """Return the target's landmarks in every frame with the source's expression, each (68, 2).
 
     The target's mean shape, posed as in the frame, plus *gain* times the source's offset from its own mean.
     """
@@ -89,12 +89,12 @@ def reenacted(target: np.ndarray, source: np.ndarray, gain: float) -> list[np.nd
 
 
 def _aligned(landmarks: np.ndarray) -> np.ndarray:
-    """All shapes of a clip aligned to the first one by their rigid points."""
+    """Return all shapes of a clip aligned to the first one by their rigid points."""
     first = landmarks[0]
     return np.stack([apply_affine(similarity(shape[RIGID], first[RIGID]), shape) for shape in landmarks])
 
 
 def high_pass_rms(image: np.ndarray, weight: np.ndarray) -> float:
-    """Root mean square of the finest gray detail (above a blur of one pixel) where *weight* says."""
+    """Return the root mean square of the finest gray detail (above a blur of one pixel) where *weight* says."""
     detail = (image - blur(image, 1.0)).mean(-1)
     return float(np.sqrt((detail**2 * weight).sum() / (weight.sum() + 1e-6)))

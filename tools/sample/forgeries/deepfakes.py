@@ -37,7 +37,7 @@ GRAIN_RMS = 2.95  # noise of this factor has unit deviation after the high-pass 
 
 
 def forge(target: Footage, source: Footage, rng: np.random.Generator) -> Forgery:
-    """*target* with the face of *source*."""
+    """Return *target* with the face of *source*."""
     side = int(rng.integers(100, 138))  # of the decoder's output, pixels
     softness = float(rng.uniform(0.20, 0.45))  # decoder blur, low-resolution pixels
     grain = float(rng.uniform(0.1, 0.6))  # converters add grain to match the frame's
@@ -62,7 +62,7 @@ def forge(target: Footage, source: Footage, rng: np.random.Generator) -> Forgery
 
 
 def _nearest_frames(target: np.ndarray, source: np.ndarray) -> Iterable[int]:
-    """For each target shape the source frame of the closest expression; jumping to another one costs a little."""
+    """Return the source frame of the closest expression for each target shape; changing frames has a small cost."""
     last: int | None = None
     for goal in target:
         costs = []
@@ -78,7 +78,7 @@ def _nearest_frames(target: np.ndarray, source: np.ndarray) -> Iterable[int]:
 def _decode(
     frame: np.ndarray, points: np.ndarray, goal: np.ndarray, side: int, softness: float, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The source's face at the *goal* (74, 2), having passed a box of *side* pixels; and its coverage 0..1."""
+    """Return the source's face at the *goal* (74, 2), having passed a box of *side* pixels; and its coverage 0..1."""
     own = apply_affine(similarity(points, goal), points)
     drawn = goal.copy()
     drawn[OUTLINE] += OWN_OUTLINE * (own[OUTLINE] - goal[OUTLINE])
@@ -97,7 +97,7 @@ def _decode(
 
 
 def _to_box(goal: np.ndarray, side: int) -> np.ndarray:
-    """The affine matrix (2, 3) from the frame to the box of *side* pixels, upright with the eyes."""
+    """Return the affine matrix (2, 3) from the frame to the box of *side* pixels, upright with the eyes."""
     eyes = goal[45] - goal[36]
     angle = np.arctan2(eyes[1], eyes[0])
     c, s = np.cos(angle), np.sin(angle)

@@ -32,7 +32,7 @@ SHADING_SCALE = 0.10  # face widths: coarser shading is the frame's own
 
 
 def forge(target: Footage, source: Footage, rng: np.random.Generator) -> Forgery:
-    """*target* with the expressions of *source*."""
+    """Return *target* with the expressions of *source*."""
     target_points, source_points = track(target.landmarks, rng, 0.25), track(source.landmarks, rng, 0.25)
     gain = float(rng.uniform(0.8, 1.15))
     feather = float(rng.uniform(0.018, 0.035))  # face widths
@@ -65,7 +65,7 @@ def forge(target: Footage, source: Footage, rng: np.random.Generator) -> Forgery
 
 
 def _average_texture(target: Footage, points: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The mean of a few frames, laid over the reference shape: (H, W, 3)."""
+    """Return the mean of a few frames, laid over the reference shape: (H, W, 3)."""
     chosen = np.linspace(0, len(target) - 1, min(AVERAGED_FRAMES, len(target))).astype(int)
     layers = [
         warp(target.frames[i].astype(np.float32), with_forehead(points[i]), reference, target.shape)[0] for i in chosen
@@ -74,7 +74,7 @@ def _average_texture(target: Footage, points: np.ndarray, reference: np.ndarray)
 
 
 def _new_shape(before: np.ndarray, expressed: np.ndarray) -> np.ndarray:
-    """The frame's shape with the mouth of *expressed* (68, 2), part of its jaw and brows, and its own lids."""
+    """Return the frame's shape with the mouth of *expressed* (68, 2), part of its jaw and brows, and its own lids."""
     after = before.copy()
     after[MOUTH] = expressed[MOUTH]
     after[CHEEKS_AND_CHIN] += 0.45 * (expressed[CHEEKS_AND_CHIN] - before[CHEEKS_AND_CHIN])
@@ -84,14 +84,14 @@ def _new_shape(before: np.ndarray, expressed: np.ndarray) -> np.ndarray:
 
 
 def _relit(rendered: np.ndarray, own: np.ndarray, defined: np.ndarray, sigma: float) -> np.ndarray:
-    """*rendered* with the low frequencies of *own*, both inside the face only."""
+    """Return *rendered* with the low frequencies of *own*, both inside the face only."""
     inside = defined.astype(np.float32)
     weight = np.maximum(blur(inside, sigma), 0.02)[..., None]
     return rendered + blur((own - rendered) * inside[..., None], sigma) / weight
 
 
 def _eye_weight(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Where the frame's own eyes stay, with gaze and blinks: (H, W, 1), 0..1."""
+    """Return where the eyes of the frame are kept, with gaze and blinks: (H, W, 1), 0..1."""
     eyes = np.maximum(hull(points[LEFT_EYE], shape), hull(points[RIGHT_EYE], shape))
     return blur(cv2.dilate(eyes, np.ones((5, 5), np.uint8)), 1.6)[..., None]
 
@@ -101,5 +101,5 @@ def _mouth_opening(points: np.ndarray) -> float:
 
 
 def _similar_mouth(openings: np.ndarray, wanted: float, frame: int) -> int:
-    """The frame whose mouth is open as *wanted*, rather a near one."""
+    """Return the frame whose mouth opening is closest to *wanted*, with a preference for frames nearby."""
     return int(np.argmin(np.abs(openings - wanted) + 0.02 * np.abs(np.arange(len(openings)) - frame)))

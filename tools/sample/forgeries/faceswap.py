@@ -15,7 +15,7 @@ UPPER_LIDS, LOWER_LIDS = [37, 38, 43, 44], [40, 41, 46, 47]
 
 
 def forge(target: Footage, source: Footage, rng: np.random.Generator) -> Forgery:
-    """*target* with the face of *source*."""
+    """Return *target* with the face of *source*."""
     target_points = track(target.landmarks, rng, 0.45)
     still = _still(source.landmarks)
     texture = source.frames[still].astype(np.float32)
@@ -36,6 +36,6 @@ def forge(target: Footage, source: Footage, rng: np.random.Generator) -> Forgery
 
 
 def _still(landmarks: np.ndarray) -> int:
-    """A frame with ordinarily open eyes: the 60th percentile of the opening."""
+    """Return a frame with normally open eyes: the 60th percentile of the opening."""
     opening = landmarks[:, LOWER_LIDS, 1].sum(1) - landmarks[:, UPPER_LIDS, 1].sum(1)
     return int(np.argsort(opening, kind="stable")[int(0.6 * len(landmarks))])

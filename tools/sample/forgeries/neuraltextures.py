@@ -17,7 +17,7 @@ NOSE_WINGS = [31, 35]
 
 
 def forge(target: Footage, source: Footage, rng: np.random.Generator) -> Forgery:
-    """*target* with the mouth movements of *source*."""
+    """Return *target* with the mouth movements of *source*."""
     target_points, source_points = track(target.landmarks, rng, 0.25), track(source.landmarks, rng, 0.25)
     gain = float(rng.uniform(0.75, 1.1))
     softness = float(rng.uniform(0.25, 0.50))  # renderer pixels
@@ -44,7 +44,7 @@ def forge(target: Footage, source: Footage, rng: np.random.Generator) -> Forgery
 
 
 def _draw_pattern(rng: np.random.Generator) -> np.ndarray:
-    """What the four output phases of a stride-2 transposed convolution differ by: zero mean, largest magnitude 1.
+    """Return the difference of the output phases of a stride-2 transposed convolution: mean 0, largest magnitude 1.
 
     (Odena, Dumoulin and Olah, Deconvolution and checkerboard artifacts, 2016.)
     """
@@ -54,7 +54,7 @@ def _draw_pattern(rng: np.random.Generator) -> np.ndarray:
 
 
 def _render(face: np.ndarray, cell: float, softness: float, imprint: float, pattern: np.ndarray) -> np.ndarray:
-    """*face* resampled to the renderer's grid, smoothed, imprinted where there is detail, and resampled back."""
+    """Return *face* resampled to the renderer's grid, smoothed, imprinted where there is detail, and resampled back."""
     height, width = face.shape[:2]
     columns, rows = int(width * cell) // 2 * 2, int(height * cell) // 2 * 2
     grid = cv2.resize(face, (columns, rows), interpolation=cv2.INTER_AREA)
@@ -67,7 +67,7 @@ def _render(face: np.ndarray, cell: float, softness: float, imprint: float, patt
 
 
 def _lower_face(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Coverage of the face from the base of the nose down."""
+    """Return the coverage of the face from the base of the nose down."""
     base, tip = points[NOSE_BASE], points[NOSE_TIP]
     wings = points[NOSE_WINGS] + 0.9 * (points[NOSE_WINGS] - base)
     return hull(np.vstack([points[CHIN], wings, base - 0.15 * (base - tip)]), shape)
