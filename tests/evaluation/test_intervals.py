@@ -222,3 +222,25 @@ def test_holm_of_four_p_values_by_hand():
     assert found[[0, 2]].tolist() == pytest.approx([0.02, 0.02])
     assert np.isnan(found[1])
     assert len(holm([])) == 0
+
+
+def test_grouped_scores_give_the_replicates_of_all_scores_but_for_noise(scores_of, monkeypatch):
+    # the same draws with every score and with groups of scores; thresholds are no approximation
+    scores = scores_of(pairs=20, frames=6, conditions={"77": 0.9})
+    thresholds = {"fixed": 0.5, "val": 0.4321}
+    for unit in ("video", "pair"):
+        draws = Bootstrap.draw(scores, unit, 40, seed=3)
+        exact = bootstrap_panel(scores, thresholds, draws)
+        with monkeypatch.context() as patched:
+            patched.setattr("evaluation.intervals.EXACT", 100)
+            grouped = bootstrap_panel(scores, thresholds, draws)
+        assert list(grouped) == list(exact)
+        for key, values in exact.items():
+            if key[1] or key[0] in ("logloss", "brier"):
+                assert grouped[key] == pytest.approx(values, abs=1e-12, nan_ok=True)
+            elif not np.isnan(values).all():
+                assert np.abs(grouped[key] - values).max() < 0.15 * np.std(values), key
+
+
+def test_draws_are_small_integers(scores_of):
+    assert Bootstrap.draw(scores_of(), "video", 5).weights.dtype == np.int16

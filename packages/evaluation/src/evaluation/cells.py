@@ -7,8 +7,8 @@ bootstrap for comparison. Both give a `Method` for a name of `Scores.parts`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from .intervals import UNITS, Bootstrap, Floats, bootstrap_panel, delong_differe
 from .jackknife import Estimate, Sample, Side
 from .measure import measure
 from .scores import Scores, by_video
+from .text import Text, first_rows
 from .wilson import Range, difference, quantile, ratio_of_gains
 
 __all__ = ["LEVELS", "Cell", "Compared", "Jackknife", "Key", "Method", "Resampled", "p_value", "thresholds"]
@@ -83,7 +84,7 @@ class _Rows:
     clusters: Clusters
     method: NDArray[np.int32]
     pair: NDArray[np.int32]
-    frames: NDArray[np.int64]
+    frames: NDArray[Any]               # faces behind each row, of integers
     real_pairs: NDArray[np.int32]
     real_videos: int
     real_frames: int
@@ -130,18 +131,19 @@ class Jackknife:
         self.confidence = confidence
         clusters = cluster(test)
         self.unit, self.units = clusters.unit, (clusters.unit,)
-        methods, pairs = test.methods, np.unique(test.pair)
+        methods = test.methods
         plain = {name: name if name in methods else name.removeprefix("method ") for name in test.parts[1:]}
         self._code = {name: methods.index(method) for name, method in plain.items()}
         self._rows, self._thresholds = {}, {}
         for condition in conditions:
             chosen = np.flatnonzero(test.condition == condition)
             here, of_rows = test[chosen], clusters[chosen]
-            ones = np.ones(len(here), dtype=np.int64)
-            self._rows[condition, "frame"] = _rows(here, of_rows, ones, methods, pairs)
-            _, first = np.unique(here.clip, return_index=True)           # the order of by_video
+            ones = np.ones(len(here), dtype=np.int32)
+            self._rows[condition, "frame"] = _rows(here, of_rows, ones, methods)
+            clip = here.clip.packed()
+            first = first_rows(clip.codes, len(clip.names))               # the order of by_video
             videos = by_video(here)
-            self._rows[condition, "video"] = _rows(videos, of_rows[first], videos.frame, methods, pairs)
+            self._rows[condition, "video"] = _rows(videos, of_rows[first], videos.frame, methods)
             for level in LEVELS:
                 self._thresholds[condition, level] = thresholds(val, condition, level)
 
@@ -168,7 +170,7 @@ class Jackknife:
 
 
 def _rows(
-    scores: Scores, clusters: Clusters, frames: NDArray[np.int64], methods: list[str], pairs: NDArray[np.str_]
+    scores: Scores, clusters: Clusters, frames: NDArray[Any], methods: list[str]
 ) -> _Rows:
     fake, real = np.flatnonzero(scores.label == 1), np.flatnonzero(scores.label == 0)
     fake = fake[np.argsort(scores.score[fake], kind="stable")]
@@ -176,10 +178,10 @@ def _rows(
         real=Side(scores.score[real], clusters[real]),
         score=scores.score[fake],
         clusters=clusters[fake],
-        method=np.searchsorted(methods, scores.method[fake]).astype(np.int32),
-        pair=np.searchsorted(pairs, scores.pair[fake]).astype(np.int32),
+        method=scores.method[fake].codes_among(np.array(methods, dtype=np.str_)),
+        pair=scores.pair.codes[fake],
         frames=frames[fake],
-        real_pairs=np.unique(np.searchsorted(pairs, scores.pair[real])).astype(np.int32),
+        real_pairs=np.unique(scores.pair.codes[real]),
         real_videos=len(np.unique(clusters.item[real])),
         real_frames=int(frames[real].sum()),
     )
@@ -189,10 +191,24 @@ def _rows(
 
 
 @dataclass(frozen=True, slots=True)
+class Scored:
+    """What a paired test needs of the rows of one condition; `key` and `video` are codes."""
+
+    key: NDArray[np.int32]
+    video: NDArray[np.int32]
+    label: NDArray[np.int8]
+    score: Floats
+
+    @classmethod
+    def of(cls, scores: Scores) -> Scored:
+        return cls(scores.key.codes, scores.video.codes, scores.label, scores.score)
+
+
+@dataclass(frozen=True, slots=True)
 class _Bootstrapped:
     cells: dict[tuple[str, str], Cell]
     replicates: dict[tuple[str, str], dict[str, dict[Key, Floats]]]
-    scores: dict[tuple[str, str], Scores]
+    scores: dict[tuple[str, str], Scored]
     confidence: float
 
     def differences(self, level: str, high: str, low: str, key: Key) -> list[Compared]:
@@ -208,9 +224,10 @@ class _Bootstrapped:
     def _p(self, level: str, high: str, low: str) -> float:
         """Return the p of paired clustered DeLong by videos, on the faces that both conditions have."""
         of_high, of_low = self.scores[high, level], self.scores[low, level]
-        _, first, second = np.intersect1d(of_high.key, of_low.key, return_indices=True)
-        a, b = of_high[first], of_low[second]
-        return delong_difference(a.label, a.score, b.score, a.video).p
+        _, first, second = np.intersect1d(of_high.key, of_low.key, assume_unique=True, return_indices=True)
+        return delong_difference(
+            of_high.label[first], of_high.score[first], of_low.score[second], of_high.video[first]
+        ).p
 
     def retention(self, level: str, condition: str, reference: str) -> Range:
         key, unit = ("auc", ""), UNITS[-1]
@@ -235,6 +252,13 @@ def _percentiles(value: float, drawn: Floats | None, confidence: float) -> Range
     return Range(value, lo, hi, UNDEFINED if np.isnan(lo) else "")
 
 
+def _videos(frames: Scores, part: Scores) -> Scores:
+    """Return the videos of one condition with keys that are numbered alike in all conditions of *part*."""
+    videos = by_video(frames)
+    names = part.clip.names
+    return replace(videos, key=Text(names, videos.key.codes_among(names)))
+
+
 class Resampled:
     """Percentile intervals of the cluster bootstrap, by videos and by pairs; one set of draws for each method."""
 
@@ -255,7 +279,7 @@ class Resampled:
         for condition in self.conditions:
             frames = part.where(condition=condition)
             for level in LEVELS:
-                here = frames if level == "frame" else by_video(frames)
+                here = frames if level == "frame" else _videos(frames, part)
                 place = condition, level
                 at = self._thresholds[place]
                 values = bootstrap_panel(here, at)
@@ -264,7 +288,7 @@ class Resampled:
                     key: {u: _percentiles(float(value), drawn[u].get(key), self.confidence) for u in UNITS}
                     for key, value in values.items()
                 }
-                n = len(frames), len(np.unique(frames.video)), len(np.unique(frames.pair))
+                n = len(frames), frames.video.num(), frames.pair.num()
                 found.cells[place], found.replicates[place] = Cell(ranges, at, n), drawn
-                found.scores[place] = here
+                found.scores[place] = Scored.of(here)
         return found

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .text import Text
+from .text import Text, first_rows
 
 if TYPE_CHECKING:
     from .scores import Scores
@@ -66,13 +66,15 @@ def cluster(scores: Scores) -> Clusters:
 
 def cluster_rows(video: Names, pair: Names, identity: Names) -> Clusters:
     """Return the clusters of rows that are described by three columns of a table of scores."""
-    videos, first, item = np.unique(video, return_index=True, return_inverse=True)
-    pair_names, pair_code = np.unique(pair[first], return_inverse=True)
-    item = np.asarray(item, dtype=np.int32)
+    of_videos = Text.of(video).packed()
+    videos, item = of_videos.names, of_videos.codes
+    first = first_rows(item, len(videos))
+    of_pairs = Text.of(pair)[first].packed()
+    pair_names, pair_code = of_pairs.names, of_pairs.codes
     if len(pair_names) == len(videos):                                   # each video stands alone
         unit = "video" if len(videos) < len(video) else "row"
         return Clusters(unit, item[:, None], np.ones(len(videos)), item)
-    shown = [sorted(set(str(name).split("+")))[:2] for name in identity[first]]
+    shown = [sorted(set(str(name).split("+")))[:2] for name in Text.of(identity)[first]]
     if not _in_several_pairs(shown, pair_code):
         return Clusters("pair", pair_code.astype(np.int32)[item][:, None], np.ones(len(pair_names)), item)
     people = {name: number for number, name in enumerate(sorted({name for names in shown for name in names}))}
@@ -87,7 +89,7 @@ def cluster_rows(video: Names, pair: Names, identity: Names) -> Clusters:
     return Clusters("person", code[item], weight, item)
 
 
-def _in_several_pairs(shown: list[list[str]], pair: NDArray[np.intp]) -> bool:
+def _in_several_pairs(shown: list[list[str]], pair: Codes) -> bool:
     """Return whether a person occurs in videos of more than one pair."""
     seen: dict[str, int] = {}
     shows = ((name, number) for names, number in zip(shown, pair, strict=True) for name in names)

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .metrics import METRICS, Counts, Ranking, enough_for_fpr
 from .scores import Scores
+from .text import Text
 
 __all__ = [
     "UNITS",
@@ -39,6 +40,10 @@ Floats = NDArray[np.float64]
 UNITS = ("video", "pair")
 MAX_UNDEFINED = 0.05               # share of replicates in which a metric may be undefined
 BLOCK = 2_000_000                  # weights processed at a time
+DRAWN = 64                         # replicates drawn at a time
+EXACT = 4096                      # rows up to which a replicate uses every score; more are grouped (see `Grouped`)
+GROUPS = 512                       # of each class, in equal parts
+TAIL = 256                         # of the highest 2 % of the real scores, for small false positive rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class Bootstrap:
     unit: str
     names: NDArray[np.str_]        # (C,) sorted
     labels: NDArray[np.int8]       # (C,) class of the cluster; 2 where it holds both
-    weights: NDArray[np.float64]   # (R, C)
+    weights: NDArray[np.int16]     # (R, C)
 
     @classmethod
     def draw(cls, scores: Scores, unit: str = "video", replicates: int = 1000, seed: int = 1) -> Bootstrap:
@@ -63,30 +68,34 @@ class Bootstrap:
             raise ValueError(f"unit must be one of {', '.join(UNITS)}, got {unit!r}")
         if replicates < 1:
             raise ValueError(f"replicates must be at least 1, got {replicates}")
-        names, inverse = np.unique(getattr(scores, unit), return_inverse=True)
+        text = getattr(scores, unit).packed()
+        names, inverse = text.names, text.codes
         has_real, has_fake = (np.bincount(inverse[scores.label == k], minlength=len(names)) > 0 for k in (0, 1))
         labels = np.where(has_real & has_fake, 2, has_fake).astype(np.int8)
         strata = labels if unit == "video" else np.zeros(len(names), dtype=np.int8)
         # the unit is part of the seed, the scores are not: the same test set gives the same draws for every model
         generator = np.random.default_rng([seed, UNITS.index(unit)])
-        weights = np.zeros((replicates, len(names)))
+        weights = np.zeros((replicates, len(names)), dtype=np.int16)
         for stratum in np.unique(strata):
             members = np.flatnonzero(strata == stratum)
             size = len(members)
-            weights[:, members] = generator.multinomial(size, np.full(size, 1 / size), replicates)
+            for start in range(0, replicates, DRAWN):                      # a few at a time: these are int64
+                count = min(DRAWN, replicates - start)
+                drawn = generator.multinomial(size, np.full(size, 1 / size), count)
+                weights[start : start + count, members] = drawn
         return cls(unit, names, labels, weights)
 
     def codes(self, scores: Scores) -> NDArray[np.intp]:
         """Return the cluster of each row of *scores*."""
-        wanted: NDArray[np.str_] = getattr(scores, self.unit)
-        if not np.isin(wanted, self.names).all():
+        codes: NDArray[np.int32] = getattr(scores, self.unit).codes_among(self.names)
+        if len(codes) and codes.min() < 0:
             raise ValueError(f"these scores hold a {self.unit} that the bootstrap was not drawn from")
-        return np.searchsorted(self.names, wanted).astype(np.intp)
+        return codes.astype(np.intp)
 
     def enough(self, scores: Scores) -> bool:
         """Return whether *scores* holds at least two clusters of each class."""
-        cluster = getattr(scores, self.unit)
-        return all(len(np.unique(cluster[scores.label == k])) >= 2 for k in (0, 1))
+        cluster: Text = getattr(scores, self.unit)
+        return all(cluster[scores.label == k].num() >= 2 for k in (0, 1))
 
 
 def panel(counts: Counts, thresholds: dict[str, float], num_real: float) -> dict[tuple[str, str], Floats]:
@@ -121,21 +130,65 @@ def bootstrap_panel(
         return found | {(name, ""): np.array(loss.mean() if len(loss) else np.nan) for name, loss in losses.items()}
     codes = bootstrap.codes(scores)
     parts = []
-    for weights in _blocks(bootstrap.weights, len(scores)):
-        part = panel(ranking.counts(weights, codes), thresholds, num_real)
+    many = len(scores) > EXACT and ranking.valid
+    counted: Grouped | Ranking = Grouped(scores, codes, len(bootstrap.names), thresholds) if many else ranking
+    for weights in _blocks(bootstrap.weights, max(counted.width, len(bootstrap.names) // 4)):
+        part = panel(counted.counts(weights, codes), thresholds, num_real)
         parts.append(part | {(name, ""): _weighted_mean(loss, weights, codes) for name, loss in losses.items()})
     return {metric: np.concatenate([part[metric] for part in parts]) for metric in parts[0]}
 
 
-def _blocks(weights: Floats, width: int) -> list[Floats]:
+class Grouped:
+    """Scores in a few thousand groups, counted by cluster: replicates of large samples in a matrix product.
+
+    The groups are quantiles of both classes, finer where false positive rates are small, and never cross one of the
+    *thresholds*. Scores within a group count as equal. That moves a replicate by far less than the sampling that it
+    stands for, and the values themselves are computed from every score.
+    """
+
+    def __init__(
+        self, scores: Scores, codes: NDArray[np.intp], num_clusters: int, thresholds: dict[str, float]
+    ) -> None:
+        from scipy.sparse import csr_array
+
+        classes = [scores.score[scores.label == label] for label in (0, 1)]
+        edges = [np.quantile(values, np.arange(GROUPS) / GROUPS, method="lower") for values in classes if len(values)]
+        if len(classes[0]):
+            edges.append(np.quantile(classes[0], 0.98 + 0.02 * np.arange(TAIL) / TAIL, method="lower"))
+        given = [threshold for threshold in thresholds.values() if not np.isnan(threshold)]
+        lowest = float(scores.score.min())
+        rising = np.unique(np.concatenate([*edges, [lowest], given]))
+        rising = rising[rising >= lowest]                              # each group starts at its edge
+        self.width = len(rising)
+        self.thresholds = np.append(np.inf, rising[::-1])
+        group = self.width - np.searchsorted(rising, scores.score, "right")
+        shape = self.width, num_clusters
+        self.by_class = [
+            csr_array((np.ones(int(rows.sum())), (group[rows], codes[rows])), shape=shape)
+            for rows in (scores.label == 0, scores.label == 1)
+        ]
+
+    def counts(self, weights: NDArray[Any], codes: NDArray[np.intp]) -> Counts:  # noqa: ARG002
+        """Return the `Counts` under *weights* (R, C) of the clusters."""
+        columns = np.ascontiguousarray(weights.T, dtype=np.float64)    # (C, R)
+        fps, tps = (self._cumulated(numbers @ columns) for numbers in self.by_class)
+        return Counts(tps, fps, self.thresholds)
+
+    def _cumulated(self, numbers: Floats) -> Floats:
+        out = np.zeros((numbers.shape[1], self.width + 1))
+        np.cumsum(numbers.T, axis=1, out=out[:, 1:])
+        return out
+
+
+def _blocks(weights: NDArray[Any], width: int) -> list[NDArray[Any]]:
     """Return *weights* (R, C) in pieces of rows such that a piece times *width* stays small."""
     rows = max(1, BLOCK // max(width, 1))
     return [weights[start : start + rows] for start in range(0, len(weights), rows)]
 
 
-def _weighted_mean(values: Floats, weights: Floats, codes: NDArray[np.intp]) -> Floats:
+def _weighted_mean(values: Floats, weights: NDArray[Any], codes: NDArray[np.intp]) -> Floats:
     """Return the mean of *values* with the weight of each one's cluster, per row of *weights*."""
-    clusters = weights.shape[1]
+    clusters, weights = weights.shape[1], weights.astype(np.float64)
     sums: Floats = weights @ np.bincount(codes, weights=values, minlength=clusters)
     sizes: Floats = weights @ np.bincount(codes, minlength=clusters)
     means = np.full(len(sums), np.nan)

@@ -200,6 +200,11 @@ class Ranking:
         self.ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else np.empty(0, np.intp)
         self.thresholds = np.append(np.inf, ranked[self.ends])
 
+    @property
+    def width(self) -> int:
+        """The number of weights that each weighting gathers."""
+        return len(self.order)
+
     def counts(self, weights: ArrayLike | None = None, codes: ArrayLike | None = None) -> Counts:
         """Return the `Counts` under *weights*.
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import islice
 
 import numpy as np
 
@@ -454,7 +455,7 @@ def _worst(material: Material) -> list[Block]:
     reference = material.reference
     if reference is None or not len(material.scores):
         return []
-    videos = tables.videos_table(material.scores.where(condition=reference))[:WORST]
+    videos = list(islice(tables.videos_table(material.scores.where(condition=reference)), WORST))
     keys = np.unique([f"{row['compression']}/{row['video']}" for row in videos])
     others = by_video(material.scores[material.scores.clip.codes_among(keys) >= 0])
     at = {(str(k), str(c)): float(s) for k, c, s in zip(others.key, others.condition, others.score, strict=True)}
@@ -475,6 +476,8 @@ def _exclusions(material: Material) -> list[Block]:
     parts = []
     if summary.dropped:
         parts.append(page.paragraph(f"{summary.dropped} non-finite scores were left out."))
+    if summary.notes:
+        parts += [page.paragraph("How the scores were read:", "before"), page.items(summary.notes)]
     if summary.undefined:
         parts += [page.paragraph("Undefined, and so not reported:", "before"), page.items(summary.undefined)]
     if faces.remarks:

@@ -394,7 +394,7 @@ def _delong(test: Scores, conditions: list[str], settings: Settings) -> list[DeL
         frames = test.where(condition=condition)
         for level, here in (("frame", frames), ("video", by_video(frames))):
             for unit in UNITS:
-                found = delong(here.label, here.score, getattr(here, unit), settings.confidence)
+                found = delong(here.label, here.score, getattr(here, unit).codes, settings.confidence)
                 out.append(DeLong(condition, level, ALL, found.value, found.se, found.lo, found.hi, unit))
     return out
 

@@ -8,8 +8,10 @@ with the rows that are kept and not with the size of the file.
 from __future__ import annotations
 
 import csv
+import gzip
 import io
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -73,9 +75,14 @@ class _Decoded(io.RawIOBase):
 
         with path.open("rb") as file:
             start = file.read(4)
-        kind = "gzip" if start.startswith(GZIP) else "zstd" if start == ZSTD else ""
-        self._file = pa.OSFile(str(path), "rb")
-        self._stream: Any = pa.CompressedInputStream(self._file, kind) if kind else self._file
+        self._file: Any = path.open("rb")
+        self._read: Callable[[int], bytes] = self._file.read
+        self._most = BLOCK
+        if start.startswith(GZIP):
+            self._read = gzip.GzipFile(fileobj=self._file).read1
+        elif start == ZSTD:
+            self._read = pa.CompressedInputStream(self._file, "zstd").read
+            self._most = 4096          # what is decoded in the read that meets the end of a cut file is lost
         self.cut = False
 
     def readable(self) -> bool:
@@ -83,8 +90,10 @@ class _Decoded(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            data = self._stream.read(len(buffer))
-        except OSError as error:
+            data = b"" if self.cut else self._read(min(len(buffer), self._most))
+        except EOFError:
+            self.cut, data = True, b""
+        except (OSError, zlib.error) as error:
             if "Truncated" not in str(error):
                 raise ValueError(f"damaged compressed data: {error}") from None
             self.cut, data = True, b""
@@ -93,7 +102,6 @@ class _Decoded(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            self._stream.close()
             self._file.close()
         super().close()
 
@@ -108,10 +116,13 @@ def head(path: str | Path) -> Head:
     if start[:1] == b"\x80":
         raise FileError(f"{path}: a pickle; `evaluation import` reads those of DeepfakeBench (metric_dict_best.pickle)")
     try:
-        with io.BufferedReader(_Decoded(path)) as file:
-            text = file.read(LONGEST_HEADER)
+        with _Decoded(path) as source:
+            text = io.BufferedReader(source).read(LONGEST_HEADER)
+            cut = source.cut
     except (OSError, ValueError) as error:
         raise FileError(f"{path}: {error}") from None
+    if cut and b"\n" not in text:
+        raise FileError(f"{path}: {CUT} within its first line; complete the file")
     return _text_head(path, text)
 
 

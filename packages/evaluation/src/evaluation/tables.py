@@ -6,7 +6,7 @@ Undefined numbers are empty cells in CSV, ``-`` in text, and left out of JSON.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -122,20 +122,18 @@ def _flat(found: dict[str, Row | None] | dict[str, Difference | None]) -> dict[s
     return out
 
 
-def videos_table(scores: Scores) -> list[dict[str, Any]]:
-    """Return the mean score of each video in each condition, largest error first."""
+def videos_table(scores: Scores) -> Iterator[dict[str, Any]]:
+    """Yield the mean score of each video in each condition, largest error first."""
     videos = by_video(scores)
     error = np.abs(videos.score - videos.label)
-    return [
-        {
-            "condition": str(videos.condition[i]), "compression": str(videos.compression[i]),
-            "video": str(videos.video[i]), "method": str(videos.method[i]),
-            "pair": str(videos.pair[i]), "label": int(videos.label[i]),
-            "score": float(videos.score[i]), "n_frames": int(videos.frame[i]), "error": float(error[i]),
-        }
-        for condition in videos.conditions
-        for i in sorted(np.flatnonzero(videos.condition == condition), key=lambda i: (-error[i], videos.key[i]))
-    ]  # fmt: skip
+    for condition in videos.conditions:
+        rows = np.flatnonzero(videos.condition == condition)
+        for i in rows[np.lexsort((videos.key.codes[rows], -error[rows]))].tolist():
+            yield {
+                "condition": condition, "compression": str(videos.compression[i]), "video": str(videos.video[i]),
+                "method": str(videos.method[i]), "pair": str(videos.pair[i]), "label": int(videos.label[i]),
+                "score": float(videos.score[i]), "n_frames": int(videos.frame[i]), "error": float(error[i]),
+            }  # fmt: skip
 
 
 def _names(row_type: type) -> list[str]:
