@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from detector.config import FacesConfig
+from detector.data.detection import HaarDetector
 from detector.data.faces import make_faces
 from detector.data.index import Face, read_index
 from detector.data.png import decode_png
@@ -40,6 +41,14 @@ def load_leaks() -> ModuleType:
 leaks = load_leaks()
 
 
+def eyes_of(row: dict[str, str]) -> list[float]:
+    """Return the eyes of a row of geometry.csv; where they were not found, the place in the box that is cut by."""
+    if row["found"] == "none":
+        left, top, right = (float(row[name]) for name in ("left", "top", "right"))
+        return (np.array([left, top]) + HaarDetector.eyes_at * (right - left)).ravel().tolist()
+    return [float(row[f"{side}_eye_{axis}"]) for side in ("left", "right") for axis in "xy"]
+
+
 def features(folder: Path) -> list[tuple[object, dict[str, list[float]]]]:
     """Return each clip of an output of the faces stage with what is known of its framing."""
     with (folder / "geometry.csv").open(newline="") as file:
@@ -53,7 +62,7 @@ def features(folder: Path) -> list[tuple[object, dict[str, list[float]]]]:
         method, name = video.split("/")
         rows = [geometry[face.key] for face in faces]
         boxes = np.array([[float(row[k]) for k in ("left", "top", "right", "bottom")] for row in rows])
-        eyes = np.array([[float(row[f"{s}_eye_{a}"]) for s in ("left", "right") for a in "xy"] for row in rows])
+        eyes = np.array([eyes_of(row) for row in rows])
         width = boxes[:, 2] - boxes[:, 0]
         distance = np.hypot(eyes[:, 2] - eyes[:, 0], eyes[:, 3] - eyes[:, 1])
         crops = np.stack([decode_png(reader.read(face, check=True)) for face in faces]).astype(float)
