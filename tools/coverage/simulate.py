@@ -39,7 +39,6 @@ SINGLE = {
     "ap": ("ap", ""), "tpr": ("recall", "fixed"), "tnr": ("acc_real", "fixed"), "accuracy": ("accuracy", "fixed"),
     "precision": ("precision", "fixed"), "mcc": ("mcc", "fixed"),
 }  # fmt: skip
-BOOTSTRAPPED = ("auc", "bacc", "f1", "eer", "brier")
 Found = dict[str, Range]
 
 

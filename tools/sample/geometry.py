@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 # slices of the 68 points
-JAW, EYES, MOUTH, INNER_MOUTH = slice(0, 17), slice(36, 48), slice(48, 68), slice(60, 68)
+EYES, MOUTH, INNER_MOUTH = slice(36, 48), slice(48, 68), slice(60, 68)
 BROWS = slice(17, 27)
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)  # as they lie in the image
 LIDS = (37, 38, 40, 41, 43, 44, 46, 47)
