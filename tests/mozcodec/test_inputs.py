@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 import mozcodec
+from mozcodec import forensics
 
 READERS = {
     "decode": mozcodec.decode,
@@ -24,6 +25,8 @@ READERS = {
     "optimize": mozcodec.optimize,
     "transform": lambda data: mozcodec.transform(data, "flip_horizontal"),
     "edit_metadata": lambda data: mozcodec.edit_metadata(data, comment="x"),
+    "identify": forensics.identify,
+    "estimate_quality": forensics.estimate_quality,
     "decode_batch": lambda data: mozcodec.decode_batch([data]),
     "decode_many": lambda data: next(mozcodec.decode_many([data])),
 }

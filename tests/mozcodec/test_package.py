@@ -304,8 +304,8 @@ files: list[bytes] = list(mozcodec.encode_many([image], 60, **options))
 @pytest.mark.slow(minutes=0.5)
 def test_a_users_script_passes_strict_mypy_and_its_slips_do_not(tmp_path):
     (tmp_path / "good.py").write_text(USER)
-    slips = ["mozcodec.encode(image, qualty=7)", "mozcodec.encode(image, tune='sim')", "mozcodec.decode('face.jpg')"]
-    (tmp_path / "bad.py").write_text(USER + "\n".join(slips) + "\n")
+    slips = ["encode(image, qualty=7)", "encode(image, tune='sim')", "decode(data, scale='2')"]
+    (tmp_path / "bad.py").write_text(USER + "".join(f"mozcodec.{slip}\n" for slip in slips))
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path)]
     done = [
         subprocess.run([*command, str(tmp_path / name)], capture_output=True, text=True, check=False, cwd=tmp_path)

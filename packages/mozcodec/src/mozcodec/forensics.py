@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._coefficients import read_coefficients
-from ._decode import Buffer, decode
+from ._decode import decode
 from ._errors import UnsupportedError
+from ._inputs import Source, content_of
 from ._inspect import (
     Inspection,
     distance_tables,
@@ -239,7 +240,7 @@ def _scaled() -> NDArray[np.int64]:
     return np.stack([[scaled_tables(q, limited) for q in range(1, 101)] for limited in (False, True)])
 
 
-def estimate_quality(data: Buffer) -> tuple[ComponentQuality, ...]:
+def estimate_quality(data: Source) -> tuple[ComponentQuality, ...]:
     """Return the quality of each component's table, each by itself.
 
     The first component is compared with the luma tables, the others with the chroma tables of the same base table. Of
@@ -247,7 +248,7 @@ def estimate_quality(data: Buffer) -> tuple[ComponentQuality, ...]:
     base table, a quality that all components have, and the highest are taken. Raises the errors of
     :func:`mozcodec.inspect`, and :class:`mozcodec.UnsupportedError` for lossless files.
     """
-    stream = bytes(data)
+    stream = bytes(content_of(data))
     return _qualities(_tables(inspect(stream), stream), slice(0, 9))
 
 
@@ -323,7 +324,7 @@ def _of_components(made: NDArray[np.int64], tables: Sequence[NDArray[np.int64]])
     return [made[min(c, 2)] for c in range(len(tables))]
 
 
-def identify(data: Buffer) -> Identification:
+def identify(data: Source) -> Identification:
     """Return the likely encoder of a JPEG and its settings, with the distance of every other family.
 
     The quantization tables decide; where two families make the same tables (mozjpeg takes libjpeg's with
@@ -333,7 +334,7 @@ def identify(data: Buffer) -> Identification:
 
     Raises the errors of :func:`mozcodec.inspect`, and :class:`mozcodec.UnsupportedError` for lossless files.
     """
-    stream = bytes(data)
+    stream = bytes(content_of(data))
     found = inspect(stream)
     tables, layout = _tables(found, stream), _structure(stream, found)
     if any(table.shape != (8, 8) for table in tables) or found.header.block_size != 8:
@@ -414,7 +415,7 @@ class DoubleCompression:
     """Blocks that were used."""
 
 
-def double_compression(data: Buffer) -> DoubleCompression:
+def double_compression(data: Source) -> DoubleCompression:
     """Return the evidence that the image was a JPEG before, with its blocks at the same places.
 
     Coefficients that were rounded to multiples of one step and then of another leave gaps and peaks in their
@@ -428,6 +429,7 @@ def double_compression(data: Buffer) -> DoubleCompression:
     has the detection rate by pair of qualities. Raises the errors of :func:`mozcodec.read_coefficients`, and
     :class:`mozcodec.UnsupportedError` for images below 64 x 64 pixels and for other precisions than 8 bits.
     """
+    data = content_of(data)
     coefficients = read_coefficients(data)
     if coefficients.precision != 8 or coefficients.block_size != 8 or min(coefficients.width, coefficients.height) < 64:
         size = f"{coefficients.width} x {coefficients.height}"
