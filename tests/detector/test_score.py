@@ -113,7 +113,7 @@ def test_the_record_beside_the_scores_names_their_table_weights_crops_and_versio
     assert record["conditions"] == list(CONDITIONS)
     assert record["faces"] == {
         "index_sha256": digest(packed_crops["faces"] / "index.csv"),
-        "dataset": {"name": "drawn", "synthetic": True, "note": "noise"},
+        "dataset": {"name": "drawn", "synthetic": True, "note": "noise", "licence": None},
         "parameters": {"size": 32},
         "crops": {split: sum(face.split == split for face in faces) for split in ("val", "test")},
     }
