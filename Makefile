@@ -70,6 +70,9 @@ study: setup ## recipes against the compression shortcut on new people (resumabl
 bench: setup ## the benchmarks of mozcodec
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/benchmark.py encode
 
+bench-evaluation: setup ## CPU time and memory of evaluation on tables of up to 10 M rows: docs/results.md (OUT=folder, half an hour)
+	@$(IN_VENV) python packages/evaluation/benchmarks/scale.py $(if $(filter-out file,$(origin OUT)),$(OUT),out/bench-evaluation) --results docs/results.md
+
 bench-perceptual: setup ## bytes at equal perceived quality: PICTURES=folder of PNG files, OUT=folder; resumable
 	$(if $(PICTURES),,$(error PICTURES=folder names the images, kodak/ of github.com/imazen/codec-corpus for example))
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/perceptual.py $(PICTURES) --out $(or $(OUT),out/perceptual)
@@ -106,5 +109,5 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: help repro test test-all coverage coverage-report mutants grid experiments seeds bench bench-perceptual throughput throughput-gpu bench-gpu \
+.PHONY: help repro test test-all coverage coverage-report mutants grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
   study-scaling sample setup

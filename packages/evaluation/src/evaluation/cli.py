@@ -137,8 +137,7 @@ def metrics(
     settings = Settings(replicates, confidence, seed, intervals)
     reading = Reading(dict(columns), allow_nan, allow_missing, logits)
     found = read(scores, **reading.options())
-    test = found.where(split="test")
-    if not len(test):
+    if not (found.split == "test").any():
         held = ", ".join(found.split.present().tolist())
         raise click.ClickException(
             f"{scores}: nothing to evaluate: " + (f"no row is of the split test, only of {held}; --column split=NAME "
@@ -146,6 +145,7 @@ def metrics(
         )
     summary = summarize(found, settings, reading)
     matrix = evaluate(found, confidence)
+    test = found.where(split="test")                   # not before: a large table is copied here
     if tables:
         write_tables(tables, summary, test, matrix, strata(test, confidence))
     if headline:

@@ -277,6 +277,8 @@ def summarize(scores: Scores, settings: Settings | None = None, reading: Reading
             covariances = list(_covariances(method))
         else:
             means.add(method)
+    units = cells.units
+    del cells, method                      # of a large table they hold hundreds of megabytes
     numbers = [{value: number for number, value in enumerate(values)} for values in (conditions, LEVELS, names)]
     rows.sort(key=lambda row: (numbers[0][row.condition], numbers[1][row.level], numbers[2][row.method]))
     differences.sort(key=lambda row: (numbers[1][row.level], numbers[2][row.method]))
@@ -290,9 +292,9 @@ def summarize(scores: Scores, settings: Settings | None = None, reading: Reading
         differences=differences,
         calibration=_calibration(test, val, conditions, settings.confidence),
         delong=_delong(test, conditions, settings),
-        scalars=scalars + list(means.rows(cells.units[0])),
+        scalars=scalars + list(means.rows(units[0])),
         covariances=covariances,
-        undefined=_undefined(rows, differences, conditions, len(test), cells.units[0]),
+        undefined=_undefined(rows, differences, conditions, len(test), units[0]),
         source=scores.source,
         reading=reading or Reading(),
         notes=list(scores.notes),
