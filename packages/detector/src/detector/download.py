@@ -11,6 +11,7 @@ import click
 from .data.files import whole_file
 from .data.published import PUBLISHED, Published, is_intact
 from .errors import DetectorError
+from .options import Command
 
 __all__ = ["command", "download"]
 
@@ -22,7 +23,7 @@ def command() -> None:
     """Weights of face detectors."""
 
 
-@command.command()
+@command.command(cls=Command)
 @click.argument("name", type=click.Choice(list(PUBLISHED)))
 def get(name: str) -> None:
     """Download the weights of the face detector NAME, check their SHA-256, and put them where it expects them.
