@@ -111,7 +111,7 @@ def command(
     (out / "table.md").write_text(text, encoding="utf-8")
     if table is not None:
         table.write_text(between_markers(table.read_text(encoding="utf-8"), text, table), encoding="utf-8")
-    click.echo(text)
+    click.echo(text, nl=False)
 
 
 def make_data(out: Path, plan: Plan, settings: FacesConfig, workers: int) -> Path:
