@@ -116,7 +116,7 @@ def test_geometry_brings_each_crop_back(small_faces: Path, small_tree: Path) -> 
 
 def test_the_summary_counts_and_names_the_data(small_faces: Path) -> None:
     summary = json.loads((small_faces / "summary.json").read_text())
-    assert summary["dataset"] == {"name": "test", "synthetic": True, "note": "one photograph"}
+    assert summary["dataset"] == {"name": "test", "synthetic": True, "note": "one photograph", "licence": None}
     assert summary["faces"]["original"] == {"train": 8, "val": 8, "test": 8}
     assert summary["videos"]["FaceSwap"] == {"train": 2, "val": 2, "test": 2}
     assert summary["failures"] == {"frames": 0, "videos": 0, "reasons": {}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,9 @@ def write_theirs(root: Path, name: str, labels: dict[str, dict[str, Any]]) -> Pa
 def test_what_was_unpacked_packs_to_the_same_rows_and_bytes(small_faces: Path, tmp_path: Path) -> None:
     unpack(small_faces, tmp_path / "loose")
     summary = pack_deepfakebench(tmp_path / "loose/FaceForensics++.json", tmp_path / "again")
-    assert read_index(tmp_path / "again") == read_index(small_faces)
+    # loose files do not say how they were cut
+    unknown = {"border": None, "scale": None, "shrink": None, "roll": None, "turned": None, "landmarks": None}
+    assert read_index(tmp_path / "again") == [replace(face, **unknown) for face in read_index(small_faces)]
     assert read_masks(tmp_path / "again") == read_masks(small_faces)
     assert (tmp_path / "again/faces-000.tar").read_bytes() == (small_faces / "faces-000.tar").read_bytes()
     before = json.loads((small_faces / "summary.json").read_text())

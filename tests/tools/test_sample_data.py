@@ -97,9 +97,10 @@ def test_masks_are_black_and_white_and_cover_the_face(data):
 
 
 def remake(out: Path) -> list[Path]:
-    """Make the clips of one pair anew in *out* and return their files, relative to it."""
-    jobs: list[dataset.Source | dataset.Fake] = [dataset.Source(out, SETTINGS, number) for number in PAIR]
-    jobs += [dataset.Fake(out, SETTINGS, method, *PAIR) for method in METHODS]
+    """Make the clips of one pair again in *out* and return their files, relative to it."""
+    every = dataset.Selection()
+    jobs: list[dataset.Source | dataset.Fake] = [dataset.Source(out, SETTINGS, every, number) for number in PAIR]
+    jobs += [dataset.Fake(out, SETTINGS, every, method, *PAIR) for method in METHODS]
     for job in jobs:
         if isinstance(job, dataset.Source):
             dataset.make_source(job)
