@@ -190,7 +190,7 @@ def test_the_page_has_both_tables_and_where_the_scores_are_from(tables, tmp_path
     assert result.exit_code == 0, result.output
     assert result.output.splitlines()[-1] == f"page: {tmp_path / 'page' / 'index.html'}"
     html = (tmp_path / "page" / "index.html").read_text()
-    for words in ("Leaderboard", "Paired tests", str(seeds[1]), 'href="#tests"', "shared rows"):
+    for words in ("Leaderboard", "Paired tests", seeds[1].name, 'href="#tests"', "shared rows"):
         assert words in html
     with (tmp_path / "page" / "tests.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 10
