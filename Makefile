@@ -110,4 +110,4 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	touch $@
 
 .PHONY: help repro test test-all coverage coverage-report mutants grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
-  study-scaling sample setup
+  study study-scaling sample setup

@@ -30,7 +30,8 @@ def measured(*command: str) -> tuple[float, int]:
     code = (
         "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode; "
         "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
-        "print(used.ru_utime + used.ru_stime, used.ru_maxrss // 1024); sys.exit(code)"
+        "unit = 1 if sys.platform == 'darwin' else 1024; "  # of ru_maxrss
+        "print(used.ru_utime + used.ru_stime, used.ru_maxrss * unit >> 20); sys.exit(code)"
     )
     found = subprocess.run([sys.executable, "-c", code, *command], check=True, capture_output=True, text=True)
     seconds, peak = found.stdout.split()
