@@ -82,16 +82,20 @@ def lock(quality: int = 77, used: str = "w") -> dict:
             "faces": stage({"data": "d"}, {"out/faces": "f"}),
             "compress": stage({"out/faces": "f"}, {"out/compressed": "c"}, quality=quality),
             "train": stage({"out/compressed": "c"}, {"out/train": "w"}),
-            "score": stage({"out/faces": "f", "out/train": used}, {"out/scores.csv": "s"}),
+            "score": stage(
+                {"out/faces": "f", "out/train": used}, {"out/scores.csv": "s"}, **{"train.threads": "auto"}
+            ),
         }
     }
 
 
 def test_scores_that_other_parameters_or_weights_made_are_no_record():
-    assert holds_scores({"quality": 77}, lock())
-    assert not holds_scores({"quality": 10}, lock())
-    assert not holds_scores({"quality": 77}, lock(used="of another training"))
-    assert not holds_scores({"quality": 77}, {"stages": {}})
+    values = {"quality": 77, "train": {"threads": "auto"}}
+    assert holds_scores(values, lock())
+    assert not holds_scores(values | {"quality": 10}, lock())
+    assert not holds_scores(values | {"train": {"threads": 1}}, lock())
+    assert not holds_scores(values, lock(used="of another training"))
+    assert not holds_scores(values, {"stages": {}})
 
 
 def test_who_trains_on_other_frames_is_asked_the_same_but_not_who_has_other_pictures():

@@ -166,12 +166,20 @@ def holds_scores(values: Mapping[str, Any], lock: Lock) -> bool:
         if stage not in lock.get("stages", {}):
             return False
         used = lock["stages"][stage].get("params", {}).get(PARAMS, {})
-        if any(values.get(name) != value for name, value in used.items()):
+        if any(_parameter(values, name) != value for name, value in used.items()):
             return False
         if any(made.get(path, md5) != md5 for path, md5 in _hashes(lock, stage, "deps").items()):
             return False
         made |= _hashes(lock, stage, "outs")
     return True
+
+
+def _parameter(values: Mapping[str, Any], name: str) -> Any:
+    """Return the parameter of a dotted *name* (dvc.lock has ``train.threads``), None if there is none."""
+    found: Any = values
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
 
 
 def _hashes(lock: Lock, stage: str, kind: str) -> dict[str, str]:
