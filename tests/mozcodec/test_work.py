@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -68,14 +70,27 @@ def test_what_the_budget_lets_through_ends_in_time(name, arithmetic):
     assert spent <= 0.5 + 0.05 * 4 + 2 * len(data) / 1e6, spent
 
 
-def test_a_file_of_markers_ends_in_time(small):
-    data = mozcodec.encode(small, 80)
-    many = data[:2] + b"\xff\xfe\x00\x02" * 50_000 + b"\xff\xe1\x00\x08Exif\0\0" * 12_500 + data[2:]
-    for read in (mozcodec.decode, mozcodec.read_header, mozcodec.inspect, mozcodec.optimize):
+MARKERS = """
+import sys, time, mozcodec
+many = sys.stdin.buffer.read()
+for read in (mozcodec.decode, mozcodec.read_header, mozcodec.inspect, mozcodec.optimize):
+    spent = []
+    for _ in range(3):
         start = time.process_time()
         read(many)
-        spent = time.process_time() - start
-        assert spent <= 0.5 + 2 * len(many) / 1e6, (read.__name__, spent)
+        spent.append(time.process_time() - start)
+    print(read.__name__, min(spent))
+"""
+
+
+def test_a_file_of_markers_ends_in_time(small):
+    """0.5 s of CPU + 2 s a megabyte, in a process of its own: the collector visits all objects of the tests."""
+    data = mozcodec.encode(small, 80)
+    many = data[:2] + b"\xff\xfe\x00\x02" * 50_000 + b"\xff\xe1\x00\x08Exif\0\0" * 12_500 + data[2:]
+    found = subprocess.run([sys.executable, "-c", MARKERS], input=many, capture_output=True, check=True).stdout
+    spent = {name: float(seconds) for name, seconds in (line.split() for line in found.decode().splitlines())}
+    assert len(spent) == 4
+    assert {name: seconds for name, seconds in spent.items() if seconds > 0.5 + 2 * len(many) / 1e6} == {}
 
 
 def test_a_crop_beyond_the_image_is_held_by_max_pixels(small):
