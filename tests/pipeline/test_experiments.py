@@ -181,7 +181,7 @@ def test_the_grid_reads_dvcs_records_runs_nothing_twice_and_asks_all_the_same_fa
     copy.run("evaluation", "grid", str(folder / "experiments.csv"), *versus, "--csv", "out/grid.csv")
     with (copy.path / "out/grid.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    wanted = {"what": "auc", "quality": "10", "level": "frame", "method": "all", "unit": "pair"}
+    wanted = {"what": "auc", "condition": "10", "level": "frame", "method": "all", "unit": "pair"}
     values = [float(line["value"]) for line in lines if all(line[name] == value for name, value in wanted.items())]
     (own,) = (record for record in records(copy) if parameters(record)["faces"]["frames_per_second"] is None)
     assert values[0] == pytest.approx(own["metrics"]["out/headline.json"]["data"]["auc"]["q10"], abs=1e-6)
