@@ -13,7 +13,6 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,9 +28,9 @@ from ._inspect import (
     huffman_tables_in,
     inspect,
     quant_tables_in,
-    scaled_tables,
     segments_in,
 )
+from ._inspect import _all_tables as all_tables
 from ._metadata import COM, DQT, SOS
 from ._pixels import zigzag
 
@@ -188,19 +187,12 @@ def _agreement(family: str, layout: _Structure) -> float:
             layout.script in ("sequential", "jpegli"),
             layout.script in ("sequential", "jpegli"),
         ),
-        "mozcodec": (
-            not layout.one_table_per_dqt,
-            not layout.huffman_first,
-            not layout.standard_huffman,
-            layout.script in ("sequential", "other"),
-            layout.script in ("sequential", "other"),
-        ),
         "ffmpeg": (
             layout.huffman_first,
             layout.script == "sequential",
             layout.comment.startswith(b"Lav"),
         ),
-    }[family]
+    }["mozjpeg" if family == "mozcodec" else family]  # one writer
     return sum(facts) / len(facts)
 
 
@@ -234,12 +226,6 @@ class ComponentQuality:
     """As in :class:`Candidate`."""
 
 
-@cache
-def _scaled() -> NDArray[np.int64]:
-    """(2, 100, 9, 2, 8, 8): without and with entries limited to 255; quality; base table; luma and chroma."""
-    return np.stack([[scaled_tables(q, limited) for q in range(1, 101)] for limited in (False, True)])
-
-
 def estimate_quality(data: Source) -> tuple[ComponentQuality, ...]:
     """Return the quality of each component's table, each by itself.
 
@@ -255,7 +241,7 @@ def estimate_quality(data: Source) -> tuple[ComponentQuality, ...]:
 def _qualities(tables: Sequence[NDArray[np.int64]], bases: slice) -> tuple[ComponentQuality, ...]:
     apart = np.stack(
         [
-            np.abs(np.log(_scaled()[:, :, bases, min(c, 1)] / np.maximum(table, 1))).mean(axis=(-2, -1)).min(axis=0)
+            np.abs(np.log(all_tables()[:, :, bases, min(c, 1)] / np.maximum(table, 1))).mean(axis=(-2, -1)).min(axis=0)
             for c, table in enumerate(tables)
         ]
     )  # (components, quality, base table)
@@ -438,7 +424,7 @@ def double_compression(data: Source) -> DoubleCompression:
     free = _some(_dct(decode(data, "gray")[4:, 4:]))
     steps = coefficients.quant_tables[0].astype(np.int64).ravel()
     places = zigzag(8)[1 : 1 + FREQUENCIES]
-    earlier = np.stack([_scaled()[0, :, base, 0].reshape(100, 64) for base in (0, 3)])
+    earlier = np.stack([all_tables()[0, :, base, 0].reshape(100, 64) for base in (0, 3)])
     total = np.zeros(earlier.shape[:2])
     for place in places:
         total += _evidence_of(blocks[:, place], free[:, place], int(steps[place]), earlier[..., place])
