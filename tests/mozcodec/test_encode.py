@@ -454,6 +454,30 @@ def test_qualities_whose_steps_are_multiples_of_8192_encode(small, small_gray):
         list(mozcodec.sweep(small, [quality]))
 
 
+@pytest.mark.parametrize("engine", ["auto", "library"])
+@pytest.mark.parametrize("quality", [10, 40, 55])
+@pytest.mark.parametrize("columns", [range(4), range(4, 8), (0, 3, 4, 7), (1, 2, 5, 6)])
+def test_deringed_edges_do_not_overflow(columns, quality, engine):
+    """cjpeg's SIMD DCT wraps around for white beside black, four columns or rows each; its DCT of floats does not."""
+    pixels = np.zeros((32, 32), np.uint8)
+    pixels[:, [x + 8 * block for block in range(4) for x in columns]] = 255
+    for image in (pixels, np.ascontiguousarray(pixels.T)):
+        for more in ({}, {"trellis_quant": False}, {"progressive": False}, {"optimize_coding": False}):
+            options = {"overshoot_deringing": True, "engine": engine, **more}
+            ours, floats = (mozcodec.encode(image, quality, dct_method=m, **options) for m in ("islow", "float"))
+            error, wanted = (np.mean((mozcodec.decode(f, "gray").astype(float) - image) ** 2) for f in (ours, floats))
+            assert error <= 2 * wanted + 100
+            assert next(mozcodec.sweep(image, [quality], **options)).data == ours
+
+
+def test_cjpeg_exchanges_black_and_white_at_a_deringed_edge(programs):
+    pixels = np.zeros((8, 8), np.uint8)
+    pixels[:, :4] = 255
+    wrong = mozcodec.decode(programs.cjpeg(pixels, "-quality", 40), "gray").astype(int)
+    assert wrong[:, :2].max() < 128 < wrong[:, 6:].min()
+    assert np.abs(mozcodec.decode(mozcodec.encode(pixels, 40), "gray").astype(int) - pixels).max() < 80
+
+
 # ---- memory and threads ---------------------------------------------------------------------------------------------
 
 

@@ -83,6 +83,7 @@ void mzc_start_compress(j_compress_ptr cinfo)
   for (int n = 0; n < NUM_QUANT_TBLS && limited; n++)
     if (cinfo->quant_tbl_ptrs[n])
       memcpy(cinfo->quant_tbl_ptrs[n]->quantval, steps[n], sizeof steps[n]);
+  mzc_guard_dct(cinfo);
 }
 
 /* ---- markers and engine ------------------------------------------------------------------------------------------- */
