@@ -112,6 +112,7 @@ def test_dataset_json_says_that_the_faces_are_synthetic(small):
     description = read_json(small / "dataset.json")
     assert description["synthetic"] is True
     assert "synthetic" in description["note"]
+    assert description["licence"] == "MIT"
     assert "nothing follows" in description["note"]
     assert (description["identities"], description["frames"], description["seed"]) == (6, 2, 0)
 

@@ -39,6 +39,7 @@ NOTE = (
     "The faces are synthetic, rendered and forged by simple image processing: they exercise the pipeline, and nothing "
     "follows from them for real deepfakes."
 )
+LICENCE = "MIT"  # that of the repository, which holds the generator and the clips
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Job = TypeVar("Job")
@@ -112,6 +113,7 @@ def describe(settings: Settings, selection: Selection = Selection()) -> dict[str
         "name": NAME,
         "synthetic": True,
         "note": NOTE,
+        "licence": LICENCE,
         "generator": VERSION,
         **asdict(settings),
         "pairs": {split: len(pairs) for split, pairs in splits.items()},
