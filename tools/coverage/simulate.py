@@ -29,6 +29,7 @@ from evaluation.calibration_ranges import ece, fitted_temperature
 from evaluation.jackknife import Estimate, Sample, Side
 from evaluation.measure import measure
 from evaluation.wilson import Range, difference, largest_gap, mean_of, ratio_of_gains, worst
+from evaluation.wins import Wins
 from tools.coverage.designs import DESIGNS, Data, Design, generate
 
 BLOCK = 100
@@ -47,7 +48,8 @@ def matrix(data: Data) -> list[list[Estimate]]:
     fake = data.label == 1
     reals = [Side(row[~fake], data.clusters[~fake]) for row in data.score]
     fakes = [Side(row[fake], data.clusters[fake]) for row in data.score]
-    return [[Sample(real, fake).auc() for fake in fakes] for real in reals]
+    wins = Wins.of(reals, fakes)
+    return [[wins.auc(i, j) for j in range(len(fakes))] for i in range(len(reals))]
 
 
 def intervals(data: Data, design: Design) -> Found:
@@ -146,7 +148,7 @@ def digest(design: Design) -> str:
     import evaluation
 
     folder, here = Path(evaluation.__file__).parent, Path(__file__).parent
-    paths = [folder / name for name in ("calibration_ranges.py", "clusters.py", "jackknife.py", "wilson.py")]
+    paths = [folder / name for name in ("calibration_ranges.py", "clusters.py", "jackknife.py", "wilson.py", "wins.py")]
     text = json.dumps(asdict(design), sort_keys=True) + "".join(_code(path) for path in [*paths, here / "designs.py"])
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 

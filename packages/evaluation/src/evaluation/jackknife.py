@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .clusters import Clusters
 
-__all__ = ["Estimate", "Rates", "Sample", "Side", "jackknife"]
+__all__ = ["Estimate", "Rates", "Sample", "Side", "jackknife", "win_counts"]
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
@@ -239,25 +239,16 @@ class Sample:
         real, fake = self.real, self.fake
         if len(real) == 0 or len(fake) == 0 or not (real.valid and fake.valid):
             return self._nothing()
-        below, not_above = self._below
-        of_fakes = (below + not_above) / 2.0
-        # real at position p: fakes whose score passes it; half where equal. Counted from the fakes' places.
-        n = len(real)
-        passed = np.bincount(below, minlength=n + 1) + np.bincount(not_above, minlength=n + 1)
-        of_reals = (2 * len(fake) - np.cumsum(passed)[:n]) / 2.0
-        inside = self._inside(below, not_above)
-        total = float(of_fakes.sum())
-        f, r = len(fake) - fake.size, len(real) - real.size
-        with np.errstate(invalid="ignore", divide="ignore"):
-            left_out = (total - fake.sums(of_fakes) - real.sums(of_reals) + inside) / (f * r)
-        return self._estimate(total / (len(fake) * n), left_out, *self._cap)
+        return self.auc_from(win_counts(real, fake, self._below))
 
-    def _inside(self, below: Positions, not_above: Positions) -> Floats:
-        """Return, of each cluster, the wins of its fakes over its own reals."""
-        fake = self.fake
-        rows = slice(None) if fake.row is None else fake.row
-        wins = self.real.numbers_below(fake.code, below[rows]) + self.real.numbers_below(fake.code, not_above[rows])
-        return np.asarray(np.bincount(fake.code, weights=wins / 2.0, minlength=len(self.weight)), dtype=np.float64)
+    def auc_from(self, wins: Floats) -> Estimate:
+        """Return the same from the `win_counts` of the two sides."""
+        of_fakes, of_reals, within = wins
+        total = float(self.weight @ of_fakes)                            # overlaps of clusters have the weight -1
+        f, r = len(self.fake) - self.fake.size, len(self.real) - self.real.size
+        with np.errstate(invalid="ignore", divide="ignore"):
+            left_out = (total - of_fakes - of_reals + within) / (f * r)
+        return self._estimate(total / (len(self.fake) * len(self.real)), left_out, *self._cap)
 
     @cached_property
     def curve(self) -> tuple[Floats, Floats, Floats]:
@@ -378,6 +369,22 @@ class Sample:
     def _nothing(self, value: float = np.nan, reason: str = "") -> Estimate:
         reason = reason or self.lacking or "undefined"
         return Estimate(value, np.zeros(len(self.weight)), self.weight, 0, reason=reason)
+
+
+def win_counts(real: Side, fake: Side, below: tuple[Positions, Positions] | None = None) -> Floats:
+    """Return (3, C), wins of fakes over real scores by cluster: of its fakes, over its reals, and both in the cluster.
+
+    Ties count one half. *below*: for each fake the number of real scores below it, and below or equal, where known.
+    """
+    first, last = below or Sample(real, fake)._below
+    # real at position p: fakes whose score passes it; half where equal. Counted from the fakes' places.
+    n = len(real)
+    passed = np.bincount(first, minlength=n + 1) + np.bincount(last, minlength=n + 1)
+    over_reals = (2 * len(fake) - np.cumsum(passed)[:n]) / 2.0
+    rows = slice(None) if fake.row is None else fake.row
+    inside = real.numbers_below(fake.code, first[rows]) + real.numbers_below(fake.code, last[rows])
+    within = np.bincount(fake.code, weights=inside / 2.0, minlength=len(fake.weight))
+    return np.stack([fake.sums((first + last) / 2.0), real.sums(over_reals), within])
 
 
 def jackknife(

@@ -15,8 +15,8 @@ condition. Five figures sum up the matrix:
 `Decision` rows hold what ONE threshold decides in every condition: the one chosen on the validation split over all
 conditions (``val``), and .5 (``fixed``).
 
-Win counts per pair of clusters are never stored: `jackknife.Sample` sorts each class of each condition once and gives
-a cell with its delete-one-cluster values in milliseconds.
+All cells with their intervals and the figures come from the win counts by cluster in `wins.Wins`: 81 cells take 0.03 s
+of CPU time for 12 pairs, 2 s for 1,000.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from .files import read_csv, rounded, write_csv
 from .jackknife import Estimate, Sample, Side
 from .scores import Scores, by_video
 from .wilson import Range, largest_gap, mean_of, of_rates, of_share, worst
+from .wins import Wins
 
 __all__ = ["Cell", "Decision", "Figure", "Matrix", "as_json", "evaluate", "read", "write"]
 
@@ -131,7 +132,8 @@ def evaluate(scores: Scores, confidence: float = 0.95) -> Matrix:
         clusters = cluster(here)
         unit = clusters.unit
         sides = {name: _sides(here, clusters, here.condition == name) for name in conditions}
-        found = {(r, f): Sample(sides[r][0], sides[f][1]).auc() for r in conditions for f in conditions}
+        wins = Wins.of([real for real, _ in sides.values()], [fake for _, fake in sides.values()])
+        found = {(r, f): wins.auc(i, j) for i, r in enumerate(conditions) for j, f in enumerate(conditions)}
         cells += [Cell(level, r, f, *of_share(e, confidence)[:3]) for (r, f), e in found.items()]
         figures += _figures(level, conditions, found, confidence)
         thresholds = {"val": metrics.youden_threshold(known.label, known.score), "fixed": 0.5}
