@@ -7,14 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner
 
 from detector.lock import held
 from tools.__main__ import cli
 from tools.mutants import ROOT, Fault, problems, read_faults
-from tools.mutants.command import BROKEN, CAUGHT, SURVIVED, Copy, outcome, summary, try_faults
+from tools.mutants.command import BROKEN, CAUGHT, SURVIVED, Copy, outcome, resume, summary
 
 
 @pytest.fixture
@@ -85,7 +84,7 @@ def test_what_the_tests_do_not_check_survives(tree: Path, tmp_path: Path) -> Non
     before = (tree / "packages/small/src/small/__init__.py").read_text()
     faults = [fault("-1 if", "1 if", "wrong below 0"), fault("else 1", "else 0", "wrong above 0")]
     said: list[str] = []
-    results = try_faults(faults, copy, said.append)
+    results = resume(faults, copy, tmp_path / "results.json", said.append)
 
     assert [result.verdict for result in results] == [CAUGHT, SURVIVED]
     assert results[0].detail == "test_sign_of_negative"
@@ -99,8 +98,33 @@ def test_what_the_tests_do_not_check_survives(tree: Path, tmp_path: Path) -> Non
     (tree / "pyproject.toml").unlink()
     copy.update(files(tree))
     assert not (copy.tree / "pyproject.toml").exists()
-    with pytest.raises(click.ClickException, match="the tests do not pass without a fault"):
-        try_faults(faults, copy, said.append)
+    results = resume(faults, copy, tmp_path / "results.json", said.append)
+    assert [result.verdict for result in results] == [BROKEN, BROKEN]
+    assert results[0].detail.startswith("its tests fail without it: ")
+
+
+def test_a_stopped_run_goes_on_and_tries_again_what_has_changed(tree: Path, tmp_path: Path) -> None:
+    copy = Copy(tree, tmp_path / "work")
+    copy.update(files(tree))
+    copy.prepare()
+    caught, missed = fault("-1 if", "1 if", "wrong below 0"), fault("else 1", "else 0", "wrong above 0")
+    kept = tmp_path / "results.json"
+
+    def tried(again: bool = False) -> list[str]:
+        said: list[str] = []
+        results = resume([caught, missed], copy, kept, said.append, again)
+        assert [result.verdict for result in results] == [CAUGHT, SURVIVED]
+        return [name for text in said for name in ("below", "above") if f"wrong {name} 0" in text]
+
+    assert tried() == ["below", "above"]
+    assert tried() == ["above"]  # only what was caught is kept
+    assert tried(again=True) == ["below", "above"]
+    for name in ("packages/small/src/small/__init__.py", "tests/test_small.py"):
+        (copy.tree / name).write_text((copy.tree / name).read_text() + "\n# changed\n")
+        assert tried() == ["below", "above"]
+        assert tried() == ["above"]
+    kept.write_text('{"not": "ours"}')
+    assert tried() == ["below", "above"]
 
 
 @pytest.mark.parametrize(

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import filecmp
+import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import click
 
+from detector.data.files import whole_file
 from detector.lock import held
 
 from . import ROOT, Fault, problems, read_faults
 
 SECONDS = 600  # for the tests of one fault
+BATCH = 10  # faults whose tests are first run together without a fault
 CODEC = Path("packages/mozcodec")
 CAUGHT, SURVIVED, BROKEN = "caught", "SURVIVED", "ERROR"
 
@@ -27,15 +31,20 @@ CAUGHT, SURVIVED, BROKEN = "caught", "SURVIVED", "ERROR"
 @click.argument("names", nargs=-1)
 @click.option("--list", "listed", is_flag=True, help="List the faults and run nothing.")
 @click.option(
+    "--again", is_flag=True, help="Also try the faults that were caught in files that have not changed since."
+)
+@click.option(
     "--work",
     type=click.Path(path_type=Path, file_okay=False),
     default=ROOT / "out/mutants",
     help="Folder for the copy of the tree and its builds, kept for the next run.  [default: out/mutants]",
 )
-def command(names: tuple[str, ...], listed: bool, work: Path) -> None:
+def command(names: tuple[str, ...], listed: bool, again: bool, work: Path) -> None:
     """Apply the faults in tools/mutants one at a time to a copy of the tree; the tests must catch each.
 
     NAMES selects the faults whose name or file contains one of these texts.  [default: all]
+    A run that was stopped goes on: a fault that was caught is tried again only if its entry, its file or the files of
+    its tests have changed.
     """
     try:
         faults = read_faults()
@@ -56,7 +65,7 @@ def command(names: tuple[str, ...], listed: bool, work: Path) -> None:
         copy = Copy(ROOT, work.resolve())
         copy.update(tracked(ROOT))
         copy.prepare()
-        results = try_faults(faults, copy, click.echo)
+        results = resume(faults, copy, work / "results.json", click.echo, again)
     click.echo(summary(results))
     if any(result.verdict != CAUGHT for result in results):
         raise SystemExit(1)
@@ -151,14 +160,62 @@ def tracked(root: Path) -> list[str]:
     return [name for name in names if name and (root / name).is_file()]
 
 
-def try_faults(faults: Sequence[Fault], copy: Copy, say: Callable[[str], object]) -> list[Result]:
-    """Return the result for each of *faults*, after checking that their tests pass without them."""
-    tests = list(dict.fromkeys(test for fault in faults for test in fault.tests))
+def resume(
+    faults: Sequence[Fault], copy: Copy, path: Path, say: Callable[[str], object], again: bool = False
+) -> list[Result]:
+    """Return the result for each of *faults*; those caught are kept in the file *path* and not tried twice."""
+    kept = {} if again else read_results(path)
+    keys = {fault: key(fault, copy.tree) for fault in faults}
+    results = {fault: Result(fault, CAUGHT, *kept[keys[fault]]) for fault in faults if keys[fault] in kept}
+    if results:
+        say(f"{len(results)} of {len(faults)} faults were caught by an earlier run, skipped (--again tries them too)")
+    left = [fault for fault in faults if fault not in results]
+
+    def keep(result: Result) -> None:
+        say(line(result))
+        results[result.fault] = result
+        if result.verdict == CAUGHT:
+            kept[keys[result.fault]] = [result.detail, result.seconds]
+            with whole_file(path) as temporary:
+                temporary.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+    for start in range(0, len(left), BATCH):
+        try_faults(left[start : start + BATCH], copy, say, keep)
+    return [results[fault] for fault in faults]
+
+
+def read_results(path: Path) -> dict[str, list]:
+    """Return what an earlier run kept in *path*: key of a fault -> what caught it and the seconds it took."""
+    try:
+        return {
+            str(name): [str(detail), float(seconds)] for name, (detail, seconds) in json.loads(path.read_text()).items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # nothing kept, or not by this command
+
+
+def key(fault: Fault, root: Path) -> str:
+    """Return the hash of *fault*, of its file and of the files of its tests."""
+    total = hashlib.sha256(repr(astuple(fault)).encode())
+    for name in [fault.file, *dict.fromkeys(test.partition("::")[0] for test in fault.tests)]:
+        total.update((root / name).read_bytes())
+    return total.hexdigest()
+
+
+def try_faults(
+    faults: Sequence[Fault], copy: Copy, say: Callable[[str], object], keep: Callable[[Result], object]
+) -> list[Result]:
+    """Return the result for each of *faults*, after checking that their tests pass without them; *keep* gets each."""
     start = time.monotonic()
+    tests = list(dict.fromkeys(test for fault in faults for test in fault.tests))
     error = copy.build()
     status, output = copy.test(tests, None) if error is None else (1, error)  # each test has its own limit
+    if status != 0 and len(faults) > 1:
+        return [result for fault in faults for result in try_faults([fault], copy, say, keep)]
     if status != 0:
-        raise click.ClickException(f"the tests do not pass without a fault:\n{output}")
+        results = [Result(faults[0], BROKEN, f"its tests fail without it: {output}", time.monotonic() - start)]
+        keep(results[0])
+        return results
     say(f"{len(tests)} tests pass without a fault ({time.monotonic() - start:.0f} s)")
     results = []
     built = False  # whether the extension was built with a fault
@@ -177,7 +234,7 @@ def try_faults(faults: Sequence[Fault], copy: Copy, say: Callable[[str], object]
         finally:
             path.write_text(original, encoding="utf-8")
         results.append(Result(fault, verdict, detail, time.monotonic() - start))
-        say(line(results[-1]))
+        keep(results[-1])
     if built:
         copy.build()
     return results
