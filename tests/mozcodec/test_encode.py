@@ -202,7 +202,7 @@ def test_wrong_pixels_are_refused(pixels, error, words):
         ({"lossless": 8}, ValueError, "lossless must be 1..7"),
         ({"lossless": 1, "trellis_quant": True}, ValueError, "trellis_quant cannot be combined with lossless"),
         ({"progressive": False, "optimize_coding": False}, ValueError, "needs trellis_quant=False in a sequential"),
-        ({"precision": 10}, ValueError, "precision must be 8, 12 or 16, got 10"),
+        ({"precision": 10}, ValueError, r"precision=10 needs lossless=1\.\.7; without it precision is 8 or 12"),
         ({"precision": 16}, ValueError, r"precision=16 needs lossless=1\.\.7"),
         ({"precision": 12, "overshoot_deringing": True}, ValueError, "overshoot_deringing is for 8-bit samples only"),
         ({"density": (1, 1, "mile")}, ValueError, "density unit must be one of"),

@@ -103,12 +103,89 @@ def test_inspect_tells_component_ids_table_slots_and_raw_segments(small):
         assert bytes(stream[segment.offset + 4 :][: len(segment.data)]) == segment.data
 
 
-@pytest.mark.parametrize("bits", [8, 12, 16])
+def decode_lossless(data: bytes) -> np.ndarray:
+    """Decode an interleaved lossless file without subsampling and restarts, by the text of T.81, annex H."""
+    at, codes = 2, {}
+    while True:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        content = data[at + 4 : at + 2 + length]
+        at += 2 + length
+        if marker == 0xC3:
+            bits, height, width, channels = (
+                content[0],
+                *(int.from_bytes(content[i : i + 2], "big") for i in (1, 3)),
+                content[5],
+            )
+        elif marker == 0xC4:
+            while content:
+                slot, counts, values = content[0], content[1:17], content[17:]
+                code, table = 0, {}
+                for size, count in enumerate(counts, 1):
+                    for _ in range(count):
+                        table[format(code, f"0{size}b")], values = values[0], values[1:]
+                        code += 1
+                    code <<= 1
+                codes[slot], content = table, values
+        elif marker == 0xDA:
+            slots = [content[2 + 2 * k] >> 4 for k in range(channels)]
+            predictor, shift = content[1 + 2 * channels], content[3 + 2 * channels] & 15
+            break
+    stream = "".join(f"{byte:08b}" for byte in data[at:-2].replace(b"\xff\x00", b"\xff"))
+    samples, position = np.zeros((height, width, channels), np.int64), 0
+    for y, x, c in np.ndindex(height, width, channels):
+        end = position + 1
+        while stream[position:end] not in codes[slots[c]]:
+            end += 1
+        category = codes[slots[c]][stream[position:end]]
+        position = end + (category if category < 16 else 0)
+        digits = int(stream[end:position] or "0", 2)
+        difference = (
+            32768 if category == 16 else digits if digits >> max(category - 1, 0) else digits - (1 << category) + 1
+        )
+        ra, rb, rc = (int(samples[y - i, x - j, c]) if y >= i and x >= j else 0 for i, j in ((0, 1), (1, 0), (1, 1)))
+        if y == 0 or x == 0:
+            guess = ra if x else rb if y else 1 << bits - shift - 1
+        else:
+            guess = [0, ra, rb, rc, ra + rb - rc, ra + (rb - rc >> 1), rb + (ra - rc >> 1), ra + rb >> 1][predictor]
+        samples[y, x, c] = guess + difference & 0xFFFF
+    return samples << shift
+
+
+@pytest.mark.parametrize("bits", range(2, 17))
 @pytest.mark.parametrize("predictor", range(1, 8))
-def test_lossless_files_of_every_predictor_come_back(bits, predictor, small):
-    pixels = small if bits == 8 else small.astype(np.uint16) * (1 << bits - 8)
-    data = mozcodec.encode(pixels, precision=bits, lossless=predictor)
-    np.testing.assert_array_equal(mozcodec.decode(data), pixels)
+def test_lossless_files_of_every_precision_and_predictor_come_back(bits, predictor):
+    rng = np.random.default_rng(bits)
+    for channels, shift in ((1, 0), (3, 0), (3, 1)):
+        dtype = np.uint8 if bits <= 8 else np.uint16
+        pixels = np.squeeze(rng.integers(0, 1 << bits, (9, 7, channels)).astype(dtype))
+        data = mozcodec.encode(pixels, precision=bits, lossless=(predictor, shift))
+        header = mozcodec.read_header(data)
+        assert (header.precision, header.lossless) == (bits, True)
+        decoded = mozcodec.decode(data, None)
+        assert decoded.dtype == dtype
+        np.testing.assert_array_equal(decoded, pixels >> shift << shift)
+        np.testing.assert_array_equal(decoded, decode_lossless(data).reshape(pixels.shape))
+        np.testing.assert_array_equal(mozcodec.decode(data, None, region=(1, 2, 6, 8)), decoded[2:8, 1:6])
+
+
+def test_lossless_files_of_any_precision_convert_as_others_do():
+    gray = mozcodec.encode(np.full((4, 4), 5, np.uint8), precision=3, lossless=1)
+    assert mozcodec.decode(gray, "rgba")[0, 0].tolist() == [5, 5, 5, 7]
+    out = bytearray(2000)
+    deep = np.full((4, 4, 3), 1000, np.uint16)
+    written = mozcodec.encode(deep, precision=10, lossless=4, out=out, comment="ten bits")
+    assert bytes(written) == mozcodec.encode(deep, precision=10, lossless=4, comment="ten bits")
+    assert mozcodec.Encoder(precision=10, lossless=4).encode(deep) == mozcodec.encode(deep, precision=10, lossless=4)
+    for image, options, words in (
+        (deep, {"precision": 9, "lossless": 1}, "precision 9 holds 0..511, the image reaches 1000"),
+        (deep, {"precision": 10}, "precision=10 needs lossless=1..7"),
+        (deep, {"precision": 10, "lossless": (1, 10)}, "shifts all 10 bits of a sample out"),
+        (deep, {"precision": 1, "lossless": 1}, "precision must be 2..16"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            mozcodec.encode(image, **options)
+    with pytest.raises(mozcodec.UnsupportedError, match="precision 10"):
+        mozcodec.optimize(bytes(written))
 
 
 def test_lossless_files_are_not_scaled(small):

@@ -74,6 +74,12 @@ int mzc_is_lossless(j_decompress_ptr cinfo)
   return !cinfo->progressive_mode && cinfo->Ss > 0 && cinfo->Se == 0;   /* Ss is the predictor */
 }
 
+/* Bits of a sample of the result. */
+static int precision_of(const mzc_decoder *decoder)
+{
+  return decoder->bits ? decoder->bits : decoder->cinfo.data_precision;
+}
+
 static void set_options(mzc_decoder *decoder)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
@@ -134,7 +140,7 @@ static void fill_header(mzc_decoder *decoder, mzc_header *header)
   header->block_size = decoder->smartscale.block_size;
   header->num_components = cinfo->num_components;
   header->color_space = mzc_pixel_format_of(cinfo->jpeg_color_space);
-  header->precision = cinfo->data_precision;
+  header->precision = precision_of(decoder);
   header->progressive = cinfo->progressive_mode;
   header->arithmetic = cinfo->arith_code;
   header->lossless = mzc_is_lossless(cinfo);
@@ -173,12 +179,54 @@ static void read_header(mzc_decoder *decoder, const unsigned char *data, size_t 
 
   decoder->data = data;
   decoder->size = size;
-  decoder->guard.start = data == decoder->source ? data : NULL;
+  decoder->guard.start = data == decoder->source || decoder->bits ? data : NULL;
   decoder->guard.size = size;
   jpeg_mem_src(cinfo, data, size);
   jpeg_read_header(cinfo, TRUE);
   set_options(decoder);
   jpeg_calc_output_dimensions(cinfo);
+}
+
+/* libjpeg reads lossless files of 8, 12 and 16 bits. The predictions of T.81, annex H, begin at half the range, and each is
+ * a sum of neighbours with weights that add up to 1: read as a file of 16 bits, one of b bits has every sample larger by
+ * 2^15 - 2^(b - 1), modulo 2^16. This replaces *data by such a file. */
+static int widen_lossless(mzc_decoder *decoder, const unsigned char **data, size_t size)
+{
+  mzc_segment segment;
+  int bits = 0;
+
+  mzc_segments(&segment, *data, size);
+  while (mzc_next_header(&segment) && segment.marker != M_SOS)
+    if (mzc_is_sof(segment.marker)) {
+      bits = segment.marker == M_SOF3 && segment.content_size > 0 ? (*data)[segment.content] : 0;
+      break;
+    }
+  if (bits < 2 || bits > 15 || bits == 8 || bits == 12)
+    return 0;
+  decoder->rewritten = malloc(size);
+  if (decoder->rewritten == NULL)
+    return mzc_fail(decoder->guard.status, MZC_NO_MEMORY, "no memory for a copy of the file");
+  memcpy(decoder->rewritten, *data, size);
+  decoder->rewritten[segment.content] = 16;
+  decoder->bits = bits;
+  *data = decoder->rewritten;
+  return 0;
+}
+
+/* The samples of the file, of one byte up to 8 bits, from what libjpeg has read; in place. */
+static void narrow_samples(void *samples, size_t count, int bits)
+{
+  const uint16_t *wide = samples;
+  uint16_t *deep = samples;
+  unsigned char *narrow = samples;
+  unsigned int offset = (1u << 15) - (1u << (bits - 1)), mask = (1u << bits) - 1;
+
+  if (bits > 8)
+    for (size_t i = 0; i < count; i++)
+      deep[i] = (uint16_t)((wide[i] - offset) & mask);
+  else
+    for (size_t i = 0; i < count; i++)
+      narrow[i] = (unsigned char)((wide[i] - offset) & mask);
 }
 
 static void leave_out_scans(mzc_decoder *decoder, const unsigned char *data, size_t size)
@@ -208,6 +256,8 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
     data = decoder->smartscale.stream;
     size = decoder->smartscale.stream_size;
   }
+  if (widen_lossless(decoder, &data, size))
+    return -1;
   mzc_limit_scans(cinfo, &decoder->scan_limit, decoder->options.max_scans);
   mzc_limit_memory((j_common_ptr)cinfo, decoder->options.max_memory);
   read_header(decoder, data, size);
@@ -454,17 +504,17 @@ static void skip_to_region(mzc_decoder *decoder, void *scratch)
     read_row(cinfo, scratch);
 }
 
-/* Decodes through a row buffer: for a region, or colours that libjpeg does not convert. */
+/* Decodes through a row buffer: for a region, or samples that libjpeg does not convert. */
 static void read_through(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
   const mzc_decode_options *o = &decoder->options;
   int first = 0, bottom = cinfo->output_height, width = cinfo->output_width;
-  size_t sample = cinfo->data_precision > 8 ? 2 : 1;
-  size_t pixel = sample * cinfo->output_components;
+  size_t per_row = (size_t)cinfo->output_width * cinfo->output_components;
+  size_t pixel = (precision_of(decoder) > 8 ? 2 : 1) * (size_t)cinfo->output_components;
   unsigned char *row;
 
-  row = cinfo->mem->alloc_large((j_common_ptr)cinfo, JPOOL_IMAGE, cinfo->output_width * pixel);
+  row = cinfo->mem->alloc_large((j_common_ptr)cinfo, JPOOL_IMAGE, per_row * (cinfo->data_precision > 8 ? 2 : 1));
   if (o->right > 0) {
     first = crop_to_region(decoder);
     skip_to_region(decoder, row);
@@ -474,11 +524,13 @@ static void read_through(mzc_decoder *decoder, void *pixels, ptrdiff_t row_strid
   for (int y = 0; (int)cinfo->output_scanline < bottom; y++) {
     void *target = row_at(pixels, row_stride, y);
     read_row(cinfo, row);
+    if (decoder->bits)
+      narrow_samples(row, per_row, decoder->bits);
     if (decoder->convert_to == JCS_UNKNOWN)
       memcpy(target, row + first * pixel, width * pixel);
     else
       mzc_convert_row(cinfo->out_color_space, row + first * pixel, decoder->convert_to, target, width,
-                      cinfo->data_precision);
+                      precision_of(decoder));
   }
   if (cinfo->output_scanline == cinfo->output_height)
     finish(decoder);
@@ -490,7 +542,7 @@ int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, m
   if (setjmp(decoder->guard.jump))
     return -1;
   start(decoder);
-  if (decoder->options.right > 0 || decoder->convert_to != JCS_UNKNOWN)
+  if (decoder->options.right > 0 || decoder->convert_to != JCS_UNKNOWN || decoder->bits)
     read_through(decoder, pixels, row_stride);
   else
     read_all(decoder, pixels, row_stride);

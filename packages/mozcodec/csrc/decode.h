@@ -19,6 +19,7 @@ struct mzc_decoder {
   int header_warnings;
   mzc_reader *reader;
   unsigned char *rewritten;     /* the stream that libjpeg reads if it is not the caller's */
+  int bits;                     /* of the samples of a lossless file that libjpeg reads as one of 16 bits; 0 = others */
   J_COLOR_SPACE convert_to;     /* the target of mzc_convert_row; JCS_UNKNOWN if libjpeg converts */
 };
 

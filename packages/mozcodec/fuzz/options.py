@@ -218,8 +218,8 @@ def draw_case(seed: int, number: int) -> Case:
         more = more if more.get("pixel_format") == "cmyk" else {}
         pixels = pixels if more or channels < 4 else pixels[..., :3]
     if verb == "lossless":
-        bits = int(rng.choice([8, 12, 16]))
-        pixels = pixels if bits == 8 else pixels.astype(np.uint16) * (1 << bits - 8) + rng.integers(0, 2)
+        bits = int(rng.integers(2, 17))
+        pixels = pixels >> 8 - bits if bits <= 8 else pixels.astype(np.uint16) * (1 << bits - 8) + rng.integers(0, 2)
         keep = ("restart_interval", "restart_rows", "jfif", "engine")
         options = {k: v for k, v in options.items() if k in keep}
         options |= {"precision": bits, "lossless": int(rng.integers(1, 8))}

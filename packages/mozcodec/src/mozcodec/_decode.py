@@ -279,7 +279,7 @@ class Decoder:
 
     @property
     def dtype(self) -> type[np.unsignedinteger[Any]]:
-        return np.uint8 if self.header.precision == 8 else np.uint16
+        return np.uint8 if self.header.precision <= 8 else np.uint16
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -399,9 +399,10 @@ def decode(
 ) -> NDArray[Any] | tuple[NDArray[Any], ...]:
     """Return the pixels of a JPEG, those that djpeg writes: (H, W, 3), or (H, W) for ``pixel_format="gray"``.
 
-    uint8; uint16 for files of 12 or 16 bits. *pixel_format*: "rgb", "bgr", "rgba", "bgra", "argb", "abgr" (alpha is
-    set to its maximum), "gray", "ycbcr", "cmyk" (as stored: Adobe's are inverted), None for the file's own (gray, RGB
-    or CMYK), or "planes": a tuple of the file's components, 2-D, chroma not upsampled.
+    uint8; uint16 for files of more than 8 bits (12, or 9 to 16 of a lossless file). *pixel_format*: "rgb", "bgr",
+    "rgba", "bgra", "argb", "abgr" (alpha is set to its maximum), "gray", "ycbcr", "cmyk" (as stored: Adobe's are
+    inverted), None for the file's own (gray, RGB or CMYK), or "planes": a tuple of the file's components, 2-D, chroma
+    not upsampled.
 
     *data* is a buffer of bytes, a path, an open binary file (read from where it stands), or a uint8 tensor.
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._engine import coded, handed_over, note_engine, this_thread
 from ._errors import JpegWarning, LimitError, error_of
 from ._inputs import Background, check_layout, picture_of, target_of
-from ._metadata import DQT, c_markers, header_segments, segments_to_write
+from ._metadata import DQT, SOF3, c_markers, header_segments, segments_to_write
 from ._mozjpeg import ffi, lib
 from ._options import (
     DEFAULT_QUALITY,
@@ -25,9 +25,10 @@ from ._options import (
 )
 from ._parallel import ordered_map
 from ._perceptual import PerceptualSettings, encode_perceptually, perceptual_settings
-from ._pixels import describe, describe_planes, fill
+from ._pixels import as_samples, describe, describe_planes, fill
 
 Writable = bytearray | memoryview | NDArray[np.uint8]
+_LIBRARY_BITS = (8, 12, 16)
 NO_MARKERS: tuple[Any, list[Any]] = (ffi.NULL, [])
 
 
@@ -35,10 +36,28 @@ def precision_of(options: EncodeOptions) -> int:
     """Return the bits of a sample that *options* ask for."""
     if "precision" not in options:
         return 8
-    bits = integer("precision", options["precision"], 8, 16)
-    if bits not in (8, 12, 16):
-        raise ValueError(f"precision must be 8, 12 or 16, got {bits}")
+    bits = integer("precision", options["precision"], 2, 16)
+    if "lossless" not in options and bits not in (8, 12):
+        raise ValueError(f"precision={bits} needs lossless=1..7; without it precision is 8 or 12")
+    if isinstance(options.get("lossless"), tuple) and options["lossless"][1] >= bits:  # type: ignore[index]
+        raise ValueError(f"lossless={options['lossless']} shifts all {bits} bits of a sample out")
     return bits
+
+
+def _widened(image: ArrayLike, pixel_format: str | None, bits: int) -> tuple[NDArray[np.uint16], str | None]:
+    """Return samples of *bits* for a lossless file of 16 bits that becomes theirs when its SOF3 says so.
+
+    The predictions of T.81, annex H, begin at half the range, and each is a sum of neighbours with weights that add up
+    to 1: larger by 2^15 - 2^(bits - 1), the samples have the same differences.
+    """
+    image, pixel_format = picture_of(image, pixel_format)
+    return as_samples(image, bits).astype(np.uint16) + np.uint16((1 << 15) - (1 << bits - 1)), pixel_format
+
+
+def _name_bits(data: bytearray | memoryview, bits: int) -> None:
+    """Write *bits* into the frame header of a lossless file."""
+    frame = next(segment for segment in header_segments(data) if segment.marker == SOF3)
+    data[frame.offset + 4] = bits
 
 
 def take(buffer: Any) -> bytes:
@@ -70,6 +89,15 @@ def _run(
     markers: tuple[Any, list[Any]],
     out: Writable | None,
 ) -> bytes | memoryview:
+    if precision not in _LIBRARY_BITS and pixel_format != "planes":
+        wide, pixel_format = _widened(image, pixel_format, precision)  # type: ignore[arg-type]
+        data = _run(wide, pixel_format, 16, settings, markers, out)
+        if isinstance(data, memoryview):
+            _name_bits(data, precision)
+            return data
+        written = bytearray(data)
+        _name_bits(written, precision)
+        return bytes(written)
     thread = this_thread()
     spare = thread.spare.pop() if thread.spare else (ffi.new("mzc_image *"), ffi.new("mzc_buffer *"))
     struct, buffer = spare
@@ -279,7 +307,7 @@ def encode(
     *image* is uint8, (H, W) or (H, W, 1) gray, (H, W, 3) RGB, or (H, W, 4) with a *pixel_format*: "rgb", "bgr",
     "rgba", "bgra", "argb", "abgr" (alpha is ignored), "gray", "ycbcr", "cmyk" or "ycck"; all strides are accepted. With
     "planes" it is (Y,) or (Y, Cb, Cr), 2-D arrays with chroma already downsampled. uint16 pixels need
-    ``precision=12``, or with ``precision=16`` and ``lossless``.
+    ``precision=12``, or with ``precision=9..16`` and ``lossless``.
 
     It may be a tensor or another object of DLPack in the CPU's memory, with ``layout="chw"`` (C, H, W), or an image of
     Pillow, whose mode says the pixel format: palette and HSV images become RGB, and images of other modes that JPEG

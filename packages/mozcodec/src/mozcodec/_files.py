@@ -58,9 +58,9 @@ def _pnm_header(data: bytes) -> tuple[int, int, int, int]:
 
 def _from_pnm(data: bytes) -> Pixels:
     width, height, maximum, start = _pnm_header(data)
-    if maximum not in (255, 4095, 65535):
-        raise ValueError(f"the maximum of a PNM file must be 255, 4095 or 65535, got {maximum}")
-    kind = np.dtype(np.uint8) if maximum == 255 else np.dtype(">u2")
+    if maximum not in [(1 << bits) - 1 for bits in range(2, 17)]:
+        raise ValueError(f"the maximum of a PNM file must be that of 2 to 16 bits (255, 4095, 65535), got {maximum}")
+    kind = np.dtype(np.uint8) if maximum <= 255 else np.dtype(">u2")
     channels = 3 if data[:2] == b"P6" else 1
     wanted = width * height * channels
     if len(data) - start < wanted * kind.itemsize:
@@ -69,13 +69,11 @@ def _from_pnm(data: bytes) -> Pixels:
     return samples.reshape((height, width, 3) if channels == 3 else (height, width))
 
 
-def _to_pnm(pixels: Pixels) -> bytes:
+def _to_pnm(pixels: Pixels, precision: int) -> bytes:
     height, width = pixels.shape[:2]
     kind = b"P6" if pixels.ndim == 3 else b"P5"
-    if pixels.dtype == np.uint8:
-        return kind + b"\n%d %d\n255\n" % (width, height) + pixels.tobytes()
-    maximum = 4095 if int(pixels.max()) < 4096 else 65535
-    return kind + b"\n%d %d\n%d\n" % (width, height, maximum) + pixels.astype(">u2").tobytes()
+    samples = pixels if pixels.dtype == np.uint8 else pixels.astype(">u2")
+    return kind + b"\n%d %d\n%d\n" % (width, height, (1 << precision) - 1) + samples.tobytes()
 
 
 # ---- other formats --------------------------------------------------------------------------------------------------
@@ -183,10 +181,13 @@ def pixels_from(data: bytes, name: str) -> Pixels:
     return picture_from(data, name, "none")[0]
 
 
-def bytes_of(pixels: Pixels, suffix: str) -> bytes:
-    """Return *pixels* as a file in the format of *suffix*."""
+def bytes_of(pixels: Pixels, suffix: str, precision: int | None = None) -> bytes:
+    """Return *pixels*, whose samples have *precision* bits (default: all), as a file in the format of *suffix*.
+
+    PNM files name the bits; the other formats have 8 or 16, and the samples are written as they are.
+    """
     if suffix in (".ppm", ".pgm", ".pnm"):
-        return _to_pnm(pixels)
+        return _to_pnm(pixels, precision or 8 * pixels.itemsize)
     if suffix == ".npy":
         buffer = io.BytesIO()
         np.save(buffer, pixels)

@@ -11,7 +11,7 @@ from ._mozjpeg import ffi
 
 # A marker with a segment, or EOI; before it libjpeg skips fill bytes, garbage, and coded data with its 0xFF00 and RSTn.
 MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
-EOI, SOS = 0xD9, 0xDA
+SOF3, EOI, SOS = 0xC3, 0xD9, 0xDA
 DQT, APP0, APP1, APP2, APP13, APP14, COM = 0xDB, 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
 EXIF_SIGNATURE = b"Exif\0\0"
 XMP_SIGNATURE = b"http://ns.adobe.com/xap/1.0/\0"

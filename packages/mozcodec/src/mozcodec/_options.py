@@ -147,8 +147,8 @@ class EncodeOptions(TypedDict, total=False):
     lossless: "int | tuple[int, int]"
     """Lossless JPEG (SOF3): the predictor 1..7, or (predictor, point transform) (-revert -lossless)."""
     precision: int
-    """Bits of a sample: 8, 12, or 16 with ``lossless`` (-precision). mozjpeg's trellis and deringing are for 8 bits:
-    12 is its -precision 12 -notrellis -noovershoot."""
+    """Bits of a sample: 8, 12, or 2 to 16 with ``lossless`` (-precision). mozjpeg's trellis and deringing are for 8
+    bits: 12 is its -precision 12 -notrellis -noovershoot."""
     jfif: bool
     """Write the JFIF marker; default True (False: -nojfif)."""
     density: "tuple[int, int, Literal['none', 'inch', 'cm']]"
@@ -414,8 +414,6 @@ def _set_lossless_profile(struct: Any, options: Mapping[str, object]) -> None:
 
 def _set_deep_profile(struct: Any, options: Mapping[str, object]) -> None:
     """Turn off what mozjpeg does for 8-bit samples only; its deringing would take every sample above 255 for white."""
-    if options["precision"] == 16:
-        raise ValueError("precision=16 needs lossless=1..7")
     for name in ("trellis_quant", "overshoot_deringing"):
         if options.get(name):
             raise ValueError(f"{name} is for 8-bit samples only")
@@ -460,7 +458,7 @@ def _build(quality: object, options: Mapping[str, object]) -> Any:
             if name in PERCEPTUAL:
                 raise ValueError(_misplaced(name, options))
             if name == "precision":
-                integer("precision", value, 8, 16)
+                integer("precision", value, 2, 16)
                 continue
             raise TypeError(f"unknown option {name!r}; known: {', '.join(sorted((*_SETTERS, 'precision')))}")
         setter(struct, value)

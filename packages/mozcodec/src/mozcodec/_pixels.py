@@ -26,18 +26,19 @@ _PLAIN_TYPES = (str, type(None))
 UINT8, UINT16 = np.dtype(np.uint8), np.dtype(np.uint16)
 
 
-def _as_array(image: ArrayLike, precision: int) -> NDArray[Any]:
+def as_samples(image: ArrayLike, precision: int) -> NDArray[Any]:
+    """Return *image* as an array of samples of *precision* bits: uint8 up to 8, otherwise uint16."""
     array = as_array(image)
-    wanted = UINT8 if precision == 8 else UINT16
+    wanted = UINT8 if precision <= 8 else UINT16
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype != wanted:
         if precision == 8 and array.dtype == UINT16:
-            needed = "precision=12, or precision=16 with lossless=1..7; or scale them to uint8"
+            needed = "precision=12, or precision=9..16 with lossless=1..7; or scale them to uint8"
             raise TypeError(f"uint16 pixels need {needed}")
         hint = type_hint(array.dtype) if precision == 8 else ""
         raise TypeError(f"pixels must be {wanted.name} at precision {precision}, got {array.dtype}{hint}")
-    if precision > 8 and array.size and int(array.max()) >= 1 << precision:
+    if precision not in (8, 16) and array.size and int(array.max()) >= 1 << precision:
         raise ValueError(f"precision {precision} holds 0..{(1 << precision) - 1}, the image reaches {int(array.max())}")
     return array
 
@@ -135,7 +136,7 @@ def describe(image: ArrayLike, pixel_format: str | None, precision: int = 8) -> 
 
 
 def _fill_carefully(struct: Any, image: NDArray[Any], pixel_format: str | None, precision: int) -> NDArray[Any]:
-    array = _as_array(image, precision)
+    array = as_samples(image, precision)
     shape = array.shape
     if len(shape) not in (2, 3):
         raise ValueError(f"an image is an array (H, W) or (H, W, channels), got shape {shape}")
@@ -162,7 +163,7 @@ def _factors_of_planes(luma: tuple[int, int], chroma: tuple[int, int]) -> tuple[
 
 
 def _plane(image: ArrayLike) -> NDArray[Any]:
-    array = _as_array(as_array(image, "a plane"), 8)
+    array = as_samples(as_array(image, "a plane"), 8)
     if array.ndim != 2:
         raise ValueError(f"a plane is an array (H, W), got shape {array.shape}")
     check_size(*array.shape)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ._decode import MAX_PIXELS, MAX_SCANS, decode, decode_options, limit
-from ._encode import encode
+from ._decode import MAX_PIXELS, MAX_SCANS, decode, decode_options, limit, read_header
+from ._encode import encode, precision_of
+from ._errors import JpegError
 from ._files import bytes_of, is_jpeg, picture_from
 from ._metadata import ICC_SIGNATURE, segments_to_write, with_segments
 from ._options import DCT_METHODS, DEFAULT_QUALITY, TUNES, DefaultQuality, coding_options
@@ -252,7 +253,7 @@ def encode_switches(parser: argparse.ArgumentParser) -> None:
     add_switch(group, "lambda1", type=float, metavar="X", help="lambda_log_scale1 of the trellis")
     add_switch(group, "lambda2", type=float, metavar="X", help="lambda_log_scale2 of the trellis")
     add_switch(group, "trellis-dc-ver-weight", type=float, metavar="X", help="weight of vertical DC differences")
-    add_switch(group, "precision", type=int, choices=(8, 12, 16), help="bits of a sample")
+    add_switch(group, "precision", type=int, metavar="N", help="bits of a sample: 8 or 12, 2 to 16 with -lossless")
     add_switch(group, "lossless", type=_lossless, metavar="PSV[,PT]", help="lossless JPEG")
 
 
@@ -315,6 +316,7 @@ def encoder(args: argparse.Namespace) -> Convert:
         one = partial(encode_scaled, dct_size=args.scale)
     elif args.smallest:
         options["smallest"] = True
+    precision_of(options)  # type: ignore[arg-type]
     one(np.zeros((8, 8, 3), np.uint8), quality, **_for_a_trial(options))
 
     def convert(data: bytes, name: str, suffix: str) -> bytes:  # noqa: ARG001 - the signature of conversions
@@ -325,6 +327,14 @@ def encoder(args: argparse.Namespace) -> Convert:
         return with_segments(one(pixels, quality, **cmyk, **options), segments)
 
     return convert
+
+
+def _precision(data: bytes, pixels: np.ndarray[Any, Any]) -> int:
+    """Return the bits of the samples of a file that was decoded, by its header if that is whole."""
+    try:
+        return read_header(data).precision
+    except JpegError:
+        return 8 * pixels.itemsize
 
 
 def _perceptual_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -421,7 +431,7 @@ def decoder(args: argparse.Namespace) -> Convert:
         pixels = decode(data, pixel_format, apply_orientation=args.upright, **options)
         if pixels.ndim == 3 and pixels.shape[2] == 4 and suffix != ".npy":
             pixels = decode(data, "rgb", apply_orientation=args.upright, **options)  # CMYK has no PPM
-        return bytes_of(pixels, suffix)
+        return bytes_of(pixels, suffix, _precision(data, pixels))
 
     return convert
 
