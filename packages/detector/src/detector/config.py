@@ -134,8 +134,8 @@ class MesoConfig:
 class EfficientNetConfig:
     """Every ``efficientnet_*``, and the backbone of ``multi_attention``.
 
-    `pretrained` is false, true (timm's default weights), the name or tag of published weights, or a file, such as
-    weights.safetensors of another run.
+    `pretrained` is false, true (timm's default weights), the name or tag of published weights, package (those in the
+    Python package of `detector.models.packages`), or a file, such as weights.safetensors of another run.
     """
 
     pretrained: bool | str = False

@@ -12,14 +12,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
-from .card import CARD, Card, as_json, read_card
+from .card import CARD, Card, Start, as_json, read_card
 from .config import Params
 from .data.files import sha256, whole_file, write_json
 from .errors import DataError, DetectorError
 from .models import MODELS, build
-from .models.settings import pretrained
+from .models.settings import architecture, pretrained
 
-__all__ = ["WEIGHTS", "check_finite_weights", "load_model", "load_start", "restore", "save_model"]
+__all__ = ["WEIGHTS", "check_finite_weights", "load_model", "load_start", "restore", "save_model", "started_from"]
 
 WEIGHTS = "weights.safetensors"
 
@@ -90,3 +90,18 @@ def load_start(model: nn.Module, params: Params) -> None:
     folder = pretrained(params)
     if MODELS[params.model].starts_from == "folder" and folder is not None:
         model.load_state_dict(load_model(Path(folder), torch.device("cpu"))[0].state_dict())
+
+
+def started_from(params: Params) -> Start | None:
+    """Return the name, hash and licence of the weights that the parameters name to start from; None if there are none.
+
+    The licence is known for published weights only.
+    """
+    given, model = pretrained(params), MODELS[params.model]
+    if given is None or given is False:
+        return None
+    if model.starts_from == "folder":
+        return Start(str(given), read_card(Path(given)).weights_sha256, None)
+    from .models.pretrained import start_of  # imports timm
+
+    return start_of(architecture(params), given)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ..errors import DetectorError
 from ._timm import timm
+from .packages import PACKAGE, package_file
 from .pretrained import adapt, published, read_weights, weights_file
 from .scaling import SCALING
 
@@ -49,10 +50,11 @@ class EfficientNet(nn.Module):
 
     *name* is timm's. *dropout* stands before the last layer, None for the published table's. *drop_path* is stochastic
     depth at the last block, falling linearly to 0 at the first. *pretrained* is False, True (timm's default weights of
-    *name*), the name or tag of published weights (``"tf_efficientnet_b4.ap_in1k"`` or ``"ap_in1k"``) or the path of a
-    file: timm's weights, or those of an `EfficientNet` or `MultiAttention` trained here. *in_chans* other than 3 folds
-    or repeats the weights of the first convolution. *normalization* "imagenet" or "half" (mean = std = .5) overrides
-    that of the weights, for files without this information. DetectorError names what is missing and the remedy.
+    *name*), the name or tag of published weights (``"tf_efficientnet_b4.ap_in1k"`` or ``"ap_in1k"``), ``"package"``
+    (those in the Python package of `packages.PACKAGES`) or the path of a file: weights of timm, of the package
+    efficientnet_pytorch, or of an `EfficientNet` or `MultiAttention` trained here. *in_chans* other than 3 folds or
+    repeats the weights of the first convolution. *normalization* "imagenet" or "half" (mean = std = .5) overrides that
+    of the weights, for files without this information. DetectorError names what is missing and the remedy.
     """
 
     def __init__(
@@ -121,7 +123,10 @@ def create_backbone(
     if source is not None:
         mean, std = source.mean, source.std
     if pretrained is not False:
-        path = weights_file(source) if source is not None else Path(str(pretrained))
+        if source is not None:
+            path = weights_file(source)
+        else:
+            path = package_file(name) if pretrained == PACKAGE else Path(str(pretrained))
         weights = read_weights(path)
         backbone.load_state_dict(adapt(weights, backbone, in_chans, path))
         if "normalize.mean" in weights and "normalize.std" in weights:  # of a file of ours

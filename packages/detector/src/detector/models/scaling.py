@@ -1,7 +1,8 @@
 """The EfficientNet family: width, depth, resolution and dropout of its members, and the paper's table.
 
 Sources: Tan and Le 2019 (B0 to B7), Xie et al. 2020 (L2), Tan and Le 2021 (V2) in google/automl's
-``efficientnetv2/effnetv2_configs.py``. Imports nothing, so listing names is fast.
+``efficientnetv2/effnetv2_configs.py``; the Lite models in tensorflow/tpu's ``efficientnet/lite``. Imports nothing, so
+listing names is fast.
 """
 
 from __future__ import annotations
@@ -38,8 +39,17 @@ _FAMILY = {
     "efficientnetv2_xl": Scaling(None, None, 512, 0.4),
 }
 
+# without squeeze-and-excitation, with ReLU6; stem and head are not scaled
+_LITE = {
+    "tf_efficientnet_lite0": Scaling(1.0, 1.0, 224, 0.2),
+    "tf_efficientnet_lite1": Scaling(1.0, 1.1, 240, 0.2),
+    "tf_efficientnet_lite2": Scaling(1.1, 1.2, 260, 0.3),
+    "tf_efficientnet_lite3": Scaling(1.2, 1.4, 280, 0.3),
+    "tf_efficientnet_lite4": Scaling(1.4, 1.8, 300, 0.3),
+}
+
 # timm's two spellings: static padding, and TensorFlow's padding ("tf_"), which most published weights need.
-SCALING = {prefix + name: scaling for prefix in ("", "tf_") for name, scaling in _FAMILY.items()}
+SCALING = {prefix + name: scaling for prefix in ("", "tf_") for name, scaling in _FAMILY.items()} | _LITE
 
 # One step of compound scaling: depth *= ALPHA, width *= BETA, resolution *= GAMMA. The cost of a convolutional network
 # grows with depth, with width squared and with resolution squared.

@@ -12,7 +12,7 @@ from ..config import Params
 from ..errors import ConfigError, DataError
 from . import MODELS, Model, build
 
-__all__ = ["in_force", "pretrained", "settings"]
+__all__ = ["architecture", "in_force", "pretrained", "settings"]
 
 
 def settings(params: Params) -> dict[str, Any]:
@@ -39,6 +39,11 @@ def pretrained(params: Params) -> Any:
     """Return the value of the parameter that names the weights to start from; None if the model has none."""
     model = _row(params)
     return None if model.pretrained is None else attrgetter(model.pretrained)(params.train)
+
+
+def architecture(params: Params) -> str:
+    """Return the name of the network that ``pretrained`` names weights of: the model, or its backbone."""
+    return params.train.multi_attention.backbone if "multi_attention" in _row(params).sections else params.model
 
 
 def _refuse_others(params: Params, model: Model) -> None:

@@ -106,10 +106,10 @@ def _histories(card: Card) -> str:
 
 
 def _start(card: Card) -> str:
-    if "pretrained" in card.inputs:
-        return f"weights with SHA-256 {card.inputs['pretrained']}"
-    published = card.options.get("pretrained")
-    return f"published weights of timm ({published})" if published else "random weights"
+    start = card.started_from
+    if start is None:
+        return "random weights"
+    return f"{start.name}, SHA-256 {start.sha256}, licence: {start.licence or 'not known'}"
 
 
 def _source(card: Card) -> str:

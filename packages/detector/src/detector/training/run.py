@@ -20,7 +20,8 @@ from ..config import Params
 from ..data.files import sha256
 from ..errors import DataError
 from ..models import MODELS
-from ..models.settings import pretrained
+from ..models.packages import PACKAGE, package_file
+from ..models.settings import architecture, pretrained
 from ..pipeline import stage
 from ..provenance import versions
 from ..tracked import check_tracked
@@ -77,7 +78,7 @@ def _index_sha256(folder: Path) -> str:
 
 
 def _pretrained(params: Params) -> list[Path]:
-    """Return the files of initial weights; empty for published or random weights.
+    """Return the files of initial weights; empty for random weights and those of the hub.
 
     ConfigError for a file that DVC does not track.
     """
@@ -85,6 +86,8 @@ def _pretrained(params: Params) -> list[Path]:
     if given is None or isinstance(given, bool):
         return []
     model, start = MODELS[params.model], Path(str(given))
+    if given == PACKAGE and model.starts_from == "file":
+        return [package_file(architecture(params))]
     paths = [start / WEIGHTS, start / CARD] if model.starts_from == "folder" else [start]
     paths = [path for path in paths if path.is_file()]
     for path in paths:

@@ -39,7 +39,7 @@ from ..models.settings import in_force, settings
 from ..precision import Precision
 from ..provenance import source, versions
 from ..schema import read_json
-from ..weights import check_finite_weights, load_start, restore, save_model
+from ..weights import check_finite_weights, load_start, restore, save_model, started_from
 from .card import model_card
 from .checkpoint import Checkpoints, plain
 from .distributed import Processes
@@ -200,6 +200,7 @@ class Trainer:
         torch.manual_seed(key(params.seed))
         model = build(params.model, **settings(params))
         load_start(model, params)
+        self.start = started_from(params)
         model = model.to(self.device)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -541,6 +542,7 @@ class Trainer:
             versions=versions(),
             source=source(),
             inputs=self.inputs,
+            started_from=self.start,
             step=chosen["step"],
             val_auc=chosen["val_auc"],
             selected=self.config.select,
