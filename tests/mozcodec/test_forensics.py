@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
+from sklearn.metrics import roc_auc_score
 
 import mozcodec
 from mozcodec import forensics
+from mozcodec._forensics import encoder
 
 PHOTO = data.astronaut()
 
@@ -67,7 +69,7 @@ def test_distances_of_the_perceptual_mode_and_of_jpegli_are_found(distance: floa
 
 def test_ffmpegs_matrix_is_named_with_its_scale() -> None:
     """ISO/IEC 11172-2's intra matrix times 5, over 8, worked by hand for the first row."""
-    table = np.array(forensics._MPEG_INTRA) * 5 // 8
+    table = np.array(encoder._MPEG_INTRA) * 5 // 8
     assert table[0].tolist() == [5, 10, 11, 13, 16, 16, 18, 21]
     table[0, 0] = 8
     found = forensics.identify(mozcodec.encode(PHOTO[:64, :64], 50, quant_tables=[table, table]))  # 50: x 1
@@ -114,9 +116,71 @@ def test_a_single_compression_is_no_second_one(name: str) -> None:
         assert not forensics.double_compression(mozcodec.encode(PHOTOS[name], quality)).detected
 
 
-def test_a_shifted_grid_leaves_no_trace_on_the_new_one() -> None:
-    before = mozcodec.decode(pillow(PHOTO, 60))[3:, 5:]
-    assert not forensics.double_compression(pillow(np.ascontiguousarray(before), 90)).detected
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_crop_between_two_compressions_shows_the_place_of_the_earlier_blocks(name: str) -> None:
+    """Rows from 3 on and columns from 5 on: blocks of the earlier grid begin at row 5 and column 3."""
+    before = np.ascontiguousarray(mozcodec.decode(pillow(PHOTOS[name], 75))[3:, 5:])
+    for file in (pillow(before, 92), mozcodec.encode(before, 92)):
+        found = forensics.double_compression(file)
+        assert not found.detected and found.aligned is False
+        assert found.shifted.detected and found.shifted.offset == (5, 3)
+        assert abs(found.shifted.quality - 75) <= 1 and found.shifted.quant_table == 0
+    assert forensics.double_compression(pillow(PHOTOS[name], 92)).aligned is None
+    assert forensics.double_compression(pillow(mozcodec.decode(pillow(PHOTOS[name], 75)), 92)).aligned is True
+
+
+def spliced(back: np.ndarray, patch: np.ndarray, top: int, left: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return *back* with *patch* in it, and where it is."""
+    pixels, mask = back.copy(), np.zeros(back.shape[:2], bool)
+    height, width = patch.shape[:2]
+    pixels[top : top + height, left : left + width] = patch
+    mask[top : top + height, left : left + width] = True
+    return pixels, mask
+
+
+def by_pixel(values: np.ndarray, side: int, shape: tuple[int, int]) -> np.ndarray:
+    rows = np.minimum(np.arange(shape[0]) // side, values.shape[0] - 1)
+    columns = np.minimum(np.arange(shape[1]) // side, values.shape[1] - 1)
+    return values[rows[:, None], columns]
+
+
+COFFEE = data.coffee()[:384, :576]
+
+
+@pytest.mark.parametrize(("first", "patched"), [(70, None), (None, 70)])
+def test_ghosts_find_a_part_that_was_compressed_unlike_the_rest(first: int | None, patched: int | None) -> None:
+    """The patch lies on the grid; scikit-learn's area under the curve is the check."""
+    back = COFFEE if first is None else mozcodec.decode(pillow(COFFEE, first))
+    source = PHOTO if patched is None else mozcodec.decode(pillow(PHOTO, patched))
+    pixels, mask = spliced(back, source[64:192, 160:320], 128, 200)
+    found = forensics.ghosts(pillow(pixels, 90))
+    assert found.quality == first and found.detected
+    assert found.evidence.shape == found.region.shape == found.qualities.shape == found.differences.shape[1:]
+    assert roc_auc_score(mask.ravel(), by_pixel(found.evidence, found.side, mask.shape).ravel()) > 0.97
+    inside = by_pixel(found.qualities, found.side, mask.shape)[144:240, 216:344]
+    assert (np.abs(inside - patched) <= 1).mean() > 0.9 if patched else (inside == 0).mean() > 0.9
+    assert found.picture().shape == found.picture(70).shape == (384, 576, 3)
+    with pytest.raises(ValueError, match="level must be one of 30, 35"):
+        found.picture(71)
+
+
+def test_ghosts_and_grid_find_nothing_in_a_file_of_one_history() -> None:
+    for file in (pillow(COFFEE, 75), pillow(COFFEE, 92), mozcodec.encode(COFFEE, 85)):
+        assert not forensics.ghosts(file).detected
+        found = forensics.grid(file)
+        assert not found.detected and found.offset is None and not found.offsets.any()
+
+
+@pytest.mark.parametrize("first", [None, 75])
+def test_grid_finds_a_part_of_another_grid(first: int | None) -> None:
+    """Rows from 67 and columns from 162 of the source at row 128 and column 200: blocks begin at 5 and 6."""
+    back = np.ascontiguousarray((COFFEE if first is None else mozcodec.decode(pillow(COFFEE, first)))[1:, 1:])
+    pixels, mask = spliced(back, mozcodec.decode(pillow(PHOTO, 75))[67:195, 162:322], 128, 200)
+    found = forensics.grid(pillow(pixels, 92))
+    assert found.offset == (None if first is None else (7, 7)) and found.detected
+    assert roc_auc_score(mask.ravel(), by_pixel(found.evidence, found.side, mask.shape).ravel()) > 0.95
+    assert (found.offsets[5, 8] == (5, 6)).all() and abs(int(found.qualities[5, 8]) - 75) <= 1
+    assert found.picture().shape == (383, 575, 3)
 
 
 def test_small_images_are_refused() -> None:

@@ -1,0 +1,152 @@
+"""Evidence of an earlier compression of the whole image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._coefficients import Coefficients, read_coefficients
+from .._decode import decode
+from .._errors import UnsupportedError
+from .._inputs import Source, content_of
+from .cells import cells_of
+from .histograms import BASES, dct, earlier_tables, first_places, limit_of, requantized_ratios
+from .shifts import Shifts, candidates, standardised
+
+PLACES = first_places(15)
+"""The coefficients that are looked at: the first 15 AC coefficients in zigzag order."""
+THRESHOLD = 0.1
+"""Evidence from which a file counts as compressed twice: docs/results.md has the false alarms and the misses."""
+SHIFTED_THRESHOLD = 6.0
+"""The same for an earlier compression with its blocks at other pixels."""
+_MAX_BLOCKS = 16384
+_SMALLEST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftedCompression:
+    """Evidence of an earlier JPEG whose blocks began at other pixels: the image was cropped or moved since."""
+
+    evidence: float
+    """By how many standard deviations the likelihood of this grid is above those of the other 63 grids."""
+    detected: bool
+    """Whether *evidence* is at least :data:`SHIFTED_THRESHOLD`."""
+    offset: tuple[int, int]
+    """(row, column), 0..7, of the pixel where a block of the earlier grid begins."""
+    quality: int
+    """The earlier quality that explains the file best, 30..99; meaningful where *detected*."""
+    quant_table: int
+    """The base table of that quality: 0 libjpeg's, 3 mozjpeg's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoubleCompression:
+    """Evidence of an earlier JPEG compression."""
+
+    evidence: float
+    """On the same grid of blocks: logarithm of the likelihood ratio "compressed twice" to "compressed once", per block
+    of luma; the largest over the earlier qualities."""
+    detected: bool
+    """Whether *evidence* is at least :data:`THRESHOLD`: an earlier compression on the same grid."""
+    quality: int
+    """The earlier quality that explains the file best; meaningful where *detected*."""
+    quant_table: int
+    """The base table of that quality: 0 libjpeg's, 3 mozjpeg's default."""
+    blocks: int
+    """Blocks that were used."""
+    shifted: ShiftedCompression
+    """Evidence of an earlier compression on another grid."""
+
+    @property
+    def aligned(self) -> bool | None:
+        """Whether the earlier grid is that of the file; None where no earlier compression was detected.
+
+        Where both are detected, the image was a JPEG more than once, and this is True.
+        """
+        return True if self.detected else False if self.shifted.detected else None
+
+
+def luma_of(data: Source, what: str) -> tuple[Coefficients, NDArray[np.uint8]]:
+    """Return the coefficients and the luma pixels of a file that can be analysed."""
+    coefficients = read_coefficients(data)
+    size = f"{coefficients.width} x {coefficients.height}"
+    if coefficients.precision != 8 or coefficients.block_size != 8 or min(coefficients.width, coefficients.height) < 64:
+        raise UnsupportedError(f"{what} takes images of 8 bits from {_SMALLEST} x {_SMALLEST} pixels on, got {size}")
+    gray = decode(data, "gray")
+    rows, columns = coefficients.components[0].shape[:2]
+    if abs(rows - -(-gray.shape[0] // 8)) > 1 or abs(columns - -(-gray.shape[1] // 8)) > 1:
+        raise UnsupportedError(f"{what} takes images whose first component has full resolution")
+    return coefficients, gray
+
+
+def double_compression(data: Source) -> DoubleCompression:
+    """Return the evidence that the image was a JPEG before: on the same grid of blocks, and on each other grid.
+
+    Coefficients that were rounded to multiples of one step and then of another leave gaps and peaks in their
+    histograms (Popescu and Farid, Statistical Tools for Digital Forensics, 2004). What the histogram would be without
+    an earlier compression is taken from the decoded image without its first four rows and columns, where the blocks
+    of the earlier grid are out of step (calibration: Fridrich, Goljan and Hogea, Steganalysis of JPEG Images, 2002).
+    For each earlier quality 1..100 of libjpeg's and mozjpeg's default tables the likelihood of the luma histograms of
+    the first 15 AC coefficients is compared with that of a single compression.
+
+    If the image was cropped after the earlier compression, the coefficients of the decoded image are near multiples of
+    the earlier step on one of the 63 other grids. The likelihoods of the histograms there are compared with those of
+    the other grids, which show the same content.
+
+    An earlier compression that was finer than the last one, or had the same tables, leaves little: docs/results.md
+    has the detection rate by pair of qualities. Raises the errors of :func:`mozcodec.read_coefficients`, and
+    :class:`mozcodec.UnsupportedError` for images below 64 x 64 pixels and for other precisions than 8 bits.
+    """
+    coefficients, gray = luma_of(content_of(data), "double_compression")
+    blocks = evenly_spaced(coefficients.components[0].reshape(-1, 64))
+    steps = coefficients.quant_tables[0].astype(np.int64).ravel()
+    evidence, quality, base = aligned_evidence(blocks, gray, steps)
+    return DoubleCompression(evidence, evidence >= THRESHOLD, quality, base, len(blocks), _shifted(gray, steps))
+
+
+def evenly_spaced(rows: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Evenly spaced rows, at most _MAX_BLOCKS."""
+    return rows[:: -(-len(rows) // _MAX_BLOCKS)]
+
+
+def free_coefficients(gray: NDArray[np.uint8], down: int, right: int) -> NDArray[np.float32]:
+    """Return the DCT of evenly spaced blocks that begin at other pixels than the file's: (blocks, 64)."""
+    rows, columns = (gray.shape[0] - down) // 8, (gray.shape[1] - right) // 8
+    step = max(1, int(np.ceil(np.sqrt(rows * columns / _MAX_BLOCKS))))
+    tall = gray[down : down + 8 * rows, right : right + 8 * columns].reshape(rows, 8, columns, 8)
+    taken = np.ascontiguousarray(tall[::step, :, ::step])
+    return dct(taken.reshape(taken.shape[0] * 8, -1))
+
+
+def aligned_evidence(
+    blocks: NDArray[np.int16], gray: NDArray[np.uint8], steps: NDArray[np.int64]
+) -> tuple[float, int, int]:
+    """Return the largest evidence of an earlier compression on the file's grid, its quality and its base table."""
+    free = free_coefficients(gray, 4, 4)
+    earlier = earlier_tables()
+    total = np.zeros(earlier.shape[:2])
+    for place in PLACES:
+        step = int(steps[place])
+        ratios, column = requantized_ratios(free[:, place], step, earlier[..., place])
+        limit = limit_of(step)
+        inside = blocks[:, place][np.abs(blocks[:, place]) <= limit].astype(np.int64)
+        counts = np.bincount(inside + limit, minlength=2 * limit + 1)
+        total += (counts @ ratios)[column] / len(blocks)
+    # the file's own tables explain a single compression as well
+    total[(earlier[..., list(PLACES)] == steps[list(PLACES)]).all(axis=-1)] = -np.inf
+    base, quality = (int(i) for i in np.unravel_index(int(np.argmax(total)), total.shape))
+    return float(total[base, quality]), quality + 1, BASES[base]
+
+
+def _shifted(gray: NDArray[np.uint8], steps: NDArray[np.int64]) -> ShiftedCompression:
+    rows, columns = gray.shape[0] // 8 - 1, gray.shape[1] // 8 - 1
+    most = int(np.sqrt(_MAX_BLOCKS))
+    cells = cells_of(rows, columns, 1 << 17, 1, most)
+    total = standardised(Shifts(gray, steps, cells).likelihood.sum(axis=(1, 2)))
+    shift, best = (int(i) for i in np.unravel_index(int(np.argmax(total)), total.shape))
+    _, quality, base = candidates()
+    evidence = float(total[shift, best])
+    offset = divmod(shift, 8)
+    return ShiftedCompression(
+        evidence, evidence >= SHIFTED_THRESHOLD, offset, int(quality[best]), BASES[int(base[best])]
+    )

@@ -1,0 +1,171 @@
+"""Maps of an earlier compression on the file's own grid of blocks."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._inputs import Source, content_of
+from .._inspect import _all_tables as all_tables
+from .cells import Cells, cells_of, histograms, neighbours, picture_of_map
+from .double import THRESHOLD, aligned_evidence, evenly_spaced, free_coefficients, luma_of
+from .histograms import BASES, coefficients_at, earlier_tables, first_places, requantized_ratios
+
+PLACES = first_places(15)
+GHOSTS_THRESHOLD = 8.0
+"""Evidence from which a part of the image counts as one with another history."""
+LEVELS = tuple(range(30, 100, 5))
+"""Qualities of libjpeg at which the differences are computed."""
+_SIDE = 16
+_MOST_CELLS = 16384
+_MOST_BLOCKS = 2
+_CONTENT_SHIFTS = ((4, 4), (2, 5), (5, 2), (3, 6), (6, 3), (5, 5))
+"""Grids that the file's own quantization does not reach: they show what a cell contains."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ghosts:
+    """Where parts of an image were compressed before, on the same grid of blocks, unlike the rest.
+
+    Maps have a value for each square of *side* pixels of the image as stored: (rows, columns).
+    """
+
+    side: int
+    """In pixels."""
+    size: tuple[int, int]
+    """(width, height) of the image in pixels."""
+    quality: int | None
+    """The earlier quality of most of the image; None where most of it has no earlier compression that shows."""
+    quant_table: int | None
+    """The base table of that quality: 0 libjpeg's, 3 mozjpeg's default."""
+    evidence: NDArray[np.float32]
+    """By how many standard deviations a square differs from what the history of most of the image predicts for its
+    content; the square and its eight neighbours count together."""
+    region: NDArray[np.bool_]
+    """Where *evidence* is at least :data:`GHOSTS_THRESHOLD`."""
+    qualities: NDArray[np.int16]
+    """The earlier quality that explains each square best, 1..99; 0 where none shows."""
+    levels: tuple[int, ...]
+    """The qualities of *differences*."""
+    differences: NDArray[np.float32]
+    """(levels, rows, columns): mean squared difference between the luma coefficients and the same rounded to the steps
+    of a quality, in 0..1 of its range over the levels (Farid, Exposing Digital Forgeries from JPEG Ghosts, 2009). A
+    square that was compressed at a level before is dark there."""
+
+    @property
+    def detected(self) -> bool:
+        """Whether *region* has a square."""
+        return bool(self.region.any())
+
+    def picture(self, level: int | None = None) -> NDArray[np.uint8]:
+        """Return a map as an RGB image, at most 1024 pixels wide and high: *evidence*, or the difference at a level."""
+        width, height = self.size
+        if level is None:
+            return picture_of_map(self.evidence, self.side, width, height, 0, 2 * GHOSTS_THRESHOLD)
+        if level not in self.levels:
+            raise ValueError(f"level must be one of {', '.join(str(one) for one in self.levels)}, got {level}")
+        return picture_of_map(self.differences[self.levels.index(level)], self.side, width, height, 0, 1)
+
+
+def ghosts(data: Source) -> Ghosts:
+    """Return maps of the places whose earlier compression is another than that of most of the image.
+
+    For each square the likelihoods of the histograms of 15 luma coefficients under each earlier quality are compared
+    with those of a single compression, as in :func:`double_compression`, and less what the same content gives on
+    other grids. Where most of the image was compressed before, squares without that trace stand out; where it was not,
+    squares with a trace. An earlier compression on another grid leaves no trace here, see :func:`grid`.
+
+    Large images are analysed in larger squares, of which a part of the blocks is used: the work is bounded by the
+    size of 2,000 x 2,000 pixels, apart from decoding. docs/forensics.md has the measured errors. Raises the errors of
+    :func:`double_compression`.
+    """
+    coefficients, gray = luma_of(content_of(data), "ghosts")
+    luma = coefficients.components[0]
+    steps = coefficients.quant_tables[0].astype(np.int64).ravel()
+    rows, columns = gray.shape[0] // 8 - 1, gray.shape[1] // 8 - 1
+    cells = cells_of(rows, columns, _SIDE, _MOST_CELLS, _MOST_BLOCKS)
+    own = luma[cells.block_rows[:, None], cells.block_columns].reshape(-1, 64).astype(np.int64)
+    overall, quality, base = aligned_evidence(evenly_spaced(luma.reshape(-1, 64)), gray, steps)
+    at = BASES.index(base) * 100 + quality - 1
+    gain, spread, expected = _gains(own, gray, steps, cells, at)
+    share = float(gain[..., at].sum() / max(expected.sum(), 1e-9))
+    is_known = overall >= THRESHOLD and share >= 0.5
+    standard = _among_cells(gain / spread)
+    if is_known:
+        evidence = _among_cells((expected - gain[..., at]) / spread[..., at])
+        standard = gain / spread
+    else:
+        evidence = standard.max(axis=-1)
+    best = standard.argmax(axis=-1)
+    shows = standard.max(axis=-1) >= GHOSTS_THRESHOLD
+    return Ghosts(
+        side=cells.side,
+        size=(coefficients.width, coefficients.height),
+        quality=quality if is_known else None,
+        quant_table=base if is_known else None,
+        evidence=np.asarray(evidence, np.float32),
+        region=evidence >= GHOSTS_THRESHOLD,
+        qualities=np.where(shows, best % 100 + 1, 0).astype(np.int16),
+        levels=LEVELS,
+        differences=_differences(own, steps, cells),
+    )
+
+
+def _among_cells(evidence: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return evidence, (rows, columns, ...), less its median over the cells, in units of its spread where that is > 1.
+
+    What all cells share comes from the encoder (trellis quantization changes all histograms), not from a part.
+    """
+    middle = np.median(evidence, axis=(0, 1))
+    spread = 1.4826 * np.median(np.abs(evidence - middle), axis=(0, 1))
+    return np.asarray((evidence - middle) / np.maximum(spread, 1))
+
+
+def _gains(
+    own: NDArray[np.int64], gray: NDArray[np.uint8], steps: NDArray[np.int64], cells: Cells, known: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return log likelihood ratios less those of the content (rows, columns, 200), their spread, and what is expected.
+
+    The last is what the content would gain if it had the history number *known* of the 200.
+    """
+    tables = earlier_tables().reshape(-1, 64)
+    contents = [coefficients_at(gray, cells.block_rows, cells.block_columns, *shift) for shift in _CONTENT_SHIFTS]
+    free = free_coefficients(gray, 4, 4)
+    gain, variance = np.zeros((2, cells.count, len(tables)), np.float32)
+    expected = np.zeros(cells.count, np.float32)
+    for place in PLACES:
+        step, first = int(steps[place]), int(tables[known, place])
+        ratios, column = requantized_ratios(free[:, place], step, tables[:, place])
+        limit = len(ratios) // 2
+
+        def counts(values: NDArray[Any], limit: int = limit) -> NDArray[np.float32]:
+            return histograms(values.astype(np.int64) + limit, cells.number, cells.count, 2 * limit + 1)
+
+        once = sum(counts(np.rint(content[:, place] / step)) for content in contents) / np.float32(len(contents))
+        found = counts(own[:, place])
+        twice = sum(
+            counts(np.rint(np.rint(content[:, place] / first) * first / step)) for content in contents
+        ) / np.float32(len(contents))
+        of = ratios.astype(np.float32)
+        gain += ((found - once) @ of)[:, column]
+        variance += ((found + once / len(contents)) @ of**2)[:, column]
+        expected += (twice - once) @ of[:, column[known]]
+    shape = (*cells.shape, -1)
+
+    def summed(maps: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.moveaxis(neighbours(np.moveaxis(maps.reshape(shape).astype(np.float64), -1, 0)), 0, -1)
+
+    return summed(gain), np.sqrt(summed(variance) + 1), summed(expected)[..., 0]
+
+
+def _differences(own: NDArray[np.int64], steps: NDArray[np.int64], cells: Cells) -> NDArray[np.float32]:
+    exact = own * steps
+    found = np.empty((len(LEVELS), cells.count))
+    for i, level in enumerate(LEVELS):
+        table = all_tables()[1, level - 1, 0, 0].ravel()
+        error = ((exact - np.rint(exact / table) * table) ** 2).mean(axis=1)
+        found[i] = np.bincount(cells.number, weights=error, minlength=cells.count)
+    maps = neighbours(found.reshape(-1, *cells.shape))
+    low, high = maps.min(axis=0), maps.max(axis=0)
+    return np.asarray((maps - low) / np.maximum(high - low, 1e-9), np.float32)

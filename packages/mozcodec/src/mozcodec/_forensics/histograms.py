@@ -1,0 +1,111 @@
+"""Histograms of DCT coefficients under the hypothesis of an earlier compression; shared by the other modules."""
+
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from .._inspect import _all_tables as all_tables
+from .._pixels import zigzag
+
+BASES = (0, 3)
+"""The base tables of the earlier compressions that are tried: libjpeg's and mozjpeg's default."""
+ROUNDING = 0.45
+"""Standard deviation of a DCT coefficient's error from pixels rounded to integers and converted between colour spaces;
+rounding alone gives sqrt(1/12) = .29."""
+MIXTURE = 0.1
+"""Share of the blocks that are taken as compressed once (edited, clipped or flat ones)."""
+BIN = 0.25
+"""Width of the bins of coefficients that are not quantized."""
+
+
+@cache
+def earlier_tables() -> NDArray[np.int64]:
+    """Return the luma tables of the earlier compressions: (2 base tables, 100 qualities, 64)."""
+    return np.stack([all_tables()[0, :, base, 0].reshape(100, 64) for base in BASES])
+
+
+@cache
+def basis() -> NDArray[np.float32]:
+    """Return the DCT of one dimension, (8 frequencies, 8 samples); T.81, A.3.3."""
+    k = np.arange(8)
+    rows = np.sqrt(2 / 8) * np.cos((2 * k[None] + 1) * k[:, None] * np.pi / 16)
+    rows[0] /= math.sqrt(2)
+    return np.asarray(rows, np.float32)
+
+
+@cache
+def basis_of(places: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the basis images of some coefficients as the columns of a matrix, (64 samples, coefficients)."""
+    images = np.einsum("uy,vx->uvyx", basis(), basis()).reshape(64, 64)
+    return np.ascontiguousarray(images[list(places)].T)
+
+
+def first_places(count: int, start: int = 1) -> tuple[int, ...]:
+    """Return the places of *count* coefficients from *start* on in zigzag order; 0 is DC."""
+    return tuple(int(place) for place in zigzag(8)[start : start + count])
+
+
+def dct(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the DCT of all whole blocks of gray pixels (H, W): (blocks, 64)."""
+    rows, columns = pixels.shape[0] // 8, pixels.shape[1] // 8
+    blocks = pixels[: 8 * rows, : 8 * columns].astype(np.float32).reshape(rows, 8, columns, 8).swapaxes(1, 2) - 128
+    return np.asarray((basis() @ blocks @ basis().T).reshape(-1, 64), np.float32)
+
+
+def limit_of(step: int) -> int:
+    """Return the largest quantized value that is looked at."""
+    return min(60, 1100 // step)
+
+
+def requantized_ratios(
+    free: NDArray[np.float32], step: int, earlier: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return log(p(value | earlier step) / p(value | none)) of the quantized values -limit..limit.
+
+    *free* are coefficients of the same image that an earlier compression did not quantize, *step* is the last
+    quantization step. The result is (values, different earlier steps), with the column of each of *earlier*.
+    """
+    limit = limit_of(step)
+    bins, weights = np.unique(np.round(free / BIN), return_counts=True)
+    values = bins * BIN
+    once = _histogram(values, weights, step, limit)
+    steps, column = np.unique(earlier, return_inverse=True)
+    ratios = np.empty((2 * limit + 1, len(steps)))
+    for i, first in enumerate(steps):
+        multiples, of = np.unique(np.round(values / first), return_inverse=True)
+        twice = _histogram(multiples * first, np.bincount(of, weights=weights), step, limit)
+        ratios[:, i] = np.log(((1 - MIXTURE) * twice + MIXTURE * once) / once)
+    return ratios, column.reshape(earlier.shape)
+
+
+def _histogram(values: NDArray[np.float64], weights: NDArray[Any], step: int, limit: int) -> NDArray[np.float64]:
+    """Return the probabilities of -limit..limit after values with a normal error are divided by *step* and rounded."""
+    edges = (np.arange(-limit, limit + 2) - 0.5) * step
+    below = normal((edges[:, None] - values) / ROUNDING) @ weights
+    mass = np.diff(below) + 1e-3
+    return np.asarray(mass / mass.sum())
+
+
+def normal(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The standard normal distribution function, to 1e-7; Abramowitz and Stegun, 7.1.26."""
+    t = 1 / (1 + 0.3275911 / math.sqrt(2) * np.abs(x))
+    tail = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t
+    return np.asarray(0.5 * (1 + np.sign(x) * (1 - tail * np.exp(-x * x / 2))))
+
+
+def coefficients_at(
+    gray: NDArray[np.uint8],
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    down: int,
+    right: int,
+    places: tuple[int, ...] = tuple(range(64)),
+) -> NDArray[np.float32]:
+    """Return coefficients of the blocks at some rows and columns of a moved grid: (blocks, places)."""
+    windows = sliding_window_view(gray, (8, 8))
+    taken = windows[(8 * rows + down)[:, None], 8 * columns + right]
+    return np.asarray((taken.reshape(-1, 64).astype(np.float32) - 128) @ basis_of(places))

@@ -1,0 +1,152 @@
+"""Evidence of an earlier compression whose blocks began at other pixels than those of the file."""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cells import Cells, histograms
+from .histograms import basis, coefficients_at, earlier_tables, first_places, normal
+
+PLACES = first_places(10, 0)
+"""The coefficients that are looked at: DC and the first nine AC coefficients in zigzag order."""
+QUALITIES = np.arange(30, 100)
+"""Earlier qualities that are tried: lower ones do not fit the range of the histograms, 100 quantizes nothing."""
+_BIN = 0.5
+_LARGEST = 100
+_SIZE = int(_LARGEST / _BIN) + 1
+_MIXTURE = 0.3
+"""Share of the blocks that are taken as having no such history."""
+_VARIANCE = 0.15
+"""Variance of a coefficient's error from pixels rounded to integers, once or twice."""
+_NOISE_SHARE = 0.6
+"""Variance of the last compression's error, as a share of that of a rounding error of its steps; most coefficients are
+rounded to 0 and have a smaller one."""
+
+
+@cache
+def candidates() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the earlier steps of PLACES (candidates, places), their qualities and the index of their base table."""
+    tables = earlier_tables()[:, QUALITIES - 1][..., list(PLACES)]
+    quality = np.tile(QUALITIES, len(tables))
+    base = np.repeat(np.arange(len(tables)), len(QUALITIES))
+    return tables.reshape(-1, len(PLACES)), quality, base
+
+
+@cache
+def _leakage() -> NDArray[np.float64]:
+    """Return how much of a coefficient's energy comes from each coefficient of the file, mean over shifts: (8, 8)."""
+    shares = np.zeros((8, 8, 8))
+    for shift in range(8):
+        shifted = np.zeros((8, 16))
+        shifted[:, shift : shift + 8] = basis()
+        for half in (shifted[:, :8], shifted[:, 8:]):
+            shares[shift] += (half @ basis().T) ** 2
+    return shares
+
+
+def _noise(steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the standard deviation of the error of each of PLACES, of blocks at other pixels than the file's."""
+    error = steps.reshape(8, 8) ** 2 / 12 * _NOISE_SHARE
+    mean = np.mean([down @ error @ right.T for down in _leakage() for right in _leakage()], axis=0)
+    return np.asarray(np.sqrt(mean.ravel()[list(PLACES)] + _VARIANCE))
+
+
+def _on_a_lattice(step: int, sigma: float) -> NDArray[np.float64]:
+    """Return the matrix that takes a histogram of magnitudes to that of the multiples of *step* with a normal error."""
+    x = np.arange(_SIZE) * _BIN
+    multiple = np.rint(x / step).astype(int)
+    centres = np.arange(multiple[-1] + 1) * step
+
+    def mass(of: NDArray[np.float64]) -> NDArray[np.float64]:
+        return normal((of + _BIN / 2) / sigma) - normal((of - _BIN / 2) / sigma)
+
+    spread = mass(x[:, None] - centres) + np.where(x[:, None] > 0, mass(-x[:, None] - centres), 0)
+    return np.asarray(spread[:, multiple])
+
+
+def _ratios(once: NDArray[np.float64], matrices: dict[int, NDArray[np.float64]]) -> NDArray[np.float32]:
+    """Return log(p(magnitude | earlier step) / p(magnitude | none)), (magnitudes, steps); 0 for steps out of range."""
+    found = np.zeros((_SIZE, len(matrices)), np.float32)
+    for i, (step, matrix) in enumerate(matrices.items()):
+        if 1 < step <= _LARGEST:
+            twice = matrix @ once + 1e-6
+            found[:, i] = np.log((1 - _MIXTURE) * twice / twice.sum() / once + _MIXTURE)
+    return found
+
+
+def _bins(gray: NDArray[np.uint8], cells: Cells) -> NDArray[np.uint8]:
+    """Return the bins of the magnitudes of PLACES in the blocks of all 64 shifts: (shifts, blocks, places)."""
+    bins = np.empty((64, len(cells.number), len(PLACES)), np.uint8)
+    for shift in range(64):
+        down, right = divmod(shift, 8)
+        coefficients = coefficients_at(gray, cells.block_rows, cells.block_columns, down, right, PLACES)
+        bins[shift] = np.minimum(np.rint(np.abs(coefficients) / _BIN), 255)
+    return bins
+
+
+class Shifts:
+    """The likelihoods of all earlier grids and qualities in each cell."""
+
+    def __init__(self, gray: NDArray[np.uint8], steps: NDArray[np.int64], cells: Cells) -> None:
+        """*gray* are the decoded pixels, *steps* the file's quantization steps of luma, (64,)."""
+        size, table = cells.count, candidates()[0]
+        bins = _bins(gray, cells)  # (shifts, blocks, places)
+        sigmas = _noise(steps)
+        total = np.zeros((64, size, len(table)), np.float32)
+        self.content = np.empty((len(PLACES), size, _SIZE))
+        """(places, cells, magnitudes): what a cell contains, without regard of blocks."""
+        self.matrices: list[dict[int, NDArray[np.float64]]] = []
+        self.ratios: list[NDArray[np.float32]] = []
+        for place in range(len(PLACES)):
+            own = bins[..., place].astype(np.intp)
+            content = histograms(own[1:].ravel(), np.tile(cells.number, 63), size, _SIZE).astype(np.float64)
+            self.content[place] = content / 63
+            once = content.sum(axis=0) + 0.5
+            different, column = np.unique(table[:, place], return_inverse=True)
+            self.matrices.append({int(step): _on_a_lattice(int(step), float(sigmas[place])) for step in different})
+            self.ratios.append(_ratios(once / once.sum(), self.matrices[-1]))
+            for shift in range(64):
+                counts = histograms(own[shift], cells.number, size, _SIZE)
+                total[shift] += (counts @ self.ratios[-1])[:, column.ravel()]
+        self.likelihood = total.reshape(64, *cells.shape, -1)
+        """(shifts, rows, columns, candidates), logarithm of the ratio to no earlier compression."""
+
+    def expected(self, candidate: int) -> NDArray[np.float64]:
+        """Return the likelihood that each cell would have with this history, less that of its content: (cells,)."""
+        steps = candidates()[0][candidate]
+        gain = np.zeros(self.content.shape[1])
+        for place, step in enumerate(steps):
+            matrix = self.matrices[place][int(step)]
+            ratio = self.ratios[place][:, list(self.matrices[place]).index(int(step))]
+            content = self.content[place].astype(np.float64)
+            gain += (content @ matrix.T) @ ratio - content @ ratio
+        return gain
+
+
+def standardised(likelihood: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return by how many standard deviations the likelihood of each shift is above those of the others.
+
+    *likelihood* is (shifts, ..., candidates); shift 0, the grid of the file itself, becomes -inf. Shifts along one
+    axis only see traces of the file's own grid, and mirrored shifts see the same: they must be exceeded, too.
+    """
+    others = likelihood[1:]
+    middle = np.median(others, axis=0)
+    spread = 1.4826 * np.median(np.abs(others - middle), axis=0)
+    result = np.full(likelihood.shape, -np.inf, np.float32)
+    floor = 0.02 * np.sqrt(np.maximum(np.abs(middle), 1)) + 0.5
+    for shift in range(1, 64):
+        base = np.maximum(middle, likelihood[list(_peers(shift))].max(axis=0)) if _peers(shift) else middle
+        result[shift] = (likelihood[shift] - base) / (spread + floor)
+    return result
+
+
+@cache
+def _peers(shift: int) -> tuple[int, ...]:
+    down, right = divmod(shift, 8)
+    mirrored = {(-down % 8, right), (down, -right % 8), (-down % 8, -right % 8)}
+    if (down, right) == (0, 4):
+        mirrored |= {(0, 3), (0, 5)}
+    elif (down, right) == (4, 0):
+        mirrored |= {(3, 0), (5, 0)}
+    return tuple(sorted(8 * y + x for y, x in mirrored if (y, x) != (down, right)))
