@@ -67,6 +67,10 @@ seeds: setup ## three seeds trained at quality 77 and three at 10, as one table
 study: setup ## recipes against the compression shortcut on new people (resumable, 90 minutes of CPU): docs/results.md
 	@$(IN_VENV) sh -c 'dvc repro --quiet compress && python -m tools study $(or $(OUT),out/study) --table docs/results.md $(STUDY)'
 
+real: setup ## the whole pipeline on real data: DATA=folder OUT=folder, SET="model=tf_efficientnet_lite0 train.steps=500" for parameters
+	$(if $(DATA),,$(error DATA=folder names the real data: folders real and fake, FaceForensics++, Celeb-DF, DFDC (docs/faceforensics.md)))
+	@$(IN_VENV) detector dataset add "$(DATA)" "$(if $(filter-out file,$(origin OUT)),$(OUT),out/real)" $(foreach one,$(SET),--set "$(one)")
+
 bench: setup ## the benchmarks of mozcodec
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/benchmark.py encode
 
@@ -110,4 +114,4 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	touch $@
 
 .PHONY: help repro test test-all coverage coverage-report mutants grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
-  study study-scaling sample setup
+  real study study-scaling sample setup

@@ -8,19 +8,21 @@
 
     manifest.csv                                 path,label[,method,video,identity,split]
 
-The persons are unknown, so each group counts as one identity and is in one split. Without given splits, a hash of the
-group's name selects the split: about 72 % train, 14 % val and 14 % test, as in FaceForensics++. Adding files does not
-move existing ones. A name with ``+`` (``anna+ben``) stands for several persons, and so does a fake whose name joins the
-names of real groups by ``_`` (``000_003``). Groups with a common person stay in one split, and so do identical files.
-With given splits, a group or identical files in two splits are an error; single files may have the same name in two
-splits, which is reported. In a manifest without identities, each video is one identity.
+    identities.csv                               path,identity, beside the folders
+
+Without ``identities.csv`` the persons are unknown, so each group counts as one identity and is in one split. Without
+given splits, a hash of the group's name selects the split: about 72 % train, 14 % val and 14 % test, as in
+FaceForensics++. Adding files does not move existing ones (unless there are very few, see `splitting.assign`). A name
+with ``+`` (``anna+ben``) stands for several persons, and so does a fake whose name is that of a real group and, after
+``_``, of others (``000_003``); a remark says what was taken from names. Groups with a common person stay in one split,
+and so do identical files. With given splits, a group or identical files in two splits are an error; single files may
+have the same name in two splits, which is reported. In a manifest without identities, each video is one identity.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -30,19 +32,18 @@ from .files import sha256
 from .index import SPLITS
 from .layout import GIVEN, Clip, Tree, check_root, one_class_splits
 from .pictures import kind_of, not_read
+from .splitting import IDENTITIES, assign, families, read_identities
 
 MANIFEST = "manifest.csv"
 CLASSES = ("real", "fake")
 COLUMNS = ("path", "label", "method", "video", "identity", "split")
 LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
-# thresholds on the hash, in proportion to the 720, 140 and 140 videos of FaceForensics++
-SHARES = {"train": 0.72, "val": 0.86, "test": 1.0}
 LONGEST_KEY = 95  # bytes; a tar header has room for 100, with the suffix
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file and its description. If `split` is empty, the hash selects it."""
+    """One file and its description. If `split` is empty, it follows from the names (`splitting.assign`)."""
 
     path: Path
     method: str
@@ -67,11 +68,13 @@ def find_pictures(root: str | Path) -> Tree:
     """Return the images and videos below *root* as clips; see the module for the rules.
 
     Raises `DataError`, naming the file and the remedy, for a folder without files or with one class only, an invalid
-    manifest, and identical files that are labelled both real and fake or are in two splits.
+    manifest or table of identities, and identical files that are labelled both real and fake or are in two splits.
     """
     root = Path(root)
     check_root(root)
     if (root / MANIFEST).is_file():
+        if (root / IDENTITIES).is_file():
+            raise DataError(f"{root / IDENTITIES}: {MANIFEST} is there too; give identities in its column identity")
         files = read_manifest(root / MANIFEST)
         listed = {file.path for file in files} | {root / "dataset.json", root / MANIFEST}
         others = [path for path in root.rglob("*") if path.is_file() and path not in listed]
@@ -85,9 +88,13 @@ def find_pictures(root: str | Path) -> Tree:
     if len(labels) < 2:
         what = "no images" if not labels else f"only {'real' if labels.pop() else 'fake'} images"
         raise DataError(f"{root}: {what}; both {root / 'real'} and {root / 'fake'} are needed, or a {MANIFEST}")
-    family = _families(files, _same_files(files))
-    clips = _clips(files, family)
-    return Tree(tuple(clips), (), (*remarks, *one_class_splits(clips)))
+    family = families([file.identity.split("+") for file in files] + _same_persons(files))
+    classes: dict[str, set[int]] = defaultdict(set)
+    for file in files:
+        classes[family(file.identity.split("+")[0])].add(int(file.method != "original"))
+    split, more = ({}, []) if files[0].split else assign(classes)
+    clips = _clips(files, family, split)
+    return Tree(tuple(clips), (), (*remarks, *more, *one_class_splits(clips)))
 
 
 def read_manifest(path: str | Path) -> list[File]:
@@ -178,18 +185,14 @@ def _walk(root: Path) -> tuple[list[File], list[str]]:
                     files.append(_walked(path, folder, name, split, kind == "video"))
                 else:
                     skipped.append(path)
-    files = _forged_from(files)
     places = [root / split / name for split in splits or [""] for name in CLASSES]
     remarks = not_read(skipped, root) + _beside(root, places)
-    groups = len({file.identity for file in files})
-    remarks.append(
-        f"the persons are unknown: each of {groups} groups (a folder, or a single file) counts as one identity; "
-        f"to name them, write {root / MANIFEST}"
-    )
+    files, about = _identified(files, root)
+    remarks += about
     names = defaultdict(set)
     for file in files:
-        if file.identity.startswith(f"{file.split}/"):
-            names[file.video].add(file.split)
+        if file.video.startswith(f"{file.split}/"):
+            names[file.video.removeprefix(f"{file.split}/")].add(file.split)
     again = sorted(name for name, places in names.items() if len(places) > 1)
     if again:
         example = f"e.g. {again[0]}; taken as different people"
@@ -197,9 +200,45 @@ def _walk(root: Path) -> tuple[list[File], list[str]]:
     return files, remarks
 
 
+def _identified(files: Sequence[File], root: Path) -> tuple[list[File], list[str]]:
+    """Return *files* with the identities of ``identities.csv`` or, where it names none, of their group, and remarks."""
+    identity = read_identities(root)
+    listed = {file.path: persons for file in files if (persons := identity(file.path))}
+    unknown = _forged_from(file for file in files if file.path not in listed)
+    described = {file.path: file for file in unknown}
+    described |= {file.path: replace(file, identity=listed[file.path]) for file in files if file.path in listed}
+    remarks = [f"{root / IDENTITIES} names the persons in {len(listed)} files"] if listed else []
+    if unknown:
+        groups = len({file.identity for file in unknown})
+        more = "" if not listed else f" in the other {len(unknown)}"
+        remarks.append(
+            f"the persons{more} are unknown: each of {groups} groups (a folder, or a single file) counts as one "
+            f"identity; to name them, write {root / IDENTITIES}"
+        )
+        remarks += _from_names(unknown)
+    return [described[file.path] for file in files], remarks
+
+
+def _from_names(files: Sequence[File]) -> list[str]:
+    """Return a remark on the fakes that were put with real files only because of their names, if there are any."""
+    real = {file.identity: file for file in files if file.method == "original"}
+    joined = [
+        (file, next(person for person in file.identity.split("+") if person in real))
+        for file in files
+        if file.method != "original" and real.keys() & set(file.identity.split("+"))
+    ]
+    if not joined:
+        return []
+    fake, person = joined[0]
+    return [
+        f"by their names, {len(joined)} fake files belong to the groups of real ones, e.g. {fake.path.name} to that of "
+        f"{real[person].path.name}: same split, same identity; {IDENTITIES} overrules it"
+    ]
+
+
 def _beside(root: Path, folders: Sequence[Path]) -> list[str]:
     """Return a message on the files below *root* that are in none of the *folders* that are read."""
-    described = {root / "dataset.json", root / MANIFEST}
+    described = {root / "dataset.json", root / MANIFEST, root / IDENTITIES}
     others = [
         path
         for path in root.rglob("*")
@@ -212,14 +251,14 @@ def _walked(path: Path, folder: Path, name: str, split: str, is_video: bool) -> 
     inner = path.relative_to(folder)
     method = "original" if name == "real" else "fake"
     group = inner.parts[0] if len(inner.parts) > 1 else path.stem
-    # in given splits single files are often numbered from 0 in each of them
-    identity = f"{split}/{group}" if split and len(inner.parts) == 1 else group
-    video = str(inner.with_suffix("")) if is_video else group
-    return File(path, method, video, identity, split, is_video)
+    if split and len(inner.parts) == 1:  # in given splits single files are often numbered from 0 in each of them
+        group = f"{split}/{group}"
+    video = str(inner.with_suffix("")) if is_video and len(inner.parts) > 1 else group
+    return File(path, method, video, group, split, is_video)
 
 
 def _forged_from(files: Iterable[File]) -> list[File]:
-    """Return *files*; fakes named after real groups, such as ``000_003``, get these groups as identities."""
+    """Return *files*; fakes named after real groups, such as ``000_003`` after ``000``, get these as identities."""
     files = list(files)
     real = {file.identity for file in files if file.method == "original"}
 
@@ -227,13 +266,14 @@ def _forged_from(files: Iterable[File]) -> list[File]:
         if file.method == "original" or file.identity in real:
             return file.identity
         folder, slash, name = file.identity.rpartition("/")
-        return "+".join(p for part in name.split("_") if (p := folder + slash + part) in real) or file.identity
+        target, *others = (folder + slash + part for part in name.split("_"))
+        return "+".join([target, *(other for other in others if other in real)]) if target in real else file.identity
 
     return [replace(file, identity=shown(file)) for file in files]
 
 
-def _same_files(files: Sequence[File]) -> list[tuple[File, File]]:
-    """Return pairs of identical files; only files of the same size are read."""
+def _same_persons(files: Sequence[File]) -> list[list[str]]:
+    """Return the persons in each pair of identical files; only files of the same size are read."""
     by_size: dict[int, list[File]] = defaultdict(list)
     for file in files:
         by_size[file.path.stat().st_size].append(file)
@@ -250,45 +290,15 @@ def _same_files(files: Sequence[File]) -> list[tuple[File, File]]:
             raise DataError(f"{both}, labelled real and fake; remove one")
         if one.split != other.split:
             raise DataError(f"{both}, in the splits {one.split} and {other.split}; remove one")
-    return pairs
+    return [[*one.identity.split("+"), *other.identity.split("+")] for one, other in pairs]
 
 
-def _families(files: Iterable[File], same: Iterable[tuple[File, File]]) -> Callable[[File], str]:
-    """Return the function from a file to its family: the smallest name among the persons who must stay in one split."""
-    parent: dict[str, str] = {}
-
-    def root(person: str) -> str:
-        parent.setdefault(person, person)
-        while parent[person] != person:
-            parent[person] = parent[parent[person]]
-            person = parent[person]
-        return person
-
-    def join(persons: Sequence[str]) -> None:
-        low, *others = sorted({root(person) for person in persons})
-        parent.update(dict.fromkeys(others, low))
-
-    for file in files:
-        join(file.identity.split("+"))
-    for one, other in same:
-        join([*one.identity.split("+"), *other.identity.split("+")])
-    return lambda file: root(file.identity.split("+")[0])
-
-
-def _drawn(family: str) -> str:
-    """Return the split of *family*: a function of its name alone."""
-    at = int.from_bytes(hashlib.sha256(family.encode()).digest()[:6], "big") / 2**48
-    return next(split for split, end in SHARES.items() if at < end)
-
-
-def _clips(files: Sequence[File], family: Callable[[File], str]) -> list[Clip]:
+def _clips(files: Sequence[File], family: Callable[[str], str], split: Mapping[str, str]) -> list[Clip]:
     groups: dict[tuple[str, str, str], list[File]] = defaultdict(list)
     for file in files:
-        # in given splits, single files of different splits may have the same name
-        name = f"{file.split}/{file.video}" if file.identity.startswith(f"{file.split}/") else file.video
         own = str(file.path) if file.is_video else ""  # a video is a clip, images are frames
-        groups[file.method, name, own].append(file)
-    clips = [_clip(method, name, members, family) for (method, name, _), members in sorted(groups.items())]
+        groups[file.method, file.video, own].append(file)
+    clips = [_clip(method, name, members, family, split) for (method, name, _), members in sorted(groups.items())]
     seen: dict[str, Clip] = {}
     for clip in clips:
         other = seen.setdefault(clip.video, clip)
@@ -297,7 +307,9 @@ def _clips(files: Sequence[File], family: Callable[[File], str]) -> list[Clip]:
     return clips
 
 
-def _clip(method: str, name: str, members: Sequence[File], family: Callable[[File], str]) -> Clip:
+def _clip(
+    method: str, name: str, members: Sequence[File], family: Callable[[str], str], split: Mapping[str, str]
+) -> Clip:
     first, *others = members
     for other in others:
         for what in ("identity", "split"):
@@ -319,8 +331,7 @@ def _clip(method: str, name: str, members: Sequence[File], family: Callable[[Fil
         method=method,
         name=name,
         identity=first.identity,
-        pair=family(first),
-        split=first.split or _drawn(family(first)),
+        pair=(pair := family(first.identity.split("+")[0])),
+        split=first.split or split[pair],
         pictures=() if first.is_video else tuple(file.path for file in members),
     )
-

@@ -29,6 +29,7 @@ from ..errors import DataError
 from ..schema import read_json
 from .index import SPLITS
 from .pictures import kind_of, not_read
+from .splitting import read_persons
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,17 +244,7 @@ def read_splits(splits: str | Path) -> tuple[dict[str, str], dict[str, str]]:
 
 def read_actors(path: str | Path) -> dict[str, str]:
     """Return the split of every actor in the file *path*: ``{"train": ["01", ...], "val": [...], "test": [...]}``."""
-    expected = 'expected actors by split, {"train": ["01", ...], "val": [...], "test": [...]}'
-    lists = read_json(path, dict[str, list[str]], expected)
-    unknown = [name for name in lists if name not in SPLITS]
-    if unknown:
-        raise DataError(f"{path}: {unknown[0]} is no split; {expected}")
-    split: dict[str, str] = {}
-    for name, actors in lists.items():
-        for actor in actors:
-            if split.setdefault(actor, name) != name:
-                raise DataError(f"{path}: actor {actor} is in {split[actor]} and in {name}")
-    return split
+    return read_persons(path, "actor")
 
 
 def one_class_splits(clips: Iterable[Described]) -> list[str]:
@@ -276,11 +267,14 @@ def count(clips: Iterable[Described], methods: Iterable[str] = ()) -> dict[str, 
 
 
 def count_table(
-    identities: Mapping[str, int], videos: Mapping[str, Mapping[str, int]], faces: Mapping[str, Mapping[str, int]]
+    identities: Mapping[str, int],
+    videos: Mapping[str, Mapping[str, int]],
+    faces: Mapping[str, Mapping[str, int]],
+    what: str = "faces",
 ) -> str:
     """Return the numbers of *identities* by split, and of *videos* and *faces* by method and split, as lines of text.
 
-    Cells of the latter are ``videos / faces``.
+    Cells of the latter are ``videos / faces``; *what* is another word for the faces.
     """
     rows = {"identities": [str(n) for n in (*(identities[split] for split in SPLITS), sum(identities.values()))]}
     for method in videos:
@@ -288,7 +282,7 @@ def count_table(
         rows[method] = [f"{n} / {m}" for n, m in numbers]
     name = max(16, *(len(method) + 1 for method in rows))
     width = max(8, *(len(cell) + 2 for cells in rows.values() for cell in cells))
-    lines = ["".join([f"{'videos / faces':{name}}", *(f"{split:>{width}}" for split in (*SPLITS, "all"))])]
+    lines = ["".join([f"{f'videos / {what}':{name}}", *(f"{split:>{width}}" for split in (*SPLITS, "all"))])]
     lines += ["".join([f"{method:{name}}", *(f"{cell:>{width}}" for cell in cells)]) for method, cells in rows.items()]
     return "\n".join(lines)
 

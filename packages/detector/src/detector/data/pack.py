@@ -75,11 +75,25 @@ def pack_deepfakebench(
     """
     file, out = Path(file), Path(out)
     check_replaceable(out, "index.csv")
+    videos = list_crops(file, root, splits, compression, real, fake)
+    with whole_folder(out, "index.csv") as folder:
+        return _write(folder, videos, file, Path(root) if root is not None else None)
+
+
+def list_crops(
+    file: str | Path,
+    root: str | Path | None = None,
+    splits: Sequence[str] = (),
+    compression: str | None = None,
+    real: Collection[str] = (),
+    fake: Collection[str] = (),
+) -> list[Packed]:
+    """Return the videos that `pack_deepfakebench` would pack; raises the same errors but for those of the crops."""
+    file = Path(file)
     listed = [video for video in read_deepfakebench(file, root) if not splits or video.split in splits]
     videos = _describe(_of_one_level(listed, compression, file), file, real, fake)
     check_splits(videos, file)
-    with whole_folder(out, "index.csv") as folder:
-        return _write(folder, videos, file, Path(root) if root is not None else None)
+    return videos
 
 
 def persons(label: str, name: str) -> list[str] | None:

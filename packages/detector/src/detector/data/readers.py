@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import FacesConfig
-from . import folders, layout
+from . import celebdf, dfdc, folders, layout
 
 __all__ = ["READERS", "Reader", "read_data", "reader_of"]
 
@@ -33,10 +33,20 @@ def _read_folders(root: Path, _config: FacesConfig) -> layout.Tree:
     return folders.find_pictures(root)
 
 
+def _read_celebdf(root: Path, _config: FacesConfig) -> layout.Tree:
+    return celebdf.find_celebdf(root)
+
+
+def _read_dfdc(root: Path, _config: FacesConfig) -> layout.Tree:
+    return dfdc.find_dfdc(root)
+
+
 # the first reader that recognises a folder is used
 READERS: dict[str, Reader] = {
     "manifest": Reader("manifest.csv that lists images and videos", folders.has_manifest, _read_folders),
     "folders": Reader("folders real and fake, in train, val and test or not", folders.is_plain, _read_folders),
+    "celebdf": Reader("Celeb-DF v2", celebdf.is_celebdf, _read_celebdf),
+    "dfdc": Reader("DFDC, with the metadata.json of each part", dfdc.is_dfdc, _read_dfdc),
     "faceforensics": Reader("FaceForensics++ tree with its split files", layout.is_tree, _read_tree),
 }
 
