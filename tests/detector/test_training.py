@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -96,6 +97,7 @@ def test_a_run_writes_weights_card_log_and_history_and_leaves_no_checkpoints(run
     assert [float(row["loss"]) for row in rows] == [row["loss"] for row in log]
     card = json.loads((out / "model.json").read_text())
     assert (card["model"], card["step"], card["height"], card["width"]) == ("meso4", 12, 32, 32)
+    assert card["log_sha256"] == hashlib.sha256((out / "log.jsonl").read_bytes()).hexdigest()
     assert card["parameters"]["train"]["lr"] == 5e-3
     assert runs.unfinished == []
 

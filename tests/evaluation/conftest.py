@@ -117,7 +117,10 @@ def write_sources(folder, scores):
         "model": "meso4", "quality": 77, "train": {"lr": 0.002, "meso": {"conv_activation": "relu"}},
         "compress": {"tune": None},
     }  # fmt: skip
+    log = [{"step": 50, "loss": 0.69, "val_auc": None}, {"step": 100, "loss": 0.5, "val_auc": 0.7}]
+    (training / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
     (training / "model.json").write_text(json.dumps(trained | {
+        "log_sha256": sha256(training / "log.jsonl"),
         "options": {"conv_activation": "relu"}, "thresholds": thresholds, "parameters": parameters,
         "versions": {"torch": "2.13.0", "mozjpeg": "5.0.0"}, "source": code,
         "data": summary["dataset"] | {"faces": learned},
@@ -127,8 +130,6 @@ def write_sources(folder, scores):
         "faces": {"index_sha256": sha256(index), "dataset": summary["dataset"], "parameters": summary["parameters"]},
         "device": "cpu", "versions": {"torch": "2.13.0", "mozjpeg": "5.0.0"}, "source": code,
     }))  # fmt: skip
-    log = [{"step": 50, "loss": 0.69, "val_auc": None}, {"step": 100, "loss": 0.5, "val_auc": 0.7}]
-    (training / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
     return [
         "--metrics", folder / "metrics.json", "--scores", scores, "--tables", folder / "tables",
         "--fidelity", fidelity, "--fidelity-summary", folder / "fidelity.json",

@@ -185,20 +185,48 @@ def test_the_same_scores_give_the_same_bytes(write_scores, tmp_path):
 
 def test_no_command_writes_over_what_it_reads(write_scores, tmp_path):
     scores = write_scores()
-    before = scores.read_bytes()
+    index = tmp_path / "experiments.csv"
+    index.write_text(f"experiment,rev,tested_on,scores,seed\na,1,faces,{scores.name},1\n")
+    record = {"scores": {"sha256": "0" * 64, "rows": 1}, "model": "m", "weights_sha256": "0", "trained_on": None}
+    scores.with_suffix(".json").write_text(json.dumps(record))
     link = tmp_path / "link.csv"
     link.symlink_to(scores)
+    (tmp_path / "tables").mkdir()
+    tables = (tmp_path / "metrics.csv", tmp_path / "strata.csv", tmp_path / "delong.csv")
+    for path in tables:
+        path.write_bytes(scores.read_bytes())
+    page = ("--metrics", index, "--scores", scores)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
 
-    for args in (
-        ("metrics", scores, scores),
-        ("metrics", scores, link),
-        ("seeds", f"a={scores}", "--csv", scores),
-        ("grid", scores, "--out", scores),
+    for args, words in (
+        (("metrics", scores, scores), "OUT would overwrite SCORES"),
+        (("metrics", scores, link), "OUT would overwrite SCORES"),
+        (("metrics", scores, scores.with_suffix(".json")), "OUT would overwrite the record of "),
+        (("metrics", scores, tmp_path / "m.json", "--headline", tmp_path / "x/../m.json"), "are the same path"),
+        *((("metrics", path, tmp_path / "m.json", "--tables", tmp_path), "--tables would overwrite SCORES")
+          for path in tables),
+        (("import", scores, scores), "OUT would overwrite FILE"),
+        (("seeds", f"a={scores}", "--csv", scores), "--csv would overwrite "),
+        (("grid", scores, "--out", scores), "--out would overwrite INDEX"),
+        (("grid", index, "--csv", scores), "--csv would overwrite "),
+        (("grid", index, "--figure", link), "--figure would overwrite "),
+        (("report", tmp_path, *page, "--tables", tmp_path / "tables"), "OUT would overwrite --tables"),
+        (("report", tmp_path / "tables/page", *page, "--tables", tmp_path / "tables"), "OUT lies inside --tables"),
+        (("report", tmp_path / "tables", *page, "--tables", tmp_path / "tables"), "OUT would overwrite --tables"),
     ):
         result = run(*args)
-        assert result.exit_code == 1
-        assert "would overwrite" in result.output and str(scores) in result.output
-    assert scores.read_bytes() == before
+        assert result.exit_code == 1, args
+        assert words in result.output, args
+        assert "another path" in result.output
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_results_may_lie_beside_the_scores(write_scores, tmp_path):
+    scores = write_scores()
+    scores.with_suffix(".json").write_text("{}")  # not a record
+    result = run("metrics", scores, scores.with_suffix(".json"), "--tables", scores.parent, *FAST)
+    assert result.exit_code == 0, result.output
+    assert {"metrics.csv", scores.name} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_one_class_leaves_keys_out_and_names_them(write_scores, rows_of, tmp_path):

@@ -194,10 +194,20 @@ def test_other_weights_beside_the_same_card_are_refused(everything):
         gather(everything)
 
 
+def test_the_history_of_another_run_is_refused(everything):
+    log = everything.training / "log.jsonl"
+    log.write_text(log.read_text().replace("0.69", "0.68"))
+    with pytest.raises(FileError, match=r"log\.jsonl: is not the history of the model in .*model\.json"):
+        gather(everything)
+    edited(everything.training / "model.json", "log_sha256", value=None)
+    with pytest.raises(FileError, match=r"model\.json: does not say which log\.jsonl is its history"):
+        gather(everything)
+
+
 def test_converted_weights_need_the_record_of_the_scores(everything):
     path = everything.training / "model.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"data": None}))
-    gather(everything)
+    assert gather(everything).history == []
     everything.origin.unlink()
     with pytest.raises(FileError, match=r"model\.json, data: null, and there is no .*scores\.json"):
         gather(everything)

@@ -32,7 +32,8 @@ WAY_OUT = (
     "(detector convert-keras)"
 )
 
-Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 hex digits")]
+HASH = matching(r"[0-9a-f]{64}", "64 hex digits")
+Sha256 = Annotated[str, HASH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Card:
     training crops without a random history were encoded; trained_on is the same as a condition. thresholds: by
     condition, from the lossless validation crops. real_logits: by condition, for standardised scores
     (`detector.standardisation`). inputs: SHA-256 by file. started_from: None for random weights. source: the commit of
-    the code. The fields from step to train_crops are set by training only.
+    the code. The fields from log_sha256 (of the history, log.jsonl) to train_crops are set by training only.
     """
 
     model: str
@@ -109,6 +110,7 @@ class Card:
     source: Source | None = None
     inputs: dict[str, Sha256] = field(default_factory=dict)
     started_from: Start | None = None
+    log_sha256: Annotated[str | None, HASH] = None
     step: int | None = None
     val_auc: float | None = None
     selected: str | None = None

@@ -5,8 +5,9 @@ What binds the files to each other:
 - metrics.json and tables/settings.json hold the SHA-256 of the scores, settings.json that of each table. metrics.json
   follows from the tables (`tables.read_results`), and the AUCs and shares of errors are computed again from the scores.
 - scores.json, written beside the scores by ``detector score``, holds the SHA-256 of the scores, of the weights and of
-  the index of the crops, and the data card; model.json holds the SHA-256 of the weights too. Scores from elsewhere
-  have no such record; then the model and the data are compared by what both sides have, and the page says so.
+  the index of the crops, and the data card; model.json holds the SHA-256 of the weights and of log.jsonl. Scores
+  from elsewhere have no such record; then the model and the data are compared by what both sides have, and the page
+  says so.
 - audit.json holds the SHA-256 of the index of the crops, and their numbers.
 - fidelity.json holds the SHA-256 of the index of the crops and of panels.csv.
 - The images and vectors of ``detector explain`` carry the score of their face, which must be that of the table.
@@ -22,7 +23,7 @@ import numpy as np
 
 from .explain import Explained
 from .files import FileError, read_json, sha256
-from .material import FIDELITY, Material, Sources
+from .material import FIDELITY, LOG, TRAIN, Material, Sources
 from .metrics import auc, balanced_accuracy, youden_threshold
 from .records import Dataset, Faces, Failures, Origin
 from .scores import Scores
@@ -254,6 +255,14 @@ def _check_model(sources: Sources, material: Material, scores: Scores) -> None:
                 "run `detector score`, which writes both, or leave --training out"
             )
         return
+    log = sources.training / LOG
+    if model.log_sha256 is None:
+        raise FileError(f"{path}: does not say which {LOG} is its history, as earlier versions did not; {TRAIN}")
+    if model.log_sha256 != sha256(log):
+        raise FileError(
+            f"{log}: is not the history of the model in {path} (SHA-256 differs): {MIXED}; give the folder as "
+            "`detector train` wrote it"
+        )
     if _learned_from(model.data.faces) != _learned_from(material.faces.faces):
         return
     if sources.faces:

@@ -9,35 +9,23 @@ from typing import Any
 import click
 
 from ._numpy import pin_numpy
+from .paths import Command, Existing, File, Folder, GroupArgument, check_paths
 
 __all__ = ["main"]
 
 # metrics of `compare`: those of evaluation.measure.ESTIMATED, which a test keeps equal
 COMPARABLE = ("auc", "ap", "eer", "balanced_accuracy", "accuracy", "f1", "brier", "logloss")
 
-Existing = click.Path(exists=True, path_type=Path)
-Folder = click.Path(file_okay=False, path_type=Path)
-File = click.Path(dir_okay=False, path_type=Path)
+
+def _table_names() -> tuple[str, ...]:
+    from .tables import STRATA, TABLES
+
+    return (*TABLES, STRATA, "settings.json")
 
 
-class Command(click.Command):
-    """Refuses to write over a file or folder that it reads."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        read: dict[Path, str] = {}
-        written: dict[Path, str] = {}
-        for param in self.params:
-            value = ctx.params.get(param.name or "")
-            name = param.opts[0] if isinstance(param, click.Option) else str(param.name).upper()
-            if isinstance(param.type, GroupArgument) and value:
-                groups = [value] if isinstance(value[0], str) else value
-                read |= {Path(path).resolve(): label for label, paths in groups for path in paths}
-            elif param.type in (Existing, File, Folder) and value is not None:
-                (read if param.type is Existing else written)[value.resolve()] = name
-        for path, name in written.items():
-            if path in read:
-                raise click.ClickException(f"{path}: {name} would overwrite {read[path]}; give {name} another path")
-        return super().invoke(ctx)
+TABLES = Folder(_table_names)
+PAGE = Folder(lambda: ("index.html", "report.md", "citation.bib", "tables", "*.png"))
+COMPARISON = Folder(lambda: ("index.html", "compare.md", "leaderboard.csv", "tests.csv", "tables"))
 
 
 class Group(click.Group):
@@ -111,7 +99,7 @@ def _drawing(command: Any) -> Any:
 @main.command()
 @click.argument("scores", type=Existing)
 @click.argument("out", type=File)
-@click.option("--tables", type=Folder, help="Folder for the long tables (metrics.csv, differences.csv, ...).")
+@click.option("--tables", type=TABLES, help="Folder for the long tables (metrics.csv, differences.csv, ...).")
 @click.option("--headline", type=File, help="JSON file for the 20 numbers to look at first, for `dvc metrics diff`.")
 @click.option("--allow-nan", is_flag=True, help="Evaluate the other rows where scores are not finite.")
 @click.option("--quiet", is_flag=True, help="Do not print the table of results.")
@@ -204,7 +192,7 @@ def show(metrics: Path, tables: Path, page: Path | None) -> None:
 
 
 @main.command()
-@click.argument("out", type=Folder)
+@click.argument("out", type=PAGE)
 @click.option("--metrics", required=True, type=Existing, help="metrics.json of `evaluation metrics`.")
 @click.option("--scores", required=True, type=Existing, help="The scores that the metrics were computed from.")
 @click.option("--tables", required=True, type=Existing, help="The folder of tables of `evaluation metrics`.")
@@ -248,22 +236,6 @@ def _shown(context: click.Context) -> str:
         elif value is not None and value != param.get_default(context):
             words += [param.opts[0], shlex.quote(str(value))]
     return " ".join(words)
-
-
-class GroupArgument(click.ParamType):  # type: ignore[type-arg]  # not generic at run time before click 8.2
-    """``LABEL=PATH`` or ``LABEL=PATH,PATH,...``."""
-
-    name = "LABEL=PATH,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        label, sign, listed = str(value).partition("=")
-        paths = listed.split(",")
-        if not (sign and label and all(paths)):
-            self.fail(f"{value!r} is not LABEL=PATH or LABEL=PATH,PATH (like q77=seed-1.csv,seed-2.csv)", param, ctx)
-        for path in paths:
-            if not Path(path).is_file():
-                self.fail(f"{path}: no such file", param, ctx)
-        return label, tuple(paths)
 
 
 class TableArgument(GroupArgument):
@@ -364,6 +336,9 @@ def grid(
     from .summary import Settings
 
     variants = read_variants(index)
+    written = {"--out": out, "--csv": csv_path, "--figure": figure}
+    scores = {path: Path(path) for variant in variants for path in variant.group.paths}
+    check_paths(scores, {name: path for name, path in written.items() if path})
     rates = read_rates(fidelity, variants[0].group.runs[0].conditions) if fidelity else {}
     found = make(variants, versus, Settings(replicates, confidence, seed, intervals), rates)
     if out:
@@ -390,7 +365,7 @@ def grid(
 @click.option("--versus", metavar="LABEL", help="Test against this detector only, by default every two.")
 @click.option("--confidence", default=0.95, show_default=True, help="Two-sided coverage of the intervals.")
 @click.option("--allow-nan", is_flag=True, help="Leave out rows whose score is not finite.")
-@click.option("--out", type=Folder, help="Folder for the page (index.html), compare.md and the tables as CSV.")
+@click.option("--out", type=COMPARISON, help="Folder for the page (index.html), compare.md and the tables as CSV.")
 @click.option("--dataset", type=Existing, help="dataset.json of the videos: a notice if synthetic.")
 def compare(
     tables: tuple[tuple[str, tuple[str, ...]], ...], revisions: tuple[str, ...], path: str, metric: str, level: str,

@@ -5,7 +5,7 @@ depend only on their input. Numbers are written with six digits, undefined ones 
 
 Everything read is checked against a schema, which is an ordinary dataclass: `read_json` returns one instance of it,
 `read_csv` one instance per row. A file that does not fit raises `FileError` with the file, the place in it, the value
-found there and what to do; the only other exception is OSError.
+found there and what to do; the only other exception is OSError. `read_table` is for the one file whose columns vary.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 import math
 import os
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -29,12 +29,13 @@ __all__ = [
     "FileError",
     "Picture",
     "check",
-    "check_cells",
+    "iterate_csv",
     "read_csv",
     "read_json",
     "read_json_lines",
     "read_png",
     "read_png_part",
+    "read_table",
     "rounded",
     "sha256",
     "write_csv",
@@ -152,47 +153,73 @@ def read_csv(path: str | Path, schema: type[T], way_out: str = "") -> list[T]:
 
     An empty cell of a float column is nan. Fields with a default may be missing from the file.
     """
+    return list(iterate_csv(path, schema, way_out))
+
+
+def iterate_csv(path: str | Path, schema: type[T], way_out: str = "") -> Iterator[T]:
+    """Yield what `read_csv` returns, row by row; the file is read as far as rows are taken."""
     origin = _Origin(Path(path), way_out)
     hints = get_type_hints(schema)
+    lines = _lines(origin)
+    _, header = next(lines)
+    places, missing = [], []
+    for field in fields(schema):  # type: ignore[arg-type]
+        old = OLD_NAMES.get(field.name, field.name)
+        name = field.name if field.name in header else old
+        if name in header:
+            places.append((field.name, name, header.index(name), hints[field.name]))
+        elif field.default is MISSING:
+            missing.append(field.name)
+    _check_columns(missing, header, origin)
+    for line, row in lines:
+        values = {
+            field: _cell_value(row[i], kind, origin, f"{line}, column {name}") for field, name, i, kind in places
+        }
+        try:
+            found = schema(**values)
+        except ValueError as error:
+            raise origin.error(line, str(error)) from None
+        yield found
+
+
+def read_table(path: str | Path, needed: Sequence[str], way_out: str = "") -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns of a CSV file, and its rows as texts by column; for files whose columns are not fixed.
+
+    The columns *needed* must be there, and no column twice.
+    """
+    origin = _Origin(Path(path), way_out)
+    lines = _lines(origin)
+    _, header = next(lines)
+    _check_columns([name for name in needed if name not in header], header, origin)
+    for name in header:
+        if header.count(name) > 1:
+            raise origin.error("line 1", f"the column {_shown(name)} occurs twice")
+    return header, [dict(zip(header, row, strict=True)) for _, row in lines]
+
+
+def _check_columns(missing: Sequence[str], header: Sequence[str], origin: _Origin) -> None:
+    if missing:
+        raise origin.error("line 1", f"no column {', '.join(missing)}; the header is {_shown(','.join(header))}")
+
+
+def _lines(origin: _Origin) -> Iterator[tuple[str, list[str]]]:
+    """Yield the place and the cells of the header, then of each row, which must have as many, skipping empty lines."""
     try:
-        reader = csv.reader(io.StringIO(_text(origin), newline=""), strict=True)
-        header = next(reader, [])
-        places, missing = [], []
-        for field in fields(schema):  # type: ignore[arg-type]
-            old = OLD_NAMES.get(field.name, field.name)
-            name = field.name if field.name in header else old
-            if name in header:
-                places.append((field.name, name, header.index(name), hints[field.name]))
-            elif field.default is MISSING:
-                missing.append(field.name)
-        if missing:
-            raise origin.error("line 1", f"no column {', '.join(missing)}; the header is {_shown(','.join(header))}")
-        out = []
-        for row in reader:
-            if len(row) != len(header):
-                raise origin.error(f"line {reader.line_num}", f"{len(row)} values for {len(header)} columns")
-            values = {
-                field: _cell_value(row[i], kind, origin, f"line {reader.line_num}, column {name}")
-                for field, name, i, kind in places
-            }
-            try:
-                out.append(schema(**values))
-            except ValueError as error:
-                raise origin.error(f"line {reader.line_num}", str(error)) from None
+        with origin.path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            yield "line 1", header
+            for row in reader:
+                line = f"line {reader.line_num}"
+                if row and len(row) != len(header):
+                    raise origin.error(line, f"{len(row)} values for {len(header)} columns")
+                if row:
+                    yield line, row
     except csv.Error as error:
         raise origin.error("", f"not a CSV file: {error}") from None
-    return out
-
-
-def check_cells(row: Mapping[str, str | None], schema: type[T], path: str | Path, place: str, way_out: str = "") -> T:
-    """Return the cells of one row of the CSV file *path* as an instance of the dataclass *schema*."""
-    origin, hints = _Origin(Path(path), way_out), get_type_hints(schema)
-    missing = [name for name in hints if row.get(name) is None]
-    if missing:
-        raise origin.error(place, f"no {', '.join(missing)}")
-    return schema(**{
-        name: _cell_value(row[name] or "", kind, origin, f"{place}, column {name}") for name, kind in hints.items()
-    })  # fmt: skip
+    except UnicodeDecodeError:
+        _text(origin)  # raises the error that names the byte
+        raise
 
 
 @dataclass(frozen=True, slots=True)

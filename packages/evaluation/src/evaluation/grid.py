@@ -7,7 +7,6 @@ seed only form one group of `seeds.compare_groups`, which computes every number 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clusters import UNIT_NAMES
+from .files import read_table
 from .scores import ALL, read
 from .seeds import Group, SeedRow, compare_groups, how, interval_text, runs_text, tested, value_text
 from .summary import Settings
@@ -78,13 +78,7 @@ def read_variants(path: str | Path) -> list[Variant]:
     settings and seed.
     """
     path = Path(path)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = list(reader.fieldnames or [])
-        rows = list(reader)
-    missing = [name for name in NEEDED if name not in columns]
-    if missing:
-        raise ValueError(f"{path}, line 1: no column {', '.join(missing)}; `detector grid` writes such an index")
+    columns, rows = read_table(path, NEEDED, "`detector grid` writes such an index")
     if not rows:
         raise ValueError(f"{path} lists no experiment")
     names = [name for name in columns if name not in (*DESCRIBING, "seed")]

@@ -96,6 +96,7 @@ class Material:
         return ends.high if ends else next(iter(self.summary.conditions[::-1]), None)
 
 
+LOG = "log.jsonl"
 FACES = "run `detector faces` again to rewrite it"
 FIDELITY = "run `detector fidelity` again to rewrite it"
 TRAIN = "run `detector train` again to rewrite it"
@@ -122,6 +123,7 @@ def _read(sources: Sources) -> tuple[Material, Scores]:
     summary, matrix = tables.read_results(sources.metrics, sources.tables)
     how = summary.reading.options()
     scores = read(sources.scores, **how | {"allow_nan": sources.allow_nan or how["allow_nan"]})
+    model = read_json(sources.training / "model.json", Model, TRAIN) if sources.training else None
     panels, pictures = _panels(sources.fidelity) if sources.fidelity else ([], {})
     material = Material(
         summary=summary,
@@ -132,9 +134,10 @@ def _read(sources: Sources) -> tuple[Material, Scores]:
         fidelity=_fidelity(sources.fidelity_summary, summary.conditions) if sources.fidelity_summary else {},
         faces=read_json(sources.faces, Faces, FACES) if sources.faces else Faces(),
         failures=read_csv(sources.failures, Failure, FACES) if sources.failures else [],
-        model=read_json(sources.training / "model.json", Model, TRAIN) if sources.training else None,
+        model=model,
         settings=read_json(sources.training / "model.json", dict[str, Any], TRAIN) if sources.training else {},
-        history=_history(sources.training / "log.jsonl") if sources.training else [],
+        # converted weights have no history
+        history=_history(sources.training / LOG) if sources.training and model and model.data else [],
         explained=explain.read(sources.explain) if sources.explain else None,
         audit=findings.read(sources.audit) if sources.audit else None,
         shared=findings.of_scores(scores),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .conditions import RAW
-from .files import FileError, Picture, check_cells, read_png_part
+from .files import FileError, Picture, iterate_csv, read_png_part
 from .scores import Scores
 
 __all__ = ["Mistake", "find"]
@@ -34,6 +33,7 @@ class Mistake:
 class _Place:
     """Where index.csv says that a crop is."""
 
+    key: str
     shard: str
     offset: int
     size: int
@@ -85,14 +85,7 @@ def _from_crops(scores: Scores, wrong: np.ndarray, crops: Path) -> Mistake | Non
 
 def _place(crops: Path, key: str) -> tuple[str, int, int, str]:
     path = crops / "index.csv"
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            row = next((row for row in reader if row.get("key") == key), None)
-            line = reader.line_num
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise FileError(f"{path}: not a CSV file: {error}; {FACES}") from None
-    if row is None:
+    place = next((row for row in iterate_csv(path, _Place, FACES) if row.key == key), None)
+    if place is None:
         raise FileError(f"{path}: no crop {key}, which was scored: two runs are mixed; give the crops of the scores")
-    place = check_cells(row, _Place, path, f"line {line}", FACES)
     return place.shard, place.offset, place.size, FACES

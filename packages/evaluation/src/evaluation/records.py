@@ -178,13 +178,15 @@ class Origin:
 class Model:
     """The parts of model.json that the page uses; `trained_on` is the condition of the training faces.
 
-    `data` must be there; it is None for converted weights, whose training data are not known.
+    `data` must be there; it is None for converted weights, whose training data are not known. `log_sha256` is the hash
+    of log.jsonl, the history of the training.
     """
 
     data: TrainingData | None
     model: str | None = None
     weights_sha256: str | None = None
     trained_on: str | None = None
+    log_sha256: str | None = None
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     source: Commit | None = None

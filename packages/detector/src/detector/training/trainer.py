@@ -514,7 +514,7 @@ class Trainer:
             path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="ascii")
         weights = self._chosen.get("weights") or self.ema.model.state_dict()
         check_finite_weights(weights, f"{out}: not written")
-        card = self._card(weights)
+        card = dataclasses.replace(self._card(weights), log_sha256=sha256(out / "log.jsonl"))
         with whole_file(out / "model_card.md") as path:
             path.write_text(self._model_card(card), encoding="utf-8")
         save_model(out, weights, card)
