@@ -147,11 +147,6 @@ class Browser:
         for kind in ("keyDown", "keyUp"):
             self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, text=text)
 
-    def screenshot(self, path: Path) -> None:
-        """Write a PNG of the whole page."""
-        found = self.send("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(found["data"]))
-
     def pdf(self) -> bytes:
         """Return the page as its own style sheet prints it."""
         found = self.send("Page.printToPDF", preferCSSPageSize=True, printBackground=True)

@@ -6,7 +6,7 @@ integers; `Text` stands in for the array of strings wherever one is expected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -113,11 +113,6 @@ class Text:
         if used.all():
             return self
         return Text(self.names[used], (np.cumsum(used) - 1).astype(np.int32)[self.codes])
-
-    def mapped(self, function: Callable[[str], str]) -> Text:
-        """Return the column with *function* applied to every distinct string."""
-        names = np.array([function(str(name)) for name in self.names.tolist()], dtype=np.str_)
-        return Text(*_sorted(names, self.codes)) if len(names) else self
 
 
 def _sorted(names: NDArray[np.str_], codes: Codes) -> tuple[NDArray[np.str_], Codes]:
