@@ -13,13 +13,15 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import roc_curve
 
-from detector.card import Threshold, read_card
+from detector.card import POOLED, Threshold, read_card
 from detector.cli import cli
 from detector.config import Params, TrainConfig
 from detector.data.index import Face, read_index, write_index
 from detector.errors import DataError
-from detector.training.thresholds import choose
+from detector.training.thresholds import Levels, choose
 from detector.training.trainer import train
+from evaluation.clusters import Clusters
+from evaluation.likelihood import calibrate, logistic
 
 CONFIG = TrainConfig(12, 8, eval_every=6, log_every=6, lr=5e-3, conditions=("raw", "40"), histories=None)
 
@@ -60,6 +62,47 @@ def test_thresholds_are_those_of_the_scores_that_the_score_stage_writes(
         means = np.array([scores[[r["video"] == video for r in at]].mean() for video in videos])
         y_true = np.array([*videos.values()])
         assert levels.video == Threshold(pytest.approx(youden(y_true, means)), 2, 4)
+
+
+def test_the_card_has_a_calibration_by_condition_and_the_ranges(trained: Path) -> None:
+    card = read_card(trained)
+    assert [*card.calibration] == ["raw", "40", POOLED]
+    # one pair for validation: two reals, but fakes that share their people
+    assert card.calibration["raw"].frame is None
+    assert card.pooled is not None
+    assert (card.pooled.frame.real, card.pooled.video.fake) == (48, 8)
+    assert card.ranges is not None
+    assert card.ranges.appearance is None
+    assert card.ranges.sharpness.low < card.ranges.sharpness.high
+
+
+def test_calibrations_are_those_of_the_scores(packed_crops: dict[str, Path]) -> None:
+    index = read_index(packed_crops["faces"])
+    rng, labels = np.random.default_rng(0), np.array([f.label for f in index])
+    logits = np.column_stack([labels + rng.normal(0, 1, len(index)), 2 * labels + rng.normal(0, 1, len(index))])
+    scores = 1 / (1 + np.exp(-logits))
+    levels = Levels(index)
+    found = levels.calibrated(logits, scores, [1])
+    pairs = Clusters.of([f.pair for f in index])
+    assert found.frame == calibrate(labels, logits[:, 1], pairs, [f.identity for f in index])
+    assert found.frame is not None
+    assert (found.frame.real_units, found.frame.fake_units, found.frame.clusters) == (6, 3, 3)
+    videos = sorted({f.video for f in index})
+    mean = np.array([scores[[f.video == v for f in index], 1].mean() for v in videos])
+    of = {f.video: f for f in index}
+    expected = calibrate(
+        [of[v].label for v in videos],
+        np.log(mean / (1 - mean)),
+        Clusters.of([of[v].pair for v in videos]),
+        [of[v].identity for v in videos],
+    )
+    assert found.video is not None
+    assert expected is not None
+    assert (found.video.slope, found.video.high) == pytest.approx((expected.slope, expected.high))
+    both = levels.calibrated(logits, scores, [0, 1]).frame
+    assert both is not None
+    stacked = logistic(np.tile(labels, 2), np.concatenate([logits[:, 0], logits[:, 1]]))
+    assert (both.intercept, both.slope) == pytest.approx(stacked)
 
 
 def face(video: str, label: int, frame: int) -> Face:

@@ -7,13 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+from evaluation.likelihood import Calibration
+
 from .arithmetic import Arithmetic
 from .data.summary import Compress, Summary
 from .provenance import Source
-from .schema import Rules, in_range, matching, read_json
+from .ranges import Ranges
+from .schema import LATER, Rules, in_range, matching, read_json
 
 __all__ = [
     "CARD",
+    "POOLED",
+    "Calibrated",
     "Card",
     "Data",
     "RealLogits",
@@ -27,6 +32,7 @@ __all__ = [
 ]
 
 CARD = "model.json"
+POOLED = "pooled"  # all conditions together, for files whose condition is not known
 WAY_OUT = (
     "these weights may be of an earlier version: train again (detector train, or dvc repro), or convert again "
     "(detector convert-keras)"
@@ -84,14 +90,24 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibrated:
+    """The calibration of the logits of single crops, and of those of the mean P(fake) of videos, None if undefined."""
+
+    frame: Calibration | None
+    video: Calibration | None
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """The content of ``model.json``. Only the first four are needed to build the model.
 
     weights: their origin. data: the data card. crops: parameters of the faces stage, as used. compress: how the
     training crops without a random history were encoded; trained_on is the same as a condition. thresholds: by
     condition, from the lossless validation crops. real_logits: by condition, for standardised scores
-    (`detector.standardisation`). inputs: SHA-256 by file. started_from: None for random weights. source: the commit of
-    the code. The fields from log_sha256 (of the history, log.jsonl) to train_crops are set by training only.
+    (`detector.standardisation`). calibration: by condition and `POOLED`; pooled: the thresholds of `POOLED`; ranges:
+    the inputs that these hold for; all three are empty in files of earlier versions. inputs: SHA-256 by file.
+    started_from: None for random weights. source: the commit of the code. The fields from log_sha256 (of the history,
+    log.jsonl) to train_crops are set by training only.
     """
 
     model: str
@@ -106,6 +122,9 @@ class Card:
     trained_on: str | None = None
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     real_logits: dict[str, RealLogits] = field(default_factory=dict)
+    calibration: dict[str, Calibrated] = field(default_factory=dict, metadata=LATER)
+    pooled: Thresholds | None = field(default=None, metadata=LATER)
+    ranges: Ranges | None = field(default=None, metadata=LATER)
     versions: dict[str, str] = field(default_factory=dict)
     source: Source | None = None
     inputs: dict[str, Sha256] = field(default_factory=dict)

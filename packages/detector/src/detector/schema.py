@@ -29,6 +29,7 @@ from typing import Annotated, Any, Literal, TypeVar, overload
 from .errors import DataError
 
 __all__ = [
+    "LATER",
     "Mismatch",
     "Rules",
     "among",
@@ -53,6 +54,7 @@ T = TypeVar("T")
 
 SHOWN = 60  # characters of a wrong value in a message
 INT64 = 1 << 63
+LATER = {"later": True}  # metadata of a field that files of earlier versions do not have: it is never required
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -102,7 +104,7 @@ class Rules:
 
     lenient: text may stand for numbers and truth values, lists must not be empty or have duplicates. closed: keys
     that are not fields are an error; unknown makes the message from the place, the key and the dataclass. complete:
-    fields with a default are required too.
+    fields with a default are required too, but for those marked `LATER`.
     """
 
     lenient: bool = False
@@ -171,7 +173,7 @@ def _dataclass(value: Any, kind: type, place: str, rules: Rules) -> Any:
             raise Mismatch(known_as or f"{_join(place, key)} is unknown; known: {', '.join(known)}")
     for name, f in known.items():
         optional = f.default is not dataclasses.MISSING or f.default_factory is not dataclasses.MISSING
-        if name not in value and (rules.complete or not optional):
+        if name not in value and (not optional or (rules.complete and not f.metadata.get("later"))):
             raise Mismatch(f"{_join(place, name)} is missing")
     return kind(
         **{

@@ -13,7 +13,8 @@ from .page import Block
 
 __all__ = ["bibtex", "parts", "verified"]
 
-LEFT_OUT = ("data", "inputs", "source", "thresholds", "versions", "weights_sha256")         # of model.json: shown above
+# of model.json: shown above, or long
+LEFT_OUT = ("calibration", "data", "inputs", "pooled", "ranges", "source", "thresholds", "versions", "weights_sha256")
 CITATION = "citation.bib"
 
 

@@ -19,6 +19,7 @@ from ..errors import DataError
 from ..progress import track
 from ..schema import Mismatch, csv_lines, read_text, shown, within
 from . import alignment
+from .appearance import sharpness
 from .files import whole_file
 from .index import Face
 from .inspect import decode
@@ -138,13 +139,12 @@ class _Pixels:
 
 def _pixels(image: NDArray[np.uint8]) -> _Pixels:
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    sharpness = math.log2(float(cv2.Laplacian(gray, cv2.CV_32F).var()) + 1e-3)
     red, green, blue = (round(float(value), 3) for value in image.mean(axis=(0, 1)))
     colours, grays = (
         cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA).astype(np.float64)
         for pixels, side in ((image, THUMBNAIL), (gray, GRAY))
     )
-    return _Pixels(round(sharpness, 4), (red, green, blue), colours.ravel(), grays)
+    return _Pixels(round(sharpness(np.asarray(gray, np.uint8)), 4), (red, green, blue), colours.ravel(), grays)
 
 
 @dataclass(frozen=True, slots=True)

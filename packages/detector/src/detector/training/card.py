@@ -28,11 +28,15 @@ of this code. In Python: `detector.weights.load_model(FOLDER, device)`. The mode
 
 {thresholds}
 
+## Likelihood ratios
+
+{calibration}
+
 ## Limits
 
 - Trained on faces framed, sized and aligned as `detector faces` does it; others are out of range.
 - Forgeries by other methods than those above, and entirely synthetic faces, were not in the training data.
-- The score is not a calibrated probability.
+- The score is not a calibrated probability; `detector predict` gives one, at a stated prior, by the calibration above.
 - For its metrics under each condition, with intervals, see the evaluation of the run (`out/report`).
 {note}
 ## Parameters
@@ -62,6 +66,7 @@ def model_card(card: Card, parameters: int, training: Sequence[Face], num_valida
         width=card.width,
         table=_table(["", ""], _rows(card, parameters, training, num_validation)),
         thresholds=_thresholds(card),
+        calibration=_calibration(card),
         note=f"- {data.note}\n" if data and data.note else "",
         parameters="\n".join(_yaml({**card.parameters, "train": recipe})),
     )
@@ -128,6 +133,33 @@ def _thresholds(card: Card) -> str:
     ]
     header = ["condition", "frame", "crops (real + fake)", "video", "videos (real + fake)"]
     caption = "Call fake from this score on (Youden's index on the validation split, one threshold for each level):"
+    return f"{caption}\n\n{_table(header, rows)}"
+
+
+def _calibration(card: Card) -> str:
+    if not card.calibration:
+        return "None: no lossless validation crops were given."
+    rows = []
+    for condition, levels in card.calibration.items():
+        for level, found in (("frame", levels.frame), ("video", levels.video)):
+            if found is None:
+                rows.append((condition, level, "-", "-", "-", "-", "-", "-"))
+            else:
+                error = ("-" if v is None else f"{v:.3f}" for v in (found.cllr, found.cllr_min, found.ece))
+                rates = ("-" if v is None else f"{v:.1%}" for v in (found.false_alarms, found.misses))
+                rows.append((condition, level, f"{found.low:.2g} to {found.high:.2g}", *error, *rates))
+    header = ["condition", "level", "LR supported", "Cllr", "Cllr-min", "ECE", "false alarms", "misses"]
+    one = next((c for levels in card.calibration.values() for c in (levels.frame, levels.video) if c), None)
+    counts = f" Counted as independent: {one.real_units} reals, {one.fake_units} fakes." if one else ""
+    ranges = card.ranges.appearance if card.ranges else None
+    limit = "" if ranges is None else (
+        f" Of the real validation crops {ranges.flagged:.1%} are outside the range of appearance when the crops of "
+        "their own pair are left out."
+    )
+    caption = (
+        "Fitted on the validation split. The LR supported is the empirical lower and upper bound for the number of "
+        f"people in it.{counts} The other figures are cross-fitted.{limit}"
+    )
     return f"{caption}\n\n{_table(header, rows)}"
 
 

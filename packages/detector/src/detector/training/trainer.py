@@ -528,7 +528,7 @@ class Trainer:
         return model_card(card, sum(p.numel() for p in self.parameters), self.training, self.num_validation)
 
     def _card(self, weights: Mapping[str, Tensor]) -> Card:
-        """Return the card of *weights*: model, inputs and thresholds."""
+        """Return the card of *weights*: model, inputs, thresholds and calibration."""
         chosen, run, summary = self._chosen, self.run_info, self.summary
         card = Card(
             self.params.model,
@@ -557,8 +557,7 @@ class Trainer:
         if self.lossless is None:
             return card
         model = restore(card, weights, self.device)
-        thresholds, reals = self.lossless.score(model, self.config.conditions, self.device)
-        return dataclasses.replace(card, thresholds=thresholds, real_logits=reals)
+        return dataclasses.replace(card, **self.lossless.score(model, self.config.conditions, self.device))
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------
