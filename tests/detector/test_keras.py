@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import subprocess
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -11,13 +15,16 @@ import torch
 from click.testing import CliRunner
 
 from detector import cli
+from detector.conditions import Condition
 from detector.config import MesoConfig, Params, TrainConfig
 from detector.errors import ConfigError, DataError, DetectorError
 from detector.keras import convert, read_keras
 from detector.models import build
 from detector.models.settings import settings
+from detector.predict import predict_files
 from detector.weights import load_model, load_start
 
+ROOT = Path(__file__).resolve().parents[2]
 RNG = np.random.default_rng(3)
 CPU = torch.device("cpu")
 
@@ -136,3 +143,57 @@ def test_the_command_writes_what_training_goes_on_from(tmp_path):
         settings(Params(train=TrainConfig(meso=MesoConfig(pretrained=str(out), conv_activation="leaky_relu"))))
     with pytest.raises(DataError, match=r"nowhere/model.json: no such file"):
         settings(Params(train=TrainConfig(meso=MesoConfig(pretrained="nowhere"))))
+
+
+# P(fake) = 1 - the output of Keras 3.15.1 (PyTorch backend) for the authors' four images, with their classifiers.py and
+# the reader of their example.py: ImageDataGenerator(rescale=1/255), 256 x 256, whose default is the nearest pixel
+IMAGES = ("df/df00204.jpg", "df/df01254.jpg", "real/real00240.jpg", "real/real00772.jpg")
+OFFICIAL = {
+    "Meso4_DF": (
+        "meso4",
+        "036ed30d04ffd9c7506f825b97c86aa64915f5818931da96817b169aad790af5",
+        (0.9585882, 0.9513063, 0.0102525, 0.0022984),
+    ),
+    "Meso4_F2F": (
+        "meso4",
+        "bcfda015d217b9f8d6557693edbdf9f4e79cfd22672541968dd0e2954462b5d7",
+        (0.1687626, 0.3589002, 0.1189764, 0.0475613),
+    ),
+    "MesoInception_DF": (
+        "mesoinception4",
+        "234586d40058e76ef8b6f27ca4b63c06e31c2a5a69c0d8ba6f30b1468ab7bafa",
+        (0.9737820, 0.9990481, 0.0000000, 0.0000000),
+    ),
+    "MesoInception_F2F": (
+        "mesoinception4",
+        "d4533ac8a3197dc35c47405d23d99e888c1d0135e267e03540c7451feaccff3f",
+        (0.0012569, 0.0000026, 0.0000000, 0.0091697),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory):
+    """Return a folder with the files of https://github.com/DariusAf/MesoNet, which are not part of this repository."""
+    if given := os.environ.get("MESONET"):
+        return Path(given)
+    mirror = ROOT.parent / ".mirror" / "DariusAf+MesoNet" / "repo"
+    if not mirror.is_dir():
+        pytest.skip("the official weights and images: set MESONET to a checkout of github.com/DariusAf/MesoNet")
+    folder = tmp_path_factory.mktemp("mesonet")
+    archive = subprocess.run(
+        ["git", "--git-dir", mirror, "archive", "HEAD", "weights", "test_images"], check=True, capture_output=True
+    )
+    subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_the_official_weights_give_the_authors_outputs_on_their_images(official, tmp_path, name):
+    model, digest, expected = OFFICIAL[name]
+    file = official / "weights" / f"{name}.h5"
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == digest
+    convert(model, file, tmp_path / "out")
+    files = [official / "test_images" / image for image in IMAGES]  # of 342, 264, 256 and 208 pixels
+    found = [one for _, one in predict_files(files, tmp_path / "out", [Condition()], Params(), aligned=True)]
+    np.testing.assert_allclose([one.mean[0] for one in found], expected, atol=1e-4)

@@ -27,7 +27,7 @@ from detector.errors import DataError
 from detector.inference import predict
 from detector.models import build
 from detector.precision import Precision
-from detector.predict import Prediction, crops_of, find_files, frames_of, predict_files, read_image, table
+from detector.predict import Prediction, crops_of, find_files, frames_of, people_of, predict_files, read_image, table
 from detector.score import score_faces
 from detector.weights import load_model, save_model
 
@@ -215,7 +215,24 @@ def test_an_image_that_is_no_crop_is_refused_as_one(trained: Path, portrait: Pat
     code, output = run(portrait, "--train", trained, "--aligned")
 
     assert code == 1
-    assert "is 240 x 320, the model takes crops of 64 x 64; without --aligned the face is detected" in output
+    assert "is 320 x 240 pixels, crops are square; without --aligned the face is detected and cut out" in output
+
+
+def test_a_crop_of_another_size_is_resized_as_the_faces_stage_resizes(portrait: Path) -> None:
+    square = read_image(portrait)[:240, 40:280]
+    [large] = people_of({0: square}, 64, None, CONDITIONS)
+    # 240 / 64 image pixels per crop pixel: the mean of 4 x 4 samples of the image at four times the crop's size
+    larger = cv2.resize(square, (256, 256), interpolation=cv2.INTER_LINEAR)
+    whole = cv2.resize(larger, (64, 64), interpolation=cv2.INTER_AREA)
+    assert np.abs(large.crops[0][0].astype(int) - whole).max() <= 1
+    assert large.notes == ("taken as a crop, resized from 240 x 240 to 64 x 64",)
+    [same] = people_of({0: whole}, 64, None, CONDITIONS, resample="nearest")
+    np.testing.assert_array_equal(same.crops[0][0], whole)
+    assert same.notes == ()
+    # nearest: as Pillow's
+    [near] = people_of({0: square}, 64, None, CONDITIONS, resample="nearest")
+    expected = Image.fromarray(square).resize((64, 64), Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(near.crops[0][0], np.asarray(expected))
 
 
 def test_missing_weights_are_named(portrait: Path, tmp_path: Path) -> None:

@@ -163,3 +163,8 @@ def data_of(summary: Summary) -> Data:
 def framing_of(card: Card) -> str:
     """Return the framing of the crops that the model of *card* was trained on; earlier versions had only one."""
     return str((card.crops or {}).get("framing", "deepfakebench"))
+
+
+def resample_of(card: Card) -> str:
+    """Return how `data.alignment.resized` brings crops of other sizes to that of the model of *card*."""
+    return str((card.crops or {}).get("resample", "area"))

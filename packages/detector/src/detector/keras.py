@@ -65,7 +65,8 @@ def convert(name: str, file: Path, out: Path) -> None:
         SIZE,
         SIZE,
         weights="converted from Keras",
-        crops={"size": SIZE, "framing": "mesonet"},
+        # Keras' ImageDataGenerator, through which the authors read crops, resizes by the nearest pixel
+        crops={"size": SIZE, "framing": "mesonet", "resample": "nearest"},
         versions=versions(),
         source=source(),
         inputs={file.name: sha256(file)},

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arithmetic import pin, set_threads
-from .card import framing_of
+from .card import framing_of, resample_of
 from .conditions import Condition, parse_all
 from .config import Params
 from .data.pictures import kind_of, not_read, read_image
@@ -74,7 +74,7 @@ class Prediction:
     help="Folder with the weights.",
 )
 @click.option("--frames", type=click.IntRange(1), default=16, show_default=True, help="Frames scored per video.")
-@click.option("--aligned", is_flag=True, help="Treat images as aligned crops, as `detector unpack` writes them.")
+@click.option("--aligned", is_flag=True, help="Treat images as aligned crops of any size, as `detector unpack` writes.")
 @click.option(
     "--whole-image",
     "--whole-picture",
@@ -176,10 +176,11 @@ def predict_files(
     if side != card.width:
         raise DataError(f"{train}: the model takes {side} x {card.width} pixels; faces are cut out square")
     detector = None if aligned else configured(params.faces)
+    how = framing_of(card), resample_of(card)
     for file in files:
         try:
             footage = footage_of(file, num_frames)
-            people = people_of(footage.images, side, detector, conditions, whole_image, framing_of(card))
+            people = people_of(footage.images, side, detector, conditions, whole_image, *how)
             found = []
             for number, person in enumerate(people):
                 crops = person.crops
@@ -243,26 +244,30 @@ def people_of(
     conditions: Sequence[Condition],
     whole_image: bool = False,
     framing: str = "deepfakebench",
+    resample: str = "area",
 ) -> list[Person]:
     """Return every person in *images*, an image or the frames of a video, the largest first.
 
-    *detector* finds the faces, None takes the images as crops. Conditions apply to the crop, or with *whole_image* to
-    the image; faces are located once, in the unchanged image. A single image without a face is searched again turned
-    by right angles. DataError if there is no face, or an image that is taken as a crop has another size.
+    *detector* finds the faces, None takes the images as crops, of any size, which *resample* brings to *side*
+    (`data.alignment.resized`). Conditions apply to the crop, or with *whole_image* to the image; faces are located
+    once, in the unchanged image. A single image without a face is searched again turned by right angles. DataError if
+    there is no face, or an image that is taken as a crop is not square.
     """
-    from .data.alignment import crop
+    from .data.alignment import crop, resized
     from .data.framing import place
 
     if detector is None:
-        for image in images.values():
-            if image.shape[:2] != (side, side):
-                raise DataError(
-                    f"is {image.shape[0]} x {image.shape[1]}, the model takes crops of {side} x {side}; "
-                    "without --aligned the face is detected and cut out"
-                )
-        return [Person({n: np.stack([c.apply(image) for c in conditions]) for n, image in images.items()})]
+        height, width = next(iter(images.values())).shape[:2]
+        if height != width:
+            raise DataError(
+                f"is {width} x {height} pixels, crops are square; without --aligned the face is detected and cut out"
+            )
+        crops_at = {n: resized(image, side, resample) for n, image in images.items()}
+        notes = [f"taken as a crop, resized from {height} x {height} to {side} x {side}"] if height != side else []
+        stacked = {n: np.stack([c.apply(image) for c in conditions]) for n, image in crops_at.items()}
+        return [Person(stacked, tuple(notes))]
     persons, turned, left_out = _located(images, detector)
-    found = []
+    found: list[Person] = []
     for faces in persons:
         cut: dict[int, NDArray[np.uint8]] = {}
         borders = []

@@ -92,6 +92,23 @@ def crop(image: np.ndarray, similarity: Similarity, size: int, enlarge: int = cv
     return cut
 
 
+def resized(square: np.ndarray, size: int, resample: str = "area") -> np.ndarray:
+    """Return the *square* crop, uint8 (N, N, 3), at *size* x *size*.
+
+    *resample*: ``area`` shrinks and enlarges as `crop` does, ``nearest`` takes the pixel below the centre of each new
+    one, as Pillow's and Keras' nearest-neighbour kernel does.
+    """
+    side = square.shape[0]
+    if side == size:
+        return square
+    if resample == "nearest":
+        at = ((np.arange(size) + 0.5) * side / size).astype(int)
+        return np.ascontiguousarray(square[at[:, None], at])
+    scale = size / side
+    shift = (scale - 1) / 2
+    return crop(square, Similarity(np.array([[scale, 0, shift], [0, scale, shift]])), size)
+
+
 def beyond(similarity: Similarity, size: int, shape: tuple[int, ...]) -> np.ndarray:
     """Return which pixels of a crop, bool (size, size), have their centre beyond an image of *shape*."""
     y, x = np.mgrid[:size, :size].reshape(2, -1).astype(float)
