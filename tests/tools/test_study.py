@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +10,7 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import roc_auc_score
 
-from detector.config import CompressConfig, HistoriesConfig
-from detector.data.compress import compress_faces
-from detector.data.files import write_json
-from detector.data.index import Face, write_index
-from detector.data.png import encode_png
-from detector.data.shards import ShardWriter
+from detector.config import HistoriesConfig
 from detector.errors import DataError
 from evaluation import matrix as history_matrix
 from evaluation.scores import read
@@ -23,31 +18,12 @@ from tools.study.command import CONDITIONS, MATRIX, RECIPES, STANDARDISED
 from tools.study.command import command as study
 from tools.study.table import BEGIN, END, aucs, between_markers, difference, document, entry, figures, wins
 
+Write = Callable[..., Path]
+Pack = Callable[[Path], tuple[Path, Path]]
 PAIRS = ["000_001", "002_003", "004_005"]
-COLUMNS = ("key", "video", "compression", "frame", "method", "identity", "pair", "split", "label", "condition", "score")
 
 
-def write(path: Path, rng: np.random.Generator, shift: float = 1.0, conditions=("raw", "77", "turbo:10")) -> Path:
-    """Write a table of three pairs, with ties, in which compression shifts the scores of both classes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for split in ("val", "test"):
-            for p, pair in enumerate(PAIRS):
-                for label in (0, 1):
-                    for frame in range(3 + p):
-                        a, b = (f"{int(name) + 100 * (split == 'val'):03d}" for name in pair.split("_"))
-                        video = f"Deepfakes/{a}_{b}" if label else f"original/{a}"
-                        identity = f"{a}+{b}" if label else a
-                        for c, condition in enumerate(conditions):
-                            score = round(float(1 / (1 + np.exp(-rng.normal(label - shift * c)))), 1)
-                            row = (f"{video}/{frame}", video, "c23", frame, "Deepfakes" if label else "original")
-                            writer.writerow((*row, identity, f"{a}_{b}", split, label, condition, score))
-    return path
-
-
-def test_cells_are_those_of_scikit_learn_and_of_evaluation(tmp_path: Path) -> None:
+def test_cells_are_those_of_scikit_learn_and_of_evaluation(tmp_path: Path, write: Write) -> None:
     table = read(write(tmp_path / "a.csv", np.random.default_rng(1))).where(split="test")
     conditions = ["raw", "77", "turbo:10"]
     won = wins(table, conditions, PAIRS)
@@ -80,7 +56,7 @@ def test_figures_by_hand() -> None:
     assert found["webp:50"] == [0.6]
 
 
-def test_a_difference_needs_both_intervals_to_be_established(tmp_path: Path) -> None:
+def test_a_difference_needs_both_intervals_to_be_established(tmp_path: Path, write: Write) -> None:
     rng = np.random.default_rng(2)
     better = [write(tmp_path / f"b{i}.csv", rng, shift=0.0) for i in range(3)]
     worse = [write(tmp_path / f"w{i}.csv", rng, shift=3.0) for i in range(3)]
@@ -94,7 +70,7 @@ def test_a_difference_needs_both_intervals_to_be_established(tmp_path: Path) -> 
     assert not difference(*alone, "worst").established  # one seed says nothing about seeds
 
 
-def test_the_document_has_recipes_differences_and_answers(tmp_path: Path) -> None:
+def test_the_document_has_recipes_differences_and_answers(tmp_path: Path, write: Write) -> None:
     rng = np.random.default_rng(4)
     names = [*RECIPES, STANDARDISED]
     tables = {
@@ -120,30 +96,8 @@ def test_the_recipes_are_those_of_the_document() -> None:
     assert RECIPES["mozjpeg"].share == HistoriesConfig().share
 
 
-def pack(folder: Path) -> tuple[Path, Path]:
-    """Write drawn training and validation crops, lossless and compressed, and return their folders."""
-    faces, crops = folder / "faces", folder / "compressed"
-    rng, rows = np.random.default_rng(0), []
-    with ShardWriter(faces) as shards:
-        for split, a, b in (("train", "000", "001"), ("val", "002", "003")):
-            for label in (0, 1):
-                method, name = ("Deepfakes", f"{a}_{b}") if label else ("original", a)
-                for frame in range(6):
-                    image = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-                    slot = shards.add(f"c23/{split}/{label}/{frame}", encode_png(image))
-                    identity = f"{a}+{b}" if label else a
-                    described = (f"{method}/{name}", "c23", frame, method, identity, f"{a}_{b}", split, label)
-                    rows.append(Face(slot.key, *described, slot.shard, slot.offset, slot.size, slot.crc32))
-    write_index(faces / "index.csv", rows)
-    counts = dict.fromkeys(("train", "val", "test"), 0)
-    about = {"dataset": {"name": "drawn"}, "parameters": {"size": 32}, "identities": counts}
-    write_json(faces / "summary.json", {**about, "videos": {}, "faces": {}})
-    compress_faces(faces, crops, 77, CompressConfig())
-    return faces, crops
-
-
 @pytest.mark.slow(minutes=8)
-def test_a_small_study_is_made_continued_and_refuses_other_settings(tmp_path: Path) -> None:
+def test_a_small_study_is_made_continued_and_refuses_other_settings(tmp_path: Path, pack: Pack) -> None:
     (tmp_path / "params.yaml").write_text(
         "faces: {size: 32}\ntrain: {steps: 2, batch_size: 8, eval_every: 2, log_every: 1}\n"
     )

@@ -206,9 +206,10 @@ def _cell(found: Entry, figure: str) -> str:
     return f"{found.seeds[figure].mean():.3f} [{lo:.3f}, {hi:.3f}] ({seeds})"
 
 
-def between_markers(page: str, text: str, path: Path) -> str:
-    """Return *page* with *text* between the markers; DataError if the file *path* does not have them once."""
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise DataError(f"{path}: expected the lines {BEGIN} and {END}, once and in this order")
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n{text}{END}{rest.partition(END)[2]}"
+def between_markers(page: str, text: str, path: Path, markers: tuple[str, str] = (BEGIN, END)) -> str:
+    """Return *page* with *text* between the *markers*; DataError if the file *path* does not have them once."""
+    begin, end = markers
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
+        raise DataError(f"{path}: expected the lines {begin} and {end}, once and in this order")
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}\n{text}{end}{rest.partition(end)[2]}"
