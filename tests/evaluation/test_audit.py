@@ -1,4 +1,4 @@
-"""The audit on the page: its findings stand at the top, with what the detector itself reaches."""
+"""The audit on the page: its findings are at the top, with the AUC of the detector."""
 
 import dataclasses
 import json
@@ -58,7 +58,7 @@ def test_what_reaches_the_detector_is_a_finding_whatever_its_interval():
     assert findings(audit_of(SHARPNESS), {"uncompressed": float("nan"), "77": 0.63}) == []
 
 
-def test_a_property_that_tells_the_fakes_of_one_method_is_a_finding():
+def test_a_property_that_separates_the_fakes_of_one_method_is_a_finding():
     one = dataclasses.replace(SHARPNESS, strongest=OfMethod("FaceSwap", 0.8, 0.7, 0.9))
     expected = ["Real and the fakes by FaceSwap can be told apart by sharpness alone: AUC 0.800 [0.700, 0.900]."]
     assert findings(audit_of(one)) == expected
@@ -71,7 +71,7 @@ def test_a_leak_is_a_finding_with_its_example():
     near = Leak("near-duplicate", 2, ["a in train, b in test"])
     assert findings(audit_of(leaks=[LEAK, near])) == [
         "1 person is in more than one split (anna: given/original/anna/0000 in train, given/fake/anna/0000 in test).",
-        "2 couples of crops from two splits are near-duplicates, where fewer than 1 would be by chance "
+        "2 crop pairs across splits are near-duplicates, where fewer than 1 would be expected by chance "
         "(a in train, b in test).",
     ]
 
@@ -114,7 +114,7 @@ def test_the_section_has_both_tables_and_says_how_they_were_made():
     assert properties.rows[1][:3] == ("JPEG quality", "undefined", NO_FAKES)
     assert [row[:2] for row in leaks.rows] == [
         ("people", "1"), ("pairs or groups of people", "0"), ("identical source files", "0"),
-        ("couples of near-duplicate crops", "2"),
+        ("near-duplicate crop pairs", "2"),
     ]  # fmt: skip
     assert "0.800 in its best condition" in block.html
     assert audit.parts(None, {}) == []
@@ -139,7 +139,7 @@ def report(folder, options):
     return CliRunner().invoke(main, ["report", str(folder / "page"), *options])
 
 
-def test_findings_stand_at_the_top_of_the_page_with_a_link_to_the_section(tmp_path, audited):
+def test_findings_are_at_the_top_of_the_page_with_a_link_to_the_section(tmp_path, audited):
     result = report(tmp_path, audited(FORMAT, leaks=[LEAK]))
     assert result.exit_code == 0, result.output
     html = (tmp_path / "page/index.html").read_text()
@@ -153,7 +153,7 @@ def test_findings_stand_at_the_top_of_the_page_with_a_link_to_the_section(tmp_pa
     assert audit.ALERT in (tmp_path / "page/report.md").read_text().splitlines()[2]
 
 
-def test_a_quiet_audit_leaves_the_answer_alone(tmp_path, audited):
+def test_an_audit_without_findings_does_not_change_the_answer(tmp_path, audited):
     result = report(tmp_path, audited(dataclasses.replace(SAME)))
     assert result.exit_code == 0, result.output
     html = (tmp_path / "page/index.html").read_text()
@@ -168,7 +168,7 @@ def test_the_audit_of_other_faces_is_refused(tmp_path, audited, other):
     assert "two runs are mixed; run `detector audit` on the faces that were scored" in result.output
 
 
-def test_people_that_the_splits_of_the_scores_share_are_said_without_an_audit(scores_of, rows_of, write_scores):
+def test_people_that_the_splits_of_the_scores_share_are_reported_without_an_audit(scores_of, rows_of, write_scores):
     """The threshold is chosen on validation: its people must not be those of the test."""
     assert of_scores(scores_of(pairs=2, val_pairs=1, frames=1)) == []
     rows = rows_of(pairs=2, val_pairs=1, frames=1)

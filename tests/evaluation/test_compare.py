@@ -47,7 +47,7 @@ def auc(path, condition, keys=None, fake=None):
     return roc_auc_score([int(row["label"]) for row in chosen], [float(row["score"]) for row in chosen])
 
 
-def test_every_entry_stands_on_its_own_rows_and_lists_what_it_lacks(tables):
+def test_every_entry_is_evaluated_on_its_own_rows_and_lists_what_it_lacks(tables):
     strong, seeds, part = tables
     board = compare(groups_of(*tables))
     assert board.common == ["77", "10"]

@@ -77,7 +77,7 @@ def test_the_page_takes_the_folder_and_without_it_leaves_the_section_out(folder,
         assert (tmp_path / name / "features.png").exists() is bool(extra)
 
 
-def test_the_plane_repeats_and_keeps_clusters_apart():
+def test_the_embedding_repeats_and_separates_clusters():
     noise = np.random.default_rng(1)
     label = np.repeat([0, 1], 30)
     vectors = noise.normal(size=(60, 8)) + 12 * label[:, None]

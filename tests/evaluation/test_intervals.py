@@ -200,7 +200,7 @@ def test_two_videos_of_a_class_are_the_least_for_an_interval():
     assert np.isnan(delong_difference([0, 0, 1, 1], [0.1, 0.2, np.nan, 0.9], [0.1, 0.2, 0.3, 0.9]).p)
 
 
-def test_a_perfect_separation_claims_no_p():
+def test_a_perfect_separation_has_no_p():
     found = delong([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])
     assert (found.value, found.se) == (1, 0)
     assert np.isnan(found.p)

@@ -240,7 +240,7 @@ def test_pairs_are_the_clusters_where_people_are_in_one_pair(scores_of):
     assert all(len(np.unique(scores.pair[found.code[:, 0] == c])) == 1 for c in range(3))
 
 
-def test_people_in_several_pairs_are_clusters_and_couples_are_subtracted(rows_of, write_scores):
+def test_people_in_several_pairs_are_clusters_and_overlaps_are_subtracted(rows_of, write_scores):
     from evaluation.scores import read
 
     scores = read(write_scores(rows=people_table(rows_of, ["002", "004", "006"])))

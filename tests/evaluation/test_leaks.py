@@ -1,4 +1,4 @@
-"""What splits share: names, and crops that look alike."""
+"""What splits share: names, and crops that look the same."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_a_uniform_image_has_no_hash():
         hashes(np.zeros((2, 8, 8)))
 
 
-def test_couples_between_splits_and_within_them_are_counted():
+def test_crop_pairs_between_splits_and_within_them_are_counted():
     """0 = 3 (a leak), 1 = 2 (different people of one split: a false alarm), 4 = 5 (one person), 6 has no hash."""
     base = pictures(4)
     images = np.stack([base[0], base[1], base[1], base[0], base[2], base[2], np.zeros((32, 32))])

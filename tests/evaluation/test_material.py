@@ -237,7 +237,7 @@ def test_faces_and_records_of_another_run_with_equal_counts_are_refused(everythi
         message = r"failures\.csv: lists 2 frames and 0 whole videos, .*summary\.json counts 1 and 1: two runs"
     else:
         edited(everything.origin, "scores", "sha256", value="0" * 64)
-        message = r"scores\.json: is the record of another table .*scores\.csv was changed or replaced; run `detector"
+        message = r"scores\.json is the record of another table .*scores\.csv was changed or replaced; run `detector"
     with pytest.raises(FileError, match=message):
         gather(everything)
 
@@ -359,13 +359,13 @@ def test_damage_is_an_error_that_names_the_file_or_no_error_at_all(everything, t
     assert refused > 8
 
 
-def test_a_picture_outside_of_its_folder_is_not_read(tmp_path):
+def test_an_image_outside_of_its_folder_is_not_read(tmp_path):
     imsave(tmp_path / "secret.png", np.zeros((4, 4, 3), np.uint8))
     (tmp_path / "panels").mkdir()
-    with pytest.raises(FileError, match=r"is outside of the folder"):
+    with pytest.raises(FileError, match=r"is outside the folder"):
         read_png(tmp_path / "panels", "../secret.png")
     (tmp_path / "panels" / "link.png").symlink_to(tmp_path / "secret.png")
-    with pytest.raises(FileError, match=r"is outside of the folder"):
+    with pytest.raises(FileError, match=r"is outside the folder"):
         read_png(tmp_path / "panels", "link.png")
 
 

@@ -1,4 +1,5 @@
-"""The history matrix: every cell is an AUC, the figures follow from the cells, one threshold decides everywhere."""
+"""The history matrix: every cell is an AUC, the figures follow from the cells, one threshold is used in all
+conditions."""
 
 import json
 import math
@@ -67,7 +68,7 @@ def test_pooled_is_the_auc_of_all_scores_of_a_full_grid(scores):
     assert matrix.evaluate(scores).figure("pooled").value == pytest.approx(metrics.auc(test.label, test.score))
 
 
-def test_the_diagonal_does_not_see_a_shortcut_and_the_matrix_does(shortcut):
+def test_the_matrix_shows_a_shortcut_that_the_diagonal_hides(shortcut):
     found = matrix.evaluate(shortcut)
     assert found.figure("diagonal").value > 0.8
     worst, lean = found.figure("worst"), found.figure("lean")

@@ -165,7 +165,7 @@ def test_what_one_class_still_defines_is_given():
     assert metrics.ap([1, 1], [0.3, 0.4]) == 1
     assert metrics.accuracy([0, 0], [0.3, 0.6]) == 0.5
     assert np.isnan(metrics.balanced_accuracy([0, 0], [0.3, 0.6]))
-    assert np.isnan(metrics.precision([0, 1], [0.1, 0.2]))           # nothing is called fake
+    assert np.isnan(metrics.precision([0, 1], [0.1, 0.2]))           # nothing is classified as fake
     assert np.isnan(metrics.f1([0, 0], [0.1, 0.2]))
     assert metrics.f1([0, 1], [0.1, 0.2]) == 0                       # a fake is missed: that is 0, not undefined
     assert np.isnan(metrics.mcc([0, 1], [0.1, 0.2]))

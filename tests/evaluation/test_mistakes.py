@@ -1,4 +1,4 @@
-"""One wrong accusation and one miss are found, with their images, in the crops or among the images at hand."""
+"""One false alarm and one miss are found, with their images, in the crops or among other images."""
 
 import io
 
@@ -69,7 +69,7 @@ def test_without_crops_the_images_of_other_stages_are_searched(scores):
         ("a,faces", "x,faces", r"index\.csv: no crop a, which was scored: two runs are mixed; give the crops"),
         ("a,faces-000.tar,0", "a,faces-000.tar,7", r"faces-000\.tar: not a PNG file"),
         ("a,faces-000.tar,0", "a,faces-000.tar,many", r"index\.csv, line 2, column offset: expected a whole number"),
-        ("a,faces-000.tar", "a,../secret.tar", r"secret\.tar: is outside of the folder"),
+        ("a,faces-000.tar", "a,../secret.tar", r"secret\.tar: is outside the folder"),
     ],
 )
 def test_crops_of_another_run_and_damaged_ones_are_refused(scores, crops, old, new, message):

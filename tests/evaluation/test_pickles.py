@@ -53,7 +53,7 @@ def test_data_come_back_as_they_were(protocol):
     ],
     ids=repr,
 )  # fmt: skip
-def test_whatever_is_no_data_is_refused_and_never_run(value, protocol, tmp_path, monkeypatch):
+def test_anything_but_data_is_refused_and_never_run(value, protocol, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PickleError):
         load(pickle.dumps({"pred": value, "label": [0]}, protocol))

@@ -104,7 +104,7 @@ def test_a_label_and_a_score_are_enough(words, tmp_path):
     assert "every row counts as independent" in shown.output
 
 
-def test_columns_are_mapped_by_option_and_guessed_aloud(tmp_path):
+def test_columns_are_mapped_by_option_and_guesses_are_reported(tmp_path):
     label, score = small()
     rows = [{"File": f"a/{i}.png", "target": y, "Fake Prob": s, "clip": f"v{i // 4}_{y}", "p2": 1 - s}
             for i, (y, s) in enumerate(zip(label, score, strict=True))]  # fmt: skip
@@ -120,7 +120,7 @@ def test_columns_are_mapped_by_option_and_guessed_aloud(tmp_path):
     wrong = run("import", path, out, "--column", "score=p3")
     assert wrong.exit_code == 1
     assert "no column p3 (--column score=p3); the header is 'File,target,Fake Prob,clip,p2'" in wrong.output
-    assert "is none of our columns" in run("import", path, out, "--column", "points=p2").output
+    assert "is not one of our columns" in run("import", path, out, "--column", "points=p2").output
     assert run("import", path, out, "--column", "score").exit_code == 2
 
 
@@ -212,7 +212,7 @@ def test_what_is_missing_is_named_with_its_line_and_number_or_left_out(kind, row
     assert {len(found) for found in conditions.values()} == {3}
     result = run("metrics", scores, tmp_path / "m.json", "--allow-missing")
     assert (result.exit_code == 0 and "note: left out: 2 rows" in result.output) or kind == "condition"
-    assert kind == "duplicate" or "every number stands on the same 178 faces" in result.output
+    assert kind == "duplicate" or "all metrics use the same 178 faces" in result.output
     assert run("import", scores, tmp_path / "whole.csv", "--allow-missing").exit_code == 0
     assert len(read(tmp_path / "whole.csv")) == len(allowed)
 
@@ -224,7 +224,7 @@ def test_the_page_reads_the_scores_as_metrics_did(rows_of, write_scores, tmp_pat
     result = run("report", tmp_path / "page", "--metrics", tmp_path / "m.json", "--scores", scores, "--tables",
                  tmp_path / "t")  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert "every number stands on the same 178 faces" in (tmp_path / "page" / "index.html").read_text()
+    assert "all metrics use the same 178 faces" in (tmp_path / "page" / "index.html").read_text()
 
 
 PACKED = {
@@ -407,5 +407,6 @@ def test_deepfakebench_results_without_their_images_are_rows(tmp_path):
     assert found.counts() == {"frames": 40, "videos": 40, "pairs": 40}
     assert any("every row counts as independent" in note for note in found.notes)
     (tmp_path / "avg.pickle").write_bytes(pickle.dumps({"auc": 0.9, "dataset_dict": {}}))
-    with pytest.raises(ScoresError, match=r"no pred and label but 'auc', 'dataset_dict'; give the metric_dict_best"):
+    message = r"expected the keys pred and label, found 'auc', 'dataset_dict'; give the metric_dict_best"
+    with pytest.raises(ScoresError, match=message):
         read(tmp_path / "avg.pickle")

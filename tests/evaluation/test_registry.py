@@ -77,7 +77,7 @@ def test_a_new_metric_reaches_files_figures_and_page(monkeypatch, write_scores, 
     with (tmp_path / "t" / "metrics.csv").open(newline="") as file:
         assert any(row["metric"] == "new" for row in csv.DictReader(file))
     # a label of the bar chart, which says where lower is better
-    label = new.title if new.higher_is_better else f"{new.title} (low is good)"
+    label = new.title if new.higher_is_better else f"{new.title} (lower is better)"
     assert f">{label}<" in (tmp_path / "page" / "index.html").read_text()
 
 

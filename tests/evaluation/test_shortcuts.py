@@ -1,4 +1,4 @@
-"""Properties that tell the classes apart are found, whatever their form; noise and names of people are not."""
+"""Properties that separate the classes are found, whatever their form; noise and names of people are not."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def noise(columns=1):
     return Property(values)
 
 
-def test_a_file_format_of_each_class_tells_them_apart_with_an_honest_interval():
+def test_a_file_format_of_each_class_separates_them_with_an_interval_of_some_width():
     found = measure_shortcut(ITEMS, [Property(names=np.where(ITEMS.label == 1, "PNG", "JPEG"))])
     assert found.auc == 1
     assert 0.8 < found.lo < 1 == found.hi
@@ -78,7 +78,7 @@ def test_a_linear_property_is_scikit_learns_cross_validation():
     np.testing.assert_allclose(out_of_fold(ITEMS, [Property(values, linear=True)]), expected, atol=1e-6)
 
 
-def test_several_properties_together_tell_what_each_tells():
+def test_several_properties_together_separate_as_each_does():
     format_ = Property(names=np.where(ITEMS.label == 1, "PNG", "JPEG"))
     assert measure_shortcut(ITEMS, [noise(), format_, noise(3)]).auc > 0.95
 
@@ -100,7 +100,7 @@ def test_unknown_values_are_left_out_alone_and_count_as_unknown_together():
         (Property(np.full((len(ITEMS), 1), np.nan)), "no items with this property"),
     ],
 )
-def test_what_tells_nothing_says_why(found, reason):
+def test_an_uninformative_property_has_a_reason(found, reason):
     result = measure_shortcut(ITEMS, [found])
     assert result.reason == reason
     assert np.isnan(result.lo)

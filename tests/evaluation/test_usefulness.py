@@ -64,13 +64,13 @@ def test_errors_are_counted_at_the_threshold_of_the_validation_split_over_all_co
     ("separation", "pairs", "equivalent", "said"),
     [
         ({"raw": 1.0, "77": 1.0, "10": 0.2}, 24, 0.05, "more than the margin of 0.05."),
-        ({"raw": 1.0, "77": 1.0, "10": 1.0}, 40, 0.05, "within the margin of 0.05, so the two count as equal."),
+        ({"raw": 1.0, "77": 1.0, "10": 1.0}, 40, 0.05, "within the margin of 0.05, so the two are considered equal."),
         ({"raw": 0.8, "77": 0.8, "10": 0.6}, 40, 0.2, "within the margin of 0.20"),
-        ({"raw": 0.6, "77": 0.6, "10": 0.6}, 3, 0.05, "No loss is shown, and none is excluded: a loss of 0."),
-        ({"raw": 1.0, "77": 1.0, "10": 0.8}, 24, 0.05, "a loss, but whether it exceeds the margin"),
+        ({"raw": 0.6, "77": 0.6, "10": 0.6}, 3, 0.05, "This neither shows a loss nor rules one out: a loss of 0."),
+        ({"raw": 1.0, "77": 1.0, "10": 0.8}, 24, 0.05, "a loss, but the data do not show whether it exceeds"),
     ],
 )
-def test_equivalence_and_absence_of_evidence_are_told_apart(scores_of, separation, pairs, equivalent, said):
+def test_equivalence_and_absence_of_evidence_are_distinguished(scores_of, separation, pairs, equivalent, said):
     found = answered(scores_of(seed=1, pairs=pairs, val_pairs=4, conditions=separation), equivalent=equivalent)
     assert said in found.sentences[-1]
 

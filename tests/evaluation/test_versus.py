@@ -1,4 +1,4 @@
-"""Another run laid beside the first: paired differences on shared rows, and what the records say differently."""
+"""Comparison with another run: paired differences on shared rows, and differences between the records."""
 
 import json
 
@@ -59,5 +59,5 @@ def test_what_the_records_say_differently_is_listed_and_nothing_else(runs):
 def test_the_record_of_another_table_is_refused(runs):
     scores, path = runs
     record(path, scores={"sha256": "0" * 64, "rows": 1})
-    with pytest.raises(FileError, match=r"second\.json: is the record of another table than .*second\.csv; "):
+    with pytest.raises(FileError, match=r"second\.json is the record of another table than .*second\.csv; "):
         versus.gather(path, scores, 0.95)

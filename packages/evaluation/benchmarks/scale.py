@@ -2,8 +2,8 @@
 
     python scale.py OUT [--results docs/results.md] [--shape methods] [--intervals bootstrap]
 
-Each command runs in a process of its own; its peak is the largest resident set that the kernel saw. Tables are written
-to OUT once and kept, results are appended to the table below the heading in the file RESULTS.
+Each command runs in a process of its own; its peak is the maximum resident set size that the kernel reports. Tables are
+written to OUT once and kept, results are appended to the table below the heading in the file RESULTS.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fixed NumPy kernels, so that x86-64 processors with AVX2 compute the same bytes."""
+"""Pins NumPy's kernels, so that all x86-64 processors with AVX2 compute identical results."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["pin_numpy"]
 
 
 def pin_numpy() -> None:
-    """Let NumPy and OpenBLAS use kernels for AVX2 on every x86-64 processor that has it, unless the user has chosen.
+    """Make NumPy and OpenBLAS use AVX2 kernels on every x86-64 processor that has them, unless the user chose others.
 
-    Both choose by processor, and their sums and exponentials differ in the last bits. They read the variables when
-    NumPy is loaded, so the command line calls this first.
+    By default both choose kernels by processor, and sums and exponentials then differ in the last bits. They read the
+    environment variables when NumPy is loaded, so the command line calls this first.
     """
     if platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")

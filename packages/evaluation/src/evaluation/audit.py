@@ -1,4 +1,4 @@
-"""The section of the page on the audit of the data, and what of it stands at the top of the page."""
+"""The section of the page on the audit of the data, and its summary for the top of the page."""
 
 from __future__ import annotations
 
@@ -35,21 +35,22 @@ def parts(audit: Audit | None, detector: Mapping[str, float], shared: Sequence[L
     compared = "" if best is None else f" The detector reaches {best:.3f} in its best condition."
     return [
         page.paragraph(
-            "What could tell real from fake without any forgery? A detector that reaches its AUC this way has learned "
-            "how the data were collected. Sharpness and colour can also be effects of the forgery itself."
+            "How well can real and fake faces be told apart without any trace of forgery? A detector that relies on "
+            "such properties has learned how the data were collected. Sharpness and colour can also be effects of "
+            "the forgery itself."
         ),
         page.items(found) if found else page.paragraph(NONE),
         page.table(
             "audit",
-            "Properties that show no forgery: how well each tells real from fake",
+            "How well each property that is unrelated to forgery separates real from fake",
             ["property", "AUC", "strongest for, or reason", "real", "fake", "n real", "n fake"],
             [_row(row) for row in audit.shortcuts],
-            f"{crops} crops of all splits. AUC of a logistic regression on the property alone, each crop scored by a "
-            "model that has seen nobody of its pair; below .5 means no more than .5. "
+            f"{crops} crops of all splits. AUC of a logistic regression on the property alone, cross-validated: each "
+            "crop is scored by a model trained without its pair. An AUC below .5 means the same as .5. "
             f"{100 * audit.confidence:g} % intervals by {audit.unit}. Real and fake: the commonest values with their "
             "shares, or the median with the range from 5 % to 95 % of the crops. Strongest for: the method whose fakes "
-            f"the property tells best from real. A finding is an interval above {audit.notable_above:g}, or an AUC no "
-            f"less than the detector's in some condition.{compared}",
+            "the property separates best from real faces. A property is a finding if its interval lies above "
+            f"{audit.notable_above:g} or if its AUC reaches that of the detector in some condition.{compared}",
             text=(2, 3, 4),
         ),
         _leaks(audit),
@@ -70,7 +71,7 @@ def _leaks(audit: Audit) -> Block:
         ("person", "people"),
         ("pair", "pairs or groups of people"),
         ("file", "identical source files"),
-        ("near-duplicate", "couples of near-duplicate crops"),
+        ("near-duplicate", "near-duplicate crop pairs"),
     )
     rows: list[list[Cell]] = []
     for kind, words in kinds:
@@ -81,9 +82,9 @@ def _leaks(audit: Audit) -> Block:
     if near is not None:
         rows[-1][1] = str(near.num_near)
         note = (
-            f"Near-duplicate: {near.definition}, at most {near.limit}. {near.num_compared} couples of crops from two "
-            f"splits were compared, and {expected_number(near)} would be near by chance: of {near.num_different} "
-            f"couples of different people within one split, {near.num_false} are."
+            f"Near-duplicate: {near.definition}, at most {near.limit}. {near.num_compared} crop pairs across splits "
+            f"were compared; {expected_number(near)} would be near-duplicates by chance, because {near.num_false} of "
+            f"{near.num_different} crop pairs of different people within one split are."
         )
     header = ["what", "in more than one split", "examples"]
     return page.table("leaks", "What the splits share", header, rows, note, text=(2,))

@@ -12,7 +12,7 @@ from .wilson import Range, quantile, skew_stretch
 
 __all__ = ["ece", "fitted_temperature"]
 
-LEAST_WRONG = 8                        # clusters with a misclassified sample that a temperature's interval needs
+LEAST_WRONG = 8                        # clusters with a misclassified sample, needed for an interval of the temperature
 
 
 def ece(sample: Sample, confidence: float = 0.95, bins: int = BINS) -> Range:
@@ -53,7 +53,7 @@ def ece(sample: Sample, confidence: float = 0.95, bins: int = BINS) -> Range:
 
 
 def _shrunk(mean: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Return the size of the mean of each bin without the noise that its square holds."""
+    """Return the magnitude of each bin's mean after the noise variance is subtracted from its square."""
     found: np.ndarray = np.sqrt(np.maximum(mean**2 - noise**2, 0))
     return found
 
@@ -115,5 +115,5 @@ def fitted_temperature(sample: Sample, confidence: float = 0.95) -> Range:
             near, far = (near, middle) if sign * distance(middle, sign) > 1 else (middle, far)
         ends.append(1 / far)
     if np.isinf(ends[0]):
-        return Range(found, np.nan, np.nan, "no temperature is too high for these scores")
+        return Range(found, np.nan, np.nan, "the scores give no upper bound of the temperature")
     return Range(found, ends[1], ends[0])

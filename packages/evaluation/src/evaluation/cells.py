@@ -49,7 +49,7 @@ class Compared:
 
 
 class Method(Protocol):
-    """What is known of one method; `cells` are by condition and level."""
+    """The results of one method; `cells` are by condition and level."""
 
     @property
     def cells(self) -> dict[tuple[str, str], Cell]:
@@ -192,7 +192,7 @@ def _rows(
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a paired test needs of the rows of one condition; `key` and `video` are codes."""
+    """The columns that a paired test needs from the rows of one condition; `key` and `video` are codes."""
 
     key: NDArray[np.int32]
     video: NDArray[np.int32]
@@ -253,7 +253,7 @@ def _percentiles(value: float, drawn: Floats | None, confidence: float) -> Range
 
 
 def _videos(frames: Scores, part: Scores) -> Scores:
-    """Return the videos of one condition with keys that are numbered alike in all conditions of *part*."""
+    """Return the videos of one condition with keys that are numbered the same in all conditions of *part*."""
     videos = by_video(frames)
     names = part.clip.names
     return replace(videos, key=Text(names, videos.key.codes_among(names)))

@@ -1,6 +1,6 @@
-"""Refuses a page of files that do not belong together: two runs mixed, or a value that was edited.
+"""Checks that the files of a page belong to one run and that none of their values was edited.
 
-What binds the files to each other:
+The links between the files:
 
 - metrics.json and tables/settings.json hold the SHA-256 of the scores, settings.json that of each table. metrics.json
   follows from the tables (`tables.read_results`), and the AUCs and shares of errors are computed again from the scores.
@@ -87,7 +87,7 @@ def _check_number(sources: Sources, table: str, what: str, stored: float | None,
     if stored is not None and not math.isnan(stored + found) and abs(stored - found) > SAME_NUMBER:
         raise FileError(
             f"{sources.tables / table}: the {what}, is {stored:.6g}, but {sources.scores} gives {found:.6g}: the table "
-            "was edited or is of another run; run `evaluation metrics` on these scores again"
+            "was edited or belongs to another run; run `evaluation metrics` on these scores again"
         )
 
 
@@ -96,7 +96,7 @@ def _check_origin(sources: Sources, origin: Origin, material: Material, scores: 
     path = sources.origin
     if origin.scores != scores.source:
         raise FileError(
-            f"{path}: is the record of another table (SHA-256 {origin.scores.sha256[:12]}): {sources.scores} was "
+            f"{path} is the record of another table (SHA-256 {origin.scores.sha256[:12]}): {sources.scores} was "
             "changed or replaced; run `detector score` again, or delete the record of a table from elsewhere"
         )
     if sources.training:
@@ -233,7 +233,7 @@ def _check_audit(sources: Sources, material: Material) -> None:
 
 
 def _check_model(sources: Sources, material: Material, scores: Scores) -> None:
-    """Refuse a model that did not make the scores, as far as both sides tell.
+    """Refuse a model that did not make the scores, as far as both records can be compared.
 
     Thresholds are compared only where the model was trained on the faces that were scored. A threshold passes if it is
     the same or separates the validation faces equally well: scores that differ in their last digits may swap two

@@ -29,7 +29,7 @@ COMPARISON = Folder(lambda: ("index.html", "compare.md", "leaderboard.csv", "tes
 
 
 class Group(click.Group):
-    """Reports bad input as one line on standard error, with exit status 1."""
+    """A group that reports bad input as one line on standard error, with exit status 1."""
 
     command_class = Command
 
@@ -100,8 +100,8 @@ def _drawing(command: Any) -> Any:
 @click.argument("scores", type=Existing)
 @click.argument("out", type=File)
 @click.option("--tables", type=TABLES, help="Folder for the long tables (metrics.csv, differences.csv, ...).")
-@click.option("--headline", type=File, help="JSON file for the 20 numbers to look at first, for `dvc metrics diff`.")
-@click.option("--allow-nan", is_flag=True, help="Evaluate the other rows where scores are not finite.")
+@click.option("--headline", type=File, help="JSON file for the (at most 20) headline numbers, for `dvc metrics diff`.")
+@click.option("--allow-nan", is_flag=True, help="Leave out rows whose score is not finite.")
 @click.option("--quiet", is_flag=True, help="Do not print the table of results.")
 @_reading
 @_drawing
@@ -153,7 +153,7 @@ def metrics(
 def import_(
     file: Path, out: Path, columns: tuple[tuple[str, str], ...], allow_nan: bool, allow_missing: bool, logits: bool
 ) -> None:
-    """Write the scores in FILE as a table of ours to OUT (.csv, .csv.gz or .parquet).
+    """Convert the scores in FILE to a table that `evaluation metrics` reads, OUT (.csv, .csv.gz or .parquet).
 
     FILE is CSV (comma, semicolon or tab; gzip or zstd), Parquet, a metric_dict_best.pickle of DeepfakeBench, or a
     table of sidbench or deepsafe-bench. Only a label (0/1, real/fake, false/true) and a score (P(fake)) are needed.
@@ -202,7 +202,7 @@ def show(metrics: Path, tables: Path, page: Path | None) -> None:
 @click.option("--failures", type=Existing, help="failures.csv of the faces stage.")
 @click.option("--training", type=Existing, help="Folder of model.json and log.jsonl.")
 @click.option("--explain", type=Existing, help="Folder of `detector explain`: heat maps and feature vectors.")
-@click.option("--versus", type=Existing, help="Scores of another run, laid beside this one.")
+@click.option("--versus", type=Existing, help="Scores of another run to compare with this one.")
 @click.option("--crops", type=Existing, help="Folder of the packed crops, to show one false alarm and one miss.")
 @click.option("--audit", type=Existing, help="audit.json of `detector audit`: shortcuts and leaks in the data.")
 @click.option("--allow-nan", is_flag=True, help="As given to `evaluation metrics`.")
@@ -239,7 +239,7 @@ def _shown(context: click.Context) -> str:
 
 
 class TableArgument(GroupArgument):
-    """The same, or a ``PATH`` alone, with an empty label."""
+    """``LABEL=PATH``, ``LABEL=PATH,PATH,...``, or ``PATH`` alone, with an empty label."""
 
     name = "[LABEL=]PATH,..."
 
@@ -265,7 +265,7 @@ def _groups(groups: tuple[tuple[str, tuple[str, ...]], ...]) -> Any:
 def _above(command: Any) -> Any:
     """Add the options --out, --note and --dataset: a Markdown file and the text above its tables."""
     for option in (
-        click.option("--dataset", type=Existing, help="dataset.json of the videos: a notice if synthetic."),
+        click.option("--dataset", type=Existing, help="dataset.json of the videos; synthetic ones get a notice."),
         click.option("--note", help="A sentence to show above the Markdown tables."),
         click.option("--out", type=File, help="Markdown file to write the tables to."),
     ):
@@ -358,15 +358,15 @@ def grid(
     "--rev", "revisions", multiple=True, metavar="REV",
     help="Scores of a commit, branch, tag or DVC experiment, also LABEL=REV,REV,... for seeds. Repeatable.",
 )
-@click.option("--path", default="out/scores.csv", show_default=True, help="Where the revisions have their scores.")
-@click.option("--metric", default="auc", show_default=True, type=click.Choice(COMPARABLE), help="What is compared.")
+@click.option("--path", default="out/scores.csv", show_default=True, help="Path of the scores in each revision.")
+@click.option("--metric", default="auc", show_default=True, type=click.Choice(COMPARABLE), help="Metric to compare.")
 @click.option("--level", default="frame", show_default=True, type=click.Choice(["frame", "video"]), help="Its level.")
-@click.option("--condition", "conditions", multiple=True, help="Look at this condition only. Repeatable.")
-@click.option("--versus", metavar="LABEL", help="Test against this detector only, by default every two.")
+@click.option("--condition", "conditions", multiple=True, help="Compare in this condition only. Repeatable.")
+@click.option("--versus", metavar="LABEL", help="Test against this detector only (default: all pairs of detectors).")
 @click.option("--confidence", default=0.95, show_default=True, help="Two-sided coverage of the intervals.")
 @click.option("--allow-nan", is_flag=True, help="Leave out rows whose score is not finite.")
 @click.option("--out", type=COMPARISON, help="Folder for the page (index.html), compare.md and the tables as CSV.")
-@click.option("--dataset", type=Existing, help="dataset.json of the videos: a notice if synthetic.")
+@click.option("--dataset", type=Existing, help="dataset.json of the videos; synthetic ones get a notice.")
 def compare(
     tables: tuple[tuple[str, tuple[str, ...]], ...], revisions: tuple[str, ...], path: str, metric: str, level: str,
     conditions: tuple[str, ...], versus: str | None, confidence: float, allow_nan: bool, out: Path | None,

@@ -4,7 +4,7 @@ Frames of a video are nearly copies, a fake shares background and target with th
 of a FaceForensics++ pair appear in each other's fakes. So whole *pairs* are the clusters where every person occurs in
 one pair only. Where people occur in several pairs (Celeb-DF, DeepFakeDetection) no partition separates them; then each
 *person* is a cluster, and a fake of two people belongs to both. Two such fakes share one person or two. The sum over
-people counts the products of the latter twice, so the couples are subtracted once (dyadic-robust variance: Fafchamps
+people counts the products of the latter twice, so the overlaps are subtracted once (dyadic-robust variance: Fafchamps
 and Gubert 2007; Aronow, Samii and Assenova 2015).
 
 A table without pairs and people has *videos*, or only *rows*, as clusters.
@@ -71,7 +71,7 @@ def cluster_rows(video: Names, pair: Names, identity: Names) -> Clusters:
     first = first_rows(item, len(videos))
     of_pairs = Text.of(pair)[first].packed()
     pair_names, pair_code = of_pairs.names, of_pairs.codes
-    if len(pair_names) == len(videos):                                   # each video stands alone
+    if len(pair_names) == len(videos):                                   # each video is its own cluster
         unit = "video" if len(videos) < len(video) else "row"
         return Clusters(unit, item[:, None], np.ones(len(videos)), item)
     shown = [sorted(set(str(name).split("+")))[:2] for name in Text.of(identity)[first]]

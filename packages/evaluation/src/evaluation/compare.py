@@ -1,8 +1,8 @@
-"""A leaderboard of detectors, and paired tests between every two of them.
+"""A leaderboard of detectors, and paired tests between all pairs of them.
 
-An entry is a detector: one table of scores, or several of runs that differ by their seed only. It stands on the test
-rows that all of its runs scored; two entries are compared on the rows that both scored. Only the quantities that are
-shown are computed: a metric in each condition, its mean and, of the AUC, the lowest cell of the history matrix.
+An entry is a detector: one table of scores, or several of runs that differ by their seed only. It is evaluated on the
+test rows that all of its runs scored; two entries are compared on the rows that both scored. Only the quantities that
+are shown are computed: a metric in each condition, its mean and, of the AUC, the lowest cell of the history matrix.
 
 Intervals and p values cover the choice of test faces. Training is covered by the standard deviation over seeds and, of
 a difference, by Welch's t interval over the seeds.
@@ -323,7 +323,7 @@ def _tests(a: _Entry, b: _Entry, shown: Sequence[str], confidence: float) -> Ite
         seeds_lo, seeds_hi = _welch([e.value for e in first], [e.value for e in second], confidence)
         here = np.concatenate([rows[name] for name in conditions])
         frames, videos, pairs = faces.counts(np.unique(here))
-        reason = reason if np.isnan(lo) else "no p: the clusters do not differ" if np.isnan(p) else ""
+        reason = reason if np.isnan(lo) else "no p value: no variance between clusters" if np.isnan(p) else ""
         return Test(
             a.label, b.label, what, value, lo, hi, faces.unit, p, float("nan"), seeds_lo, seeds_hi, len(here), frames,
             videos, pairs, reason,
@@ -340,7 +340,7 @@ def _at(name: str, entry: _Entry, run: int, chosen: _Chosen) -> Estimate:
 
 
 def _shared(entry: _Entry, a: _Entry, b: _Entry, rows: dict[str, Rows]) -> _Chosen:
-    """Return the shared rows; with the name of the entry's own where it has no others, so that nothing is repeated."""
+    """Return the shared rows, named as the entry's own if it has no others, so that no estimate is computed twice."""
     whole = all(len(found) == len(entry.rows[name]) for name, found in rows.items())
     return _Chosen("" if whole else f"{a.label}\n{b.label}", rows)
 

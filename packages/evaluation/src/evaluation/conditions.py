@@ -32,7 +32,7 @@ def quality(condition: str) -> int | None:
 def encoder_quality(condition: str) -> int | None:
     """Return the quality of the last step that encodes: 77 of ``77``, ``turbo:77/4:2:0`` and ``scaled:16/77``.
 
-    None where the last step is none (``raw``, ``resize:0.5``) or its quality is not a whole number.
+    None where the last step is not an encoder (``raw``, ``resize:0.5``) or its quality is not a whole number.
     """
     if quality(condition) is not None:
         return quality(condition)

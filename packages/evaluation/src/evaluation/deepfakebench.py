@@ -34,7 +34,7 @@ def columns_of(path: Path, given: Given[str, str] | None) -> tuple[Mapping, Colu
         raise FileError(f"{path}: --column is for tables; the columns of a DeepfakeBench pickle are known")
     found = _load(path)
     if not {"pred", "label"} <= found.keys():
-        raise FileError(f"{path}: no pred and label but {_keys(found)}; {WAY_OUT}")
+        raise FileError(f"{path}: expected the keys pred and label, found {_keys(found)}; {WAY_OUT}")
     score, label = _numbers(path, found, "pred"), _numbers(path, found, "label")
     if len(score) != len(label):
         raise FileError(f"{path}: {len(score)} values in pred and {len(label)} in label; {WAY_OUT}")
@@ -48,7 +48,7 @@ def columns_of(path: Path, given: Given[str, str] | None) -> tuple[Mapping, Colu
         texts |= _faces(beside, label.astype(bool))
         notes.append(f"faces, videos and people are from {NAMES} beside it")
     else:
-        notes.append(f"no {NAMES} beside it: which face belongs to which video is not known")
+        notes.append(f"no {NAMES} beside it: the video of each face is not known")
     head = Head(path, (*texts, "score"))
     mapping = Mapping({name: name for name in (*texts, "score")}, notes)
     return mapping, Columns(head, len(score), texts, {"score": score.astype(np.float64)})
@@ -58,7 +58,7 @@ def _load(path: Path) -> dict[Any, Any]:
     try:
         return pickles.load(path.read_bytes())
     except pickles.PickleError as error:
-        raise FileError(f"{path}: this pickle is not read: {error}; {WAY_OUT}") from None
+        raise FileError(f"{path}: cannot read this pickle: {error}; {WAY_OUT}") from None
 
 
 def _keys(found: dict[Any, Any]) -> str:
@@ -79,7 +79,7 @@ def _numbers(path: Path, found: dict[Any, Any], name: str) -> np.ndarray:
 
 
 def _faces(path: Path, label: np.ndarray) -> dict[str, Text]:
-    """Return what the paths of the images say of each face."""
+    """Return what the paths of the images say about each face."""
     found = _load(path)
     images, labels = found.get("image"), found.get("label")
     way_out = "give the one of the same run, or move it away to evaluate without videos"

@@ -58,7 +58,7 @@ def read(folder: str | Path) -> Explained:
 
 
 def parts(explained: Explained | None) -> list[Block]:
-    """Return heat maps, the share of their mass inside the masks, and the embedding of the vectors."""
+    """Return heat maps, the share of their heat inside the masks, and the embedding of the vectors."""
     return [] if explained is None else [_heat_maps(explained), _localization(explained), _features(explained)]
 
 
@@ -132,8 +132,8 @@ def _localization(explained: Explained) -> Block:
         line(row, f"{conditions.title(row.condition)}, {row.method}") for row in rows if row.method != ALL
     ]
     caption = (
-        "Share of a map's mass inside the mask of the forgery, mean over the fakes. Faces and masks are centred, so a "
-        "map that ignores the image also has much of its mass inside; the share of the average map is this baseline. "
+        "Share of a map's heat inside the mask of the forgery, mean over the fakes. Faces and masks are centred, so a "
+        "map that ignores the image also has much of its heat inside; the share of the average map is this baseline. "
         "A gain near 0 means that the maps do not locate the forgery."
     )
     return page.joined([

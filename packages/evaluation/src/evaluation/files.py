@@ -79,7 +79,7 @@ def write_json(path: str | Path, value: Any) -> None:
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write mappings as CSV with the header *columns*; nan becomes an empty cell, other numbers have six digits.
 
-    A threshold is exact: rounded, it would decide otherwise about the score that it was taken from.
+    Thresholds are written exactly: a rounded one could classify the score that it was taken from differently.
     """
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n")
@@ -231,7 +231,7 @@ class Picture:
 
 
 def read_png(folder: str | Path, name: str, way_out: str = "") -> Picture:
-    """Return the PNG file *name* of *folder*; FileError for any other kind of file and for a place outside."""
+    """Return the PNG file *name* of *folder*; FileError for other kinds of file and for a path outside the folder."""
     origin = _within(folder, name, way_out)
     return _picture(origin.path.read_bytes(), origin)
 
@@ -247,11 +247,11 @@ def read_png_part(folder: str | Path, name: str, offset: int, size: int, way_out
 
 
 def _within(folder: str | Path, name: str, way_out: str) -> _Origin:
-    """Return the file *name* of *folder*; FileError for a place outside and where there is no such file."""
+    """Return the file *name* of *folder*; FileError for a path outside the folder and for a missing file."""
     path = Path(folder) / name.replace("\0", "")
     origin = _Origin(path, way_out)
     if not path.resolve().is_relative_to(Path(folder).resolve()):
-        raise origin.error("", f"is outside of the folder {folder}")
+        raise origin.error("", f"is outside the folder {folder}")
     if "\0" in name or not path.is_file():
         raise origin.error("", "no such image")
     return origin
@@ -265,7 +265,7 @@ def _picture(data: bytes, origin: _Origin) -> Picture:
         raise origin.error("", f"not a PNG file of at most {MAX_PIXELS} pixels")
     try:
         values = np.asarray(imread(io.BytesIO(data), format="png"))
-    except Exception as error:  # the decoder raises many kinds for damaged files
+    except Exception as error:  # the decoder raises many exception types for damaged files
         raise origin.error("", f"damaged PNG file: {error}") from None
     pixels = np.round(255 * values).astype(np.uint8)
     pixels = np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels[..., :3]

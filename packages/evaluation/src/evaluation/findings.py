@@ -1,4 +1,4 @@
-"""The result of an audit: what the data could give away without any forgery, and what of it must be said first.
+"""The result of an audit: properties that reveal the class without any trace of forgery, and leaks between splits.
 
 `Audit` is the content of ``audit.json``. `findings` are the sentences for the top of the page and for the terminal;
 `over_limit` are those for which training is refused, if the user wants that.
@@ -54,10 +54,10 @@ class OfMethod:
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """A property, the AUC of it alone with its interval (None: undefined, for the `reason`), and what the classes have.
+    """A property, its AUC when used alone with the interval (None: undefined, see `reason`), and its values by class.
 
     `name` identifies the property, `title` is its name in text. `real` and `fake` describe the two classes. `strongest`
-    is the method whose fakes it tells best, None where there is one method only.
+    is the method whose fakes it separates best, None where there is one method only.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Audit:
     """The content of audit.json.
 
     `faces`: numbers of crops by method and split. `unit`: what the intervals are clustered by. `notable_above`: AUC
-    that the lower end of an interval must pass to be a finding. `notes`: what could not be looked at, and why.
+    that the lower end of an interval must pass to be a finding. `notes`: what could not be examined, and why.
     """
 
     faces: dict[str, dict[str, int]]
@@ -135,7 +135,7 @@ def as_json(audit: Audit) -> dict[str, Any]:
 
 
 def findings(audit: Audit, detector: Mapping[str, float] | None = None) -> list[str]:
-    """Return what must be said first about the data, leaks before shortcuts.
+    """Return the main findings about the data, leaks before shortcuts.
 
     A shortcut is notable if the interval of its AUC, or of that for one method, lies above `notable_above`, or if its
     AUC reaches that of the detector in one of the conditions: *detector* has the AUC by name of the condition.
@@ -191,13 +191,14 @@ def leak_sentence(leak: Leak, near: Near | None = None) -> str:
     }
     if leak.kind in what:
         return f"{leak.count} {what[leak.kind][leak.count != 1]} in more than one split ({examples})."
-    chance = "" if near is None else f", where {expected_number(near)} would be by chance"
-    couples = "couple of crops" if leak.count == 1 else "couples of crops"
-    return f"{leak.count} {couples} from two splits are near-duplicates{chance} ({examples})."
+    chance = "" if near is None else f", where {expected_number(near)} would be expected by chance"
+    if leak.count == 1:
+        return f"1 crop pair across splits is a near-duplicate{chance} ({examples})."
+    return f"{leak.count} crop pairs across splits are near-duplicates{chance} ({examples})."
 
 
 def expected_number(near: Near) -> str:
-    """Return how many couples between splits are near by chance, from the rate among different people."""
+    """Return how many near-duplicates across splits are expected by chance, from the rate among different people."""
     if not near.num_different:
         return "an unknown number"
     expected = near.num_false / near.num_different * near.num_compared
@@ -244,8 +245,8 @@ def text(audit: Audit) -> str:
     near = audit.near_duplicates
     if near is not None:
         lines.append(
-            f"near-duplicates across splits: {near.num_near} of {near.num_compared} couples differ in at most "
-            f"{near.limit} bits; {near.num_false} of {near.num_different} couples of different people do"
+            f"near-duplicates across splits: {near.num_near} of {near.num_compared} crop pairs differ in at most "
+            f"{near.limit} bits; {near.num_false} of {near.num_different} crop pairs of different people do"
         )
     lines += audit.notes
     found = findings(audit)

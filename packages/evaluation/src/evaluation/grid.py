@@ -260,7 +260,7 @@ def _parts(grid: Grid) -> Iterator[tuple[str, Table]]:
     title = f"Frame AUC by training (rows) and test condition (columns){rates if area else ''}"
     yield title, _matrix_table(grid, "auc")
     if any(row.what == "retention" for row in grid.rows):
-        kept = "Retention: share of the frame AUC's distance from .5 on uncompressed faces that is left"
+        kept = "Retention: share of the uncompressed frame AUC's distance from .5 that is kept"
         yield kept, _matrix_table(grid, "retention")
     for axis in grid.versus:
         yield f"{TITLES.get(axis, axis)}: difference, paired on the same test faces", _versus_table(grid, axis)

@@ -1,4 +1,4 @@
-"""The section of the page that shows the history matrix and the decisions of one threshold."""
+"""The section of the page that shows the history matrix and the rates at one threshold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS = (
     ("off", "off the diagonal: real and fake in different conditions, mean"),
     ("pooled", "pooled: mean of all cells"),
     ("worst", "worst: the lowest cell"),
-    ("lean", "lean: the largest difference of a cell and its mirror image"),
+    ("lean", "lean: the largest difference between a cell and its mirror image"),
 )
 
 
@@ -31,10 +31,10 @@ def parts(matrix: Matrix, confidence: float) -> list[Block]:
     share = f"{100 * confidence:g} % intervals by {UNIT_NAMES[matrix.unit]}"
     return [
         page.paragraph(
-            "Real and fake images are not shared the same way. Each cell is the frame AUC of the real faces in the "
+            "Real and fake images can have different histories. Each cell is the frame AUC of the real faces in the "
             "condition of its row against the fakes in the condition of its column; the table by condition below "
-            "has the diagonal only. A detector that uses the condition instead of the forgery has high cells on one "
-            "side of the diagonal and low ones on the other."
+            "has the diagonal only. A detector that responds to the condition instead of the forgery has high AUCs "
+            "on one side of the diagonal and low ones on the other."
         ),
         page.chart(
             "matrix",
@@ -75,7 +75,7 @@ def _worst_words(matrix: Matrix) -> str:
     if not worst or not named or math.isnan(worst.lo):
         return ""
     return (
-        f"The interval of the worst cell is for the lowest true cell, whichever it is; the named cell alone has "
+        f"The interval of the worst cell is for the lowest true cell, whichever it is; that of the named cell alone is "
         f"{_interval(named, named.auc)}. The lowest of {len(matrix.conditions) ** 2} estimates is biased low, here by "
         f"about {number(worst.bias)} (simulated)."
     )

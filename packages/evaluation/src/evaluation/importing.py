@@ -1,4 +1,4 @@
-"""Writing of a table that was read from anywhere as one of ours: CSV, compressed CSV or Parquet."""
+"""Writing of imported scores in our own table format: CSV, compressed CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _columns(scores: Scores) -> dict[str, Any]:
 def _write_csv(path: Path, scores: Scores, compressed: bool) -> None:
     columns = _columns(scores)
     with path.open("wb") as raw:
-        # without a name and a time, so that equal tables are equal files
+        # no name and no time in the header, so that equal tables give equal files
         packed = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if compressed else raw
         with io.TextIOWrapper(packed, encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")

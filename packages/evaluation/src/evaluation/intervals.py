@@ -142,8 +142,8 @@ class Grouped:
     """Scores in a few thousand groups, counted by cluster: replicates of large samples in a matrix product.
 
     The groups are quantiles of both classes, finer where false positive rates are small, and never cross one of the
-    *thresholds*. Scores within a group count as equal. That moves a replicate by far less than the sampling that it
-    stands for, and the values themselves are computed from every score.
+    *thresholds*. Scores within a group count as equal. The effect on a replicate is far smaller than its sampling
+    error, and the estimates themselves use every score.
     """
 
     def __init__(

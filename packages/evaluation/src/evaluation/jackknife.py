@@ -56,7 +56,7 @@ class Estimate:
 def positive_sum(squares: Floats, weight: Floats) -> float:
     """Return the weighted sum of squares over clusters, at least half of that over people.
 
-    Subtracting couples of people from people can leave a negative variance in a small sample.
+    Subtracting the overlaps of two people can leave a negative variance in a small sample.
     """
     total = float(weight @ squares)
     return total if total > 0 and weight[-1] > 0 else max(total, 0.5 * float(squares[weight > 0].sum()))
@@ -254,7 +254,7 @@ class Sample:
     def curve(self) -> tuple[Floats, Floats, Floats]:
         """Thresholds from high to low after an infinite one; numbers of real and fake scores at or above each."""
         both = np.concatenate([self.real.score, self.fake.score])
-        both.sort(kind="stable")                                        # two sorted runs: merged
+        both.sort(kind="stable")                                        # merges two sorted runs
         rising = both[np.append(True, both[1:] != both[:-1])[: len(both)]]
         fps = len(self.real) - np.searchsorted(self.real.score, rising, "left")
         tps = len(self.fake) - np.searchsorted(self.fake.score, rising, "left")
@@ -315,7 +315,7 @@ class Sample:
     # -- one threshold ------------------------------------------------------------------------------------------------
 
     def rates(self, threshold: float) -> Rates:
-        """Rates when ``score >= threshold`` is called fake. Each needs the clusters of its own class only."""
+        """Rates when ``score >= threshold`` is classified as fake. Each needs the clusters of its own class only."""
         found = []
         for side, name in ((self.fake, "fake"), (self.real, "real")):
             position = int(np.searchsorted(side.score, threshold, "left")) if side.valid else 0
@@ -393,8 +393,9 @@ def jackknife(
 ) -> Estimate:  # fmt: skip
     """Return the estimate from the values without each cluster.
 
-    *size* (C,): rows of each cluster, of *num_rows* in all. Clusters that overlap have no common mean; theirs are
-    deviations from the value, times the share of rows that stay, which for a rate is the cluster's exact part in it.
+    *size* (C,): rows of each cluster, of *num_rows* in all. Clusters that overlap have no common mean; for them,
+    deviations are taken from the value and scaled by the share of rows that are kept, which for a rate is the exact
+    contribution of the cluster.
     """
     spread = np.zeros(len(weight))
     present = size > 0

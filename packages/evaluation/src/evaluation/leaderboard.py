@@ -25,7 +25,7 @@ Table = tuple[list[str], list[list[str]]]
 
 def _measure(board: Board) -> str:
     at = " at the threshold .5" if METRICS[board.metric].needs_threshold else ""
-    low = "" if METRICS[board.metric].higher_is_better else ", low is good"
+    low = "" if METRICS[board.metric].higher_is_better else ", lower is better"
     return f"{board.level} {METRICS[board.metric].title}{at}{low}"
 
 
@@ -87,7 +87,8 @@ def _notes(board: Board) -> list[str]:
         every = f" '{MEAN}': {over} of {', '.join(board.common)}."
     return [
         f"{_measure(board)}. [{share} intervals by {UNIT_NAMES[board.unit]}; they cover the choice of the test faces, "
-        f"not training.]{every} Each detector is evaluated on its own rows; 'rows lacking' are those that others have.",
+        f"not training.]{every} Each detector is evaluated on its own rows; 'rows lacking' counts rows that only "
+        "other detectors scored.",
         "Differences are paired, on the rows that both scored, in the conditions that both have. p is two-sided; "
         f"Holm's p is adjusted over all {count} tests shown here. Intervals by seeds are Welch's, over training runs; "
         "a claim needs both to exclude 0.",
@@ -100,7 +101,7 @@ def _undefined(board: Board) -> list[str]:
 
 
 def text(board: Board) -> str:
-    """Return the leaderboard, the tests and what they mean as text."""
+    """Return the leaderboard, the tests and an explanation of both as text."""
     of_board, of_tests = ("\n".join(textwrap.wrap(note, 118)) for note in _notes(board))
     parts = [text_table(*_board(board, conditions=False)), of_board]
     if len(board.conditions) > 1:

@@ -39,7 +39,7 @@ class Shared:
 
 
 def shared(names: Sequence[Sequence[str]], splits: Sequence[str], items: Sequence[str]) -> list[Shared]:
-    """Return what is named in more than one split, by name. *names* (N): what each item shows or is."""
+    """Return the names that occur in more than one split, sorted. *names* (N): what each item shows or is."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for several, split, item in zip(names, splits, items, strict=True):
         for name in several:
@@ -56,9 +56,9 @@ def shared(names: Sequence[Sequence[str]], splits: Sequence[str], items: Sequenc
 class NearDuplicates:
     """Near-duplicates between splits, and how often different people of one split are as close.
 
-    `pairs`: (distance, position, position) of the closest couples, sorted. `num_near` of `num_compared` couples of
-    crops from two splits are within `limit`; `num_false` of `num_different` couples of different people within one
-    split.
+    `pairs`: (distance, position, position) of the closest crop pairs, sorted. `num_near` of `num_compared` crop pairs
+    across splits are within `limit`, and so are `num_false` of `num_different` crop pairs of different people within
+    one split.
     """
 
     limit: int
@@ -74,7 +74,7 @@ class NearDuplicates:
 
     @property
     def expected(self) -> float:
-        """The number of couples between splits that would be this close if all showed different people."""
+        """The number of crop pairs across splits that would be this close if all showed different people."""
         return self.false_alarm_rate * self.num_compared
 
     @property
@@ -125,10 +125,10 @@ def near_duplicates(
     limit: int,
     most: int = 20,
 ) -> NearDuplicates:
-    """Return the couples of crops from two splits whose hashes differ in at most *limit* bits.
+    """Return the crop pairs across splits whose hashes differ in at most *limit* bits.
 
     *pair* names the people of each crop: crops of different pairs in one split show different people, as far as is
-    known, and give the rate of false alarms. *most* is the number of couples listed.
+    known, and give the rate of false alarms. *most* is the number of crop pairs listed.
     """
     found: list[tuple[int, int, int]] = []
     num_near = num_compared = num_false = num_different = 0

@@ -1,8 +1,8 @@
 """What others reported on FaceForensics++, as constants with their source, and gains computed from one row.
 
 Frame-level AUC. DeepfakeBench's numbers are each the mean of the three best test evaluations of one training, without
-intervals; users' reruns differ from them by several points in both directions. None is given per JPEG quality, so a
-robustness curve has no anchor here. They stand beside numbers measured on FaceForensics++ only.
+intervals; users' reruns differ from them by several points in both directions. None is given per JPEG quality, so there
+is no published robustness curve to compare with. They are shown only next to results on FaceForensics++.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class Gain:
 
 
 def mean_over(auc: Mapping[str, float], columns: Sequence[str] = MEAN_OVER) -> float:
-    """Return the mean of *auc* over *columns*; nan if one of them is missing, for then it is another mean."""
+    """Return the mean of *auc* over *columns*; nan if one of them is missing, because means over different columns are
+    not comparable."""
     values = [auc.get(column, math.nan) for column in columns]
     return sum(values) / len(values) if values else math.nan
 

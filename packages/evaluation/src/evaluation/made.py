@@ -40,7 +40,7 @@ def parts(material: Material) -> list[Block]:
 
 
 def verified(material: Material) -> str:
-    """Return a sentence on whether the weights are known to have made the scores; nothing without a model."""
+    """Return a sentence on whether the scores are known to come from the weights; nothing without a model."""
     if material.model is None:
         return ""
     if material.origin:
@@ -76,11 +76,11 @@ def _facts(material: Material) -> Iterator[tuple[str, str]]:
     if model:
         yield "model", model.model or ""
         yield "SHA-256 of the weights", model.weights_sha256 or ""
-        yield "are these the weights of the scores?", verified(material).replace("`", "")
-        yield "training faces in the condition", title(model.trained_on) if model.trained_on else ""
-        yield "code of the training", model.source.text if model.source else ""
+        yield "do the scores come from these weights?", verified(material).replace("`", "")
+        yield "condition of the training faces", title(model.trained_on) if model.trained_on else ""
+        yield "code used for training", model.source.text if model.source else ""
     if origin:
-        yield "code of the scoring", origin.source.text if origin.source else ""
+        yield "code used for scoring", origin.source.text if origin.source else ""
         yield "scored on", origin.device or ""
     yield "intervals", f"{100 * summary.settings.confidence:g} %, {tables.behind(summary)}"
     if summary.settings.intervals == "bootstrap":

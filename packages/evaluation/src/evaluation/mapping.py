@@ -1,7 +1,6 @@
-"""Which column of a table holds what: ours by name, those of other tools by option, by adapter or by a guess.
+"""Which column of a table holds what: our columns by name, those of other tools by option, by adapter or by a guess.
 
-Only label and score are needed. What is guessed and what is assumed for columns that are missing is said in
-`Mapping.notes`.
+Only label and score are needed. `Mapping.notes` states what was guessed, and what is assumed for missing columns.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ __all__ = ["COLUMNS", "Mapping", "choose", "label_of_path"]
 COLUMNS = ("key", "video", "compression", "frame", "method", "identity", "pair", "split", "label", "condition", "score")
 NEEDED = ("label", "score")
 OLD_NAME = "quality"                  # of the column `condition`
-# our column -> names elsewhere, the likeliest first; compared in lower case with _ for other signs
+# our column -> names elsewhere, the likeliest first; compared in lower case with _ for other characters
 SYNONYMS = {
     "key": ("image_path", "path", "file", "filename", "file_name", "filepath", "file_path", "image", "sample_id", "id"),
     "video": ("video_id", "video_name", "clip", "clip_id"),
@@ -61,7 +60,7 @@ def choose(names: tuple[str, ...], given: Given[str, str] | None = None) -> Mapp
     given = dict(given or {})
     for ours, theirs in given.items():
         if ours not in COLUMNS:
-            raise ValueError(f"--column {ours}={theirs}: {ours} is none of our columns: {', '.join(COLUMNS)}")
+            raise ValueError(f"--column {ours}={theirs}: {ours} is not one of our columns: {', '.join(COLUMNS)}")
         if theirs not in names:
             raise ValueError(f"no column {theirs} (--column {ours}={theirs}); the header is {_listed(names)}")
     plain = {_plain(name) for name in names}
@@ -95,7 +94,7 @@ def choose(names: tuple[str, ...], given: Given[str, str] | None = None) -> Mapp
 
 
 def _sidbench(names: tuple[str, ...], given: dict[str, str]) -> Mapping:
-    """Predictions of sidbench: ``Label`` is its decision, not the truth, which only the folders of the paths name."""
+    """Predictions of sidbench: ``Label`` is its decision, not the true class, which only the folder names tell."""
     by_name = {_plain(name): name for name in names}
     columns = {"key": by_name["image_path"], "score": by_name["prediction"]} | given
     note = (
@@ -106,7 +105,7 @@ def _sidbench(names: tuple[str, ...], given: dict[str, str]) -> Mapping:
 
 
 def label_of_path(path: str) -> int | None:
-    """Return the class that the last telling folder of a path names: ``.../progan/1_fake/a.png`` gives 1."""
+    """Return the class named by the last folder of a path that names one: ``.../progan/1_fake/a.png`` gives 1."""
     for part in reversed(re.split(r"[/\\]", path)[:-1]):
         if part.lower() in WORDS:
             return WORDS[part.lower()]

@@ -104,7 +104,7 @@ SCORE = "run `detector score` again to rewrite it, or delete the record of a tab
 
 
 def gather(sources: Sources) -> Material:
-    """Read all *sources*; FileError or OSError names the file that cannot be used or is of another run."""
+    """Read all *sources*; FileError or OSError names the file that cannot be used or belongs to another run."""
     from . import checks
 
     material, scores = _read(sources)

@@ -1,6 +1,6 @@
 """The history matrix: every condition of the real faces against every condition of the fakes.
 
-Real and fake images are not shared the same way, so a detector must work whatever each of them went through. Cell
+Real and fake images can have different histories, so a detector must work for every combination of conditions. Cell
 (r, f) is the AUC of all real faces in condition r against all fakes in condition f; the diagonal is the usual AUC by
 condition. Five figures sum up the matrix:
 
@@ -9,10 +9,10 @@ condition. Five figures sum up the matrix:
   scores pooled.
 - ``off``: mean of the cells with r != f.
 - ``worst``: the lowest cell. The minimum of noisy values is biased low; `Figure.bias` estimates by how much.
-- ``lean``: the largest difference of a cell and its mirror image, the plainest sign of a shortcut: the detector sees
-  the condition instead of the forgery.
+- ``lean``: the largest difference of a cell and its mirror image, clear evidence of a shortcut: the detector responds
+to the condition instead of the forgery.
 
-`Decision` rows hold what ONE threshold decides in every condition: the one chosen on the validation split over all
+`Decision` rows hold the rates at a single threshold for all conditions: the one chosen on the validation split over all
 conditions (``val``), and .5 (``fixed``).
 
 All cells with their intervals and the figures come from the win counts by cluster in `wins.Wins`: 81 cells take 0.03 s
@@ -79,7 +79,8 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one threshold decides: `metric` in `condition`, over all conditions (empty), or the lowest of a metric.
+    """A metric of decisions at the single threshold: `metric` in `condition`, over all conditions (empty), or the
+    lowest of a metric.
 
     `metric` is ``balanced_accuracy``, ``specificity``, ``sensitivity``, ``lowest_specificity`` or
     ``lowest_sensitivity``; for the last two `condition` names where it is.
@@ -97,7 +98,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """All cells, figures and decisions at both levels; `unit` says what the intervals take as independent."""
+    """All cells, figures and decisions at both levels; `unit` is what the intervals treat as independent."""
 
     conditions: list[str]
     unit: str
@@ -246,7 +247,7 @@ def read(folder: str | Path, conditions: list[str], unit: str, way_out: str) -> 
 
 
 def as_json(matrix: Matrix) -> dict[str, Any]:
-    """Return the matrix as metrics.json has it: level -> figures with ``_lo`` and ``_hi``, decisions, cells.
+    """Return the matrix in the form of metrics.json: level -> figures with ``_lo`` and ``_hi``, decisions, cells.
 
     Names of conditions are their keys. Undefined numbers are left out. `cells` is real -> fake -> AUC.
     """

@@ -16,7 +16,7 @@ __all__ = ["ESTIMATED", "Measured", "estimate", "measure", "range_of"]
 
 Key = tuple[str, str]                  # metric, name of its threshold ("" without one)
 OF_ONE_RATE = ("recall", "acc_fake", "acc_real")
-MOST_WORK = 200_000_000                # clusters times rows up to which a metric is computed anew without each cluster
+MOST_WORK = 200_000_000                # clusters times rows up to which a metric is recomputed without each cluster
 NO_FORM = "only the bootstrap gives an interval of this metric (--intervals bootstrap)"
 
 
@@ -119,7 +119,7 @@ def _function(metric: Metric) -> OfRates:
 
 
 def _delete_one(sample: Sample, ranking: Callable[[Counts], Any]) -> Estimate:
-    """Return a metric of the ranking that has no faster form, computed anew without each cluster."""
+    """Return a metric of the ranking that has no faster form, recomputed without each cluster."""
     value = float(ranking(_counts(sample)))
     sides, size = (sample.real, sample.fake), sample.real.size + sample.fake.size
     overlap, work = any(side.row is not None for side in sides), len(size) * len(sample)

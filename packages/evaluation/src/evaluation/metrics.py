@@ -154,7 +154,7 @@ class Counts:
         part = _ratio(gap_before, gap_before - gap_after)
         rate = _pick(fpr, before) + part * (_pick(fpr, after) - _pick(fpr, before))
         high, low = self.thresholds[before], self.thresholds[after]
-        high = np.where(np.isinf(high), low, high)                     # "above every score" is no number to average
+        high = np.where(np.isinf(high), low, high)                     # an infinite threshold cannot be averaged
         with np.errstate(invalid="ignore"):                            # inf - inf, when nothing was scored
             return rate, np.where(np.isnan(rate), np.nan, high + part * (low - high))
 

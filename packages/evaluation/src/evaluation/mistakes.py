@@ -19,7 +19,7 @@ FACES = "run `detector faces` again to rewrite it"
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A face that is classified wrongly; *shown* is the condition of the image, which may be another one."""
+    """A misclassified face; *shown* is the condition of the image, which may differ from that of the score."""
 
     label: int
     key: str
@@ -31,7 +31,7 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where index.csv says that a crop is."""
+    """The location of a crop according to index.csv."""
 
     key: str
     shard: str
@@ -42,7 +42,7 @@ class _Place:
 def find(
     scores: Scores, threshold: float, images: Iterable[tuple[str, str, Picture]], crops: Path | None
 ) -> list[Mistake]:
-    """Return at most one wrong accusation and one miss at *threshold*, those with the most extreme score.
+    """Return at most one false alarm and one miss at *threshold*, those with the most extreme score.
 
     Uncompressed faces come first, because the folder *crops* has the image of each. Otherwise a face of *images* (key,
     condition, image) is taken, and otherwise one whose uncompressed image is shown.

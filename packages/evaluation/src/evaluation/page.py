@@ -289,7 +289,7 @@ def paragraph(text: str, kind: str = "") -> Block:
 
 
 def _coded(text: str) -> str:
-    """Return *text* as HTML; what stands between back quotes becomes code."""
+    """Return *text* as HTML; text between back quotes becomes code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
@@ -474,7 +474,8 @@ def details(summary: str, *parts: Block) -> Block:
 
 
 def fitting(sizes: Iterable[int]) -> int:
-    """Return how many parts with images of these *sizes* in bytes the page shows: at least one, then up to a limit."""
+    """Return how many parts, with images of these *sizes* in bytes, fit on the page: at least one, then up to a
+    limit."""
     number = total = 0
     for size in sizes:
         total += size

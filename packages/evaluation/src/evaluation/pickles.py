@@ -2,7 +2,7 @@
 
 A pickle is a program. This reader runs none of it: names of classes and functions stay names, calls are replaced by
 constructors of our own for the few that NumPy needs, and every instruction that could make, call or change anything
-else is an error. Arrays are built with `numpy.frombuffer`, so damaged ones cannot reach foreign memory.
+else is an error. Arrays are built with `numpy.frombuffer`, so damaged ones cannot read memory outside the file.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _array(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
 
 def _call(function: Any, args: Any) -> Any:
     if not isinstance(function, _Name) or not isinstance(args, tuple):
-        raise PickleError("it calls what is no function of NumPy")
+        raise PickleError("it calls something other than a NumPy function")
     match function.name, args:
         case "_reconstruct", _:
             return _Array()
@@ -127,7 +127,7 @@ class _Reader(PurePython):             # type: ignore[misc]
     def load_build(self) -> None:
         state = self.stack.pop()
         if not isinstance(self.stack[-1], _Array | _Dtype):
-            raise PickleError("it changes an object that is no array")
+            raise PickleError("it changes an object that is not an array")
         self.stack[-1].setstate(state)
 
     def load_setitem(self) -> None:
@@ -148,7 +148,7 @@ class _Reader(PurePython):             # type: ignore[misc]
         for key, value in zip(items[::2], items[1::2], strict=True):
             # deeply nested keys would exhaust the stack of the process when they are hashed
             if not isinstance(key, str | bytes | int | float | np.generic):
-                raise PickleError("a dictionary whose keys are no text or numbers")
+                raise PickleError("a dictionary with keys that are neither text nor numbers")
             self.stack[-1][key] = value
 
     def load_append(self) -> None:
@@ -182,8 +182,8 @@ def load(data: bytes) -> dict[Any, Any]:
     except PickleError:
         raise
     except MemoryError:
-        raise PickleError("it asks for more memory than there is") from None
-    except Exception as error:  # the interpreter of pickles raises many kinds for damaged files
+        raise PickleError("it needs more memory than is available") from None
+    except Exception as error:  # unpickling raises many exception types for damaged files
         raise PickleError(f"damaged ({type(error).__name__})") from None
     if type(found) is not dict:
         raise PickleError("not a dictionary")

@@ -286,8 +286,8 @@ COSTS = (("bits_per_pixel", "bits per pixel (log scale)"), ("ssim", "SSIM"), (QU
 def curves(summary: Summary, fidelity: Mapping[str, Fidelity], theme: Theme = LIGHT) -> Figure:
     """Return AUC, balanced accuracy and EER over bits per pixel, SSIM and quality, one line for each encoder or family.
 
-    Encoders are compared at equal cost or equal damage: one quality number means different files for each of them. The
-    dashed line is the value of uncompressed faces.
+    Encoders are compared at equal bit rate or equal SSIM: the same quality number gives different files with each of
+    them. The dashed line is the value of uncompressed faces.
     """
 
     def place(name: str, cost: str) -> float:
@@ -325,7 +325,7 @@ def curves(summary: Summary, fidelity: Mapping[str, Fidelity], theme: Theme = LI
                     axes.xaxis.set_minor_formatter(NullFormatter())
                 if i == len(CURVES) - 1:
                     axes.set_xlabel(label)
-            direction = "" if METRICS[metric].higher_is_better else " (low is good)"
+            direction = "" if METRICS[metric].higher_is_better else " (lower is better)"
             panels[i, 0].set_ylabel(f"{METRICS[metric].title}{direction}")
         for axes in panels[0]:
             axes.invert_xaxis()
@@ -467,7 +467,7 @@ def metric_bars(summary: Summary, level: str = "frame", theme: Theme = LIGHT) ->
             chance = METRICS[metric].chance
             if chance is not None:
                 axes.axhline(chance, color=theme.muted, linewidth=1, linestyle=":")
-            low = "" if METRICS[metric].higher_is_better else " (low is good)"
+            low = "" if METRICS[metric].higher_is_better else " (lower is better)"
             axes.set_title(f"{METRICS[metric].title}{low}", fontsize=9.5)
             axes.set(ylim=(-0.02, 1.04), xlim=(-0.6, max(len(conditions), 1) - 0.4))
             rotation: Any = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if len(conditions) > 5 else {}

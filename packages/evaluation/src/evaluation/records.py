@@ -229,7 +229,7 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class Localization:
-    """A row of localization.csv: shares of a map's mass in the mask, that of the average map, and the mask's area."""
+    """A row of localization.csv: shares of a map's heat in the mask, that of the average map, and the mask's area."""
 
     condition: str
     kind: str

@@ -30,9 +30,8 @@ def log_rate_weights(bits_per_pixel: ArrayLike) -> NDArray[np.float64]:
 
 
 def area_over_log_rate(bits_per_pixel: ArrayLike, values: ArrayLike) -> float:
-    """Return the mean of *values* over the logarithm of the bit rate, by trapezia, in the unit of the values.
-
-    Rates in any order. nan with fewer than two different rates, or where a value is nan.
+    """Return the mean of *values* over the logarithm of the bit rate, by trapezoids, in the unit of the values. Rates
+    may be in any order. nan with fewer than two different rates, or where a value is nan.
     """
     rates, heights = np.asarray(bits_per_pixel, dtype=np.float64), np.asarray(values, dtype=np.float64)
     if rates.shape != heights.shape or rates.ndim != 1:

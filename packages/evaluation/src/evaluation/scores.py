@@ -241,10 +241,10 @@ def read(
 
     *columns*: our column -> the table's, where it has another name. With *logits* scores pass through a sigmoid.
     Raises `ScoresError`, naming the file, the first such line, the column and the number of rows, for values out of
-    their range, a video that changes its label, split, method or pair, two conditions with one key; and for what is
-    missing: rows cut short, scores that are not finite, a face twice in one condition, a face that lacks one of the
+    their range, a video that changes its label, split, method or pair, two conditions with one key; and for incomplete
+    rows: rows cut short, scores that are not finite, a face twice in one condition, a face that lacks one of the
     conditions of its split. With *allow_nan* rows with such scores are left out and counted in `Scores.dropped`; with
-    *allow_missing* everything that is missing is left out and `Scores.notes` say how much.
+    *allow_missing* all incomplete rows are left out and `Scores.notes` say how much.
     """
     try:
         return _read(Path(path), allow_nan, columns, allow_missing, logits)
@@ -403,7 +403,7 @@ COST = {
 
 
 def _assumed(parsed: dict[str, Text], rows: int, notes: list[str]) -> dict[str, Text]:
-    """Return what is assumed for the columns that are missing; *notes* say what that costs."""
+    """Return the values assumed for missing columns; *notes* state the consequences."""
     given = set(parsed)
     new: dict[str, Text] = {}
 
@@ -441,7 +441,7 @@ def _assumed(parsed: dict[str, Text], rows: int, notes: list[str]) -> dict[str, 
         unit = "" if given & {"pair", "identity"} else "video" if "video" in given else "row"
         notes.append(f"no column {', '.join(lacking)}" + (f"; {COST[unit]}" if unit else ""))
     if "split" in lacking:
-        notes.append("no validation split: nothing is known of a threshold chosen before the test")
+        notes.append("no validation split: no threshold could be chosen before the test")
     return new
 
 
@@ -471,7 +471,7 @@ def _check_videos(found: tablefile.Columns, scores: Scores) -> None:
 def _complete(
     found: tablefile.Columns, scores: Scores, faces_known: bool, allow_nan: bool, allow_missing: bool, notes: list[str]
 ) -> Scores:
-    """Return the rows that every number can stand on; ScoresError names the first row that is missing something."""
+    """Return the rows that the metrics can be computed from; ScoresError names the first incomplete row."""
     path, rows = found.head.path, np.arange(len(scores))
     if found.broken or found.cut:
         ends = "; the compressed data end early" if found.cut else ""
@@ -512,13 +512,13 @@ def _complete(
                 f", column key: {scores.key[row]} in condition {scores.condition[row]} is already on "
                 f"{found.place(int(rows[before]))} ({_many(int(again.sum()), 'such row')})"
             )
-        leave_out(again, "of a face that is there already in the same condition", said)
+        leave_out(again, "that repeat a face in the same condition", said)
         lacks, said = _lacking(scores)
         faces = scores.key[lacks].num() if said else 0
         leave_out(lacks, f"of {_many(faces, 'face')} that lack a condition", said)
         if faces:
             notes.append(
-                f"every number stands on the same {scores.key.num()} faces, which have all conditions of their split"
+                f"all metrics use the same {scores.key.num()} faces, which have all conditions of their split"
             )
     if allow_nan and not allow_missing and infinite.any():
         scores = replace(scores[~infinite], dropped=int(infinite.sum()))

@@ -539,7 +539,7 @@ SECTIONS = (
     Section("calibration", "Calibration", _calibration),
     Section("training", "Training", _training),
     Section("errors", "Largest errors", _worst),
-    Section("versus", "Beside another run", lambda m: versus.parts(m.versus, m.origin)),
+    Section("versus", "Compared with another run", lambda m: versus.parts(m.versus, m.origin)),
     Section("exclusions", "Exclusions and remarks", _exclusions),
     Section("definitions", "Definitions", _definitions),
     Section("provenance", "How it was made", made.parts),

@@ -40,7 +40,8 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Runs that differ by their seed only; `label` names their common setting, `paths` are the files they are from."""
+    """Runs that differ by their seed only; `label` names their common setting, `paths` are the files that they were
+    read from."""
 
     label: str
     paths: tuple[str, ...]

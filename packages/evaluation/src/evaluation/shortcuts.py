@@ -1,9 +1,10 @@
-"""Shortcuts: how well properties that know nothing of a forgery tell real from fake items.
+"""Shortcuts: how well properties that are unrelated to the forgery separate real from fake items.
 
-A property is a set of numbers or a name per item: the file's format, the sharpness, an 8 x 8 thumbnail. What a detector
-could make of it is the AUC of a logistic regression, cross-validated: an item is scored by a model that has seen nobody
-of its pair (or group of people). Values below .5 therefore mean no more than .5. The interval is that of every other
-AUC here, clustered by pairs or people; it treats the scores as given, as those of a trained detector.
+A property is a set of numbers or a name per item: the file's format, the sharpness, an 8 x 8 thumbnail. How much a
+detector could gain from it is measured by the AUC of a cross-validated logistic regression: each item is scored by a
+model trained without its pair (or group of people). Values below .5 therefore mean the same as .5. Intervals are
+computed as for every other AUC, clustered by pairs or people; they treat the scores as given, like those of a trained
+detector.
 
 Numbers enter as their rank among the training items and, so that any shape of dependence is found, as one of eight
 bins of that rank; names enter one-hot. Both are learned from the training part alone, and a name that is not in it
@@ -37,7 +38,7 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """What is compared: the class of N items (1 is fake), and whom they show, as in a table of scores."""
+    """The items to compare: the class of N items (1 is fake) and the people they show, as in a table of scores."""
 
     label: NDArray[np.int8]
     video: NDArray[np.str_]
@@ -76,7 +77,7 @@ class Property:
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Whether anything is known of each item."""
+        """Whether each item has a known value."""
         some = [] if self.numbers is None else [~np.isnan(self.numbers).all(axis=1)]
         some += [] if self.names is None else [np.asarray(self.names != "")]
         found: NDArray[np.bool_] = np.logical_or.reduce(some)

@@ -28,7 +28,7 @@ KINDS = ("jackknife", "bootstrap")
 
 
 def _default_source(metric: str) -> str:
-    """Return the threshold that stands for *metric* where none is named; KeyError for an unknown metric."""
+    """Return the default threshold source of *metric*; KeyError for an unknown metric."""
     return "fixed" if METRICS[metric].needs_threshold else ""
 
 
@@ -60,7 +60,7 @@ class Settings:
 class Row:
     """One metric in one condition, at one level and of one method, with its interval; nan where undefined.
 
-    `unit` says what the interval takes as independent (``pair``, ``person``, ``video``, ``row``). `threshold_source` is
+    `unit` is what the interval treats as independent (``pair``, ``person``, ``video``, ``row``). `threshold_source` is
     ``fixed``, ``val``, or empty for metrics without a threshold. `reason` says why the value or its interval is
     undefined.
     """
@@ -143,7 +143,7 @@ class Calibration:
     """Frame-level calibration in one condition: ECE, fitted temperatures, ECE after dividing the logits by them.
 
     `temperature` is fitted on the validation split in the same condition, `temperature_reference` in the first
-    condition of `ends`: what a detector can do that does not know the condition of its input. Intervals of an ECE after
+    condition of `ends`: as for a detector that is not told the condition of its input. Intervals of an ECE after
     scaling take the temperature as given.
     """
 

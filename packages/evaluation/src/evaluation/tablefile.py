@@ -82,7 +82,7 @@ class _Decoded(io.RawIOBase):
             self._read = gzip.GzipFile(fileobj=self._file).read1
         elif start == ZSTD:
             self._read = pa.CompressedInputStream(self._file, "zstd").read
-            self._most = 4096          # what is decoded in the read that meets the end of a cut file is lost
+            self._most = 4096          # data decoded in the read that meets the end of a cut file are lost
         self.cut = False
 
     def readable(self) -> bool:
@@ -156,7 +156,7 @@ def _text_head(path: Path, data: bytes) -> Head:
     try:
         (names,) = csv.reader([line], delimiter=delimiter, strict=True)
     except (csv.Error, ValueError) as error:
-        raise FileError(f"{path}, line {skipped + 1}: not a header: {error}; write one column name a cell") from None
+        raise FileError(f"{path}, line {skipped + 1}: not a header: {error}; write one column name per cell") from None
     first = next((text for text in lines[skipped + 1 :] if text.strip()), b"")
     decimal = "," if delimiter == ";" and b"," in first and b"." not in first.rpartition(b";")[2] else "."
     return Head(path, tuple(name.strip() for name in names), delimiter, decimal, skipped + 1)
@@ -176,7 +176,7 @@ def _first_line(error: BaseException) -> str:
 def columns(head: Head, texts: Sequence[str], numbers: Sequence[str], allow_missing: bool = False) -> Columns:
     """Return the columns *texts* and *numbers* of a table; cells without a number are nan.
 
-    FileError for names that occur twice, cells that are no numbers or no UTF-8 and, unless *allow_missing*, for rows
+    FileError for names that occur twice, cells that are not numbers or not UTF-8 and, unless *allow_missing*, for rows
     with too few or too many values and data that end early: with the first such line and how many there are.
     """
     for name in (*texts, *numbers):
@@ -241,7 +241,7 @@ def _read_csv(head: Head, texts: list[str], numbers: list[str]) -> Columns:
         return _parse_csv(head, texts, numbers, newlines=False)
     except FileError:
         raise
-    except ValueError:                 # a line break inside of quotes, or an error that the second attempt names
+    except ValueError:                 # a line break inside quotes, or an error that the second attempt reports
         pass
     try:
         return _parse_csv(head, texts, numbers, newlines=True)
@@ -374,7 +374,7 @@ def _cut_short(found: Columns) -> FileError:
 
 
 def _named(head: Head, numbers: list[str], error: ValueError) -> FileError:
-    """Return the error with the first line and the number of lines where a number is none."""
+    """Return the error that names the first line whose cell is not a number, and how many there are."""
     wrong: list[tuple[int, str, str]] = []
     total = 0
     for line, cells in _scan(head):

@@ -81,8 +81,8 @@ def headline_json(summary: Summary, matrix: Matrix) -> dict[str, Any]:
     """Return the numbers to look at first, at most 20, all at frame level: what ``dvc metrics diff`` compares.
 
     `auc` holds the AUC of uncompressed faces and of the two conditions between which the drop is measured, the drop,
-    and ``diagonal``, ``worst`` and ``lean`` of the history matrix. The other numbers are what the threshold decides
-    that is chosen on the validation split over all conditions. Undefined numbers are left out.
+    and ``diagonal``, ``worst`` and ``lean`` of the history matrix. The other numbers are rates at the threshold chosen
+    on the validation split over all conditions. Undefined numbers are left out.
     """
     ends = summary.ends()
     shown = [RAW, ends.high, ends.low] if ends else [RAW, *(c for c in summary.conditions if c != RAW)][:3]
@@ -146,7 +146,7 @@ def write_tables(
     """Write the tables of *summary* and *matrix*, videos.csv and settings.json into *folder*.
 
     settings.json is written last. It holds the settings, the conditions, the versions, what identifies the scores file,
-    and the SHA-256 of every table, so that readers notice a table that was changed or is of another run.
+    and the SHA-256 of every table, so that a table that was changed or belongs to another run is noticed.
     """
     folder = Path(folder)
     write_csv(folder / "metrics.csv", _names(Row), map(asdict, summary.rows))
@@ -211,8 +211,8 @@ class _Head:
 def read_results(metrics: str | Path, folder: str | Path) -> tuple[Summary, Matrix]:
     """Return what `write_tables` and `write_json` wrote.
 
-    FileError names a file that does not fit its schema, that was changed since, or that is of another run. Everything
-    in metrics.json follows from the tables, so an edited value in it is found and named.
+    FileError names a file that does not fit its schema, that was changed since, or that belongs to another run.
+    Everything in metrics.json follows from the tables, so an edited value in it is found and named.
     """
     folder = Path(folder)
     head = read_json(metrics, _Head, AGAIN)
@@ -272,8 +272,8 @@ def _check_same(path: str | Path, folder: Path, expected: dict[str, Any]) -> Non
         here, there = (f"is {side[place]!r}" if place in side else "is missing" for side in (found, wanted))
         if here != there:
             raise FileError(
-                f"{path}, {place}: {here[:60]}, but in the tables of {folder} it {there[:60]}: it was edited or is of "
-                f"another run; {AGAIN}"
+                f"{path}, {place}: {here[:60]}, but in the tables of {folder} it {there[:60]}: it was edited or "
+                f"belongs to another run; {AGAIN}"
             )
 
 
@@ -338,7 +338,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def behind(summary: Summary, unit: str = "") -> str:
-    """Return what stands behind the intervals: ``jackknife by pairs``."""
+    """Return how the intervals were computed: ``jackknife by pairs``."""
     kind = summary.settings.intervals
     kind = kind if kind == "jackknife" else f"bootstrap, {summary.settings.replicates} replicates,"
     return f"{kind} by {UNIT_NAMES[unit or summary.units[0]]}"
@@ -390,7 +390,7 @@ def _strata_lines(strata: Sequence[Stratum]) -> list[str]:
 
 
 def _undefined_lines(undefined: Sequence[str]) -> list[str]:
-    """Return a line for each reason; numbers that share one stand on one line."""
+    """Return a line for each reason, with all numbers that share it."""
     named: dict[str, list[str]] = {}
     for line in undefined:
         name, _, reason = line.partition(": ")
@@ -407,7 +407,7 @@ SHOWN = (("frame", "auc"), ("video", "auc"), ("frame", "balanced_accuracy"), ("f
 
 FIGURES = (
     ("diagonal", "same condition, mean"), ("off", "different conditions, mean"), ("pooled", "all cells, mean"),
-    ("worst", "lowest cell"), ("lean", "largest difference of a cell and its mirror image"),
+    ("worst", "lowest cell"), ("lean", "largest difference between a cell and its mirror image"),
 )  # fmt: skip
 THRESHOLDS = (("val", "from validation"), ("fixed", "fixed"))
 

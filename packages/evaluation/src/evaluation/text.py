@@ -108,7 +108,7 @@ class Text:
         return int(np.count_nonzero(self.numbers()))
 
     def packed(self) -> Text:
-        """Return the same rows with the names that occur in them only."""
+        """Return the same rows with unused names removed."""
         used = self.numbers() > 0
         if used.all():
             return self

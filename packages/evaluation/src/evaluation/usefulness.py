@@ -39,7 +39,7 @@ class Margins:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Errors among 1,000 faces of a class in one condition, with the interval."""
+    """Errors per 1,000 faces of a class in one condition, with the interval."""
 
     condition: str
     value: float
@@ -89,7 +89,7 @@ def answer(summary: Summary, matrix: Matrix, margins: Margins | None = None) -> 
         sentences.append(_drop(summary, margins))
     suspicious, warnings = _suspicious(summary, matrix), _leaning(matrix)
     if suspicious and short.startswith("Yes"):
-        short = "Too good to be true: look for a shortcut before you believe it."
+        short = "Too good to be true: check for a shortcut before relying on this result."
     return Answer(short, sentences, [*suspicious, *warnings], threshold, accused, missed)
 
 
@@ -100,7 +100,7 @@ def _errors(decisions: Iterable[Decision]) -> list[Rate]:
 def _useful(matrix: Matrix, margins: Margins) -> tuple[str, list[str]]:
     found = [matrix.decided(m) for m in ("balanced_accuracy", "lowest_specificity", "lowest_sensitivity")]
     if not all(found):
-        return TELL, ["Without both classes in the validation and test splits there is no threshold to decide with."]
+        return TELL, ["Without both classes in the validation and test splits no threshold can be chosen and tested."]
     overall, real, fake = (rows[0] for rows in found)
     # the sum of two ends covers the sum of two values at least as often, whatever their correlation
     value, lo, hi = ((getattr(real, end) + getattr(fake, end)) / 2 for end in ("value", "lo", "hi"))
@@ -145,17 +145,17 @@ def _drop(summary: Summary, margins: Margins) -> str:
     if drop.lo > margins.equivalent:
         return f"{shown}: more than the margin of {limit}."
     if drop.hi < margins.equivalent and drop.lo > -margins.equivalent:
-        return f"{shown}: within the margin of {limit}, so the two count as equal."
+        return f"{shown}: within the margin of {limit}, so the two are considered equal."
     if drop.lo > 0:
-        return f"{shown}: a loss, but whether it exceeds the margin of {limit} cannot be told."
+                return f"{shown}: a loss, but the data do not show whether it exceeds the margin of {limit}."
     return (
-        f"{shown}. No loss is shown, and none is excluded: a loss of {number(drop.hi)} is compatible with this data "
-        f"(margin {limit})."
+        f"{shown}. This neither shows a loss nor rules one out: a loss of {number(drop.hi)} is compatible with the "
+        f"data (margin {limit})."
     )
 
 
 def _suspicious(summary: Summary, matrix: Matrix) -> list[str]:
-    """Return a warning where the numbers are too good to be true: perfect, or untouched by strong compression."""
+    """Return a warning where the results are too good to be true: perfect, or unaffected by strong compression."""
     look = "Look for a shortcut: file format, size, borders, encoder or people that differ between the classes."
     worst, ends, drop = matrix.figure("worst"), summary.ends(), summary.drop("frame", "auc")
     low = summary.find(ends.low, "frame", "auc") if ends else None
@@ -167,11 +167,11 @@ def _suspicious(summary: Summary, matrix: Matrix) -> list[str]:
 
 
 def _leaning(matrix: Matrix) -> list[str]:
-    """Return a warning where the detector takes the condition for a sign of the class."""
+    """Return a warning where the detector responds to the condition instead of the forgery."""
     worst, lean = matrix.figure("worst"), matrix.figure("lean")
     if not worst or not lean or not worst.hi < 0.5 < 0.5 + lean.lo:
         return []
     return [
-        f"The detector takes the condition for a sign of the class: real faces ({title(worst.real)}) get higher "
+        f"The detector responds to the condition instead of the forgery: real faces ({title(worst.real)}) get higher "
         f"scores than fakes ({title(worst.fake)}; AUC {_interval(worst.value, worst.lo, worst.hi)})."
     ]

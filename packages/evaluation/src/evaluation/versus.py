@@ -1,4 +1,4 @@
-"""The section of the page that lays another run beside this one: its AUCs and the paired differences."""
+"""The section of the page that compares another run with this one: its AUCs and the paired differences."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ class Versus:
 
 
 def gather(path: Path, scores: Scores, confidence: float, allow_nan: bool = False) -> Versus:
-    """Return the comparison of *scores* with the table *path*; FileError where the record beside it is of another."""
+    """Return the comparison of *scores* with the table *path*; FileError where the record beside it belongs to another
+    table."""
     other, beside = read(path, allow_nan=allow_nan), path.with_suffix(".json")
     origin = read_json(beside, Origin, SCORE) if beside.is_file() else None
     if origin and origin.scores != other.source:
-        raise FileError(f"{beside}: is the record of another table than {path}; {SCORE}")
+        raise FileError(f"{beside} is the record of another table than {path}; {SCORE}")
     groups = [Group(THIS, ("",), (scores,)), Group(OTHER, (str(path),), (other,))]
     boards = {level: compare(groups, "auc", level, confidence, versus=OTHER) for level in ("frame", "video")}
     return Versus(path, origin, boards)
@@ -87,7 +88,7 @@ def _table(board: Board) -> Block:
 
 
 def _differing(versus: Versus, origin: Origin | None) -> Block:
-    """Return what the records of both runs say differently."""
+    """Return the differences between the records of both runs."""
     if origin is None or versus.origin is None:
         return page.paragraph(
             "What differs between the runs is not known: the scores of one of them came without the record that "

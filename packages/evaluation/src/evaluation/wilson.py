@@ -1,11 +1,11 @@
 """Confidence intervals from jackknife estimates of clustered data, without resampling.
 
-Shares get Wilson's interval with a t quantile (clusters - 1) and an effective n: the one the jackknife variance stands
-for, but never more than the clusters allow by the spread of their ranks. So perfect separation, 113 of 113 and three
-pairs have intervals of a width that simulation supports (`make coverage`, docs/results.md). Functions of the two rates
-at a threshold combine the rates' intervals (MOVER: Donner and Zou 2012), ratios of paired differences follow Fieller.
+Shares get Wilson's interval with a t quantile (clusters - 1) and an effective n: the n implied by the jackknife
+variance, capped by what the spread of ranks within clusters allows. So perfect separation, 113 of 113 and three pairs
+have intervals of a width that simulation supports (`make coverage`, docs/results.md). Functions of the two rates at a
+threshold combine the rates' intervals (MOVER: Donner and Zou 2012), ratios of paired differences follow Fieller.
 
-Every function returns a `Range`; its ends are nan where they would be made up, and `reason` says why.
+Every function returns a `Range`; its ends are nan where the data do not determine them, and `reason` says why.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def of_rates(metric: str | OfRates, rates: Rates, confidence: float = 0.95) -> R
     value = of(t, s, p)
     reason = rates.tpr.reason or rates.tnr.reason
     if np.isnan(value):
-        return _undefined(value, reason or ("nothing is called fake" if metric in ("precision", "f1") else "0/0"))
+        return _undefined(value, reason or ("nothing classified as fake" if metric in ("precision", "f1") else "0/0"))
     if reason:
         return _undefined(value, reason)
     high = (1 + confidence) / 2
@@ -239,7 +239,7 @@ def of_tpr_at_fpr(sample: Sample, rate: float, num_real_videos: int, confidence:
 
 
 def _missing(estimate: Estimate, cap: float) -> float:
-    """Return the variance that the jackknife cannot see where nearly all samples are on one side."""
+    """Return the variance that the jackknife misses where nearly all samples are on one side."""
     if estimate.extra is not None:
         return estimate.extra
     x, v = min(max(estimate.value, 0.0), 1.0), estimate.variance
@@ -278,7 +278,7 @@ def mean_of(
 def mean_estimate(estimates: Sequence[Estimate], weights: Sequence[float] | None = None) -> Estimate:
     """Return the same as an `Estimate`, with the mean of the caps.
 
-    In a difference, the variance that the jackknife cannot see is that of the parts: a mean of cells far from 0 and 1
+    In a difference, the variance that the jackknife misses is that of the parts: a mean of cells far from 0 and 1
     needs none.
     """
     parts = np.ones(len(estimates)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -293,8 +293,8 @@ def mean_estimate(estimates: Sequence[Estimate], weights: Sequence[float] | None
 def worst(estimates: Sequence[Estimate], confidence: float = 0.95) -> Range:
     """Return the smallest of several shares over the same clusters, with an interval for the smallest of the true ones.
 
-    The smallest of noisy values is biased low; its upper end takes the level of as many comparisons as the cells'
-    correlation leaves.
+    The smallest of noisy values is biased low; its upper end is computed at a level corrected for the effective number
+    of independent comparisons.
     """
     reason = next((e.reason for e in estimates if e.reason), "")
     value = float(min(e.value for e in estimates))
@@ -308,8 +308,8 @@ def worst(estimates: Sequence[Estimate], confidence: float = 0.95) -> Range:
 def largest_gap(pairs: Sequence[tuple[Estimate, Estimate]], confidence: float = 0.95) -> Range:
     """Return the largest absolute difference within *pairs*, with an interval for the largest of the true ones.
 
-    The largest of noisy differences is biased high; its lower end takes the level of as many comparisons as the
-    differences' correlation leaves.
+    The largest of noisy differences is biased high; its lower end is computed at a level corrected for the effective
+    number of independent comparisons.
     """
     reason = next((e.reason for pair in pairs for e in pair if e.reason), "")
     gaps = [a.value - b.value for a, b in pairs]
@@ -351,7 +351,7 @@ def ratio_of_gains(here: Estimate, reference: Estimate, base: float = 0.5, confi
     v_bottom = reference.variance + _missing(reference, reference.cap_paired)
     a = bottom**2 - q2 * v_bottom
     if a <= 0:
-        return _undefined(value, f"the reference cannot be told from {base:g}")
+                return _undefined(value, f"the reference is not distinguishable from {base:g}")
     b = top * bottom - q2 * here.covariance(reference)
     c = top**2 - q2 * v_top
     root = float(np.sqrt(max(b * b - a * c, 0)))
