@@ -34,7 +34,7 @@ def photograph() -> np.ndarray:
 
 
 def person(number: int) -> list[np.ndarray]:
-    """Return the frames of one "person": the photograph, mirrored for odd numbers, with a light of its own."""
+    """Return the frames of one "person": the photograph, mirrored for odd numbers, under its own light."""
     image = photograph()
     if number % 2:
         image = image[:, ::-1]
@@ -43,7 +43,7 @@ def person(number: int) -> list[np.ndarray]:
 
 
 def forge(frames: list[np.ndarray], method: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return *frames* with the middle of the face blurred or tinted, and the masks that say where."""
+    """Return *frames* with the middle of the face blurred or tinted, and the masks of the change."""
     forged, masks = [], []
     for i, frame in enumerate(frames):
         centre = (160 + 2 * i - FRAMES, 116)  # the face is in the middle, so mirrored it is too

@@ -29,7 +29,7 @@ def test_blur_is_scipys_gaussian() -> None:
     np.testing.assert_allclose(gaussian_blur(picture, 11, 7.0)[0].numpy(), expected, atol=1e-6)
 
 
-def test_blur_of_a_picture_smaller_than_the_kernel_keeps_its_mean_gray() -> None:
+def test_blur_of_an_image_smaller_than_the_kernel_keeps_its_mean_gray() -> None:
     gray = torch.full((1, 3, 3, 4), 0.25)
 
     torch.testing.assert_close(gaussian_blur(gray, 11, 7.0), gray)
@@ -53,13 +53,13 @@ def test_soft_mask_is_the_formula_pixel_by_pixel() -> None:
     assert (mask[attention[:, None] == 0] == 0).all()
 
 
-def test_soft_mask_of_a_map_without_attention_is_nothing() -> None:
+def test_soft_mask_of_a_map_without_attention_is_zero() -> None:
     mask = soft_mask(torch.zeros(1, 4, 4), (8, 8), torch.tensor(0.5), torch.tensor(4.0))
 
     assert torch.equal(mask, torch.zeros(1, 1, 8, 8))
 
 
-def test_degraded_picture_loses_its_detail_and_keeps_its_mean() -> None:
+def test_degraded_image_loses_its_detail_and_keeps_its_mean() -> None:
     picture = images(1, 96)
     worse = degrade(picture, 0.3, 7.0, 11, 0.0)
 
@@ -109,7 +109,7 @@ def test_result_has_no_gradient_and_repeats_with_the_generator() -> None:
     assert index.shape == (2,)
 
 
-def test_half_precision_maps_give_float32_pictures() -> None:
+def test_half_precision_maps_give_float32_images() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         changed, _ = AGDA()(images(), maps().bfloat16())
 

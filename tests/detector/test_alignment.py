@@ -86,11 +86,11 @@ def test_five_points_are_fitted_as_scikit_image_fits_them(at: np.ndarray, seed: 
     assert np.linalg.det(found.matrix[:, :2]) > 0
 
 
-def test_points_on_the_template_go_nowhere() -> None:
+def test_points_on_the_template_stay_in_place() -> None:
     assert align_points(FIVE_POINTS * 256 - 0.5, 256).matrix == pytest.approx(np.eye(2, 3), abs=1e-12)
 
 
-def test_five_points_that_are_one_are_refused() -> None:
+def test_five_equal_points_are_refused() -> None:
     with pytest.raises(ValueError, match="five different points are needed"):
         align_points(np.full((5, 2), 7.0), 256)
 
@@ -168,12 +168,12 @@ def test_a_small_face_is_found_too(haar: HaarDetector) -> None:
     assert np.abs(np.array(box) - (777, 266, 872, 361)).max() < 15
 
 
-def test_no_face_is_invented(haar: HaarDetector) -> None:
+def test_no_false_face_is_found(haar: HaarDetector) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (240, 320, 3)).astype(np.uint8)
     assert track({0: np.full((240, 320, 3), 90, np.uint8), 1: noise, 2: data.coffee()[:240, :320]}, haar) == {}
 
 
-def test_tracking_agrees_with_looking_everywhere(haar: HaarDetector) -> None:
+def test_tracking_agrees_with_a_search_of_the_whole_frame(haar: HaarDetector) -> None:
     frames = {i: np.roll(data.astronaut()[:300], (i, 3 * i), axis=(0, 1)) for i in range(0, 24, 4)}
     tracked = track(frames, haar)
     assert list(tracked) == list(frames)
@@ -183,7 +183,7 @@ def test_tracking_agrees_with_looking_everywhere(haar: HaarDetector) -> None:
         assert np.abs(found.eyes - alone.eyes).max() <= 3
 
 
-def test_a_lost_face_is_looked_for_everywhere(haar: HaarDetector) -> None:
+def test_a_lost_face_is_searched_for_in_the_whole_frame(haar: HaarDetector) -> None:
     image = data.astronaut()[:300]
     frames = {0: image, 1: np.roll(image, 190, axis=1), 2: np.zeros_like(image), 3: image}
     tracked = track(frames, haar)
@@ -265,7 +265,7 @@ def test_the_lbp_cascade_finds_the_same_face() -> None:
     assert np.abs(found.eyes - EYES).max() < 8
 
 
-def test_without_opencvs_cascades_lbp_stands_in_and_says_so(
+def test_without_opencvs_cascades_lbp_is_used_with_a_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delattr(cv2, "CascadeClassifier")  # as in OpenCV 5

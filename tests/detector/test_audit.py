@@ -1,4 +1,4 @@
-"""The audit stage finds what gives the classes away, and what splits share; planted on small data."""
+"""The audit stage finds shortcuts and leaks that are planted in small data."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def found_in(audit: Audit) -> set[str]:
     return {row.name for row in audit.shortcuts if row.lo is not None and row.lo > audit.notable_above}
 
 
-def test_classes_that_differ_in_nothing_but_noise_are_quiet(audit_of: Callable[..., Audit]) -> None:
+def test_classes_that_differ_only_in_noise_have_no_findings(audit_of: Callable[..., Audit]) -> None:
     audit = audit_of()
     assert found_in(audit) == set()
     assert findings(audit) == []
@@ -192,7 +192,7 @@ def test_a_person_in_two_splits_is_found(tmp_path: Path) -> None:
     image, identity, _ = images["given/fake/p00/0000"]
     images["given/fake/p00/0000"] = image, identity, "test"
     faces = plant(tmp_path / "faces", images)
-    with pytest.raises(DataError, match="identity p00 is in split"):  # what training would say
+    with pytest.raises(DataError, match="identity p00 is in split"):  # as training would report
         read_index(faces)
     audit = make_audit(faces, tmp_path / "out", None, AuditConfig())
     assert [(leak.kind, leak.count) for leak in audit.leaks] == [("person", 1), ("pair", 1)]

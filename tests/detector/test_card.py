@@ -1,4 +1,4 @@
-"""model.json: errors for old, foreign or damaged files; code and version information."""
+"""model.json: errors for old, unrelated or damaged files; code and version information."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_commit_is_that_of_the_last_change_of_the_source(tmp_path: Path, mon
     git("config", "user.name", "test")
     git("config", "user.email", "test@localhost")
     (package / "__init__.py").write_text("")
-    # a repository that holds an installed package by accident says nothing
+    # a repository that happens to contain an installed package is ignored
     assert source(package) == Source(None, None, "the package does not lie in a git work tree")
     git("add", ".")
     git("commit", "-qm", "source")

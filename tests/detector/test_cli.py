@@ -77,7 +77,7 @@ def test_the_stages_follow_each_other(here: Path, small_tree: Path) -> None:
     assert written == ["compressed", "faces", "fidelity", "fidelity.json"]
 
 
-def test_exclusions_are_said_with_the_place_to_look(here: Path, small_tree: Path) -> None:
+def test_exclusions_are_reported_with_the_file_that_lists_them(here: Path, small_tree: Path) -> None:
     data = shutil.copytree(small_tree, here / "data")
     (data / "original_sequences/youtube/c23/videos/000.mp4").write_bytes(b"")
     shutil.rmtree(data / "manipulated_sequences/FaceSwap")
@@ -86,7 +86,7 @@ def test_exclusions_are_said_with_the_place_to_look(here: Path, small_tree: Path
     assert "FaceSwap: no videos in" in output
 
 
-def test_data_that_were_not_pulled_say_how_to(here: Path) -> None:
+def test_data_that_were_not_pulled_give_the_command(here: Path) -> None:
     (here / "data.dvc").touch()
     assert fails("faces", "data", "out/faces") == "Error: data: no such folder; type `dvc pull data.dvc` to get it"
 
@@ -128,7 +128,7 @@ def test_another_parameter_file_may_be_given(here: Path, small_faces: Path) -> N
     assert "'missing.yaml' does not exist" in run("compress", small_faces, "out", "--params", "missing.yaml").stderr
 
 
-def test_without_parameters_the_defaults_are_used_and_said(here: Path, small_faces: Path) -> None:
+def test_without_parameters_the_defaults_are_used_and_reported(here: Path, small_faces: Path) -> None:
     (here / "params.yaml").unlink()
     result = run("compress", small_faces, "out")
     assert "no params.yaml here: using the default parameters" in result.stderr

@@ -276,7 +276,7 @@ def test_nothing_is_imported_to_find_out() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_who_loads_the_codec_depends_on_its_c_sources() -> None:
+def test_code_that_loads_the_codec_depends_on_its_c_sources() -> None:
     native = {path.name for path in native_sources(source_files("detector.data.command:compress"))}
     assert native == {"CMakeLists.txt", "cmake", "csrc", "pyproject.toml"}
     assert all(path.exists() for path in native_sources(["mozcodec"]))

@@ -61,7 +61,7 @@ EXAMPLES = (
 
 @pytest.fixture(scope="module")
 def image(face_photograph: np.ndarray) -> np.ndarray:
-    """Return a part of the photograph whose sides are multiples of nothing."""
+    """Return a part of the photograph with sides that no block size divides."""
     return np.ascontiguousarray(face_photograph[60:157, 100:231])  # (97, 131, 3)
 
 
@@ -358,7 +358,7 @@ def test_pixels_do_not_depend_on_the_processor() -> None:
     assert plain.count("'") == 2 * len(labels)
 
 
-def test_versions_of_the_encoders_are_told() -> None:
+def test_versions_of_the_encoders_are_returned() -> None:
     found = encoders()
     assert found["mozcodec"] == mozcodec.build_info()["version"]
     assert found["mozjpeg"].startswith(str(mozcodec.build_info()["mozjpeg_version"]))

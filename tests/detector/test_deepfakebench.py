@@ -102,7 +102,7 @@ def test_what_is_written_reads_back(small_faces: Path, tmp_path: Path) -> None:
     assert all(path.is_relative_to(tmp_path) for video in videos for path in video.frames)
 
 
-def test_a_root_given_goes_first(small_faces: Path) -> None:
+def test_a_given_root_takes_precedence(small_faces: Path) -> None:
     video = read_deepfakebench(small_faces / "FF-DF.json", root="/elsewhere")[0]
     assert str(video.frames[0]).startswith("/elsewhere/FaceForensics++/")
 

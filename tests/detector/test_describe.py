@@ -1,4 +1,4 @@
-"""``detector describe``: measured sizes against hand-counted and published ones, the paper's errors marked."""
+"""``detector describe``: measured sizes against hand-counted and published ones; errors of the paper are marked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Frames and images come as they are shown: orientation, pixel shape, colours; what cannot be shown rightly is said."""
+"""Frames and images come as they are shown: orientation, pixel shape, colours; what cannot be shown correctly is
+reported."""
 
 from __future__ import annotations
 
@@ -61,7 +62,7 @@ def test_the_display_matrix_is_applied(clip: Path, tmp_path: Path, matrix: tuple
     assert found.flags.c_contiguous
 
 
-def test_a_matrix_that_is_no_right_angle_is_refused(clip: Path, tmp_path: Path) -> None:
+def test_a_matrix_that_is_not_a_right_angle_is_refused(clip: Path, tmp_path: Path) -> None:
     turned = with_matrix(clip, tmp_path / "turned.mp4", (0.866, 0.5, -0.5, 0.866))
     with pytest.raises(DataError, match=r"the display matrix 0\.866 0\.5 -0\.5 0\.866 does not turn by a right angle"):
         read_frames(turned, [0])
@@ -134,7 +135,7 @@ def test_hdr_video_is_refused_with_a_way_out(tmp_path: Path, transfer: int, name
         read_frames(path, [0])
 
 
-def test_interlaced_video_is_said(tmp_path: Path, clip: Path) -> None:
+def test_interlaced_video_is_reported(tmp_path: Path, clip: Path) -> None:
     path = encode(tmp_path / "clip.mp4", flat(120, 128, 128), {"x264-params": "interlaced=1"})
     assert read_frames(path, [0]).notes == {INTERLACED}
     assert read_frames(clip, [0]).notes == set()
@@ -190,7 +191,7 @@ def test_heic_is_read_or_the_extra_is_named(face_photograph: np.ndarray, tmp_pat
         read_image(path)
 
 
-def test_files_are_told_by_their_content(face_photograph: np.ndarray, clip: Path, tmp_path: Path) -> None:
+def test_files_are_recognised_by_their_content(face_photograph: np.ndarray, clip: Path, tmp_path: Path) -> None:
     for kind in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "JPEG2000"):
         (tmp_path / kind).write_bytes(saved(face_photograph, kind))
         assert kind_of(tmp_path / kind) == "image", kind
@@ -235,7 +236,7 @@ def test_what_a_folder_holds_and_is_not_read_is_counted_and_named(tmp_path: Path
 
 
 @pytest.mark.parametrize("turned", [0, 90, 180, 270])
-def test_a_face_that_lies_on_its_side_is_found_and_the_angle_is_said(face_photograph: np.ndarray, turned: int) -> None:
+def test_a_face_on_its_side_is_found_and_the_angle_is_reported(face_photograph: np.ndarray, turned: int) -> None:
     image = np.ascontiguousarray(np.rot90(face_photograph, turned // 90))  # counterclockwise
     view = upright(image, HaarDetector(), every=False)
     assert view is not None

@@ -356,7 +356,7 @@ def serve(path: str, data: bytes) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("hub")
-def test_offline_is_said_at_once_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_is_reported_at_once_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
 
     with pytest.raises(DetectorError, match=r"HF_HUB_OFFLINE is set.*efficientnet_b0\.ra_in1k.*path of a file"):

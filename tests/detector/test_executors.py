@@ -74,7 +74,7 @@ def test_every_job_comes_with_its_result(tasks: Tasks) -> None:
     assert sorted(ProcessPool(tasks.square, 3).unordered(range(40))) == [(i, i * i) for i in range(40)]
 
 
-def test_no_jobs_are_no_work(tasks: Tasks) -> None:
+def test_no_jobs_give_no_results(tasks: Tasks) -> None:
     assert list(ProcessPool(tasks.square, 2).unordered([])) == []
 
 
@@ -100,7 +100,7 @@ def test_workers_are_prepared(tasks: Tasks) -> None:
     assert list(ProcessPool(tasks.prepared, 2, tasks.prepare).unordered([0])) == [(0, "yes")]
 
 
-def test_workers_leave_with_a_killed_parent(tasks: Tasks) -> None:
+def test_workers_exit_when_their_parent_is_killed(tasks: Tasks) -> None:
     script = tasks.folder / "parent.py"
     script.write_text(
         "import sys\nfrom detector.data.executors import ProcessPool\nimport pool_tasks\n"

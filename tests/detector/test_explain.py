@@ -65,7 +65,7 @@ def pictures(n: int = 2) -> np.ndarray:
 
 
 def look(model: nn.Module, name: str) -> Explained:
-    """What *model* makes of the images, with Grad-CAM of the feature maps that the table of models gives."""
+    """Return the output of *model* for the images, with Grad-CAM of the feature maps that the table of models gives."""
     return Explainer(model, MODELS[name].feature_maps, CPU)(pictures())
 
 
@@ -196,7 +196,7 @@ def test_sample_is_half_real_and_shared_evenly_by_the_methods() -> None:
     assert len(sample([f for f in faces if f.method != "original"], 12)) == 12
 
 
-def test_a_picture_of_every_kind_is_drawn_for_every_face_and_condition(explained: Path) -> None:
+def test_an_image_of_every_kind_is_drawn_for_every_face_and_condition(explained: Path) -> None:
     rows = rows_of(explained / "maps.csv")
     kinds = {"face", "grad_cam", "attention_1", "attention_2", "attention_3", "attention_4"}
 
@@ -270,7 +270,7 @@ def test_two_runs_write_the_same_bytes(explained: Path, trained: Path, small_fac
     assert first == second
 
 
-def test_command_tells_the_shares_and_refuses_crops_of_another_size(
+def test_command_prints_the_shares_and_refuses_crops_of_another_size(
     trained: Path, small_faces: Path, packed_crops: dict[str, Path], tmp_path: Path
 ) -> None:
     (tmp_path / "params.yaml").write_text("conditions: [raw, 10]\n")

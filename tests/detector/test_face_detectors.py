@@ -1,4 +1,5 @@
-"""The table of face detectors: small faces in large images, weights from their public home, the best one there is."""
+"""The table of face detectors: small faces in large images, weights from their public address, the best available
+one."""
 
 from __future__ import annotations
 

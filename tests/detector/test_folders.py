@@ -121,7 +121,7 @@ def test_given_splits_are_kept(tmp_path: Path) -> None:
     assert len(found.clips) == 12
 
 
-def test_numbers_that_start_again_in_each_split_are_other_people_and_that_is_said(tmp_path: Path) -> None:
+def test_equal_file_names_in_two_splits_are_different_people_with_a_message(tmp_path: Path) -> None:
     put(tmp_path, *(f"{split}/{kind}/001.png" for split in ("train", "test") for kind in ("real", "fake")))
     found = find_pictures(tmp_path)
     assert sorted((clip.video, clip.identity, clip.split) for clip in found.clips) == [
@@ -165,7 +165,7 @@ def test_a_manifest_without_splits_draws_them_by_identity(tmp_path: Path) -> Non
     assert len({clip.identity for clip in clips}) == 10
 
 
-def test_a_manifest_without_identities_is_taken_at_its_word_and_that_is_said(tmp_path: Path) -> None:
+def test_a_manifest_without_identities_is_used_with_a_message(tmp_path: Path) -> None:
     put(tmp_path, "real/7.png", "fake/7.png", "fake/8.png")
     write_manifest(
         tmp_path, "path,label,video,identity", "real/7.png,real,,", "fake/7.png,fake,v,", "fake/8.png,fake,v,"
@@ -175,7 +175,7 @@ def test_a_manifest_without_identities_is_taken_at_its_word_and_that_is_said(tmp
     assert "the persons in 2 videos and images are unknown: each counts as one identity" in found.remarks
 
 
-def test_a_manifest_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+def test_a_manifest_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     put(tmp_path, "a.png").joinpath("manifest.csv").write_bytes("path,label\nä.png,real\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"manifest\.csv: not UTF-8 text: byte 11 is 0xe4"):
         find_pictures(tmp_path)
@@ -235,7 +235,7 @@ def test_a_person_in_two_given_splits_is_refused_with_both_videos(tmp_path: Path
         ("train/real/a.png", "test/real/b.png", "are the same file, in the splits train and test; remove one"),
     ],
 )
-def test_the_same_bytes_on_both_sides_are_refused(tmp_path: Path, one: str, other: str, message: str) -> None:
+def test_identical_files_on_both_sides_are_refused(tmp_path: Path, one: str, other: str, message: str) -> None:
     top = one.split("/")[0] if one.startswith("train") else ""
     put(tmp_path, f"{top}/real/r.png".lstrip("/"), f"{top}/fake/f.png".lstrip("/"), one, other)
     for name in (one, other):
@@ -265,7 +265,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, names: list[str], message:
     assert message in str(error.value)
 
 
-def test_other_files_are_left_out_and_said(tmp_path: Path) -> None:
+def test_other_files_are_left_out_and_reported(tmp_path: Path) -> None:
     found = find_pictures(put(tmp_path, "real/a.png", "fake/b.png", "fake/readme.txt", "fake/c.doc"))
     assert len(found.clips) == 2
     assert (
@@ -275,7 +275,7 @@ def test_other_files_are_left_out_and_said(tmp_path: Path) -> None:
     assert any("the persons are unknown: each of 2 groups" in remark for remark in found.remarks)
 
 
-def test_a_split_of_one_class_is_said(tmp_path: Path) -> None:
+def test_a_split_of_one_class_is_reported(tmp_path: Path) -> None:
     put(tmp_path, "train/real/a.png", "train/fake/b.png", "test/fake/c.png")
     assert "test: only fake videos" in find_pictures(tmp_path).remarks
 
@@ -316,7 +316,7 @@ def cropped(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_pictures_and_videos_become_packed_crops(cropped: Path) -> None:
+def test_images_and_videos_become_packed_crops(cropped: Path) -> None:
     assert verify(cropped) == (9, [])
     assert [(face.key, face.split, face.label) for face in read_index(cropped)] == [
         ("given/fake/test/ben/0000", "test", 1),
@@ -331,7 +331,7 @@ def test_pictures_and_videos_become_packed_crops(cropped: Path) -> None:
     ]
 
 
-def test_a_picture_that_cannot_be_used_is_listed_by_its_name(cropped: Path) -> None:
+def test_an_image_that_cannot_be_used_is_listed_by_its_name(cropped: Path) -> None:
     with (cropped / "failures.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [
             ["video", "frame", "reason"],
@@ -372,7 +372,7 @@ def test_the_command_prints_remarks_counts_and_failures(pictures: Path, tmp_path
     ]
 
 
-def test_pictures_without_any_face_end_the_run_with_a_way_out(tmp_path: Path) -> None:
+def test_images_without_any_face_end_the_run_with_a_way_out(tmp_path: Path) -> None:
     put(tmp_path / "data", "real/a.png", "fake/b.png")
     with pytest.raises(
         DataError, match=r"no face in any of 2 videos, e\.g\. fake/b, b\.png: not an image .*; try another faces"

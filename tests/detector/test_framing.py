@@ -1,8 +1,8 @@
 """The position of the crop must not distinguish real clips from forged ones.
 
-The eye cascade finds painted eyes more often than real ones, so the rule is tested on the sample itself: what a
-logistic regression, cross-validated by pair of identities, makes of the framing stays below .60 over all forgeries and
-below .65 for each method.
+The eye cascade finds painted eyes more often than real ones, so the rule is tested on the sample itself: the AUC of a
+logistic regression on the framing, cross-validated by pair of identities, stays below .60 over all forgeries and below
+.65 for each method.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def eyes_of(row: dict[str, str]) -> list[float]:
 
 
 def features(folder: Path) -> list[tuple[object, dict[str, list[float]]]]:
-    """Return each clip of an output of the faces stage with what is known of its framing."""
+    """Return each clip of an output of the faces stage with its framing."""
     with (folder / "geometry.csv").open(newline="") as file:
         geometry = {row["key"]: row for row in csv.DictReader(file)}
     clips: dict[str, list[Face]] = defaultdict(list)
@@ -93,7 +93,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow(minutes=1.5)
-def test_framing_does_not_tell_real_from_forged(faces: Path) -> None:
+def test_framing_does_not_separate_real_from_forged(faces: Path) -> None:
     found = leaks.table(features(faces))
     assert leaks.shortcuts(found, over_all=0.60, per_method=0.65) == []
 

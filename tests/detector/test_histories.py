@@ -155,13 +155,13 @@ def test_none_is_the_training_on_the_compressed_crops_alone(packed_crops: dict[s
     assert weights(run(packed_crops, tmp_path, "zero", histories=HistoriesConfig(share=0))) == none
     some = run(packed_crops, tmp_path, "some")
     assert weights(some) != none
-    assert "| random histories | 90 % of the crops, drawn anew" in (some / "model_card.md").read_text()
+    assert "| random histories | 90 % of the crops, made at every step" in (some / "model_card.md").read_text()
     assert "| random histories | none: " in (tmp_path / "none" / "model_card.md").read_text()
     more = run(packed_crops, tmp_path, "threads", threads=3)
     assert (more / "weights.safetensors").read_bytes() == (some / "weights.safetensors").read_bytes()
 
 
-def test_the_training_quality_matters_beside_random_histories(packed_crops: dict[str, Path], tmp_path: Path) -> None:
+def test_the_training_quality_matters_with_random_histories(packed_crops: dict[str, Path], tmp_path: Path) -> None:
     """`dvc exp run -S quality=10` is another training, and equal to it where every crop has a random history."""
     ten = tmp_path / "ten"
     shutil.copytree(packed_crops["faces"], ten)
@@ -207,5 +207,5 @@ def test_a_damaged_lossless_crop_is_named(packed_crops: dict[str, Path], tmp_pat
         run({**packed_crops, "faces": other}, tmp_path, "a", steps=40)
 
 
-def test_a_history_is_a_condition_that_scoring_knows() -> None:
+def test_a_history_is_a_condition_that_scoring_accepts() -> None:
     assert parse("turbo:10").draw([]) == parse_condition("turbo:10")

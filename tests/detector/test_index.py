@@ -100,7 +100,7 @@ def test_reading_names_the_line_and_the_value(tmp_path: Path, old: str, new: str
     assert str(path) in str(error.value)
 
 
-def test_a_missing_index_is_said_to_be_missing(tmp_path: Path) -> None:
+def test_a_missing_index_is_reported_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"index\.csv: no such file"):
         read_index(tmp_path)
 

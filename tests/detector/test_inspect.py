@@ -60,7 +60,7 @@ def test_damages_are_named(faces: Path) -> None:
     assert f"{row.key}: is damaged, crc32" in problems
     assert f"{other.key}: its tar header is damaged" in problems
     assert f"masks-000.tar: {mask.key}: is damaged" in problems
-    assert "faces-007.tar: is in no index" in problems
+    assert "faces-007.tar: is not listed in any index" in problems
     assert problems.count("\n") == 3
 
 

@@ -57,7 +57,7 @@ def test_counts_are_the_split_files_times_the_methods(tree: Path) -> None:
     ]
 
 
-def test_a_missing_subset_is_skipped_and_said(tree: Path) -> None:
+def test_a_missing_subset_is_skipped_and_reported(tree: Path) -> None:
     found = find_clips(tree, "c23", ["Deepfakes", "NeuralTextures"])
     assert len(found.clips) == 12
     assert [note.split(":")[0] for note in found.notes] == ["NeuralTextures"]
@@ -185,7 +185,7 @@ def test_deepfakedetection_alone_is_all_test_and_needs_no_split_files(acted: Pat
     assert (real.label, real.identity, real.pair, real.mask) == (0, "actor01", "actor01", None)
 
 
-def test_all_methods_stand_side_by_side_and_actors_are_no_youtube_persons(acted: Path) -> None:
+def test_all_methods_are_read_together_and_actors_are_not_youtube_persons(acted: Path) -> None:
     found = find_clips(acted, "c23", ["Deepfakes", "DeepFakeDetection"])
     assert count(found.clips) == {
         "original": {"train": 2, "val": 2, "test": 2 + 3},
@@ -210,7 +210,7 @@ def test_given_actor_splits_leave_out_forgeries_across_them(acted: Path) -> None
     )
 
 
-def test_deepfakedetection_that_was_not_downloaded_is_skipped_and_said(tree: Path) -> None:
+def test_deepfakedetection_that_was_not_downloaded_is_skipped_and_reported(tree: Path) -> None:
     found = find_clips(tree, "c23", ["Deepfakes", "DeepFakeDetection"])
     assert len(found.clips) == 12
     assert [note.split(":")[0] for note in found.notes] == ["original (actors)", "DeepFakeDetection"]
@@ -222,7 +222,7 @@ def test_deepfakedetection_that_was_not_downloaded_is_skipped_and_said(tree: Pat
     [
         ({"train": ["01", "02"]}, "03__exit_phone_room.mp4: actor 03 is in none of the lists of"),
         ({"train": ["01", "02"], "test": ["02", "03"]}, "actors.json: actor 02 is in train and in test"),
-        ({"training": ["01"]}, 'actors.json: training is no split; expected actors by split, {"train": ["01"'),
+        ({"training": ["01"]}, 'actors.json: training is not a split; expected actors by split, {"train": ["01"'),
         ([["01", "02"]], "actors.json: expected a mapping, got [['01', '02']]; expected actors by split"),
     ],
 )

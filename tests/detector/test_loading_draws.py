@@ -21,7 +21,7 @@ def test_splitmix64_gives_the_published_numbers():
     assert splitmix64(states).tolist() == expected
 
 
-def test_a_crops_draws_do_not_depend_on_its_company():
+def test_a_crops_draws_do_not_depend_on_other_crops():
     table = uniform(3, 7, [5, 6, 7, 8], 6)
     assert np.array_equal(uniform(3, 7, [7, 5], 6), table[[2, 0]])
     assert np.array_equal(uniform(3, 7, [5, 6, 7, 8], 2), table[:, :2])
@@ -38,7 +38,7 @@ def test_draws_are_uniform_and_independent():
     assert (table < 1).all()
     assert all(stats.kstest(column, "uniform").pvalue > 0.001 for column in table.T)
     assert np.abs(np.corrcoef(table.T) - np.eye(4)).max() < 0.03
-    # neighbouring crops, steps and seeds are as strangers
+    # neighbouring crops, steps and seeds are independent
     for other in (uniform(1, 2, np.arange(1, 20_001), 4), uniform(1, 3, np.arange(20_000), 4)):
         assert abs(np.corrcoef(table[:, 0], other[:, 0])[0, 1]) < 0.03
 

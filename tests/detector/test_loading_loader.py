@@ -81,7 +81,7 @@ def test_a_crop_that_changed_since_it_was_packed_is_named(packed_crops, tmp_path
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_crop_that_is_no_jpeg_or_of_another_size_is_named(crops, tmp_path, threads, packed_crops):
+def test_a_crop_that_is_not_a_jpeg_or_of_another_size_is_named(crops, tmp_path, threads, packed_crops):
     reader, faces = crops
     lossless = ShardReader(packed_crops["faces"]), read_index(packed_crops["faces"])
     with pytest.raises(DataError, match=r"c23/Deepfakes/000_001/0000: "):

@@ -49,7 +49,7 @@ def test_a_paired_batch_holds_the_methods_in_equal_shares():
         assert Counter(index[i].method for i in order.batch(step)[8:]) == dict.fromkeys(METHODS, 2)
 
 
-def test_an_epoch_shows_every_real_crop_once_and_no_fake_twice_before_all_had_a_turn():
+def test_an_epoch_shows_every_real_crop_once_and_no_fake_twice_before_all_were_shown():
     index = faces()
     order = PairedOrder(index, 16, seed=1)
     assert order.steps_per_epoch == 6

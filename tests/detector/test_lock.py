@@ -88,7 +88,7 @@ def test_the_wait_ends_when_the_holder_removes_file_and_folder(path):
 
 
 def test_a_file_removed_by_its_holder_is_not_taken_for_the_lock(path, monkeypatch):
-    """The window between open and flock: the holder releases, a third one takes the lock anew."""
+    """The window between open and flock: the holder releases it, and a third process takes a new lock."""
     first, third, late = Lock(path), Lock(path), Lock(path)
     assert first.try_acquire() is None
     flock, turns = fcntl.flock, []
@@ -107,7 +107,7 @@ def test_a_file_removed_by_its_holder_is_not_taken_for_the_lock(path, monkeypatc
 
 
 @pytest.mark.parametrize("text", ["", '{"pid": 1', '{"pid": 1}', "[]", '{"host": "elsewhere", "pid": 1, "started": 0}'])
-def test_a_file_left_by_a_dead_process_is_no_lock(path, text):
+def test_a_file_left_by_a_dead_process_does_not_lock(path, text):
     """Of a killed process, an older version, another machine: the text never decides."""
     path.parent.mkdir(parents=True)
     path.write_text(text)

@@ -143,7 +143,7 @@ def test_match_loss_leaves_out_the_degraded_map() -> None:
     assert match_loss(first, second, index).item() == pytest.approx(np.sum(expected) / 12, rel=1e-6)
 
 
-def test_match_loss_of_the_only_map_is_nothing() -> None:
+def test_match_loss_of_the_only_map_is_zero() -> None:
     assert match_loss(unit_rows(3, 1, 5), -unit_rows(3, 1, 5), torch.zeros(3, dtype=torch.long)).item() == 0
 
 

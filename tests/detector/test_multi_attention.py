@@ -178,7 +178,7 @@ def test_extras_come_from_the_same_forward(model: MultiAttention) -> None:
         assert torch.equal(model.classifier(extras["features"]).squeeze(1), logits)
 
 
-def test_a_picture_does_not_depend_on_its_batch(model: MultiAttention) -> None:
+def test_an_image_does_not_depend_on_its_batch(model: MultiAttention) -> None:
     images = torch.rand(3, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(model(images)[1:2], model(images[1:2]), rtol=1e-4, atol=1e-5)
@@ -465,7 +465,7 @@ def test_objective_is_the_weighted_sum_of_its_parts() -> None:
     ("options", "step", "passes"),
     [({}, 0, 2), ({"agda_from": 5}, 4, 1), ({"agda_from": 5}, 5, 2), ({"agda_weight": 0, "match_weight": 0}, 9, 1)],
 )
-def test_degraded_pictures_come_in_when_asked_for(options: dict[str, float], step: int, passes: int) -> None:
+def test_degraded_images_come_in_when_asked_for(options: dict[str, float], step: int, passes: int) -> None:
     model = small(**options)
     calls: list[object] = []
     model.classifier.register_forward_hook(lambda *_: calls.append(None))
@@ -474,7 +474,7 @@ def test_degraded_pictures_come_in_when_asked_for(options: dict[str, float], ste
     assert len(calls) == passes
 
 
-def test_training_separates_two_kinds_of_pictures() -> None:
+def test_training_separates_two_kinds_of_images() -> None:
     """Smooth against noisy gray: a texture, which the detector is made for."""
     torch.manual_seed(3)
     model = build("multi_attention", backbone="test_efficientnet", dropout=0.0, drop_path=0.0)

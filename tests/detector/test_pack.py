@@ -42,7 +42,7 @@ def write_theirs(root: Path, name: str, labels: dict[str, dict[str, Any]]) -> Pa
             for frame in frames:
                 (root / frame).parent.mkdir(parents=True, exist_ok=True)
                 cv2.imwrite(str(root / frame), crop())
-            # the machine of somebody else
+            # another machine's path
             found[video] = {"label": label, "frames": [f"/home/they/data/{frame}" for frame in frames]}
         return found
 
@@ -116,7 +116,7 @@ def test_their_tree_moved_from_another_machine_is_found_below_the_root(tmp_path:
         ("DFDCP_FakeA", "1224068_A_001", None),
     ],
 )
-def test_names_say_who_is_shown(label: str, name: str, expected: list[str] | None) -> None:
+def test_names_give_the_persons(label: str, name: str, expected: list[str] | None) -> None:
     assert persons(label, name) == expected
 
 
@@ -138,12 +138,12 @@ def test_celeb_df_has_no_levels_and_its_unknown_people_are_counted(tmp_path: Pat
     ]
 
 
-def test_videos_in_all_splits_are_refused_and_one_split_is_the_way_out(tmp_path: Path) -> None:
+def test_videos_in_all_splits_are_refused_unless_one_split_is_selected(tmp_path: Path) -> None:
     # as DeepfakeBench writes DeepFakeDetection
     everywhere = {split: {"c23": ["01__kitchen_pan"]} for split in ("train", "val", "test")}
     fakes = {split: {"c23": ["01_02__kitchen_pan__A1B2C3D4"]} for split in ("train", "val", "test")}
     path = write_theirs(tmp_path, "DeepFakeDetection", {"DFD_real": everywhere, "DFD_fake": fakes})
-    with pytest.raises(DataError, match=r"is twice in the splits test and train; take one split with --split"):
+    with pytest.raises(DataError, match=r"is twice in the splits test and train; choose one split with --split"):
         pack_deepfakebench(path, tmp_path / "out", root=tmp_path)
     summary = pack_deepfakebench(path, tmp_path / "out", root=tmp_path, splits=["test"])
     assert summary["faces"] == {
@@ -172,7 +172,7 @@ def test_several_levels_need_a_choice(tmp_path: Path) -> None:
     assert {face.compression for face in read_index(tmp_path / "out")} == {"c40"}
 
 
-def test_a_label_that_does_not_say_is_asked_for(tmp_path: Path) -> None:
+def test_a_label_without_a_class_must_be_given_one(tmp_path: Path) -> None:
     path = write_theirs(tmp_path, "Mine", {"people": {"train": ["a"]}, "gan": {"train": ["b"]}})
     with pytest.raises(DataError, match="unknown label 'gan'; use --real gan or --fake gan"):
         pack_deepfakebench(path, tmp_path / "out", root=tmp_path, real=["people"])
@@ -201,7 +201,7 @@ def test_missing_and_damaged_crops_are_listed_and_the_rest_is_packed(theirs: Pat
     assert len(read_index(tmp_path / "out")) == 4
 
 
-def test_crops_that_are_no_rgb_png_are_packed_as_one(theirs: Path, tmp_path: Path) -> None:
+def test_crops_of_other_formats_are_packed_as_rgb_png(theirs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "FF-DF/FF-real/c23/frames/071"
     image = crop()
     (folder / "000.png").write_bytes(mozcodec.encode(image, quality=95))  # a JPEG file by the name of .png

@@ -141,7 +141,7 @@ def test_a_clip_with_two_people_one_forged_comes_out_as_two_people(couples: Path
     assert set(read_masks(tmp_path / "out")) == {face.key for face in faces if face.label}
 
 
-def test_the_largest_face_is_used_alone_with_a_remark_where_the_mask_lies_elsewhere(
+def test_the_largest_face_is_used_alone_with_a_remark_if_the_mask_lies_elsewhere(
     couples: Path, tmp_path: Path
 ) -> None:
     summary = make_faces(couples, tmp_path / "out", replace(CONFIG, people="largest"), workers=1)

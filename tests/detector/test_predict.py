@@ -101,7 +101,7 @@ def test_jpeg_comes_after_the_crop_or_before_it(portrait: Path) -> None:
     np.testing.assert_array_equal(before, [cut, crop(shared, similarity, 64)])
 
 
-def test_files_of_every_kind_show_the_same_picture(face_photograph: np.ndarray, tmp_path: Path) -> None:
+def test_files_of_every_kind_show_the_same_image(face_photograph: np.ndarray, tmp_path: Path) -> None:
     image = Image.fromarray(face_photograph)
     for name in ("a.png", "a.bmp", "a.tif"):
         image.save(tmp_path / name)
@@ -211,7 +211,7 @@ def test_threshold_decides_the_verdict(trained: Path, portrait: Path) -> None:
     assert verdicts == ["fake", "real"]
 
 
-def test_an_image_that_is_no_crop_is_refused_as_one(trained: Path, portrait: Path) -> None:
+def test_an_image_that_is_not_a_crop_is_refused_as_one(trained: Path, portrait: Path) -> None:
     code, output = run(portrait, "--train", trained, "--aligned")
 
     assert code == 1

@@ -117,7 +117,7 @@ def test_a_new_model_needs_its_row_only(
         (
             Params(model="efficientnet_b0", train=TrainConfig(meso=MesoConfig(conv_activation="leaky_relu"))),
             r"train\.meso\.conv_activation is 'leaky_relu', but model efficientnet_b0 has no such setting; set it back "
-            r"to its default, 'relu', or take a model that has it: meso4, mesoinception4",
+            r"to its default, 'relu', or choose a model that has it: meso4, mesoinception4",
         ),
         (
             Params(train=TrainConfig(multi_attention=MultiAttentionConfig(num_attentions=8))),

@@ -170,7 +170,7 @@ def test_the_example_of_each_file_is_read(name: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_byte_order_mark_is_read_over(name: str, folder: Path) -> None:
+def test_a_byte_order_mark_is_skipped(name: str, folder: Path) -> None:
     if name == "dvc.lock":
         pytest.skip("comes from git as text")
     case = CASES[name]
@@ -246,12 +246,12 @@ def test_any_value_in_any_cell_is_read_or_refused_by_name(name: str, folder: Pat
         "---\nseed: 1\n---\nseed: 2",
     ],
 )
-def test_yaml_that_is_no_parameter_file_is_refused_by_name(text: str, folder: Path) -> None:
+def test_yaml_that_is_not_a_parameter_file_is_refused_by_name(text: str, folder: Path) -> None:
     found = attempt(CASES["params.yaml"], folder, text.encode())
     assert isinstance(found, str)
 
 
-def test_names_in_an_index_lead_nowhere_else(folder: Path) -> None:
+def test_names_in_an_index_stay_inside_the_folder(folder: Path) -> None:
     """A key becomes a path when crops are unpacked, a shard is opened below the index's folder."""
     case = CASES["index.csv"]
     for old, new, words in (
@@ -354,7 +354,7 @@ def test_keras_files_of_any_content_are_refused_by_name(tmp_path: Path) -> None:
         read_keras(path)
 
 
-def test_a_checkpoint_of_any_content_is_said_and_passed_over(tmp_path: Path) -> None:
+def test_a_checkpoint_of_any_content_is_reported_and_skipped(tmp_path: Path) -> None:
     said: list[str] = []
     checkpoints = Checkpoints(tmp_path, 2, said.append, State)
     path = tmp_path / "step-00000003.pt"

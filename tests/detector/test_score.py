@@ -121,7 +121,7 @@ def test_the_record_beside_the_scores_names_their_table_weights_crops_and_versio
     assert {"mozcodec", "opencv", "libwebp", "timm"} <= record["versions"].keys()
 
 
-def test_the_record_tells_how_the_training_crops_were_made(packed_crops, trained, tmp_path):
+def test_the_record_says_how_the_training_crops_were_made(packed_crops, trained, tmp_path):
     how = {"quality": 77, "subsampling": None, "tune": None, "encoder": None}
     known = {"trained_on": "77", "crops": {"size": 32}, "compress": how}
     other = copy(trained, tmp_path)
@@ -132,11 +132,11 @@ def test_the_record_tells_how_the_training_crops_were_made(packed_crops, trained
     assert {name: record[name] for name in known} == known
 
 
-def test_a_file_that_is_no_record_is_not_replaced(packed_crops, trained, tmp_path):
+def test_a_file_that_is_not_a_record_is_not_replaced(packed_crops, trained, tmp_path):
     """Scores named metrics.csv would put their record in the place of metrics.json."""
     mine = tmp_path / "scores.json"
     mine.write_text('{"scores": {}}')
-    refused(score(packed_crops["faces"], trained, tmp_path), "scores.json: is something else", "another name")
+    refused(score(packed_crops["faces"], trained, tmp_path), "scores.json is not a record of scores", "another name")
     mine.write_text("[]")
     refused(score(packed_crops["faces"], trained, tmp_path), "scores.json", "another name")
     assert mine.read_text() == "[]"

@@ -102,7 +102,7 @@ def test_a_run_writes_weights_card_log_and_history_and_leaves_no_checkpoints(run
     assert runs.unfinished == []
 
 
-def test_the_model_card_tells_data_recipe_and_limits(runs, packed_crops, tmp_path):
+def test_the_model_card_has_data_recipe_and_limits(runs, packed_crops, tmp_path):
     folder = tmp_path / "told"
     shutil.copytree(packed_crops["compressed"], folder)
     summary = {
@@ -168,7 +168,7 @@ def test_the_weights_are_the_models_of_the_card(runs):
 
 
 class Interrupted(Exception):  # noqa: N818
-    """Stands for whatever ends a process in the middle of a step."""
+    """Simulates the end of a process in the middle of a step."""
 
 
 @pytest.mark.parametrize("changes", [{}, {"amp": "bf16"}, {"amp": "fp16"}, {"select": "best_val"}, {"paired": False}])
@@ -195,7 +195,7 @@ def test_an_interrupted_run_ends_in_the_bytes_of_an_uninterrupted_one(runs, monk
     assert parts == whole
 
 
-def test_a_stop_is_saved_at_the_very_step_and_said(runs, monkeypatch, capsys):
+def test_a_stop_is_saved_at_the_very_step_and_reported(runs, monkeypatch, capsys):
     update = trainer_module.Trainer._update
 
     def asked(self, batch):
@@ -366,7 +366,7 @@ def test_a_folder_without_an_index_is_refused_by_name(runs, tmp_path):
         runs.train(crops=tmp_path)
 
 
-def test_real_crops_without_a_fake_of_their_target_are_said(runs, packed_crops, tmp_path, capsys):
+def test_real_crops_without_a_fake_of_their_target_are_reported(runs, packed_crops, tmp_path, capsys):
     folder = tmp_path / "less"
     shutil.copytree(packed_crops["compressed"], folder)
     faces = read_index(folder)
@@ -477,9 +477,9 @@ def test_all_augmentations_together_train_and_repeat(runs):
 
 
 @pytest.mark.slow(minutes=1.5)
-@pytest.mark.filterwarnings("default")  # inductor's, which are torch's own business
+@pytest.mark.filterwarnings("default")  # warnings of inductor itself
 def test_a_compiled_model_trains_alike(runs):
-    # the compiler draws dropout otherwise, and Adam's first steps make much of small differences: look at one gradient
+    # the compiler draws dropout differently, and Adam's first steps amplify small differences: compare one gradient
     changes = {"steps": 1, "log_every": 1, "dropout": 0.0}
     eager, compiled = runs.train("eager", **changes), runs.train("compiled", compile=True, **changes)
     rows = [json.loads((out / "log.jsonl").read_text()) for out in (eager, compiled)]
@@ -489,7 +489,7 @@ def test_a_compiled_model_trains_alike(runs):
     assert weights[0].keys() == weights[1].keys()
 
 
-def test_a_disk_that_is_full_at_the_end_costs_the_outputs_and_not_the_training(runs, monkeypatch, capsys):
+def test_a_full_disk_at_the_end_loses_the_outputs_but_not_the_training(runs, monkeypatch, capsys):
     runs.train("whole")
     write_outputs = trainer_module.Trainer.write_outputs
 
@@ -522,14 +522,14 @@ def test_a_full_disk_is_named_by_the_file_that_could_not_be_written(runs, monkey
         runs.train()
 
 
-def test_a_loss_that_is_no_number_ends_the_run_with_advice(runs, monkeypatch):
+def test_a_non_finite_loss_ends_the_run_with_advice(runs, monkeypatch):
     monkeypatch.setattr(trainer_module, "augment", lambda images, *_: torch.full((len(images), 3, 32, 32), np.nan))
     with pytest.raises(DetectorError, match=r"not a number at step 0 \(lr 5.00e-04\); lower train.lr"):
         runs.train()
     assert not (runs.folder / "a").exists()
 
 
-def test_a_gradient_that_is_no_number_ends_the_run_before_it_reaches_the_weights(runs, monkeypatch):
+def test_a_non_finite_gradient_ends_the_run_before_it_reaches_the_weights(runs, monkeypatch):
     gradients = trainer_module.Trainer._gradients
 
     def poisoned(self, x, labels, step):
@@ -545,7 +545,7 @@ def test_a_gradient_that_is_no_number_ends_the_run_before_it_reaches_the_weights
     assert newest.name == "step-00000003.pt"
     state = torch.load(newest, weights_only=True)
     assert all(torch.isfinite(weights).all() for weights in state["model"].values())
-    # fp16 overflows now and then: the step is left out, and the run goes on
+    # fp16 overflows now and then: the step is skipped, and the run continues
     runs.train("half", amp="fp16", log_every=1)
     log = (runs.folder / "half/log.jsonl").read_text().splitlines()
     rows = [json.loads(line, parse_constant=pytest.fail) for line in log]
@@ -562,7 +562,7 @@ def test_a_gradient_that_is_no_number_ends_the_run_before_it_reaches_the_weights
         (RuntimeError("CUDA error: device-side assert triggered"), "the loss or its gradient is not a number; lower"),
     ],
 )
-def test_no_memory_and_a_devices_refusal_are_explained(runs, monkeypatch, error, words):
+def test_out_of_memory_and_device_errors_are_explained(runs, monkeypatch, error, words):
     def fails(*_):
         raise error
 
@@ -572,7 +572,7 @@ def test_no_memory_and_a_devices_refusal_are_explained(runs, monkeypatch, error,
     assert words in str(told.value)
     assert "more" not in str(told.value)
     monkeypatch.setattr(trainer_module.Trainer, "_gradients", lambda *_: torch.ones(2) @ torch.ones(3))
-    with pytest.raises(RuntimeError, match="size"):  # a bug keeps its own words
+    with pytest.raises(RuntimeError, match="size"):  # a bug keeps its own message
         runs.train()
 
 
@@ -669,7 +669,7 @@ def test_progress_is_one_line_on_a_terminal_and_lines_elsewhere(tmp_path):
     assert terminal.getvalue().endswith("\na word\n")
 
 
-def test_progress_outlives_a_full_disk():
+def test_progress_continues_on_a_full_disk():
     stream = io.StringIO()
     progress = Progress(100, Path("/dev/full"), stream)
     for step in (10, 20):
@@ -678,7 +678,7 @@ def test_progress_outlives_a_full_disk():
     assert stream.getvalue().count("step 20/100") == 1
 
 
-def test_progress_outlives_the_terminal_it_speaks_to():
+def test_progress_continues_after_its_terminal_closes():
     class Gone(io.StringIO):
         def write(self, _):
             raise BrokenPipeError

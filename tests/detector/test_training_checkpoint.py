@@ -187,7 +187,7 @@ def test_a_disk_without_room_for_another_one_is_not_filled_first(folder, monkeyp
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=size))
     folder.save(2)
     assert folder.checkpoints.steps() == [1, 2]
-    free = iter([size - 1, size])  # until the older one has given way
+    free = iter([size - 1, size])  # until the older one has been deleted
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=next(free)))
     folder.save(3)
     assert folder.checkpoints.steps() == [2, 3]

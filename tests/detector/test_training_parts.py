@@ -86,7 +86,7 @@ def test_dropout_is_a_function_of_seed_step_and_rank():
     assert len({tuple(draw(*parts)) for parts in [(1, 2, 0), (1, 3, 0), (2, 2, 0), (1, 2, 1)]}) == 4
 
 
-def test_the_guard_sees_what_is_no_number():
+def test_the_check_finds_non_finite_losses():
     assert check_finite(torch.tensor(1.0))
     assert not check_finite(torch.tensor(float("nan")))
     assert not check_finite(torch.tensor(float("inf")))

@@ -18,7 +18,7 @@ ROWS = [
 
 
 class Listed:
-    """A tracker that keeps what it gets, and whose disk is full from step 15 on."""
+    """A tracker that stores what it receives, and whose disk is full from step 15 on."""
 
     def __init__(self, folder):
         self.folder, self.got, self.closed = folder, [], False
@@ -58,7 +58,7 @@ def test_a_run_that_goes_on_writes_its_history_again_and_no_step_twice(tmp_path)
 
 
 @pytest.mark.usefixtures("listed")
-def test_a_tracker_that_cannot_write_is_left_alone_and_it_is_said(tmp_path):
+def test_a_tracker_that_cannot_write_is_left_alone_with_a_message(tmp_path):
     said = []
     trackers = Trackers(["listed"], tmp_path, "run", said.append)
     trackers.begin(ROWS)

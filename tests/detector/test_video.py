@@ -146,7 +146,7 @@ def test_frames_shown_before_the_damaged_one_they_build_on_are_missing(tmp_path:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a video at all", bytes(5000)])
-def test_a_file_that_is_no_video_cannot_be_opened(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_video_cannot_be_opened(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
     for read in (length, lambda p: read_frames(p, [0])):
@@ -159,7 +159,7 @@ def test_a_file_that_is_not_there_cannot_be_opened(tmp_path: Path) -> None:
         length(tmp_path / "clip.mp4")
 
 
-def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+def test_a_file_with_sound_only_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44100)

@@ -1,7 +1,7 @@
 """YuNet's faces through OpenCV's own FaceDetectorYN: positions, selection, errors for wrong files.
 
-The weights are not ours to carry, so the network here is one with YuNet's inputs and outputs whose faces are known: a
-green square of 8 px is a face of 80 x 96, a blue one of 16 px a face of 160 x 192.
+The weights are not part of the repository, so the network here is one with YuNet's inputs and outputs whose faces are
+known: a green square of 8 px is a face of 80 x 96, a blue one of 16 px a face of 160 x 192.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def value(number: int, name: str, shape: Iterable[int]) -> bytes:
 
 
 def write_network(path: Path, outputs: Iterable[str] = ("cls", "obj", "bbox", "kps")) -> Path:
-    """Write a network of YuNet's form (ONNX, opset 11) whose weights say what the module tells."""
+    """Write a network of YuNet's form (ONNX, opset 11) with the behaviour that the module describes."""
     graph = b""
     inner = b""
     for stride, channel in ((8, 1), (16, 0), (32, None)):  # green, blue (BGR), nothing
@@ -164,7 +164,7 @@ def test_a_box_ends_where_the_frame_does(yunet: YunetDetector) -> None:
     assert seen.box == (0, 0, 52, 68)
 
 
-def test_nothing_is_found_in_nothing(yunet: YunetDetector) -> None:
+def test_nothing_is_found_in_a_blank_image(yunet: YunetDetector) -> None:
     assert track({0: picture(), 1: np.full((90, 70, 3), 200, np.uint8)}, yunet) == {}
 
 

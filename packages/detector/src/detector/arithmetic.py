@@ -1,7 +1,7 @@
-"""The arithmetic of torch on CPUs, pinned so that x86-64 machines with AVX2 compute the same bytes.
+"""The arithmetic of torch on CPUs, pinned so that all x86-64 machines with AVX2 compute identical results.
 
-Left alone, torch, oneDNN and MKL choose kernels by the instruction sets and the vendor of the processor, and their sums
-differ in the last bits, as do those of another number of threads. The variables are read when torch is loaded.
+By default, torch, oneDNN and MKL choose kernels by the instruction sets and the vendor of the processor, and sums then
+differ in the last bits. They also depend on the number of threads. The variables are read when torch is loaded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PINNED = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "MKL_CBWR": "COMPATIBLE",  # MKL's AVX2 branch gives other sums on AMD than on Intel processors
-    "MKL_DYNAMIC": "FALSE",  # no other number of threads than the one asked for
+    "MKL_DYNAMIC": "FALSE",  # use exactly the requested number of threads
 }
 THREADS = 2  # of torch, if train.threads is auto: sums depend on the number
 
@@ -37,7 +37,7 @@ class Arithmetic:
 def pin(config: TrainConfig) -> None:
     """Pin the kernels of torch, oneDNN and MKL if ``train.reproducible`` is true.
 
-    Without effect once torch is loaded, so the variables are not set then: `arithmetic` tells by them.
+    The variables have no effect once torch is loaded, so they are not set then, and `arithmetic` reports "not pinned".
     """
     if config.reproducible and "torch" not in sys.modules:
         os.environ.update(PINNED)

@@ -1,4 +1,4 @@
-"""The audit stage: what could tell real from fake crops without any forgery, and what the splits share.
+"""The audit stage: properties that separate real from fake crops without any trace of forgery, and leaks.
 
 `detector.data.properties` collects the properties of every crop, `evaluation.shortcuts` and `evaluation.leaks` have the
 statistics, `evaluation.findings` the result. The data are never changed.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["LeakRow", "command", "make_audit"]
 
 FOLDER = Input(exists=True, file_okay=False)
-PASSED = "passed\n"  # always the same, so that the train stage is not out of date after another audit
+PASSED = "passed\n"  # constant, so that another audit does not make the train stage out of date
 MOST_METHODS = 8  # looked at one by one, the most frequent ones
 EXAMPLES = 10  # named in audit.json; leaks.csv has all
 
@@ -47,7 +47,7 @@ EXAMPLES = 10  # named in audit.json; leaks.csv has all
 @click.option("--passed", type=Output(dir_okay=False), help="File to write if training may start.")
 @params_option
 def command(faces: Path, out: Path, data: Path | None, passed: Path | None, params: Params) -> None:
-    """Measure what tells the real crops in FACES from the fake ones without any forgery, and what the splits share.
+    """Measure how well properties unrelated to forgery separate real from fake crops in FACES, and find leaks.
 
     Writes OUT/audit.json (results), OUT/audit.csv (a row per crop) and OUT/leaks.csv. Nothing in FACES is changed.
     With audit.fail_above in params.yaml, a leak, or an AUC whose interval lies above that value, ends the command with
@@ -65,7 +65,7 @@ def command(faces: Path, out: Path, data: Path | None, passed: Path | None, para
     if refused:
         raise DetectorError(
             f"{len(refused)} findings are over audit.fail_above = {params.audit.fail_above:g}, e.g. "
-            f"{refused[0]} A model would learn this instead of the forgery: mend the data, or set "
+            f"{refused[0]} A model would learn this instead of the forgery: correct the data, or set "
             f"audit.fail_above to null in params.yaml (all findings: {out / 'audit.json'})"
         )
     if passed is not None:
@@ -147,7 +147,7 @@ class LeakRow:
 def _measure(
     name: str, title: str, items: Items, chosen: Sequence[Property], method: NDArray[np.str_], confidence: float
 ) -> Shortcut:
-    """Return the AUC of the properties *chosen* together, how the classes differ, and the *method* they tell best."""
+    """Return the AUC of the *chosen* properties together, how the classes differ, and the *method* separated best."""
     from evaluation.findings import OfMethod, Shortcut
     from evaluation.shortcuts import describe, measure_shortcut
 

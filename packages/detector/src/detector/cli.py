@@ -25,7 +25,7 @@ COMMANDS = {row.name: (row.function, row.summary) for row in STAGES if row.comma
     "pack": ("detector.data.command:pack", "Pack DeepfakeBench's crops as the faces stage does."),
     "unpack": ("detector.data.command:unpack", "Unpack crops to loose image files."),
     "contact-sheet": ("detector.data.command:contact_sheet", "Draw many crops in one image."),
-    "weights": ("detector.download:command", "Get the weights of face detectors."),
+    "weights": ("detector.download:command", "Download the weights of face detectors."),
     "dvc-yaml": ("detector.dvc_yaml:command", "Write dvc.yaml from the declaration of the stages."),
 }
 

@@ -96,8 +96,8 @@ class AugmentConfig:
 class HistoriesConfig:
     """Random histories of training crops.
 
-    With probability `share`, a crop is drawn anew from the lossless crops under one of the random `conditions`
-    (`detector.histories`) at every step; otherwise it is the crop at the training quality.
+    At every step, with probability `share`, a crop is made from its lossless version under one of the random
+    `conditions` (`detector.histories`); otherwise it is the crop at the training quality.
     """
 
     share: float = number(0.9, 0, 1)

@@ -2,9 +2,9 @@
 
 The ordinary end of a process, exit(), runs the destructors of the static objects of all loaded libraries. That of
 torch's thread pool, which torch.set_num_threads creates, waits for its threads, while other libraries with threads of
-their own (OpenCV, OpenMP) are already being taken down. Rarely, that wait has no end: a command had done all its work
-and its process stayed. No destructor of a library has work to do for us, so none is run. Clearing the interpreter is
-left out too: with torch loaded it takes seconds on a busy machine.
+their own (OpenCV, OpenMP) are already being taken down. In rare cases that wait never ends: the command has finished,
+but its process remains. None of these destructors is needed here, so none is run. The interpreter's own cleanup is
+skipped too: with torch loaded it takes seconds on a busy machine.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def with_settings(values: Mapping[str, Any], settings: Mapping[str, str]) -> Par
         for section in sections:
             inner = here.get(section) or {}
             if not isinstance(inner, Mapping):
-                raise ConfigError(f"{name} is not a parameter: {section} is no section")
+                raise ConfigError(f"{name} is not a parameter: {section} is not a section")
             here[section] = dict(inner)
             here = here[section]
         here[last] = parse_yaml(text, name)
@@ -199,7 +199,7 @@ def _output(*command: str) -> str:
 
 
 def _git_identity() -> dict[str, str]:
-    """Return the environment with a committer, which DVC needs for temporary experiments and Git may lack."""
+    """Return the environment with a committer: DVC needs one for temporary experiments, Git may have none."""
     env = dict(os.environ)
     known = subprocess.run(["git", "config", "user.email"], capture_output=True, text=True).stdout.strip()
     if not known:

@@ -78,7 +78,7 @@ def read_keras(path: Path) -> dict[str, list[NDArray[np.float32]]]:
     """Return the arrays of each layer in the Keras file *path*, by the layer's name, in Keras' order.
 
     Reads what ``save_weights`` and ``save`` of Keras 1 and 2 write. DetectorError if h5py is not installed, DataError
-    for a file that is no HDF5 or of another layout.
+    for a file that is not HDF5 or has another layout.
     """
     try:
         import h5py

@@ -3,7 +3,7 @@
 The holder keeps the file open under flock(2). The kernel releases the lock whenever the holder ends, so there are no
 stale locks and no confusion of reused PIDs. No process table is read, so it also works between containers that share a
 folder. Over NFS, Linux forwards flock to the server, which releases the locks of a lost client. The content of the file
-only tells waiting processes who the holder is.
+is only information for waiting processes: it names the holder.
 
 A forked child shares its parent's lock; one started by ``exec`` (subprocess, multiprocessing's spawn) does not.
 """

@@ -114,7 +114,7 @@ STAGES = (
     ),
     Stage(
         name="audit",
-        summary="Look for what tells real from fake without any forgery, and for leaks between splits.",
+        summary="Find leaks between splits and properties unrelated to forgery that separate real from fake.",
         function="detector.audit:command",
         command="detector audit out/faces out/audit --data data --passed out/audit.passed",
         reads=("out/faces", "data"),

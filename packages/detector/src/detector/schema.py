@@ -347,7 +347,7 @@ def within(path: str | Path, way_out: str = "") -> Iterator[None]:
 def read_text(path: str | Path, way_out: str = "") -> str:
     """Return the UTF-8 text in the file *path*, without a byte order mark.
 
-    DataError if it is missing, no file, or not UTF-8; other errors of the system (OSError) pass.
+    DataError if it is missing, not a file, or not UTF-8; other errors of the system (OSError) pass.
     """
     after = f"; {way_out}" if way_out else ""
     try:
@@ -374,7 +374,7 @@ def parse_json(content: str, path: str | Path, way_out: str = "") -> Any:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite(text: str) -> float:

@@ -71,8 +71,8 @@ class Origin:
 @click.option(
     "--standardise",
     is_flag=True,
-    help="Bring the logits of real crops to one mean and spread under every condition, by those of the validation "
-    "crops in model.json. The thresholds of model.json do not apply then.",
+    help="Standardise the logits by condition: shift and scale them so that the real validation crops have the same "
+    "mean and standard deviation under every condition. The thresholds in model.json do not apply to such scores.",
 )
 @params_option
 def command(faces: Path, train: Path, out: Path, standardise: bool, params: Params) -> None:
@@ -130,7 +130,7 @@ def check_out(out: Path) -> None:
     if not beside.exists():
         return
     if not {"scores", "weights_sha256"} <= read_json(beside, dict[str, Any], "give the table another name").keys():
-        raise DataError(f"{beside}: is something else, and the record of {out.name} goes there; give OUT another name")
+        raise DataError(f"{beside} is not a record of scores and would be overwritten; give OUT another name")
 
 
 def origin(

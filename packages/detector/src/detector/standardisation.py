@@ -1,4 +1,4 @@
-"""Scores standardised by condition, for when it is known what a crop went through.
+"""Scores standardised by condition, for crops whose condition is known.
 
 Compression shifts and scales the logits of real and fake crops alike, so one threshold does not fit all conditions.
 Under each condition, the logits are brought to the mean and standard deviation that the real validation crops have over

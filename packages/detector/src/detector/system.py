@@ -22,7 +22,7 @@ def peak_memory() -> int:
 
 
 def let_idle_threads_sleep() -> None:
-    """Let idle OpenMP threads sleep instead of spin, unless the user has chosen: on a loaded machine 7 times as fast.
+    """Let idle OpenMP threads sleep instead of spin unless the user chose: 7 times as fast on a loaded machine.
 
     OpenMP reads the variable when torch is loaded, so entry points call this first.
     """
@@ -30,10 +30,10 @@ def let_idle_threads_sleep() -> None:
 
 
 def pin_numpy() -> None:
-    """Let NumPy and OpenBLAS use kernels for AVX2 on every x86-64 processor that has it, unless the user has chosen.
+    """Make NumPy and OpenBLAS use AVX2 kernels on every x86-64 processor that has them, unless the user chose others.
 
-    Both choose by processor, and their sums and exponentials differ in the last bits. They read the variables when
-    NumPy is loaded, so entry points call this first.
+    By default both choose kernels by processor, and sums and exponentials then differ in the last bits. They read the
+    environment variables when NumPy is loaded, so entry points call this first.
     """
     if platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")

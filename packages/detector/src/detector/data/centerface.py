@@ -23,7 +23,7 @@ STRIDE = 4
 # sides of its input are multiples of this
 MULTIPLE = 32
 SCORE, OVERLAP = 0.5, 0.3
-# on finer levels of the pyramid there is less context and there are more places
+# finer levels of the pyramid have less context and more positions
 SURE = 0.6
 
 

@@ -159,7 +159,7 @@ def make_detector(name: str, weights: str | None = None) -> Detector:
     """Return the face detector *name* of `DETECTORS`, with the file *weights* if it needs one and not its default.
 
     If it does not work on this machine, returns its replacement and prints a notice to standard error. Raises
-    `ConfigError` for an unknown name or missing weights, `DataError` if the file does not exist or is no such model.
+    `ConfigError` for an unknown name or missing weights, `DataError` if the file does not exist or is not such a model.
     """
     if name not in DETECTORS:
         raise ConfigError(f"faces.detector must be one of auto, {', '.join(DETECTORS)}, got {name!r}")
@@ -203,7 +203,7 @@ def best_there(config: FacesConfig) -> str:
             print(f"faces.detector auto: using {name}{others}", file=sys.stderr)
             return name
         missing.append(f"{name} ({row.needs})")
-    raise ConfigError(f"faces.detector auto: there is none; {', '.join(missing)}")
+    raise ConfigError(f"faces.detector auto: none is available; {', '.join(missing)}")
 
 
 def weights_file(config: FacesConfig, name: str) -> Path | None:

@@ -124,7 +124,7 @@ class Cut:
 @dataclass(slots=True)
 class Cropped:
     """The result for one clip. `failures` are pairs of frame number, or None for the whole video, and reason; `notes`
-    are what should be known of the clip."""
+    are remarks on the clip."""
 
     cuts: list[Cut] = field(default_factory=list)
     failures: list[tuple[int | None, str]] = field(default_factory=list)
@@ -432,7 +432,7 @@ def _write(
         shown = _shown(clip, cropped.cuts)
         several += len({cut.person for cut in cropped.cuts}) > 1 and clip.label == 1 and clip.mask is None
         outside += config.people == "largest" and any(one.label != clip.label for one in shown)
-        if config.people == "largest":  # the label of the data holds, with a remark
+        if config.people == "largest":  # the label of the data is kept, with a remark
             shown = [clip] * len(cropped.cuts)
         for n, (cut, one) in enumerate(zip(cropped.cuts, shown, strict=True)):
             key = face_key(one, cut.frame)
@@ -479,12 +479,12 @@ def _write(
     ]
     if several:
         summary["remarks"].append(
-            f"{several} fake clips show several people and have no mask that tells which one is forged: all count as "
+            f"{several} fake clips show several people and have no mask that shows which one is forged: all count as "
             "fake"
         )
     if outside:
         summary["remarks"].append(
-            f"in {outside} fake clips the mask lies outside the largest face, which still counts as fake; with "
+            f"in {outside} fake clips the mask lies outside the largest face, which is still labelled fake; with "
             "faces.people all, the forged person does"
         )
     summary["remarks"] += class_remarks(faces, dropped)

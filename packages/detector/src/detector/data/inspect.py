@@ -46,7 +46,7 @@ def verify(folder: str | Path) -> tuple[int, list[str]]:
             named.add(shard)
     for path in sorted([*folder.glob("*.tar"), *folder.glob("*.part")]):
         if path.name not in named:
-            problems.append(f"{path}: is in no index")
+            problems.append(f"{path}: is not listed in any index")
     return sum(map(len, tables)), problems
 
 

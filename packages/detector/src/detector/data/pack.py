@@ -120,7 +120,7 @@ def _of_one_level(videos: Sequence[Video], compression: str | None, file: Path) 
         other = seen.setdefault((video.label, video.name), video)
         if other is not video:
             where = f"the splits {other.split} and {video.split}" if other.split != video.split else video.split
-            raise DataError(f"{file}: {video.label}/{video.name} is twice in {where}; take one split with --split")
+            raise DataError(f"{file}: {video.label}/{video.name} is twice in {where}; choose one split with --split")
     return chosen
 
 

@@ -1,10 +1,10 @@
 """All persons in a clip or an image, kept apart over the frames by place and appearance.
 
-The faces of a frame are assigned to the persons of the frames before it so that the total likeness is largest
-(Hungarian method). Likeness is `PLACE` times the overlap with the person's last box plus `LOOK` times the likeness of
+The faces of a frame are assigned to the persons of the frames before it so that the total similarity is largest
+(Hungarian method). The similarity is `PLACE` times the overlap with the person's last box plus `LOOK` times that of
 appearance: the mean of the correlation of the two faces' brightness, 16 x 16, and of the intersection of their colour
 histograms, with hair and shoulders. Appearance counts more, so persons who change places keep their numbers. A face
-with a likeness below `SAME` to everybody is a new person.
+whose similarity to every person is below `SAME` is a new person.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def find_people(frames: Iterable[tuple[int, np.ndarray]], detector: Detector) ->
 def upright(image: np.ndarray, detector: Detector, every: bool) -> View | None:
     """Return the view of RGB *image* in which faces are found: as it is, else turned by one of the other right angles.
 
-    Of several angles, the one with the highest score, then with the largest face. Only the largest face is looked for
-    unless *every* one is asked for. None if there is no face at all.
+    Of several angles, the one with the highest score, then with the largest face. Only the largest face is searched
+    for, or with *every* all of them. None if there is no face at all.
     """
     faces = _faces(image, detector, every)
     if faces:
@@ -125,7 +125,7 @@ def _faces(image: np.ndarray, detector: Detector, every: bool) -> list[Detection
 
 
 def _assign(tracks: list[Track], number: int, image: np.ndarray, faces: list[FoundFace]) -> None:
-    """Add each of the *faces* of a frame to the track that it is most like, or to a new one."""
+    """Add each of the *faces* of a frame to the track that is most similar, or to a new one."""
     looks = [_look(image, face.box) for face in faces]
     known = list(tracks)
     rows = zip(faces, looks, strict=True)
@@ -143,7 +143,7 @@ def _assign(tracks: list[Track], number: int, image: np.ndarray, faces: list[Fou
 
 
 def _credible(track: Track) -> bool:
-    """Return whether not all faces of *track* are doubtful; Haar's boxes without eyes are often background."""
+    """Return whether any face of *track* is not doubtful; Haar's boxes without eyes are often background."""
     return not all(face.doubtful for face in track.faces.values())
 
 

@@ -1,4 +1,4 @@
-"""Image files of any format, and what a file is, told by its content. Incomplete files are an error."""
+"""Image files of any format, and the detection of file types by content. Incomplete files are an error."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def kind_of(path: Path) -> Literal["image", "video"] | None:
     """Return whether the file *path* is an image or a video, or None if it is neither.
 
     The content decides. Where it is of no known format, as in damaged files, the suffix does; files that cannot be
-    opened go by their suffix too, so that whoever reads them reports the error.
+    opened go by their suffix too, so that the reader reports the error.
     """
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Properties of crops that show no forgery: of the source file, of the cut, and simple ones of the pixels."""
+"""Properties of crops that are unrelated to forgery: of the source file, of the cut, and simple ones of the pixels."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ def missed(path: Path, index: Sequence[Face]) -> tuple[Items, list[Property]]:
     for video, *_ in failures:
         known = of_video.get(video)
         label = int(video.partition("/")[0] != "original")
-        # of a video without any crop neither pair nor persons are known
+        # neither pair nor persons are known of a video without any crop
         pair, identity = (known.pair, known.identity) if known else (f"? {video}", f"? {video}")
         rows.append((label, video, pair, identity, "no crop"))
     labels, *described = zip(*rows, strict=True)

@@ -2,8 +2,8 @@
 
 The coarsest level is the whole image, shrunk to `TILE` pixels along its longer side. Each further level has twice the
 resolution, up to `FINEST` times that of the image, in tiles of `TILE` pixels that overlap by `OVERLAP`: a face of up to
-that size lies wholly in one of them, and larger ones are found on the levels before. A face of a finer level counts if
-no coarser level found one in its place.
+that size lies wholly in one of them, and larger ones are found on the levels before. A face on a finer level counts if
+no coarser level has one at the same place.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class ShardWriter:
     def add(self, key: str, data: bytes | memoryview) -> Slot:
         """Append *data* as the member *key* + suffix and return its slot. Keys must be increasing."""
         if key <= self._last:
-            raise ValueError(f"keys must come sorted and once: {key!r} after {self._last!r}")
+            raise ValueError(f"keys must be sorted and unique: {key!r} after {self._last!r}")
         header = self._header(key, len(data))
         if self._file is not None and self._tell() + _padded(len(data)) + BLOCK + RECORD > self.max_bytes:
             self._finish()

@@ -1,4 +1,4 @@
-"""What the files that crops were cut from are: format, size, encoder. Nothing of it depends on what they show."""
+"""Properties of the files that crops were cut from: format, size, encoder. None depends on the image content."""
 
 from __future__ import annotations
 

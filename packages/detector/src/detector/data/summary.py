@@ -62,8 +62,8 @@ def read_summary(folder: str | Path) -> Summary:
 def read_lossless(folder: str | Path) -> Summary:
     """Return the summary of the lossless crops in *folder*; DataError if they are compressed, or `read_summary` fails.
 
-    Everything that applies conditions to crops asks first: compressed crops would be taken for ``raw`` and compressed
-    a second time.
+    Everything that applies conditions to crops calls this first: compressed crops would be mistaken for ``raw`` and
+    compressed a second time.
     """
     summary = read_summary(folder)
     if summary.compress is not None:

@@ -68,7 +68,7 @@ class Footage:
     Yields pairs of number and image, uint8 RGB (H, W, 3). Up to *keep_bytes* are cached for the next iteration; other
     frames are decoded again. After an iteration, `missing` has the reason for every frame that is not in the file, that
     the decoder marks as damaged, or that depends on a damaged frame. The last kind may have been yielded before the
-    damage was detected. `notes` has what should be known of the frames.
+    damage was detected. `notes` has remarks on the frames.
 
     Images are as they are shown (`display.shown`). Raises `DataError` if the file cannot be opened, has no video stream
     or is HDR video.

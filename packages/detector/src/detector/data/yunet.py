@@ -20,7 +20,7 @@ from .found_face import Box, FoundFace
 # score threshold of OpenCV's examples (.9 is for face recognition); overlap threshold of non-maximum suppression
 SCORE, OVERLAP = 0.6, 0.3
 CANDIDATES = 5000
-# on finer levels of the pyramid there is less context and there are more places
+# finer levels of the pyramid have less context and more positions
 SURE = 0.75
 
 

@@ -110,7 +110,7 @@ def create_backbone(
 ) -> tuple[Any, Normalize]:
     """Return timm's EfficientNet *name* without its classifier, and the normalisation that its weights need.
 
-    The options are those of `EfficientNet`. DetectorError for a name that is no timm EfficientNet.
+    The options are those of `EfficientNet`. DetectorError for a name that is not a timm EfficientNet.
     """
     check_ratio(drop_path=drop_path)
     if not timm.is_model(name) or "efficientnet" not in name:

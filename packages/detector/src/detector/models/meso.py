@@ -4,7 +4,7 @@ Both are four stages of convolution -> ReLU -> batch normalisation -> max poolin
 small head with one LeakyReLU; MesoInception4 has inception layers in place of the first two convolutions. At 256 x 256
 they hold 27,977 and 28,615 trainable parameters. Deliberate differences from the original:
 
-- the output is a logit of P(fake); the original's sigmoid is P(real) (`from_keras` turns the sign);
+- the output is a logit of P(fake); the original's sigmoid is P(real) (`from_keras` flips the sign);
 - the head averages to 8 x 8 cells before the first dense layer, nothing at 256 px, so that any input size works;
 - the input is scaled from [0, 1] to [-1, 1] inside unless ``mean`` and ``std`` say otherwise (`from_keras` weights
   were trained on [0, 1]);
@@ -27,7 +27,7 @@ from ._area import area_average
 
 __all__ = ["Meso4", "MesoInception4", "MesoNet", "from_keras"]
 
-BN_EPS, BN_MOMENTUM = 1e-3, 0.01  # Keras' defaults; its momentum, .99, is what the old average keeps
+BN_EPS, BN_MOMENTUM = 1e-3, 0.01  # Keras' defaults; its momentum, .99, is the weight of the old average
 CELLS = 8  # the head's 8 x 8 cells, what 256 px give after pooling by 2, 2, 2 and 4
 LEAKY_SLOPE = 0.1
 
@@ -120,7 +120,7 @@ class Meso4(MesoNet):
 
     *dropout* is the original's .5 in both places; *bn_momentum* counts as torch does (the weight of the new batch), by
     default Keras' .99;
-    *conv_activation* "relu" is the original, "leaky_relu" (slope .1) the reading of some later texts.
+    *conv_activation* "relu" is the original, "leaky_relu" (slope .1) as in some later papers.
     """
 
     def __init__(
@@ -169,8 +169,8 @@ def from_keras(model: MesoNet, weights: Mapping[str, Sequence[np.ndarray]]) -> N
 
     *weights* maps the Keras layer names to their arrays in Keras' order, as the authors' ``.h5`` files hold them:
     ``conv2d_N`` (kernel HWIO, bias), ``batch_normalization_N`` (gamma, beta, moving mean, moving variance) and
-    ``dense_N`` (kernel, bias); other layers are passed over. Layers of a kind are taken in the order of N. The first
-    dense kernel sees Keras' H, W, C order and is permuted to C, H, W; the last layer's sign is turned, because the
+    ``dense_N`` (kernel, bias); other layers are ignored. Layers of a kind are taken in the order of N. The first
+    dense kernel sees Keras' H, W, C order and is permuted to C, H, W; the last layer's sign is flipped, because the
     original predicts P(real). ValueError when the layers do not fit *model*.
     """
     if (model.mean, model.std) != (0, 1):

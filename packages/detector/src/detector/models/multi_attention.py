@@ -1,13 +1,13 @@
 """The multi-attentional detector (Zhao et al., Multi-attentional Deepfake Detection, CVPR 2021, arXiv 2103.02406).
 
-An EfficientNet is read at three depths. From its semantic features come M attention maps, from its shallow ones
+Features are taken from an EfficientNet at three depths. The semantic features give M attention maps, the shallow ones
 enhanced textures; the textures are pooled under each map (bilinear attention pooling), the deepest features under all
-of them, and both decide together. In the paper: EfficientNet-B4 at 380 x 380, M = 4, textures b2 (32 x 95 x 95),
+of them, and the classifier uses both. In the paper: EfficientNet-B4 at 380 x 380, M = 4, textures b2 (32 x 95 x 95),
 semantics b5 (160 x 24 x 24), deepest 1792 x 12 x 12.
 
 Training minimises more than the cross entropy of the logit: `MultiAttention.objective`. The authors train in two
-stages, the backbone as a plain detector and then the whole: here that is a training of ``efficientnet_*``, then one of
-this with ``pretrained`` the weights of the first.
+stages, the backbone as a plain detector and then the whole: here this means to train ``efficientnet_*`` first, then
+this model with those weights as ``pretrained``.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class MultiAttention(nn.Module):
         With *return_extras* also a dict: ``attention_maps`` (N, M, H / 16, W / 16), above 0 but for the border;
         ``feature_matrix`` (N, M, C), the pooled enhanced textures, rows of length 1; ``region_features`` (N, M, C_t),
         the same of the averaged textures, which the regional independence loss reads; ``features`` (N, mid_features),
-        what the last layer sees; ``feature_maps`` (N, C_d, H / 32, W / 32), the deepest.
+        the input of the last layer; ``feature_maps`` (N, C_d, H / 32, W / 32), the deepest.
         """
         deep, texture, semantic = self.backbone_maps(images)
         maps = self.attention(semantic)  # (N, M, h, w)
@@ -193,7 +193,7 @@ class TextureEnhancement(nn.Module):
     """The paper's textural feature enhancement block ("v1"), one for all maps; 4 C channels out.
 
     The features' difference from their local average goes through a 1x1 convolution and a dense block of three
-    [BN, ReLU, 3x3 convolution], whose outputs are all kept, then BN, ReLU, 1x1 convolution, BN.
+    [BN, ReLU, 3x3 convolution], whose outputs are concatenated, then BN, ReLU, 1x1 convolution, BN.
     """
 
     def __init__(self, channels: int) -> None:
@@ -264,7 +264,7 @@ class GroupedTextureEnhancement(nn.Module):
         return x.reshape(x.shape[0], self.num_attentions, -1, *x.shape[-2:])  # (N, M * c, H, W) -> (N, M, c, H, W)
 
     def _join(self, a: Tensor, b: Tensor) -> Tensor:
-        """Concatenate the channels of each group, not of the whole."""
+        """Concatenate the channels group by group."""
         return torch.cat([self._split(a), self._split(b)], 2).flatten(1, 2)
 
 
@@ -272,7 +272,7 @@ def bilinear_attention_pooling(features: Tensor, attention_maps: Tensor) -> Tens
     """Return the feature matrix (N, M, C): for each map the sum of the features it weighs, scaled to length 1.
 
     *features* are (N, C, H, W), or (N, M, C, H, W) with features of their own for each of the M maps; *attention_maps*
-    (N, M, h, w) are resized to them. Always float32: at 95 x 95 the sums pass float16's largest number.
+    (N, M, h, w) are resized to them. Always float32: at 95 x 95 the sums exceed float16's largest number.
     """
     with full_precision(features):
         features, maps = features.float(), resize(attention_maps, features.shape[-2:])
@@ -290,7 +290,7 @@ def attention_average(features: Tensor, attention: Tensor) -> Tensor:
 def resize(maps: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
     """Return *maps* (N, M, h, w) at *size*, bilinear with aligned corners, in float32.
 
-    The values of ``F.interpolate``, whose deterministic backward pass on CUDA is a slow one, as two matrix products.
+    The same values as ``F.interpolate``, whose deterministic backward pass on CUDA is slow, as two matrix products.
     """
     if maps.shape[-2:] == tuple(size):
         return maps.float()
@@ -306,7 +306,7 @@ def linear_matrix(size: int, out: int, like: Tensor) -> Tensor:
 
 
 def split_average(texture: Tensor, size: torch.Size) -> tuple[Tensor, Tensor]:
-    """Return what of *texture* (N, C, H, W) is not its local average, and that average, (N, C) + *size*."""
+    """Return *texture* (N, C, H, W) minus its local average, and that average, (N, C) + *size*."""
     averaged = area_average(texture, size)
     return texture - F.interpolate(averaged, texture.shape[-2:], mode="nearest").to(texture.dtype), averaged
 
@@ -344,8 +344,8 @@ def _layers(backbone: Any, texture: str | None, attention: str | None) -> tuple[
 
 @torch.no_grad()
 def _channels(backbone: Any, layers: tuple[int, int]) -> tuple[int, int]:
-    """Return the channels at the ends of the two *layers*, by looking at what comes out (timm lists only some)."""
-    backbone.eval()  # leaves the running statistics alone
+    """Return the output channels of the two *layers*, measured on a blank image (timm lists only some)."""
+    backbone.eval()  # does not change the running statistics
     image = torch.zeros(1, 3, 32, 32, device=next(backbone.parameters()).device)
     maps = backbone.forward_intermediates(image, indices=sorted(layers), extra_blocks=True, intermediates_only=True)
     backbone.train()

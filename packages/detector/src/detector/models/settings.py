@@ -56,7 +56,7 @@ def _refuse_others(params: Params, model: Model) -> None:
                 takers = [name for name, row in MODELS.items() if section in row.sections]
                 raise ConfigError(
                     f"train.{section}.{field.name} is {value!r}, but model {params.model} has no such setting; set it "
-                    f"back to its default, {field.default!r}, or take a model that has it: {', '.join(takers[:4])}"
+                    f"back to its default, {field.default!r}, or choose a model that has it: {', '.join(takers[:4])}"
                     + (", ..." if len(takers) > 4 else "")
                 )
 

@@ -19,7 +19,7 @@ TEXT = """# {model}, trained on {dataset}
 
 ## Use
 
-Tell whether the face in an image was forged by one of the methods above, and how the score changes under compression.
+Detect whether the face in an image was forged by one of the methods above, before and after compression.
 `detector predict IMAGE --train FOLDER` crops the face and scores it; `detector export` writes one file that needs none
 of this code. In Python: `detector.weights.load_model(FOLDER, device)`. The model takes RGB in [0, 1],
 (N, 3, {height}, {width}), and returns logits; their sigmoid is P(fake).
@@ -34,7 +34,7 @@ of this code. In Python: `detector.weights.load_model(FOLDER, device)`. The mode
 
 ## Limits
 
-- Trained on faces framed, sized and aligned as `detector faces` does it; others are out of range.
+- Trained on faces framed, sized and aligned by `detector faces`; scores of other crops are not reliable.
 - Forgeries by other methods than those above, and entirely synthetic faces, were not in the training data.
 - The score is not a calibrated probability; `detector predict` gives one, at a stated prior, by the calibration above.
 - For its metrics under each condition, with intervals, see the evaluation of the run (`out/report`).
@@ -46,7 +46,7 @@ of this code. In Python: `detector.weights.load_model(FOLDER, device)`. The mode
 ```
 """
 
-SYNTHETIC = "**The training data are synthetic.** Scores of real photographs and videos mean nothing.\n\n"
+SYNTHETIC = "**The training data are synthetic.** Scores of real photographs and videos are meaningless.\n\n"
 
 
 def model_card(card: Card, parameters: int, training: Sequence[Face], num_validation: int) -> str:
@@ -105,7 +105,7 @@ def _histories(card: Card) -> str:
     if not histories or not histories["share"]:
         return "none: every crop had the JPEG quality above"
     return (
-        f"{100 * histories['share']:g} % of the crops, drawn anew at every step from the lossless ones: "
+        f"{100 * histories['share']:g} % of the crops, made at every step from their lossless versions: "
         f"{', '.join(histories['conditions'])}; the others as above"
     )
 
@@ -132,7 +132,7 @@ def _thresholds(card: Card) -> str:
         for condition, found in card.thresholds.items()
     ]
     header = ["condition", "frame", "crops (real + fake)", "video", "videos (real + fake)"]
-    caption = "Call fake from this score on (Youden's index on the validation split, one threshold for each level):"
+    caption = "Scores from this threshold on are classified as fake (Youden's index on the validation split, by level):"
     return f"{caption}\n\n{_table(header, rows)}"
 
 

@@ -64,7 +64,7 @@ class Checkpoints:
         self._error: Exception | None = None
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Copy *state* and write it as the checkpoint of *step* in the background, the sum first, atomically.
+        """Copy *state* and write it as the checkpoint of *step* in the background, the hash first, atomically.
 
         A full disk or other system error is reported and leaves the older checkpoints intact; `wait` raises it.
         """
@@ -133,7 +133,7 @@ class Checkpoints:
                 # the hash is written before the file, so that every file has one
                 with whole_file(path.with_name(path.name + ".sha256"), sync=True) as sidecar:
                     sidecar.write_text(f"{sha256(part)}  {path.name}\n", encoding="ascii")
-        except (OSError, RuntimeError, MemoryError) as error:  # torch.save gives a full disk as RuntimeError
+        except (OSError, RuntimeError, MemoryError) as error:  # torch.save reports a full disk as RuntimeError
             older = [s for s in self.steps() if s < step]
             kept = f"the one of step {older[-1]} is intact" if older else "there is no older one"
             self._error = OSError(f"checkpoint {path} could not be written: {_reason(error)}; {kept}")
@@ -160,7 +160,7 @@ class Checkpoints:
         path = self._path(step)
         expected = path.with_name(path.name + ".sha256").read_text(encoding="ascii").split()[:1]
         if expected != [sha256(path)]:
-            raise ValueError("its SHA-256 is not the one noted beside it")
+            raise ValueError("its SHA-256 is not the one recorded beside it")
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict) or state.get("step") != step:
             raise ValueError(f"it is not the checkpoint of step {step}")

@@ -40,10 +40,10 @@ from ..options import Command, Input, Output, params_option
     "--faces",
     "lossless",
     type=Input(exists=True, file_okay=False),
-    help="Lossless crops that CROPS were made from: random histories (train.histories) start from them, and their "
-    "validation split gives the thresholds of model.json.",
+    help="Lossless crops that CROPS were compressed from: the source of random histories (train.histories). Their "
+    "validation split gives the thresholds in model.json.",
 )
-@click.option("--lock-timeout", type=float, help="Seconds to wait for another trainer of this run.  [default: no end]")
+@click.option("--lock-timeout", type=float, help="Seconds to wait for the lock of this run.  [default: no limit]")
 @params_option
 def command(
     crops: Path,

@@ -57,7 +57,7 @@ from .trackers import Trackers
 __all__ = ["Stopped", "Trainer", "set_up_torch", "train"]
 
 HISTORY = ("step", "epoch", "loss", "lr", "grad_norm", "val_auc")
-ASK_EVERY = 10  # steps between two agreements of several processes with GPUs on whether to stop
+ASK_EVERY = 10  # steps after which several processes with GPUs agree on whether to stop
 
 
 class Stopped(DetectorError):  # noqa: N818 (no error: the run can be resumed)
@@ -82,9 +82,9 @@ def train(
     *checkpoints* holds the folders of unfinished runs, one for each `Run`: this run continues from its checkpoints, and
     removes them at the end. *timings* is a file that rates and times are appended to; *track* names the `Trackers` that
     get the history too, in folders beside it. *lossless* is the folder of crops that *crops* were compressed from:
-    random histories (``train.histories``) are made of its training split, and its validation split gives the thresholds
-    under ``train.conditions``; without it model.json has none. Raises Stopped after a signal (see `StopSignals`), and
-    DetectorError for errors that the user can fix.
+    random histories (``train.histories``) are made from its training split, and its validation split gives the
+    thresholds under ``train.conditions``; without it model.json has none. Raises Stopped after a signal (see
+    `StopSignals`), and DetectorError for errors that the user can fix.
     """
     with explained(params.train.amp), Processes() as processes, StopSignals() as signals:
         set_up_torch(params, processes.device)
@@ -236,7 +236,7 @@ class Trainer:
             return None
         if lossless is None:
             raise ConfigError(
-                "train.histories makes training crops of the lossless ones: name their folder with --faces, or set "
+                "train.histories makes training crops from the lossless ones: name their folder with --faces, or set "
                 "train.histories: none"
             )
         reader = ShardReader(lossless)
@@ -255,7 +255,7 @@ class Trainer:
         computed = arithmetic(self.config)
         if self.config.reproducible and self.device.type == "cpu" and not computed.pinned:
             self._say(
-                f"the kernels of torch are not pinned ({computed.kernels}): other processors will give other bytes. "
+                f"the kernels of torch are not pinned ({computed.kernels}): results will differ on other processors. "
                 f"train.reproducible needs an x86-64 processor with {KERNELS}, and detector.arithmetic.pin before "
                 "torch is imported, as in detector train"
             )
@@ -426,7 +426,7 @@ class Trainer:
             self.best = {"step": self.step, "val_auc": value, "weights": plain(self.ema.model.state_dict())}
         return value
 
-    # -- stopping, saving, going on ------------------------------------------------------------------------------------
+    # -- stopping, saving, resuming ------------------------------------------------------------------------------------
 
     def _asked_to_stop(self) -> str | None:
         """Return the signal that requests a stop. Several processes agree on it: at every step on CPUs, every
@@ -608,7 +608,7 @@ def _is_finished(run: Run, out: Path, history: Path) -> bool:
 
 
 def _inputs(run: Run, crops: Path, lossless: Path | None) -> dict[str, str]:
-    """Return the SHA-256 of the files that a run was made from; an index holds the sum of every crop."""
+    """Return the SHA-256 of the files that a run was made from; an index holds the checksum of every crop."""
     paths = {"crops/index.csv": crops / "index.csv", "crops/summary.json": crops / SUMMARY}
     if lossless is not None:
         paths["faces/index.csv"] = lossless / "index.csv"
