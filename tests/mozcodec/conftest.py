@@ -1,4 +1,4 @@
-"""Images, and mozjpeg's own programs to ask."""
+"""Images, and mozjpeg's own programs as a reference."""
 
 import importlib.util
 import os

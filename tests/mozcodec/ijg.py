@@ -2,8 +2,8 @@
 
 The wheel of ``jpeglib`` (package index) holds every version of libjpeg as an extension module that exports the whole C
 API. It is called here through ctypes; ``jpeglib`` itself is never imported. libjpeg's own error handler ends the
-process, so the calls are made in one of their own: ``python ijg.py VERSION`` answers pickled calls, :class:`Reference`
-asks.
+process, so the calls are made in one of their own: ``python ijg.py VERSION`` executes pickled calls, :class:`Reference`
+sends them.
 """
 
 import ctypes
@@ -262,7 +262,7 @@ class Library:
 
 
 class Reference:
-    """A :class:`Library` in a process of its own; what libjpeg refuses raises ``RuntimeError`` with its words."""
+    """A :class:`Library` in a process of its own; what libjpeg refuses raises ``RuntimeError`` with its message."""
 
     def __init__(self, version):
         self._version = version

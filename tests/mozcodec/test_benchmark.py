@@ -1,4 +1,4 @@
-"""The benchmark: one registry of contenders, each optional, and tables that say who was measured."""
+"""The benchmark: one registry of contenders, each optional, and tables that name the contenders."""
 
 import json
 import re
@@ -34,12 +34,12 @@ def rows_of(table: str) -> dict[str, list[str]]:
 
 def test_every_contender_is_named_with_its_version_or_with_the_reason_why_it_is_missing(run):
     lines = re.findall(r"^- (.+?): (.+)$", run("contenders"), re.MULTILINE)
-    assert [name for name, said in lines if not said.startswith("not here")][:2] == ["mozcodec", C_LOOP]
+    assert [name for name, said in lines if not said.startswith("not available")][:2] == ["mozcodec", C_LOOP]
     assert {name for name, _ in lines} == {
         *("mozcodec", C_LOOP, "C loop, system's", "cjpeg, a process and files", "Pillow", "simplejpeg"),
         *("OpenCV", "imagecodecs", "pyvips", "jpeglib", "PyTurboJPEG"),
     }
-    wanted = r"(mozjpeg |libjpeg-turbo )?\d+\.\d+|not here \(.+; (pip|apt-get) install .+\)"
+    wanted = r"(mozjpeg |libjpeg-turbo )?\d+\.\d+|not available \(.+; (pip|apt-get) install .+\)"
     assert [name for name, said in lines if not re.match(wanted, said)] == []
 
 

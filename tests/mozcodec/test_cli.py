@@ -152,7 +152,7 @@ def test_standard_input_and_output(small):
     np.testing.assert_array_equal(pixels_from(decoded.stdout, ""), mozcodec.decode(coded.stdout))
 
 
-def test_a_bad_picture_on_standard_input_is_a_failed_file():
+def test_a_bad_image_on_standard_input_is_a_failed_file():
     command = [sys.executable, "-m", "mozcodec", "encode", "-", "-"]
     done = subprocess.run(command, input=b"P6 4 4 255\nshort", capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
@@ -241,7 +241,7 @@ def test_optimising_a_folder_keeps_every_name(tmp_path, small):
     assert sorted(path.name for path in target.iterdir()) == ["a.jpeg", "b.JPG", "c.jpg"]
 
 
-def test_no_picture_is_coded_over_itself_by_a_slip(tmp_path, small, capsys):
+def test_no_image_is_overwritten_with_loss_by_accident(tmp_path, small, capsys):
     path = tmp_path / "a.jpg"
     path.write_bytes(data := mozcodec.encode(small, 95))
     for source in (path, tmp_path):
@@ -305,7 +305,7 @@ def test_ctrl_c_leaves_whole_files_and_says_so(tmp_path, astronaut):
         mozcodec.decode(path.read_bytes())
 
 
-def test_two_pictures_of_one_name_are_refused(tmp_path, small, capsys):
+def test_two_images_of_one_name_are_refused(tmp_path, small, capsys):
     for suffix in (".ppm", ".npy"):
         (tmp_path / f"same{suffix}").write_bytes(bytes_of(small, suffix))
     assert main(["encode", str(tmp_path), str(tmp_path / "out")]) == 2
@@ -334,7 +334,7 @@ def test_two_pictures_of_one_name_are_refused(tmp_path, small, capsys):
         (["optimize", "{folder}", "x", "-rotate", "90", "-transpose"], "use only one of rotate_90, transpose"),
     ],
 )
-def test_wrong_words_stop_before_the_first_file(folder, tmp_path, capsys, arguments, words, monkeypatch):
+def test_wrong_arguments_stop_before_the_first_file(folder, tmp_path, capsys, arguments, words, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main([word.format(folder=folder) for word in arguments]) == 2
     assert words in capsys.readouterr().err
@@ -352,7 +352,7 @@ def test_usage_errors_exit_2(arguments, capsys):
 # ---- inspect and sweep ----------------------------------------------------------------------------------------------
 
 
-def test_inspect_tells_what_a_file_is(tmp_path, small, capsys):
+def test_inspect_describes_a_file(tmp_path, small, capsys):
     path = tmp_path / "a.jpg"
     path.write_bytes(mozcodec.encode(small, 77, comment="hello"))
     assert main(["inspect", str(path)]) == 0
@@ -402,7 +402,7 @@ def test_limits_are_switches(tmp_path, small, capsys):
 # ---- formats --------------------------------------------------------------------------------------------------------
 
 
-def test_pictures_come_back_from_every_format(small, small_gray):
+def test_images_come_back_from_every_format(small, small_gray):
     for pixels in (small, small_gray):
         for suffix in (".ppm", ".npy", ".png", ".bmp", ".tif"):
             np.testing.assert_array_equal(pixels_from(bytes_of(pixels, suffix), f"a{suffix}"), pixels, suffix)

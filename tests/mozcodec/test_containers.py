@@ -37,7 +37,7 @@ def frames(data: bytes) -> list[np.ndarray]:
         return found
 
 
-def test_every_picture_of_a_file_is_decoded(mpo):
+def test_every_image_of_a_file_is_decoded(mpo):
     wanted = frames(mpo)
     assert len(wanted) == len(mozcodec.pictures(mpo)) == 3
     for number, pixels in enumerate(wanted):
@@ -50,7 +50,7 @@ def test_every_picture_of_a_file_is_decoded(mpo):
 
 
 @pytest.mark.parametrize("tail", [b"", b"maker's data"])
-def test_optimize_keeps_every_picture_and_the_rest(mpo, tail):
+def test_optimize_keeps_every_image_and_the_rest(mpo, tail):
     smaller = mozcodec.optimize(mpo + tail)
     assert len(smaller) < len(mpo) and smaller.endswith(tail)
     for ours, theirs in zip(frames(smaller), frames(mpo), strict=True):
@@ -63,7 +63,7 @@ def test_optimize_keeps_every_picture_and_the_rest(mpo, tail):
     assert len(mozcodec.pictures(mozcodec.optimize(mpo, copy="none"))) == 1
 
 
-def test_every_picture_turns(mpo):
+def test_every_image_turns(mpo):
     turned = mozcodec.transform(mpo, "rotate_90")
     for number, (ours, theirs) in enumerate(zip(frames(turned), frames(mpo), strict=True)):
         assert ours.shape == theirs.swapaxes(0, 1).shape

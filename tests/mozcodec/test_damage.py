@@ -1,4 +1,4 @@
-"""Whole, partial and hopeless streams, in every verb; djpeg and Pillow say what they hold."""
+"""Whole, partial and hopeless streams, in every verb; djpeg and Pillow are the references for what remains."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ODDITIES = {
 
 @pytest.mark.parametrize("engine", ["auto", "library"])
 @pytest.mark.parametrize("oddity", ODDITIES)
-def test_whole_pictures_open_by_default_and_the_oddity_is_named(files, oddity, engine):
+def test_whole_images_open_by_default_and_the_oddity_is_named(files, oddity, engine):
     change, words = ODDITIES[oddity]
     for name, data in files.items():
         odd = change(data)
@@ -58,7 +58,7 @@ def test_skipped_bytes_within_a_scan_are_damage(files):
             mozcodec.decode(data[:at] + b"junk" + data[at:], engine=engine)
 
 
-def test_bytes_left_over_by_a_scan_that_lost_its_way_are_damage(files):
+def test_bytes_left_over_by_a_scan_out_of_sync_are_damage(files):
     """The data of a scan that is decoded properly ends with ones up to the byte."""
     data, hidden, seen = files["gray"], 0, 0
     start = mozcodec.inspect(data).scans[0].offset + 10

@@ -137,7 +137,7 @@ def test_planes_come_as_stored_and_go_back(streams):
             assert np.abs(before.astype(int) - after).mean() < 1.5
 
 
-def test_luma_plane_is_the_gray_picture(streams):
+def test_luma_plane_is_the_gray_image(streams):
     for name in ("progressive", "422", "gray"):
         np.testing.assert_array_equal(
             mozcodec.decode(streams[name], "planes")[0], mozcodec.decode(streams[name], "gray"), name
@@ -220,7 +220,7 @@ def test_a_cut_stream_is_an_error_by_default(streams):
         assert partly.shape == mozcodec.decode(data, None).shape
 
 
-def test_what_a_cut_stream_holds_is_djpegs(programs, streams):
+def test_what_remains_of_a_cut_stream_is_djpegs(programs, streams):
     cut = streams["baseline"][: len(streams["baseline"]) // 2]
     asked = programs.run("djpeg", "-pnm", data=cut)
     assert asked.returncode == 2  # djpeg warns
@@ -238,7 +238,7 @@ def test_what_a_cut_stream_holds_is_djpegs(programs, streams):
         (b"\xff\xd8\xff\xd9", "no image"),
     ],
 )
-def test_what_is_no_jpeg_is_refused_in_libjpegs_words(data, words):
+def test_what_is_not_a_jpeg_is_refused_with_libjpegs_text(data, words):
     for verb in (mozcodec.decode, mozcodec.read_header):
         with pytest.raises(mozcodec.JpegError, match=words):
             verb(data)

@@ -1,4 +1,4 @@
-"""What mozcodec.encode takes, what it refuses, and that nothing leaks or meddles."""
+"""The input that mozcodec.encode accepts and refuses; no leaks and no side effects."""
 
 import hashlib
 import io
@@ -93,7 +93,7 @@ def test_any_view_and_any_options_make_the_jpeg_of_a_plain_copy(height, width, c
     assert decoded.shape == (height, width) if channels < 2 else (height, width, channels)
 
 
-def test_trellis_in_a_sequential_file_brings_its_tables(small):
+def test_trellis_in_a_sequential_file_optimizes_its_tables(small):
     """cjpeg has no switches for it; without optimal tables mozjpeg's stream would be corrupt."""
     data = mozcodec.encode(small, 80, profile="fastest", trellis_quant=True)
     assert mozcodec.decode(data).shape == small.shape
@@ -104,7 +104,7 @@ def test_trellis_in_a_sequential_file_brings_its_tables(small):
 def test_other_channel_orders_give_the_same_bytes(small, pixel_format):
     planes = {"r": small[..., 0], "g": small[..., 1], "b": small[..., 2]}
     noise = np.random.default_rng(1).integers(0, 256, small.shape[:2], np.uint8)
-    pixels = np.dstack([planes.get(letter, noise) for letter in pixel_format])  # alpha says nothing
+    pixels = np.dstack([planes.get(letter, noise) for letter in pixel_format])  # alpha is ignored
     assert mozcodec.encode(pixels, 77, pixel_format=pixel_format) == mozcodec.encode(small, 77)
 
 
@@ -123,7 +123,7 @@ def test_planes_are_coded_as_they_are(small, small_gray):
 
 
 @pytest.mark.parametrize("size", [(48, 64), (37, 53), (1, 5), (16, 17)])
-def test_downsampled_planes_give_the_bytes_of_the_picture(astronaut, size):
+def test_downsampled_planes_give_the_bytes_of_the_image(astronaut, size):
     """libjpeg's own 2x2 downsampling, jcsample.c: sums of four rounded with 1 and 2 in turn, edges repeated."""
     ycbcr = mozcodec.decode(mozcodec.encode(astronaut[: size[0], : size[1]], 95), "ycbcr")
     padded = np.pad(ycbcr, ((0, -size[0] % 2), (0, -size[1] % 2), (0, 0)), "edge").astype(int)
@@ -212,12 +212,12 @@ def test_wrong_pixels_are_refused(pixels, error, words):
     ],
 )
 def test_wrong_options_are_refused_by_name(small, options, error, words):
-    for _ in range(2):  # a refusal is not remembered as an answer
+    for _ in range(2):  # an error is not cached as a result
         with pytest.raises(error, match=words):
             mozcodec.encode(small, **options)
 
 
-def test_libjpegs_refusals_come_in_its_words(small):
+def test_libjpegs_errors_keep_their_text(small):
     with pytest.raises(mozcodec.JpegError, match="Sampling factors too large for interleaved scan"):
         mozcodec.encode(small, subsampling=[(4, 4), (1, 1), (1, 1)], profile="fastest")
     with pytest.raises(mozcodec.JpegError, match="Scan script does not transmit all data"):
@@ -375,7 +375,7 @@ def test_broken_exif_means_upright(small):
         assert mozcodec.read_header(mozcodec.encode(small, exif=exif)).orientation == 1
 
 
-def test_the_header_tells_the_options(small):
+def test_the_header_has_the_options(small):
     options = {"density": (72, 71, "inch"), "restart_interval": 5, "subsampling": "4:2:2", "arithmetic": True}
     header = mozcodec.read_header(mozcodec.encode(small, 80, **options))
     assert (header.density, header.restart_interval, header.subsampling) == ((72, 71, "inch"), 5, "4:2:2")
@@ -418,7 +418,7 @@ def test_an_encoder_is_encode_with_the_options_kept(small, small_gray):
 
 
 @pytest.mark.parametrize("arithmetic", [False, True])
-def test_restart_rows_of_subsampled_pictures_with_the_scan_search_are_readable(programs, astronaut, arithmetic):
+def test_restart_rows_of_subsampled_images_with_the_scan_search_are_readable(programs, astronaut, arithmetic):
     """cjpeg's own file is corrupt: mozjpeg's search reorders scans whose restart intervals differ."""
     asked = programs.cjpeg(astronaut, "-quality", 60, "-restart", 1, *["-arithmetic"] * arithmetic)
     assert b"Corrupt JPEG data" in programs.run("djpeg", data=asked).stderr
@@ -577,7 +577,7 @@ def test_many_images_come_encoded_in_order(astronaut):
         mozcodec.encode_many(crops, 0)
 
 
-def test_a_picture_that_encodes_while_it_is_asked_for_its_pixels_disturbs_nothing(small, small_gray):
+def test_an_image_that_encodes_while_its_pixels_are_read_disturbs_nothing(small, small_gray):
     class Picture:
         def __array__(self, *_: object, **__: object) -> np.ndarray:
             self.inner = mozcodec.encode(small_gray, 20, profile="fastest")

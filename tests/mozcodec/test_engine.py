@@ -1,6 +1,6 @@
 """mozcodec's own engine writes the library's bytes.
 
-The library behind ``engine="library"`` is the pinned mozjpeg, which test_identity.py holds against cjpeg. The cases
+The library behind ``engine="library"`` is the pinned mozjpeg, which test_identity.py compares with cjpeg. The cases
 come from benchmarks/identity.py, whose long runs are in docs/results.md; these are smaller cuts of them.
 """
 
@@ -33,14 +33,14 @@ def both(pixels: np.ndarray, quality: object, **options) -> tuple[bytes, bytes]:
     return tuple(mozcodec.encode(pixels, quality, engine=engine, **options) for engine in ("fast", "library"))
 
 
-def test_random_pictures_and_settings_give_the_librarys_bytes(identity):
+def test_random_images_and_settings_give_the_librarys_bytes(identity):
     rows = [identity.run_chunk("random", chunk, 2000, ()) for chunk in range(4)]
     assert sum(row["cases"] for row in rows) == 2000
     assert [row["different"] for row in rows] == [[], [], [], []]
     assert sum(row["used"]["fast"] for row in rows) > 1600
 
 
-def test_a_grid_of_pictures_gives_the_librarys_bytes(identity):
+def test_a_grid_of_images_gives_the_librarys_bytes(identity):
     cases = list(identity.grid((10, 77, 95), ("chelsea.png", "page.png", "logo.png")))
     different = [
         (name, quality, options)
@@ -72,7 +72,7 @@ def test_sizes_that_nothing_divides(astronaut, subsampling, shape):
 
 
 @pytest.mark.parametrize("quality", [5, 50, 77, 92, 100])
-def test_saturated_pictures_are_deringed_alike(astronaut, quality):
+def test_saturated_images_are_deringed_alike(astronaut, quality):
     pixels = np.clip((astronaut[:96, :96].astype(int) - 90) * 4, 0, 255).astype(np.uint8)
     assert (pixels == 255).mean() > 0.2
     for options in ({}, {"overshoot_deringing": False}, {"trellis_quant": False}):

@@ -1,7 +1,7 @@
 """Out of memory, at one allocation of mozcodec after another.
 
-A preloaded library stands before malloc and lets the n-th allocation that the extension module asks for fail. It also
-counts what the module has asked for and not given back.
+A preloaded library intercepts malloc and makes the n-th allocation of the extension module fail. It also counts the
+allocations that the module has not freed.
 """
 
 import os

@@ -113,7 +113,7 @@ def test_smartscale_encoding_gives_the_librarys_bytes(small, block_size):
 
 @pytest.mark.parametrize("options", [{}, {"subsampling": "4:4:4"}, {"trellis_quant": False}, {"tune": "ssim"}], ids=str)
 def test_a_sweep_gives_encodes_bytes(astronaut, options):
-    """A third of the image is white, so that deringing has to be done anew at each quality."""
+    """A third of the image is white, so that deringing has to be repeated at each quality."""
     pixels = np.clip(astronaut[:90, 100:230].astype(int) * 2, 0, 255).astype(np.uint8)
     assert (pixels == 255).mean() > 0.1
     qualities = [1, 5, 10, 15, 60, 77, 80, 85, 90, 95, 100, (20, 90), 33.3]
@@ -129,6 +129,6 @@ def test_a_sweep_of_what_the_engine_does_not_cover_gives_encodes_bytes(small):
         assert [p.data for p in points] == [mozcodec.encode(small, q, **options) for q in (20, 77)]
 
 
-def test_many_threads_sweep_one_picture(small):
+def test_many_threads_sweep_one_image(small):
     expected = [mozcodec.encode(small, quality, engine="library") for quality in range(5, 100, 5)]
     assert [point.data for point in mozcodec.sweep(small, range(5, 100, 5), threads=4)] == expected

@@ -60,7 +60,7 @@ def test_ssimulacra2_is_the_same_on_every_processor():
     assert len(scores) == 1
 
 
-def test_equal_pictures_score_100_and_have_no_slope():
+def test_equal_images_score_100_and_have_no_slope():
     image = data.astronaut()[:90, :130]
     slopes = np.empty(image.shape, np.float32)
     score, error = compare(image, image, ffi.from_buffer("float[]", slopes))
@@ -147,7 +147,7 @@ def test_ms_ssim_is_the_papers(quality):
     assert mozcodec.ms_ssim(*gray) == pytest.approx(expected_ms_ssim(*(g.astype(float) for g in gray)), abs=1e-9)
 
 
-def test_ms_ssim_of_equal_and_opposite_pictures():
+def test_ms_ssim_of_equal_and_opposite_images():
     image = data.camera()[:180, :176]
     assert mozcodec.ms_ssim(image, image) == pytest.approx(1, abs=1e-12)
     assert mozcodec.ms_ssim(image, 255 - image) == 0
@@ -173,7 +173,7 @@ def test_shapes_that_cannot_be_measured_are_refused(measure, shape, message):
 
 
 @pytest.mark.parametrize("measure", [mozcodec.ssimulacra2, mozcodec.ms_ssim, mozcodec.ssim, mozcodec.psnr])
-def test_pictures_that_differ_in_shape_or_type_are_refused(measure):
+def test_images_that_differ_in_shape_or_type_are_refused(measure):
     image = np.zeros((200, 200), np.uint8)
     for other in (image[1:], image.astype(np.float32), image[..., None].repeat(3, 2)):
         with pytest.raises(ValueError, match="uint8 of one shape"):

@@ -46,7 +46,7 @@ def test_the_nine_tables_of_mozjpeg_are_named(table: int) -> None:
                 assert set(found.quality) == {float(quality)}
 
 
-def test_luma_and_chroma_qualities_are_told_apart() -> None:
+def test_luma_and_chroma_qualities_are_distinguished() -> None:
     file = mozcodec.encode(PHOTO[:64, :64], (90, 40), quant_table=0)
     assert [one.quality for one in forensics.estimate_quality(file)] == [90, 40, 40]
     assert forensics.identify(file).quality == (90, 40, 40)

@@ -140,12 +140,12 @@ def test_restart_intervals_end_at_65535_as_in_cjpeg(programs, small):
 
 
 @pytest.mark.slow(minutes=3)
-def test_every_quality_gives_cjpegs_bytes_on_19_pictures(programs, picture):
+def test_every_quality_gives_cjpegs_bytes_on_19_images(programs, picture):
     pictures = {name: picture(name) for name in PICTURES}
     assert differing(programs, pictures, SWITCHES[:1], every_quality()) == []
 
 
 @pytest.mark.slow(minutes=2)
-def test_every_switch_gives_cjpegs_bytes_on_4_pictures(programs, picture):
+def test_every_switch_gives_cjpegs_bytes_on_4_images(programs, picture):
     pictures = {name: picture(name) for name in ("clock_motion.png", "color.png", "page.png", "chelsea.png")}
     assert differing(programs, pictures, SWITCHES, QUALITIES) == []

@@ -1,4 +1,4 @@
-"""What people pass as a JPEG, an image or a target: paths, files, tensors, Pillow's images."""
+"""Accepted forms of a JPEG, an image or a target: paths, files, tensors, Pillow's images."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_every_verb_takes_paths_files_and_tensors(name, data, tmp_path):
         assert same(read(file), expected)
 
 
-def test_a_source_that_is_no_jpeg_says_what_to_pass(tmp_path):
+def test_a_source_that_is_not_a_jpeg_says_what_to_pass(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.jpg"):
         mozcodec.decode(tmp_path / "none.jpg")
     with pytest.raises(TypeError, match="mode 'rb'"):
@@ -64,7 +64,7 @@ def test_a_source_that_is_no_jpeg_says_what_to_pass(tmp_path):
 
 
 class OnlyDlpack:
-    """What DLPack asks for, and nothing else."""
+    """The methods that DLPack requires, and no others."""
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
@@ -185,7 +185,7 @@ def test_arrays_with_alpha_take_a_background_too(small):
     pasted.paste(rgba, mask=rgba.getchannel("A"))
     expected = mozcodec.encode(np.asarray(pasted), 77)
     assert mozcodec.encode(pixels, 77, pixel_format="bgra", background=255) == expected
-    with pytest.raises(ValueError, match="background goes with alpha"):
+    with pytest.raises(ValueError, match="background needs alpha"):
         mozcodec.encode(small, background=255)
     with pytest.raises(ValueError, match="background must be a level"):
         mozcodec.encode(pixels, pixel_format="bgra", background=(1, 2))

@@ -115,7 +115,7 @@ def test_crop_gives_jpegtrans_bytes(programs, files):
             mozcodec.transform(data, crop=(13, 11, 38, 31))
 
 
-def test_a_crop_outside_is_refused_in_libjpegs_words(files):
+def test_a_crop_outside_is_refused_with_libjpegs_text(files):
     with pytest.raises(mozcodec.JpegError, match="Invalid crop request"):
         mozcodec.transform(files["gray"], crop=(64, 64, 96, 96))
 
@@ -127,7 +127,7 @@ def test_grayscale_drops_the_chroma(programs, files):
         np.testing.assert_array_equal(mozcodec.decode(gray, "gray"), mozcodec.decode(files[name], "gray"))
 
 
-def test_metadata_can_be_given_anew(files):
+def test_metadata_can_be_replaced(files):
     data, given = files["baseline"], mozcodec.Metadata(comments=(b"one", b"two"), xmp=b"<x/>")
     for rewritten in (
         mozcodec.optimize(data, copy="none", metadata=given),
@@ -169,7 +169,7 @@ def test_inspect_takes_any_buffer(files):
     assert mozcodec.inspect(bytearray(files["best"])) == mozcodec.inspect(memoryview(files["best"])) == seen
 
 
-def test_damaged_files_are_not_mended_silently(files):
+def test_damaged_files_are_not_repaired_silently(files):
     for name, data in files.items():
         with pytest.raises(mozcodec.DamagedError):
             mozcodec.optimize(data[: len(data) - 60])
@@ -436,7 +436,7 @@ def test_a_file_without_its_last_scans_keeps_its_pixels(programs, picture, arith
     assert mozcodec.read_coefficients(data).unsent is None
 
 
-def test_gaps_turn_with_the_picture(small):
+def test_gaps_turn_with_the_image(small):
     script = [([0, 1, 2], 0, 0, 0, 0), ([0], 1, 2, 0, 1)]
     part = mozcodec.encode(small[:48, :48], 90, scan_script=script, subsampling="4:4:4")
     turned = mozcodec.read_coefficients(mozcodec.transform(part, "transpose"))

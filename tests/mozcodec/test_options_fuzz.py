@@ -1,4 +1,4 @@
-"""A slice of the fuzzer of options, and that it notices what it looks for."""
+"""A part of the fuzzer of options; it reports the faults that it searches for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fuzzer():
     return module
 
 
-def test_random_options_give_files_that_decode_to_the_picture(fuzzer, tmp_path):
+def test_random_options_give_files_that_decode_to_the_image(fuzzer, tmp_path):
     assert fuzzer.run(600, fuzzer.SEED, 2, tmp_path / "state.jsonl") == 0
 
 
@@ -31,7 +31,7 @@ def test_a_case_is_a_function_of_seed_and_number(fuzzer):
     assert str(fuzzer.draw_case(1, 17)) == str(fuzzer.draw_case(1, 17)) != str(fuzzer.draw_case(2, 17))
 
 
-def test_the_fuzzer_reports_a_wrong_picture_and_a_corrupt_file(fuzzer, monkeypatch):
+def test_the_fuzzer_reports_a_wrong_image_and_a_corrupt_file(fuzzer, monkeypatch):
     y, x = np.mgrid[:40, :40]
     case = fuzzer.Case("encode", (3 * (x + y)).astype(np.uint8), 80)
     assert fuzzer.run_case(case) == "compared"

@@ -1,4 +1,4 @@
-"""What is built, what is in the wheel, what leaves the extension, and what the build says when it cannot go on."""
+"""The build, the content of the wheel, the symbols of the extension, and the errors of a build that fails."""
 
 import ast
 import doctest
@@ -155,7 +155,7 @@ def test_without_pythons_headers_the_build_stops_with_the_line_to_type(tmp_path)
     said = configure(tmp_path, "-DPython_INCLUDE_DIR=/nowhere")
     assert "were not found (Python.h)" in said
     assert "apt-get install python3-dev" in said
-    assert not list(tmp_path.rglob("jpeglib.h"))  # before anything is brought
+    assert not list(tmp_path.rglob("jpeglib.h"))  # before anything is downloaded
 
 
 def test_a_wrong_source_folder_is_named(tmp_path):
@@ -164,7 +164,7 @@ def test_a_wrong_source_folder_is_named(tmp_path):
 
 
 def test_a_wrong_hash_stops_the_build(tmp_path):
-    """The source is what the pin says, or there is no build."""
+    """A source with another hash is not built."""
     copy = tmp_path / "package"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("build", "dist"))
     pin = copy / "cmake" / "mozjpeg-source.txt"
@@ -268,7 +268,7 @@ def test_the_readmes_session_runs_as_printed():
     assert done.attempted > 12
 
 
-def test_the_migrants_lines_run_as_printed(astronaut):
+def test_the_migration_table_runs_as_printed(astronaut):
     """Every call in the right column, with the names that the left one uses."""
     array = np.ascontiguousarray(astronaut[:160, :160])
     data = mozcodec.encode(array, 90)

@@ -1,4 +1,4 @@
-"""Series in threads: order, how far they run ahead, failures, and what becomes of those that nobody finishes."""
+"""Series in threads: order, how far they run ahead, failures, and series that are not finished."""
 
 import hashlib
 import os

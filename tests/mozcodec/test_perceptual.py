@@ -110,7 +110,7 @@ def test_effort_1_restores_the_luminance_of_saturated_edges(subsampling):
     assert error(1) < 0.8 * error(0)
 
 
-def test_gray_pictures_have_nothing_to_correct():
+def test_gray_images_have_nothing_to_correct():
     image = data.camera()[:77, :131]
     files = [mozcodec.encode(image, distance=1.3, effort=effort) for effort in (0, 1, 2)]
     assert files[0] == files[1] != files[2]
@@ -158,7 +158,7 @@ def test_deep_and_float_pixels_are_coded_without_rounding_them_first(image):
     assert all(abs(len(file) - len(same[0])) < 20 for file in same)
 
 
-def test_linear_pixels_are_the_same_picture(image):
+def test_linear_pixels_are_the_same_image(image):
     v = image / 255
     linear = np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
     file = mozcodec.encode(linear, distance=1, transfer="linear", effort=2)
@@ -233,21 +233,21 @@ print(total.hexdigest())
         ({"transfer": "pq"}, ValueError, "transfer must be one of 'srgb', 'linear'"),
         ({"subsampling": "4:1:1"}, ValueError, "subsampling must be auto"),
         ({"subsampling": "gray"}, ValueError, "pass gray pixels"),
-        ({"trellis_quant": False}, ValueError, "trellis_quant cannot go with distance"),
-        ({"progressive": False}, ValueError, "progressive cannot go with distance"),
+        ({"trellis_quant": False}, ValueError, "trellis_quant cannot be combined with distance"),
+        ({"progressive": False}, ValueError, "progressive cannot be combined with distance"),
         ({"engine": "library"}, ValueError, "mozjpeg has no perceptual mode"),
-        ({"smallest": True}, ValueError, "smallest=True cannot go with distance"),
+        ({"smallest": True}, ValueError, "smallest=True cannot be combined with distance"),
         ({"pixel_format": "ycbcr"}, ValueError, "rounded to 8 bits already"),
         ({"pixel_format": "planes"}, ValueError, "planes have been rounded"),
         ({"pixel_format": "rgbz"}, ValueError, "pixel_format must be one of"),
     ],
 )
-def test_what_cannot_go_with_distance_is_refused_with_the_reason(image, given, error, message):
+def test_what_cannot_be_combined_with_distance_is_refused_with_the_reason(image, given, error, message):
     with pytest.raises(error, match=message):
         mozcodec.encode(image, **{"distance": 1, **given})
 
 
-def test_pixels_that_mean_nothing_are_refused(image):
+def test_invalid_pixels_are_refused(image):
     cmyk = np.zeros((9, 9, 4), np.uint8)
     for pixels, given, error, message in (
         (cmyk, {"pixel_format": "cmyk"}, ValueError, "no perceptual model of CMYK"),
@@ -263,9 +263,9 @@ def test_pixels_that_mean_nothing_are_refused(image):
 
 
 def test_options_of_the_mode_need_a_distance(image):
-    with pytest.raises(ValueError, match="effort goes with distance"):
+    with pytest.raises(ValueError, match="effort needs distance"):
         mozcodec.encode(image, effort=1)
-    with pytest.raises(ValueError, match="transfer goes with distance"):
+    with pytest.raises(ValueError, match="transfer needs distance"):
         mozcodec.encode(image, 80, transfer="linear")
     with pytest.raises(ValueError, match="distance is for encode"):
         mozcodec.encode_scaled(image, 80, dct_size=9, distance=1)
@@ -319,7 +319,7 @@ def test_bytes_are_used_and_not_exceeded(image, most):
     assert len(result.data) > 0.95 * most
 
 
-def test_targets_out_of_reach_are_said(image):
+def test_targets_out_of_reach_are_reported(image):
     with pytest.raises(mozcodec.LimitError, match=r"no distance reaches ssimulacra2=99\.99"):
         mozcodec.encode_to_target(image, ssimulacra2=99.99)
     with pytest.raises(mozcodec.LimitError, match="no distance reaches bytes=500: distance 25 has"):
@@ -334,19 +334,19 @@ def test_targets_out_of_reach_are_said(image):
     [
         ({"ssimulacra2": 70, "psnr": 30}, TypeError, "exactly one of bytes, psnr, ssim and ssimulacra2"),
         ({"ssimulacra2": 101}, ValueError, "ssimulacra2 must be -100..100"),
-        ({"ssimulacra2": 70, "distance": 1}, ValueError, "distance is what encode_to_target looks for"),
+        ({"ssimulacra2": 70, "distance": 1}, ValueError, "encode_to_target chooses the distance itself"),
         ({"ssimulacra2": 70, "smallest": True}, ValueError, "targets of the quality search"),
         ({"psnr": 30, "effort": 1}, ValueError, "not with psnr"),
-        ({"ssimulacra2": 70, "progressive": False}, ValueError, "progressive cannot go with distance"),
+        ({"ssimulacra2": 70, "progressive": False}, ValueError, "progressive cannot be combined with distance"),
         ({"ssimulacra2": 70, "pixel_format": "ycbcr"}, ValueError, "rounded to 8 bits"),
     ],
 )
-def test_targets_that_mean_nothing_are_refused(image, given, error, message):
+def test_invalid_targets_are_refused(image, given, error, message):
     with pytest.raises(error, match=message):
         mozcodec.encode_to_target(image, **given)
 
 
-def test_tiny_pictures_have_no_score():
+def test_tiny_images_have_no_score():
     with pytest.raises(ValueError, match="at least 8 x 8 pixels; give a distance"):
         mozcodec.encode_to_target(np.zeros((7, 20), np.uint8), ssimulacra2=70)
 
@@ -367,7 +367,7 @@ def test_a_sweep_over_distances(image):
 
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
 @pytest.mark.parametrize("distance", [0.1, 0.33, 1, 1.49, 1.51, 4, 25])
-def test_inspect_knows_the_distance(image, subsampling, distance):
+def test_inspect_returns_the_distance(image, subsampling, distance):
     for effort in (0, 1, 2):
         file = mozcodec.encode(image[:40, :40], distance=distance, effort=effort, subsampling=subsampling)
         found = mozcodec.inspect(file).distance

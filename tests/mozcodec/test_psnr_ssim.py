@@ -47,7 +47,7 @@ def test_psnr_of_one_level_everywhere_is_20_log10_255():
     assert psnr(a, a + 1) == pytest.approx(20 * math.log10(255))
 
 
-def test_identical_pictures_are_infinitely_close():
+def test_identical_images_are_infinitely_close():
     a, _ = pair((16, 16, 3))
     assert psnr(a, a) == math.inf
     assert ssim(a, a) == 1

@@ -1,6 +1,6 @@
 """mozcodec's own reader gives what the library's entropy decoder gives: pixels, errors and warnings.
 
-The library behind ``engine="library"`` is the pinned mozjpeg, which test_decode.py holds against djpeg. The cases come
+The library behind ``engine="library"`` is the pinned mozjpeg, which test_decode.py compares with djpeg. The cases come
 from benchmarks/identity.py, whose long runs are in docs/results.md.
 """
 
@@ -109,7 +109,7 @@ def test_a_wrong_restart_number_and_bytes_too_many_are_the_librarys(small):
             assert mine == theirs, name
 
 
-def test_a_small_memory_limit_leaves_sequential_pictures_to_the_library(astronaut):
+def test_a_small_memory_limit_leaves_sequential_images_to_the_library(astronaut):
     data = mozcodec.encode(astronaut, 75, profile="fastest")
     np.testing.assert_array_equal(mozcodec.decode(data, max_memory=500_000), mozcodec.decode(data))
     mozcodec.decode(data, max_memory=500_000)

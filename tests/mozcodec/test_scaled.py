@@ -56,7 +56,7 @@ def test_every_decoder_opens_scaled_files_at_8_nths_of_the_size(dct_size, pictur
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 9), (17, 33), (1, 300), (300, 1)])
-def test_scaled_pictures_of_odd_shapes_have_the_right_size(shape):
+def test_scaled_images_of_odd_shapes_have_the_right_size(shape):
     image = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
     for dct_size in SIZES:
         data = mozcodec.encode_scaled(image, 60, dct_size=dct_size)
@@ -71,7 +71,7 @@ def test_dct_size_8_is_encode(small):
 
 
 @pytest.mark.parametrize("dct_size", SIZES)
-def test_a_flat_picture_has_its_dc_whatever_the_size(dct_size, ijg):
+def test_a_flat_image_has_its_dc_whatever_the_size(dct_size, ijg):
     # F00 of a flat block of value v is 8 (v - 128) for every DCT size: JPEG's scale, and all else is 0.
     for value in (0, 1, 100, 128, 129, 255):
         for quality in (20, 75, 100):
@@ -193,7 +193,7 @@ def test_trellis_and_scan_search_save_bytes(dct_size, picture):
     assert size["arithmetic"] < size["all"]
 
 
-def test_a_large_dct_keeps_more_of_the_picture_than_pixels_averaged_first(picture):
+def test_a_large_dct_keeps_more_of_the_image_than_pixels_averaged_first(picture):
     """Decoding at 16/8 after 8/16 against the same with averaged pixels: the sharper low frequencies are the point."""
     image = picture("camera.png")[:256, :256]
     by_dct = mozcodec.decode(mozcodec.encode_scaled(image, 95, dct_size=16), "gray", scale=16)
@@ -274,7 +274,7 @@ def test_scaled_decoding_of_subsampled_colour_is_ijgs(scale, picture, ijg):
     np.testing.assert_array_equal(pixels, want)
 
 
-def test_the_true_idct_stands_a_picture_whose_chroma_never_came(small):
+def test_the_true_idct_handles_an_image_without_chroma_scans(small):
     data = mozcodec.encode(small, 75)
     first_scan = data.index(b"\xff\xda")
     cut = data[: data.index(b"\xff\xda", first_scan + 2)]

@@ -87,7 +87,7 @@ def test_streams_of_ijgs_encoder_are_read_exactly(block_size, picture, ijg):
 @pytest.mark.slow(minutes=0.5)
 @pytest.mark.parametrize("version", ["8d", "9f"])
 @pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png"])
-def test_streams_of_whole_pictures_are_read_exactly(name, version, picture, ijg):
+def test_streams_of_whole_images_are_read_exactly(name, version, picture, ijg):
     for block_size in BLOCKS:
         exact, refused = check_read(ijg, picture(name), block_size, version)
         assert (exact, refused) == ((18, 0) if block_size >= 8 else (15, 3))
@@ -116,7 +116,7 @@ def test_scaled_reading_gives_ijgs_size_and_pixels(block_size, coding, picture, 
 
 @pytest.mark.parametrize("block_size", [2, 6, 9, 16])
 @pytest.mark.parametrize("progressive", [True, False])
-def test_a_region_is_that_part_of_the_picture(block_size, progressive, picture, ijg):
+def test_a_region_is_that_part_of_the_image(block_size, progressive, picture, ijg):
     data = ijg("9f").encode(face(picture), block_size=block_size, progressive=progressive, sampling=(2, 2))
     whole = decode(data)
     for left, top, right, bottom in ((0, 0, 93, 75), (17, 40, 60, 75), (50, 70, 93, 75), (1, 1, 2, 2)):
@@ -225,7 +225,7 @@ def test_ijgs_decoder_reads_our_streams_exactly_as_we_do(block_size, picture, ij
 
 @pytest.mark.slow(minutes=0.5)
 @pytest.mark.parametrize("name", ["astronaut.png", "coffee.png"])
-def test_ijgs_decoder_reads_streams_of_whole_pictures(name, picture, ijg):
+def test_ijgs_decoder_reads_streams_of_whole_images(name, picture, ijg):
     image = picture(name)
     for block_size in BLOCKS:
         for options in ({}, {"subsampling": "4:4:4"}, {"arithmetic": True}, {"quality": 95, "trellis_quant": False}):
@@ -233,7 +233,7 @@ def test_ijgs_decoder_reads_streams_of_whole_pictures(name, picture, ijg):
             np.testing.assert_array_equal(ours(data), theirs(ijg, data, block_size))
 
 
-def test_every_pair_of_block_and_dct_size_makes_a_picture_that_ijg_reads(picture, ijg):
+def test_every_pair_of_block_and_dct_size_makes_an_image_that_ijg_reads(picture, ijg):
     """256 pairs: the image is ceil(W * block_size / dct_size) wide, and what IJG reads is what we read."""
     image = gray_of(face(picture))[:61, :50]
     for block_size, dct_size in itertools.product(BLOCKS, BLOCKS):
@@ -273,7 +273,7 @@ def test_coefficients_of_every_pair_are_within_a_step_of_ijgs(picture, ijg):
 
 
 @pytest.mark.slow(minutes=1)
-def test_coefficients_of_colour_pictures_are_within_a_step_of_ijgs(picture, ijg):
+def test_coefficients_of_colour_images_are_within_a_step_of_ijgs(picture, ijg):
     image = picture("chelsea.png")
     # 6 and 7: their subsampled chroma would have 12 and 14 points
     pairs = [(b, n) for b, n in itertools.product(BLOCKS, BLOCKS) if n not in (6, 7, 12, 14) and b * n != 64]
@@ -285,7 +285,7 @@ def test_coefficients_of_colour_pictures_are_within_a_step_of_ijgs(picture, ijg)
 
 
 @pytest.mark.parametrize("block_size", BLOCKS)
-def test_a_flat_picture_keeps_its_value(block_size):
+def test_a_flat_image_keeps_its_value(block_size):
     # DC is 8 (v - 128), within half a step; a step of DC is an eighth of a gray level per unit of the table
     for value, quality in itertools.product((0, 1, 77, 128, 254, 255), (30, 75, 100)):
         image = np.full((19, 35), value, np.uint8)
@@ -408,7 +408,7 @@ def test_other_decoders_refuse_progressive_smartscale(block_size, small, program
     assert b"Bogus marker length" in done.stderr
 
 
-def test_sequential_smartscale_fools_them_as_the_documentation_warns(small):
+def test_other_decoders_misread_sequential_smartscale_as_documented(small):
     data = mozcodec.encode_smartscale(small, 90, block_size=16, progressive=False)
     wrong = cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     assert wrong.shape == small.shape
@@ -432,7 +432,7 @@ def test_sizes_beyond_16_are_refused(name, value, small):
         mozcodec.encode_smartscale(small, **{"block_size": 4, name: value})
 
 
-def test_pictures_too_large_for_small_blocks_are_refused():
+def test_images_too_large_for_small_blocks_are_refused():
     with pytest.raises(mozcodec.LimitError, match="8188 x 1; with block size 1 it may be 8187 x 8187"):
         mozcodec.encode_smartscale(np.zeros((1, 8188), np.uint8), block_size=1)
     largest = mozcodec.encode_smartscale(np.zeros((1, 8187), np.uint8), block_size=1)

@@ -1,4 +1,4 @@
-"""Parts of the standard that foreign files use: SOF1, DNL, abbreviated streams, 16-bit CMYK."""
+"""Parts of the standard that files of other encoders use: SOF1, DNL, abbreviated streams, 16-bit CMYK."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_luma_and_chroma_have_qualities_of_their_own(small):
     assert mozcodec.inspect(mozcodec.encode(small, 100)).quality.quality == 100
 
 
-def test_inspect_tells_component_ids_table_slots_and_raw_segments(small):
+def test_inspect_returns_component_ids_table_slots_and_raw_segments(small):
     """Compared with the bytes of the headers, read by hand (T.81, B.2.2 and B.2.3)."""
     data = mozcodec.encode(small, 77, profile="fastest", subsampling="4:2:0", comment="raw", quant_slots=[0, 1, 2],
                            quant_tables=[np.full((8, 8), n) for n in (3, 5, 7)])  # fmt: skip

@@ -126,7 +126,7 @@ def test_shrinking_and_enlarging_moves_nothing(study, dct_size):
     assert np.abs(again[15, 15:-15].astype(int) - ramp[15, 15:-15]).max() <= 1
 
 
-def test_crops_of_bundled_pictures_suit_the_even_sizes(study):
+def test_crops_of_bundled_images_suit_the_even_sizes(study):
     pictures = study.bundled()
     assert len(pictures) == len(study.PHOTOGRAPHS + study.GRAPHICS)
     for picture in pictures:
@@ -175,7 +175,7 @@ def test_nothing_is_extrapolated(study):
     assert study.bytes_needed(files, "psnr", 25) == pytest.approx(100 * math.sqrt(10))
 
 
-def test_equal_pictures_are_exact(study, face):
+def test_equal_images_are_exact(study, face):
     assert study.fidelity(face, face.copy()) == (math.inf, 1.0)
     assert study.METRICS["ssim"](study.Point(1, 1, 0, math.inf, 1.0)) == math.inf
 
@@ -198,7 +198,7 @@ def test_a_contender_takes_the_better_subsampling_and_plain_too(study):
     assert curves.at_floor("p", other, "psnr", 19.9, "either")
 
 
-def test_pictures_out_of_reach_count_as_infinitely_many_bytes(study):
+def test_images_out_of_reach_count_as_infinitely_many_bytes(study):
     assert study.spread([3.0, 1.0, 2.0, 10.0]) == (1, 1, 2.5, 10, 10)
     assert study.spread([3.0, 1.0, math.inf]) == (1, 1, 3, math.inf, math.inf)
     assert study.spread([3.0, math.inf, math.inf])[2] == math.inf

@@ -50,7 +50,7 @@ def test_psnr_and_ssim_of_any_shape_and_contrast(height, width, channels, contra
         assert _fidelity.psnr(a, b) == pytest.approx(skimage_psnr(a, b), abs=1e-6)
 
 
-def test_equal_pictures_are_infinitely_close(small):
+def test_equal_images_are_infinitely_close(small):
     assert _fidelity.psnr(small, small.copy()) == np.inf
     assert _fidelity.ssim(small, small.copy()) == 1.0
     assert _fidelity.ssim(small[::-1, ::2], small[::-1, ::2]) == 1.0
@@ -159,7 +159,7 @@ def test_the_ends_have_no_neighbour(small):
     assert (worst.quality, worst.next_quality, worst.next_value) == (1, None, None)
 
 
-def test_what_no_quality_reaches_is_said(small):
+def test_what_no_quality_reaches_is_reported(small):
     with pytest.raises(mozcodec.LimitError, match="no quality reaches bytes=100: quality 1 has"):
         mozcodec.encode_to_target(small, bytes=100)
     with pytest.raises(mozcodec.LimitError, match="no quality reaches psnr=90: quality 100 has"):
@@ -216,14 +216,15 @@ def test_smallest_is_the_smallest_of_its_kind(quality, small, small_gray):
         assert mozcodec.encode(image, quality, smallest=True) == min(candidates, key=len)
 
 
-def test_every_kind_wins_somewhere(astronaut):
+def test_every_kind_is_the_smallest_somewhere(astronaut):
     def winner(image, quality):
         data = mozcodec.encode(image, quality, smallest=True)
         if not mozcodec.read_header(data).progressive:
             return "baseline"
         return "searched" if data == mozcodec.encode(image, quality) else "8-bit tables"
 
-    # few scans pay in a small image; at 65 a handful of entries passes 255, and 16-bit tables cost 128 bytes
+    # many scans do not pay off in a small image; at 65 a handful of entries passes 255, and 16-bit tables cost 128
+    # bytes
     assert winner(astronaut[:16, :16], 85) == "baseline"
     assert winner(astronaut, 85) == "searched"
     assert winner(astronaut, 65) == "8-bit tables"

@@ -1,4 +1,4 @@
-"""Work is bounded: small files that describe much are refused before they are decoded, or end in time."""
+"""Work is bounded: small files that describe much work are refused before decoding, or are decoded in limited time."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""CPU time of reading and writing coefficients: mozcodec.jpegio beside jpegio, which needs an older Python.
+"""CPU time of reading and writing coefficients: mozcodec.jpegio compared with jpegio, which needs an older Python.
 
     python against_jpegio.py PYTHON FILE... [--rounds N]
 
 PYTHON is a Python 3.10 with jpegio 0.2.8 and NumPy 1. Each round times both, one after the other, in processes that
-have already imported them; printed are the median ratio of the CPU times and the range. mozcodec optimizes the Huffman
+have already imported them. Prints the median ratio of the CPU times and its range. mozcodec optimizes the Huffman
 tables when it writes, jpegio uses those of the source.
 """
 

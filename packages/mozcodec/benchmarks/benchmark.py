@@ -1,29 +1,28 @@
 """mozcodec against C loops over libmozjpeg that make the same bytes and pixels, and against its peers.
 
-    python benchmark.py contenders        who is here, in which version, and who is not, and why
-    python benchmark.py encode            cjpeg's bytes at qualities 77, 60, 15, 10, beside everybody's smallest files
+    python benchmark.py contenders        installed contenders with their versions, missing ones with the reason
+    python benchmark.py encode            cjpeg's bytes at qualities 77, 60, 15, 10, and others' smallest files
     python benchmark.py high              the same at qualities 80 to 100, mozcodec alone
     python benchmark.py library           the same bytes by the library's encoder (engine="library")
-    python benchmark.py fastest           libjpeg-turbo's plain baseline files (profile="fastest"), beside everybody's
-    python benchmark.py decode            baseline files to pixels, beside everybody
-    python benchmark.py progressive       mozjpeg's progressive files to pixels, beside everybody
-    python benchmark.py eighth            1/8 of the size, beside a full decode
-    python benchmark.py call              microseconds that a call costs beside the codec: 8x8 gray
+    python benchmark.py fastest           libjpeg-turbo's plain baseline files (profile="fastest"), and others'
+    python benchmark.py decode            baseline files to pixels, all contenders
+    python benchmark.py progressive       mozjpeg's progressive files to pixels, all contenders
+    python benchmark.py eighth            1/8 of the size, compared with a full decode
+    python benchmark.py call              fixed cost of a call in microseconds, without the codec: 8x8 gray
     python benchmark.py sweep             4 and 16 qualities of one face
     python benchmark.py optimize          lossless optimisation, reading included
-    python benchmark.py threads           encode_many on two threads beside two that only count
+    python benchmark.py threads           encode_many on two threads, compared with two threads that only count
     python benchmark.py large             100 megapixels: time and peak memory
     python benchmark.py all --json FILE --markdown FILE --docs
 
 Times are process CPU seconds. The contenders run in turn in this process, each between two runs of the C loop, and a
 ratio is to the mean of these two; a case's ratio is the median over the rounds. A table gives the geometric mean over
 its cases, of the medians and of the quartiles, and the range of the medians. The C loop (floor.c, compiled here with
--O3 against the pinned mozjpeg with its SIMD code) repeats in C, so that no call from Python stands in its time; its
-bytes and pixels are compared with mozcodec's first. cjpeg and jpeglib run in processes of their own, whose CPU time
-counts.
+-O3 against the pinned mozjpeg with its SIMD code) repeats in C, so its time includes no call from Python; its bytes and
+pixels are first compared with mozcodec's. cjpeg and jpeglib run in processes of their own, whose CPU time counts.
 
 Needs a C compiler and cmake, as mozcodec does, Pillow and scikit-image. The other contenders (contenders.py) are
-optional: ``pip install -r peers.txt`` and ``apt-get install libjpeg62-turbo-dev libturbojpeg0`` bring them all.
+optional: ``pip install -r peers.txt`` and ``apt-get install libjpeg62-turbo-dev libturbojpeg0`` install them all.
 """
 
 import argparse
@@ -63,7 +62,7 @@ QUALITIES = (77, 60, 15, 10)
 HIGH = (80, 85, 90, 95, 98, 100)
 SIXTEEN = (*range(5, 80, 5), 77)
 SAMPLE = 0.02
-"""Seconds at a time: short against what drifts, long against the first call after somebody else has had the caches."""
+"""Seconds per sample: short compared with drifts of the machine, long compared with a first call with cold caches."""
 CALL_SAMPLE = 0.004
 """The same for calls of a few microseconds."""
 CONTROL = "the C loop itself, once more"
@@ -83,7 +82,7 @@ def measured(case: str, floor: Work, works: Mapping[str, Work], rounds: int, sam
     return row
 
 
-# ---- what is measured --------------------------------------------------------------------------------------------
+# ---- modes -------------------------------------------------------------------------------------------------------
 
 
 class Form:
@@ -106,7 +105,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Bench:
-    """What every mode takes: who is here, which images, how many rounds (None: the mode's own number)."""
+    """The arguments of every mode: contenders, images, number of rounds (None: the mode's own number)."""
 
     loaded: dict[str, Loaded]
     pictures: tuple[str, ...]
@@ -121,7 +120,7 @@ class Bench:
         return self.loaded[OWN_C].tasks[task](*arguments)
 
     def others(self, task: str, *arguments: object) -> dict[str, Work]:
-        """The same work of everybody else who can do it, mozcodec first."""
+        """The same work by all contenders that support it, mozcodec first."""
         return {
             name: one.tasks[task](*arguments)
             for name, one in self.loaded.items()
@@ -129,7 +128,7 @@ class Bench:
         }
 
     def smallest(self, pixels: np.ndarray, quality: int) -> dict[str, Work]:
-        """Everybody's smallest files of this quality number, and libjpeg-turbo's from C."""
+        """The smallest files of all contenders at this quality number, and libjpeg-turbo's from C."""
         works = {}
         for name, one in self.loaded.items():
             kind = next(kind for kind in ENCODING if kind in one.tasks)
@@ -238,7 +237,7 @@ def eighth(bench: Bench) -> Table:
 
 
 def call(bench: Bench) -> Figures:
-    """Microseconds beside the C loop over the same build, which makes the same files and pixels of one block."""
+    """Microseconds beyond the C loop over the same build, which makes the same files and pixels of one block."""
     rounds = bench.rounds(51)
     gray = np.full((8, 8), 100, np.uint8)
     data = mozcodec.encode(gray, 75, profile="fastest")
@@ -325,7 +324,7 @@ def _gain(call: Callable[[int], float]) -> float:
 
 
 def threads(bench: Bench) -> Figures:
-    """encode_many's gain from a second thread, over what a second thread that only counts gains in the same round."""
+    """encode_many's speed-up from a second thread, over that of a counting loop in the same round."""
     images, rounds, spin = [picture("face 380")] * 400, bench.rounds(5), bench.floor("spin", 0.6)
 
     def encoding(count: int) -> float:
@@ -405,7 +404,7 @@ MODES: dict[str, Callable[[Bench], Table | Figures]] = {
 
 
 def environment(words: list[str]) -> dict[str, str]:
-    """Return what the numbers depend on; *words* are what was asked for."""
+    """Return what the numbers depend on; *words* are the command line."""
     git = partial(subprocess.run, cwd=PACKAGE, capture_output=True, text=True, check=False)
     commit = git(["git", "rev-parse", "--short", "HEAD"]).stdout.strip()
     changed = git(["git", "status", "--porcelain", "--", "src", "csrc", "cmake"]).stdout.strip()
@@ -429,9 +428,9 @@ def environment(words: list[str]) -> dict[str, str]:
 
 
 def who(loaded: Mapping[str, Loaded], missing: Mapping[str, str]) -> str:
-    """Return the contenders and their versions, and of the missing ones the reason and how to bring them."""
+    """Return the contenders and their versions, and for missing ones the reason and how to install them."""
     here = [f"- {name}: {one.version}; {', '.join(one.tasks)}" for name, one in loaded.items()]
-    return "\n".join([*here, *(f"- {name}: not here ({reason})" for name, reason in missing.items())])
+    return "\n".join([*here, *(f"- {name}: not available ({reason})" for name, reason in missing.items())])
 
 
 def _choices(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> list[str]:
@@ -441,7 +440,7 @@ def _choices(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
 
 
 def save(path: Path, about: dict, taken: Mapping[str, Table | Figures]) -> None:
-    """Write what was measured so far; the file is whole at any moment."""
+    """Write the measurements so far; the file is replaced atomically."""
     unfinished = path.with_name(path.name + ".tmp")
     unfinished.write_text(json.dumps({**about, **{name: asdict(table) for name, table in taken.items()}}, indent=1))
     unfinished.replace(path)
@@ -455,7 +454,7 @@ def main() -> None:
     parser.add_argument("--size", default="10000x10000", help="of the large image")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     parser.add_argument("--markdown", type=Path, help="write the tables to this file")
-    parser.add_argument("--docs", action="store_true", help="put the numbers of `all` into README.md and results.md")
+    parser.add_argument("--docs", action="store_true", help="write the numbers of `all` into README.md and results.md")
     arguments = parser.parse_args()
     names = tuple(arguments.pictures.split(","))
     for name in names:

@@ -1,7 +1,7 @@
-"""Who is measured beside mozcodec: one table, :data:`CONTENDERS`.
+"""The contenders that are measured together with mozcodec: one table, :data:`CONTENDERS`.
 
-Each entry says how a contender is brought, and its ``load`` imports or finds it and returns its version and what it can
-do: a dictionary from tasks to functions that make :class:`timing.Work`. Tasks:
+Each entry says how to install a contender; its ``load`` imports or finds it and returns its version and tasks: a
+dictionary from tasks to functions that make :class:`timing.Work`. Tasks:
 
     mozjpeg      (pixels, quality)  JPEG bytes with trellis and searched scans
     progressive  (pixels, quality)  plain progressive, optimal Huffman tables, 4:2:0
@@ -11,9 +11,9 @@ do: a dictionary from tasks to functions that make :class:`timing.Work`. Tasks:
     eighth       (data)             the same at 1/8 of the size
     header       (data)             width and height at least
     optimize     (data)             the same image with optimal tables and searched scans; the C loop only
-    spin         (seconds)          counting as fast as a core can; the C loop only
+    spin         (seconds)          counts as fast as possible; the C loop only
 
-What cannot be loaded is listed with its reason and left out.
+Contenders that cannot be loaded are listed with the reason and left out.
 """
 
 import io
@@ -50,7 +50,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A contender that is here."""
+    """A contender that was loaded."""
 
     name: str
     version: str
@@ -232,7 +232,7 @@ def _pyvips() -> tuple[str, Tasks]:
     os.environ.setdefault("VIPS_CONCURRENCY", "1")
     import pyvips
 
-    pyvips.cache_set_max(0)  # or the second decode of the same bytes is a look into its cache
+    pyvips.cache_set_max(0)  # otherwise the second decode of the same bytes would come from its cache
 
     def encoder(**options: Any) -> Callable[..., Work]:
         def make(pixels: np.ndarray, quality: int) -> Work:
@@ -281,7 +281,8 @@ def _pyturbojpeg() -> tuple[str, Tasks]:
 
 
 class Remote:
-    """Work of a contender that changes the process that imports it, done in another one, which says its CPU time."""
+    """Work of a contender that changes the process that imports it: done in another process, which reports its CPU
+    time."""
 
     def __init__(self, process: subprocess.Popen, task: str, *arguments: object) -> None:
         self._process = process
@@ -317,7 +318,7 @@ def _remote(name: str) -> tuple[str, Tasks]:
 def _serve(name: str) -> None:
     """Answer the questions of :class:`Remote` from standard input until it ends."""
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what the libraries print does not belong among the answers
+    os.dup2(2, 1)  # keeps what the libraries print out of the answers
 
     def answer(value: object) -> None:
         pickle.dump(value, answers)
@@ -343,7 +344,7 @@ def _serve(name: str) -> None:
                 answer(works[rest[0]]())
             else:
                 answer(works[rest[0]].seconds(rest[1]))
-        except Exception as error:  # whatever it was: the one who asked hears it
+        except Exception as error:  # any error is reported to the calling process
             answer(error)
 
 
@@ -401,7 +402,7 @@ CONTENDERS = (
 
 
 def load(contenders: Iterable[Contender] = CONTENDERS) -> tuple[dict[str, Loaded], dict[str, str]]:
-    """Return the contenders that are here, and of the others why not and how to bring them."""
+    """Return the contenders that could be loaded, and for the others the reason and how to install them."""
     here, missing = {}, {}
     for contender in contenders:
         try:

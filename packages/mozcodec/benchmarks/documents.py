@@ -1,4 +1,4 @@
-"""Write the numbers of a run into the documents, between two marks; the rest of a page is written by hand."""
+"""Writes the numbers of a run into the documents, between two marks; the rest of a page is written by hand."""
 
 import re
 from collections.abc import Mapping
@@ -46,14 +46,14 @@ def headline(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, s
     share = table.mean(MOZCODEC).median / table.mean(plain).median
     pictures = {row.case.rpartition(" ")[0] for row in table.rows}
     said = (
-        f"So the smallest files cost {share:.2f} of what libjpeg-turbo's progressive encoder takes for files of "
-        f"{table.size(plain):.2f} times the size.\nGeometric means over {len(table.rows)} cases, {len(pictures)} "
+        f"The smallest files thus take {share:.2f} of the time of libjpeg-turbo's progressive encoder, whose files are "
+        f"{table.size(plain):.2f} times as large.\nGeometric means over {len(table.rows)} cases, {len(pictures)} "
         f"images at qualities 77, 60, 15 and 10, bytes equal to the C loop's in "
         f"{sum(bool(row.same) for row in table.rows)}; {table.rounds} interleaved rounds."
     )
     head = ("CPU time for one image, from Python", "C loop over libmozjpeg = 1", "range", "bytes")
     more = [(f.what, f.value, f.spread, f.verdict) for f in findings(tables) if f.what not in _titles(table)]
-    also = markdown(("and, the C loop = 1 unless said", "measured", "range", "goal"), more)
+    also = markdown(("other tasks (C loop = 1 unless stated)", "measured", "range", "goal"), more)
     return "\n\n".join([markdown(head, lines), said, also, origin(about)])
 
 
@@ -74,19 +74,19 @@ def _titles(table: Table) -> set[str]:
 
 
 def findings(tables: Tables) -> list[Finding]:
-    """Return the numbers that have goals."""
+    """Return the measurements that have goals."""
     return [finding for table in tables.values() for finding in table.findings()]
 
 
 def summary(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, str]) -> str:
-    """Return the numbers that have goals, and the versions of the other libraries."""
+    """Return the measurements that have goals, and the versions of the other libraries."""
     beside = "; ".join(f"{name} {one.version}" for name, one in loaded.items() if name != MOZCODEC)
     table = markdown(Finding.HEAD, [finding.cells() for finding in findings(tables)])
     unit = (
         "CPU time over a C loop's over the same build of mozjpeg, called from Python with `threads=1`, unless said\n"
         "otherwise; n = cases x rounds, measured = geometric mean over the cases of the median over the rounds."
     )
-    return f"{unit}\n\n{table}\n\nMeasured beside: {beside}.\n\n{origin(about)}"
+    return f"{unit}\n\n{table}\n\nOther libraries: {beside}.\n\n{origin(about)}"
 
 
 def full(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, str]) -> str:

@@ -1,8 +1,8 @@
-/* What mozcodec is measured against: the shortest C loops over a libjpeg, in memory. Compiled against mozcodec's own build of
- * mozjpeg they make mozcodec's bytes and pixels; compiled against another libjpeg they say what that one takes.
+/* The reference of the benchmark: minimal C loops over a libjpeg, in memory. Compiled against mozcodec's own build of
+ * mozjpeg they make mozcodec's bytes and pixels; compiled against another libjpeg they measure that one.
  *
- * Each does its work `repeat` times, from nothing to nothing, so that no call from Python stands within what is timed; the
- * last result is the caller's to free. Results are malloc'd anew each time, as Python's are. */
+ * Each does its work `repeat` times from scratch, so that the time includes no call from Python; the caller frees the
+ * last result. Each result is allocated by malloc, as Python's are. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ void floor_free(unsigned char *data)
   free(data);
 }
 
-/* Counts for so many seconds of wall time; how far, in millions, says how much of a core there was. */
+/* Counts for the given seconds of wall time and returns the count in millions, a measure of the core's speed. */
 double floor_spin(double seconds)
 {
   struct timespec began, now;

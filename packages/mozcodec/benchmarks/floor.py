@@ -70,13 +70,13 @@ class Floor:
         self._c.floor_spin.restype = ctypes.c_double
 
     def spin(self, seconds: float) -> float:
-        """Count for so long without the GIL, and return how fast: millions a second."""
+        """Count for the given time without the GIL, and return the speed in millions per second."""
         return float(self._c.floor_spin(ctypes.c_double(seconds)))
 
     def _encoder(self, pixels: np.ndarray, call: Callable[..., int], *arguments: object) -> Loop:
         height, width = pixels.shape[:2]
         picture = _Picture(pixels.ctypes.data, width, height, pixels.size // (height * width))
-        # `pixels` stands in the lambda so that it lives as long
+        # the lambda refers to `pixels`, so that it lives as long
         return Loop(
             lambda repeat, out, _=pixels: call(ctypes.byref(picture), *arguments, repeat, out), self._c.floor_free
         )
@@ -131,13 +131,13 @@ def own_floor(folder: Path) -> Floor:
 
 
 def version_inside(library: Path) -> str:
-    """Return the version that a libjpeg keeps for its messages, or its file's name."""
+    """Return the version in a libjpeg's messages, or its file name."""
     found = re.search(rb"(libjpeg-turbo|mozjpeg) version ([\d.]+)", library.read_bytes())
     return b" ".join(found.groups()).decode() if found else library.name
 
 
 def loaded_library(name: str) -> Path:
-    """Return the library with this in its path of those that this process has loaded."""
+    """Return the path of the loaded library whose path contains *name*."""
     maps = Path("/proc/self/maps")
     if not maps.exists():
         raise LookupError(f"the path of the loaded {name} is known on Linux only")

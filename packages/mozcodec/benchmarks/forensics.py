@@ -1,4 +1,4 @@
-"""Error rates of mozcodec.forensics: who encoded a file, at which quality, and was it a JPEG before?
+"""Error rates of mozcodec.forensics: the encoder of a file, its quality, and double compression.
 
     python forensics.py identify IMAGES... --out FILE
     python forensics.py double IMAGES... --out FILE [--processes N]
@@ -8,7 +8,7 @@ IMAGES are lossless files that were never a JPEG at their size (github.com/imaze
 ajpegli, pyvips, simplejpeg, ImageMagick's ``convert``, FFmpeg of imageio-ffmpeg) and prints the rate at which the
 family and the quality are right. ``double`` compresses the upper left 384 x 512 pixels once and twice with libjpeg
 (Pillow) or mozjpeg and prints the false alarms and the detection rate by pair of qualities; in brackets how many of the
-detected files have the earlier quality within 1. Both write one row for each file and go on where they were stopped.
+detected files have the earlier quality within 1. Both write one row for each file and resume after an interruption.
 """
 
 import argparse

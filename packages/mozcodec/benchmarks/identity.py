@@ -7,10 +7,10 @@ A grid of settings on images, and long random runs.
     python identity.py show 123456                           one random case, and where its bytes differ
     python identity.py decode --cases 100000 --jobs 2        random streams, half of them damaged, and decode's options
 
-Each case is a pure function of the seed and its number, is coded once by each engine, and the results are compared:
-bytes; for decoding pixels, errors and warnings.
-Runs are resumable: what is done stands in ``--state`` (one JSON line for every chunk), keyed by a hash of the extension
-module, so a rebuilt module starts anew. Exit status 1 if any case differs.
+Each case is a pure function of the seed and its number. It is coded once by each engine, and the results are compared:
+bytes, or for decoding pixels, errors and warnings. Runs can be resumed: finished chunks are kept in ``--state`` (one
+JSON line each), keyed by a hash of the extension module, so a rebuilt module starts from the beginning. Exit status 1
+if any case differs.
 """
 
 import argparse
@@ -246,7 +246,7 @@ def _random_stream(rng: np.random.Generator, pixels: np.ndarray) -> bytes:
 
 
 def _damaged(rng: np.random.Generator, data: bytes) -> bytes:
-    """Return *data* with one to three accidents."""
+    """Return *data* with one to three defects."""
     stream = bytearray(data)
     for _ in range(int(rng.integers(1, 4))):
         at = int(rng.integers(2, len(stream)))
@@ -321,7 +321,7 @@ def grid_picture(name: str) -> np.ndarray:
 
 
 def outcome(pixels: np.ndarray, quality: object, options: dict, engine: str) -> bytes | str:
-    """Return the bytes, or the words of the refusal."""
+    """Return the bytes, or the error message."""
     try:
         return mozcodec.encode(pixels, quality, engine=engine, **options)
     except mozcodec.JpegError as error:
@@ -337,7 +337,7 @@ def compare(pixels: np.ndarray, quality: object, options: dict) -> tuple[bool, s
 
 
 def decoded(data: bytes, options: dict, engine: str) -> list:
-    """Return planes as shape and bytes, or the words of the refusal, and then the warnings."""
+    """Return planes as shape and bytes, or the error message, and then the warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -349,7 +349,7 @@ def decoded(data: bytes, options: dict, engine: str) -> list:
 
 
 def compare_decoding(data: bytes, options: dict) -> tuple[bool, str]:
-    """Return whether both decode alike, and which one "auto" took ("fast", or why not)."""
+    """Return whether both decode to the same result, and which one "auto" took ("fast", or why not)."""
     ours = decoded(data, options, "auto")
     used = mozcodec.engine_used() if isinstance(ours[0], tuple) else None
     same = ours == decoded(data, options, "library")
@@ -378,7 +378,7 @@ def run_chunk(mode: str, chunk: int, stop: int, qualities: tuple) -> dict:
 
 
 def module_hash() -> str:
-    """Return a hash of the extension module: what was proven holds for these bytes of machine code."""
+    """Return a hash of the extension module: results hold for this machine code only."""
     return hashlib.sha256(Path(_mozjpeg.__file__).read_bytes()).hexdigest()[:16]
 
 

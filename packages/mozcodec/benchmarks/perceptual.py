@@ -1,12 +1,12 @@
-"""Bytes at equal perceived quality: mozcodec's perceptual mode beside other encoders.
+"""Bytes at equal perceived quality: mozcodec's perceptual mode compared with other encoders.
 
     python perceptual.py PICTURES --out FOLDER [--every N] [--encoders NAME,...]
 
 PICTURES is a folder of PNG files (of github.com/imazen/codec-corpus for example: ``kodak``, or CID22's images). Every
 encoder makes a curve of seven files of every image; each file is decoded by Pillow and measured by SSIMULACRA2 and
-MS-SSIM (mozcodec's) and, where libjxl is installed, by the 3-norm of Butteraugli, which no encoder here has looked at.
-Measurements go into FOLDER/points.csv as they come; a second run goes on where the first one stopped. Then
-FOLDER/table.md and FOLDER/curves.png are made from all of it.
+MS-SSIM (mozcodec's) and, where libjxl is installed, by the 3-norm of Butteraugli, which none of the encoders optimizes
+for. Measurements are appended to FOLDER/points.csv; a second run resumes there. Then FOLDER/table.md and
+FOLDER/curves.png are made from all of them.
 
 A ratio is bytes at equal score: curves are interpolated linearly in log bytes at the levels below as far as both reach,
 the mean log ratio of an image is one number, and the table gives the geometric mean over the images, the standard
@@ -47,7 +47,7 @@ FIELDS = ("picture", "encoder", "setting", "bytes", "ssimulacra2", "ms_ssim", "b
 
 @dataclass(frozen=True)
 class Encoder:
-    """One way of making files; *family* is what its subsamplings are compared together as."""
+    """An encoder with its settings; encoders of one *family* differ in subsampling and are compared as one."""
 
     family: str
     subsampling: str
@@ -345,7 +345,7 @@ def draw(rows: Sequence[dict[str, str]], path: Path) -> None:
             known = np.isfinite(relative)
             count = known.sum(0)
             mean = np.where(known, relative, 0).sum(0) / np.maximum(count, 1)
-            mean[count < max(1, count.max() // 2)] = np.nan  # where few images reach, they are others
+            mean[count < max(1, count.max() // 2)] = np.nan  # too few images
             axis.plot(metric.levels, np.exp(mean), label=family, marker=".")
         axis.set_xlabel(metric.title)
         axis.grid(alpha=0.3)
@@ -368,7 +368,7 @@ def main() -> None:
         wanted = [e for e in everyone.values() if e.family in args.encoders.split(",")]
         if not wanted:
             names = ", ".join(dict.fromkeys(e.family for e in everyone.values()))
-            parser.error(f"--encoders names nobody; there are {names}")
+            parser.error(f"--encoders names no encoder; known: {names}")
     else:
         wanted = list(everyone.values())
     args.out.mkdir(parents=True, exist_ok=True)

@@ -276,7 +276,7 @@ def measure_all(
 
 METRICS: dict[str, Callable[[Point], float]] = {
     "psnr": lambda point: point.psnr,
-    # In decibels, so that 0.99 to 0.999 is as long a way as 0.9 to 0.99.
+    # In decibels, so that the step from 0.99 to 0.999 is as large as from 0.9 to 0.99.
     "ssim": lambda point: math.inf if point.ssim == 1 else -10 * math.log10(1 - point.ssim),
 }
 
@@ -514,7 +514,7 @@ Written by `packages/mozcodec/benchmarks/study.py` (its docstring has the comman
 {ways}
 
 Above N = 8, a SmartScale file holds the same coded data as the scaled file, decodes to the same pixels, and has
-headers that are less than 20 bytes longer, so one row stands for both.
+headers that are less than 20 bytes longer, so one row covers both.
 
 Every file is encoded with trellis quantization, the scan search (cjpeg's defaults) and quantization table
 {quant_table}, at {num_qualities} qualities from 1 to 100. Overshoot deringing is only implemented for 8 x 8 and is
@@ -657,7 +657,7 @@ def points_csv(files: dict[Key, list[Point]]) -> str:
 # ---- figure ------------------------------------------------------------------------------------------------------
 
 OKABE_ITO = {"black": "#000000", "orange": "#E69F00", "blue": "#0072B2", "green": "#009E73", "red": "#D55E00"}
-"""Colours that colour-blind readers tell apart (Okabe and Ito 2008)."""
+"""Colours that colour-blind readers can distinguish (Okabe and Ito 2008)."""
 RATIOS = {0.6: "−40 %", 0.8: "−20 %", 1: "0", 1.25: "+25 %", 1.5: "+50 %", 2: "×2", 3: "×3", 4: "×4"}
 DECIBELS = {ssim: -10 * math.log10(1 - ssim) for ssim in (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)}
 DRAWN = (5, 10, 25, 50, 75, 90, 95)
@@ -786,7 +786,7 @@ def write(path: Path, data: bytes) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, metavar="FOLDER", help="PNG crops, loose or in faces-*.tar")
-    parser.add_argument("--num-faces", type=int, default=12, help="so many, evenly spaced (default: %(default)s)")
+    parser.add_argument("--num-faces", type=int, default=12, help="number of crops to use (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=available_cores(), help="processes (default: all cores)")
     parser.add_argument("--quant-table", type=int, default=3, choices=range(9), help="cjpeg's; default: 3, its default")
     parser.add_argument("--out", type=Path, default=DOCS, metavar="FOLDER", help="default: docs/ of the repository")

@@ -1,4 +1,4 @@
-"""What was measured, as tables: rows of ratios, figures, and whether a goal was met."""
+"""The measurements as tables: rows of ratios, other figures, and whether goals were met."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ def within(low: float, high: float, digits: int = 3) -> str:
 
 @dataclass(frozen=True)
 class Goal:
-    """What a number should not pass, or with *at_least* reach; ``aim`` is what lies beyond."""
+    """An upper limit of a number, or with *at_least* a lower one; ``aim`` is a stricter limit."""
 
     limit: float
     aim: float | None = None
@@ -62,7 +62,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Row:
-    """One case: the floor's least time, and everybody's ratio to the floor."""
+    """One case: the least time of the C loop, and the ratio of each contender to it."""
 
     case: str
     floor_ms: float
@@ -82,14 +82,14 @@ class Table:
 
     title: str
     unit: str
-    """What 1 is."""
+    """The reference, whose ratio is 1."""
     rows: list[Row]
     rounds: int
     goals: Mapping[str, Goal] = field(default_factory=dict)
-    """Of columns: what their geometric mean should not pass."""
+    """Upper limits of the geometric means, by column."""
 
     def columns(self) -> list[str]:
-        """Return who was measured in every case."""
+        """Return the contenders that were measured in every case."""
         return [name for name in self.rows[0].ratios if all(name in row.ratios for row in self.rows)]
 
     def mean(self, column: str) -> Spread:
@@ -108,7 +108,7 @@ class Table:
         return geometric(sizes) if sizes else None
 
     def findings(self) -> list[Finding]:
-        """Return what there are goals for."""
+        """Return the measurements that have goals."""
         found = []
         for column, goal in self.goals.items():
             mean, form = self.mean(column), column.removeprefix(MOZCODEC).removeprefix(": ")
@@ -143,7 +143,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figures:
-    """A table of words and numbers that are no ratios."""
+    """A table of text and of numbers other than ratios."""
 
     title: str
     head: tuple[str, ...]
@@ -151,7 +151,7 @@ class Figures:
     found: list[Finding] = field(default_factory=list)
 
     def findings(self) -> list[Finding]:
-        """Return what there are goals for."""
+        """Return the measurements that have goals."""
         return self.found
 
     def markdown(self, _: Mapping[str, Loaded]) -> str:

@@ -1,4 +1,4 @@
-"""CPU time of things that run in turn, and their ratios."""
+"""CPU times of several works that run in turn, and their ratios."""
 
 import resource
 import statistics
@@ -12,7 +12,7 @@ class Work(Protocol):
     """Something to time."""
 
     def __call__(self) -> object:
-        """Do it once, and return what comes of it."""
+        """Do it once, and return the result."""
 
     def seconds(self, repeat: int) -> float:
         """Do it *repeat* times, and return the CPU seconds of all together."""
@@ -78,7 +78,7 @@ def _repetitions(work: Work, sample: float) -> int:
 def interleave(floor: Work, others: Mapping[str, Work], rounds: int, sample: float) -> Timed:
     """Run floor, other, floor, other, floor ... for *rounds* rounds, each about *sample* seconds at a time.
 
-    Whatever slows the machine slows neighbours alike; the floor on both sides of each takes out what drifts.
+    A slowdown of the machine affects neighbouring runs equally; the floor before and after each run cancels drifts.
     """
     repeat = _repetitions(floor, sample)
     repeats = {name: _repetitions(work, sample) for name, work in others.items()}

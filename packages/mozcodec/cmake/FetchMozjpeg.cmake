@@ -24,7 +24,7 @@ function(mozcodec_fetch_mozjpeg result)
   set(pin "${CMAKE_CURRENT_SOURCE_DIR}/cmake/mozjpeg-source.txt")
   file(SHA256 "${pin}" pin_hash)
   string(SUBSTRING "${pin_hash}" 0 12 pin_hash)
-  # Beside the build folders, so that the wheel and the programs that the tests ask share one copy.
+  # Beside the build folders, so that the wheel and the programs that the tests run share one copy.
   set(root "${CMAKE_CURRENT_SOURCE_DIR}/build/mozjpeg-${pin_hash}")
   set(${result} "${root}" PARENT_SCOPE)
   if(EXISTS "${root}/jpeglib.h")

@@ -94,7 +94,7 @@ static int ends_like_a_scan(j_decompress_ptr cinfo)
 }
 
 /* Skipped bytes lie between marker segments before the first scan. Later they do if the scan before them ended properly
- * and they do not end as one: a decoder that has lost its way leaves coded data behind. */
+ * and they do not end as one: a decoder that is out of sync leaves coded data behind. */
 static int skipped_between_segments(j_decompress_ptr cinfo)
 {
   const mzc_guard *guard = (const mzc_guard *)cinfo->err;

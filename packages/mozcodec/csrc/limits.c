@@ -23,7 +23,7 @@ void mzc_limit_pixels(j_decompress_ptr cinfo, int64_t limit)
   longjmp(guard->jump, 1);
 }
 
-/* libjpeg calls this for every row of a scan: a small file with thousands of scans over a big image costs hours. */
+/* libjpeg calls this for every row of a scan: a small file with thousands of scans over a big image takes hours. */
 static void count_scans(j_common_ptr cinfo)
 {
   const mzc_scan_limit *limit = (const mzc_scan_limit *)cinfo->progress;

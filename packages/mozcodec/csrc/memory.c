@@ -21,11 +21,11 @@ static void init_destination(j_compress_ptr cinfo)
 {
   mzc_destination *destination = (mzc_destination *)cinfo->dest;
 
-  destination->dropping = 0;      /* a second try starts afresh */
+  destination->dropping = 0;      /* a second attempt starts from an empty buffer */
   destination->dropped = 0;
   destination->base.next_output_byte = destination->out->data;
   destination->base.free_in_buffer = destination->out->capacity;
-  if (destination->out->capacity == 0)   /* libjpeg writes first and looks then */
+  if (destination->out->capacity == 0)   /* libjpeg writes a byte before it checks for space */
     drop_the_rest(destination);
 }
 

@@ -5,7 +5,7 @@
 
 enum {
   MZC_OK = 0,
-  MZC_LIBRARY = 1,      /* libjpeg stopped; its words are in message */
+  MZC_LIBRARY = 1,      /* libjpeg stopped; its text is in message */
   MZC_DAMAGED = 2,      /* the stream is cut off or corrupt */
   MZC_LIMIT = 3,        /* a limit on pixels, memory or scans */
   MZC_NO_MEMORY = 4,
@@ -22,7 +22,7 @@ typedef struct {
   char warning[200];    /* the first warning */
   int num_notes;        /* oddities that leave the image whole */
   char note[200];       /* the first of them */
-  int unusual;          /* 1: a rewritten file is of a kind that other software gets wrong */
+  int unusual;          /* 1: a rewritten file is of a kind that other software misreads */
   int damage_known;     /* 1: the following say where the first damage was found */
   int damage_scan;      /* number of the scan, from 1; 0: before the first */
   int damage_row;       /* rows of MCUs of that scan that were decoded before */

@@ -15,7 +15,7 @@
 #error "the jpeglib.h found first is not mozjpeg's"
 #endif
 #if !defined(MOZCODEC_SYSTEM_MOZJPEG) && LIBJPEG_TURBO_VERSION_NUMBER != 5000000
-#error "mozcodec reaches into mozjpeg 5.0.0; this is another version"
+#error "mozcodec uses internals of mozjpeg 5.0.0; this is another version"
 #endif
 
 #include "mozcodec.h"
@@ -77,8 +77,8 @@ typedef struct {
 mzc_layout mzc_layout_of(int pixel_format);
 int mzc_pixel_format_of(J_COLOR_SPACE color_space);
 
-/* Which engine codes: MZC_ENGINE_FAST or MZC_ENGINE_LIBRARY, said in status too; -1: requested is "fast" and reason (NULL =
- * nothing) stands against it. */
+/* Which engine codes: MZC_ENGINE_FAST or MZC_ENGINE_LIBRARY, said in status too; -1: requested is "fast" and reason
+ * (NULL = none) prevents it. */
 int mzc_choose_engine(int requested, const mzc_engine *engine, const char *reason, mzc_status *status);
 /* The engine that was chosen has met coefficients beyond it: the library's turn, or -1 as above. */
 int mzc_decline_engine(int requested, const mzc_engine *engine, mzc_status *status);

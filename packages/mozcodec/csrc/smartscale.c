@@ -1,7 +1,7 @@
 /* Parses the headers of SmartScale streams and rewrites the streams as ordinary JPEG that libjpeg reads.
  *
  * The format is the Independent JPEG Group's (libjpeg 8 to 9f: jdmarker.c, jdinput.c). Blocks of N x N coefficients,
- * N = 1..16, above 8 only the lowest 8 x 8 of them. N is told by Se = N * N - 1: in a scan header without components
+ * N = 1..16, above 8 only the lowest 8 x 8 of them. Se = N * N - 1 gives N: in a scan header without components
  * right after a progressive frame header (the "pseudo SOS"), or in the scan header of a sequential frame other than
  * baseline. Every other decoder reads such a sequential frame as 8 x 8, so it counts as SmartScale on request only, or where
  * mozcodec's own marker says so. Coefficients and quantization tables of N < 8 are listed along the zigzag of N x N. */

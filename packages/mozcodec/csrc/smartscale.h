@@ -9,7 +9,7 @@
 /* natural[k] = 8 * row + column of the k-th of n * n coefficients, n <= 8. */
 void mzc_zigzag(int n, int *natural);
 
-/* What the decoder keeps of a stream. Block size 8 is ordinary JPEG: then nothing else means anything. */
+/* What the decoder keeps of a stream. Block size 8 is ordinary JPEG: then the other fields are not used. */
 typedef struct {
   int block_size;
   int width, height;            /* of the coded image */
@@ -23,7 +23,7 @@ typedef struct {
   void (*progress_monitor)(j_common_ptr cinfo);   /* the one that was there before ours */
 } mzc_smartscale;
 
-/* The block size that a stream's header tells, of sequential frames only where mozcodec has marked them; 0 where it makes
+/* The block size in a stream's header, of sequential frames only where mozcodec has marked them; 0 where it makes
  * no sense. */
 int mzc_block_size(const unsigned char *data, size_t size);
 

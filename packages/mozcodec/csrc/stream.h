@@ -23,7 +23,7 @@ typedef struct {
 void mzc_segments(mzc_segment *segment, const unsigned char *data, size_t size);
 /* The next segment: 1, or 0 at EOI, at the end of the data, or where one is cut off. */
 int mzc_next_segment(mzc_segment *segment);
-/* The same, but coded data is looked at only when the segment after it is asked for; end is that of the header. */
+/* The same, but coded data is scanned only when the segment after it is requested; end is that of the header. */
 int mzc_next_header(mzc_segment *segment);
 int mzc_is_sof(int marker);
 

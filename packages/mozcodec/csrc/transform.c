@@ -118,7 +118,7 @@ static void request_workspace(transcoder *t, jpeg_transform_info *info, const mz
   describe(info, options);
   if (!jtransform_request_workspace(&t->source, info))
     mzc_fail(status, MZC_UNSUPPORTED,
-             "%u x %u is no whole number of MCUs in the direction of the transform: trim=True drops the rest",
+             "%u x %u is not a whole number of MCUs in the direction of the transform: trim=True drops the rest",
              t->source.image_width, t->source.image_height);
   else if (options->crop && !options->trim &&
            (options->left % info->iMCU_sample_width || options->top % info->iMCU_sample_height))

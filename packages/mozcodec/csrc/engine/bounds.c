@@ -1,10 +1,10 @@
-/* What a scan can weigh, from its histogram alone.
+/* Bounds of a scan's size, from its histogram alone.
  *
  * size = header and table + bytes of the bits + a zero byte after each byte 0xFF (+ what restart markers add). Only the
- * stuffing is open. Lower bound: none.
+ * number of stuffed bytes is unknown. Lower bound: none.
  *
- * Upper bound. A stuffed byte is eight ones in a row at a byte's place, so a run of r ones holds at most (r + 1) / 8 - and
- * never more than the number of k in 8, 16, 24 .. up to r - of them. How many runs of at least m ones are there? A code
+ * Upper bound. A stuffed byte is eight ones in a row at a byte boundary, so a run of r ones holds at most (r + 1) / 8 of
+ * them, and never more than the number of k in 8, 16, 24 .. up to r. How many runs of at least m ones are there? A code
  * has a zero bit, so such a run cannot cover one; it lies
  *   - inside a code, between two zeros, or
  *   - in the tail of one symbol (the ones at the end of its code, and its extra bits, which may all be ones) and the head

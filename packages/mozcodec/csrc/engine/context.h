@@ -66,11 +66,12 @@ struct mzc_engine {
   mzc_onepass onepass;
 };
 
-/* Room for count elements; what is there stays. Raises the library's out-of-memory error and leaves the array as it was. */
+/* Reserves space for count elements and keeps the contents. Raises the library's out-of-memory error and leaves the
+ * array as it was. */
 #define MZC_RESERVE(cinfo, array, capacity, count) \
   ((array) = mzc_grown(cinfo, array, &(capacity), count, sizeof *(array)))
 void *mzc_grown(j_compress_ptr cinfo, void *array, size_t *capacity, size_t count, size_t size);
-/* Room for count values of level 0, and their symbols. */
+/* Reserves space for count values of level 0, and their symbols. */
 void mzc_reserve_values(mzc_engine *engine, mzc_component *component, size_t count);
 
 /* The SIMD DCT of one block, without deringing, which a block needs only if it has a sample 255. */
@@ -78,7 +79,7 @@ int mzc_simd_dct_available(void);
 int mzc_has_white(JSAMPARRAY rows, JDIMENSION column);
 void mzc_transform_block(JSAMPARRAY rows, JDIMENSION column, JCOEF *out);
 
-/* Puts compress_data in the place of the library's; there mzc_engine_of finds the engine again. */
+/* Replaces the library's compress_data; mzc_engine_of finds the engine through it. */
 static inline void mzc_take_controller(mzc_engine *e, j_compress_ptr cinfo,
                                        boolean (*compress_data)(j_compress_ptr, JSAMPIMAGE))
 {

@@ -54,9 +54,9 @@ int mzc_transformed_fits(const mzc_transformed *transformed, j_compress_ptr cinf
 /* After jpeg_start_compress, in place of begin, pixels and finish. */
 int mzc_engine_write_transformed(mzc_engine *engine, j_compress_ptr cinfo, const mzc_transformed *transformed);
 
-/* Coefficients from elsewhere, before quantization: component by component, each as often as wanted, so that one may be
- * looked at before the next is made. After jpeg_start_compress; lambda of a block = numerator / (offset + mean squared AC
- * coefficient). */
+/* Coefficients from elsewhere, before quantization: component by component, each as often as wanted, so that one can be
+ * examined before the next is computed. After jpeg_start_compress; lambda of a block = numerator / (offset + mean
+ * squared AC coefficient). */
 void mzc_components_begin(mzc_engine *engine, j_compress_ptr cinfo, double lambda_numerator, double lambda_offset);
 /* lambda_scale: by block, or NULL; has to stay until the component is chosen. */
 void mzc_component_begin(mzc_engine *engine, int component, const float *lambda_scale);

@@ -283,7 +283,7 @@ static void take_row(mzc_engine *e, int component, int row, JSAMPARRAY samples, 
     mzc_take_blocks(e, component, row, e->quantized);
 }
 
-/* Stands in for the library's coefficient controller: one row of MCUs. */
+/* Replaces the library's coefficient controller: one row of MCUs. */
 static boolean compress_data(j_compress_ptr cinfo, JSAMPIMAGE input)
 {
   mzc_engine *e = mzc_engine_of(cinfo);

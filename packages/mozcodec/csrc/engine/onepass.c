@@ -4,7 +4,7 @@
 
 enum {
   MCUS_AT_ONCE = 16,             /* their blocks stay in the first cache */
-  WORD_BITS = 26,                /* of a code with its extra bits, at most: what a word has room for */
+  WORD_BITS = 26,                /* maximum of a code with its extra bits, limited by a word */
   BLOCK_BYTES = (DCTSIZE2 * WORD_BITS + 7) / 8,
   PIECE_BYTES = MCUS_AT_ONCE * C_MAX_BLOCKS_IN_MCU * BLOCK_BYTES + 16,
   MOST_EXTRA_BITS = 11,          /* of a DC difference; AC coefficients have 10 */
@@ -175,7 +175,7 @@ static void write_row(mzc_engine *e, JSAMPIMAGE input, int row)
   }
 }
 
-/* Stands in for the library's coefficient controller: one row of iMCUs. */
+/* Replaces the library's coefficient controller: one row of iMCUs. */
 static boolean compress_data(j_compress_ptr cinfo, JSAMPIMAGE input)
 {
   mzc_engine *e = mzc_engine_of(cinfo);
@@ -190,7 +190,7 @@ static boolean compress_data(j_compress_ptr cinfo, JSAMPIMAGE input)
   return TRUE;
 }
 
-/* Stands in for the library's entropy coder at the end. */
+/* Replaces the library's entropy coder at the end. */
 static void finish_pass(j_compress_ptr cinfo)
 {
   close_interval(mzc_engine_of(cinfo));

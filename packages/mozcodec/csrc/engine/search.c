@@ -1,4 +1,4 @@
-/* The search for the cheapest scans, as the library walks it (jcmaster.c, select_scans), deciding by bounds.
+/* The search for the cheapest scans, in the library's order (jcmaster.c, select_scans), decided by bounds.
  *
  * For luma, then for both chroma components together:
  *   1. successive approximation: with bands 1..8 and 9..63, does one more level (and a refinement scan for each) cost less?
@@ -6,8 +6,8 @@
  *   2. at that level: the whole band, or cut at 2, 8, 5, 12, 18; after 2 and 8 stop if neither helped; after 5 stop unless 8
  *      is the best; after 12 stop unless it is.
  * The library writes each candidate twice, first for its statistics, and compares sizes. Here a candidate has bounds, and
- * where they do not decide, the cheapest-looking open one is written to know its size. No guess is ever used: choosing by
- * lower bounds alone went wrong in 2 of 99 searches for a cut.
+ * where they do not decide, the undecided one with the lowest bound is written to get its size. Estimates are never
+ * used: choosing by lower bounds alone went wrong in 2 of 99 searches for a cut.
  */
 #include "context.h"
 
@@ -135,7 +135,7 @@ static void price_all(mzc_engine *e, sum *s)
     price(e, s->scan[i]);
 }
 
-/* Writes the cheapest-looking open sum. */
+/* Writes the scans of the undecided sum with the lowest bound. */
 static void tighten(mzc_engine *e, sum *const *sums, int num)
 {
   sum *cheapest = NULL;
@@ -274,8 +274,8 @@ static void search_level(mzc_engine *e, band_plan *g, int largest_Al)
       return;
     best = deeper;
     g->Al = Al;
-    /* The candidates of level 0 have served; those of this level take their place, except coarse and refine scans of
-     * the levels above, which stay. */
+    /* The candidates of level 0 are no longer needed; those of this level replace them, except coarse and refine scans
+     * of the levels above, which stay. */
     for (int c = g->first; c < g->first + g->num; c++)
       next_level(e, c, Al);
   }
@@ -290,7 +290,7 @@ static int all_priced(const sum *s)
 }
 
 /* The outcomes that are still possible when cut number `next` is due and `best` leads, as a set of bits: 1 << plan, or
- * UNKNOWN << plan when that plan's statistics are wanted first. Branches that end alike cost nothing. */
+ * UNKNOWN << plan when that plan's statistics are wanted first. Branches with the same outcome cost nothing. */
 enum { NUM_PLANS = 1 + MZC_NUM_SPLITS, UNKNOWN = 1 << NUM_PLANS };
 
 static int outcomes(const sum *plan, int next, int best)

@@ -39,7 +39,7 @@ void mzc_transformed_free(mzc_transformed *t)
   free(t);
 }
 
-/* Kept coefficients are 2 bytes a sample: larger images rather spend the time. */
+/* Kept coefficients are 2 bytes a sample: larger images are transformed again instead. */
 enum { MOST_PIXELS = 1 << 24 };
 
 const char *mzc_transformed_refuses(j_compress_ptr cinfo)
@@ -49,7 +49,7 @@ const char *mzc_transformed_refuses(j_compress_ptr cinfo)
   if (cinfo->dct_method != JDCT_ISLOW || !mzc_simd_dct_available())
     return "another DCT than the SIMD one";
   if (mzc_is_onepass(cinfo))
-    return "a file of one pass, which wants the samples";
+    return "a file of one pass, which needs the samples";
   if (cinfo->num_components > MZC_MAX_COMPONENTS)
     return "more than four components";
   if ((size_t)cinfo->image_width * cinfo->image_height > MOST_PIXELS)

@@ -68,7 +68,7 @@ static double scale_of(double distance, int k)
   return 0.5 * distance > curved ? 0.5 * distance : curved;
 }
 
-/* Where the luma makes up for it, chroma may be coarser: chosen on CID22's training images. */
+/* Where the luma compensates for it, chroma may be coarser: chosen on CID22's training images. */
 static const double with_corrected_luma[3] = { 1, 1.2, 1.5 };
 
 void mzc_distance_tables(double distance, int is_420, int corrects_luma, unsigned int (*tables)[64])

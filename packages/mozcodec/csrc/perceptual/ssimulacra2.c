@@ -1,7 +1,7 @@
-/* SSIMULACRA2 (https://github.com/cloudinary/ssimulacra2, version 2.1): weights and constants are those of its source, see
- * licenses/ssimulacra2. The image runs through in rows: each row of a scale is converted and blurred across as it comes,
- * the rows around one are blurred into a row of means, and a row of means gives its share of the sums. What remains in memory are the
- * smaller scales.
+/* SSIMULACRA2 (https://github.com/cloudinary/ssimulacra2, version 2.1): weights and constants are those of its source,
+ * see licenses/ssimulacra2. The image is processed in rows: each row of a scale is converted and blurred across as it
+ * comes, the rows around one are blurred into a row of means, and a row of means gives its share of the sums. What
+ * remains in memory are the smaller scales.
  *
  * The derivative runs the same way once more, when the sums are known: a row of means gives derivatives with respect to
  * the means, which the same blur (it is symmetric) takes back to the pixels, four rows later. */
@@ -16,7 +16,7 @@ enum { REFERENCE, DISTORTED, PICTURES };
 enum { MEAN_REFERENCE, MEAN_DISTORTED, MEAN_SQUARES, MEAN_PRODUCT };
 
 /* Of each sub-score, in the order channel, scale, norm (1, 4), error map (structure, ringing, blurring). Where an image
- * is too small for six scales, the published program reads on without a gap, and so do we. */
+ * is too small for six scales, the published program reads the weights without gaps, and so does this one. */
 static const double weight[108] = {
   0, 0.0007376606707406586, 0, 0, 0.0007793481682867309, 0,
   0, 0.0004371155730107379, 0, 1.1041726426657346, 0.00066284834129271, 0.00015231632783718752,
@@ -202,7 +202,7 @@ static void halve_rows(comparison *c, int n, int p, int y, float *const *row)
   }
 }
 
-/* Takes row y of a scale into the rings; beyond the image there are zeros. */
+/* Stores row y of a scale in the ring buffers; beyond the image there are zeros. */
 static void take_row(comparison *c, int n, int y, int with_smaller)
 {
   const scale *s = &c->scales[n];
@@ -244,7 +244,7 @@ static void blur_ring(const comparison *c, float *const *r, int y, float *out, i
   c->f->blur_down(rows, out, width);
 }
 
-/* Means of row y; the recursive blur wants to be called for every row from -RADIUS on. */
+/* Means of row y; the recursive blur must be called for every row from -RADIUS on. */
 static mzc_compared_row means_of_row(comparison *c, int n, int channel, int y)
 {
   int width = c->scales[n].width, parity = (y + RADIUS) % 2;
@@ -340,7 +340,8 @@ static void differentiate_row(comparison *c, int n, int y)
   }
 }
 
-/* Adds what the next scale says of its means of 2 x 2; the last value of an odd row or column counts twice. */
+/* Adds the derivatives by way of the next scale, whose pixels are means of 2 x 2; the last value of an odd row or
+ * column counts twice. */
 static void add_smaller(comparison *c, int n, int y)
 {
   const scale *s = &c->scales[n], *smaller = s + 1;

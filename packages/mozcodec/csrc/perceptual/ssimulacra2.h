@@ -10,8 +10,8 @@ enum { MZC_SSIMULACRA2_SMALLEST = 8 };   /* rows and columns */
  * 0..255; R, G and B apart. */
 typedef void mzc_take_slopes(void *context, int y, const float *const slope[3]);
 
-/* Both of one size. take: NULL, or who wants the derivative. error: the weighted sum of the sub-scores; with take by a
- * blur without the published program's rounding errors, which have no derivative. -1: no memory. */
+/* Both of one size. take: NULL, or the receiver of the derivative. error: the weighted sum of the sub-scores; with take
+ * by a blur without the published program's rounding errors, which have no derivative. -1: no memory. */
 int mzc_compare_pictures(const mzc_source *reference, const mzc_source *distorted, double *error, mzc_take_slopes *take,
                          void *context);
 double mzc_score_of_error(double error);

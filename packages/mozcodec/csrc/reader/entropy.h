@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define MZC_LOOKAHEAD 10        /* bits of code that one look resolves */
+#define MZC_LOOKAHEAD 10        /* bits of code that one lookup resolves */
 #define MZC_READER_PAD 320      /* zeros after the data: a block takes at most 64 * 31 bits, and 8 bytes are read ahead */
 
 /* A Huffman code, as entries: bits 0-7 length of code and appended bits, 8-15 length of the code, 16-23 appended bits,

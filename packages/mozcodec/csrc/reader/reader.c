@@ -418,8 +418,8 @@ static int read_stream(mzc_decoder *decoder, j_decompress_ptr cinfo, int max_sca
   return 0;
 }
 
-/* libjpeg calls this when everything is set up and before it reads the first coded byte: what it does here is all the
- * reading there is. */
+/* libjpeg calls this when everything is set up and before it reads the first coded byte: all reading of coded data
+ * happens here. */
 static void monitor(j_common_ptr common)
 {
   j_decompress_ptr cinfo = (j_decompress_ptr)common;

@@ -36,7 +36,7 @@ static void stop_dropping(j_compress_ptr cinfo)
   (void)cinfo;
 }
 
-/* Stands where libjpeg would transform eight rows of every component. */
+/* Replaces libjpeg's transform of eight rows of every component. */
 static boolean keep_rows(j_compress_ptr cinfo, JSAMPIMAGE rows)
 {
   capture *c = (capture *)cinfo->client_data;

@@ -2,7 +2,7 @@
  * (trellis quantization, scan search, arithmetic coding); where it would transform samples, we hand it the coefficients.
  *
  * In a SmartScale stream of block size N < 8 the k-th coefficient along the zigzag of N x N stands where libjpeg has the
- * k-th of 8 x 8, and so do the quantization table's entries. Nothing else needs to know. */
+ * k-th of 8 x 8, and so do the quantization table's entries. No other code depends on it. */
 #include "scaled.h"
 #include "../engine/engine.h"
 

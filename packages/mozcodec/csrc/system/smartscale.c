@@ -1,4 +1,4 @@
-/* What a build on an installed libmozjpeg answers: the pinned source's insides are not there to reach into. */
+/* The errors of a build on an installed libmozjpeg, which has no access to the internals of the pinned source. */
 #include "../smartscale.h"
 
 #define WAY_OUT "needs a build without MOZCODEC_SYSTEM_MOZJPEG=ON"

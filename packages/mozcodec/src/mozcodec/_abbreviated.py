@@ -1,4 +1,4 @@
-"""Streams that lack a part which another place gives: tables, or the height."""
+"""Streams with parts that are stored elsewhere: tables, or the height."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def _segments(data: memoryview) -> list[tuple[int, int, int]]:
 def with_tables(data: Any, tables: Any) -> bytes:
     """Return *data*, an abbreviated stream, with the segments of *tables* (SOI, tables, EOI) before its own.
 
-    The two are what TIFF keeps as JPEGTables and strips. Raises ``ValueError`` where *tables* is no such stream.
+    The two are what TIFF keeps as JPEGTables and strips. Raises ``ValueError`` where *tables* is not such a stream.
     """
     view, own = memoryview(tables).cast("B"), memoryview(data).cast("B")
     segments = _segments(view)

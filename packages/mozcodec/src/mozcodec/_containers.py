@@ -47,13 +47,13 @@ def picture_end(data: memoryview, start: int = 0) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """The MP entries of a file: where they stand, and what they say."""
+    """The MP entries of a file: their positions and content."""
 
     order: Any
     base: int
     """Offsets count from here: the byte order mark of the MPF segment."""
     entries: int
-    """Where the first entry stands in the file."""
+    """Position of the first entry in the file."""
     count: int
 
 

@@ -1,6 +1,6 @@
-"""Damaged and foreign data: what it is, and what can still be decoded.
+"""Damaged data and data of other formats: what it is, and what can still be decoded.
 
-A stream is *whole* (perhaps with an oddity that costs no pixel: bytes between segments, no EOI, bytes after it),
+A stream is *whole* (perhaps with an oddity that changes no pixel: bytes between segments, no EOI, bytes after it),
 *partial* (some of the image can be decoded), or *hopeless*. Whole streams are decoded, with a
 :class:`mozcodec.JpegWarning` that names the oddity; partial ones raise :class:`mozcodec.DamagedError` unless the caller
 accepts them.
@@ -130,7 +130,7 @@ def salvage(data: Any, attempt: Callable[[Any], R]) -> tuple[R, Damage | None]:
     raise first if first else AssertionError
 
 
-# ---- saying it ------------------------------------------------------------------------------------------------------
+# ---- reporting ------------------------------------------------------------------------------------------------------
 
 
 def _warning(text: str, damage: Damage | None) -> JpegWarning:
@@ -146,7 +146,7 @@ def describe(damage: Damage) -> str:
 
 
 def note_damage(status: Any, harder: Damage | None, on_truncated: object, stacklevel: int, prefix: str = "") -> None:
-    """Remember the damage that *status* tells, and warn of it unless *on_truncated* is "ok"."""
+    """Store the damage in *status*, and warn of it unless *on_truncated* is "ok"."""
     damage = None
     if status.num_warnings:
         damage = damage_of(status, ffi.string(status.warning).decode("latin-1"))

@@ -67,7 +67,7 @@ class DecodeOptions(TypedDict, total=False):
     """Limit of scans; None = none."""
     max_work: int | Literal["auto"] | None
     """Limit of pixels x scans, a scan counted for the share of its components; None = none. "auto" (default): 268
-    million + 16 a pixel + 1000 a byte of the file, which only files made to waste time exceed."""
+    million + 16 a pixel + 1000 a byte of the file, which only malicious files exceed."""
     engine: Literal["auto", "library", "fast"]
     """What reads the coded data. "auto" (default): mozcodec's reader if the stream is a common one (Huffman, 8 bits)
     and undamaged, otherwise the library; the pixels are the same. "library" and "fast" force one; "fast" raises
@@ -290,7 +290,7 @@ class Decoder:
     def check_work(self, max_work: Any) -> None:
         """Raise :class:`LimitError` if decoding exceeds the budget."""
         pixels = self.header.width * self.header.height
-        if max_work != "auto" or pixels > 500_000:  # for faces the question costs more than the answer
+        if max_work != "auto" or pixels > 500_000:  # for small images the check costs more than it saves
             check_work(ffi.buffer(self.source), max_work, pixels)
 
     def read(self, array: NDArray[Any]) -> None:
@@ -404,7 +404,7 @@ def decode(
     inverted), None for the file's own (gray, RGB or CMYK), or "planes": a tuple of the file's components, 2-D, chroma
     not upsampled.
 
-    *data* is a buffer of bytes, a path, an open binary file (read from where it stands), or a uint8 tensor.
+    *data* is a buffer of bytes, a path, an open binary file (read from its position), or a uint8 tensor.
 
     *out* is an array or a tensor in the CPU's memory to write into, and becomes the result; its rows may have any
     stride. ``layout="chw"`` puts the channels first: (C, H, W), (1, H, W) for gray. *apply_orientation* turns the

@@ -311,14 +311,14 @@ def encode(
 
     It may be a tensor or another object of DLPack in the CPU's memory, with ``layout="chw"`` (C, H, W), or an image of
     Pillow, whose mode says the pixel format: palette and HSV images become RGB, and images of other modes that JPEG
-    does not have are refused by name. *background*, a level or (red, green, blue), is what alpha lets through; images
-    of Pillow with alpha need it.
+    does not have are refused by name. *background*, a level or (red, green, blue), is the colour behind transparent
+    pixels; images of Pillow with alpha need it.
 
-    *quality* is a number 1..100, one number for each quantization table (luma, chroma), or None, which leaves cjpeg's
-    switch away and is not the same as 75. *options* are those of :class:`mozcodec.EncodeOptions`.
+    *quality* is a number 1..100, one number for each quantization table (luma, chroma), or None, which omits cjpeg's
+    switch and is not the same as 75. *options* are those of :class:`mozcodec.EncodeOptions`.
 
     *out*, a buffer of bytes to write into, makes the result a memoryview of its first part. *icc_profile*, *exif* (a
-    TIFF structure), *xmp* and *comment* are written beside the image.
+    TIFF structure), *xmp* and *comment* are written as metadata.
 
     *smallest* encodes several files and returns the smallest: progressive with the scan search, baseline, and, if the
     quality makes table entries above 255, progressive with 8-bit tables. It chooses ``progressive`` and
@@ -334,7 +334,7 @@ def encode(
         markers = c_markers(segments_to_write(icc_profile, exif, xmp, comment))
     if "distance" in options:
         if smallest is not False and flag("smallest", smallest):
-            raise ValueError("smallest=True cannot go with distance, which decides over the coding itself")
+            raise ValueError("smallest=True cannot be combined with distance, which chooses the coding itself")
         return _run_perceptually(image, pixel_format, perceptual_settings(quality, options), markers, out)
     if smallest is not False and flag("smallest", smallest):
         return _smallest(image, quality, pixel_format, options, markers, out)

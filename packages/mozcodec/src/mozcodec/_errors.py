@@ -76,7 +76,7 @@ class UnavailableError(JpegError):
 
 
 class JpegWarning(UserWarning):
-    """A stream was decoded although it is damaged or odd. ``damage`` is None for an oddity that costs no pixel."""
+    """A stream was decoded although it is damaged or odd. ``damage`` is None for an oddity that changes no pixel."""
 
     damage: Damage | None = None
 

@@ -1,6 +1,6 @@
 """What callers pass as a JPEG or as an image: paths, open files, tensors, Pillow's images.
 
-Pillow and torch are not imported: their objects are known by what they offer.
+Pillow and torch are not imported: their objects are recognised by their attributes.
 """
 
 import os
@@ -102,7 +102,7 @@ def is_pillow(image: Any) -> bool:
 _PILLOW_FORMATS = {"L": "gray", "RGB": "rgb", "RGBX": "rgbx", "CMYK": "cmyk", "YCbCr": "ycbcr", "RGBA": "rgba"}
 _PILLOW_CONVERSIONS = {"1": "L", "P": "RGB", "HSV": "RGB", "PA": "RGBA", "LA": "RGBA", "La": "RGBA", "RGBa": "RGBA"}
 _PILLOW_REFUSALS = {
-    "LAB": "convert it with ImageCms, which knows its white point",
+    "LAB": "convert it with ImageCms, which uses its white point",
     "F": "scale it to 8 bits, or pass np.asarray(image) with distance=",
 }
 _DEEP = "scale it to 8 bits, or pass np.asarray(image).astype('uint16') with precision=16 and lossless=1"
@@ -116,7 +116,7 @@ def _from_pillow(image: Any) -> tuple[NDArray[np.uint8], str]:
         raise TypeError(f"an image of mode {mode} is not encoded: {way}")
     if mode in ("1", "L", "P", "RGB") and "transparency" in image.info:
         image = image.convert("RGBA")
-    elif mode == "La":  # Pillow knows no other way out of it
+    elif mode == "La":  # Pillow has no other conversion of it
         image = image.convert("LA").convert("RGBA")
     elif mode in _PILLOW_CONVERSIONS:
         image = image.convert(_PILLOW_CONVERSIONS[mode])
@@ -170,7 +170,7 @@ def picture_of(
         if pixel_format not in (None, found):
             raise ValueError(f"pixel_format is for arrays: an image of mode {image.mode} is {found!r}")
         if found == "rgba" and background is None:
-            what = f"an image of mode {image.mode} has alpha, which JPEG has not"
+            what = f"an image of mode {image.mode} has alpha, which JPEG does not support"
             raise ValueError(f"{what}: background=(255, 255, 255), or image.convert('RGB') to ignore it")
         return (composed(pixels, found, background), "rgb") if found == "rgba" else (pixels, found)
     array = as_array(image)
@@ -180,7 +180,7 @@ def picture_of(
         array = array.transpose(1, 2, 0)
     if background is None or pixel_format not in _ALPHA:
         if background is not None:
-            raise ValueError(f"background goes with alpha: pixel_format {', '.join(_ALPHA)}, got {pixel_format!r}")
+            raise ValueError(f"background needs alpha: pixel_format {', '.join(_ALPHA)}, got {pixel_format!r}")
         return array, pixel_format
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 4:
         raise ValueError(f"background needs uint8 pixels with alpha, (H, W, 4); got {array.dtype} {array.shape}")

@@ -264,7 +264,7 @@ def estimate_distance(tables: list[NDArray[np.uint16]], is_420: bool) -> Distanc
         def total(distance: float, corrects_luma: bool = corrects_luma) -> int:
             return int(distance_tables(distance, is_420, corrects_luma, len(tables)).sum())
 
-        # entries never fall with the distance, so the sum tells where they are
+        # entries never fall with the distance, so the sum determines where they are
         low = _first(lambda distance, total=total: total(distance) >= given.sum())  # type: ignore[misc]
         high = _first(lambda distance, total=total: total(distance) > given.sum())  # type: ignore[misc]
         if np.array_equal(distance_tables((low + high) / 2, is_420, corrects_luma, len(tables)), given):

@@ -1,4 +1,4 @@
-"""ICC profiles, EXIF, XMP, IPTC and comments: the marker segments beside the image, read, written and edited."""
+"""ICC profiles, EXIF, XMP, IPTC and comments: the marker segments that hold no image data, read, written and edited."""
 
 import hashlib
 import re

@@ -20,7 +20,8 @@ Quality = float | Sequence[float] | None
 
 
 class DefaultQuality(int):
-    """The quality of a call that gives none: 75, and told apart from a 75 that was given beside ``distance``."""
+    """The quality of a call that gives none: 75, and distinguishable from a 75 that was given together with
+    ``distance``."""
 
 
 DEFAULT_QUALITY = DefaultQuality(75)
@@ -159,10 +160,10 @@ class EncodeOptions(TypedDict, total=False):
     """The perceptual mode, instead of a quality: 0.1..25, about 1 where a difference begins to show. See
     :func:`mozcodec.encode`."""
     effort: Literal[0, 1, 2]
-    """With ``distance``: 0 tables and float samples, 1 luma that makes up for chroma's errors (default), 2 bits where
-    SSIMULACRA2 says that they help."""
+    """With ``distance``: 0 tables and float samples, 1 luma that compensates for chroma's errors (default), 2 more bits
+    where they raise SSIMULACRA2 most."""
     transfer: Literal["srgb", "linear"]
-    """With ``distance``: what samples stand for; default "srgb"."""
+    """With ``distance``: the transfer function of the samples; default "srgb"."""
     engine: Literal["auto", "library", "fast"]
     """What does trellis, scan search and entropy coding. "auto" (default): mozcodec's engine wherever it writes the
     library's bytes, otherwise the library. "library" and "fast" force one. See :func:`mozcodec.engine_used`."""
@@ -441,7 +442,7 @@ def _keep_trellis_with_its_tables(struct: Any) -> None:
 
 def _misplaced(name: str, options: Mapping[str, object]) -> str:
     if name != "distance" and "distance" not in options:
-        return f"{name} goes with distance, which is not given"
+        return f"{name} needs distance, which is not given"
     return f"{name} is for encode, encode_many, Encoder, sweep and encode_to_target"
 
 

@@ -43,7 +43,7 @@ class _Job:
 
 
 class _Pool:
-    """Threads that run one function over jobs. Pools of series that nobody finishes are stopped at exit.
+    """Threads that run one function over jobs. Pools of unfinished series are stopped at exit.
 
     A forked process has none of the threads: its copy of the pool starts new ones, for the jobs that were not done.
     """

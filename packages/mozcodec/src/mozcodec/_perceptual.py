@@ -68,7 +68,7 @@ def _sampling(value: object) -> tuple[int, int] | None:
     if value is None or value == "auto":
         return None
     if value == "gray":
-        raise ValueError("subsampling='gray' cannot go with distance: pass gray pixels")
+        raise ValueError("subsampling='gray' cannot be combined with distance: pass gray pixels")
     (h, v), *rest = sampling_factors(value)
     if not (h <= 2 and v <= 2 and all(pair == (1, 1) for pair in rest) and len(rest) in (0, 2)):
         raise ValueError(f"subsampling must be auto, 4:4:4, 4:2:0, 4:2:2 or 4:4:0 with distance, got {value!r}")
@@ -82,11 +82,11 @@ def perceptual_settings(quality: object, options: Mapping[str, Any]) -> Perceptu
     for name in options:
         if name not in _TAKEN:
             raise ValueError(
-                f"{name} cannot go with distance, which decides over the coding itself; it goes with "
+                f"{name} cannot be combined with distance, which chooses the coding itself; allowed: "
                 f"{', '.join(sorted(_TAKEN - {'distance'}))}"
             )
     if options.get("engine", "auto") == "library":
-        raise ValueError("engine='library' cannot go with distance: mozjpeg has no perceptual mode")
+        raise ValueError("engine='library' cannot be combined with distance: mozjpeg has no perceptual mode")
     return PerceptualSettings(
         distance=check_distance(options["distance"]),
         effort=integer("effort", options.get("effort", 1), 0, 2),
@@ -166,7 +166,7 @@ class EncodedAtDistance:
     data: bytes
     distance: float
     subsampling: str
-    """"4:2:0", "4:4:4" or what was asked for; "gray" for gray images."""
+    """"4:2:0", "4:4:4" or the requested one; "gray" for gray images."""
     value: float
     """What the file has: its SSIMULACRA2 or its bytes."""
     num_encodings: int
@@ -184,7 +184,7 @@ class _Try:
 
 
 class _Search:
-    """Looks for a place in low..high where a nearly rising function is at or barely above 0."""
+    """Finds a point in low..high where a nearly increasing function is at or just above 0."""
 
     def __init__(self, low: float, high: float, slope: float, tolerance: float) -> None:
         self.low, self.high, self.slope, self.tolerance = low, high, slope, tolerance
@@ -258,7 +258,7 @@ class _Target:
         self.num_encodings = 0
 
     def encode(self, distance: float, sampling: tuple[int, int] | None) -> tuple[bytes, PerceptualSettings]:
-        short = float(f"{distance:.6g}")  # a number that can be written down and gives the same file
+        short = float(f"{distance:.6g}")  # rounded, so that the printed distance gives the same file
         settings = replace(self.settings, distance=min(max(short, SMALLEST_DISTANCE), LARGEST_DISTANCE))
         if sampling is not None:
             settings = replace(settings, sampling=sampling)

@@ -313,10 +313,10 @@ def encode_to_target(
     neighbouring quality on the other side of the target. *smallest* as in :func:`mozcodec.encode`.
 
     *ssimulacra2* searches among distances of the perceptual mode and gives an :class:`EncodedAtDistance`: the smallest
-    file found whose decoded pixels have at least this score, and seldom more than 0.15 above it. *bytes* beside
-    *effort* searches there too, for the smallest distance whose file fits. The options are those that go with
-    ``distance``. Without *subsampling*, 4:4:4 is tried where it may be smaller or where 4:2:0 cannot reach the score.
-    Three to ten files are encoded.
+    file found whose decoded pixels have at least this score, and rarely more than 0.15 above it. *bytes* with *effort*
+    searches there too, for the smallest distance whose file fits. The options are those that go with ``distance``.
+    Without *subsampling*, 4:4:4 is tried where it may be smaller or where 4:2:0 cannot reach the score. Three to ten
+    files are encoded.
 
     SSIM uses a 7 x 7 uniform window and the mean over the channels, as scikit-image does.
     About seven files are encoded for PSNR and SSIM. The rest is as in :func:`mozcodec.encode`.
@@ -326,7 +326,7 @@ def encode_to_target(
     image, pixel_format = picture_of(image, pixel_format, layout, background)
     name, wanted = _target(bytes=bytes, psnr=psnr, ssim=ssim, ssimulacra2=ssimulacra2)
     if "distance" in options:
-        raise ValueError("distance is what encode_to_target looks for")
+        raise ValueError("encode_to_target chooses the distance itself")
     if name == "ssimulacra2" or (name == "bytes" and ("effort" in options or "transfer" in options)):
         if smallest:
             raise ValueError("smallest=True is for targets of the quality search")

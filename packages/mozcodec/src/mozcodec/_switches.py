@@ -342,18 +342,18 @@ def _perceptual_options(args: argparse.Namespace) -> dict[str, Any]:
     if not given and args.ssimulacra2 is None:
         return {}
     if args.distance is None and args.ssimulacra2 is None:
-        raise ValueError("-effort goes with -distance or -ssimulacra2")
+        raise ValueError("-effort needs -distance or -ssimulacra2")
     if args.distance is not None and args.ssimulacra2 is not None:
-        raise ValueError("-distance and -ssimulacra2: one of them")
+        raise ValueError("use only one of -distance and -ssimulacra2")
     if args.scale or args.block or args.smallest:
-        raise ValueError("-distance and -ssimulacra2 cannot go with -scale, -block or -smallest")
+        raise ValueError("-distance and -ssimulacra2 cannot be combined with -scale, -block or -smallest")
     return given
 
 
 def _score_encoder(args: argparse.Namespace, options: dict[str, Any]) -> Convert:
     """Return the conversion to the smallest JPEG with a score."""
     if not isinstance(args.quality, DefaultQuality):
-        raise ValueError("-quality and -ssimulacra2: one of them")
+        raise ValueError("use only one of -quality and -ssimulacra2")
     own = [] if args.icc is None else segments_to_write(options.pop("icc_profile"), None, None, None)
     encode_to_target(np.zeros((8, 8, 3), np.uint8), ssimulacra2=min(args.ssimulacra2, 50), **options)
     if args.ssimulacra2 > 100:

@@ -1,4 +1,4 @@
-"""Lossless work: the same coefficients, coded better, turned, or cut."""
+"""Lossless operations: optimise, rotate or crop a JPEG without decoding it to pixels."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, Unpack
@@ -226,9 +226,9 @@ def transform(
     After an operation EXIF says orientation 1 and the new size; its thumbnail is turned, or dropped where its edges
     cannot move.
 
-    Blocks move as they are, so edges must fit: an image whose size is no whole number of MCUs cannot be turned
-    around its far edges, and a region begins at an MCU. Where that is not so, :class:`mozcodec.UnsupportedError` says
-    it; ``trim=True`` drops the odd edge, and begins a region at the MCU before.
+    Blocks move as they are, so edges must fit: an image whose size is not a whole number of MCUs cannot be turned
+    around its far edges, and a region begins at an MCU. Otherwise :class:`mozcodec.UnsupportedError` is raised;
+    ``trim=True`` drops the odd edge, and begins a region at the MCU before.
 
     The rest is as in :func:`mozcodec.optimize`.
     """

@@ -46,7 +46,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _COLOR_SPACES = {"gray": 1, "rgb": 2, "ycbcr": 3, "cmyk": 4, "ycck": 5}
 """J_COLOR_SPACE of jpeglib.h."""
 _DECODED_AS = {"gray": "gray", "rgb": "rgb", "ycbcr": "rgb", "cmyk": "cmyk", "ycck": "cmyk"}
-"""The colour space that libjpeg decodes to unless asked otherwise; jdapimin.c, default_decompress_parms."""
+"""The colour space that libjpeg decodes to by default; jdapimin.c, default_decompress_parms."""
 
 
 class Flag(IntEnum):

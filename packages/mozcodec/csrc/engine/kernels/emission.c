@@ -3,7 +3,7 @@
 
 /* ---- bits ---------------------------------------------------------------------------------------------------------
 
-   Bits go to memory as they are, without a look at them: eight bytes stored for each code, of which the whole ones stay.
+   Bits are stored unstuffed: each code stores eight bytes, of which the complete ones are kept.
    A finished interval (a scan, or what lies between two restart markers) then moves to its place, with a zero byte after
    each byte 0xFF. Both share one buffer: the file's bytes grow from its front, the raw ones lie so far behind that
    even when every byte is stuffed the front never reaches a raw byte before it has been moved. */

@@ -29,7 +29,8 @@ static INLINE uint32_t equal_bytes(__m256i a, int value)
   return (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, _mm256_set1_epi8((char)value)));
 }
 
-/* Values in the order of place(), and the zigzag mask of those that are not 0; the DC is not meant. *large: some do not fit. */
+/* Values in the order of place(), and the zigzag mask of those that are not 0; the DC is excluded. *large: some do not
+ * fit. */
 static INLINE uint64_t to_bytes(const int16_t *block, int8_t *value, int *large)
 {
   const __m256i *v = (const __m256i *)block;
@@ -105,7 +106,7 @@ static INLINE int place(int zigzag)
 
 /* ---- codes -------------------------------------------------------------------------------------------------------- */
 
-/* Codes are collected, and stored when it is said: at most 63 bits may wait, and 7 stay behind. */
+/* Codes are collected and stored on request: at most 63 bits may be pending, and up to 7 remain. */
 typedef struct {
   uint64_t bits, num;            /* of num the lowest six bits count */
   uint8_t *raw;
@@ -192,7 +193,7 @@ typedef struct {
   unsigned ac, dc;               /* magnitudes, one over the other */
 } largest_seen;
 
-/* Leaves the bits of an EOB unstored: with them, 16, a dummy's 32 or a DC's 26 have room. */
+/* Leaves the bits of an EOB pending: with those 16, a dummy's 32 or a DC's 26 still fit. */
 static INLINE void put_quantized(bit_buffer *c, const int16_t *block, const mzc_mcu_part *p, largest_seen *seen)
 {
   int8_t value[64];

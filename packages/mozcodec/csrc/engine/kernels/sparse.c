@@ -40,7 +40,7 @@ static inline int rounded(const mzc_component *k, int raw, int i, const mzc_quan
 }
 
 /* Appends a block: its nonzero AC coefficients by natural position, quantized already or (with q) to be rounded. -1 when one
- * is out of a JPEG's range: the library then says so in its own words. */
+ * is out of a JPEG's range: the library then reports it. */
 static inline int store_block(mzc_component *k, size_t index, int16_t *dc, uint64_t natural, const int16_t *block,
                               const mzc_quantizer *q, mzc_statistics *s, int restart_interval)
 {

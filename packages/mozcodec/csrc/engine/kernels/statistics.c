@@ -90,7 +90,7 @@ static inline void count_cut(mzc_statistics *s, int c, uint64_t mask, const uint
 /* Counts one block and notes its symbols.
  *
  * jcphuff.c, encode_mcu_AC_refine: a block whose last newly nonzero coefficient is not the 63rd joins an EOB run with the
- * correction bits that follow it; too many of either force the run out. */
+ * correction bits that follow it; too many of either flush the run. */
 static inline void count_block(mzc_statistics *s, uint64_t mask, const int16_t *value, uint32_t *symbol)
 {
   uint8_t sizes[64];
@@ -154,7 +154,7 @@ static void count_level(mzc_component *k, int level, mzc_statistics *s, int rest
   }
 }
 
-/* Symbols by run and size, and EOB runs -> the scan's histogram and the bits beside the codes. */
+/* Symbols by run and size, and EOB runs -> the scan's histogram and its extra bits. */
 static void fold(mzc_scan_bytes *scan, const uint32_t *by_run, int num_runs, const mzc_eob_runs *eobs)
 {
   uint32_t *h = scan->histogram;

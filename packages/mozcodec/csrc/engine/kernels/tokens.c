@@ -121,8 +121,8 @@ static inline void measure(eight_blocks *e, const mzc_quantizer *q, const mzc_la
       lanes square = *(lanes *)(e->square[z] + half);
       sum = square * scale * q->weight[z] + sum;
       *(lanes *)(e->zero_distortion[i] + half) = sum;
-      /* |x| >= 4 step <=> fl(x x) >= fl((4 step)^2): rounding keeps the order, and squares of neighbours differ by
-       * more than a float's grain up there */
+      /* |x| >= 4 step <=> fl(x x) >= fl((4 step)^2): rounding keeps the order, and squares of neighbours differ by more
+       * than the spacing of floats there */
       e->nonzero[i] |= (uint8_t)(lane_bits(square >= (lanes){ 0 } + q->threshold[z]) << half);
     }
   }

@@ -3,7 +3,7 @@
  * The library's costs, in float and in this order (jcdctmgr.c, quantize_trellis), of coefficient i after predecessor j:
  *   cost = rate(run, size) + distortion;  cost += zero_before(i) - zero_after(j) + accumulated(j)
  * with the candidates 1, 3, 7 .. 2^k - 1 below the rounded magnitude and that magnitude itself, predecessors ascending, the
- * first of equals winning. What is left out here has been proven to lose:
+ * first of equals winning. The cases skipped here are proven not to win:
  *
  * (a) A candidate below the rounded magnitude costs, at the same predecessor, at most 27 bits of rate less than the
  *     magnitude itself: its code is at least 1 bit and theirs at most 16, their extra bits at most 10 against at least 1
@@ -38,7 +38,7 @@ static void set_dc_rates(mzc_rates *rates, const uint8_t *dc_length)
 
 /* The library takes AC rates from a table of the plainly rounded blocks. In progressive files every symbol that the trellis
  * may want has been counted once before; sequential ones have an EOB in each block that ends early, and symbols that did
- * not occur have no code: the library passes over them. */
+ * not occur have no code: the library skips them. */
 static int set_rates(mzc_rates *rates, const mzc_component *k, const uint8_t *dc_length, int sequential)
 {
   mzc_eob_runs block_ends = { 0, { (uint32_t)k->width * (uint32_t)k->height - k->plain_full } };
@@ -213,14 +213,14 @@ static INLINE float distortion_of(const ac_path *p, const choices *c, int value)
   return (float)(delta * delta) * p->lambda * c->weight;
 }
 
-/* (a): is this smaller candidate still in the race against the full magnitude? */
+/* (a): can this smaller candidate still win against the full magnitude? */
 static INLINE int may_win(const ac_path *p, const choices *c, float distortion)
 {
   return !(distortion > c->distortion[c->size] + LARGEST_RATE_DIFFERENCE +
                           (p->zero_total + p->largest + distortion) * 1e-6f);
 }
 
-/* The newest predecessor is the only one left: five times of six. */
+/* The newest predecessor is the only one left: in five of six cases. */
 static INLINE float follow_newest(const ac_path *p, choices *c, int newest, int *chosen_size)
 {
   int run = c->position - 1 - p->position[newest];
@@ -282,7 +282,7 @@ static float follow_all(const ac_path *p, choices *c, int num_tokens, int *from,
     for (int s = 1; s <= c->size; s++) {
       float cost = p->rates->ac[s][run] + c->distortion[s];
       cost += before;
-      if (cost < best) {         /* NEVER is as large as it was, whatever is added to it */
+      if (cost < best) {         /* adding to NEVER does not change it */
         best = cost;
         *from = j;
         *chosen_size = s;
@@ -292,7 +292,7 @@ static float follow_all(const ac_path *p, choices *c, int num_tokens, int *from,
   return best;
 }
 
-/* (b): token n joins the predecessors; those that it beats for good go. */
+/* (b): token n joins the predecessors; those that can no longer win are removed. */
 static INLINE void join_open(ac_path *p, int n)
 {
   float limit = p->accumulated[n] - p->zero_after[n] + p->rates->shorter_run_excess + 0.05f +

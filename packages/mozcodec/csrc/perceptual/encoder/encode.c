@@ -1,9 +1,9 @@
 /* The smallest JPEG at a perceived quality: encode.c's counterpart for distances.
  *
- * Effort 0 codes float planes with tables for a distance. Effort 1 chooses the chroma first, looks at what a decoder will
- * make of it, and changes the luma so that luminance in linear light is right again. Effort 2 codes once for the
- * derivative of SSIMULACRA2, which gives every block its lambda, and then as effort 1. Components do not see each other
- * in the trellis, so chroma that is chosen once stays, and the scan search runs once at the end. */
+ * Effort 0 codes float planes with tables for a distance. Effort 1 chooses the chroma first, computes how a decoder
+ * reconstructs it, and changes the luma so that luminance in linear light is right again. Effort 2 codes once for the
+ * derivative of SSIMULACRA2, which gives every block its lambda, and then as effort 1. The trellis codes components
+ * independently, so chroma that is chosen once stays, and the scan search runs once at the end. */
 #include "encoder.h"
 #include "../numbers.h"
 #include "../ssimulacra2.h"

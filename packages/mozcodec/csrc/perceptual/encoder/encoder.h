@@ -10,7 +10,7 @@ typedef struct {
   int blocks_wide, blocks_high;
   size_t row_length;             /* 8 * blocks_wide */
   float *samples;
-  uint8_t *decoded;              /* what a decoder will make of it */
+  uint8_t *decoded;              /* as a decoder reconstructs it */
   float step[DCTSIZE2], reciprocal[DCTSIZE2];
   float *lambda_scale;           /* by block; NULL: 1 */
 } mzc_plane;

@@ -1,8 +1,8 @@
 /* Planes of float samples: from pixels, and back as decoders see them. */
 #include "encoder.h"
 
-/* Luma is changed by this part of what its luminance asks for: with all of it, metrics of luma alone lose more than
- * SSIMULACRA2 wins. */
+/* Share of the luma correction that is applied: with all of it, metrics of luma alone lose more than
+ * SSIMULACRA2 gains. */
 #define CORRECTION 0.8f
 
 void *mzc_picture_memory(mzc_perceptual_picture *p, size_t count, size_t size)
@@ -83,7 +83,7 @@ static void add_chroma(const mzc_perceptual_picture *p, const mzc_plane *plane, 
   float share = 1.0f / (p->h * p->v);
 
   if (p->v == 2 && is_first && y == p->source.height - 1)
-    share *= 2;                    /* it stands for the missing row too */
+    share *= 2;                    /* it counts for the missing row too */
   for (int x = 0; x < plane->width; x++) {
     int right = 2 * x + 1 < last ? 2 * x + 1 : last;
     float sum = p->h == 1 ? row[x] : row[2 * x] + row[right];

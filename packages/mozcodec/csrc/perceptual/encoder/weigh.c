@@ -95,7 +95,7 @@ static void set_lambda_scale(mzc_plane *plane, const double *benefit, const doub
   double mean_gain = smooth(plane, benefit, gain), mean_loss = smooth(plane, cost, loss);
 
   if (!(mean_gain > 0 && mean_loss > 0))
-    return;                        /* nothing to tell blocks apart by */
+    return;                        /* no difference between blocks */
   for (size_t b = 0; b < blocks; b++) {
     gain[b] = mzc_log((gain[b] + EVEN_OUT * mean_gain) / (loss[b] + EVEN_OUT * mean_loss));
     mean += gain[b];
