@@ -32,13 +32,13 @@ test-all: setup ## the slow tests too
 	@start=$$(date +%s); echo "test-all: the slow tests too (about 40 minutes on 2 cores)"; \
 	$(IN_VENV) python -m pytest && echo "test-all: done in $$(( $$(date +%s) - start )) s"
 
-coverage-report: setup ## line and branch coverage of the tests by package (TESTS="-m slow" for others): out/coverage
+coverage-report: setup ## line and branch coverage by package, in out/coverage (TESTS="-m slow" selects tests)
 	@$(IN_VENV) python -m tools coverage-report -- $(TESTS)
 
-coverage: setup ## simulate how often the intervals of evaluation hold the true value (resumable, hours): docs/results.md
-	@$(IN_VENV) python -m tools coverage out/intervals --table docs/results.md
+coverage: setup ## simulate how often the intervals of evaluation contain the true value (resumable, hours):
+docs/results.md 	@$(IN_VENV) python -m tools coverage out/intervals --table docs/results.md
 
-mutants: setup ## apply small faults to a copy, one at a time; the tests must catch each (FAULTS="resume lock" for some)
+mutants: setup ## apply small faults to a copy, one at a time; the tests must catch each (FAULTS="resume lock": only these)
 	@$(IN_VENV) python -m tools mutants $(FAULTS)
 
 MODELS ?= meso4,mesoinception4,efficientnet_b4,multi_attention
