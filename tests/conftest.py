@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def minutes(item: pytest.Item) -> float:
-    """Return the minutes a slow test says it takes."""
+    """Return the declared minutes of a slow test."""
     marker = item.get_closest_marker("slow")
     return marker.kwargs.get("minutes", 2) if marker else 0
 

@@ -12,13 +12,13 @@ from detector.system import let_idle_threads_sleep
 
 COMMANDS = {
     "sample": ("tools.sample.command:command", "Make the synthetic sample videos."),
-    "study": ("tools.study.command:command", "Compare recipes of training on new people, under many JPEG histories."),
+    "study": ("tools.study.command:command", "Compare training recipes on new people, under many JPEG histories."),
     "models": ("tools.models.command:command", "Train every model with random histories and compare them."),
-    "coverage": ("tools.coverage.simulate:command", "How often the intervals of evaluation hold the truth, simulated."),
-    "coverage-report": ("tools.coverage_report:command", "Line and branch coverage of the tests, by package."),
+    "coverage": ("tools.coverage.simulate:command", "Simulate how often the intervals of evaluation contain the true value."),
+    "coverage-report": ("tools.coverage_report:command", "Measure line and branch coverage of the tests, by package."),
     "face-detectors": ("tools.face_detectors:command", "Compare the face detectors by size, brightness and class."),
     "mutants": ("tools.mutants.command:command", "Apply small faults to a copy; the tests must catch each."),
-    "throughput": ("tools.throughput:command", "Images per second of training, loading and inference."),
+    "throughput": ("tools.throughput:command", "Measure images per second of training, loading and inference."),
 }
 
 

@@ -1,7 +1,7 @@
 """Compare the face detectors: recall, false boxes and CPU time, by size, brightness and class.
 
 Size: a photograph of a face is planted in an image of 5,000 x 3,800 pixels, 12 times in each size. Class and
-brightness: frames of the sample's clips; the forgery masks tell where the face is, in the fake clip and in its
+brightness: frames of the sample's clips; the forgery masks give the position of the face, in the fake clip and in its
 original, and the frames are darkened by a gain in linear light. Photographs: a folder of images without labels, where
 the faces on which yunet and centerface agree are the reference, grouped by the median L* of the cheeks.
 """
@@ -31,7 +31,8 @@ LARGE = 400
 PLACES = 12
 GAINS = (1.0, 0.25, 0.06, 0.02)
 METHODS = ("Deepfakes", "FaceSwap")
-# a box is right if it overlaps the reference this much; the detectors' boxes differ in how much hair and chin they hold
+# a box is right if it overlaps the reference this much; the boxes of face detectors differ in how much hair and chin
+# they include
 RIGHT = 0.25
 
 
@@ -192,7 +193,7 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 def command(data: Path, yunet: Path | None, centerface: Path | None, photographs: Path | None, clips: int) -> None:
     """Print tables that compare the face detectors on planted faces, the sample videos in DATA, and photographs.
 
-    Detectors whose weights are neither given nor in the usual place are left out and named.
+    Face detectors whose weights are neither given nor in the usual place are left out and named.
     """
     cv2.setNumThreads(1)
     detectors: dict[str, Detector] = {}

@@ -104,7 +104,7 @@ class Rate:
 @click.option("--compile", "compiled", is_flag=True, help="With torch.compile.")
 @click.option("--threads", type=click.IntRange(1), help="Of torch.  [default: train.threads]")
 @click.option("--loader-threads", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--recompress", type=click.FloatRange(0, 1), help="Its probability on the fly.  [default: train's]")
+@click.option("--recompress", type=click.FloatRange(0, 1), help="Its probability.  [default: that of the parameters]")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=20.0, show_default=True)
 @click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the results there as well.")
 @params_option
@@ -174,8 +174,8 @@ def measure(
 ) -> dict[str, Any]:
     """Return the rates of *modes* on the packed JPEG *crops*, and what they were measured with.
 
-    *faces* are the lossless crops, for random histories. A mode and its reference, if both are asked for, run window by
-    window in turn. *folder* is for files of the moment.
+    *faces* are the lossless crops, for random histories. A mode and its reference, if both are requested, run in
+    alternating windows. *folder* is for temporary files.
     """
     from detector.training.distributed import Processes
     from detector.training.progress import Progress
@@ -247,7 +247,7 @@ def _rates(trainer: Trainer, modes: tuple[str, ...], seconds: float, folder: Pat
 def _window(work: Iterator[int], seconds: float, device: torch.device) -> tuple[int, float, float]:
     """Return images, wall and processor seconds of as much *work* as begins within *seconds*."""
     images, wall, processor = 0, time.perf_counter(), time.process_time()
-    while not images or time.perf_counter() - wall < seconds:  # at least once, on however busy a machine
+    while not images or time.perf_counter() - wall < seconds:  # at least once, even on a busy machine
         images += next(work)
     _wait_for(device)
     return images, time.perf_counter() - wall, time.process_time() - processor

@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("out/gpu"))
     parser.add_argument("--list", action="store_true", help="print the commands without running them")
-    parser.add_argument("--quick", action="store_true", help="Meso4 at 48 px for moments, on any device")
+    parser.add_argument("--quick", action="store_true", help="Meso4 at 48 px for a few seconds, on any device")
     parser.add_argument("--resume", nargs=4, metavar=("MODEL", "BATCH", "AMP", "CROPS"), help=argparse.SUPPRESS)
     parser.add_argument("--waits", nargs=3, metavar=("MODEL", "BATCH", "CROPS"), help=argparse.SUPPRESS)
     options = parser.parse_args()

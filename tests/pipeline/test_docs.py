@@ -1,4 +1,4 @@
-"""What the documentation names is there."""
+"""Source files named in the documentation exist."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_settings_are_checked_before_anything_runs():
     for name, value, message in (
         ("quality", "500", r"quality must be 1\.\.100"),
         ("train.stepps", "3", r"did you mean train\.steps"),
-        ("quality.high", "3", "quality is no section"),
+        ("quality.high", "3", "quality is not a section"),
     ):
         with pytest.raises(DetectorError, match=message):
             with_settings({"quality": 77}, {name: value})
@@ -98,7 +98,7 @@ def test_scores_that_other_parameters_or_weights_made_are_no_record():
     assert not holds_scores(values, {"stages": {}})
 
 
-def test_who_trains_on_other_frames_is_asked_the_same_but_not_who_has_other_pictures():
+def test_weights_trained_on_other_frames_score_the_same_faces_unless_their_crops_differ():
     def experiment(name: str, **faces) -> Experiment:
         record = lock()
         record["stages"]["faces"]["outs"][0]["md5"] = name
@@ -130,7 +130,7 @@ def test_another_precision_is_one_command(copy):
 
 
 def records(clone) -> list[dict]:
-    """What `dvc exp show` tells of the finished experiments of the commit checked out."""
+    """Return the finished experiments of the current commit from `dvc exp show`."""
     (shown, *_) = (row for row in json.loads(clone.run("dvc", "exp", "show", "--json")) if row["rev"] != "workspace")
     return [row["revs"][-1]["data"] for row in shown["experiments"] or []]
 
@@ -156,7 +156,7 @@ def test_four_qualities_wait_in_a_queue_and_all_are_run(copy, start):
 
 
 @pytest.mark.slow(minutes=4)
-def test_the_grid_reads_dvcs_records_runs_nothing_twice_and_asks_all_the_same_faces(copy):
+def test_the_grid_reads_dvcs_records_runs_nothing_twice_and_tests_all_on_the_same_faces(copy):
     copy.run("dvc", "exp", "run", "--name", "by-hand", "-S", "quality=10", *TINY)
     copy.run("git", "checkout", "--quiet", ".")
     axes = ["train.steps=2", "train.eval_every=2", "faces.frames_per_second=null,5", "quality=10"]

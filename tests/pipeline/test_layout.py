@@ -103,7 +103,7 @@ def test_nothing_imports_the_command_line_that_starts_it() -> None:
     assert offenders(imported("detector"), "detector.cli") == []
 
 
-GUARDS = {  # what only some systems have -> what the function that uses it has to ask
+GUARDS = {  # platform features -> the check that a function must contain to use them
     "sched_getaffinity": ("hasattr(os, 'sched_getaffinity')",),
     "/proc/": (".exists()", "FileNotFoundError"),
     "ru_maxrss": ("sys.platform",),  # KiB on Linux, bytes on macOS
@@ -123,7 +123,7 @@ def unguarded(text: str) -> Iterator[str]:
                 yield name
 
 
-def test_what_only_some_systems_have_is_asked_for_first() -> None:
+def test_platform_features_are_checked_before_use() -> None:
     folders = [ROOT / "packages", ROOT / "tools"]
     paths = [path for folder in folders for path in folder.rglob("*.py") if "build" not in path.parts]
     assert len(paths) > 100
@@ -131,7 +131,7 @@ def test_what_only_some_systems_have_is_asked_for_first() -> None:
     assert {path: names for path, names in found.items() if names} == {}
 
 
-def test_that_rule_sees_what_is_not_asked_for() -> None:
+def test_that_rule_finds_unchecked_uses() -> None:
     bad = "import os\ndef f():\n    return len(os.sched_getaffinity(0))\n"
     good = "import os\ndef f():\n    return hasattr(os, 'sched_getaffinity') and len(os.sched_getaffinity(0))\n"
     assert list(unguarded(bad)) == ["sched_getaffinity"]

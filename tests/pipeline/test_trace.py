@@ -130,7 +130,7 @@ def test_a_stage_loads_uses_reads_and_writes_what_it_declares(traces, declared, 
 
 @every_stage
 def test_the_trace_shows_what_a_stage_does(traces, declared, name):
-    """Else the test before this one would pass with a tracer that sees nothing."""
+    """Otherwise the previous test would pass with a tracer that records nothing."""
     trace, outputs = traces[name], paths_of(declared[name], "outs", "metrics", "plots")
     module = next(row.function for row in STAGES if row.name == name).partition(":")[0]
     assert module in trace.modules

@@ -1,7 +1,6 @@
-"""Shortcuts: can features that know nothing of forgery tell real clips from forged ones?
-
-Every clip gives a few groups of numbers. What a classifier could make of a group is the AUC of a logistic regression on
-it, cross-validated by pair of identities, with the two classes weighted alike.
+"""Shortcuts: can features unrelated to forgery separate real clips from forged ones? Every clip gives a few groups of
+numbers. The use of a group to a classifier is measured by the AUC of a logistic regression on it, cross-validated by
+pair of identities, with the two classes weighted equally.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ def test_impossible_samples_are_refused(tmp_path, numbers, message):
 
 def test_other_samples_and_other_files_are_left_alone(small, tmp_path):
     before = contents(small)
-    with pytest.raises(DataError, match=r"dataset.json: the sample there has seed 0, asked for is 1"):
+    with pytest.raises(DataError, match=r"dataset.json: the sample there has seed 0, requested is 1"):
         generate(small, **SMALL, seed=1)
     assert contents(small) == before
     (tmp_path / "holiday.jpg").write_bytes(b"")
@@ -168,7 +168,7 @@ def test_clip_is_the_same_in_any_order_and_by_any_number_of_threads(uploads):
     assert np.array_equal(again.landmarks, uploads[1].landmarks)
 
 
-def test_encoder_remembers_nothing(uploads, tmp_path):
+def test_encoder_keeps_no_state_between_clips(uploads, tmp_path):
     write_video(tmp_path / "before.mp4", uploads[0].frames, 23)
     write_video(tmp_path / "other.mp4", uploads[1].frames[:, :120, :160], 40)
     write_video(tmp_path / "after.mp4", uploads[0].frames, 23)
@@ -290,7 +290,7 @@ def test_triangulation_agrees_with_scipy():
     assert len(ours - theirs) <= 6
 
 
-def test_warp_moves_a_picture_like_opencvs_affine_warp(uploads):
+def test_warp_moves_an_image_like_opencvs_affine_warp(uploads):
     image = uploads[0].frames[0].astype(np.float32)
     points = geometry.with_forehead(uploads[0].landmarks[0])
     matrix = np.array([[1.05, -0.1, 20.0], [0.1, 0.95, -5.0]])
@@ -341,7 +341,7 @@ def test_a_selection_of_splits_compressions_and_masks_has_the_same_clips(small, 
     description = json.loads((tmp_path / "part/dataset.json").read_text())
     assert (description["compressions"], description["masks"]) == (["c23"], False)
     again = CliRunner().invoke(command, [*arguments[:-2], "--frames", "3"])
-    assert "has frames 2, asked for is 3" in str(again.exception)
+    assert "has frames 2, requested is 3" in str(again.exception)
 
 
 @pytest.mark.parametrize(

@@ -124,9 +124,9 @@ def psnr(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
 def assert_same_clips(data: Path, out: Path, names: list[Path]) -> None:
     """The clips *names* in *out* are those in *data*: the same bytes, or two encodings of the same frames.
 
-    Another kind of CPU rounds one frame sample in 100,000 otherwise, by one level. x264 answers that with other
-    decisions all over the clip (1.3 levels on average at c23), so decoded frames of the two cannot agree more closely
-    than that. But they are equally near to the frames before encoding, over the whole image and within the mask.
+    Another kind of CPU rounds one frame sample in 100,000 otherwise, by one level. x264 then makes other decisions
+    throughout the clip (1.3 levels on average at c23), so decoded frames of the two cannot agree more closely than
+    that. But they are equally near to the frames before encoding, over the whole image and within the mask.
     """
     if all((out / name).read_bytes() == (data / name).read_bytes() for name in names):
         return
@@ -162,18 +162,18 @@ def test_another_kind_of_cpu_makes_the_same_clips_up_to_the_encoder(data, tmp_pa
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_file_and_packet_sizes_tell_no_method(data, compression):
+def test_file_and_packet_sizes_separate_no_method(data, compression):
     found = leaks.table((clip, leaks.bitstream(clip.path)) for clip in leaks.clips(data, compression))
     assert leaks.shortcuts(found, over_all=0.60, per_method=0.65) == []
 
 
-def test_pixels_away_from_the_face_tell_no_method(data):
+def test_pixels_away_from_the_face_separate_no_method(data):
     found = leaks.table((clip, leaks.pixels(clip.path)) for clip in leaks.clips(data, "c23"))
     assert leaks.shortcuts(found, over_all=0.60, per_method=0.65) == []
 
 
 @pytest.mark.slow(minutes=1)
-def test_pixels_away_from_the_face_tell_no_method_at_c40(data):
+def test_pixels_away_from_the_face_separate_no_method_at_c40(data):
     found = leaks.table((clip, leaks.pixels(clip.path)) for clip in leaks.clips(data, "c40"))
     assert leaks.shortcuts(found, over_all=0.60, per_method=0.65) == []
 

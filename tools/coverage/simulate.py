@@ -269,7 +269,7 @@ OTHERS = {"ap": "AP", "accuracy": "ACC", "precision": "precision", "tpr": "sensi
           "mcc": "MCC", "logloss": "log loss", "ece": "ECE", "temperature": "temperature", "retention": "retention",
           "mean": "mean of conditions", "pooled": "all cells", "lean": "asymmetry",
           "bacc_difference": "diff. bal. ACC"}  # fmt: skip
-GOAL, FEWEST = (0.93, 0.98), 12                 # coverage wanted in designs with so many pairs
+GOAL, FEWEST = (0.93, 0.98), 12                 # coverage wanted in designs with at least this many pairs
 BEGIN, END = "<!-- table of make coverage -->", "<!-- end of the table -->"
 Results = dict[str, dict[tuple[str, str, str], dict[str, float]]]
 
@@ -345,7 +345,7 @@ def _commit() -> str:
 
 
 def write_table(path: Path, text: str) -> None:
-    """Replace what stands between the two marks of the file at *path*."""
+    """Replace the text between the two marks of the file at *path*."""
     old = path.read_text(encoding="utf-8")
     if old.count(BEGIN) != 1 or old.count(END) != 1:
         raise click.ClickException(f"{path}: needs one line {BEGIN!r} and one line {END!r}; the table goes between")
@@ -359,9 +359,9 @@ def write_table(path: Path, text: str) -> None:
 @click.option("--repetitions", default=1000, show_default=True, help="Test sets per design, in blocks of 100.")
 @click.option("--bootstrap", "boot", default=200, show_default=True, help="Of these, how many get a bootstrap too.")
 @click.option("--replicates", default=300, show_default=True, help="Replicates of that bootstrap.")
-@click.option("--seed", default=1, show_default=True, help="Of everything that is drawn.")
+@click.option("--seed", default=1, show_default=True, help="Seed of all random numbers.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Processes.")
-@click.option("--show", is_flag=True, help="Simulate nothing; print what is there, the bootstrap's widths included.")
+@click.option("--show", is_flag=True, help="Simulate nothing; print the finished results, with the bootstrap's widths.")
 @click.option("--table", "path", type=click.Path(path_type=Path, exists=True), help="Markdown file for the table.")
 def command(
     out: Path, designs: str, repetitions: int, boot: int, replicates: int, seed: int, jobs: int, show: bool,

@@ -10,7 +10,7 @@ import click
 @click.command("sample")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--identities", type=int, help="People shown, an even number: two make a pair.  [default: 76]")
-@click.option("--pairs", type=int, help="Pairs, instead of --identities.")
+@click.option("--pairs", type=int, help="Number of pairs, instead of --identities.")
 @click.option(
     "--split",
     "splits",
@@ -22,7 +22,7 @@ import click
 )
 @click.option("--masks/--no-masks", default=True, show_default=True, help="Write the masks of the forgeries.")
 @click.option("--frames", default=24, show_default=True, help="Frames of a clip, at 25 per second.")
-@click.option("--seed", default=0, show_default=True, help="Of everything that is drawn.")
+@click.option("--seed", default=0, show_default=True, help="Seed of all random numbers.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes.")
 def command(
     out: Path,

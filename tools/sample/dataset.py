@@ -168,14 +168,14 @@ def _check(out: Path, description: dict[str, Any]) -> None:
     found = next((path for path in (out / DESCRIPTION, out / SCRATCH / DESCRIPTION) if path.exists()), None)
     if found is None:
         if any(path.name != SCRATCH for path in out.iterdir()):
-            raise DataError(f"{out}: holds files that are no sample of this generator; name a new or an empty folder")
+            raise DataError(f"{out}: holds files, but no sample of this generator; name a new or an empty folder")
         return
     there = read_json(found)
     for key, value in description.items():
         if not isinstance(there, dict) or there.get(key) != value:
             was = there.get(key) if isinstance(there, dict) else None
             raise DataError(
-                f"{found}: the sample there has {key} {was!r}, asked for is {value!r}; "
+                f"{found}: the sample there has {key} {was!r}, requested is {value!r}; "
                 "name another folder or delete that one"
             )
 

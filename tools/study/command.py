@@ -54,13 +54,13 @@ Existing = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--faces", type=Existing, default=Path("out/faces"), show_default=True, help="Lossless training crops.")
 @click.option("--crops", type=Existing, default=Path("out/compressed"), show_default=True, help="The same, compressed.")
-@click.option("--test-pairs", type=click.IntRange(2), default=48, show_default=True, help="Pairs of the test split.")
-@click.option("--val-pairs", type=click.IntRange(1), default=12, show_default=True, help="Pairs for thresholds.")
+@click.option("--test-pairs", type=click.IntRange(2), default=48, show_default=True, help="Test pairs.")
+@click.option("--val-pairs", type=click.IntRange(1), default=12, show_default=True, help="Validation pairs.")
 @click.option("--frames", type=click.IntRange(4), default=8, show_default=True, help="Frames of a clip.")
-@click.option("--data-seed", default=1001, show_default=True, help="Of the people; the sample's is 0.")
-@click.option("--seeds", default="1,2,3", show_default=True, help="Seeds of the trainings.")
+@click.option("--data-seed", default=1001, show_default=True, help="Seed of the people; the sample's is 0.")
+@click.option("--seeds", default="1,2,3", show_default=True, help="Seeds of the training runs, separated by commas.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that make videos.")
-@click.option("--table", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Page with its markers.")
+@click.option("--table", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Page with the markers.")
 @params_option
 def command(
     out: Path,
@@ -86,7 +86,7 @@ def command(
     except ValueError:
         raise click.UsageError(f"--seeds are whole numbers separated by commas, got {seeds!r}") from None
     if data_seed == 0:
-        raise click.UsageError("--data-seed 0 is the sample's: its people are those of the training")
+        raise click.UsageError("--data-seed 0 is the sample's, whose people are in the training data; choose another")
     parameters = {"model": params.model, "quality": params.quality, **dataclasses.asdict(params.train)}
     plan = Plan(test_pairs, val_pairs, frames, data_seed, numbers, parameters)
     _check(out / "plan.json", plan)
