@@ -14,7 +14,7 @@ COMMANDS = {
     "sample": ("tools.sample.command:command", "Make the synthetic sample videos."),
     "study": ("tools.study.command:command", "Compare training recipes on new people, under many JPEG histories."),
     "models": ("tools.models.command:command", "Train every model with random histories and compare them."),
-    "coverage": ("tools.coverage.simulate:command", "Simulate how often the intervals of evaluation contain the true value."),
+    "coverage": ("tools.coverage.simulate:command", "Simulate the coverage of evaluation's intervals."),
     "coverage-report": ("tools.coverage_report:command", "Measure line and branch coverage of the tests, by package."),
     "face-detectors": ("tools.face_detectors:command", "Compare the face detectors by size, brightness and class."),
     "mutants": ("tools.mutants.command:command", "Apply small faults to a copy; the tests must catch each."),
