@@ -35,8 +35,8 @@ test-all: setup ## the slow tests too
 coverage-report: setup ## line and branch coverage by package, in out/coverage (TESTS="-m slow" selects tests)
 	@$(IN_VENV) python -m tools coverage-report -- $(TESTS)
 
-coverage: setup ## simulate how often the intervals of evaluation contain the true value (resumable, hours):
-docs/results.md 	@$(IN_VENV) python -m tools coverage out/intervals --table docs/results.md
+coverage: setup ## simulate how often the intervals of evaluation contain the true value (resumable, hours): docs/results.md
+	@$(IN_VENV) python -m tools coverage out/intervals --table docs/results.md
 
 mutants: setup ## apply small faults to a copy, one at a time; the tests must catch each (FAULTS="resume lock": only these)
 	@$(IN_VENV) python -m tools mutants $(FAULTS)

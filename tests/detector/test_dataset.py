@@ -1,4 +1,4 @@
-"""Real data in the layouts of others: persons, splits that share nobody, and the whole pipeline in one command."""
+"""Real data in other layouts: persons, splits that share no person, and the whole pipeline in one command."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_an_original_of_dfdc_and_its_fakes_are_one_identity_and_a_part_is_in_one
     assert "all videos of a part are in one split: 12 parts" in tree.remarks
 
 
-def test_one_folder_of_dfdc_is_split_by_original_and_that_is_said(tmp_path: Path) -> None:
+def test_one_folder_of_dfdc_is_split_by_original_with_a_message(tmp_path: Path) -> None:
     tree = find_dfdc(put(dfdc(tmp_path, 1, originals=9), "beside.mp4", "readme.txt"))
     assert all(len(splits) == 1 for splits in people(tree.clips).values())
     assert any("the same actor can be in two splits" in remark for remark in tree.remarks)
@@ -217,7 +217,7 @@ def test_the_metadata_of_dfdc_cannot_name_files_elsewhere(tmp_path: Path) -> Non
 # -- identities and small splits ---------------------------------------------------------------------------------------
 
 
-def test_identities_of_a_file_hold_and_what_names_say_is_said(tmp_path: Path) -> None:
+def test_identities_of_a_file_are_used_and_those_from_names_are_reported(tmp_path: Path) -> None:
     put(tmp_path, "real/anna/1.png", "real/7.png", "real/8.png", "fake/7.png", "fake/8_7.png", "fake/fake_7.png")
     remarks = "\n".join(find_pictures(tmp_path).remarks)
     assert "by their names, 2 fake files belong to the groups of real ones, e.g. 7.png to that of 7.png" in remarks
@@ -280,7 +280,7 @@ def test_each_layout_has_its_reader(tmp_path: Path, small_tree: Path) -> None:
     assert readers.reader_of(small_tree) == "faceforensics"
 
 
-def test_show_tells_layout_persons_and_splits_and_writes_nothing(tmp_path: Path) -> None:
+def test_show_prints_layout_persons_and_splits_and_writes_nothing(tmp_path: Path) -> None:
     data = celebdf(tmp_path / "celeb", 60)
     text = invoke("dataset", "show", data)
     assert text.startswith(f"{data}: Celeb-DF v2\n")
@@ -379,7 +379,7 @@ def test_one_command_makes_the_page(
     ]  # fmt: skip
 
 
-def test_the_default_face_detector_is_the_best_there() -> None:
+def test_the_default_face_detector_is_the_best_available() -> None:
     assert dataset._params((), None).faces.detector == "auto"
     assert dataset._params(("faces.detector=haar", "train.steps=7"), None) == dataset._params(
         ("train.steps=7", "faces.detector=haar"), None

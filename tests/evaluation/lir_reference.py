@@ -1,8 +1,8 @@
-"""What lir makes of samples of scores, for test_likelihood.py; run by a Python that has lir (1.3.1).
+"""The results of lir for samples of scores, for test_likelihood.py; run by a Python that has lir (1.3.1).
 
     PYTHON lir_reference.py > lir.csv
 
-lir (Netherlands Forensic Institute) is a package for likelihood ratios; it is no dependency of the tests.
+lir (Netherlands Forensic Institute) is a package for likelihood ratios; it is not a dependency of the tests.
 """
 
 import csv

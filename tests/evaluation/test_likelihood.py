@@ -91,7 +91,7 @@ def fitted(labels: np.ndarray, logits: np.ndarray, pair: np.ndarray) -> Calibrat
     return found
 
 
-def test_the_interval_holds_the_true_likelihood_ratio_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_true_likelihood_ratio_at_its_level() -> None:
     # truth: normal with variance 1.25 in both classes, means -1 and 1: llr = 2 z / 1.25
     rng, z = np.random.default_rng(5), 0.8
     hits = widths = 0.0
@@ -100,7 +100,7 @@ def test_the_interval_holds_the_true_likelihood_ratio_as_often_as_it_says() -> N
         assert found.variance is not None
         interval = apply(found, z).interval
         assert interval is not None
-            # the bounds may cut the truth off
+            # the bounds may exclude the true value
         truth = min(max(math.exp(2 * z / 1.25), found.low), found.high)
         hits += interval[0] <= truth <= interval[1]
         widths += math.log(interval[1] / interval[0])

@@ -200,7 +200,7 @@ def test_the_history_of_another_run_is_refused(everything):
     with pytest.raises(FileError, match=r"log\.jsonl: is not the history of the model in .*model\.json"):
         gather(everything)
     edited(everything.training / "model.json", "log_sha256", value=None)
-    with pytest.raises(FileError, match=r"model\.json: does not say which log\.jsonl is its history"):
+    with pytest.raises(FileError, match=r"model\.json: does not identify its history log\.jsonl"):
         gather(everything)
 
 

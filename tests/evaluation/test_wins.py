@@ -15,7 +15,7 @@ def sets(people=False, ties=None):
     real, fake = generator.integers(0, 6, 40), generator.integers(0, 6, 70)
     weight = np.ones(6)
     codes = [real[:, None], fake[:, None]]
-    if people:                                                           # fakes of two people each, and their couples
+    if people:                                                           # fakes of two people each, and overlaps
         other = (fake + generator.integers(1, 6, 70)) % 6
         names = np.sort(np.stack([fake, other], 1), 1)
         couple = 6 + np.unique(names, axis=0, return_inverse=True)[1].reshape(-1)

@@ -30,7 +30,7 @@ CONDITIONS = ("raw", "77", "turbo:10")
 
 
 def trained(write: Write, out: Path, name: str, seed: int, shift: float, start: Start | None = None) -> Path:
-    """Write what a run leaves: scores, model.json, the history and the CPU time; the path of the scores."""
+    """Write the results of a run (scores, model.json, history, CPU time); return the path of the scores."""
     run = out / "weights" / f"{name}-{seed}"
     run.mkdir(parents=True)
     card = Card(name, {}, 32, 32, parameters={"train": {"steps": 20, "batch_size": 8}}, started_from=start,
@@ -76,7 +76,7 @@ def test_tables_name_seeds_start_and_time_and_compare_equal_seeds(made: Path) ->
     seed = [model.entries[1].seeds["pooled"][0] for model in models]
     assert f"| tf_efficientnet_lite0 | mean of all cells | {seed[1] - seed[0]:+.3f} |" in text
     assert "one seed" in text
-    assert "Which to take: **tf_efficientnet_lite0**" in text
+    assert "Recommended: **tf_efficientnet_lite0**" in text
     for model in models:
         for name in ("diagonal", "pooled", "worst"):
             assert model.figure(name) in brief

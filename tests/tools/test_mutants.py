@@ -103,7 +103,7 @@ def test_what_the_tests_do_not_check_survives(tree: Path, tmp_path: Path) -> Non
     assert results[0].detail.startswith("its tests fail without it: ")
 
 
-def test_a_stopped_run_goes_on_and_tries_again_what_has_changed(tree: Path, tmp_path: Path) -> None:
+def test_a_stopped_run_resumes_and_tries_again_what_has_changed(tree: Path, tmp_path: Path) -> None:
     copy = Copy(tree, tmp_path / "work")
     copy.update(files(tree))
     copy.prepare()

@@ -32,8 +32,8 @@ Page = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--faces", type=Folder, default=Path("out/faces"), show_default=True, help="Lossless crops.")
 @click.option("--crops", type=Folder, default=Path("out/compressed"), show_default=True, help="The same, compressed.")
 @click.option("--run", "given", multiple=True, metavar="NAME=SEEDS", help="Such as meso4=1,2,3; may be repeated.")
-@click.option("--results", type=Page, help="Page that gets the tables between its markers.")
-@click.option("--readme", type=Page, help="Page that gets the short table between its markers.")
+@click.option("--results", type=Page, help="Page with markers for the tables.")
+@click.option("--readme", type=Page, help="Page with markers for the short table.")
 @click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="PNG file of the loss curves.")
 def command(
     out: Path,
@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """Train every model with random histories, score the test split under nine conditions, and compare: OUT/table.md.
 
-    The parameters are in tools/models/NAME.yaml; --run says which models and seeds, by default seed 1 of each. Every
+    The parameters are in tools/models/NAME.yaml; --run names models and seeds (default: seed 1 of each). Every
     step whose result exists is skipped, so an interrupted run continues, and seeds can be added later: the table holds
     all that OUT has.
     """

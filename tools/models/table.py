@@ -132,7 +132,7 @@ def document(models: Sequence[Trained]) -> str:
         "CPU s: of `detector train` with validation, mean over the seeds. Input: side of the crops in pixels. Commit "
         f"{', '.join(f'`{commit}`' for commit in commits)}."
     )
-    titles = ["model", "weights at the start", "input", "steps", "seeds", "CPU s", *FIGURES.values(), "where it is"]
+    titles = ["model", "weights at the start", "input", "steps", "seeds", "CPU s", *FIGURES.values(), "its conditions"]
     lines = [about, "", f"| {' | '.join(titles)} |", "|---|---|---:|---:|---|---:|---|---|---|---|"]
     for model in models:
         own = model.entry(model.cards)
@@ -155,10 +155,10 @@ def document(models: Sequence[Trained]) -> str:
 
 
 def _which(models: Sequence[Trained]) -> list[str]:
-    """Return which model to take: the highest mean of all cells."""
+    """Return the recommended model: the highest mean of all cells."""
     best = max(models, key=lambda model: model.value("pooled"))
     return [
-        f"Which to take: **{best.name}**, the highest mean of all cells, {best.figure('pooled')}, after "
+        f"Recommended: **{best.name}**, the highest mean of all cells, {best.figure('pooled')}, after "
         f"{np.mean(list(best.cpu.values())):.0f} CPU s of training."
     ]
 

@@ -43,7 +43,7 @@ def command(names: tuple[str, ...], listed: bool, again: bool, work: Path) -> No
     """Apply the faults in tools/mutants one at a time to a copy of the tree; the tests must catch each.
 
     NAMES selects the faults whose name or file contains one of these texts.  [default: all]
-    A run that was stopped goes on: a fault that was caught is tried again only if its entry, its file or the files of
+    A stopped run resumes: a fault that was caught is tried again only if its entry, its file or the files of
     its tests have changed.
     """
     try:
@@ -191,7 +191,7 @@ def read_results(path: Path) -> dict[str, list]:
             str(name): [str(detail), float(seconds)] for name, (detail, seconds) in json.loads(path.read_text()).items()
         }
     except (OSError, ValueError, TypeError, AttributeError):
-        return {}  # nothing kept, or not by this command
+        return {}  # no results, or not by this command
 
 
 def key(fault: Fault, root: Path) -> str:

@@ -112,7 +112,7 @@ void mzc_configure(j_compress_ptr cinfo, const mzc_encode_options *options);
 /* The part of it that says how coefficients are coded. */
 void mzc_configure_coding(j_compress_ptr cinfo, const mzc_encode_options *options);
 void mzc_write_markers(j_compress_ptr cinfo, const mzc_marker *markers, int num_markers);
-/* jpeg_start_compress(cinfo, TRUE), right for quantization steps of every size, and for deringed samples. */
+/* jpeg_start_compress(cinfo, TRUE), correct for quantization steps of every size, and for deringed samples. */
 void mzc_start_compress(j_compress_ptr cinfo);
 /* After jpeg_start_compress: replaces a DCT that overflows for deringed samples. */
 void mzc_guard_dct(j_compress_ptr cinfo);

@@ -101,8 +101,9 @@ def add(
 ) -> None:
     """Run the whole pipeline on DATA: faces, audit, training, scores, the matrix and the page OUT/report/index.html.
 
-    Parameters are the defaults with the best face detector that is there; OUT/params.yaml has them all. Interrupted, or
-    with other parameters, the same command repeats only what they change. DATA is not changed.
+    Parameters are the defaults with the best available face detector; OUT/params.yaml has them all. Run again after an
+    interruption or with other parameters, the same command repeats only the stages that are missing or changed. DATA is
+    not changed.
     """
     from .lock import held
 
@@ -186,7 +187,7 @@ def _level(dataset: Dataset, config: FacesConfig) -> str | None:
 
 
 def _params(settings: Sequence[str], file: Path | None) -> Params:
-    """Return the parameters of *file* with *settings*, or the defaults with the best face detector that is there."""
+    """Return the parameters of *file* with *settings*, or the defaults with the best available face detector."""
     from .experiments import overrides, with_settings
 
     chosen = {name: values[0] for name, values in overrides(settings, separator=None)}
@@ -261,7 +262,7 @@ def arguments(row: Stage, dataset: Dataset, out: Path, params: Params) -> list[s
         options = {"--root": [str(dataset.root)] if dataset.root else [], "--compression": [level] if level else []}
         options |= {"--real": list(dataset.real), "--fake": list(dataset.fake)}
         return words + [word for name, values in options.items() for value in values for word in (name, value)]
-    if dataset.file is not None and "--data" in words:  # the images that crops were made from are not there
+    if dataset.file is not None and "--data" in words:  # the images that the crops were made from are not available
         at = words.index("--data")
         del words[at : at + 2]
     if row.name == "train":
@@ -306,7 +307,7 @@ def _call(name: str, words: Sequence[str]) -> None:
     start = f"import sys; from {program}.cli import main; sys.argv[0] = {program!r}; main()"
     status = subprocess.run([sys.executable, "-c", start, *rest], check=False).returncode
     if status:
-        click.echo(f"{name} ended with status {status}; the same command goes on from here", err=True)
+        click.echo(f"{name} ended with status {status}; the same command resumes here", err=True)
         raise SystemExit(status if status > 0 else 128 - status)
 
 

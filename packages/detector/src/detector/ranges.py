@@ -1,9 +1,10 @@
 """The range of inputs that weights were validated on, and which inputs lie outside.
 
 Scale, sharpness and the share beyond the image's edge must lie within what the validation crops cover, with a margin;
-the eyes must have been found in a way that occurs among them. The appearance (`detector.data.appearance`) must be as
-near to theirs as it is for people who are left out: the limit is a quantile of the distances of real crops from the
-crops of the other clusters. docs/results.md has the shares of photographs and of new people that are outside.
+the eyes must have been found in a way that occurs among the validation crops. The appearance
+(`detector.data.appearance`) must be as close to theirs as that of left-out people: the limit is a quantile of the
+distances of real crops from the crops of the other clusters. docs/results.md has the shares of photographs and of new
+people that are outside.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Appearance:
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """What the validation crops cover. scale and border are None where the crops' index does not have them.
+    """The ranges that the validation crops cover. scale and border are None where the crops' index does not have them.
 
     landmarks: the crops by how their eyes were found (``frame``, ``clip``, ``none``). appearance: None, with the
     `reason`, where the validation has fewer than two clusters.
@@ -74,7 +75,7 @@ class Ranges:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What is compared with the ranges: the properties of a face's crops, a mean or median over its frames.
+    """The values compared with the ranges: properties of a face's crops, a mean or median over its frames.
 
     scale and border are None for images that are taken as crops, landmarks is empty for them.
     """
@@ -127,7 +128,7 @@ def measure(
 
 
 def outside(ranges: Ranges, given: Input) -> list[str]:
-    """Return in words why *given* is outside *ranges*; empty if it is within."""
+    """Return the reasons, as text, why *given* is outside *ranges*; empty if it is within."""
     reasons = []
     scale, border, sharp = ranges.scale, ranges.border, ranges.sharpness
     if scale is not None and given.scale is not None and given.scale not in scale:
@@ -140,7 +141,7 @@ def outside(ranges: Ranges, given: Input) -> list[str]:
         covered = f"{sharp.low:.1f} to {sharp.high:.1f}"
         reasons.append(f"the sharpness is {given.sharpness:.1f}, that of the validation {covered}")
     if ranges.landmarks and given.landmarks and given.landmarks not in ranges.landmarks:
-        reasons.append(f"the eyes were found otherwise than in the validation ({given.landmarks})")
+        reasons.append(f"the eyes were found in another way than in the validation ({given.landmarks})")
     if ranges.appearance is not None:
         distance = distance_of(ranges.appearance, given.appearance)
         if distance > ranges.appearance.limit:

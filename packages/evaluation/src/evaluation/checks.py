@@ -257,7 +257,7 @@ def _check_model(sources: Sources, material: Material, scores: Scores) -> None:
         return
     log = sources.training / LOG
     if model.log_sha256 is None:
-        raise FileError(f"{path}: does not say which {LOG} is its history, as earlier versions did not; {TRAIN}")
+        raise FileError(f"{path}: does not identify its history {LOG}, like files of earlier versions; {TRAIN}")
     if model.log_sha256 != sha256(log):
         raise FileError(
             f"{log}: is not the history of the model in {path} (SHA-256 differs): {MIXED}; give the folder as "

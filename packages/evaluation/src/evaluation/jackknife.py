@@ -377,7 +377,7 @@ def win_counts(real: Side, fake: Side, below: tuple[Positions, Positions] | None
     Ties count one half. *below*: for each fake the number of real scores below it, and below or equal, where known.
     """
     first, last = below or Sample(real, fake)._below
-    # real at position p: fakes whose score passes it; half where equal. Counted from the fakes' places.
+    # for each real sample, the number of fakes above it (ties count one half), from the positions of the fakes
     n = len(real)
     passed = np.bincount(first, minlength=n + 1) + np.bincount(last, minlength=n + 1)
     over_reals = (2 * len(fake) - np.cumsum(passed)[:n]) / 2.0

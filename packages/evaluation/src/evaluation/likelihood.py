@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-STEP = 0.01        # of the grid of LR thresholds, in powers of ten
+STEP = 0.01        # step of the grid of LR thresholds, in powers of ten
 RIDGE = 1.0        # penalty of half the squared slope, which keeps the slope finite where the classes separate
 CONFIDENCE = 0.95
 FEWEST = 3         # clusters of each class for an interval
@@ -49,7 +49,7 @@ DIGITS = 9         # of stored numbers, so that the last bits of sums do not sho
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How logits of one condition and level become likelihood ratios, and how well that works.
+    """How logits of one condition and level become likelihood ratios, and how good it is.
 
     intercept, slope: of the logistic calibration, llr = intercept + slope * logit. variance: of intercept, of slope,
     and their covariance, by the jackknife over `clusters` clusters (`unit`: pairs, people, videos); None, with the
@@ -125,7 +125,7 @@ def _quantile(confidence: float, degrees: int) -> float:
 def calibrate(y_true: ArrayLike, logits: ArrayLike, clusters: Clusters, persons: Sequence[str]) -> Calibration | None:
     """Return the calibration of *logits*, None unless both classes have two units.
 
-    *clusters* are those of the rows; *persons* names for each row whom it shows (see `units`).
+    *clusters* are those of the rows; *persons* names the people of each row (see `units`).
     """
     labels, values = np.asarray(y_true, dtype=np.float64), np.asarray(logits, dtype=np.float64)
     names = np.asarray(persons)
@@ -160,7 +160,8 @@ def calibrate(y_true: ArrayLike, logits: ArrayLike, clusters: Clusters, persons:
 
 
 def units(names: ArrayLike) -> int:
-    """Return how many rows there are, at least, that share no one; *names* has people joined by ``+`` (``000+001``).
+    """Return a lower bound of the number of rows that share no person; *names* has people joined by ``+``
+    (``000+001``).
 
     Of reals that is the number of people. Fakes are taken one after the other, in the order of their names.
     """
@@ -249,7 +250,7 @@ def pooled_adjacent_violators(x: ArrayLike, y: ArrayLike, weight: ArrayLike) -> 
     return places, np.repeat([block[0] for block in blocks], [block[2] for block in blocks])
 
 
-# -- what it is worth --------------------------------------------------------------------------------------------------
+# -- figures of merit --------------------------------------------------------------------------------------------------
 
 
 def cllr(y_true: ArrayLike, llr: ArrayLike) -> float:

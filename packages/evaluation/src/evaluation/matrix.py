@@ -9,8 +9,8 @@ condition. Five figures sum up the matrix:
   scores pooled.
 - ``off``: mean of the cells with r != f.
 - ``worst``: the lowest cell. The minimum of noisy values is biased low; `Figure.bias` estimates by how much.
-- ``lean``: the largest difference of a cell and its mirror image, clear evidence of a shortcut: the detector responds
-to the condition instead of the forgery.
+- ``lean``: the largest difference between a cell and its mirror image, clear evidence of a shortcut: the detector
+responds to the condition instead of the forgery.
 
 `Decision` rows hold the rates at a single threshold for all conditions: the one chosen on the validation split over all
 conditions (``val``), and .5 (``fixed``).

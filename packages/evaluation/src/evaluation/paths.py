@@ -40,7 +40,7 @@ class GroupArgument(click.ParamType):  # type: ignore[type-arg]  # not generic a
 
 
 class Command(click.Command):
-    """Refuses to write over a file or folder that it reads."""
+    """A command that refuses to overwrite a file or folder that it reads."""
 
     def invoke(self, ctx: click.Context) -> Any:
         read: dict[str, Path] = {}
@@ -91,7 +91,7 @@ def check_paths(
 
 
 def _is_record(path: Path) -> bool:
-    """Whether *path* is what `detector score` writes beside its table."""
+    """Whether *path* is the record that `detector score` writes beside its table."""
     from .files import FileError, read_json
     from .records import Origin
 

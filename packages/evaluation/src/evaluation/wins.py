@@ -26,7 +26,7 @@ class Wins:
 
     @classmethod
     def of(cls, real: Sequence[Side], fake: Sequence[Side]) -> Wins:
-        """Count the wins of every pair of sides; they number their clusters alike."""
+        """Count the wins of every pair of sides, which must number their clusters in the same way."""
         clusters = len(real[0].weight) if real else 0
         count = np.full((len(real), len(fake), 3, clusters), np.nan)
         for row, of_real in zip(count, real, strict=True):

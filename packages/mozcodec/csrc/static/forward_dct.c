@@ -1,4 +1,4 @@
-/* A DCT that stays right for the samples that deringing makes.
+/* A DCT that does not overflow for deringed samples.
  *
  * mozjpeg's SIMD DCT adds up 16-bit numbers: eight rows of coefficients that are 32 times as large as half the range of the
  * samples, so that 128 times the range must not exceed 32767. A block of 8-bit samples has a range of at most 255. Deringing

@@ -1,12 +1,12 @@
-"""What a JPEG says about its own history: the encoder that wrote it, its quality, earlier compressions, its metadata.
+"""The history of a JPEG from its own data: the encoder that wrote it, its quality, earlier compressions, its metadata.
 
 >>> from mozcodec import forensics
 >>> found = forensics.identify(data)
 >>> found.family, found.quality, found.exact
 ('libjpeg', (75.0, 75.0, 75.0), True)
 
-Everything is computed from the bytes. Statements have measured error rates: docs/forensics.md says what each function
-states and how often it is wrong; ``packages/mozcodec/benchmarks/forensics.py`` measures them again.
+Everything is computed from the bytes. The error rates are measured: docs/forensics.md says what each function returns
+and how often it is wrong; ``packages/mozcodec/benchmarks/forensics.py`` measures them again.
 """
 
 from ._forensics.content_credentials import ContentCredentials

@@ -1,4 +1,4 @@
-"""What a crop looks like to a program that knows no faces: sharpness, frequencies and colours.
+"""The appearance of a crop regardless of the face: sharpness, frequencies and colours.
 
 `appearance` is compared with that of the validation crops (`detector.ranges`): photographs differ from rendered faces,
 and other cameras from those of the validation, before any forgery.

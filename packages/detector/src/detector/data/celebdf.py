@@ -11,7 +11,7 @@
 
 A folder of images may stand for a video. The persons are those in the file names, as the authors name them; each video
 of YouTube-real counts as a person of its own. The published list draws its videos from the same persons as the others,
-so it is no split for training: persons are assigned to splits by ``persons.json`` or else by the hash of their name,
+so it is not a split for training: persons are assigned to splits by ``persons.json`` or else by the hash of their name,
 and forgeries across splits are left out and counted.
 """
 
@@ -131,7 +131,7 @@ def _split(clips: Sequence[Clip], root: Path) -> tuple[list[Clip], list[str]]:
         split = read_persons(given, "person")
         for clip in clips:
             for person in clip.identity.split("+"):
-                # people of whom there is one video each need not be listed
+                # people with a single video need not be listed
                 if person not in split and not person.startswith("YouTube-real/"):
                     raise DataError(f"{given}: {brief(person)}, who is in {clip.path}, is in none of its lists")
         split |= {person: drawn(person) for clip in clips for person in clip.identity.split("+") if person not in split}

@@ -274,7 +274,7 @@ def count_table(
 ) -> str:
     """Return the numbers of *identities* by split, and of *videos* and *faces* by method and split, as lines of text.
 
-    Cells of the latter are ``videos / faces``; *what* is another word for the faces.
+    Cells of the latter are ``videos / faces``; *what* replaces the word "faces".
     """
     rows = {"identities": [str(n) for n in (*(identities[split] for split in SPLITS), sum(identities.values()))]}
     for method in videos:

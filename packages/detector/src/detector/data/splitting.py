@@ -1,4 +1,4 @@
-"""Splits of data that come without any: by person, so that no split shares people with another."""
+"""Splits of data without given splits: by person, so that no two splits share people."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def package_file(architecture: str) -> Path:
     """
     if architecture not in PACKAGES:
         raise DetectorError(
-            f"pretrained: {PACKAGE}: no package with weights of {architecture} is known; take {', '.join(PACKAGES)}, "
+            f"pretrained: {PACKAGE}: no package with weights of {architecture} is known; choose {', '.join(PACKAGES)}, "
             "or give true, a tag of published weights, the path of a file, or false"
         )
     package = PACKAGES[architecture]

@@ -179,7 +179,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 def from_efficientnet_pytorch(weights: dict[str, Tensor], wanted: Sequence[str]) -> dict[str, Tensor]:
     """Return *weights* in the layout of the package efficientnet_pytorch under timm's names, without the classifier.
 
-    That package numbers the blocks; timm counts them by stage, so *wanted*, timm's names, tell where each belongs.
+    That package numbers the blocks; timm counts them by stage, so *wanted*, timm's names, determine where each belongs.
     Blocks and modules that timm's model does not have are left out, and `adapt` names those that are missing then.
     """
     blocks = list(dict.fromkeys(".".join(name.split(".")[:3]) for name in wanted if name.startswith("blocks.")))
@@ -202,7 +202,7 @@ def _translated(weights: dict[str, Tensor], backbone: Any, path: str | Path) -> 
     if not name.startswith("tf_"):
         raise DetectorError(
             f"{path}: weights in the layout of the package efficientnet_pytorch, which pads images as TensorFlow does; "
-            f"take tf_{name}, which pads in the same way, instead of {name}"
+            f"use tf_{name}, which pads in the same way, instead of {name}"
         )
     blocks = len({key.split(".")[1] for key in weights if key.startswith("_blocks.")})
     own = sum(len(stage) for stage in backbone.blocks)

@@ -46,7 +46,7 @@ class Validation:
         self.index = lossless_faces(faces, self.reader, "val", crops, size)
 
     def score(self, model: nn.Module, labels: Sequence[str], device: torch.device) -> dict[str, Any]:
-        """Return what the card of *model*, in evaluation mode, says under each of the conditions *labels*.
+        """Return the card's values for *model*, in evaluation mode, under each of the conditions *labels*.
 
         Fields of `detector.card.Card`: thresholds, real_logits, calibration, pooled, ranges. Empty if there are no
         validation crops. The scores are those of ``detector score``.

@@ -16,7 +16,7 @@ _COLOURS = np.array(
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Squares of an image, each with the blocks that are looked at.
+    """Squares of an image, each with the blocks that are analysed.
 
     Where an image has more than *most* squares of the smallest side, the side is doubled; in each square at most
     *most_blocks* x *most_blocks* blocks are used, so that the work is bounded.

@@ -1,4 +1,4 @@
-"""C2PA manifests (Content Credentials): are they there, and are they valid?
+"""C2PA manifests (Content Credentials): presence and validity.
 
 A manifest store is a JUMBF superbox (ISO/IEC 19566-5) in APP11 segments (C2PA Specification 2.1, 11.3). Its boxes are
 listed here; validation needs the package c2pa-python (extra ``mozcodec[c2pa]``).
@@ -35,11 +35,11 @@ class ContentCredentials:
     unchanged since they were signed by whoever holds the key) or "trusted" (and the key's owner is on the trust list).
     """
     generator: str | None = None
-    """The program that signed, as the validated manifest says."""
+    """The program that signed, according to the validated manifest."""
     issuer: str | None = None
-    """Who issued the certificate; anybody can write a name unless *state* is "trusted"."""
+    """The issuer of the certificate; unless *state* is "trusted", anybody can write any name."""
     problems: tuple[str, ...] = ()
-    """C2PA's status codes of what failed, or what is broken in the store."""
+    """C2PA's status codes of failed checks, or the damage of the store."""
 
 
 def read_content_credentials(data: bytes, provenance: str | None) -> ContentCredentials:

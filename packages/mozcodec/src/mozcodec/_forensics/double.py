@@ -14,7 +14,7 @@ from .histograms import BASES, dct, earlier_tables, first_places, limit_of, requ
 from .shifts import Shifts, candidates, standardised
 
 PLACES = first_places(15)
-"""The coefficients that are looked at: the first 15 AC coefficients in zigzag order."""
+"""The coefficients that are analysed: the first 15 AC coefficients in zigzag order."""
 THRESHOLD = 0.1
 """Evidence from which a file counts as compressed twice: docs/results.md has the false alarms and the misses."""
 SHIFTED_THRESHOLD = 6.0

@@ -86,7 +86,7 @@ class Identification:
     fingerprint: str
     """SHA-256 of the quantization tables of the components, as big-endian 16-bit entries in zigzag order."""
     evidence: tuple[str, ...] = field(default=())
-    """What speaks for the family, in words."""
+    """The evidence for the family, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +294,7 @@ def identify(data: Source) -> Identification:
     The quantization tables decide; where two families make the same tables (mozjpeg takes libjpeg's with
     ``quant_table=0``), the layout of the file does. A family is named only where its tables are exactly those of the
     file; otherwise the family is "custom" and the candidates say how near the others come. Programs that use a library
-    (Pillow, OpenCV, libvips, ImageMagick and simplejpeg use libjpeg-turbo) cannot be told from one another.
+    (Pillow, OpenCV, libvips, ImageMagick and simplejpeg use libjpeg-turbo) cannot be distinguished.
 
     Raises the errors of :func:`mozcodec.inspect`, and :class:`mozcodec.UnsupportedError` for lossless files.
     """

@@ -1,4 +1,4 @@
-"""EXIF and XMP as names and values, read from bytes that anybody may have written."""
+"""EXIF and XMP as names and values, read from untrusted bytes."""
 
 import re
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ _MOST_XMP = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Exif:
-    """What a TIFF structure says."""
+    """The content of a TIFF structure."""
 
     values: dict[str, str | int] = field(default_factory=dict)
     """Tags of the first directory and of the EXIF directory by name; texts are cut after 1,000 characters."""
@@ -31,11 +31,11 @@ class Exif:
     thumbnail: bytes | None = None
     """The JPEG of the second directory."""
     problems: tuple[str, ...] = ()
-    """What is broken, in words."""
+    """Defects, in words."""
 
 
 def read_exif(tiff: bytes) -> Exif:
-    """Return the tags of a TIFF structure; whatever is broken is named in ``problems``."""
+    """Return the tags of a TIFF structure; ``problems`` names its defects."""
     if tiff[:4] not in (b"II*\0", b"MM\0*") or len(tiff) < 8:
         return Exif(problems=("EXIF does not begin as a TIFF structure",))
     order: Any = "little" if tiff[:2] == b"II" else "big"

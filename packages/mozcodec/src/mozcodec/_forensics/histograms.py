@@ -57,7 +57,7 @@ def dct(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def limit_of(step: int) -> int:
-    """Return the largest quantized value that is looked at."""
+    """Return the largest quantized value that is analysed."""
     return min(60, 1100 // step)
 
 

@@ -1,4 +1,4 @@
-"""Whether what a file says about itself agrees with its pixels."""
+"""Metadata of a file, compared with its pixels."""
 
 import warnings
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ _TURNS = {
     (3, True): "mirrored and turned right",
 }  # fmt: skip
 _GENERATED = ("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia")
-"""IPTC's digital source types of pictures that an algorithm made (cv.iptc.org/newscodes/digitalsourcetype)."""
+"""IPTC's digital source types of images that an algorithm made (cv.iptc.org/newscodes/digitalsourcetype)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that the metadata say about the image."""
+    """A statement of the metadata about the image."""
 
     kind: str
     """"contradiction" (two statements of the file exclude one another), "trace" (a program other than the camera
@@ -58,7 +58,7 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True)
 class MetadataReport:
-    """What the metadata of a file say, and where they contradict the pixels or one another."""
+    """The metadata of a file, and where they contradict the pixels or one another."""
 
     width: int
     height: int
@@ -88,13 +88,13 @@ class MetadataReport:
 
 
 def metadata_report(data: Source) -> MetadataReport:
-    """Return what the metadata of a JPEG say, and where they contradict the pixels.
+    """Return the metadata of a JPEG, and where they contradict the pixels.
 
     Compared are: EXIF's and XMP's sizes and orientation with the frame header; the thumbnail with the image; EXIF's
     make, orientation and dates with XMP's; the images that a Multi-Picture index lists with those that are there.
-    Programs are collected from EXIF, XMP with its history, Photoshop's segments and C2PA. Nothing of this proves that
-    an image is genuine: metadata can be written by anybody. What breaks the rules of a format is a finding, too; no
-    network is used. Raises the errors of :func:`mozcodec.read_header`.
+    Programs are collected from EXIF, XMP with its history, Photoshop's segments and C2PA. None of this proves that an
+    image is genuine: anybody can write metadata. Violations of a format are findings, too; no network is
+    used. Raises the errors of :func:`mozcodec.read_header`.
     """
     stream = bytes(content_of(data))
     header = read_header(stream)
@@ -147,7 +147,7 @@ def _thumbnail(data: bytes, exif: Exif) -> tuple[Thumbnail | None, list[Finding]
     if similarity is None:
         return found, []
     if similarity < THUMBNAIL_THRESHOLD:
-        text = f"the thumbnail shows something else than the image, or another part of it: correlation {similarity:.2f}"
+        text = f"the thumbnail shows another image, or another part of it: correlation {similarity:.2f}"
         return found, [Finding("contradiction", "thumbnail", text)]
     if (turns, mirrored) == (0, False):
         return found, []
@@ -157,7 +157,7 @@ def _thumbnail(data: bytes, exif: Exif) -> tuple[Thumbnail | None, list[Finding]
 
 def _gray(data: bytes, most_pixels: int) -> NDArray[np.uint8]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", JpegWarning)  # what is damaged is compared as far as it goes
+        warnings.simplefilter("ignore", JpegWarning)  # a damaged image is compared as far as it can be decoded
         header = read_header(data)
         scale = 1 if min(header.width, header.height) >= 1024 and header.precision == 8 and not header.lossless else 8
         pixels = decode(data, "gray", on_truncated="ok", max_pixels=most_pixels, scale=scale)

@@ -9,7 +9,7 @@ from .cells import Cells, histograms
 from .histograms import basis, coefficients_at, earlier_tables, first_places, normal
 
 PLACES = first_places(10, 0)
-"""The coefficients that are looked at: DC and the first nine AC coefficients in zigzag order."""
+"""The coefficients that are analysed: DC and the first nine AC coefficients in zigzag order."""
 QUALITIES = np.arange(30, 100)
 """Earlier qualities that are tried: lower ones do not fit the range of the histograms, 100 quantizes nothing."""
 _BIN = 0.5
@@ -95,7 +95,7 @@ class Shifts:
         sigmas = _noise(steps)
         total = np.zeros((64, size, len(table)), np.float32)
         self.content = np.empty((len(PLACES), size, _SIZE))
-        """(places, cells, magnitudes): what a cell contains, without regard of blocks."""
+        """(places, cells, magnitudes): the content of a cell, regardless of blocks."""
         self.matrices: list[dict[int, NDArray[np.float64]]] = []
         self.ratios: list[NDArray[np.float32]] = []
         for place in range(len(PLACES)):
