@@ -152,6 +152,73 @@ def test_other_columns_are_strata_with_results_of_their_own(tmp_path):
     assert read(tmp_path / "ours.parquet").strata["place"].tolist() == [row["place"] for row in rows]
 
 
+def paged(path, folder, *options):
+    """Metrics and page of a table: the result of `evaluation report`."""
+    run("metrics", path, folder / "m.json", "--tables", folder / "t", "--quiet", *options)
+    return run("report", folder / "page", "--metrics", folder / "m.json", "--scores", path, "--tables", folder / "t")
+
+
+def test_the_page_shows_strata_and_keeps_all_of_them_in_one_file(tmp_path):
+    label, score = small(800)
+    rows = [{"label": y, "score": s, "source": f"<{i // 2 % 3}>", "a b": f"x{i // 2 % 100}",
+             "a/b": "in" if i < 99 else "on"}
+            for i, (y, s) in enumerate(zip(label, score, strict=True))]  # fmt: skip
+    assert paged(written(tmp_path / "t.csv", rows), tmp_path).exit_code == 0
+    html = (tmp_path / "page" / "index.html").read_text()
+    for column in ("source", "a b", "a/b"):
+        assert f"<span>By {column}</span>" in html
+    assert '<th scope="row">&lt;2&gt;</th>' in html
+    assert "The first 60 of 100 rows; the file has all." in html
+    found = list(csv.DictReader((tmp_path / "page" / "tables" / "strata.csv").read_text().splitlines()))
+    assert len(found) == 3 + 100 + 2
+    (row,) = [row for row in found if (row["column"], row["value"]) == ("a/b", "in")]
+    assert float(row["frame AUC"]) == pytest.approx(roc_auc_score(label[:99], score[:99]), abs=6e-4)
+    with (tmp_path / "t" / "strata.csv").open("a") as file:
+        file.write("source,<3>,as-given,1,1,0.5,,,,,,,,,row,\n")
+    result = run("report", tmp_path / "page", "--metrics", tmp_path / "m.json", "--scores", tmp_path / "t.csv",
+                 "--tables", tmp_path / "t")  # fmt: skip
+    assert result.exit_code == 1
+    assert "strata.csv: is not the table that" in result.output
+
+
+def test_a_page_of_labels_and_scores_decides_at_one_half_and_says_what_is_not_known(tmp_path):
+    label, score = small(200)
+    rows = [{"label": y, "score": s} for y, s in zip(label, score, strict=True)]
+    assert paged(written(tmp_path / "t.csv", rows), tmp_path).exit_code == 0
+    text = (tmp_path / "page" / "report.md").read_text()
+    accused = round(1000 * float(np.mean(score[label == 0] >= 0.5)))
+    assert f": {accused} [" in text
+    assert "(0.500, fixed: no validation split to choose another)" in text
+    assert "every row counts as independent" in text.partition("## ")[0]
+    assert "tested on: 200 faces whose videos and people are not known" in text
+    assert "No audit of the data was given" in text
+
+
+@pytest.mark.parametrize("one", [0, 1])
+def test_a_page_of_one_class_has_the_error_rate_that_exists(one, tmp_path):
+    label, score = small(200)
+    rows = [{"label": y, "score": s} for y, s in zip(label, score, strict=True) if y == one]
+    assert paged(written(tmp_path / "t.csv", rows), tmp_path).exit_code == 0
+    text = (tmp_path / "page" / "report.md").read_text().partition("## ")[0]
+    wrong = round(1000 * float(np.mean((score[label == one] >= 0.5) != one)))
+    assert f": {wrong} [" in text
+    assert "Cannot tell from this data." in text
+    assert "The test split lacks a class" in text
+
+
+def test_metrics_beside_the_scores_are_not_taken_for_their_record(tmp_path, write_scores, rows_of):
+    scores = write_scores(rows=rows_of())
+    beside = scores.with_suffix(".json")
+    assert run("metrics", scores, beside, "--tables", tmp_path / "t").exit_code == 0
+    result = run("report", tmp_path / "page", "--metrics", beside, "--scores", scores, "--tables", tmp_path / "t")
+    assert result.exit_code == 0, result.output
+    beside.write_text('{"weights_sha256": "0"}')
+    result = run("metrics", scores, beside)
+    assert result.exit_code == 1
+    assert "is the record that `detector score` wrote beside" in result.output
+    assert beside.read_text() == '{"weights_sha256": "0"}'
+
+
 NAMES = ["all", "video", "frame", "n", "worst", "a.b", "a/b", "méthode Ω", "drop", "undefined", "method x"]
 
 
@@ -258,8 +325,11 @@ def test_a_line_number_counts_blank_lines_and_line_breaks_inside_of_quotes(rows_
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no column label, score"),
-        (b"\n\n", "no column label, score"),
+        (b"", "is empty: it needs a line with the names of the columns"),
+        (b"\n\n", "is empty"),
+        (gzip.compress(b""), "is empty"),
+        (b"PK\x03\x04rest of a workbook", "is a ZIP archive or an Excel workbook: save it as CSV"),
+        (b"BZh91AY&SY", "is compressed with bzip2"),
         (b"label,score\n", "nothing to evaluate: the table has no rows"),
         (b"label,score,split\n1,0.5,val\n", "no row is of the split test, only of val"),
         (b"label;score\n1;0.5;3\n", "line 2: 3 values for 2 columns"),
@@ -267,7 +337,7 @@ def test_a_line_number_counts_blank_lines_and_line_breaks_inside_of_quotes(rows_
         (b"label,label,score\n1,1,0.5\n", "2 columns are called 'label'"),
         (b"label,score\n1,\xff\n", "is not"),
         (b"label,score\n\xff,0.5\n", "UTF-8"),
-        ("label,score\n1,0.5\n".encode("utf-16"), "is not a CSV file in UTF-8"),
+        ("label,score\n1,0.5\n".encode("utf-16"), "is text in UTF-16: save it as CSV in UTF-8"),
         (b"PAR1rubbish", "is not a Parquet file"),
         (b"\x1f\x8brubbish", "damaged"),
         (b"\x28\xb5\x2f\xfdrubbish", "t.csv: "),

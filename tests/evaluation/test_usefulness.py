@@ -96,11 +96,14 @@ def test_a_detector_that_uses_the_condition_is_named(write_scores, rows_of):
     assert not found.short.startswith("Yes")
 
 
-def test_without_validation_split_there_is_no_answer(scores_of):
-    found = answered(scores_of(val_pairs=0))
-    assert found.short == "Cannot tell from this data."
-    assert found.extremes == []
-    assert math.isnan(found.threshold)
+def test_without_validation_split_one_half_decides(scores_of):
+    scores = scores_of(val_pairs=0)
+    found, table = answered(scores), matrix.evaluate(scores)
+    assert (found.threshold, found.chosen) == (0.5, False)
+    assert "The validation split lacks a class, so no threshold was chosen, and .5 is used." in found.sentences
+    rows = {d.condition: d.value for d in table.decided("specificity", "fixed")}
+    assert {rate.condition: 1 - rate.value for rate in found.accused} == pytest.approx(rows)
+    assert len(found.extremes) == 2
 
 
 @pytest.mark.parametrize("margins", [{"useful": 0.5}, {"useful": 1.0}, {"equivalent": 0.0}, {"equivalent": 0.5}])

@@ -12,6 +12,10 @@ from .page import Block, Cell, heat
 __all__ = ["ALERT", "headline", "parts"]
 
 ALERT = "The audit found shortcuts or leaks in the data."
+MISSING = (
+    "No audit of the data was given (`detector audit`, then --audit audit.json), so nothing is known of formats, "
+    "sizes, encoders, borders or near-duplicates that could give the classes away."
+)
 NONE = "The audit found nothing notable: no shared people or files, no interval above the margin."
 
 
@@ -26,10 +30,10 @@ def headline(audit: Audit | None, detector: Mapping[str, float], shared: Sequenc
 
 
 def parts(audit: Audit | None, detector: Mapping[str, float], shared: Sequence[Leak] = ()) -> list[Block]:
-    """Return the parts of the section; without an audit, what the splits of the scores share, if anything."""
+    """Return the parts of the section; without an audit, that it is missing, and what the splits share."""
     found = headline(audit, detector, shared)
     if audit is None:
-        return [page.items(found)] if found else []
+        return [page.items(found), page.paragraph(MISSING)]
     crops = sum(sum(by_split.values()) for by_split in audit.faces.values())
     best = max((auc for auc in detector.values() if auc == auc), default=None)
     compared = "" if best is None else f" The detector reaches {best:.3f} in its best condition."

@@ -76,7 +76,8 @@ def _check_scores(sources: Sources, material: Material, scores: Scores) -> None:
         stored, found = row.value if row else None, auc(here.label, here.score)
         _check_number(sources, "metrics.csv", f"frame AUC, {condition}", stored, found)
         for metric, label in (("specificity", 0), ("sensitivity", 1)):
-            for one in material.matrix.decided(metric):
+            decided = [d for source in ("val", "fixed") for d in material.matrix.decided(metric, source)]
+            for one in decided:
                 if one.condition == condition:
                     as_fake = here.score[here.label == label] >= one.threshold
                     share = float(np.mean(as_fake == bool(label))) if len(as_fake) else math.nan

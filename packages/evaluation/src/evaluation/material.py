@@ -13,8 +13,10 @@ from .files import Picture, check, read_csv, read_json, read_json_lines, read_pn
 from .findings import Audit, Leak
 from .matrix import Matrix
 from .mistakes import Mistake
+from .origin import origin_path, read_origin
 from .records import Dataset, Faces, Failure, Fidelity, LogLine, Metrics, Model, Origin, Panel, Step
 from .scores import Scores, read
+from .strata import Stratum
 from .summary import Summary
 from .usefulness import Margins
 from .versus import Versus
@@ -45,7 +47,7 @@ class Sources:
     @property
     def origin(self) -> Path:
         """scores.json, the record that ``detector score`` writes beside the scores; it need not exist."""
-        return self.scores.with_suffix(".json")
+        return origin_path(self.scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Material:
     summary: Summary
     matrix: Matrix
     scores: Scores                         # test split
+    strata: list[Stratum] = field(default_factory=list)
     panels: list[list[Panel]] = field(default_factory=list)                # by face
     pictures: dict[str, Picture] = field(default_factory=dict)
     fidelity: dict[str, Fidelity] = field(default_factory=dict)            # by condition
@@ -100,7 +103,6 @@ LOG = "log.jsonl"
 FACES = "run `detector faces` again to rewrite it"
 FIDELITY = "run `detector fidelity` again to rewrite it"
 TRAIN = "run `detector train` again to rewrite it"
-SCORE = "run `detector score` again to rewrite it, or delete the record of a table from elsewhere"
 
 
 def gather(sources: Sources) -> Material:
@@ -109,7 +111,7 @@ def gather(sources: Sources) -> Material:
 
     material, scores = _read(sources)
     checks.check(sources, material, scores)
-    decided = material.matrix.decided("balanced_accuracy")
+    decided = material.matrix.decided("balanced_accuracy", material.matrix.source)
     if not decided:
         return material
     images = [(row.key, row.condition, material.pictures[row.file]) for face in material.panels for row in face]
@@ -129,6 +131,7 @@ def _read(sources: Sources) -> tuple[Material, Scores]:
         summary=summary,
         matrix=matrix,
         scores=scores.where(split="test"),
+        strata=tables.read_strata(sources.tables),
         panels=panels,
         pictures=pictures,
         fidelity=_fidelity(sources.fidelity_summary, summary.conditions) if sources.fidelity_summary else {},
@@ -141,7 +144,7 @@ def _read(sources: Sources) -> tuple[Material, Scores]:
         explained=explain.read(sources.explain) if sources.explain else None,
         audit=findings.read(sources.audit) if sources.audit else None,
         shared=findings.of_scores(scores),
-        origin=read_json(sources.origin, Origin, SCORE) if sources.origin.is_file() else None,
+        origin=read_origin(sources.scores),
         versions=read_json(sources.metrics, Metrics, tables.AGAIN).versions,
         encoders=_encoders(sources.fidelity) if sources.fidelity else {},
         command=sources.command,

@@ -112,6 +112,11 @@ class Matrix:
     def figure(self, name: str, level: str = "frame") -> Figure | None:
         return next((f for f in self.figures if (f.level, f.name) == (level, name)), None)
 
+    @property
+    def source(self) -> str:
+        """The threshold that decides: ``val`` if one was chosen on the validation split, otherwise ``fixed``."""
+        return "val" if any(d.threshold_source == "val" for d in self.decisions) else "fixed"
+
     def decided(self, metric: str, source: str = "val", level: str = "frame") -> list[Decision]:
         """Return the rows of *metric*, one for each condition or a single one."""
         wanted = (level, source, metric)

@@ -85,7 +85,7 @@ nav li { break-inside:avoid; padding:.1rem 0; }
 .note { background:var(--warn); border-left:4px solid var(--warn-line); padding:.75rem 1rem; border-radius:4px;
   margin:1.3rem 0; max-width:46rem; }
 .note p { margin:.2rem 0; }
-.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(11.5rem,1fr)); gap:.8rem; margin:1rem 0 1.6rem;
+.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(9.6rem,1fr)); gap:.8rem; margin:1rem 0 1.6rem;
   padding:0; list-style:none; }
 .card { background:var(--card); border:1px solid var(--line); border-radius:8px; padding:.8rem 1rem; }
 .card span { display:block; font-size:.82rem; color:var(--muted); font-variant-numeric:tabular-nums; }

@@ -497,10 +497,9 @@ def _complete(
                 f"{len(scores)} rows are not): the model diverged or its input is damaged; --allow-nan evaluates the "
                 "other rows"
             )
-        if allow_missing:
-            notes.append(
-                f"left out: {_many(count, 'row')} with a score that is not finite (the first: {found.place(row)})"
-            )
+        notes.append(
+            f"left out: {_many(count, 'row')} with a score that is not finite (the first: {found.place(row)})"
+        )
     if allow_missing:
         scores, rows = replace(scores[~infinite], dropped=int(infinite.sum())), rows[~infinite]
     if faces_known:

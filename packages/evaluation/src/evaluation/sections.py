@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import islice
 
@@ -19,6 +19,7 @@ from .clusters import UNIT_NAMES
 from .conditions import RAW, condition_key, title
 from .files import Picture
 from .material import Material
+from .metrics import METRICS
 from .page import NOTHING, Block, Cell
 from .records import Fidelity, Panel
 from .robustness import log_rate_weights
@@ -31,6 +32,8 @@ __all__ = ["SECTIONS", "Section", "body", "dataset_note", "literature_row"]
 COST = (("bits_per_pixel", 2), ("psnr", 1), ("ssim", 3))
 WORST = 12
 FACES_SHOWN = 2
+MOST_ROWS = 60                         # of one column's strata
+ASSUMED = "counts as independent"      # in a note on columns that the scores lack
 AUDIT = "audit"
 
 
@@ -57,10 +60,6 @@ def _share(summary: Summary) -> str:
     return f"{100 * summary.settings.confidence:g} %"
 
 
-def _named(condition: str) -> str:
-    return "uncompressed" if condition == RAW else condition
-
-
 def _opening(material: Material, anchors: set[str]) -> Block:
     found = answer(material.summary, material.matrix, material.margins)
     data = audit.headline(material.audit, material.detector, material.shared)
@@ -75,6 +74,7 @@ def _opening(material: Material, anchors: set[str]) -> Block:
         page.note(*warnings, links=links) if warnings else NOTHING,
         dataset_note(material),
         NOTHING if material.origin else page.paragraph(made.verified(material)),
+        *(page.paragraph(f"How the scores were read: {note}.") for note in material.summary.notes if ASSUMED in note),
         _error_cards(found),
         _error_pictures(material),
         _cards(material.summary),
@@ -91,7 +91,8 @@ def _error_cards(found: Answer) -> Block:
     ]
     if not cards:
         return NOTHING
-    at = f"At one threshold for all conditions ({tables.number(found.threshold)}, chosen on the validation split):"
+    how = "chosen on the validation split" if found.chosen else "fixed: no validation split to choose another"
+    at = f"At one threshold for all conditions ({tables.number(found.threshold)}, {how}):"
     return page.joined([page.paragraph(at, "small"), page.cards(cards)])
 
 
@@ -143,8 +144,15 @@ def _cards(summary: Summary) -> Block:
     ]
     if ends:
         cards.append(_number_card(summary, f"drop {ends.high} → {ends.low}", summary.drop("frame", "auc")))
-    cards.append(("tested on", f"{n['videos']} videos", f"{n['frames']} faces of {n['pairs']} pairs of people"))
-    return page.cards(cards)
+    return page.cards([*cards, _tested(summary.units[0], n)])
+
+
+def _tested(unit: str, n: Mapping[str, int]) -> tuple[str, str, str]:
+    """Return the card of the numbers of faces; what is not known of them is not counted."""
+    if unit == "row":
+        return "tested on", f"{n['frames']} faces", "whose videos and people are not known"
+    known = {"pair": f" of {n['pairs']} pairs of people"}.get(unit, "")
+    return "tested on", f"{n['videos']} videos", f"{n['frames']} faces{known}"
 
 
 def _number_card(summary: Summary, what: str, row: Row | Difference | None) -> tuple[str, str, str]:
@@ -208,7 +216,7 @@ def _condition_row(summary: Summary, condition: str) -> list[str]:
     aucs = [summary.find(condition, level, "auc", unit=unit) for level in LEVELS for unit in summary.units]
     others = [summary.find(condition, "frame", metric) for metric in ("balanced_accuracy", "eer")]
     n = " / ".join(str(getattr(aucs[0], name) if aucs[0] else 0) for name in ("n_frames", "n_videos", "n_pairs"))
-    return [_named(condition), *map(tables.with_interval, (*aucs, *others)), n]
+    return [title(condition), *map(tables.with_interval, (*aucs, *others)), n]
 
 
 def _thresholds(material: Material) -> Block:
@@ -225,14 +233,35 @@ def _thresholds(material: Material) -> Block:
         found = material.fidelity.get(condition)
         cost = [_fidelity_cell(found, name, digits) for name, digits in COST]
         threshold = tables.number(chosen[0].threshold if chosen[0] else None)
-        cells = [_named(condition), threshold, *map(tables.with_interval, (*chosen, *at_fpr))]
+        cells = [title(condition), threshold, *map(tables.with_interval, (*chosen, *at_fpr))]
         rows.append([*cells, *(cost if material.fidelity else [])])
     caption = (
         f"Frame level, intervals by {UNIT_NAMES[summary.units[0]]}. The threshold maximises balanced ACC on the "
-        "validation split in the same "
-        "condition. Bits per pixel, PSNR and SSIM are means over the faces of all splits."
+        "validation split in the same condition."
+        + (" Bits per pixel, PSNR and SSIM are means over the faces of all splits." if material.fidelity else "")
+        + "".join(_why_undefined(summary, f"tpr_at_fpr_{fpr}") for fpr in ("0.05", "0.01"))
     )
     return page.table("thresholds", "A threshold for each condition", header, rows, caption)
+
+
+def _why_undefined(summary: Summary, metric: str) -> str:
+    """Return the reasons why a metric has no value, as a sentence; nothing where it has one everywhere."""
+    rows = [(title(name), summary.find(name, "frame", metric)) for name in summary.conditions]
+    lines = [f"{name}: {row.reason}" for name, row in rows if row and math.isnan(row.value) and row.reason]
+    found = _grouped(lines, len(rows))
+    return f" {METRICS[metric].title}: undefined, {'; '.join(found)}." if found else ""
+
+
+def _grouped(lines: Iterable[str], number: int) -> list[str]:
+    """Return one text for each reason in lines of ``name: reason``: which of the *number* names have it."""
+    names: dict[str, list[str]] = {}
+    for line in lines:
+        name, _, reason = line.partition(": ")
+        names.setdefault(reason, []).append(name)
+    return [
+        f"{reason} ({'in all conditions' if len(found) == number else ', '.join(found)})"
+        for reason, found in names.items()
+    ]
 
 
 def _fidelity_cell(found: Fidelity | None, name: str, digits: int) -> str:
@@ -321,7 +350,7 @@ def _by_method(material: Material) -> list[Block]:
             average = summary.scalar("method_mean", condition, level)
             mean = average.value if average else float(np.mean([row.value if row else math.nan for row in found[1:]]))
             shown = tables.with_interval(average) if average else tables.number(mean)
-            rows.append([_named(condition), *cells, page.heat(mean, shown)])
+            rows.append([title(condition), *cells, page.heat(mean, shown)])
         caption = (
             "The fakes of each method against all real faces, intervals by "
             f"{UNIT_NAMES[summary.units[0]]}. "
@@ -343,7 +372,7 @@ def _published(material: Material) -> list[Block]:
     for baseline in literature.BASELINES:
         rows.append([f"{baseline.model} ({baseline.source})", *_literature_cells(baseline.auc)])
     for condition, auc in ours.items():
-        rows.append([f"this run, {_named(condition)}", *_literature_cells(auc)])
+        rows.append([f"this run, {title(condition)}", *_literature_cells(auc)])
     raw = ours.get(RAW) or {}
     gains: list[list[str]] = []
     for baseline in literature.BASELINES:
@@ -423,7 +452,7 @@ def _separation(material: Material) -> list[Block]:
 def _calibration(material: Material) -> list[Block]:
     summary = material.summary
     rows = [
-        [_named(row.condition), *(tables.number_with(
+        [title(row.condition), *(tables.number_with(
             getattr(row, name), getattr(row, f"{name}_lo"), getattr(row, f"{name}_hi")
         ) for name in ("ece", "temperature", "ece_after", "temperature_reference", "ece_after_reference")),
         str(row.n_frames)]
@@ -438,9 +467,17 @@ def _calibration(material: Material) -> list[Block]:
         "perfectly. The bins of the ECE hold equally many faces, equal scores together. Intervals are by "
         f"{UNIT_NAMES[summary.units[0]]}; those after scaling take T as given."
     )
-    missing = [f"{title(row.condition)}: {row.reason}" for row in summary.calibration if row.reason]
-    caption += f" No interval: {'. '.join(missing)}." if missing else ""
+    for what in dict.fromkeys(part.partition(": ")[0] for row in summary.calibration for part in _reasons(row.reason)):
+        lines = [
+            f"{title(row.condition)}: {part.partition(': ')[2]}"
+            for row in summary.calibration for part in _reasons(row.reason) if part.startswith(f"{what}: ")
+        ]  # fmt: skip
+        caption += f" No interval of the {what}: {'; '.join(_grouped(lines, len(summary.calibration)))}."
     return [page.table("calibration", "Calibration error", header, rows, caption)] if rows else []
+
+
+def _reasons(text: str) -> list[str]:
+    return [part for part in text.split("; ") if part]
 
 
 def _training(material: Material) -> list[Block]:
@@ -460,22 +497,52 @@ def _worst(material: Material) -> list[Block]:
     others = by_video(material.scores[material.scores.clip.codes_among(keys) >= 0])
     at = {(str(k), str(c)): float(s) for k, c, s in zip(others.key, others.condition, others.score, strict=True)}
     columns = [condition for condition in material.summary.conditions if condition != reference]
+    several = len({row["compression"] for row in videos}) > 1
     rows = [
-        [row["video"], row["compression"], "fake" if row["label"] else "real", f"{row['score']:.3f}",
+        [row["video"], *([row["compression"]] if several else []), "fake" if row["label"] else "real",
+         f"{row['score']:.3f}",
          *(tables.number(at.get((f"{row['compression']}/{row['video']}", condition))) for condition in columns),
          str(row["n_frames"])]
         for row in videos
     ]  # fmt: skip
-    header = ["video", "compression", "label", f"score, {title(reference)}", *map(title, columns), "faces"]
+    header = ["video", *(["compression"] if several else []), "label", title(reference), *map(title, columns), "faces"]
     caption = f"The {len(rows)} videos whose mean score is furthest from their label: {title(reference)}"
-    return [page.table("errors", caption, header, rows, text=(1, 2))]
+    note = "Mean score of each video in every condition."
+    return [page.table("errors", caption, header, rows, note, text=(1, 2) if several else (1,))]
+
+
+def _strata(material: Material) -> list[Block]:
+    """Return the results within the groups that other columns of the scores name: a table for each column, one file."""
+    rows: dict[str, list[list[str]]] = {}
+    for row in material.strata:
+        rates = ((row.sensitivity, row.sensitivity_lo, row.sensitivity_hi),
+                 (row.specificity, row.specificity_lo, row.specificity_hi))  # fmt: skip
+        rows.setdefault(row.column, []).append([
+            row.value, title(row.condition), tables.number_with(row.auc, row.auc_lo, row.auc_hi),
+            *(tables.number_with(*rate) for rate in rates), str(row.n_fake), str(row.n_real), row.reason,
+        ])  # fmt: skip
+    header = ["condition", "frame AUC", "fakes classified fake", "real classified real", "fakes", "real",
+              "no AUC or interval because"]  # fmt: skip
+    whole = page.Table(
+        "strata", ("column", "value", *header), tuple((column, *line) for column in rows for line in rows[column])
+    )
+    shown = [_stratum(column, header, lines, material.summary) for column, lines in rows.items()]
+    return [replace(block, tables=(whole,) if block is shown[0] else ()) for block in shown]
+
+
+def _stratum(column: str, header: Sequence[str], lines: Sequence[Sequence[str]], summary: Summary) -> Block:
+    note = (
+        f"The faces with each value of the column {column}; rates at the threshold .5; {_share(summary)} intervals by "
+        f"{UNIT_NAMES[summary.units[0]]}."
+    )
+    if len(lines) > MOST_ROWS:
+        note += f" The first {MOST_ROWS} of {len(lines)} rows; the file has all."
+    return page.table("strata", f"By {column}", [column, *header], lines[:MOST_ROWS], note, text=(1, 7))
 
 
 def _exclusions(material: Material) -> list[Block]:
     faces, summary = material.faces, material.summary
     parts = []
-    if summary.dropped:
-        parts.append(page.paragraph(f"{summary.dropped} non-finite scores were left out."))
     if summary.notes:
         parts += [page.paragraph("How the scores were read:", "before"), page.items(summary.notes)]
     if summary.undefined:
@@ -538,6 +605,7 @@ SECTIONS = (
     Section("explain", "Where the model looks", lambda m: explain.parts(m.explained)),
     Section("calibration", "Calibration", _calibration),
     Section("training", "Training", _training),
+    Section("strata", "By the other columns of the scores", _strata),
     Section("errors", "Largest errors", _worst),
     Section("versus", "Compared with another run", lambda m: versus.parts(m.versus, m.origin)),
     Section("exclusions", "Exclusions and remarks", _exclusions),

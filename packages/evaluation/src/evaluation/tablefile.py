@@ -31,6 +31,11 @@ DELIMITERS = ",;\t"
 MISSING = ("", "NA", "N/A", "na", "null", "NULL", "None", "NaN", "nan", "-nan")   # cells without a number
 PARQUET, GZIP, ZSTD = b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 UTF8_MARK = b"\xef\xbb\xbf"
+OTHERS = {
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook", b"BZh": "compressed with bzip2",
+    b"\xfd7zXZ\x00": "compressed with xz", b"\xff\xfe": "text in UTF-16", b"\xfe\xff": "text in UTF-16",
+    b"SQLite format 3": "an SQLite database", b"ARROW1": "an Arrow file", b"\x89HDF": "an HDF5 file",
+}  # fmt: skip
 CUT = "the compressed data ends early: the file was cut short"
 
 
@@ -139,7 +144,12 @@ def _parquet_names(path: Path) -> tuple[str, ...]:
 
 
 def _text_head(path: Path, data: bytes) -> Head:
+    for start, what in OTHERS.items():
+        if data.startswith(start):
+            raise FileError(f"{path} is {what}: save it as CSV in UTF-8, plain or compressed with gzip or zstd")
     data = data.removeprefix(UTF8_MARK)
+    if not data.strip():
+        raise FileError(f"{path} is empty: it needs a line with the names of the columns, then the rows")
     lines = data.split(b"\n")
     skipped = 0
     while skipped < len(lines) - 1 and not lines[skipped].strip():

@@ -34,6 +34,7 @@ __all__ = [
     "metrics_json",
     "number",
     "read_results",
+    "read_strata",
     "text",
     "text_table",
     "videos_table",
@@ -162,7 +163,8 @@ def write_tables(
     else:
         (folder / STRATA).unlink(missing_ok=True)
     source = {"scores": asdict(summary.source)} if summary.source else {}
-    hashes = {"tables": {name: sha256(folder / name) for name in TABLES}}
+    written = [*TABLES, *([STRATA] if strata else [])]
+    hashes = {"tables": {name: sha256(folder / name) for name in written}}
     settings = asdict(summary.settings) | {"conditions": summary.conditions, "matrix_unit": matrix.unit}
     counts = {"n": summary.n, "dropped": summary.dropped, "undefined": summary.undefined}
     reading = {} if summary.reading == Reading() else {"reading": asdict(summary.reading)}
@@ -262,6 +264,16 @@ def read_results(metrics: str | Path, folder: str | Path) -> tuple[Summary, Matr
         )
     _check_same(metrics, folder, metrics_json(summary, matrix) | {"versions": stored.versions})
     return summary, matrix
+
+
+def read_strata(folder: str | Path) -> list[Stratum]:
+    """Return strata.csv of `write_tables`, nothing where the scores had no other columns."""
+    path, stored = Path(folder) / STRATA, read_json(Path(folder) / "settings.json", _Stored, AGAIN)
+    if STRATA not in stored.tables:
+        return []
+    if not path.is_file() or sha256(path) != stored.tables[STRATA]:
+        raise FileError(f"{path}: is not the table that {path.with_name('settings.json')} describes; {AGAIN}")
+    return read_csv(path, Stratum, AGAIN)
 
 
 def _check_same(path: str | Path, folder: Path, expected: dict[str, Any]) -> None:
@@ -366,8 +378,6 @@ def text(summary: Summary, matrix: Matrix, strata: Sequence[Stratum] = ()) -> st
         f"test split: {n['frames']} faces of {n['videos']} videos of {n['pairs']} pairs; "
         f"[{share} intervals: {behind(summary)}]; balanced ACC and EER at frame level, ACC at the threshold .5"
     )
-    if summary.dropped:
-        lines.append(f"left out: {summary.dropped} rows of the file with a score that is not finite")
     lines += [f"note: {note}" for note in summary.notes]
     return "\n".join(lines + _undefined_lines(summary.undefined))
 

@@ -21,6 +21,7 @@ TELL = "Cannot tell from this data."
 PERFECT = 0.99                         # a lowest AUC this high is too good to be true
 FLAT = 0.01                            # and so is a high AUC that the strongest compression changes by less than this
 HIGH = 0.95
+FIXED = "The validation split lacks a class, so no threshold was chosen, and .5 is used."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,10 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The headline, sentences below it, warnings, and the error rates of real faces and of fakes by condition."""
+    """The headline, sentences below it, warnings, and the error rates of real faces and of fakes by condition.
+
+    The rates are at `threshold`, `chosen` on the validation split, or .5 where that split lacks a class.
+    """
 
     short: str
     sentences: list[str]
@@ -64,6 +68,7 @@ class Answer:
     threshold: float
     accused: list[Rate]
     missed: list[Rate]
+    chosen: bool = True
 
     @property
     def extremes(self) -> list[tuple[str, Rate, Rate]]:
@@ -79,18 +84,22 @@ class Answer:
 
 
 def answer(summary: Summary, matrix: Matrix, margins: Margins | None = None) -> Answer:
-    """Return the answer from frame-level decisions at the threshold chosen on validation over all conditions."""
-    margins = margins or Margins()
-    specificity, sensitivity = (matrix.decided(metric) for metric in ("specificity", "sensitivity"))
+    """Return the answer from frame-level decisions at the threshold chosen on validation over all conditions.
+
+    Where the validation split lacks a class, they are at .5.
+    """
+    margins, source = margins or Margins(), matrix.source
+    specificity, sensitivity = (matrix.decided(metric, source) for metric in ("specificity", "sensitivity"))
     accused, missed = _errors(specificity), _errors(sensitivity)
-    threshold = specificity[0].threshold if specificity else math.nan
+    decided = [*specificity, *sensitivity]
+    threshold = decided[0].threshold if decided else math.nan
     short, sentences = _useful(matrix, margins)
     if summary.ends():
         sentences.append(_drop(summary, margins))
     suspicious, warnings = _suspicious(summary, matrix), _leaning(matrix)
     if suspicious and short.startswith("Yes"):
-        short = "Too good to be true: check for a shortcut before relying on this result."
-    return Answer(short, sentences, [*suspicious, *warnings], threshold, accused, missed)
+        short = "Too good to be true: look for a shortcut before relying on this result."
+    return Answer(short, sentences, [*suspicious, *warnings], threshold, accused, missed, source == "val")
 
 
 def _errors(decisions: Iterable[Decision]) -> list[Rate]:
@@ -98,9 +107,10 @@ def _errors(decisions: Iterable[Decision]) -> list[Rate]:
 
 
 def _useful(matrix: Matrix, margins: Margins) -> tuple[str, list[str]]:
-    found = [matrix.decided(m) for m in ("balanced_accuracy", "lowest_specificity", "lowest_sensitivity")]
+    names = ("balanced_accuracy", "lowest_specificity", "lowest_sensitivity")
+    found = [matrix.decided(metric, matrix.source) for metric in names]
     if not all(found):
-        return TELL, ["Without both classes in the validation and test splits no threshold can be chosen and tested."]
+        return TELL, ["The test split lacks a class, so there is no balanced accuracy and no AUC."]
     overall, real, fake = (rows[0] for rows in found)
     # the sum of two ends covers the sum of two values at least as often, whatever their correlation
     value, lo, hi = ((getattr(real, end) + getattr(fake, end)) / 2 for end in ("value", "lo", "hi"))
@@ -109,6 +119,7 @@ def _useful(matrix: Matrix, margins: Margins) -> tuple[str, list[str]]:
     sentences = [
         f"Useful means a balanced accuracy of at least {limit} at one threshold for all conditions (the margin is a "
         "setting).",
+        *([] if matrix.source == "val" else [FIXED]),
         f"It is {_interval(overall.value, overall.lo, overall.hi)} over all conditions and "
         f"{_interval(value, lo, hi)} where each class is classified worst ({where}).",
     ]

@@ -10,7 +10,8 @@ from . import page, plots, tables
 from .clusters import UNIT_NAMES
 from .compare import Board, compare
 from .conditions import title
-from .files import FileError, read_json
+from .files import FileError
+from .origin import WAY_OUT, origin_path, read_origin
 from .page import Block
 from .records import Origin
 from .scores import Scores, read
@@ -19,7 +20,6 @@ from .seeds import Group
 __all__ = ["OTHER", "THIS", "Versus", "gather", "parts"]
 
 THIS, OTHER = "this run", "other run"
-SCORE = "run `detector score` again to rewrite it, or delete the record of a table from elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,9 @@ class Versus:
 def gather(path: Path, scores: Scores, confidence: float, allow_nan: bool = False) -> Versus:
     """Return the comparison of *scores* with the table *path*; FileError where the record beside it belongs to another
     table."""
-    other, beside = read(path, allow_nan=allow_nan), path.with_suffix(".json")
-    origin = read_json(beside, Origin, SCORE) if beside.is_file() else None
+    other, origin = read(path, allow_nan=allow_nan), read_origin(path)
     if origin and origin.scores != other.source:
-        raise FileError(f"{beside} is the record of another table than {path}; {SCORE}")
+        raise FileError(f"{origin_path(path)} is the record of another table than {path}; {WAY_OUT}")
     groups = [Group(THIS, ("",), (scores,)), Group(OTHER, (str(path),), (other,))]
     boards = {level: compare(groups, "auc", level, confidence, versus=OTHER) for level in ("frame", "video")}
     return Versus(path, origin, boards)
