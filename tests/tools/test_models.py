@@ -18,6 +18,7 @@ from detector.data.files import write_json
 from detector.errors import DataError
 from detector.models import MODELS as REGISTERED
 from detector.provenance import Source
+from evaluation import matrix as history_matrix
 from evaluation.scores import read
 from tools.models import command as module
 from tools.models.command import MODELS, RECIPES, command, runs
@@ -60,10 +61,21 @@ def test_figures_are_means_over_the_seeds_of_scikit_learns_auc(made: Path) -> No
                 cells[seed - 1, r, f] = roc_auc_score(table.label[rows], table.score[rows])
 
     assert meso4.matrix == pytest.approx(cells.mean(0))
-    assert meso4.value("pooled") == pytest.approx(cells.mean())
-    assert meso4.value("diagonal") == pytest.approx(cells.mean(0).diagonal().mean())
-    assert meso4.value("worst") == pytest.approx(cells.min((1, 2)).mean())
+    assert meso4.figure("pooled").value == pytest.approx(cells.mean())
+    assert meso4.figure("diagonal").value == pytest.approx(cells.mean(0).diagonal().mean())
+    assert meso4.figure("worst").value == pytest.approx(cells.mean(0).min())
+    assert meso4.each("worst") == pytest.approx(cells.min((1, 2)))
     assert (meso4.start, lite0.start, meso4.cpu) == ("random", "ImageNet", {1: 3.5, 2: 3.5})
+
+
+def test_the_figures_of_one_seed_are_those_of_the_page(made: Path) -> None:
+    lite0 = read_all(made, MODELS)[1]
+    page = history_matrix.evaluate(read(made / "scores/tf_efficientnet_lite0-1.csv"))
+
+    for name in ("diagonal", "pooled", "worst"):
+        expected = page.figure(name)
+        assert expected is not None
+        assert lite0.figure(name)[:3] == pytest.approx((expected.value, expected.lo, expected.hi))
 
 
 def test_tables_name_seeds_start_and_time_and_compare_equal_seeds(made: Path) -> None:
@@ -73,14 +85,15 @@ def test_tables_name_seeds_start_and_time_and_compare_equal_seeds(made: Path) ->
     assert re.search(r"^\| meso4 \| random \| 32 \| 20 of 8 \| 1, 2 \| 4 \| \.\d{3} \[", text, re.MULTILINE)
     assert "| tf_efficientnet_lite0 | ImageNet | 32 | 20 of 8 | 1 | 4 |" in text
     # the only seed that both have
-    seed = [model.entries[1].seeds["pooled"][0] for model in models]
+    seed = [model.each("pooled")[0] for model in models]
     assert f"| tf_efficientnet_lite0 | mean of all cells | {seed[1] - seed[0]:+.3f} |" in text
     assert "one seed" in text
     assert "Recommended: **tf_efficientnet_lite0**" in text
     for model in models:
         for name in ("diagonal", "pooled", "worst"):
-            assert model.figure(name) in brief
-            assert model.figure(name) in text
+            value = f"{model.figure(name).value:.3f}".removeprefix("0")
+            assert f"| {value} [" in brief
+            assert f"| {value} [" in text
     figure = figure_of(models)
     assert [axes.get_title() for axes in figure.axes[:2]] == ["meso4", "tf_efficientnet_lite0"]
     assert figure.axes[0].lines[0].get_ydata().tolist() == [0.7, 0.5]  # type: ignore[union-attr]

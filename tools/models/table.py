@@ -1,25 +1,32 @@
 """The tables of ``make models`` and its figure: the loss over the steps, and the history matrix of every model.
 
-Intervals are those of `tools.study.table`: pairs of people are resampled with the same draws for every model, of the
-mean over a model's seeds.
+Values and intervals are those of `evaluation.matrix`, of the matrix whose cells are means over a model's seeds.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy import stats
 
-from detector.card import Card, read_card
+from detector.card import CARD
 from detector.errors import DataError
+from detector.schema import read_json
 from evaluation import scores as score_tables
-from tools.study.table import CONFIDENCE, DRAWS, SEED, Entry, aucs, difference, entry, wins
+from evaluation.clusters import cluster
+from evaluation.jackknife import Estimate, Side
+from evaluation.scores import Scores
+from evaluation.wilson import Range, mean_estimate, of_share, worst
+from evaluation.wilson import difference as difference_of
+from evaluation.wins import Wins
 
 __all__ = ["MARKERS", "Trained", "document", "figure_of", "read_all", "short"]
 
@@ -31,29 +38,43 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model: its runs by seed. cpu: seconds of each training. curves: columns of history.csv of each."""
+    """A model: its runs by seed. cpu: seconds of each training. curves: columns of history.csv of each.
+
+    cards: model.json as plain values, since earlier versions, whose runs are kept, wrote other fields. cells: AUC of
+    reals under each condition (rows) against fakes under each (columns).
+    """
 
     name: str
-    cards: dict[int, Card]
+    cards: dict[int, dict[str, Any]]
     cpu: dict[int, float]
     curves: dict[int, dict[str, Floats]]
     conditions: tuple[str, ...]
     pairs: tuple[str, ...]
-    entries: dict[int, Entry]
-    matrices: dict[int, Floats]  # (C, C): rows real, columns fake
+    cells: dict[int, list[list[Estimate]]]
 
     @property
-    def card(self) -> Card:
+    def card(self) -> dict[str, Any]:
         return next(iter(self.cards.values()))
 
     @property
     def start(self) -> str:
-        return "random" if self.card.started_from is None else "ImageNet"
+        return "random" if self.card["started_from"] is None else "ImageNet"
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """Number of steps and crops in each."""
+        recipe = self.card["parameters"]["train"]
+        return recipe["steps"], recipe["batch_size"]
+
+    def mean(self, seeds: Iterable[int]) -> list[list[Estimate]]:
+        """Return the cells as means over *seeds*."""
+        by_seed = [self.cells[seed] for seed in seeds]
+        return [[mean_estimate(cell) for cell in zip(*rows, strict=True)] for rows in zip(*by_seed, strict=True)]
 
     @property
     def matrix(self) -> Floats:
-        """The mean over the seeds."""
-        return np.asarray(np.mean(list(self.matrices.values()), 0))
+        """The values of the cells, means over the seeds."""
+        return _values(self.mean(self.cards))
 
     @property
     def worst(self) -> tuple[str, str]:
@@ -61,23 +82,43 @@ class Trained:
         r, f = np.unravel_index(self.matrix.argmin(), self.matrix.shape)
         return self.conditions[int(r)], self.conditions[int(f)]
 
-    def entry(self, seeds: Iterable[int]) -> Entry:
-        """Return the figures of the matrix by seed and the draws of their mean over *seeds*."""
-        chosen = [self.entries[seed] for seed in seeds]
-        return Entry(
-            {name: np.concatenate([one.seeds[name] for one in chosen]) for name in FIGURES},
-            {name: np.mean([one.draws[name] for one in chosen], 0) for name in FIGURES},
-            self.worst,
-        )
+    def figure(self, name: str) -> Range:
+        """Return a figure of the matrix of means over the seeds."""
+        cells = self.mean(self.cards)
+        return worst([cell for row in cells for cell in row]) if name == "worst" else of_share(_mean(cells, name))
 
-    def value(self, name: str) -> float:
-        """Return the mean over the seeds of a figure of the matrix."""
-        return float(self.entry(self.cards).seeds[name].mean())
+    def each(self, name: str) -> list[float]:
+        """Return the same of every seed."""
+        if name == "worst":
+            return [float(_values(cells).min()) for cells in self.cells.values()]
+        return [_mean(cells, name).value for cells in self.cells.values()]
 
-    def figure(self, name: str) -> str:
-        """Return the same as text, with its interval."""
-        lo, hi = np.quantile(self.entry(self.cards).draws[name], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-        return f"{_brief(self.value(name))} [{_brief(lo)}, {_brief(hi)}]"
+    @property
+    def seconds(self) -> str:
+        """CPU time of a training, the mean over the seeds."""
+        return f"{np.mean(list(self.cpu.values())):.0f}"
+
+
+def _values(cells: Sequence[Sequence[Estimate]]) -> Floats:
+    return np.array([[cell.value for cell in row] for row in cells])
+
+
+def _mean(cells: Sequence[Sequence[Estimate]], name: str) -> Estimate:
+    """Return the mean of all *cells*, (C, C), or of the diagonal."""
+    if name == "diagonal":
+        return mean_estimate([row[i] for i, row in enumerate(cells)])
+    return mean_estimate([cell for row in cells for cell in row])
+
+
+def cells_of(table: Scores) -> list[list[Estimate]]:
+    """Return the AUC of the reals of *table* under each condition against the fakes under each."""
+    clusters = cluster(table)
+    sides = []
+    for label in (0, 1):
+        rows = [(table.label == label) & (table.condition == name) for name in table.conditions]
+        sides.append([Side(table.score[mask], clusters[mask]) for mask in rows])
+    wins, number = Wins.of(*sides), range(len(table.conditions))
+    return [[wins.auc(r, f) for f in number] for r in number]
 
 
 def read_all(out: Path, names: Sequence[str]) -> list[Trained]:
@@ -97,19 +138,15 @@ def read_all(out: Path, names: Sequence[str]) -> list[Trained]:
 def _read(out: Path, name: str, paths: Mapping[int, Path]) -> Trained:
     tables = {seed: score_tables.read(path).where(split="test") for seed, path in paths.items()}
     first = next(iter(tables.values()))
-    conditions, pairs = tuple(first.conditions), sorted(set(np.asarray(first.pair).tolist()))
-    weights = np.random.default_rng(SEED).multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), DRAWS)
-    whole = np.ones((1, len(pairs)))
     runs = {seed: out / "weights" / f"{name}-{seed}" for seed in paths}
     return Trained(
         name,
-        {seed: read_card(run) for seed, run in runs.items()},
+        {seed: read_json(run / CARD, dict[str, Any]) for seed, run in runs.items()},
         {seed: sum(json.loads(run.with_name(f"{run.name}.cpu.json").read_text())) for seed, run in runs.items()},
         {seed: _columns(run.with_name(f"{run.name}.csv")) for seed, run in runs.items()},
-        conditions,
-        tuple(pairs),
-        {seed: entry([path], conditions, (), weights.astype(float), pairs) for seed, path in paths.items()},
-        {seed: aucs(wins(table, conditions, pairs), whole)[0] for seed, table in tables.items()},
+        tuple(first.conditions),
+        tuple(sorted(set(np.asarray(first.pair).tolist()))),
+        {seed: cells_of(table) for seed, table in tables.items()},
     )
 
 
@@ -123,44 +160,51 @@ def _columns(path: Path) -> dict[str, Floats]:
 def document(models: Sequence[Trained]) -> str:
     """Return the table of *models* and their paired differences to the first as Markdown."""
     first = models[0]
-    sources = [card.source for model in models for card in model.cards.values()]
-    commits = sorted({(source.commit or "unknown")[:7] for source in sources if source is not None})
+    sources = [card["source"] for model in models for card in model.cards.values()]
+    commits = sorted({(source["commit"] or "unknown")[:7] for source in sources})
     about = (
         f"Frame AUC under {len(first.conditions)} histories of the real and of the forged faces "
-        f"({', '.join(first.conditions)}): {len(first.conditions) ** 2} cells. {len(first.pairs)} test pairs. Mean "
-        f"over the seeds [95 % by pairs, {DRAWS} bootstrap draws] (each seed). The minimum over cells is biased low. "
-        "CPU s: of `detector train` with validation, mean over the seeds. Input: side of the crops in pixels. Commit "
-        f"{', '.join(f'`{commit}`' for commit in commits)}."
+        f"({', '.join(first.conditions)}): {len(first.conditions) ** 2} cells. {len(first.pairs)} test pairs. Values "
+        "and 95 % intervals by pairs of the matrix of means over the seeds, as on the page of a run (each seed in "
+        "parentheses). The lowest cell is biased low. CPU s: of `detector train` with validation, mean over the seeds. "
+        f"Input: side of the crops in pixels. Commit {', '.join(f'`{commit}`' for commit in commits)}."
     )
     titles = ["model", "weights at the start", "input", "steps", "seeds", "CPU s", *FIGURES.values(), "its conditions"]
     lines = [about, "", f"| {' | '.join(titles)} |", "|---|---|---:|---:|---|---:|---|---|---|---|"]
     for model in models:
-        own = model.entry(model.cards)
-        steps, batch = (model.card.parameters["train"][name] for name in ("steps", "batch_size"))
-        cells = [f"{model.figure(name)} ({_each(own.seeds[name])})" for name in FIGURES]
+        steps, batch = model.steps
         real, fake = model.worst
+        cells = [f"{_interval(model.figure(name))} ({', '.join(map(_brief, model.each(name)))})" for name in FIGURES]
         lines.append(
-            f"| {model.name} | {model.start} | {model.card.height} | {steps} of {batch} | "
-            f"{', '.join(map(str, model.cards))} | {np.mean(list(model.cpu.values())):.0f} | {' | '.join(cells)} | "
-            f"real {real}, fake {fake} |"
+            f"| {model.name} | {model.start} | {model.card['height']} | {steps} of {batch} | "
+            f"{', '.join(map(str, model.cards))} | {model.seconds} | {' | '.join(cells)} | real {real}, fake {fake} |"
         )
     lines += ["", f"| minus {first.name} | figure | value | 95 % by pairs | 95 % by seeds |", "|---|---|---|---|---|"]
     for model in models[1:]:
-        shared = sorted(model.cards.keys() & first.cards.keys())
-        for name, title in FIGURES.items() if shared else ():
-            row = difference(model.entry(shared), first.entry(shared), name)
-            seeds = f"[{row.seeds_lo:+.3f}, {row.seeds_hi:+.3f}]" if np.isfinite(row.seeds_lo) else "one seed"
-            lines.append(f"| {model.name} | {title} | {row.value:+.3f} | [{row.lo:+.3f}, {row.hi:+.3f}] | {seeds} |")
-    return "\n".join([*lines, "", *_which(models)]) + "\n"
+        lines += _differences(model, first)
+    return "\n".join([*lines, "", _recommended(models)]) + "\n"
 
 
-def _which(models: Sequence[Trained]) -> list[str]:
-    """Return the recommended model: the highest mean of all cells."""
-    best = max(models, key=lambda model: model.value("pooled"))
-    return [
-        f"Recommended: **{best.name}**, the highest mean of all cells, {best.figure('pooled')}, after "
-        f"{np.mean(list(best.cpu.values())):.0f} CPU s of training."
-    ]
+def _differences(model: Trained, first: Trained) -> Iterator[str]:
+    """Yield the rows of *model* minus *first*, over the seeds that both have."""
+    shared = sorted(model.cards.keys() & first.cards.keys())
+    for name in ("diagonal", "pooled") if shared else ():
+        row = difference_of([_mean(model.mean(shared), name)], [_mean(first.mean(shared), name)])
+        by_seed = [_mean(model.cells[seed], name).value - _mean(first.cells[seed], name).value for seed in shared]
+        seeds = "one seed"
+        if len(shared) > 1:
+            half = stats.t.ppf(0.975, len(shared) - 1) * np.std(by_seed, ddof=1) / len(shared) ** 0.5
+            seeds = f"[{np.mean(by_seed) - half:+.3f}, {np.mean(by_seed) + half:+.3f}]"
+        yield f"| {model.name} | {FIGURES[name]} | {row.value:+.3f} | [{row.lo:+.3f}, {row.hi:+.3f}] | {seeds} |"
+
+
+def _recommended(models: Sequence[Trained]) -> str:
+    """Return which model is recommended: that with the highest mean of all cells."""
+    best = max(models, key=lambda model: model.figure("pooled").value)
+    return (
+        f"Recommended: **{best.name}**, the highest mean of all cells, {_interval(best.figure('pooled'))}, after "
+        f"{best.seconds} CPU s of training."
+    )
 
 
 def short(models: Sequence[Trained]) -> str:
@@ -171,10 +215,10 @@ def short(models: Sequence[Trained]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for model in models:
+        figures = " | ".join(_interval(model.figure(name)) for name in FIGURES)
         lines.append(
-            f"| {model.name} ({model.card.height} pixels) | {model.start} | {model.card.parameters['train']['steps']}, "
-            f"{np.mean(list(model.cpu.values())):.0f}, {len(model.cards)} | "
-            f"{' | '.join(model.figure(name) for name in FIGURES)} |"
+            f"| {model.name} ({model.card['height']} pixels) | {model.start} | {model.steps[0]}, {model.seconds}, "
+            f"{len(model.cards)} | {figures} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -204,8 +248,8 @@ def figure_of(models: Sequence[Trained]) -> Figure:
     return figure
 
 
-def _each(values: Floats) -> str:
-    return ", ".join(map(_brief, values))
+def _interval(found: Range) -> str:
+    return f"{_brief(found.value)} [{_brief(found.lo)}, {_brief(found.hi)}]"
 
 
 def _brief(value: float) -> str:
