@@ -187,7 +187,7 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--yunet", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="YuNet's ONNX file.")
-@click.option("--centerface", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="CenterFace's.")
+@click.option("--centerface", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Its ONNX file.")
 @click.option("--photographs", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--clips", type=click.IntRange(1), default=20, show_default=True, help="Clips of each of two methods.")
 def command(data: Path, yunet: Path | None, centerface: Path | None, photographs: Path | None, clips: int) -> None:

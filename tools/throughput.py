@@ -48,7 +48,7 @@ PASSES = {"synthetic": 3, "bare": 3, "itemized": 3, "plain": 3, "data": 3, "file
 SAMPLES = 10  # of a GPU's load and power in a second
 RESIZE = 7 / 8  # 224 of 256, the usual recipe's
 MODES = {
-    "synthetic": "the trainer's whole step on one batch that is already there",
+    "synthetic": "the trainer's whole step on one batch in memory",
     "bare": "forward, backward and optimizer alone, the same model and batch (reference of synthetic)",
     "itemized": "bare, and the loss read at every step, as timm's train.py does (reference of synthetic)",
     "plain": "fp32, NCHW, Adam, the batch's metrics at every step, as DeepfakeBench does (reference of synthetic)",
@@ -57,7 +57,7 @@ MODES = {
     "imagefolder": "the same with a resize to 7/8, the usual ImageFolder recipe (reference of loader)",
     "data": "the trainer's whole step on batches from the loader, with random histories if --faces is given",
     "files": "the same without random histories (reference of data)",
-    "infer": "scores of uint8 batches that are already there",
+    "infer": "scores of uint8 batches in memory",
 }
 
 
@@ -101,12 +101,12 @@ class Rate:
 @click.option("--model", help="[default: that of the parameters]")
 @click.option("--batch", type=click.IntRange(2), help="[default: train.batch_size]")
 @click.option("--amp", help="[default: train.amp]")
-@click.option("--compile", "compiled", is_flag=True, help="With torch.compile.")
-@click.option("--threads", type=click.IntRange(1), help="Of torch.  [default: train.threads]")
+@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of torch.  [default: train.threads]")
 @click.option("--loader-threads", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--recompress", type=click.FloatRange(0, 1), help="Its probability.  [default: that of the parameters]")
+@click.option("--recompress", type=click.FloatRange(0, 1), help="[default: train.augment.recompress]")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=20.0, show_default=True)
-@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the results there as well.")
+@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Also write the results as JSON.")
 @params_option
 def command(
     modes: tuple[str, ...],
@@ -130,7 +130,7 @@ def command(
     Without --crops, crops are drawn. Each mode runs for --seconds. The modes are:
 
     \b
-    synthetic  the trainer's whole step on one batch that is already there
+    synthetic  the trainer's whole step on one batch in memory
     bare       forward, backward and optimizer alone (reference of synthetic)
     itemized   bare, and the loss read at every step, as timm's train.py does (reference of synthetic)
     plain      fp32, NCHW, Adam, metrics of the batch at every step, as DeepfakeBench does (reference of synthetic)
@@ -139,7 +139,7 @@ def command(
     imagefolder  the same with a resize to 7/8, the usual ImageFolder recipe (reference of loader)
     data       the trainer's whole step on batches from the loader, with random histories if --faces is given
     files      the same without random histories (reference of data)
-    infer      scores of batches that are already there
+    infer      scores of batches in memory
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     values: dict[str, Any] = {"batch_size": batch, "amp": amp, "threads": threads, "compile": compiled or None}

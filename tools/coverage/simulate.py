@@ -357,7 +357,7 @@ def write_table(path: Path, text: str) -> None:
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--designs", default=",".join(DESIGNS), help="Names of designs, separated by commas; by default all.")
 @click.option("--repetitions", default=1000, show_default=True, help="Test sets per design, in blocks of 100.")
-@click.option("--bootstrap", "boot", default=200, show_default=True, help="Of these, how many get a bootstrap too.")
+@click.option("--bootstrap", "boot", default=200, show_default=True, help="Test sets that get a bootstrap too.")
 @click.option("--replicates", default=300, show_default=True, help="Replicates of that bootstrap.")
 @click.option("--seed", default=1, show_default=True, help="Seed of all random numbers.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Processes.")

@@ -26,7 +26,7 @@ class Reliability:
 
 
 def reliability(y_true: ArrayLike, y_score: ArrayLike, bins: int = BINS) -> Reliability:
-    """Return mean score and share of fakes in *bins* bins of equal mass.
+    """Return mean score and share of fakes in *bins* bins with equally many samples.
 
     The edges are quantiles of the scores, so equal scores share a bin, the order of rows does not matter and a constant
     score gives a single bin. NaN scores give no bins.

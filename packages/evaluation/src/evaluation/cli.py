@@ -70,8 +70,8 @@ def _reading(command: Any) -> Any:
         click.option("--logits", is_flag=True, help="The scores are logits: apply a sigmoid."),
         click.option(
             "--allow-missing", is_flag=True,
-            help="Leave out what is missing: rows cut short, duplicates, scores that are not finite, faces that lack "
-            "a condition. The results say how much was left out.",
+            help="Leave out incomplete rows: cut short, duplicate, with a score that is not finite, of faces that lack "
+            "a condition. The results say how many were left out.",
         ),
         click.option(
             "--column", "columns", multiple=True, type=ColumnArgument(),
@@ -159,7 +159,7 @@ def metrics(
 def import_(
     file: Path, out: Path, columns: tuple[tuple[str, str], ...], allow_nan: bool, allow_missing: bool, logits: bool
 ) -> None:
-    """Convert the scores in FILE to a table that `evaluation metrics` reads, OUT (.csv, .csv.gz or .parquet).
+    """Convert the scores in FILE to OUT, a table for `evaluation metrics` (.csv, .csv.gz or .parquet).
 
     FILE is CSV (comma, semicolon or tab; gzip or zstd), Parquet, a metric_dict_best.pickle of DeepfakeBench, or a
     table of sidbench or deepsafe-bench. Only a label (0/1, real/fake, false/true) and a score (P(fake)) are needed.

@@ -534,7 +534,7 @@ def histograms(scores: Scores, theme: Theme = LIGHT) -> Figure:
 
 
 def reliability_diagram(scores: Scores, theme: Theme = LIGHT) -> Figure:
-    """Return reliability curves, one panel per condition: share of fakes over mean score, 15 bins of equal mass."""
+    """Return reliability curves, one panel per condition: share of fakes over mean score, 15 bins of equal count."""
     with _style(theme):
         conditions = scores.conditions
         figure = Figure(figsize=(9.2, 2.1 * _lines(len(conditions), PANELS) + 0.3), layout="constrained")

@@ -209,7 +209,7 @@ def _how(summary: Summary) -> str:
     if summary.settings.intervals == "bootstrap":
         replicates = summary.settings.replicates
         return f"{replicates} bootstrap replicates of whole videos, stratified by class, or of whole pairs"
-    return f"by {UNIT_NAMES[summary.units[0]]}, which count as independent of each other; no resampling"
+    return f"by {UNIT_NAMES[summary.units[0]]}, which are assumed to be independent; no resampling"
 
 
 def _condition_row(summary: Summary, condition: str) -> list[str]:
@@ -272,12 +272,12 @@ def _fidelity_cell(found: Fidelity | None, name: str, digits: int) -> str:
 
 
 def retained(summary: Summary, condition: str) -> str:
-    """Return how much of the uncompressed frame AUC's distance from chance is left, as a sentence; or nothing."""
+    """Return how much of the uncompressed frame AUC's distance from chance remains, as a sentence; or nothing."""
     row = summary.scalar("retention", condition, "frame")
     if row is None or math.isnan(row.value):
         return ""
     interval = f"no interval: {row.reason}" if math.isnan(row.lo) else f"{100 * row.lo:.0f} to {100 * row.hi:.0f} %"
-    return f"{100 * row.value:.0f} % [{interval}] of the uncompressed AUC's distance from .5 is left."
+    return f"{100 * row.value:.0f} % [{interval}] of the uncompressed AUC's distance from .5 remains."
 
 
 def _scalars(material: Material) -> str:
@@ -423,14 +423,15 @@ def _separation(material: Material) -> list[Block]:
             "histograms",
             lambda theme: plots.histograms(scores, theme),
             "Scores of real and of fake faces by condition. Well-separated distributions mean that the detector works; "
-            "overlap means chance.",
+            "distributions that coincide mean chance level.",
             "Histograms of the scores",
         ),
         page.chart(
             "metrics",
             lambda theme: plots.metric_bars(summary, theme=theme),
             f"Frame-level metrics, lines are {_share(summary)} intervals by {UNIT_NAMES[summary.units[0]]}. ACC, "
-            "balanced ACC and F1 at the threshold .5; a low EER is good. ACC, AP and F1 depend on the share of fakes.",
+            "balanced ACC and F1 at the threshold .5; a lower EER is better. ACC, AP and F1 depend on the share of "
+            "fakes.",
             "Metrics by condition",
         ),
         page.chart(
@@ -442,8 +443,8 @@ def _separation(material: Material) -> list[Block]:
         page.chart(
             "reliability",
             lambda theme: plots.reliability_diagram(scores, theme),
-            "Reliability: share of fakes among the faces with a given score, in 15 bins of equal mass. Calibrated "
-            "scores lie on the dotted diagonal.",
+            "Reliability: share of fakes among the faces with a given score, in 15 bins with equally many faces. "
+            "Calibrated scores lie on the dotted diagonal.",
             "Reliability diagrams by condition",
         ),
     ]
@@ -462,9 +463,9 @@ def _calibration(material: Material) -> list[Block]:
     header = ["condition", "ECE", "T", "ECE after", f"T of {reference}", "ECE after", "faces"]
     caption = (
         "Expected calibration error of the frames before and after dividing the logits by a temperature T fitted on "
-        f"the validation split: in the same condition, or once for {reference}, as for a detector that does not know "
-        "the condition. T is undefined where the validation scores rank the classes the wrong way or separate them "
-        "perfectly. The bins of the ECE hold equally many faces, equal scores together. Intervals are by "
+        f"the validation split: in the same condition, or once for {reference}, for use where the condition is "
+        "unknown. T is undefined where the validation scores rank the classes the wrong way or separate them "
+        "perfectly. The bins of the ECE hold equally many faces; equal scores share a bin. Intervals are by "
         f"{UNIT_NAMES[summary.units[0]]}; those after scaling take T as given."
     )
     for what in dict.fromkeys(part.partition(": ")[0] for row in summary.calibration for part in _reasons(row.reason)):

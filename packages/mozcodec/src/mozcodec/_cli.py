@@ -369,7 +369,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("files", nargs="+", metavar="JPEG")
     one.add_argument("--json", action="store_true", help="print JSON, with the tables")
     one = command("sweep", "Encode one image at many qualities; prints bytes, PSNR and SSIM as CSV.", _sweep_command)
-    one.add_argument("source", metavar="PICTURE")
+    one.add_argument("source", metavar="IMAGE")
     one.add_argument("--threads", type=int, metavar="N", help="default: the cores that this process may use")
     add_switch(one, "qualities", type=numbers, default=list(range(10, 101, 10)), metavar="N,...|A-B:STEP")
     add_switch(one, "scales", type=numbers, metavar="N,...", help="DCT sizes N of 8/N; default the block size's own")

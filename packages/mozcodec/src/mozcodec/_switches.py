@@ -214,12 +214,12 @@ _QUALITY = "1..100, one for each table, or none for cjpeg without this switch; d
 def file_switches(parser: argparse.ArgumentParser) -> None:
     """Add cjpeg's switches, and those for one file of an image."""
     encode_switches(parser)
-    group = parser.add_argument_group("the file")
+    group = parser.add_argument_group("output file")
     add_switch(group, "quality", type=_quality, default=DEFAULT_QUALITY, metavar="N[,N]", help=_QUALITY)
     text = "perceptual mode: 0.1..25 in place of a quality, about 1 where a difference begins to show"
     add_switch(group, "distance", type=float, metavar="X", help=text)
     add_switch(group, "ssimulacra2", type=float, metavar="X", help="perceptual mode: the smallest file with this score")
-    add_switch(group, "effort", type=int, metavar="0|1|2", help="of the perceptual mode; default 1")
+    add_switch(group, "effort", type=int, metavar="0|1|2", help="effort of the perceptual mode; default 1")
     _add_flags(group, smallest="write the smaller of progressive and baseline")
     add_switch(group, "scale", type=int, metavar="N", help="scale by 8/N in the DCT, N = 1..16")
     add_switch(group, "block", type=int, metavar="N", help="SmartScale block size 1..16 (for few decoders)")

@@ -25,7 +25,7 @@ workers_option = click.option(
 def faces(data: Path, out: Path, workers: int, params: Params) -> None:
     """Crop and align the faces of the videos or images in DATA into packed files in OUT.
 
-    DATA is a FaceForensics++ tree, or a folder with real and fake (optionally in train, val and test) or a
+    DATA is FaceForensics++, Celeb-DF v2, DFDC, or a folder with real and fake (optionally in train, val and test) or a
     manifest.csv.
 
     An interrupted run resumes. Frames without a face and unreadable files are listed in OUT/failures.csv.
@@ -75,7 +75,7 @@ def compress(faces: Path, out: Path, splits: tuple[str, ...], workers: int, para
 @click.argument("folder", type=FOLDER)
 @click.pass_context
 def verify(context: click.Context, folder: Path) -> None:
-    """Compare every byte of the packed crops in FOLDER with their index. Exits with 1 if anything is damaged."""
+    """Compare every byte of the packed crops in FOLDER with their index. Exit status 1 if anything is damaged."""
     from .inspect import verify as damages
 
     checked, problems = damages(folder)

@@ -57,7 +57,7 @@ class Measured:
 def command(model: str | None, size: int | None) -> None:
     """Print parameters and multiply-adds of MODEL, part by part.
 
-    Without MODEL: width, depth, resolution, dropout and cost of all models, the cost with the paper's table 2.
+    Without MODEL: width, depth, resolution, dropout and cost of all models, next to the cost in the paper's table 2.
     """
     if model is not None:
         click.echo(model_table(measure(model, size)))

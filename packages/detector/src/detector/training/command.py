@@ -34,7 +34,7 @@ from ..options import Command, Input, Output, params_option
     type=click.Choice(["tensorboard", "dvclive"]),
     multiple=True,
     envvar="DETECTOR_TRACK",
-    help="Mirror the log there too, below out/logs; may be repeated, or named in DETECTOR_TRACK (for dvc repro).",
+    help="Also write the log to this tracker, below out/logs. Repeatable; for dvc repro, set DETECTOR_TRACK.",
 )
 @click.option(
     "--faces",
