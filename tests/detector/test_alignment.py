@@ -241,6 +241,13 @@ def test_a_tilted_frame_takes_and_gives_its_place_in_the_box_as_if_upright() -> 
     assert with_eyes([*turned, FoundFace((0, 0, 100, 100))], np.zeros((2, 2)))[2].eyes == pytest.approx(upright)
 
 
+def test_a_detection_keeps_the_confidence_of_its_face_detector() -> None:
+    eyes = np.array([[30.0, 40], [70, 40]])
+    faces = [FoundFace((0, 0, 100, 100), eyes, score=0.93), FoundFace((0, 0, 100, 100), eyes),
+             FoundFace((0, 0, 100, 100), score=0.41)]  # fmt: skip
+    assert [found.score for found in with_eyes(faces, eyes / 100)] == [0.93, None, 0.41]
+
+
 def test_eyes_that_are_not_seen_take_the_clips_median_place() -> None:
     boxes = [(0, 0, 100, 100), (10, 20, 110, 120), (0, 0, 200, 200), (50, 50, 100, 100)]
     seen = [np.array([[30.0, 40], [70, 40]]), np.array([[42.0, 62], [78, 60]]), None, None]

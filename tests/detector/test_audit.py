@@ -279,6 +279,25 @@ def test_mirrored_borders_are_found_from_the_geometry(tmp_path: Path) -> None:
     assert float(rows["given/fake/p00/0000"]["border"]) == 0
 
 
+def test_a_face_detector_that_is_less_sure_of_fakes_is_found(tmp_path: Path) -> None:
+    faces = plant(tmp_path / "faces", people())
+    chance = np.random.default_rng(5)
+    rows = [dataclasses.replace(face, scale=1.0, certainty=round(0.9 - 0.2 * face.label + chance.uniform(0, 0.05), 4))
+            for face in read_index(faces)]  # fmt: skip
+    write_rows(faces / "index.csv", Face, rows)
+    audit = make_audit(faces, tmp_path / "out", None, AuditConfig())
+    row = audit.find("certainty")
+    assert row is not None and row.lo is not None and row.lo > 0.9
+    assert "certainty" in found_in(audit)
+    assert "its confidence" in row.title
+    written = {item["key"]: item["certainty"] for item in csv.DictReader((tmp_path / "out/audit.csv").open())}
+    assert written == {face.key: str(face.certainty) for face in rows}
+    # cascades have no confidence
+    write_rows(faces / "index.csv", Face, [dataclasses.replace(face, certainty=None) for face in rows])
+    row = make_audit(faces, tmp_path / "again", None, AuditConfig()).find("certainty")
+    assert row is not None and row.auc is None
+
+
 def test_a_property_of_one_method_among_many_is_found(tmp_path: Path) -> None:
     """One of five methods is brighter: over all methods this is little, for this one it is all."""
     rng = np.random.default_rng(5)

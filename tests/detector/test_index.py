@@ -43,10 +43,10 @@ def test_the_file_reads_as_the_plan_says(tmp_path: Path) -> None:
     write_index(tmp_path / "index.csv", [REAL, FAKE])
     assert (tmp_path / "index.csv").read_text() == (
         "key,video,compression,frame,method,identity,pair,split,label,shard,offset,size,crc32,face,border,scale,shrink,roll,turned,"
-        "landmarks\n"
+        "landmarks,certainty\n"
         "c23/Deepfakes/000_001/0003,Deepfakes/000_001,c23,3,Deepfakes,000+001,000_001,train,1,faces-000.tar,512,9,"
-        "0badcafe,0,,,,,,\n"
-        "c23/original/000/0000,original/000,c23,0,original,000,000_001,train,0,faces-000.tar,512,9,0badcafe,0,,,,,,\n"
+        "0badcafe,0,,,,,,,\n"
+        "c23/original/000/0000,original/000,c23,0,original,000,000_001,train,0,faces-000.tar,512,9,0badcafe,0,,,,,,,\n"
     )
 
 
@@ -79,7 +79,7 @@ def test_any_index_reads_back_as_it_was(tmp_path_factory: pytest.TempPathFactory
         ("frame,", "", "expected the columns key, video"),
         ("c23,3,", "c23,three,", "line 2: frame must be a whole number, got 'three'"),
         ("c23,3,", "c23,-3,", "line 2: frame must not be negative"),
-        (",512,9,0badcafe", ",512,9", "line 2: expected 20 values, got 19"),
+        (",512,9,0badcafe", ",512,9", "line 2: expected 21 values, got 20"),
         ("Deepfakes/000_001,c23", ",c23", "line 2: video must not be empty"),
         ("train", "training", "line 2: split must be one of train, val, test, got 'training'"),
         ("000_001,train,1", "000_001,train,0", "line 2: label 0 does not fit method 'Deepfakes'"),

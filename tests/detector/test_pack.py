@@ -63,7 +63,8 @@ def test_what_was_unpacked_packs_to_the_same_rows_and_bytes(small_faces: Path, t
     unpack(small_faces, tmp_path / "loose")
     summary = pack_deepfakebench(tmp_path / "loose/FaceForensics++.json", tmp_path / "again")
     # loose files do not say how they were cut
-    unknown = {"border": None, "scale": None, "shrink": None, "roll": None, "turned": None, "landmarks": None}
+    unknown = {"border": None, "scale": None, "shrink": None, "roll": None, "turned": None, "landmarks": None,
+               "certainty": None}
     assert read_index(tmp_path / "again") == [replace(face, **unknown) for face in read_index(small_faces)]
     assert read_masks(tmp_path / "again") == read_masks(small_faces)
     assert (tmp_path / "again/faces-000.tar").read_bytes() == (small_faces / "faces-000.tar").read_bytes()

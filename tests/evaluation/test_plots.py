@@ -40,8 +40,8 @@ def test_curves_have_a_line_for_each_encoder_over_its_own_cost(summary):
     assert len(figure.axes) == 3 * 3
     for axes, metric in zip(figure.axes[::3], ("auc", "balanced_accuracy", "eer"), strict=True):
         found = {line.get_label(): (line.get_xdata().tolist(), line.get_ydata().tolist()) for line in lines(axes)}
-        assert list(found) == ["moz", "turbo", "webp"]
-        for name, conditions in (("moz", ["77", "10"]), ("turbo", ["turbo:77", "turbo:10"]), ("webp", ["webp:50"])):
+        assert list(found) == ["mozjpeg", "libjpeg-turbo", "WebP"]
+        for name, conditions in zip(found, (["77", "10"], ["turbo:77", "turbo:10"], ["webp:50"]), strict=True):
             assert found[name][0] == [FIDELITY[c].bits_per_pixel for c in conditions]
             assert found[name][1] == [summary.find(c, "frame", metric).value for c in conditions]
     right = [line.get_xdata().tolist() for line in lines(figure.axes[1])]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clusters import UNIT_NAMES
+from .conditions import RAW
 from .files import read_table
 from .scores import ALL, read
 from .seeds import Group, SeedRow, compare_groups, how, interval_text, runs_text, tested, value_text
@@ -230,7 +231,8 @@ def _matrix_table(grid: Grid, what: str) -> Table:
     rows = {(r.group, r.condition): r for r in grid.rows
             if (r.what, r.level, r.method, r.unit) == (what, "frame", ALL, grid.rows[0].unit)}  # fmt: skip
     area = {r.group: r for r in grid.rows if (r.what, r.level, r.unit) == ("area", "frame", grid.rows[0].unit)}
-    tested, names = list(dict.fromkeys(condition for _, condition in rows)), grid.varying
+    tested = [name for name in dict.fromkeys(condition for _, condition in rows) if what == "auc" or name != RAW]
+    names = grid.varying
     with_area = what == "auc" and bool(area)
     header = [*(TITLES.get(name, name) for name in names), *tested, *(["area"] if with_area else [])]
     lines = []

@@ -211,11 +211,12 @@ def _lines(count: int, columns: int) -> int:
 
 
 def _band(
-    axes: Axes, x: Sequence[float], rows: Sequence[Row | None], color: str, name: str, dashed: bool, marker: str = "o"
-) -> float:
-    """Draw a line with its band; return its last value."""
+    axes: Axes, x: Sequence[float], rows: Sequence[Row | None], color: str, name: str, dashed: bool, marker: str = "o",
+    shade: float = 0.18,
+) -> float:  # fmt: skip
+    """Draw a line with its band, *shade* opaque (less if dashed); return its last value."""
     values, lo, hi = (np.array([getattr(r, part) if r else np.nan for r in rows]) for part in ("value", "lo", "hi"))
-    axes.fill_between(x, lo, hi, color=color, alpha=0.08 if dashed else 0.18, linewidth=0)
+    axes.fill_between(x, lo, hi, color=color, alpha=0.08 if dashed else shade, linewidth=0)
     if len(rows) == 1:
         axes.vlines(x, lo, hi, color=color, alpha=0.5)             # a band has no width here
     axes.plot(x, values, "--" if dashed else "-", marker=marker, color=color, label=name or None, markersize=5)
@@ -278,6 +279,8 @@ def versus(board: Board, this: str, other: str, theme: Theme = LIGHT) -> Figure:
         return figure
 
 
+KINDS = {"moz": "mozjpeg", "turbo": "libjpeg-turbo", "webp": "WebP", "scaled": "DCT-scaled", "smartscale": "SmartScale"}
+LABELLED = 3                           # more lines are told apart by markers and the legend; labels would hide them
 CURVES = ("auc", "balanced_accuracy", "eer")
 QUALITY = "quality"
 COSTS = (("bits_per_pixel", "bits per pixel (log scale)"), ("ssim", "SSIM"), (QUALITY, "quality number of the encoder"))
@@ -315,9 +318,11 @@ def curves(summary: Summary, fidelity: Mapping[str, Fidelity], theme: Theme = LI
                     x = [place(name, cost) for name in known]
                     rows = [summary.find(name, "frame", metric) for name in known]
                     color = theme.lines[k % len(theme.lines)]
-                    last = _band(axes, x, rows, color, group, False, MARKERS[k % len(MARKERS)])
-                    ends += [(x[-1], last, group, theme.ink)] if x else []
-                _label_ends(axes, ends, 0.09)
+                    marker, shade = MARKERS[k % len(MARKERS)], min(0.18, 0.42 / len(members))
+                    last = _band(axes, x, rows, color, _kind(group), False, marker, shade)
+                    ends += [(x[-1], last, _kind(group), theme.ink)] if x else []
+                if len(members) <= LABELLED:
+                    _label_ends(axes, ends, 0.09)
                 if cost == "bits_per_pixel":
                     axes.set_xscale("log")
                     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -332,6 +337,11 @@ def curves(summary: Summary, fidelity: Mapping[str, Fidelity], theme: Theme = LI
         handles = panels[0, 0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside upper left", ncols=max(len(members), 1))
         return figure
+
+
+def _kind(group: str) -> str:
+    """Return the name of a family of conditions: ``libjpeg-turbo > mozjpeg`` for ``turbo>moz``."""
+    return " > ".join(KINDS.get(step, step) for step in group.split(">"))
 
 
 def _condition_ticks(axes: Axes, conditions: Sequence[str]) -> None:

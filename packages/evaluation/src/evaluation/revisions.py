@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 __all__ = ["fetch"]
@@ -18,8 +19,7 @@ def fetch(revision: str, path: str, folder: Path) -> Path:
         from dvc.scm import RevError, SCMError
     except ImportError:
         raise ValueError("--rev reads revisions through DVC, which is not installed here: pip install dvc") from None
-    target = folder / "".join(c if c.isalnum() or c in "-_." else "_" for c in revision) / Path(path).name
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = Path(tempfile.mkdtemp(dir=folder)) / Path(path).name     # one of its own for a/b and for a_b
     try:
         files = DVCFileSystem(rev=revision)
         if not files.exists(path):

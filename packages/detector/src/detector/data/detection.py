@@ -52,13 +52,14 @@ class Detection:
 
     `found` is ``frame`` (found in this frame), ``clip`` (median of the clip) or ``none``: not found, so `eyes` are only
     the place in the box that gives the usual crop, without roll. `points` are eyes, nose and corners of the mouth,
-    (5, 2), from face detectors that have them.
+    (5, 2), from face detectors that have them. `score` is the face detector's confidence, None if it has none.
     """
 
     box: Box
     eyes: np.ndarray
     found: str
     points: np.ndarray | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,7 +411,7 @@ def _turned_back(seen: FoundFace, turn: np.ndarray, shift: np.ndarray, roll: flo
     x, y = (np.array([(left + right) / 2, (top + bottom) / 2]) - shift) @ turn
     first = round(x - (right - left) / 2), round(y - (bottom - top) / 2)
     box = (first[0], first[1], first[0] + right - left, first[1] + bottom - top)
-    return FoundFace(box, back(seen.eyes), back(seen.points), roll)
+    return FoundFace(box, back(seen.eyes), back(seen.points), roll, score=seen.score)
 
 
 def with_eyes(faces: Iterable[FoundFace], eyes_at: np.ndarray) -> list[Detection]:
@@ -419,9 +420,9 @@ def with_eyes(faces: Iterable[FoundFace], eyes_at: np.ndarray) -> list[Detection
     places = [_place(s.eyes, s) for s in faces if s.eyes is not None]
     usual, found = (np.median(places, axis=0), "clip") if len(places) >= 2 else (eyes_at, "none")
     return [
-        Detection(s.box, s.eyes, "frame", s.points)
+        Detection(s.box, s.eyes, "frame", s.points, s.score or None)
         if s.eyes is not None
-        else Detection(s.box, _eyes_at(usual, s), found)
+        else Detection(s.box, _eyes_at(usual, s), found, score=s.score or None)
         for s in faces
     ]
 

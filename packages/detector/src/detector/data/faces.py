@@ -358,6 +358,7 @@ def _described(cut: Cut) -> dict[str, Any]:
         "box": cut.face.box,
         "eyes": cut.face.eyes.tolist(),
         "found": cut.face.found,
+        "score": cut.face.score,
         "points": points if points is None else points.tolist(),
         "matrix": cut.placed.similarity.matrix.tolist(),
         "shrink": cut.placed.shrink,
@@ -375,7 +376,8 @@ def _load(path: Path) -> Cropped:
     cropped = Cropped(failures=failures, notes=described["notes"])
     for values in described["cuts"]:
         points = None if values["points"] is None else np.array(values["points"])
-        face = detection.Detection(tuple(values["box"]), np.array(values["eyes"]), values["found"], points)
+        box, eyes = tuple(values["box"]), np.array(values["eyes"])
+        face = detection.Detection(box, eyes, values["found"], points, values["score"])
         similarity = alignment.Similarity(np.array(values["matrix"]))
         placed = framing.Placed(similarity, values["shrink"], values["border"])
         cut = Cut(values["frame"], values["person"], b"", face, placed, values["turned"], forged=values["forged"])
@@ -613,6 +615,7 @@ def _face(clip: Clip, cut: Cut, slot: Slot) -> Face:
         roll=cut.placed.roll,
         turned=cut.turned,
         landmarks=cut.face.found,
+        certainty=None if cut.face.score is None else round(min(cut.face.score, 1), 4),
     )
 
 

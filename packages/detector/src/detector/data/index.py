@@ -45,6 +45,7 @@ class Face:
     turned: degrees, a multiple of 90, by which the image was turned clockwise before a face was found in it.
     landmarks: ``frame`` if they were found in this image, ``clip`` if they are the median of the clip's other frames,
         ``none`` if the crop is placed by the face's box alone, without roll.
+    certainty: the face detector's own confidence, None for those that have none (Haar and LBP cascades).
     """
 
     key: RelativeName
@@ -67,6 +68,7 @@ class Face:
     roll: Annotated[float | None, in_range(-180, 180)] = None
     turned: Annotated[int | None, in_range(0, 270)] = None
     landmarks: Annotated[str | None, among("frame", "clip", "none")] = None
+    certainty: Annotated[float | None, in_range(0, 1)] = None
 
 
 def read_index(path: str | Path) -> list[Face]:

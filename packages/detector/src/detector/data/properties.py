@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import cv2
@@ -42,9 +42,9 @@ class Item:
 
     scale: source pixels per crop pixel. border: share of the crop beyond the image's edge. roll: angle in degrees by
     which the crop was turned. shrink: side of the crop relative to that of its framing. landmarks: where the eyes or
-    landmarks were found, the certainty of the face detector; see `detector.data.detection.Detection`. sharpness: binary
-    logarithm of the variance of the Laplacian of the gray crop. red, green, blue: means. phash: 64 hexadecimal digits,
-    see `evaluation.leaks`; empty for a near-uniform crop.
+    landmarks were found; see `detector.data.detection.Detection`. certainty: the face detector's confidence. sharpness:
+    binary logarithm of the variance of the Laplacian of the gray crop. red, green, blue: means. phash: 64 hexadecimal
+    digits, see `evaluation.leaks`; empty for a near-uniform crop.
     """
 
     key: str
@@ -67,6 +67,7 @@ class Item:
     shrink: float
     roll: float
     landmarks: str
+    certainty: float
     sharpness: float
     red: float
     green: float
@@ -154,6 +155,7 @@ class _Cut:
     shrink: float = math.nan
     roll: float = math.nan
     landmarks: str = ""
+    certainty: float = math.nan
 
 
 class _Cuts:
@@ -166,7 +168,7 @@ class _Cuts:
 
     def of(self, face: Face, source: SourceFile, size: int) -> _Cut:
         """Return how *face*, *size* pixels wide, was cut from an image of the size of *source*."""
-        known = {name: getattr(face, name, None) for name in ("scale", "border", "shrink", "roll", "landmarks")}
+        known = {name: getattr(face, name, None) for name in (f.name for f in fields(_Cut))}
         if known["scale"] is not None:
             return _Cut(**{name: value for name, value in known.items() if value is not None})
         if face.key not in self.geometry:
@@ -246,6 +248,7 @@ def properties(found: Measured) -> Iterator[tuple[str, str, list[Property]]]:
         "shrink": ("size of the crop relative to its framing", numbers("shrink")),
         "roll": ("rotation of the crop in degrees", numbers("roll")),
         "landmarks": ("certainty of the face detector: where landmarks were found", names("landmarks")),
+        "certainty": ("certainty of the face detector: its confidence", numbers("certainty")),
         "sharpness": ("sharpness (log variance of the Laplacian)", numbers("sharpness")),
         "colour": ("mean red / green / blue", numbers("red", "green", "blue")),
     }
