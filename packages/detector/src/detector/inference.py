@@ -15,7 +15,7 @@ from .errors import DetectorError
 from .loading.augment import to_float
 from .precision import Precision
 
-__all__ = ["check_finite", "logits_under", "predict", "sigmoid"]
+__all__ = ["check_finite", "logits_of", "logits_under", "predict", "sigmoid"]
 
 
 @torch.inference_mode()
@@ -45,12 +45,19 @@ def predict(
 
     DetectorError if a logit is not finite.
     """
+    return sigmoid(logits_of(model, batches, device, precision))
+
+
+def logits_of(
+    model: nn.Module, batches: Iterable[Tensor], device: torch.device, precision: Precision
+) -> NDArray[np.float64]:
+    """Return the logits of `predict`."""
     logits = [_logits(model, images, device, precision).numpy() for images in batches]
     if not logits:
         return np.empty(0)
-    found = np.concatenate(logits)
+    found: NDArray[np.float64] = np.concatenate(logits)
     check_finite(found, lambda i: f"image {i + 1}")
-    return sigmoid(found)
+    return found
 
 
 def logits_under(
