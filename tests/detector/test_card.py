@@ -48,7 +48,7 @@ def test_a_flipped_bit_in_the_weights_is_found_at_every_load(folder: Path) -> No
         load_model(folder, CPU)
 
 
-def test_a_folder_of_an_earlier_version_is_refused_with_the_way_out(folder: Path) -> None:
+def test_a_folder_of_an_earlier_version_is_refused_with_the_remedy(folder: Path) -> None:
     (folder / "model.json").write_text(json.dumps({"model": "meso4", "options": {}, "height": 32, "width": 32}))
     with pytest.raises(DataError, match=r"model\.json: weights is missing; these weights may be of an earlier version"):
         load_model(folder, CPU)

@@ -140,7 +140,7 @@ def test_unset_values_may_come_as_null_or_its_name() -> None:
         ({"model": ""}, "model must be text, got ''"),
     ],
 )
-def test_a_mistake_is_named_with_the_way_out(given: dict[str, Any], message: str) -> None:
+def test_a_mistake_is_named_with_the_remedy(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         from_mapping(Params, given)
     assert message in text_of(error)

@@ -128,7 +128,7 @@ def test_pixels_become_square(tmp_path: Path, ratio: tuple[int, int], size: tupl
 
 
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
-def test_hdr_video_is_refused_with_a_way_out(tmp_path: Path, transfer: int, name: str) -> None:
+def test_hdr_video_is_refused_with_a_remedy(tmp_path: Path, transfer: int, name: str) -> None:
     path = encode(tmp_path / "clip.mp4", flat(120, 128, 128), color_trc=transfer, colorspace=9, color_primaries=9)
     assert length(path)[0] == 3
     with pytest.raises(DataError, match=rf"HDR video \({name}, .*ffmpeg -i IN -vf zscale"):

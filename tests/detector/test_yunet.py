@@ -227,7 +227,7 @@ def test_under_dvc_the_model_lies_where_dvc_looks(
         make_faces(small_tree, tmp_path / "out", replace(config, yunet_model=str(tracked)), workers=1)
 
 
-def test_without_a_file_the_way_out_is_named() -> None:
+def test_without_a_file_the_remedy_is_named() -> None:
     with pytest.raises(ConfigError, match=r"set faces\.yunet_model to the path of face_detection_yunet_2023mar\.onnx"):
         make_detector("yunet")
 

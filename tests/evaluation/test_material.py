@@ -379,7 +379,7 @@ def test_an_image_outside_of_its_folder_is_not_read(tmp_path):
         ('{"dataset": {"synthetic": 1}}', r"summary\.json, dataset\.synthetic: expected true or false, found 1; way"),
     ],
 )
-def test_an_error_in_json_has_place_value_and_way_out(tmp_path, content, message):
+def test_an_error_in_json_has_place_value_and_remedy(tmp_path, content, message):
     (tmp_path / "summary.json").write_text(content)
     with pytest.raises(FileError, match=message):
         read_json(tmp_path / "summary.json", Faces, "way out")
@@ -393,7 +393,7 @@ def test_an_error_in_json_has_place_value_and_way_out(tmp_path, content, message
         ("f,k,77,3_0,0.9,1,1", r"p\.csv, line 2, column psnr: expected a number, found '3_0'; way out"),
     ],
 )
-def test_an_error_in_csv_has_place_value_and_way_out(tmp_path, row, message):
+def test_an_error_in_csv_has_place_value_and_remedy(tmp_path, row, message):
     (tmp_path / "p.csv").write_text(f"file,key,quality,psnr,ssim,bytes,bits_per_pixel\n{row}\n")
     with pytest.raises(FileError, match=message):
         read_csv(tmp_path / "p.csv", Panel, "way out")

@@ -79,7 +79,7 @@ def test_a_perfect_result_and_a_flat_one_say_look_for_a_shortcut(scores_of):
     for separation in ({"raw": 9, "77": 9, "10": 9}, {"raw": 1.95, "77": 1.95, "10": 1.95}):
         found = answered(scores_of(pairs=12, conditions=separation))
         (warning,) = found.warnings
-        assert warning.startswith("Too good to be true: ")
+        assert warning.startswith("Implausibly good: ")
         assert "Look for a shortcut" in warning
         assert not found.short.startswith("Yes")
     assert answered(scores_of(pairs=12)).warnings == []

@@ -101,8 +101,8 @@ def add(
 ) -> None:
     """Run the whole pipeline on DATA: faces, audit, training, scores, the matrix and the page OUT/report/index.html.
 
-    Parameters are the defaults with the best available face detector; OUT/params.yaml has them all. Run again after an
-    interruption or with other parameters, the same command repeats only the stages that are missing or changed. DATA is
+    Parameters are the defaults with the best available face detector; OUT/params.yaml has them all. After an
+    interruption or a change of parameters, the same command runs only the stages that are missing or changed. DATA is
     not changed.
     """
     from .lock import held

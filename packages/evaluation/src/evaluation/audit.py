@@ -13,8 +13,8 @@ __all__ = ["ALERT", "headline", "parts"]
 
 ALERT = "The audit found shortcuts or leaks in the data."
 MISSING = (
-    "No audit of the data was given (`detector audit`, then --audit audit.json), so nothing is known of formats, "
-    "sizes, encoders, borders or near-duplicates that could give the classes away."
+    "No audit of the data was given (`detector audit`, then --audit audit.json), so differences between the "
+    "classes in format, size, encoder or borders, and near-duplicates, were not looked for."
 )
 NONE = "The audit found nothing notable: no shared people or files, no interval above the margin."
 

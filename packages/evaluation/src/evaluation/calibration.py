@@ -46,8 +46,8 @@ def reliability(y_true: ArrayLike, y_score: ArrayLike, bins: int = BINS) -> Reli
 def ece(y_true: ArrayLike, y_score: ArrayLike, bins: int = BINS) -> float:
     """Return the expected calibration error in 0..1: mean over samples of |mean score - share of fakes| of their bin.
 
-    The bins have equal mass, with equal scores in one bin. nan without samples. On small samples the error is biased
-    upwards by about the sampling error of a bin.
+    The bins have equally many samples, with equal scores in one bin. nan without samples. On small samples the error is
+    biased upwards by about the sampling error of a bin.
     """
     found = reliability(y_true, y_score, bins)
     if len(found.count) == 0:

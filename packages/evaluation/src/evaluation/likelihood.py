@@ -163,7 +163,7 @@ def units(names: ArrayLike) -> int:
     """Return a lower bound of the number of rows that share no person; *names* has people joined by ``+``
     (``000+001``).
 
-    Of reals that is the number of people. Fakes are taken one after the other, in the order of their names.
+    For reals this is the number of people. Fakes are taken one after the other, in the order of their names.
     """
     seen: set[str] = set()
     number = 0

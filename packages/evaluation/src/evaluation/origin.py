@@ -14,12 +14,12 @@ WAY_OUT = "run `detector score` again to rewrite it, or delete the record of a t
 
 
 def origin_path(scores: Path) -> Path:
-    """Return where the record of a table stands."""
+    """Return the path of a table's record."""
     return scores.with_suffix(".json")
 
 
 def is_record(path: Path) -> bool:
-    """Return whether a JSON file is a record; metrics.json, which a user may call ``scores.json``, is none."""
+    """Return whether a JSON file is a record; metrics.json, which a user may call ``scores.json``, is not."""
     found = read_json(path, dict[str, Any], WAY_OUT)
     return "weights_sha256" in found or not {"matrix", "undefined"} <= found.keys()
 

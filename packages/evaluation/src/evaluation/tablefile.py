@@ -112,7 +112,7 @@ class _Decoded(io.RawIOBase):
 
 
 def head(path: str | Path) -> Head:
-    """Return the format and the header of a table; FileError where it is none."""
+    """Return the format and the header of a table; FileError if it is not a table."""
     path = Path(path)
     with path.open("rb") as file:
         start = file.read(4)

@@ -18,7 +18,7 @@ from .tables import number
 __all__ = ["Answer", "Margins", "Rate", "answer"]
 
 TELL = "Cannot tell from this data."
-PERFECT = 0.99                         # a lowest AUC this high is too good to be true
+PERFECT = 0.99                         # a lowest AUC this high is implausibly good
 FLAT = 0.01                            # and so is a high AUC that the strongest compression changes by less than this
 HIGH = 0.95
 FIXED = "The validation split lacks a class, so no threshold was chosen, and .5 is used."
@@ -98,7 +98,7 @@ def answer(summary: Summary, matrix: Matrix, margins: Margins | None = None) -> 
         sentences.append(_drop(summary, margins))
     suspicious, warnings = _suspicious(summary, matrix), _leaning(matrix)
     if suspicious and short.startswith("Yes"):
-        short = "Too good to be true: look for a shortcut before relying on this result."
+        short = "Implausibly good: check for a shortcut before relying on this result."
     return Answer(short, sentences, [*suspicious, *warnings], threshold, accused, missed, source == "val")
 
 
@@ -166,14 +166,14 @@ def _drop(summary: Summary, margins: Margins) -> str:
 
 
 def _suspicious(summary: Summary, matrix: Matrix) -> list[str]:
-    """Return a warning where the results are too good to be true: perfect, or unaffected by strong compression."""
+    """Return a warning where the results are implausibly good: perfect, or unaffected by strong compression."""
     look = "Look for a shortcut: file format, size, borders, encoder or people that differ between the classes."
     worst, ends, drop = matrix.figure("worst"), summary.ends(), summary.drop("frame", "auc")
     low = summary.find(ends.low, "frame", "auc") if ends else None
     if worst and worst.value >= PERFECT:
-        return [f"Too good to be true: the lowest AUC of all conditions is {number(worst.value)}. {look}"]
+        return [f"Implausibly good: the lowest AUC of all conditions is {number(worst.value)}. {look}"]
     if ends and low and drop and low.value >= HIGH and abs(drop.value) <= FLAT:
-        return [f"Too good to be true: {title(ends.low)} hardly changes the AUC of {number(low.value)}. {look}"]
+        return [f"Implausibly good: {title(ends.low)} hardly changes the AUC of {number(low.value)}. {look}"]
     return []
 
 

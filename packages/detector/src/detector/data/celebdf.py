@@ -10,7 +10,7 @@
     splits/List_of_testing_videos.txt       optional: a copy of the list, to read the published test videos only
 
 A folder of images may stand for a video. The persons are those in the file names, as the authors name them; each video
-of YouTube-real counts as a person of its own. The published list draws its videos from the same persons as the others,
+of YouTube-real counts as a person of its own. The videos of the published list show persons of the other videos, too,
 so it is not a split for training: persons are assigned to splits by ``persons.json`` or else by the hash of their name,
 and forgeries across splits are left out and counted.
 """

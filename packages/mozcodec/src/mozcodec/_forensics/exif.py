@@ -31,7 +31,7 @@ class Exif:
     thumbnail: bytes | None = None
     """The JPEG of the second directory."""
     problems: tuple[str, ...] = ()
-    """Defects, in words."""
+    """Descriptions of the defects."""
 
 
 def read_exif(tiff: bytes) -> Exif:

@@ -91,7 +91,7 @@ def metadata_report(data: Source) -> MetadataReport:
     """Return the metadata of a JPEG, and where they contradict the pixels.
 
     Compared are: EXIF's and XMP's sizes and orientation with the frame header; the thumbnail with the image; EXIF's
-    make, orientation and dates with XMP's; the images that a Multi-Picture index lists with those that are there.
+    make, orientation and dates with XMP's; the images that a Multi-Picture index lists with those in the file.
     Programs are collected from EXIF, XMP with its history, Photoshop's segments and C2PA. None of this proves that an
     image is genuine: anybody can write metadata. Violations of a format are findings, too; no network is
     used. Raises the errors of :func:`mozcodec.read_header`.
