@@ -1,6 +1,7 @@
 """The comparison of many detectors: against scikit-learn, SciPy and rows chosen by hand."""
 
 import csv
+import re
 import subprocess
 
 import numpy as np
@@ -231,3 +232,44 @@ def test_commits_tags_and_experiments_are_read_through_dvc(tmp_path, write_score
     do("sh", "-c", "rm -r .dvc/cache")
     result = run("out/scores.csv", "--rev", "one")
     assert (result.exit_code, "not in DVC's cache; run `dvc pull`" in result.output) == (1, True)
+
+
+@pytest.mark.slow(minutes=1)
+def test_experiments_of_dvc_are_compared_by_their_names(tmp_path, write_scores, monkeypatch):
+    repo = tmp_path / "repo"
+    (repo / "tables").mkdir(parents=True)
+    monkeypatch.chdir(repo)
+    for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
+        monkeypatch.setenv(f"{name}_NAME", "a")
+        monkeypatch.setenv(f"{name}_EMAIL", "a@b.example")
+    strong = {"raw": 1.6, "77": 1.3, "10": 0.3}
+    for name, conditions in (("weak", WEAK), ("strong", strong)):
+        write_scores("scores.csv", conditions=conditions).replace(repo / "tables" / f"{name}.csv")
+    (repo / "params.yaml").write_text("name: weak\n")
+    (repo / "dvc.yaml").write_text(
+        "stages:\n  score:\n    cmd: mkdir -p out && cp tables/${name}.csv out/scores.csv\n    deps: [tables]\n"
+        "    params: [name]\n    outs: [out/scores.csv]\n"
+    )
+
+    def do(*command):
+        subprocess.run(command, check=True, capture_output=True)
+
+    do("git", "init", "-q", "-b", "main")
+    do("dvc", "init", "-q")
+    do("dvc", "config", "core.analytics", "false")
+    do("git", "add", "-A")
+    do("git", "commit", "-qm", "pipeline")
+    for name in ("weak", "strong"):
+        do("dvc", "exp", "run", "-n", f"exp-{name}", "-S", f"name={name}")
+    result = run("--rev", "exp-weak", "--rev", "best=exp-strong", "--condition", "raw")
+    assert result.exit_code == 0, result.output
+    expected = [auc_of(repo / "tables" / f"{name}.csv", "raw") for name in ("strong", "weak")]
+    found = [re.search(rf"^{label} .*?(\d\.\d+)", result.output, re.MULTILINE) for label in ("best", "exp-weak")]
+    shown = [float(one[1]) for one in found]
+    assert shown == pytest.approx(expected, abs=6e-4)
+    assert "exp-weak - best" in result.output or "best - exp-weak" in result.output
+
+
+def auc_of(path, condition):
+    test = read(path).where(split="test", condition=condition)
+    return roc_auc_score(test.label, test.score)
