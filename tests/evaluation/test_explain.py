@@ -20,17 +20,18 @@ FACES = ("c23/original/004/0000", "c23/Deepfakes/004_005/0000", "c23/FaceSwap/00
 def folder(tmp_path):
     """What ``detector explain`` writes, of noise: three faces, a Grad-CAM and an attention map, 60 vectors."""
     noise = np.random.default_rng(0)
-    (tmp_path / "maps").mkdir()
+    folder = tmp_path / "explain"
+    (folder / "maps").mkdir(parents=True)
     lines = ["file,key,condition,kind,score,peak"]
     for key in FACES:
         kinds = [(quality, kind) for quality in CONDITIONS for kind in ("face", "grad_cam", "attention_1")]
         kinds += [] if "original" in key else [("raw", "mask")]
         for quality, kind in kinds:
             file = f"maps/{key.replace('/', '-')}-{quality}-{kind}.png"
-            imsave(tmp_path / file, noise.integers(0, 255, (8, 8, 3), dtype=np.uint8))
+            imsave(folder / file, noise.integers(0, 255, (8, 8, 3), dtype=np.uint8))
             lines.append(f"{file},{key},{quality},{kind},0.625,0.5")
-    (tmp_path / "maps.csv").write_text("\n".join(lines) + "\n")
-    (tmp_path / "localization.csv").write_text(
+    (folder / "maps.csv").write_text("\n".join(lines) + "\n")
+    (folder / "localization.csv").write_text(
         "condition,kind,method,n,inside,average,covered\n"
         "raw,grad_cam,all,40,0.5125,0.4,0.25\nraw,grad_cam,FaceSwap,20,0.3,0.4,0.2\n10,attention_1,all,40,0.4,0.41,0.25\n"
     )
@@ -38,9 +39,9 @@ def folder(tmp_path):
     for i in range(60):
         method = ("original", "Deepfakes", "FaceSwap")[i % 3]
         rows.append(f"{i},{method}/{i},{method},test,{int(i % 3 > 0)},{('raw', '10')[i // 30]},0.5")
-    (tmp_path / "features.csv").write_text("\n".join(rows) + "\n")
-    np.save(tmp_path / "features.npy", noise.normal(size=(60, 5)).astype(np.float32))
-    return tmp_path
+    (folder / "features.csv").write_text("\n".join(rows) + "\n")
+    np.save(folder / "features.npy", noise.normal(size=(60, 5)).astype(np.float32))
+    return folder
 
 
 def test_the_section_shows_each_map_in_each_condition_and_each_number(folder):

@@ -11,8 +11,8 @@ from matplotlib.image import imsave
 
 from evaluation import features, made, plots, sections
 from evaluation.files import FileError, read_csv, read_json, read_png, sha256
-from evaluation.material import Sources, gather
 from evaluation.records import Faces, Panel
+from evaluation.report import Sources, gather
 
 
 def from_options(options):

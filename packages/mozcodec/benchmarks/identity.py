@@ -173,6 +173,8 @@ def random_options(rng: np.random.Generator) -> dict:
             options["optimize_scans"] = False
     if rng.random() < 0.25:
         _make_plain(rng, options)
+    if rng.random() < 0.12:
+        options["smoothing_factor"] = int(rng.integers(0, 101))
     return options
 
 

@@ -1,12 +1,12 @@
-"""Everything the page shows, read from the files of the other stages and checked against their schemas."""
+"""Everything the page shows, read from the files of the other stages with their schemas."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import explain, findings, mistakes, tables, versus
+from . import explain, findings, tables, versus
 from .conditions import RAW, condition_keys, title
 from .explain import Explained
 from .files import Picture, check, read_csv, read_json, read_json_lines, read_png
@@ -21,7 +21,7 @@ from .summary import Summary
 from .usefulness import Margins
 from .versus import Versus
 
-__all__ = ["Material", "Sources", "gather", "read_rates"]
+__all__ = ["Material", "Sources", "load", "read_rates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +105,8 @@ FIDELITY = "run `detector fidelity` again to rewrite it"
 TRAIN = "run `detector train` again to rewrite it"
 
 
-def gather(sources: Sources) -> Material:
-    """Read all *sources*; FileError or OSError names the file that cannot be used or belongs to another run."""
-    from . import checks
-
-    material, scores = _read(sources)
-    checks.check(sources, material, scores)
-    decided = material.matrix.decided("balanced_accuracy", material.matrix.source)
-    if not decided:
-        return material
-    images = [(row.key, row.condition, material.pictures[row.file]) for face in material.panels for row in face]
-    if material.explained:
-        maps = [row for face in material.explained.faces for row in face if row.kind == "face"]
-        images += [(row.key, row.condition, material.explained.pictures[row.file]) for row in maps]
-    return replace(material, mistakes=mistakes.find(material.scores, decided[0].threshold, images, sources.crops))
-
-
-def _read(sources: Sources) -> tuple[Material, Scores]:
+def load(sources: Sources) -> tuple[Material, Scores]:
+    """Read all *sources*; return what the page shows and all rows of the scores, validation split included."""
     summary, matrix = tables.read_results(sources.metrics, sources.tables)
     how = summary.reading.options()
     scores = read(sources.scores, **how | {"allow_nan": sources.allow_nan or how["allow_nan"]})

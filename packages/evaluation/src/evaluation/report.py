@@ -1,17 +1,32 @@
-"""Writes the page: index.html, the same as report.md, its figures as PNG and its tables as CSV."""
+"""Reads and checks what the page shows, and writes it: HTML, Markdown, figures as PNG, tables as CSV."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from . import made, page, plots
+from . import checks, made, mistakes, page, plots
 from .files import write_whole
-from .material import Material, Sources, gather
+from .material import Material, Sources, load
 from .sections import body
 
 __all__ = ["Material", "Sources", "build", "gather"]
 
 TITLE = "Is a fake face still detected after JPEG compression?"
+
+
+def gather(sources: Sources) -> Material:
+    """Read all *sources*; FileError or OSError names the file that cannot be used or belongs to another run."""
+    material, scores = load(sources)
+    checks.check(sources, material, scores)
+    decided = material.matrix.decided("balanced_accuracy", material.matrix.source)
+    if not decided:
+        return material
+    images = [(row.key, row.condition, material.pictures[row.file]) for face in material.panels for row in face]
+    if material.explained:
+        maps = [row for face in material.explained.faces for row in face if row.kind == "face"]
+        images += [(row.key, row.condition, material.explained.pictures[row.file]) for row in maps]
+    return replace(material, mistakes=mistakes.find(material.scores, decided[0].threshold, images, sources.crops))
 
 
 def build(out: Path, material: Material) -> Path:
