@@ -117,17 +117,11 @@ def metrics(
     """
     from .files import write_json
     from .matrix import evaluate
-    from .origin import is_record, origin_path
     from .scores import Reading, read
     from .strata import strata
     from .summary import Settings, summarize
     from .tables import headline_json, metrics_json, text, write_tables
 
-    for path in (out, headline):
-        if path and path.is_file() and path.resolve() == origin_path(scores).resolve() and is_record(path):
-            raise click.ClickException(
-                f"{path}: is the record that `detector score` wrote beside {scores}; give the metrics another name"
-            )
     settings = Settings(replicates, confidence, seed, intervals)
     reading = Reading(dict(columns), allow_nan, allow_missing, logits)
     found = read(scores, **reading.options())

@@ -69,6 +69,8 @@ def check_paths(
     An output must not be an input, lie inside one, be the record beside a table of scores, or be another output. Of
     the outputs that are folders, *names* are the patterns of the names that are written there. Links are followed.
     """
+    from .origin import is_record, origin_path
+
     inputs = {name: path.resolve() for name, path in read.items()}
     outputs = {name: path.resolve() for name, path in written.items()}
     for out, path in outputs.items():
@@ -82,21 +84,8 @@ def check_paths(
                 first = source.relative_to(path).parts[0]
                 if any(fnmatch(first, pattern) for pattern in (names or {}).get(out, ())):
                     raise ValueError(f"{shown / first}: {out} would overwrite {name}; {way_out}")
-            if path == source.with_suffix(".json") and _is_record(path):
-                raise ValueError(f"{shown}: {out} would overwrite the record of {read[name]}, which says what the "
-                                 f"scores were made from; {way_out}")  # fmt: skip
+            if path == origin_path(source) and path.is_file() and is_record(path):
+                raise ValueError(f"{shown}: is the record that `detector score` wrote beside {read[name]}; {way_out}")
         for name, other in outputs.items():
             if name != out and path == other:
                 raise ValueError(f"{shown}: {out} and {name} are the same path; {way_out}")
-
-
-def _is_record(path: Path) -> bool:
-    """Whether *path* is the record that `detector score` writes beside its table."""
-    from .files import FileError, read_json
-    from .records import Origin
-
-    try:
-        read_json(path, Origin)
-    except (FileError, OSError):
-        return False
-    return True
