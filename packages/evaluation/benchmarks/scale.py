@@ -17,6 +17,10 @@ from pathlib import Path
 from tables import Shape, write
 
 SHAPES = {
+    # memory over the number of methods, about 15,600 rows each
+    "methods-1": Shape(pairs=1950, methods=1, real_videos=3, frames=1, conditions=1, val_pairs=200),
+    "methods-10": Shape(pairs=600, methods=10, real_videos=3, frames=1, conditions=1, val_pairs=60),
+    "methods-100": Shape(pairs=76, methods=100, real_videos=3, frames=1, conditions=1, val_pairs=8),
     "methods": Shape(pairs=19, methods=411, real_videos=3, frames=1, conditions=1, val_pairs=2),      # 15,732 rows
     "million": Shape(pairs=98, methods=50, real_videos=1, frames=20, conditions=5, val_pairs=10),     # 999,600 rows
     "large": Shape(pairs=980, methods=50, real_videos=1, frames=20, conditions=5, val_pairs=98),      # 9,996,000 rows
