@@ -66,14 +66,11 @@ def test_the_results_of_the_default_run_are_those_of_the_committed_metrics() -> 
     def shown(values: dict[str, float], name: str) -> str:
         return f"{short(values[name])} [{short(values[name + '_lo'])}, {short(values[name + '_hi'])}]"
 
-    assert rows["mean AUC of the diagonal (same condition)"] == shown(auc, "diagonal")
     assert rows["lowest cell"].startswith(shown(auc, "worst"))
-    assert rows["largest difference between a cell and its mirror image"] == shown(auc, "lean")
     balanced = "balanced accuracy over all conditions, one threshold from validation"
     assert rows[balanced] == shown(found, "balanced_accuracy")
     section = " ".join(RESULTS[RESULTS.index("Frame AUC of the default run") :].split())
-    assert f"raw {short(auc['raw'])} [" in section and f"77 {short(auc['q77'])} [" in section
-    assert f"drop from 77 to 10 {shown(auc, 'drop')}" in section
+    assert f"77 {short(auc['q77'])} [" in section and f"10 {short(auc['q10'])} [" in section
 
 
 @pytest.mark.parametrize("method", ["original", "Deepfakes"])

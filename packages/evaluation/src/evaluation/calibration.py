@@ -74,10 +74,9 @@ def temperature(y_true: ArrayLike, logits: ArrayLike) -> float:
     low, high = 0.0, 1.0
     while slope(high) < 0:
         low, high = high, 2 * high
-    for _ in range(100):
-        middle = (low + high) / 2
+    while low < (middle := (low + high) / 2) < high:                     # until no number lies between
         low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-    return 2 / (low + high)
+    return 1 / middle
 
 
 def apply_temperature(y_score: ArrayLike, temperature: float) -> Floats:

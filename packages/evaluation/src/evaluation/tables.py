@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .clusters import UNIT_NAMES
-from .conditions import RAW, condition_key, condition_keys
+from .conditions import condition_key, condition_keys
 from .files import FileError, read_csv, read_json, rounded, sha256, write_csv, write_json
 from .matrix import FILES as MATRIX_FILES
 from .matrix import Matrix, as_json
@@ -79,29 +79,24 @@ def one_class(summary: Summary) -> list[str]:
 
 
 def headline_json(summary: Summary, matrix: Matrix) -> dict[str, Any]:
-    """Return the numbers to look at first, at most 20, all at frame level: what ``dvc metrics diff`` compares.
+    """Return the numbers to look at first, each with its interval, 18 in all: what ``dvc metrics diff`` compares.
 
-    `auc` holds the AUC of uncompressed faces and of the two conditions between which the drop is measured, the drop,
-    and ``diagonal``, ``worst`` and ``lean`` of the history matrix. The other numbers are rates at the threshold chosen
-    on the validation split over all conditions. Undefined numbers are left out.
+    All are at frame level: the AUC of the two conditions between which the drop is measured and of the worst cell of
+    the history matrix, and what the threshold decides that is chosen on the validation split over all conditions.
+    Undefined numbers are left out.
     """
     ends = summary.ends()
-    shown = [RAW, ends.high, ends.low] if ends else [RAW, *(c for c in summary.conditions if c != RAW)][:3]
     auc: dict[str, float] = {}
-    for condition in dict.fromkeys(shown):
+    for condition in [ends.high, ends.low] if ends else summary.conditions[:2]:
         row = summary.find(condition, "frame", "auc")
-        auc |= _named(condition_key(condition), row.value) if row else {}
-    drop = summary.drop("frame", "auc")
-    auc |= _named("drop", drop.value, drop.lo, drop.hi) if drop else {}
-    for name in ("diagonal", "worst", "lean"):
-        figure = matrix.figure(name)
-        auc |= _named(name, figure.value, figure.lo, figure.hi) if figure else {}
-    decided: dict[str, float] = {}
-    for name in DECIDED:
-        for found in matrix.decided(name):
-            ends_of = (found.lo, found.hi) if name == "balanced_accuracy" else ()
-            decided |= _named(name, found.value, *ends_of)
-    return {"auc": auc, **decided}
+        auc |= _named(condition_key(condition), row.value, row.lo, row.hi) if row else {}
+    worst = matrix.figure("worst")
+    auc |= _named("worst", worst.value, worst.lo, worst.hi) if worst else {}
+    decided = [found for name in DECIDED for found in matrix.decided(name)]
+    out: dict[str, Any] = {"auc": auc}
+    for found in decided:
+        out |= _named(found.metric, found.value, found.lo, found.hi)
+    return out
 
 
 def _named(name: str, value: float, lo: float = math.nan, hi: float = math.nan) -> dict[str, float]:
