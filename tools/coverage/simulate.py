@@ -28,7 +28,7 @@ from evaluation import calibration, metrics
 from evaluation.calibration_ranges import ece, fitted_temperature
 from evaluation.jackknife import Estimate, Sample, Side
 from evaluation.measure import measure
-from evaluation.wilson import Range, difference, largest_gap, mean_of, ratio_of_gains, worst
+from evaluation.wilson import LEAST_REALS, Range, difference, largest_gap, mean_of, ratio_of_gains, worst
 from evaluation.wins import Wins
 from tools.coverage.designs import DESIGNS, Data, Design, generate
 
@@ -40,6 +40,7 @@ SINGLE = {
     "ap": ("ap", ""), "tpr": ("recall", "fixed"), "tnr": ("acc_real", "fixed"), "accuracy": ("accuracy", "fixed"),
     "precision": ("precision", "fixed"), "mcc": ("mcc", "fixed"),
 }  # fmt: skip
+RATES = {"tpr5": 0.05, "tpr1": 0.01}
 Found = dict[str, Range]
 
 
@@ -131,16 +132,45 @@ def _auc(real: np.ndarray, fake: np.ndarray) -> float:
 def bootstrap(data: Data, generator: np.random.Generator, replicates: int) -> Found:
     """Return percentile intervals of a bootstrap of whole clusters for comparison."""
     clusters = len(data.clusters.weight)
-    weights = generator.multinomial(clusters, np.full(clusters, 1 / clusters), replicates)
+    weights = generator.multinomial(clusters, np.full(clusters, 1 / clusters), replicates).astype(np.float64)
     code = data.clusters.code[:, 0]
     ranking = metrics.Ranking(data.label, data.score[0])
-    counts = ranking.counts(weights.astype(np.float64), code)
+    counts = ranking.counts(weights, code)
     confusion = counts.confusion(0.5)
     loss = metrics.brier_of_each(data.label, data.score[0])
-    sums, sizes = np.bincount(code, weights=loss), np.bincount(code)
+    sums, sizes = np.bincount(code, loss, clusters), np.bincount(code, minlength=clusters)
     drawn = {"auc": counts.auc(), "bacc": confusion.balanced_accuracy(), "f1": confusion.f1(), "eer": counts.eer()[0],
-             "brier": (weights @ sums) / (weights @ sizes)}  # fmt: skip
+             "brier": (weights @ sums) / (weights @ sizes), "ap": counts.ap()}  # fmt: skip
+    real_videos = len(np.unique(data.video[data.label == 0]))
+    drawn |= {name: counts.tpr_at_fpr(rate) for name, rate in RATES.items() if real_videos * rate >= LEAST_REALS}
+    if 1 < len(data.score) < 9:
+        drawn |= _redrawn_cells(data, weights)
     return {name: Range(float(np.mean(v)), *np.nanquantile(v, [0.025, 0.975]).tolist()) for name, v in drawn.items()}
+
+
+def _redrawn_cells(data: Data, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the comparisons of cells in each replicate, from the wins of the fakes of a cluster over those of another.
+
+    *weights* (replicates, clusters): how often a cluster was drawn.
+    """
+    fake, clusters = data.label == 1, weights.shape[1]
+    of_real, of_fake = (data.clusters.code[rows, 0] for rows in (~fake, fake))
+    sizes = (weights @ np.bincount(of_real, minlength=clusters)) * (weights @ np.bincount(of_fake, minlength=clusters))
+    cells = np.empty((len(data.score), len(data.score), len(weights)))
+    order = np.argsort(of_fake, kind="stable")
+    names, starts = np.unique(of_fake[order], return_index=True)
+    for i, real in enumerate(data.score[:, ~fake]):
+        ranked = [np.sort(real[of_real == c]) for c in range(clusters)]
+        for j, scores in enumerate(data.score[:, fake]):
+            wins = np.zeros((clusters, clusters))
+            for c, against in enumerate(ranked):
+                wins[names, c] = np.add.reduceat(np.searchsorted(against, scores[order]), starts)
+            with np.errstate(invalid="ignore"):
+                cells[i, j] = np.einsum("rc,rc->r", weights @ wins, weights) / sizes
+    flat = cells.reshape(-1, len(weights))
+    diagonal = np.array([cells[i, i] for i in range(len(cells))])
+    return {"difference": cells[0, 0] - cells[-1, -1], "worst": flat.min(axis=0), "pooled": flat.mean(axis=0),
+            "mean": diagonal.mean(axis=0)}  # fmt: skip
 
 
 def digest(design: Design) -> str:
@@ -148,15 +178,18 @@ def digest(design: Design) -> str:
     import evaluation
 
     folder, here = Path(evaluation.__file__).parent, Path(__file__).parent
-    paths = [folder / name for name in ("calibration_ranges.py", "clusters.py", "jackknife.py", "wilson.py", "wins.py")]
+    names = ("calibration_ranges.py", "clusters.py", "jackknife.py", "measure.py", "wilson.py", "wins.py")
+    paths = [folder / name for name in names]
     text = json.dumps(asdict(design), sort_keys=True) + "".join(_code(path) for path in [*paths, here / "designs.py"])
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _code(path: Path) -> str:
-    """Return a source file without comments, docstrings and formatting."""
+    """Return a source file without comments, docstrings, formatting and the words of its messages."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            node.value = ""
         body = getattr(node, "body", None)
         if not isinstance(body, list) or not body:
             continue
