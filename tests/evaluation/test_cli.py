@@ -259,7 +259,7 @@ def test_nan_scores_fail_unless_allowed_and_are_then_counted(write_scores, rows_
     result = run("metrics", scores, tmp_path / "m.json", "--allow-nan", *FAST)
     assert result.exit_code == 0
     assert json.loads((tmp_path / "m.json").read_text())["n"]["dropped"] == 1
-    assert "left out: 1 rows of the file with a score that is not finite" in result.output
+    assert "note: left out: 1 row with a score that is not finite (the first: line" in result.output
 
 
 def test_bad_options_are_named(write_scores, tmp_path):

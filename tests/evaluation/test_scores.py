@@ -61,7 +61,7 @@ def test_a_missing_column_is_named(write_scores):
 def test_an_empty_file_has_no_columns(tmp_path):
     path = tmp_path / "scores.csv"
     path.touch()
-    with pytest.raises(ScoresError, match="no column label, score"):
+    with pytest.raises(ScoresError, match="is empty: it needs a line with the names"):
         read(path)
 
 
@@ -74,7 +74,7 @@ def test_a_short_row_is_named(write_scores):
 
 def test_a_binary_file_is_named(tmp_path):
     path = tmp_path / "scores.csv"
-    path.write_bytes(b"\xff\xfe\x00weights")
+    path.write_bytes(b"\xff\xd8\xff\x00weights")
     with pytest.raises(ScoresError, match=r"scores\.csv is not a CSV file in UTF-8"):
         read(path)
 
