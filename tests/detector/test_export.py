@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 from torch import nn
 
 from detector import export as module
-from detector.card import Card
+from detector.card import Calibrated, Card, Threshold, Thresholds
 from detector.cli import cli
 from detector.errors import DetectorError
 from detector.export import export
@@ -24,6 +27,7 @@ from detector.inference import predict
 from detector.models import build
 from detector.precision import Precision
 from detector.weights import load_model, save_model
+from evaluation.likelihood import Calibration
 
 CPU = torch.device("cpu")
 MODELS = {"meso4": {}, "multi_attention": {"backbone": "test_efficientnet", "texture": "v2"}}
@@ -100,6 +104,49 @@ def test_onnx_gives_the_models_scores_or_says_what_to_install(tmp_path: Path) ->
 
     np.testing.assert_allclose(scores, expected, atol=1e-5)
     assert json.loads(session.get_modelmeta().custom_metadata_map["model.json"])["model"] == "meso4"
+
+
+def test_the_example_gives_the_numbers_of_detector_predict_without_our_code(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    levels = Thresholds(Threshold(0.25, 8, 8), Threshold(0.5, 8, 8))
+    found = Calibration(
+        -0.3, 0.7, (0.02, 0.04, 0.01), 3.18, 4, "pair", "", 0.05, 20.0, 8, 4, [(-1.0, 0.2), (1.0, 0.8)],
+        0.5, 0.4, 0.1, 0.1, 0.2,
+    )  # fmt: skip
+    model, card = load_model(trained("meso4", tmp_path / "other"), CPU)
+    described = {"calibration": {"pooled": Calibrated(found, None)}, "pooled": levels}
+    save_model(tmp_path / "train", model.state_dict(), replace(card, height=64, width=64, **described))
+    crop = tmp_path / "crop.png"
+    Image.fromarray(np.pad(pictures(5)[3], ((8, 8), (0, 0), (0, 0)))).save(crop)
+    export(tmp_path / "train", tmp_path / "model.onnx")
+
+    example = Path(__file__).parents[2] / "docs/score_onnx.py"
+    assert len(example.read_text().splitlines()) <= 40
+    arguments = [sys.executable, "-I", example, tmp_path / "model.onnx", crop, "pooled", "0.1"]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=True)
+    arguments = ["predict", crop, "--aligned", "--json", "--prior", 0.1, "--train", tmp_path / "train"]
+    answer = json.loads(CliRunner().invoke(cli, [str(one) for one in arguments]).stdout)
+    face = answer["faces"][0]
+    ratio, (low, high) = face["likelihood"]["ratio"], face["likelihood"]["interval"]
+    assert 0.06 < low < ratio < high < 19
+    caution, *lines = done.stdout.splitlines()
+    assert caution.startswith("CAUTION")
+    numbers = [float(text) for line in lines for text in re.findall(r"\d+\.\d{6}", line)]
+    expected = [face["score"]["value"], 0.25, ratio, low, high, face["likelihood"]["posterior"]]
+    assert numbers == pytest.approx(expected, abs=1e-5, rel=1e-5)
+
+
+def test_exports_carry_calibration_thresholds_and_framing(tmp_path: Path) -> None:
+    levels = Thresholds(Threshold(0.25, 8, 8), Threshold(0.5, 8, 8))
+    model, card = load_model(trained("meso4", tmp_path / "other"), CPU)
+    save_model(tmp_path / "train", model.state_dict(), replace(card, pooled=levels, thresholds={"77": levels}))
+    export(tmp_path / "train", tmp_path / "model.pt2")
+    extra = {"model.json": ""}
+    torch.export.load(tmp_path / "model.pt2", extra_files=extra)
+    found = json.loads(extra["model.json"])
+    assert found["thresholds"]["77"]["frame"]["threshold"] == found["pooled"]["frame"]["threshold"] == 0.25
+    assert {"calibration", "ranges", "data", "framing"} <= set(found)
 
 
 def test_a_file_that_differs_from_the_model_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,16 +52,18 @@ class Calibration:
     """How logits of one condition and level become likelihood ratios, and how good it is.
 
     intercept, slope: of the logistic calibration, llr = intercept + slope * logit. variance: of intercept, of slope,
-    and their covariance, by the jackknife over `clusters` clusters (`unit`: pairs, people, videos); None, with the
-    `reason`, if a class has fewer than three. low, high: the smallest and the largest LR that the sample supports
-    (ELUB), counting `real_units` and `fake_units` (see `units`). isotonic: knots (logit, P(fake) at even prior) of the
-    isotonic calibration. The rest is cross-fitted: cllr in bits (cllr_min: after the best monotone transformation), ece
-    at the sample's share of fakes, and the shares of reals at or above, and of fakes below, Youden's threshold.
+    and their covariance, by the jackknife over `clusters` clusters (`unit`: pairs, people, videos), and quantile: of
+    Student's t for an interval of 95 %; None, with the `reason`, if a class has fewer than three clusters. low, high:
+    the smallest and the largest LR that the sample supports (ELUB), counting `real_units` and `fake_units` (see
+    `units`). isotonic: knots (logit, P(fake) at even prior) of the isotonic calibration. The rest is cross-fitted: cllr
+    in bits (cllr_min: after the best monotone transformation), ece at the sample's share of fakes, and the shares of
+    reals at or above, and of fakes below, Youden's threshold.
     """
 
     intercept: float
     slope: float
     variance: tuple[float, float, float] | None
+    quantile: float | None
     clusters: int
     unit: str
     reason: str
@@ -94,8 +96,8 @@ class Ratio:
 # -- applying ----------------------------------------------------------------------------------------------------------
 
 
-def apply(calibration: Calibration, logit: float, confidence: float = CONFIDENCE) -> Ratio:
-    """Return the likelihood ratio of *logit*, with its interval of *confidence*."""
+def apply(calibration: Calibration, logit: float) -> Ratio:
+    """Return the likelihood ratio of *logit*, with its interval."""
     lowest, highest = math.log(calibration.low), math.log(calibration.high)
 
     def bounded(llr: float) -> float:
@@ -103,20 +105,14 @@ def apply(calibration: Calibration, logit: float, confidence: float = CONFIDENCE
 
     llr = calibration.intercept + calibration.slope * logit
     interval = None
-    if calibration.variance is not None:
+    if calibration.variance is not None and calibration.quantile is not None:
         of_intercept, of_slope, both = calibration.variance
-        half = _quantile(confidence, calibration.clusters - 1) * math.sqrt(
+        half = calibration.quantile * math.sqrt(
             max(of_intercept + 2 * both * logit + of_slope * logit * logit, 0.0)
         )
         interval = bounded(llr - half), bounded(llr + half)
     by_steps = float(isotonic_llr(calibration.isotonic, [logit])[0])
     return Ratio(bounded(llr), interval, bounded(by_steps), not lowest <= llr <= highest)
-
-
-def _quantile(confidence: float, degrees: int) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, 0.5 + confidence / 2))
 
 
 # -- fitting -----------------------------------------------------------------------------------------------------------
@@ -143,6 +139,7 @@ def calibrate(y_true: ArrayLike, logits: ArrayLike, clusters: Clusters, persons:
         intercept=_rounded(intercept),
         slope=_rounded(slope),
         variance=variance,
+        quantile=None if variance is None else _quantile(len(folds) - 1),
         clusters=len(folds),
         unit=clusters.unit,
         reason=reason,
@@ -338,6 +335,12 @@ def _jackknife(
     squares = apart[:, 0] ** 2, apart[:, 1] ** 2, apart[:, 0] * apart[:, 1]
     of_intercept, of_slope, both = (_rounded(scale * float(values.sum())) for values in squares)
     return (of_intercept, of_slope, both), ""
+
+
+def _quantile(degrees: int) -> float:
+    from scipy.special import stdtrit
+
+    return _rounded(float(stdtrit(degrees, 0.5 + CONFIDENCE / 2)))
 
 
 def _by_others(
