@@ -47,8 +47,8 @@ EVERYTHING = Ranges(Span(0, 1e9), Span(0, 1), Span(-100, 100), {}, None, "")
 def calibration(**changes: object) -> Calibration:
     """A calibration whose interval is far from 1: the likelihood ratio exp(4) is cut at 9."""
     values = {
-        "intercept": 4.0, "slope": 0.0, "variance": (0.01, 0.0, 0.0), "quantile": 2.2, "clusters": 12,
-        "unit": "pair", "reason": "", "low": 0.1, "high": 9.0, "real_units": 8, "fake_units": 4, "isotonic": [(-9.0, 0.2), (9.0, 0.8)],
+        "intercept": 4.0, "slope": 0.0, "variance": (0.01, 0.0, 0.0), "quantile": 2.2, "clusters": 12, "unit": "pair",
+        "reason": "", "low": 0.1, "high": 9.0, "real_units": 8, "fake_units": 4, "isotonic": [(-9.0, 0.2), (9.0, 0.8)],
         "cllr": 0.5, "cllr_min": 0.4, "ece": 0.1, "false_alarms": 0.1, "misses": 0.2,
     }  # fmt: skip
     return Calibration(**{**values, **changes})  # type: ignore[arg-type]

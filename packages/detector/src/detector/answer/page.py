@@ -22,7 +22,8 @@ section { border-top: 1px solid var(--line); margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; width: 10rem; font-weight: 600; }
 th, td { vertical-align: top; padding: .2rem .6rem .2rem 0; overflow-wrap: anywhere; }
 figure { display: inline-block; margin: .5rem .5rem 0 0; max-width: 100%; }
-figure img { display: block; max-width: 100%; } figcaption { font-size: .8rem; color: var(--soft); max-width: 16rem; }
+figure img { display: block; max-width: 100%; max-height: 24rem; }
+figcaption { font-size: .8rem; color: var(--soft); max-width: 16rem; }
 .meaning { color: var(--soft); } code { overflow-wrap: anywhere; }
 @media (max-width: 32rem) { th, td { display: block; width: auto; padding-right: 0; } }
 """
@@ -117,9 +118,10 @@ def _face_rows(face: Face, answer: Answer) -> Iterator[tuple[str, str]]:
     found = face.likelihood
     if found is not None:
         interval = f", interval {number(found.interval[0])} to {number(found.interval[1])}" if found.interval else ""
-        yield "LR", f"{number(found.ratio)}{interval}"
-        people = f"{found.real_people} real and {found.fake_people} forged people"
-        yield "LR supported", f"{number(found.bounds[0])} to {number(found.bounds[1])} ({people} in the validation)"
+        reason = f" ({found.reason})" if found.reason else ""
+        yield "LR", f"{number(found.ratio)}{interval}{reason}"
+        people = f"{found.real_people} independent reals and {found.fake_people} fakes"
+        yield "LR supported", f"{number(found.bounds[0])} to {number(found.bounds[1])}, by {people} in the validation"
         yield "in words", found.words
         yield "P(fake)", f"{percent(found.posterior)} at a prior of {percent(answer.prior)}"
         if found.cllr is not None:

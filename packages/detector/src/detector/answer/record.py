@@ -97,7 +97,8 @@ class Likelihood:
     """How much more probable the score is if the face is forged than if it is not.
 
     interval: 95 %, None with the `reason` if the validation has too few people. bounds: the smallest and the largest
-    ratio that the validation supports. isotonic: by the other calibration. posterior: P(fake) at the answer's prior.
+    ratio that the validation supports, with the numbers of its reals and fakes who share no one. isotonic: by the other
+    calibration. posterior: P(fake) at the answer's prior.
     """
 
     ratio: float

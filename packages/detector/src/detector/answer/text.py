@@ -105,7 +105,8 @@ def _face(face: Face, answer: Answer) -> Iterator[str]:
         ratio = f"{number(found.ratio)}"
         if found.interval is not None:
             ratio += f", 95 % interval {number(found.interval[0])} to {number(found.interval[1])}"
-        ratio += f"; supported by the validation ({found.real_people} real and {found.fake_people} forged people): "
+        ratio += f", {found.reason}" if found.reason and found.interval is not None else ""
+        ratio += f"; {found.real_people} independent reals and {found.fake_people} fakes support "
         ratio += f"{number(found.bounds[0])} to {number(found.bounds[1])}"
         yield _item("LR", ratio)
         yield _item("P(fake)", f"{percent(found.posterior)} at a prior of {percent(answer.prior)}")

@@ -76,7 +76,7 @@ def likelihood(calibration: Calibration, logit: float, prior: float) -> Likeliho
     found = apply(calibration, logit)
     reason = calibration.reason
     if not reason and found.bounded:
-        reason = "at the bound of what the validation supports"
+        reason = "cut at the bound"
     return Likelihood(
         ratio=found.lr,
         interval=found.interval,
