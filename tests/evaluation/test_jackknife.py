@@ -32,11 +32,10 @@ def table(seed=0, rows=400, clusters=9, ties=None, mixed=True):
 
 @pytest.mark.parametrize("mixed", [True, False])
 @pytest.mark.parametrize("ties", [None, 1, 0])
-@pytest.mark.parametrize("metric", ["auc", "eer"])
-def test_deviations_are_those_of_samples_without_each_cluster(metric, ties, mixed):
+def test_deviations_are_those_of_samples_without_each_cluster(ties, mixed):
     label, score, names = table(1, ties=ties, mixed=mixed)
-    found = getattr(Sample.of(label, score, Clusters.of(names)), metric)()
-    of = getattr(metrics, metric)
+    found = Sample.of(label, score, Clusters.of(names)).auc()
+    of = metrics.auc
     assert found.value == pytest.approx(of(label, score), abs=1e-12)
     without = np.array([of(label[names != name], score[names != name]) for name in np.unique(names)])
     count, rarer = len(without), min(len(np.unique(names[label == k])) for k in (0, 1))
@@ -51,7 +50,33 @@ def test_average_precision_has_the_slopes_of_its_definition(ties):
     assert found.value == pytest.approx(metrics.ap(label, score))
     weights = 1 - 1e-6 * np.eye(9)                                       # each cluster a little lighter
     slopes = (metrics.Ranking(label, score).counts(weights, names).ap() - found.value) / 1e-6
-    np.testing.assert_allclose(found.spread, (slopes - slopes.mean()) * np.sqrt(9 / 8), atol=1e-6)
+    np.testing.assert_allclose(found.spread, (slopes - slopes.mean()) * (9 / 8) ** 1.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+@pytest.mark.parametrize("ties", [None, 1, 0])
+def test_equal_error_rate_is_the_metric_and_moves_with_each_cluster(ties, mixed):
+    label, score, names = table(1, rows=4000, ties=ties, mixed=mixed)
+    found = Sample.of(label, score, Clusters.of(names)).eer()
+    assert found.value == pytest.approx(metrics.eer(label, score), abs=1e-12)
+    without = np.array([metrics.eer(label[names != name], score[names != name]) for name in np.unique(names)])
+    assert np.corrcoef(found.spread, without)[0, 1] > 0.9
+    if not mixed:                                                        # else the two errors nearly cancel
+        assert np.std(found.spread) == pytest.approx(np.std(without) * np.sqrt(1 - 1 / len(without)), rel=0.15)
+
+
+@pytest.mark.parametrize("fakes", [1000, 4000])
+def test_error_of_the_equal_error_rate_of_two_normal_classes_is_the_closed_form(fakes):
+    # fakes N(1, 1/4), reals N(-1, 1): equal error rates at 1/3 with FNR = FPR = Phi(-4/3); the slope of the ROC there
+    # is the ratio of densities phi(4/3) / (1/2) to phi(4/3): EER = (2 FPR + FNR) / 3 moves with the two errors
+    generator = np.random.default_rng(2)
+    label = np.repeat([0, 1], [1000, fakes])
+    score = np.where(label == 1, generator.normal(1, 0.5, len(label)), generator.normal(-1, 1, len(label)))
+    found = Sample.of(label, score, Clusters.of(np.arange(len(label)))).eer()
+    rate = stats.norm.cdf(-4 / 3)
+    expected = np.sqrt(rate * (1 - rate) * ((2 / 3) ** 2 / 1000 + (1 / 3) ** 2 / fakes))
+    assert found.value == pytest.approx(rate, abs=3 * expected)
+    assert np.sqrt(found.variance) == pytest.approx(expected, rel=0.12)
 
 
 def test_rates_and_losses_leave_clusters_out_too():

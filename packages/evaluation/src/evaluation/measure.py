@@ -10,7 +10,20 @@ import numpy as np
 
 from .jackknife import Estimate, Rates, Sample, jackknife
 from .metrics import METRICS, Confusion, Counts, Metric, Ranking
-from .wilson import OF_RATES, OfRates, Range, difference, of_mean, of_rates, of_share, of_tpr_at_fpr, rates_estimate
+from .wilson import (
+    OF_RATES,
+    OfRates,
+    Range,
+    Stretch,
+    difference,
+    of_mean,
+    of_rates,
+    of_share,
+    of_tpr_at_fpr,
+    rates_estimate,
+    skew_factor,
+    skew_stretch,
+)
 
 __all__ = ["ESTIMATED", "Measured", "estimate", "measure", "range_of"]
 
@@ -22,6 +35,7 @@ NO_FORM = "only the bootstrap gives an interval of this metric (--intervals boot
 
 # metrics with an estimate of their own, from which means over conditions and differences of detectors are made
 ESTIMATED = ("auc", "ap", "eer", "balanced_accuracy", "accuracy", "f1", "brier", "logloss")
+STRETCH: dict[str, Stretch] = {"ap": skew_factor, "brier": skew_stretch}
 FIXED = 0.5
 
 
@@ -58,15 +72,12 @@ def measure(
                     found.estimates[name, source] = rates_estimate(function, of)
         elif metric.loss is not None:
             estimate = found.estimates[name, ""] = sample.mean_loss(metric.loss)
-            if name == "brier":
-                found.ranges[name, ""] = of_share(estimate, confidence, skewed=True)
-            else:
-                found.ranges[name, ""] = of_mean(estimate, confidence, least=0.0)
+            found.ranges[name, ""] = range_of(estimate, name, confidence)
         elif metric.least_fpr > 0:
             found.ranges[name, ""] = of_tpr_at_fpr(sample, metric.least_fpr, num_real_videos, confidence)
         elif name in ("auc", "ap", "eer"):
             estimate = found.estimates[name, ""] = {"auc": sample.auc, "ap": sample.ap, "eer": sample.eer}[name]()
-            found.ranges[name, ""] = of_share(estimate, confidence)
+            found.ranges[name, ""] = range_of(estimate, name, confidence)
         else:
             assert metric.ranking is not None
             estimate = found.estimates[name, ""] = _delete_one(sample, metric.ranking)
@@ -92,7 +103,7 @@ def estimate(sample: Sample, name: str) -> Estimate:
 def range_of(found: Estimate, name: str, confidence: float = 0.95) -> Range:
     """Return a metric of `ESTIMATED`, or its mean over conditions or seeds, with its interval."""
     if name in ("auc", "ap", "eer", "brier"):
-        return of_share(found, confidence, skewed=name == "brier")
+        return of_share(found, confidence, STRETCH.get(name))
     if METRICS[name].loss is not None:
         return of_mean(found, confidence, least=0.0)
     value, lo, hi, reason = difference([found], [], confidence)

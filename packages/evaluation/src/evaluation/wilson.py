@@ -11,6 +11,7 @@ Every function returns a `Range`; its ends are nan where the data do not determi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ __all__ = [
     "OF_RATES",
     "OfRates",
     "Range",
+    "Stretch",
     "difference",
     "largest_gap",
     "mean_estimate",
@@ -34,6 +36,7 @@ __all__ = [
     "quantile",
     "rates_estimate",
     "ratio_of_gains",
+    "skew_factor",
     "skew_stretch",
     "worst",
 ]
@@ -75,41 +78,59 @@ def _effective(x: float, variance: float, cap: float) -> float:
     return min(x * (1 - x) / variance, cap) if variance > TINY and 0 < x < 1 else cap
 
 
-def _end(estimate: Estimate, probability: float, sign: int, skewed: bool = False) -> float:
+def _end(estimate: Estimate, probability: float, sign: int, stretch: Stretch | None = None) -> float:
     """Return the end of the interval of a share that is passed with 1 - *probability*."""
     x = min(max(estimate.value, 0.0), 1.0)
     q = quantile(probability, estimate.clusters)
-    if skewed:
-        q *= _stretch(estimate, sign)
+    if stretch:
+        q *= stretch(_parts(estimate), sign, q)
     n = _effective(x, estimate.variance, estimate.cap)
     if not np.isfinite(n):             # no bound and no spread: the losses of every cluster are equal
         return x
     return _wilson(x, max(n, 1e-9), q, sign)
 
 
-def _stretch(estimate: Estimate, sign: int) -> float:
-    """Return by how much skewed delete-one values widen the end on the side of their tail."""
-    return skew_stretch(-estimate.spread[(estimate.weight > 0) & (estimate.spread != 0)], sign)
+Stretch = Callable[[Floats, int, float], float]
 
 
-def skew_stretch(parts: Floats, sign: int) -> float:
-    """Return the factor of a t quantile on one side, for the mean of *parts* with a long tail on that side."""
+def _parts(estimate: Estimate) -> Floats:
+    """Return what each cluster adds to the value, less the mean."""
+    parts: Floats = -estimate.spread[(estimate.weight > 0) & (estimate.spread != 0)]
+    return parts
+
+
+def skew_stretch(parts: Floats, sign: int, _quantile: float = 0.0) -> float:
+    """Return the factor of a t quantile on one side, for the mean of *parts* with a long tail on that side.
+
+    For losses: twice the skewness over the square root of the number of parts, which the few clusters with large
+    losses need (docs/results.md).
+    """
+    return 1 + 2 * _tail(parts, sign)
+
+
+def skew_factor(parts: Floats, sign: int, q: float) -> float:
+    """Return the same by the first correction of the quantile *q* for skewness (Johnson 1978; Hall 1992)."""
+    return 1 + (2 * q + 1 / q) / 6 * _tail(parts, sign)
+
+
+def _tail(parts: Floats, sign: int) -> float:
+    """Return the skewness of *parts* to the side of *sign* over the square root of their number, at least 0."""
     count = len(parts)
     if count < 3:
-        return 1.0
+        return 0.0
     deviation = float(np.sqrt((parts**2).sum() / (count - 1)))
     if deviation == 0:
-        return 1.0
+        return 0.0
     skewness = count / ((count - 1) * (count - 2)) * float((parts**3).sum()) / deviation**3
-    return 1 + 2 * max(sign * skewness, 0.0) / float(np.sqrt(count))
+    return max(sign * skewness, 0.0) / float(np.sqrt(count))
 
 
-def of_share(estimate: Estimate, confidence: float = 0.95, skewed: bool = False) -> Range:
-    """Return the interval of a value in 0..1 (AUC, AP, EER, a rate; with *skewed* the Brier score)."""
+def of_share(estimate: Estimate, confidence: float = 0.95, stretch: Stretch | None = None) -> Range:
+    """Return the interval of a value in 0..1: AUC, EER, a rate; AP and Brier score with a *stretch* for skewness."""
     if estimate.reason or np.isnan(estimate.value):
         return _undefined(estimate.value, estimate.reason or "undefined")
     high = (1 + confidence) / 2
-    return Range(estimate.value, _end(estimate, high, -1, skewed), _end(estimate, high, 1, skewed))
+    return Range(estimate.value, _end(estimate, high, -1, stretch), _end(estimate, high, 1, stretch))
 
 
 def of_mean(estimate: Estimate, confidence: float = 0.95, least: float = -np.inf) -> Range:
@@ -117,7 +138,7 @@ def of_mean(estimate: Estimate, confidence: float = 0.95, least: float = -np.inf
     if estimate.reason or not np.isfinite(estimate.value):
         return _undefined(estimate.value, estimate.reason or "undefined")
     half = quantile((1 + confidence) / 2, estimate.clusters) * float(np.sqrt(estimate.variance))
-    lo, hi = (estimate.value + sign * half * _stretch(estimate, sign) for sign in (-1, 1))
+    lo, hi = (estimate.value + sign * half * skew_stretch(_parts(estimate), sign) for sign in (-1, 1))
     return Range(estimate.value, max(lo, least), hi)
 
 
@@ -271,8 +292,15 @@ def difference(
 def mean_of(
     estimates: Sequence[Estimate], weights: Sequence[float] | None = None, confidence: float = 0.95
 ) -> Range:
-    """Return a weighted mean of shares over the same clusters (cells of a matrix, an area under a curve)."""
-    return of_share(mean_estimate(estimates, weights), confidence)
+    """Return a weighted mean of shares over the same clusters (cells of a matrix, an area under a curve).
+
+    Noise that the estimates do not share averages out, so the largest effective n is up to twice that of one of them,
+    by how many independent estimates their correlation leaves.
+    """
+    mean = mean_estimate(estimates, weights)
+    spread = np.array([e.spread for e in estimates])
+    more = min(_comparisons(spread, mean.weight), 2.0)
+    return of_share(replace(mean, cap=more * mean.cap), confidence)
 
 
 def mean_estimate(estimates: Sequence[Estimate], weights: Sequence[float] | None = None) -> Estimate:
