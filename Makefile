@@ -36,7 +36,8 @@ coverage-report: setup ## line and branch coverage by package, in out/coverage (
 	@$(IN_VENV) python -m tools coverage-report -- $(TESTS)
 
 coverage: setup ## simulate how often the intervals of evaluation contain the true value (resumable, hours): docs/results.md
-	@$(IN_VENV) python -m tools coverage out/intervals --table docs/results.md
+	@$(IN_VENV) python -m tools coverage out/intervals --table docs/results.md \
+	    --module packages/evaluation/src/evaluation/coverage_table.py
 
 mutants: setup ## apply small faults to a copy, one at a time; the tests must catch each (FAULTS="resume lock": only these)
 	@$(IN_VENV) python -m tools mutants $(FAULTS)

@@ -95,7 +95,23 @@ def test_finished_blocks_are_kept_and_the_table_names_their_number(tmp_path, mon
 
 def test_the_page_gives_the_ranges_of_the_table_in_the_results():
     text = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
-    found = re.findall(r"^\| (.+?) \| (\d\.\d{3}) to (\d\.\d{3}) \|", text, re.MULTILINE)
-    ranges = {name: (float(low), float(high)) for name, low, high in found}
-    for name, shown in coverage.COVERAGE.items():
-        assert ranges[name] == shown
+    lines = text[text.index("| number | 12 and more pairs") :].split("\n\n")[0].splitlines()
+    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    groups = [tuple(int(n) for n in re.findall(r"\d+", name)) for name in header[5:]]
+    ranges = {
+        (cells[0], (group[0], group[-1])): tuple(float(end) for end in cell.split(" to "))
+        for cells in rows for group, cell in zip(groups, cells[5:], strict=True) if cell != "-"
+    }  # fmt: skip
+    assert {(row.metric, row.pairs): (row.lowest, row.highest) for row in coverage.ROWS} == ranges
+    assert len(groups) == 4
+
+
+def test_the_sentence_is_about_as_many_pairs_and_about_95_percent_only():
+    row = coverage.found("AUC", 30)
+    assert row.pairs == (12, 24)
+    assert coverage.found("AUC", 2) is None
+    assert coverage.found("TPR at 5 %", 12) is None
+    text = coverage.sentence(30, ["AUC", "TPR at 5 %"])
+    assert f"with 12 to 24 pairs, lowest and highest over the designs: AUC {100 * row.lowest:.1f} to" in text
+    assert "TPR" not in text
+    assert coverage.sentence(30, confidence=0.9) == ""

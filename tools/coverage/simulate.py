@@ -14,7 +14,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +26,7 @@ from scipy import special
 
 from evaluation import calibration, metrics
 from evaluation.calibration_ranges import ece, fitted_temperature
+from evaluation.coverage_table import Row
 from evaluation.jackknife import Estimate, Sample, Side
 from evaluation.measure import measure
 from evaluation.wilson import LEAST_REALS, Range, difference, largest_gap, mean_of, ratio_of_gains, worst
@@ -303,6 +304,8 @@ OTHERS = {"ap": "AP", "accuracy": "ACC", "precision": "precision", "tpr": "sensi
           "mean": "mean of conditions", "pooled": "all cells", "lean": "asymmetry",
           "bacc_difference": "diff. bal. ACC"}  # fmt: skip
 GOAL, FEWEST = (0.93, 0.98), 12                 # coverage wanted in designs with at least this many pairs
+GROUPS = (3, 12, 36, 140)                       # least number of pairs of each group of designs
+LEAST_DEFINED = 0.05                            # share of the test sets that a coverage needs
 BEGIN, END = "<!-- table of make coverage -->", "<!-- end of the table -->"
 Results = dict[str, dict[tuple[str, str, str], dict[str, float]]]
 
@@ -320,7 +323,8 @@ def table(out: Path, names: list[str], seed: int, command: str) -> str:
         "bootstrap of pairs was drawn as well, the width over that of the bootstrap stretched until it covers (goal: "
         "at most 1.25; 0: no stretching helps, because it often has no width). Bold: outside "
         f"{GOAL[0]} to {GOAL[1]}. At least {min(sets)} test sets per design; Monte-Carlo standard error at .95 up to "
-        f"{error:.1f} points. `-`: the design has no such number, or it is undefined there. Command: `{command}`; "
+        f"{error:.1f} points. `-`: the design has no such number, or undefined in more than "
+        f"95 % of its sets. Command: `{command}`; "
         f"commit {_commit()}."
     )
     parts = [note, _summary(found), _columns(found, places, SHOWN, True),
@@ -338,7 +342,7 @@ def _columns(found: Results, places: list[tuple[str, str]], titles: dict[str, st
 
 def _cell(found: dict[tuple[str, str, str], dict[str, float]], level: str, metric: str, widths: bool) -> str:
     own, other = (found.get((level, kind, metric)) for kind in ("jackknife", "bootstrap"))
-    if not own or not own["defined"]:
+    if not own or not _often_defined(own):
         return "-"
     coverage = f"{own['coverage']:.3f}"
     text = coverage if GOAL[0] <= own["coverage"] <= GOAL[1] else f"**{coverage}**"
@@ -351,19 +355,53 @@ def _cell(found: dict[tuple[str, str, str], dict[str, float]], level: str, metri
 
 
 def _summary(found: Results) -> str:
-    """Return the range of the coverage of each number over the designs with enough pairs, as a table."""
-    lines = [f"| designs with {FEWEST} or more pairs | coverage | within the goal | below | above |",
-             "| --- | --- | ---: | ---: | ---: |"]  # fmt: skip
+    """Return the range of the coverage of each number over the designs with enough pairs, and by pairs, as a table."""
+    groups = by_pairs(found)
+    pairs = sorted({row.pairs for row in groups})
+    names = [f"{low} pairs" if low == high else f"{low} to {high} pairs" for low, high in pairs]
+    lines = [f"| number | {FEWEST} and more pairs | within the goal | below | above | {' | '.join(names)} |",
+             "| --- | --- | ---: | ---: | ---: |" + " --- |" * len(names)]  # fmt: skip
     for metric, title in (SHOWN | OTHERS).items():
-        shares = [
-            row["coverage"] for name, rows in found.items() for (_, kind, of), row in rows.items()
-            if (kind, of) == ("jackknife", metric) and row["defined"] and DESIGNS[name].pairs >= FEWEST
-        ]  # fmt: skip
+        shares = _shares(found, metric, FEWEST)
         if shares:
             low, high = sum(x < GOAL[0] for x in shares), sum(x > GOAL[1] for x in shares)
             ends = f"{min(shares):.3f} to {max(shares):.3f}"
-            lines.append(f"| {title} | {ends} | {len(shares) - low - high} of {len(shares)} | {low} | {high} |")
+            own = {row.pairs: f"{row.lowest:.3f} to {row.highest:.3f}" for row in groups if row.metric == title}
+            inside = f"{len(shares) - low - high} of {len(shares)}"
+            cells = [title, ends, inside, str(low), str(high), *(own.get(group, "-") for group in pairs)]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _shares(found: Results, metric: str, least: int, below: float = np.inf) -> list[float]:
+    """Return the coverage of a metric in the designs with at least *least* and fewer than *below* pairs."""
+    return [
+        row["coverage"] for name, rows in found.items() for (_, kind, of), row in rows.items()
+        if (kind, of) == ("jackknife", metric) and least <= DESIGNS[name].pairs < below and _often_defined(row)
+    ]  # fmt: skip
+
+
+def _often_defined(row: dict[str, float]) -> bool:
+    """Return whether enough test sets have the number; which ones have it is no random choice where few do."""
+    return row["defined"] >= LEAST_DEFINED * row["n"]
+
+
+def by_pairs(found: Results) -> list[Row]:
+    """Return the range of the coverage of each number in each group of designs."""
+    rows = []
+    for least, below in zip(GROUPS, (*GROUPS[1:], np.inf), strict=True):
+        counts = [DESIGNS[name].pairs for name in found if least <= DESIGNS[name].pairs < below]
+        for metric, title in (SHOWN | OTHERS).items():
+            if shares := _shares(found, metric, least, below):
+                rows.append(Row(title, (min(counts), max(counts)), round(min(shares), 3), round(max(shares), 3)))
+    return rows
+
+
+def write_module(path: Path, rows: Sequence[Row]) -> None:
+    """Replace the rows in the module at *path*, which the page reads."""
+    before = path.read_text(encoding="utf-8").split("ROWS: tuple")[0]
+    lines = [f'    Row("{row.metric}", {row.pairs}, {row.lowest:.3f}, {row.highest:.3f}),' for row in rows]
+    _whole(path, "\n".join([before + "ROWS: tuple[Row, ...] = (", *lines, ")", ""]))
 
 
 def _commit() -> str:
@@ -396,9 +434,10 @@ def write_table(path: Path, text: str) -> None:
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Processes.")
 @click.option("--show", is_flag=True, help="Simulate nothing; print the finished results, with the bootstrap's widths.")
 @click.option("--table", "path", type=click.Path(path_type=Path, exists=True), help="Markdown file for the table.")
+@click.option("--module", type=click.Path(path_type=Path, exists=True), help="Module with the ranges for the page.")
 def command(
     out: Path, designs: str, repetitions: int, boot: int, replicates: int, seed: int, jobs: int, show: bool,
-    path: Path | None,
+    path: Path | None, module: Path | None,
 ) -> None:  # fmt: skip
     """Simulate test sets with known truth and count how often the intervals contain it. OUT keeps finished blocks."""
     names = designs.split(",")
@@ -414,6 +453,8 @@ def command(
     if path:
         options = f"--repetitions {repetitions} --bootstrap {boot} --replicates {replicates} --seed {seed}"
         write_table(path, table(out, names, seed, f"python -m tools coverage OUT {options}"))
+    if module:
+        write_module(module, by_pairs({name: results(out, name, seed) for name in names}))
 
 
 def _described(name: str, found: dict[tuple[str, str, str], dict[str, float]]) -> Iterator[str]:

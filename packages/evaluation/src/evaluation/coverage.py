@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-__all__ = ["COVERAGE", "sentence"]
+from collections.abc import Sequence
 
-# lowest and highest share over the designs with 12 and more pairs; a test keeps them equal to docs/results.md
-COVERAGE = {
-    "AUC": (0.931, 0.988), "bal. ACC": (0.926, 0.981), "F1": (0.935, 0.976), "TPR at 5 %": (0.976, 0.999),
-    "TPR at 1 %": (0.987, 0.996), "EER": (0.885, 0.994), "Brier": (0.938, 0.986), "AP": (0.908, 0.993),
-    "log loss": (0.925, 0.985), "ECE": (0.910, 0.996), "temperature": (0.864, 0.990), "retention": (0.941, 1.0),
-    "difference": (0.921, 1.0), "worst cell": (0.949, 0.977), "all cells": (0.936, 0.997),
-}  # fmt: skip
+from .coverage_table import ROWS, Row
+
+__all__ = ["ROWS", "Row", "found", "sentence"]
 
 
-def sentence() -> str:
-    """Return the ranges in one sentence."""
-    parts = [f"{name} {100 * low:.1f} to {100 * high:.1f}" for name, (low, high) in COVERAGE.items()]
+def found(metric: str, pairs: int) -> Row | None:
+    """Return the row of *metric* for the designs with the most pairs that are not more than *pairs*, or None."""
+    rows = [row for row in ROWS if row.metric == metric and row.pairs[0] <= pairs]
+    return max(rows, key=lambda row: row.pairs) if rows else None
+
+
+def sentence(pairs: int, metrics: Sequence[str] = (), confidence: float = 0.95) -> str:
+    """Return how far the intervals of *metrics* (by default all) are off in simulations with about as many pairs."""
+    names = metrics or list(dict.fromkeys(row.metric for row in ROWS))
+    rows = [row for name in names if (row := found(name, pairs))]
+    if not rows or confidence != 0.95:
+        return ""
+    low, high = min(row.pairs[0] for row in rows), max(row.pairs[1] for row in rows)
+    parts = [f"{row.metric} {100 * row.lowest:.1f} to {100 * row.highest:.1f}" for row in rows]
+    designs = f"{low} pairs" if low == high else f"{low} to {high} pairs"
     return (
-        "How many of 100 intervals of 95 % contained the true value in simulations with 12 or more pairs, lowest and "
-        f"highest over the designs: {', '.join(parts)}. More than 95: the interval is wider than needed."
+        f"How many of 100 intervals of 95 % contained the true value in simulations with {designs}, lowest and highest "
+        f"over the designs: {', '.join(parts)}. More than 95: the interval is wider than needed."
     )

@@ -173,7 +173,8 @@ def _by_condition(material: Material) -> list[Block]:
         foot.append([f"drop {ends.high} → {ends.low}", *map(tables.with_interval, drops), ""])
     note = (
         f"Test split, {_share(summary)} intervals {_how(summary)}. Frames of one video are strongly correlated, so "
-        "single frames never count as independent. Balanced ACC at the threshold .5. The drop is paired."
+        "single frames never count as independent. Balanced ACC at the threshold .5. The drop is paired. "
+        + _coverage(summary, ("AUC", "bal. ACC", "EER", "difference"))
     )
     return [
         page.table("by-condition", "Real and fake faces in the same condition", header, rows, note, foot=foot),
@@ -262,6 +263,17 @@ def _grouped(lines: Iterable[str], number: int) -> list[str]:
         f"{reason} ({'in all conditions' if len(found) == number else ', '.join(found)})"
         for reason, found in names.items()
     ]
+
+
+def _undefined_rates(summary: Summary) -> str:
+    """Return why a TPR at a false alarm rate has no value or no interval, as a sentence; or nothing."""
+    found = {}
+    for fpr in ("0.05", "0.01"):
+        for condition in summary.conditions:
+            row = summary.find(condition, "frame", f"tpr_at_fpr_{fpr}")
+            if row and math.isnan(row.lo):
+                found.setdefault(f"TPR at {100 * float(fpr):g} % FPR: {row.reason or 'undefined'}", None)
+    return f" Undefined: {'; '.join(found)}." if found else ""
 
 
 def _fidelity_cell(found: Fidelity | None, name: str, digits: int) -> str:
@@ -580,12 +592,18 @@ DEFINITIONS = (
     "classifier.",
     "Intervals describe how much a number would vary with other test videos of the same kind. They do not cover "
     "other data, other forgeries or another training run; several seeds show the latter.",
-    coverage.sentence(),
 )
 
 
-def _definitions(_material: Material) -> list[Block]:
-    return [page.paragraph(text, "small") for text in DEFINITIONS]
+def _definitions(material: Material) -> list[Block]:
+    return [page.paragraph(text, "small") for text in (*DEFINITIONS, _coverage(material.summary)) if text]
+
+
+def _coverage(summary: Summary, metrics: Sequence[str] = ()) -> str:
+    """Return how far the intervals are off in simulations; nothing for those of the bootstrap."""
+    if summary.settings.intervals == "bootstrap":
+        return ""
+    return coverage.sentence(summary.n["pairs"], metrics, summary.settings.confidence)
 
 
 def _footer(summary: Summary) -> str:
