@@ -323,7 +323,7 @@ def table(out: Path, names: list[str], seed: int, command: str) -> str:
         "bootstrap of pairs was drawn as well, the width over that of the bootstrap stretched until it covers (goal: "
         "at most 1.25; 0: no stretching helps, because it often has no width). Bold: outside "
         f"{GOAL[0]} to {GOAL[1]}. At least {min(sets)} test sets per design; Monte-Carlo standard error at .95 up to "
-        f"{error:.1f} points. `-`: the design has no such number, or undefined in more than "
+        f"{error:.1f} points. `-`: the design has no such number, or it is undefined in more than "
         f"95 % of its sets. Command: `{command}`; "
         f"commit {_commit()}."
     )

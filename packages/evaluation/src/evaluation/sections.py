@@ -267,7 +267,7 @@ def _grouped(lines: Iterable[str], number: int) -> list[str]:
 
 def _undefined_rates(summary: Summary) -> str:
     """Return why a TPR at a false alarm rate has no value or no interval, as a sentence; or nothing."""
-    found = {}
+    found: dict[str, None] = {}
     for fpr in ("0.05", "0.01"):
         for condition in summary.conditions:
             row = summary.find(condition, "frame", f"tpr_at_fpr_{fpr}")
