@@ -478,7 +478,8 @@ def _calibration(material: Material) -> list[Block]:
         f"the validation split: in the same condition, or once for {reference}, for use where the condition is "
         "unknown. T is undefined where the validation scores rank the classes the wrong way or separate them "
         "perfectly. The bins of the ECE hold equally many faces; equal scores share a bin. Intervals are by "
-        f"{UNIT_NAMES[summary.units[0]]}; those after scaling take T as given."
+        f"{UNIT_NAMES[summary.units[0]]}; those after scaling take T as given. "
+        + _coverage(summary, ("ECE", "temperature"))
     )
     for what in dict.fromkeys(part.partition(": ")[0] for row in summary.calibration for part in _reasons(row.reason)):
         lines = [
