@@ -269,7 +269,7 @@ def test_synthetic_weights_say_so_before_any_number(trained: Path, portrait: Pat
         (card(calibration(variance=(4.0, 0.0, 0.0))), "inconclusive", "the interval of the likelihood ratio, "),
         (card(calibration(variance=None, reason="one pair")), "inconclusive", "has no interval: one pair"),
         (card(calibration(high=1.9)), "inconclusive", "a likelihood ratio of 1.9 supports neither"),
-        (card(calibration(), 1.0), "inconclusive", "says fake, but the score is below the threshold"),
+        (card(calibration(), 1.0), "inconclusive", "indicates fake, but the score is below the threshold"),
         (card(None), "inconclusive", "no calibration"),
         (card(calibration(), ranges=None), "inconclusive", "not known what these weights were validated on"),
         (

@@ -40,13 +40,22 @@ def test_the_table_of_the_front_page_is_that_of_make_seeds() -> None:
         if model == "meso4"
     }
     names = {"uncompressed": "raw", "drop from 77 to 10": "drop 77 -> 10"}
-    rows = table(FRONT, "## Results")
+    rows = table(FRONT, "| tested at JPEG quality |")
     assert len(rows) == 6
     for tested, at_77, at_10 in rows:
         condition = names.get(tested, tested)
         assert [at_77, at_10] == [runs["77", condition], runs["10", condition]]
     commit = re.search(r"commit `(\w+)`, `make seeds`", FRONT)
     assert commit and f"commit `{commit[1]}`, command: `make seeds`" in RESULTS
+
+
+def test_the_models_of_the_front_page_are_those_of_make_models() -> None:
+    found = [
+        [f"{name} ({side} pixels)", start, f"{steps.split()[0]}, {cpu}, {seeds}",
+         *(cell.partition(" (")[0] for cell in figures[:3])]
+        for name, start, side, steps, seeds, cpu, *figures in table(RESULTS, "<!-- table of make models -->")
+    ]  # fmt: skip
+    assert table(FRONT, "| model | weights at the start |") == found
 
 
 def test_the_lowest_cells_of_the_front_page_are_those_of_the_results() -> None:

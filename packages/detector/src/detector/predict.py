@@ -38,7 +38,7 @@ UNANSWERED = 1  # exit status if a file has no answer
 )  # fmt: skip
 @click.option("--frames", type=click.IntRange(1), default=16, show_default=True, help="Frames scored per video.")
 @click.option("--aligned", is_flag=True, help="Treat images as aligned crops of any size, as `detector unpack` writes.")
-@click.option("--robustness", is_flag=True, help="Score again after usual ways of sharing: see --reshare.")
+@click.option("--robustness", is_flag=True, help="Also score the image after recompression: see --reshare.")
 @click.option(
     "--reshare",
     multiple=True,
@@ -74,14 +74,14 @@ def command(
     explain: Path | None,
     params: Params,
 ) -> None:
-    """Tell for each of FILES, images, videos or folders of both, whether its faces are real or forged.
+    """Classify the faces in each of FILES, images, videos or folders of both, as real or forged.
 
     Prints the verdict (real, fake or inconclusive) with its reason, what the file says about its history, and for
     every face the score, the likelihood ratio with its interval, and the probability at the prior. docs/answer.md
     explains each of them. Files in folders that are neither images nor videos are named and not read.
 
     The exit status is 0 if every file was examined, whatever the verdicts, and 1 if a file has no answer: it is
-    missing, unreadable, or shows no face. Other files are examined all the same.
+    missing, unreadable, or shows no face. The other files are still examined.
     """
     pin(params.train)
     from .answer.examine import RESHARED, Examiner, Options
@@ -144,7 +144,7 @@ def examine_all(
 def done_before(out: Path | None, lines: Sequence[str], settings: str) -> set[tuple[str, str]]:
     """Return name and SHA-256 of the files that the *lines* of *out* answer.
 
-    DataError if a line is no answer, or was made with other weights or options.
+    DataError if a line is not an answer, or was made with other weights or options.
     """
     found = set()
     for count, line in enumerate(lines, 1):
@@ -153,7 +153,7 @@ def done_before(out: Path | None, lines: Sequence[str], settings: str) -> set[tu
             made_with, error = values["settings"], values["error"]
             key = values["file"], values["sha256"]
         except (ValueError, KeyError, TypeError):
-            raise DataError(f"{out}: line {count} is no answer of detector predict; give --out another path") from None
+            raise DataError(f"{out}: line {count} is not an answer; give --out another path") from None
         if made_with != settings:
             raise DataError(
                 f"{out}: line {count} was made with other weights, options or versions; give --out another path"
@@ -192,7 +192,7 @@ class _Lines:
             self.file.close()
 
     def add(self, line: str) -> None:
-        """Write *line*; it is on its way to the disk when this returns."""
+        """Write *line*; it has been handed to the operating system when this returns."""
         if self.out is None:
             return
         if self.file is None:

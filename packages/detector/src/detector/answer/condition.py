@@ -73,10 +73,11 @@ def from_tables(data: bytes, card: Card) -> Condition:
 
 
 def estimated(image: NDArray[np.uint8], card: Card) -> Condition:
-    """Return the condition of an *image*, uint8 RGB, whose file does not tell, by an earlier JPEG in its pixels."""
+    """Return the condition of an *image*, uint8 RGB, whose file has no quantization tables, by traces of an earlier
+    JPEG compression in its pixels."""
     from mozcodec import JpegError, encode, forensics
 
-    nothing = Condition(POOLED, "none", "no JPEG compression can be told from the pixels")
+    nothing = Condition(POOLED, "none", "the pixels show no JPEG compression")
     if min(image.shape[:2]) < LEAST:
         return nothing
     try:

@@ -72,7 +72,7 @@ class Examined:
 
 
 def caution_of(card: Card) -> str | None:
-    """Return what must be said before any number of these weights, None if nothing."""
+    """Return the warning that precedes all numbers of these weights, None if there is none."""
     data = card.data
     if data is None or data.synthetic is None:
         return "It is not known what data these weights were trained on: do not rely on their scores."
@@ -286,7 +286,7 @@ class Examiner:
         )
 
     def _maps(self, stem: str, person: Person, logits: Mapping[int, float]) -> dict[str, Image]:
-        """Return the heat maps over the crops of the most telling frames: those with the largest absolute logits."""
+        """Return the heat maps over the crops of the frames with the largest absolute logits."""
         from ..explain import Explainer, overlay
         from ..models import MODELS
 

@@ -1,4 +1,4 @@
-"""What the bytes of a JPEG say about its history, by `mozcodec.forensics`, in a form for the answer."""
+"""The history of a JPEG by `mozcodec.forensics`, in a form for the answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Examined:
 
 
 def examine(data: bytes) -> Examined:
-    """Return the history of *data*; None if it is no JPEG."""
+    """Return the history of *data*; None if it is not a JPEG."""
     from mozcodec import JpegError, forensics
 
     if not data.startswith(b"\xff\xd8"):

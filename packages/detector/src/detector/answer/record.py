@@ -23,7 +23,7 @@ __all__ = [
     "schema",
 ]
 
-FORMAT = "detector-answer/1"  # the number rises if a program that reads the JSON would have to change
+FORMAT = "detector-answer/1"  # the number increases with every incompatible change
 Verdict = Literal["real", "fake", "inconclusive"]
 Point = tuple[float, float]
 
@@ -44,7 +44,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What the bytes of a JPEG say; fields are None where the file cannot be analysed, `notes` have the reason.
+    """The history of a JPEG; fields are None where the file cannot be analysed, `notes` have the reason.
 
     qualities: of each component. earlier: in words, an earlier JPEG compression of the whole image; ghosts, grid:
     whether parts of the image have another history. findings: of the metadata, those that contradict each other first.

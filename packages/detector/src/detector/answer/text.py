@@ -30,7 +30,7 @@ def percent(value: float) -> str:
 
 
 def heading(caution: str | None) -> str:
-    """Return the lines before all answers: the caution, if there is one, and how the ratios are meant."""
+    """Return the lines before all answers: the caution, if there is one, and the meaning of the ratios."""
     meaning = (
         "The likelihood ratio (LR) says how much more probable the score is if the face was forged than if it is real. "
         "Its words are the verbal scale of the ENFSI guideline (2015)."

@@ -60,7 +60,7 @@ def threshold_of(card: Card, label: str, level: str) -> float | None:
 
 
 def standard_score(card: Card, label: str, logit: float) -> float | None:
-    """Return the score of *logit* standardised by the condition *label*, None if the card cannot tell."""
+    """Return the score of *logit* standardised by the condition *label*, None if the card lacks the values for it."""
     import numpy as np
 
     from ..conditions import parse
@@ -113,7 +113,7 @@ def decide(
     verdict: Verdict = "fake" if found.ratio > 1 else "real"
     if threshold is not None and (score >= threshold) != (verdict == "fake"):
         side = "below" if score < threshold else "not below"
-        return "inconclusive", f"the likelihood ratio says {verdict}, but the score is {side} the threshold"
+        return "inconclusive", f"the likelihood ratio indicates {verdict}, but the score is {side} the threshold"
     return verdict, found.words
 
 

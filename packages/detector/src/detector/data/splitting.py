@@ -139,7 +139,7 @@ def read_persons(path: str | Path, what: str) -> dict[str, str]:
     lists = read_json(path, dict[str, list[str]], expected)
     unknown = [name for name in lists if name not in SPLITS]
     if unknown:
-        raise DataError(f"{path}: {unknown[0]} is no split; {expected}")
+        raise DataError(f"{path}: {unknown[0]} is not a split; {expected}")
     split: dict[str, str] = {}
     for name, persons in lists.items():
         for person in persons:
