@@ -1,6 +1,8 @@
 """mozcodec.forensics against files of other encoders and chains that the tests make."""
 
+import contextlib
 import io
+import json
 
 import cv2
 import numpy as np
@@ -11,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 import mozcodec
 from mozcodec import forensics
-from mozcodec._forensics import encoder
+from mozcodec._cli import main
+from mozcodec._forensics import cells, encoder
 
 PHOTO = data.astronaut()
 
@@ -186,3 +189,192 @@ def test_grid_finds_a_part_of_another_grid(first: int | None) -> None:
 def test_small_images_are_refused() -> None:
     with pytest.raises(mozcodec.UnsupportedError, match="from 64 x 64 pixels on, got 63 x 80"):
         forensics.double_compression(pillow(PHOTO[:80, :63], 75))
+
+
+# ---- metadata -------------------------------------------------------------------------------------------------------
+
+
+def exif_of(thumbnail: np.ndarray | None, **tags: int | str) -> bytes:
+    """Return EXIF by Pillow, with a thumbnail in the second directory as the standard places it."""
+    exif = Image.Exif()
+    names = {"Make": 0x010F, "Software": 0x0131, "DateTime": 0x0132, "Orientation": 0x0112, "ImageWidth": 0x0100}
+    inner = {"DateTimeOriginal": 0x9003, "PixelXDimension": 0xA002, "PixelYDimension": 0xA003, "UserComment": 0x9286}
+    for name, value in tags.items():
+        if name in names:
+            exif[names[name]] = value
+        else:
+            exif.get_ifd(0x8769)[inner[name]] = value
+    tiff = exif.tobytes().removeprefix(b"Exif\0\0")
+    if thumbnail is None:
+        return tiff
+    order = "little" if tiff[:2] == b"II" else "big"
+    jpeg = pillow(thumbnail, 80)
+    first = int.from_bytes(tiff[4:8], order)
+    end = first + 2 + 12 * int.from_bytes(tiff[first : first + 2], order)
+    at = len(tiff) + len(tiff) % 2
+    entries = ((0x0201, at + 2 + 24 + 4), (0x0202, len(jpeg)))
+    directory = (2).to_bytes(2, order)
+    for tag, value in entries:
+        directory += tag.to_bytes(2, order) + (4).to_bytes(2, order) + (1).to_bytes(4, order) + value.to_bytes(4, order)
+    body = tiff[:end] + at.to_bytes(4, order) + tiff[end + 4 :]
+    return body.ljust(at, b"\0") + directory + bytes(4) + jpeg
+
+
+def small(pixels: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(pixels).resize((160, 160), Image.Resampling.LANCZOS))
+
+
+def subjects(file: bytes) -> list[str]:
+    return [one.subject for one in forensics.metadata_report(file).contradictions]
+
+
+def test_metadata_that_agree_with_the_pixels_contradict_nothing() -> None:
+    tags = {"PixelXDimension": 512, "PixelYDimension": 512, "Make": "Canon", "DateTime": "2020:01:02 03:04:05"}
+    exif = exif_of(small(PHOTO), DateTimeOriginal="2020:01:02 03:04:05", **tags)
+    found = forensics.metadata_report(mozcodec.encode(PHOTO, 90, exif=exif))
+    assert found.contradictions == () and found.exif["Make"] == "Canon" and found.exif["PixelXDimension"] == 512
+    assert (found.thumbnail.width, found.thumbnail.height, found.thumbnail.turn) == (160, 160, "as it is")
+    assert found.thumbnail.similarity > 0.99 and found.content_credentials.state == "absent"
+
+
+def test_a_thumbnail_of_something_else_or_turned_is_named() -> None:
+    other = exif_of(small(data.coffee()[:400, :400]))
+    assert subjects(mozcodec.encode(PHOTO, 90, exif=other)) == ["thumbnail"]
+    found = forensics.metadata_report(mozcodec.encode(np.rot90(PHOTO).copy(), 90, exif=exif_of(small(PHOTO))))
+    assert found.thumbnail.turn == "turned left" and found.thumbnail.similarity > 0.99
+    assert "turned left" in found.contradictions[0].text
+    edited = PHOTO.copy()
+    edited[:, 200:] = data.coffee()[:, :312][np.linspace(0, 399, 512).astype(int)]
+    assert subjects(mozcodec.encode(edited, 90, exif=exif_of(small(PHOTO)))) == ["thumbnail"]
+
+
+def test_other_sizes_dates_orientations_and_makers_are_named() -> None:
+    sizes = exif_of(None, PixelXDimension=1024, PixelYDimension=768)
+    assert subjects(mozcodec.encode(PHOTO, 90, exif=sizes)) == ["size"]
+    turned = exif_of(None, PixelXDimension=300, PixelYDimension=512)
+    report = forensics.metadata_report(mozcodec.encode(PHOTO[:300], 90, exif=turned))
+    assert "it was turned since" in report.contradictions[0].text
+    dates = exif_of(None, DateTime="2019:01:01 00:00:00", DateTimeOriginal="2020:01:01 00:00:00")
+    assert subjects(mozcodec.encode(PHOTO, 90, exif=dates)) == ["dates"]
+    xmp = b'<rdf:Description tiff:Make="Nikon" tiff:Orientation="6"><xmp:CreatorTool>GIMP 2.10</xmp:CreatorTool>'
+    report = forensics.metadata_report(
+        mozcodec.encode(PHOTO, 90, exif=exif_of(None, Make="Canon", Orientation=1), xmp=xmp)
+    )
+    assert [one.subject for one in report.contradictions] == ["orientation", "source"]
+    assert report.software == ("GIMP 2.10",)
+    assert "written by an editor: GIMP 2.10" in [one.text for one in report.findings]
+
+
+def test_photoshops_qualities_are_read_from_its_segments() -> None:
+    """Image resource 1030 stores quality 10 as 6; Ducky's first record is the quality of Save for Web."""
+    resource = b"Photoshop 3.0\x008BIM\x04\x06\0\0\0\0\0\x07\0\x06\0\0\0\x01\0\0"
+    ducky = b"Ducky\0\x01\0\x04\0\0\0\x3c\0\0"
+    file = mozcodec.edit_metadata(pillow(PHOTO[:64, :64], 80), app={13: [resource], 12: [ducky]})
+    found = forensics.metadata_report(file)
+    assert (found.photoshop_quality, found.save_for_web_quality) == (10, 60)
+
+
+def jumbf(label: str, *children: bytes, kind: bytes = b"c2ma") -> bytes:
+    """Return a superbox of ISO/IEC 19566-5: its description box has a UUID, toggles and a label."""
+    text = kind + bytes.fromhex("00110010800000aa00389b71") + b"\x03" + label.encode() + b"\0"
+    description = (8 + len(text)).to_bytes(4, "big") + b"jumd" + text
+    content = description + b"".join(children)
+    return (8 + len(content)).to_bytes(4, "big") + b"jumb" + content
+
+
+def test_the_boxes_of_a_c2pa_manifest_are_listed_across_segments() -> None:
+    claims = [jumbf("c2pa.assertions", jumbf("c2pa.actions"), jumbf("c2pa.hash.data")), jumbf("c2pa.claim")]
+    store = jumbf("c2pa", jumbf("urn:first"), jumbf("urn:second", *claims), kind=b"c2pa")
+    head = b"JP\0\x01"
+    first, second = head + (1).to_bytes(4, "big") + store[:100], head + (2).to_bytes(4, "big") + store[:8] + store[100:]
+    plain = pillow(PHOTO[:64, :64], 80)
+    segments = b"".join(b"\xff\xeb" + (len(s) + 2).to_bytes(2, "big") + s for s in (first, second))
+    found = forensics.metadata_report(plain[:2] + segments + plain[2:]).content_credentials
+    assert found.embedded and found.manifests == ("urn:first", "urn:second")
+    assert found.assertions == ("c2pa.actions", "c2pa.hash.data")
+    assert found.state in ("not validated", "invalid")  # the second with c2pa-python: nothing is signed
+    lost = forensics.metadata_report(plain[:2] + segments[: len(first) + 4] + plain[2:]).content_credentials
+    assert any("longer than the store" in problem for problem in lost.problems)
+
+
+def test_a_multi_picture_index_of_images_that_are_gone_is_a_contradiction() -> None:
+    """CIPA DC-007: an index directory with MPFVersion and NumberOfImages 2, and one image in the file."""
+    number = b"\xb0\x01\0\x04\0\0\0\x01\0\0\0\x02"
+    index = b"MPF\0MM\0*\0\0\0\x08\0\x02" + b"\xb0\0\0\x07\0\0\0\x040100" + number + b"\0\0\0\0"
+    file = pillow(PHOTO[:64, :64], 80)
+    segment = b"\xff\xe2" + (len(index) + 2).to_bytes(2, "big") + index
+    assert subjects(file[:2] + segment + file[2:]) == ["parts"]
+
+
+# ---- hostile bytes --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def full_file() -> bytes:
+    exif = exif_of(small(PHOTO), Make="Canon", PixelXDimension=512, UserComment="x" * 40)
+    xmp = b'<rdf:Description tiff:Make="Nikon" dcterms:provenance="https://example.org/x"/>'
+    store = jumbf("c2pa", jumbf("urn:first", jumbf("c2pa.assertions", jumbf("c2pa.actions"))), kind=b"c2pa")
+    file = mozcodec.encode(PHOTO[:96, :96], 80, exif=exif, xmp=xmp)
+    return mozcodec.edit_metadata(file, app={11: [b"JP\0\x01\0\0\0\x01" + store]})
+
+
+@pytest.mark.filterwarnings("ignore::mozcodec.JpegWarning")
+def test_mutated_files_give_named_errors_and_nothing_else(full_file: bytes) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        broken = bytearray(full_file)
+        for _ in range(int(rng.integers(1, 30))):
+            broken[int(rng.integers(2, len(broken)))] = int(rng.integers(256))
+        if rng.random() < 0.3:
+            del broken[int(rng.integers(4, len(broken))) :]
+        for function in (forensics.metadata_report, forensics.identify, forensics.estimate_quality):
+            with contextlib.suppress(mozcodec.JpegError):
+                function(bytes(broken))
+    for _ in range(6):
+        broken = bytearray(full_file)
+        broken[int(rng.integers(len(broken) // 2, len(broken)))] ^= 0x55
+        with contextlib.suppress(mozcodec.JpegError):
+            json.dumps(forensics.report(bytes(broken)))
+
+
+def test_directories_that_loop_or_lie_end() -> None:
+    """A directory that is its own successor and its own EXIF directory, with a thumbnail beyond the end."""
+    entries = [(0x8769, 4, 1, 8), (0x0201, 4, 1, 1 << 31), (0x0202, 4, 1, 1 << 31), (0x010F, 2, 1 << 31, 4)]
+    body = b"".join(t.to_bytes(2, "big") + k.to_bytes(2, "big") + n.to_bytes(4, "big") + v.to_bytes(4, "big")
+                    for t, k, n, v in entries)  # fmt: skip
+    tiff = b"MM\0*\0\0\0\x08" + len(entries).to_bytes(2, "big") + body + (8).to_bytes(4, "big")
+    found = forensics.metadata_report(mozcodec.encode(PHOTO[:64, :64], 80, exif=tiff))
+    assert found.thumbnail is None and any(one.subject in ("damage", "thumbnail") for one in found.findings)
+
+
+def test_the_work_is_bounded_by_the_number_of_squares() -> None:
+    """What an image of 10,000 x 10,000 pixels would use: the blocks that are taken, not the blocks that there are."""
+    for side, most, most_blocks in ((16, 16384, 2), (32, 1600, 8), (1 << 17, 1, 128)):
+        found = cells.cells_of(1249, 1249, side, most, most_blocks)
+        assert found.count <= most and len(found.number) <= most * most_blocks**2 <= 110_000
+        assert found.number.max() == found.count - 1
+    assert cells.cells_of(8, 1249, 16, 16384, 2).shape == (4, 625)
+
+
+# ---- the command line -----------------------------------------------------------------------------------------------
+
+
+def test_the_command_prints_text_and_json_and_writes_maps(tmp_path, capsys) -> None:
+    (tmp_path / "a.jpg").write_bytes(pillow(mozcodec.decode(pillow(PHOTO[:256, :256], 60)), 90))
+    (tmp_path / "small.jpg").write_bytes(pillow(PHOTO[:32, :32], 40))
+    (tmp_path / "text.jpg").write_text("no image")
+    names = [str(tmp_path / name) for name in ("a.jpg", "small.jpg", "text.jpg")]
+    assert main(["forensics", *names, "-maps", str(tmp_path / "maps")]) == 1
+    shown = capsys.readouterr()
+    assert "earlier compression: on the same grid, quality 60 of table 0" in shown.out
+    assert "not analysed: double_compression takes images of 8 bits from 64 x 64 pixels on, got 32 x 32" in shown.out
+    assert "text.jpg: NotJpegError" in shown.err
+    with Image.open(tmp_path / "maps" / "a.jpg.ghosts.png") as map_of_a:
+        assert map_of_a.size == (256, 256)
+    assert main(["forensics", "--json", *names]) == 1
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert first["double_compression"]["aligned"] is True and first["encoder"]["family"] == "libjpeg"
+    assert second["ghosts"] is None and set(second["not_analysed"]) == {"double_compression", "ghosts", "grid"}
+    assert main(["identify", names[0]]) == 0
+    assert "quality by component: 90 of table 0, 90 of table 0, 90 of table 0" in capsys.readouterr().out
+    assert main(["forensics", names[0], names[0], "-maps", str(tmp_path)]) == 2

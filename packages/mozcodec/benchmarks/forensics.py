@@ -1,14 +1,21 @@
-"""Error rates of mozcodec.forensics: the encoder of a file, its quality, and double compression.
+"""Error rates of mozcodec.forensics: encoder, quality, double compression and its maps.
 
     python forensics.py identify IMAGES... --out FILE
-    python forensics.py double IMAGES... --out FILE [--processes N]
+    python forensics.py double IMAGES... --out FILE [--chains single,aligned,crop,resize]
+    python forensics.py splice IMAGES... --out FILE
+    python forensics.py files JPEGS...
 
 IMAGES are lossless files that were never a JPEG at their size (github.com/imazen/codec-corpus: ``kodak``, ``CID22``).
-``identify`` writes the upper left 256 x 256 pixels with every encoder that is installed (Pillow, OpenCV, mozcodec,
-ajpegli, pyvips, simplejpeg, ImageMagick's ``convert``, FFmpeg of imageio-ffmpeg) and prints the rate at which the
-family and the quality are right. ``double`` compresses the upper left 384 x 512 pixels once and twice with libjpeg
-(Pillow) or mozjpeg and prints the false alarms and the detection rate by pair of qualities; in brackets how many of the
-detected files have the earlier quality within 1. Both write one row for each file and resume after an interruption.
+Encoders: what is installed of Pillow, OpenCV, ajpegli, pyvips, simplejpeg, ImageMagick's ``convert``, FFmpeg of
+imageio-ffmpeg, and mozjpeg's own cjpeg (``--cjpeg PROGRAM``); what is missing is printed.
+
+``identify`` writes a part of 64 x 64 pixels with every encoder at the qualities 1..100 and prints the rate at which the
+family and the quality are right. ``double`` compresses the upper left 384 x 512 pixels once, and twice with the same
+grid of blocks, cropped by 3 rows and 5 columns or made smaller in between; it prints the evidence of single
+compressions and the detection rate at 1 % false alarms by pair of qualities. ``splice`` pastes parts of another image
+with another history and prints how well the maps of ``ghosts`` and ``grid`` find them, and their false alarms.
+``files`` prints what ``identify`` and ``metadata_report`` say of files that others made. The first three write a row
+for each file and resume after an interruption.
 """
 
 import argparse
@@ -20,7 +27,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +36,14 @@ from PIL import Image
 import mozcodec
 from mozcodec import forensics
 
-QUALITIES = (1, 5, 10, 20, 35, 50, 65, 75, 80, 85, 90, 93, 95, 97, 99, 100)
+QUALITIES = tuple(range(1, 101))
 EARLIER = (50, 65, 75, 85, 95)
 LAST = (60, 75, 85, 95)
-SCALES = (2, 5, 12, 31)
+SCALES = tuple(range(1, 32))
+DISTANCES = (3, 5, 10, 15, 20, 30, 50, 100)
+CHAINS = ("single", "aligned", "crop", "resize")
+CJPEG: list[str] = []
+"""The program that ``--cjpeg`` names."""
 
 
 def pillow(image: np.ndarray, quality: int, **options: Any) -> bytes:
@@ -49,182 +59,386 @@ def _opencv(image: np.ndarray, quality: int) -> bytes:
     return cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
+def _opencv_two(image: np.ndarray, quality: int) -> bytes:
+    import cv2
+
+    flags = [cv2.IMWRITE_JPEG_LUMA_QUALITY, quality, cv2.IMWRITE_JPEG_CHROMA_QUALITY, 101 - quality]
+    return cv2.imencode(".jpg", image[..., ::-1], flags)[1].tobytes()
+
+
 def _vips(image: np.ndarray, quality: int, **options: Any) -> bytes:
     import pyvips
 
     return bytes(pyvips.Image.new_from_array(image).jpegsave_buffer(Q=quality, **options))
 
 
-def _by_command(image: np.ndarray, command: list[str]) -> bytes:
+def _by_command(image: np.ndarray, command: list[str], setting: int) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.png", Path(folder) / "out.jpg"
         Image.fromarray(image).save(source)
-        filled = [part.format(source=source, target=target) for part in command]
+        filled = [part.format(source=source, target=target, setting=setting) for part in command]
         subprocess.run(filled, check=True, capture_output=True)
         return target.read_bytes()
 
 
-def encoders() -> Iterator[tuple[str, str, tuple[int, ...], Callable[[np.ndarray, int], bytes]]]:
-    """Yield (name, family, settings, function)."""
-    yield "Pillow", "libjpeg", QUALITIES, pillow
-    yield "Pillow, optimized", "libjpeg", QUALITIES, lambda image, q: pillow(image, q, optimize=True)
-    yield "Pillow, progressive", "libjpeg", QUALITIES, lambda image, q: pillow(image, q, progressive=True)
-    yield "mozcodec (cjpeg's bytes)", "mozjpeg", QUALITIES, lambda image, q: mozcodec.encode(image, q)
-    yield "mozcodec, baseline", "mozjpeg", QUALITIES, lambda image, q: mozcodec.encode(image, q, progressive=False)
-    yield "mozcodec, tables 0", "mozjpeg", QUALITIES, lambda image, q: mozcodec.encode(image, q, quant_table=0)
-    yield "mozcodec, distance", "mozcodec", (5, 10, 20, 40), lambda image, d: mozcodec.encode(image, distance=d / 10)
-    if importlib.util.find_spec("cv2"):
-        yield "OpenCV", "libjpeg", QUALITIES, _opencv
-    if importlib.util.find_spec("simplejpeg"):
+def cjpeg(image: np.ndarray, *switches: object) -> bytes:
+    """Return the JPEG of mozjpeg's own program."""
+    height, width = image.shape[:2]
+    ppm = b"P6\n%d %d\n255\n" % (width, height) + image.tobytes()
+    return subprocess.run([*CJPEG, *map(str, switches)], input=ppm, check=True, capture_output=True).stdout
+
+
+Encode = Callable[[np.ndarray, int], bytes]
+
+
+def encoders() -> Iterator[tuple[str, str, tuple[int, ...], Encode, Callable[[int], tuple[int, ...]]]]:
+    """Yield (name, family, settings, function, the quality of each component at a setting)."""
+
+    def all_of(quality: int) -> tuple[int, ...]:
+        return (quality,) * 3
+
+    yield "Pillow", "libjpeg", QUALITIES, pillow, all_of
+    yield "Pillow, optimized", "libjpeg", QUALITIES, lambda image, q: pillow(image, q, optimize=True), all_of
+    yield "Pillow, progressive", "libjpeg", QUALITIES, lambda image, q: pillow(image, q, progressive=True), all_of
+    if CJPEG:
+        yield "mozjpeg's cjpeg", "mozjpeg", QUALITIES, lambda i, q: cjpeg(i, "-quality", q), all_of
+        yield "cjpeg -baseline", "mozjpeg", QUALITIES, lambda i, q: cjpeg(i, "-quality", q, "-baseline"), all_of
+        for table in (0, 1, 2, 4, 5, 6, 7, 8):
+            yield (
+                f"cjpeg -quant-table {table}", "mozjpeg", tuple(range(2, 101, 7)),
+                lambda i, q, table=table: cjpeg(i, "-quality", q, "-quant-table", table), all_of,
+            )  # fmt: skip
+        yield (
+            "cjpeg -quality luma,chroma", "mozjpeg", QUALITIES,
+            lambda i, q: cjpeg(i, "-quality", f"{q},{101 - q}", "-quant-table", 2),
+            lambda q: (q, 101 - q, 101 - q),
+        )  # fmt: skip
+    yield (
+        "mozcodec, distance", "mozcodec", DISTANCES,
+        lambda image, d: mozcodec.encode(image, distance=d / 10), lambda _: (),
+    )  # fmt: skip
+    if _has("cv2"):
+        yield "OpenCV", "libjpeg", QUALITIES, _opencv, all_of
+        yield "OpenCV, luma and chroma", "libjpeg", QUALITIES, _opencv_two, lambda q: (q, 101 - q, 101 - q)
+    if _has("simplejpeg"):
         import simplejpeg
 
-        yield "simplejpeg", "libjpeg", QUALITIES, lambda image, q: simplejpeg.encode_jpeg(image, q)
-    if importlib.util.find_spec("ajpegli"):
+        yield "simplejpeg", "libjpeg", QUALITIES, lambda image, q: simplejpeg.encode_jpeg(image, q), all_of
+    if _has("ajpegli"):
         import ajpegli
 
-        yield "jpegli", "jpegli", QUALITIES, lambda image, q: bytes(ajpegli.encode(image, quality=q))
-        yield "jpegli, distance", "jpegli", (5, 10, 20, 40), lambda i, d: bytes(ajpegli.encode(i, distance=d / 10))
-    if importlib.util.find_spec("pyvips"):
-        trellis = {"trellis_quant": True, "optimize_scans": True, "interlace": True, "quant_table": 3}
-        yield "libvips", "libjpeg", QUALITIES, _vips
-        yield "libvips, mozjpeg's options", "mozjpeg", QUALITIES, lambda image, q: _vips(image, q, **trellis)
-    if shutil.which("convert"):
+        yield "jpegli, quality", "jpegli", QUALITIES, lambda i, q: bytes(ajpegli.encode(i, quality=q)), lambda _: ()
         yield (
-            "ImageMagick",
-            "libjpeg",
-            QUALITIES,
-            lambda image, q: _by_command(image, ["convert", "{source}", "-quality", str(q), "{target}"]),
-        )
-    if importlib.util.find_spec("imageio_ffmpeg"):
+            "jpegli, distance", "jpegli", DISTANCES, lambda i, d: bytes(ajpegli.encode(i, distance=d / 10)),
+            lambda _: (),
+        )  # fmt: skip
+    if _has("pyvips"):
+        trellis = {"trellis_quant": True, "optimize_scans": True, "interlace": True, "quant_table": 3}
+        yield "libvips", "libjpeg", QUALITIES, _vips, all_of
+        yield "libvips, mozjpeg's options", "mozjpeg", QUALITIES, lambda i, q: _vips(i, q, **trellis), all_of
+    if shutil.which("convert"):
+        command = ["convert", "{source}", "-quality", "{setting}", "{target}"]
+        yield "ImageMagick", "libjpeg", QUALITIES, lambda i, q: _by_command(i, command, q), all_of
+    if _has("imageio_ffmpeg"):
         import imageio_ffmpeg
 
-        program = imageio_ffmpeg.get_ffmpeg_exe()
-        yield (
-            "FFmpeg",
-            "ffmpeg",
-            SCALES,
-            lambda image, q: _by_command(
-                image, [program, "-y", "-i", "{source}", "-q:v", str(q), "-update", "1", "{target}"]
-            ),
-        )
+        line = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-i", "{source}", "-q:v", "{setting}", "-update", "1"]
+        yield "FFmpeg", "ffmpeg", SCALES, lambda i, q: _by_command(i, [*line, "{target}"], q), lambda _: ()
+
+
+def _has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def missing() -> list[str]:
+    """Return the encoders that are not installed."""
+    modules = ("cv2", "simplejpeg", "ajpegli", "pyvips", "imageio_ffmpeg")
+    found = [name for name in modules if not _has(name)]
+    return found + ["convert"] * (shutil.which("convert") is None) + ["cjpeg"] * (not CJPEG)
+
+
+def _part(path: Path, height: int, width: int) -> np.ndarray:
+    """Return the upper left part of an image, lying on its side if it is taller than wide."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    lying = pixels if pixels.shape[1] >= pixels.shape[0] else pixels.swapaxes(0, 1)
+    return np.ascontiguousarray(lying[:height, :width])
 
 
 def identify(path: Path) -> Iterator[dict[str, Any]]:
     """Yield a row for each encoder and setting."""
-    image = np.asarray(Image.open(path).convert("RGB"))[:256, :256]
-    for name, family, settings, encode in encoders():
+    image = _part(path, 64, 64)
+    for name, family, settings, encode, qualities_of in encoders():
         for setting in settings:
             data = encode(image, setting)
             found = forensics.identify(data)
-            qualities = [one.quality for one in forensics.estimate_quality(data)]
-            right = family in ("libjpeg", "mozjpeg") and set(qualities) == {setting}
+            qualities = tuple(one.quality for one in forensics.estimate_quality(data))
+            wanted = qualities_of(setting)
+            rest = [one.table_distance for one in found.candidates if one.family != found.family]
+            inside = ""
+            if name.endswith("distance") and found.distance is not None:
+                inside = int(found.distance[0] * 0.999 <= setting / 10 <= found.distance[1] * 1.001)
             yield {
                 "image": path.stem, "encoder": name, "family": family, "setting": setting,
-                "found": found.family, "settings": found.settings,
-                "quality_right": int(right) if family in ("libjpeg", "mozjpeg") else "",
+                "found": found.family, "settings": found.settings, "next": f"{min(rest):.4f}",
+                "quality_right": int(qualities == wanted) if wanted else inside,
             }  # fmt: skip
 
 
-def chains() -> Iterator[tuple[str, int | None, str, int]]:
-    """Yield (earlier encoder, its quality or None, last encoder, its quality)."""
-    for last in ("libjpeg", "mozjpeg"):
+def chains(names: list[str]) -> Iterator[tuple[str, str, int | None, str, int]]:
+    """Yield (what happens in between, earlier encoder, its quality or None, last encoder, its quality)."""
+    for last in ("libjpeg", "mozjpeg", "mozjpeg without trellis"):
         for quality in LAST:
-            yield "", None, last, quality
-            for earlier in ("libjpeg", "mozjpeg"):
-                for first in EARLIER:
-                    yield earlier, first, last, quality
+            if "single" in names:
+                yield "single", "", None, last, quality
+            for between in names:
+                if between == "single" or (between == "resize" and last != "libjpeg"):
+                    continue
+                for earlier in ("libjpeg", "mozjpeg") if between == "aligned" and last != LAST_PLAIN else ("libjpeg",):
+                    for first in EARLIER:
+                        yield between, earlier, first, last, quality
+
+
+LAST_PLAIN = "mozjpeg without trellis"
 
 
 def _encode(encoder: str, image: np.ndarray, quality: int) -> bytes:
-    return mozcodec.encode(image, quality) if encoder == "mozjpeg" else pillow(image, quality)
+    if encoder == "libjpeg":
+        return pillow(image, quality)
+    plain = {"trellis_quant": False, "trellis_quant_dc": False} if encoder == LAST_PLAIN else {}
+    if not CJPEG:
+        return mozcodec.encode(image, quality, **plain)
+    return cjpeg(image, "-quality", quality, *(("-notrellis", "-notrellis-dc") if plain else ()))
+
+
+def _between(pixels: np.ndarray, what: str) -> np.ndarray:
+    if what == "crop":
+        return np.ascontiguousarray(pixels[3:, 5:])
+    if what == "resize":
+        height, width = pixels.shape[:2]
+        smaller = Image.fromarray(pixels).resize((width * 9 // 10, height * 9 // 10), Image.Resampling.LANCZOS)
+        return np.asarray(smaller)
+    return pixels
 
 
 def double(path: Path) -> Iterator[dict[str, Any]]:
     """Yield a row for each chain of one or two encoders."""
-    image = np.asarray(Image.open(path).convert("RGB"))[:384, :512]
-    for earlier, first, last, quality in chains():
+    image = _part(path, 384, 512)
+    for between, earlier, first, last, quality in chains(SELECTED):
         pixels = image if first is None else mozcodec.decode(_encode(earlier, image, first))
-        found = forensics.double_compression(_encode(last, pixels, quality))
+        found = forensics.double_compression(_encode(last, _between(pixels, between), quality))
         yield {
-            "image": path.stem, "earlier": earlier, "first": first or "", "last": last, "quality": quality,
-            "evidence": f"{found.evidence:.5f}", "found": found.quality, "table": found.quant_table,
+            "image": path.stem, "between": between, "earlier": earlier, "first": first or "", "last": last,
+            "quality": quality, "evidence": f"{found.evidence:.5f}", "found": found.quality, "table": found.quant_table,
+            "shifted": f"{found.shifted.evidence:.3f}", "offset": "{} {}".format(*found.shifted.offset),
+            "shifted_quality": found.shifted.quality,
         }  # fmt: skip
 
 
-WORK = {"identify": identify, "double": double}
+SELECTED: list[str] = list(CHAINS)
+"""The chains that ``--chains`` names."""
+SPLICES = (
+    ("none", None, None, 75), ("none", None, None, 90), ("none", 70, None, 90), ("none moved", 70, None, 90),
+    ("aligned", 70, None, 90), ("aligned", None, 70, 90), ("aligned", 60, 85, 90), ("aligned", 60, None, 75),
+    ("moved", None, 70, 90), ("moved", 75, 75, 90), ("moved", 75, None, 90), ("moved", None, 85, 95),
+)  # fmt: skip
+"""Where the part lies; qualities of the earlier compression of the image and of the part, None if there is none; last
+quality. "aligned": on the grid of the file; "moved": not."""
 
 
-def _rows(task: tuple[str, Path]) -> list[dict[str, Any]]:
-    return list(WORK[task[0]](task[1]))
+def splice(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield a row for each splice of a part of the next image of the folder, 128 x 160 pixels, and each map."""
+    image = _part(path, 499, 741)
+    folder = sorted(path.parent.glob("*.png"))
+    other = _part(folder[(folder.index(path) + 1) % len(folder)], 499, 741)
+    rng = np.random.default_rng(int.from_bytes(path.stem.encode()[:7], "big"))
+    for kind, first, patched, last in SPLICES:
+        back = image if first is None else mozcodec.decode(pillow(image, first))
+        back = np.ascontiguousarray(back[3:, 5:] if "moved" in kind else back).copy()
+        top, left = (8 * int(rng.integers(2, (n - 176) // 8)) for n in back.shape[:2])
+        mask = np.zeros(back.shape[:2], bool)
+        if not kind.startswith("none"):
+            source = other if patched is None else mozcodec.decode(pillow(other, patched))
+            down = 64 if kind == "aligned" else 65
+            back[top : top + 128, left : left + 160] = source[down : down + 128, 98 if down == 65 else 96 :][:, :160]
+            mask[top : top + 128, left : left + 160] = True
+        data = pillow(back, last)
+        for name, found in (("ghosts", forensics.ghosts(data)), ("grid", forensics.grid(data))):
+            values, region = (_by_pixel(m, found.side, mask.shape) for m in (found.evidence, found.region))
+            row: dict[str, Any] = {
+                "image": path.stem, "kind": kind, "first": first or "", "patched": patched or "", "last": last,
+                "map": name, "largest": f"{found.evidence.max():.2f}", "detected": int(found.detected),
+                "auc": "", "iou": "", "difference_auc": "",
+            }  # fmt: skip
+            if mask.any():
+                row["auc"] = f"{_auc(values, mask):.4f}"
+                row["iou"] = f"{(region & mask).sum() / (region | mask).sum():.4f}"
+            if mask.any() and isinstance(found, forensics.Ghosts):
+                areas = [_auc(1 - _by_pixel(one, found.side, mask.shape), mask) for one in found.differences]
+                row["difference_auc"] = f"{max(areas):.4f}"
+            yield row
 
 
-def measure(verb: str, paths: list[Path], table: Path, processes: int) -> list[dict[str, str]]:
+def _by_pixel(values: np.ndarray, side: int, shape: tuple[int, int]) -> np.ndarray:
+    rows = np.minimum(np.arange(shape[0]) // side, values.shape[0] - 1)
+    columns = np.minimum(np.arange(shape[1]) // side, values.shape[1] - 1)
+    return values[rows[:, None], columns]
+
+
+def _auc(values: np.ndarray, mask: np.ndarray) -> float:
+    """Return the area under the ROC curve by pixel: Mann and Whitney's U with mean ranks for ties."""
+    _, of, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[of.ravel()]
+    inside = mask.ravel()
+    positive = int(inside.sum())
+    return float((ranks[inside].sum() - positive * (positive + 1) / 2) / (positive * (inside.size - positive)))
+
+
+WORK = {"identify": identify, "double": double, "splice": splice}
+
+
+def measure(verb: str, paths: list[Path], table: Path) -> list[dict[str, str]]:
     """Append the rows of the images that *table* lacks; return all rows."""
     rows = list(csv.DictReader(table.open())) if table.exists() else []
     done = {row["image"] for row in rows}
-    tasks = [(verb, path) for path in paths if path.stem not in done]
-    with ProcessPoolExecutor(processes) as pool:
-        for number, found in enumerate(pool.map(_rows, tasks)):
-            with table.open("a", newline="") as lines:
-                writer = csv.DictWriter(lines, list(found[0]))
-                if lines.tell() == 0:
-                    writer.writeheader()
-                writer.writerows(found)
-            print(f"{number + 1}/{len(tasks)} {tasks[number][1].name}", file=sys.stderr, flush=True)
+    for path in paths:
+        if path.stem in done:
+            continue
+        found = list(WORK[verb](path))
+        with table.open("a", newline="") as lines:
+            writer = csv.DictWriter(lines, list(found[0]))
+            if lines.tell() == 0:
+                writer.writeheader()
+            writer.writerows(found)
+        print(path.name, file=sys.stderr, flush=True)
     return list(csv.DictReader(table.open()))
 
 
 def identification_table(rows: list[dict[str, str]]) -> str:
     """Return the table of identification rates."""
-    lines = ["| encoder | files | family right | quality right | confused with |", "|---|---|---|---|---|"]
+    lines = [
+        "| encoder | files | family right | quality or distance right | distance to the next family, median (lowest) "
+        "| confused with |",
+        "|---|---|---|---|---|---|",
+    ]
     for name in dict.fromkeys(row["encoder"] for row in rows):
         own = [row for row in rows if row["encoder"] == name]
-        wrong = [f"{row['found']} ({row['setting']})" for row in own if row["found"] != row["family"]]
+        wrong = [row["found"] for row in own if row["found"] != row["family"]]
         qualities = [row["quality_right"] for row in own if row["quality_right"]]
         rate = f"{qualities.count('1')}/{len(qualities)}" if qualities else "-"
-        confused = ", ".join(f"{count} x {what}" for what, count in sorted({w: wrong.count(w) for w in wrong}.items()))
-        lines.append(f"| {name} | {len(own)} | {len(own) - len(wrong)}/{len(own)} | {rate} | {confused or '-'} |")
+        confused = ", ".join(f"{wrong.count(what)} x {what}" for what in sorted(set(wrong)))
+        apart = [float(row["next"]) for row in own]
+        lines.append(
+            f"| {name} | {len(own)} | {len(own) - len(wrong)}/{len(own)} | {rate} | "
+            f"{np.median(apart):.3f} ({min(apart):.3f}) | {confused or '-'} |"
+        )
     return "\n".join(lines)
 
 
 def detection_tables(rows: list[dict[str, str]]) -> str:
-    """Return false alarms, and detection rates by pair of qualities."""
-    level, lines = forensics.THRESHOLD, []
-    for last in ("libjpeg", "mozjpeg"):
-        once = np.array([float(row["evidence"]) for row in rows if row["last"] == last and not row["first"]])
-        alarms, top = int((once >= level).sum()), float(np.quantile(once, 0.99))
-        share = f"{alarms} of {once.size} single compressions at or above {level}"
-        lines.append(f"Last encoder {last}: {share}; 99 % quantile {top:.3f}.\n")
-        for earlier in ("libjpeg", "mozjpeg"):
-            lines.append(f"| {earlier} -> {last} | " + " | ".join(str(q) for q in LAST) + " |")
-            lines.append("|---" * (len(LAST) + 1) + "|")
-            for first in EARLIER:
-                cells = []
-                for quality in LAST:
-                    own = [
-                        row for row in rows
-                        if (row["earlier"], row["first"], row["last"], row["quality"])
-                        == (earlier, str(first), last, str(quality))
-                    ]  # fmt: skip
-                    hits = [row for row in own if float(row["evidence"]) >= level]
-                    near = [row for row in hits if abs(int(row["found"]) - first) <= 1]
-                    cells.append(f"{len(hits) / len(own):.2f} ({len(near)}/{len(hits)})" if own else "-")
-                lines.append(f"| {first} | " + " | ".join(cells) + " |")
-            lines.append("")
+    """Return the evidence of single compressions, and detection rates by pair of qualities."""
+    lines = []
+    for last in dict.fromkeys(row["last"] for row in rows):
+        mine = [row for row in rows if row["last"] == last]
+        for column, shipped, kinds in (
+            ("evidence", forensics.THRESHOLD, ("aligned", "resize")),
+            ("shifted", forensics.SHIFTED_THRESHOLD, ("crop",)),
+        ):
+            once = np.array([float(row[column]) for row in mine if row["between"] == "single"])
+            level = shipped
+            if once.size:
+                level = float(np.quantile(once, 0.99))
+                lines.append(
+                    f"Last encoder {last}, {column}: {once.size} single compressions, 99 % quantile {level:.3f}, "
+                    f"largest {once.max():.3f}; {int((once >= shipped).sum())} at or above {shipped}.\n"
+                )
+            for kind in kinds:
+                for earlier in dict.fromkeys(row["earlier"] for row in mine if row["between"] == kind):
+                    lines += _pairs([r for r in mine if r["between"] == kind and r["earlier"] == earlier],
+                                    f"{earlier} -> {kind} -> {last}", column, level)  # fmt: skip
     return "\n".join(lines)
+
+
+def _pairs(rows: list[dict[str, str]], title: str, column: str, level: float) -> list[str]:
+    lines = [f"| {title} | " + " | ".join(str(q) for q in LAST) + " |", "|---" * (len(LAST) + 1) + "|"]
+    for first in EARLIER:
+        cells = []
+        for quality in LAST:
+            own = [row for row in rows if (row["first"], row["quality"]) == (str(first), str(quality))]
+            hits = [row for row in own if float(row[column]) >= level]
+            if column == "shifted":
+                hits = [row for row in hits if row["offset"] == "5 3"]
+            found = "found" if column == "evidence" else "shifted_quality"
+            near = [row for row in hits if abs(int(row[found]) - first) <= 1]
+            cells.append(f"{len(hits)}/{len(own)} ({len(near)})" if own else "-")
+        lines.append(f"| {first} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def splice_table(rows: list[dict[str, str]]) -> str:
+    """Return how well the parts are found, and how often a part is found where there is none."""
+    lines = [
+        "| part | image before | part before | last | images | map | AUC | differences' AUC | IoU | detected "
+        "| largest evidence |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for case in SPLICES:
+        for name in ("ghosts", "grid"):
+            wanted = (name, *(str(value or "") for value in case))
+            own = [r for r in rows if (r["map"], r["kind"], r["first"], r["patched"], r["last"]) == wanted]
+            if not own:
+                continue
+            means = [
+                f"{np.median([float(r[column]) for r in own]):.3f}" if own[0][column] else "-"
+                for column in ("auc", "difference_auc", "iou")
+            ]
+            found = sum(int(r["detected"]) for r in own)
+            largest = max(float(r["largest"]) for r in own)
+            words = [*(str(value or "-") for value in case), str(len(own)), name, *means]
+            lines.append(f"| {' | '.join(words)} | {found}/{len(own)} | {largest:.1f} |")
+    return "\n".join(lines)
+
+
+def files(paths: list[Path]) -> str:
+    """Return what is said of files that others made."""
+    lines = ["| file | family | nearest (distance), next (distance) | quality | thumbnail | contradictions |",
+             "|---|---|---|---|---|---|"]  # fmt: skip
+    for path in paths:
+        try:
+            found, report = forensics.identify(path), forensics.metadata_report(path)
+        except mozcodec.JpegError as error:
+            lines.append(f"| {path.name} | {type(error).__name__}: {error} | | | | |")
+            continue
+        near = ", ".join(f"{c.family} {c.settings} ({c.table_distance:.3f})" for c in found.candidates[:2])
+        qualities = ", ".join(str(one.quality) for one in forensics.estimate_quality(path))
+        thumbnail = "" if report.thumbnail is None else str(report.thumbnail.similarity)[:5]
+        subjects = ", ".join(one.subject for one in report.contradictions)
+        lines.append(f"| {path.name} | {found.family} | {near} | {qualities} | {thumbnail} | {subjects} |")
+    return "\n".join(lines)
+
+
+TABLES = {"identify": identification_table, "double": detection_tables, "splice": splice_table}
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=tuple(WORK))
+    parser.add_argument("verb", choices=(*WORK, "files"))
     parser.add_argument("images", nargs="+", type=Path)
-    parser.add_argument("--out", type=Path, required=True, help="CSV file of all rows; continued if it exists")
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="CSV file of all rows; continued if it exists")
+    parser.add_argument("--cjpeg", help="mozjpeg's own program")
+    parser.add_argument("--chains", default=",".join(CHAINS), help=f"of {', '.join(CHAINS)}")
     args = parser.parse_args()
-    rows = measure(args.verb, args.images, args.out, args.processes)
-    print(f"{len({row['image'] for row in rows})} images\n")
-    print(identification_table(rows) if args.verb == "identify" else detection_tables(rows))
+    if args.verb == "files":
+        print(files(args.images))
+        return
+    if args.out is None:
+        parser.error("--out names the file of the rows")
+    SELECTED[:] = args.chains.split(",")
+    CJPEG[:] = [args.cjpeg] if args.cjpeg else []
+    rows = measure(args.verb, args.images, args.out)
+    print(f"{len({row['image'] for row in rows})} images; not installed: {', '.join(missing()) or 'nothing'}\n")
+    print(TABLES[args.verb](rows))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line ``mozcodec encode|decode|optimize|inspect|sweep|tree``."""
+"""The command line ``mozcodec encode|decode|optimize|inspect|identify|forensics|sweep|tree``."""
 
 import argparse
 import json
@@ -303,6 +303,18 @@ def _inspect_command(args: argparse.Namespace) -> int:
     return failed
 
 
+def _identify_command(args: argparse.Namespace) -> int:
+    from ._forensics.command import run_identify
+
+    return run_identify(args.files, args.json)
+
+
+def _forensics_command(args: argparse.Namespace) -> int:
+    from ._forensics.command import run_report
+
+    return run_report(args.files, args.json, None if args.maps is None else Path(args.maps))
+
+
 def _closeness(data: bytes, image: np.ndarray) -> tuple[float, float] | None:
     """(PSNR, SSIM) where the file has the image's size."""
     decoded = decode(data, "gray" if image.ndim == 2 else "rgb")
@@ -349,7 +361,8 @@ def _parser() -> argparse.ArgumentParser:
     info = build_info()
     version = f"mozcodec {info['version']}, mozjpeg {info['mozjpeg_version']}, {info['linking']}"
     parser.add_argument("-version", "--version", action="version", version=version)
-    commands = parser.add_subparsers(required=True, metavar="encode|decode|optimize|inspect|sweep|tree")
+    verbs = "encode|decode|optimize|inspect|identify|forensics|sweep|tree"
+    commands = parser.add_subparsers(required=True, metavar=verbs)
 
     def command(name: str, text: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
@@ -368,6 +381,17 @@ def _parser() -> argparse.ArgumentParser:
     one = command("inspect", "Print the structure of a JPEG.", _inspect_command)
     one.add_argument("files", nargs="+", metavar="JPEG")
     one.add_argument("--json", action="store_true", help="print JSON, with the tables")
+    one = command("identify", "Print the encoder of a JPEG and its quality.", _identify_command)
+    one.add_argument("files", nargs="+", metavar="JPEG")
+    one.add_argument("--json", action="store_true", help="print one JSON object a line for each file")
+    one = command(
+        "forensics",
+        "Print what a JPEG says about its history: encoder, earlier compressions, parts that differ, metadata.",
+        _forensics_command,
+    )
+    one.add_argument("files", nargs="+", metavar="JPEG")
+    one.add_argument("--json", action="store_true", help="print one JSON object a line for each file")
+    add_switch(one, "maps", metavar="FOLDER", help="write maps of the evidence as NAME.ghosts.png and NAME.grid.png")
     one = command("sweep", "Encode one image at many qualities; prints bytes, PSNR and SSIM as CSV.", _sweep_command)
     one.add_argument("source", metavar="IMAGE")
     one.add_argument("--threads", type=int, metavar="N", help="default: the cores that this process may use")

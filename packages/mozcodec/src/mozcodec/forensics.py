@@ -21,6 +21,7 @@ from ._forensics.encoder import Candidate, ComponentQuality, Identification, est
 from ._forensics.ghosts import GHOSTS_THRESHOLD, Ghosts, ghosts
 from ._forensics.grids import GRID_THRESHOLD, Grid, grid
 from ._forensics.metadata import THUMBNAIL_THRESHOLD, Finding, MetadataReport, Thumbnail, metadata_report
+from ._forensics.summary import report
 
 __all__ = [
     "GHOSTS_THRESHOLD",
@@ -45,4 +46,5 @@ __all__ = [
     "grid",
     "identify",
     "metadata_report",
+    "report",
 ]

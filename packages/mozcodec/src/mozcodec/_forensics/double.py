@@ -10,7 +10,7 @@ from .._decode import decode
 from .._errors import UnsupportedError
 from .._inputs import Source, content_of
 from .cells import cells_of
-from .histograms import BASES, dct, earlier_tables, first_places, limit_of, requantized_ratios
+from .histograms import BASES, dct, earlier_tables, first_places, requantized_ratios
 from .shifts import Shifts, candidates, standardised
 
 PLACES = first_places(15)
@@ -100,7 +100,7 @@ def double_compression(data: Source) -> DoubleCompression:
     coefficients, gray = luma_of(content_of(data), "double_compression")
     blocks = evenly_spaced(coefficients.components[0].reshape(-1, 64))
     steps = coefficients.quant_tables[0].astype(np.int64).ravel()
-    evidence, quality, base = aligned_evidence(blocks, gray, steps)
+    evidence, quality, base = aligned_evidence(blocks, steps, aligned_ratios(gray, steps))
     return DoubleCompression(evidence, evidence >= THRESHOLD, quality, base, len(blocks), _shifted(gray, steps))
 
 
@@ -118,20 +118,24 @@ def free_coefficients(gray: NDArray[np.uint8], down: int, right: int) -> NDArray
     return dct(taken.reshape(taken.shape[0] * 8, -1))
 
 
-def aligned_evidence(
-    blocks: NDArray[np.int16], gray: NDArray[np.uint8], steps: NDArray[np.int64]
-) -> tuple[float, int, int]:
+Ratios = list[tuple[NDArray[np.float64], NDArray[np.intp]]]
+
+
+def aligned_ratios(gray: NDArray[np.uint8], steps: NDArray[np.int64]) -> Ratios:
+    """Return :func:`requantized_ratios` of each of PLACES."""
+    free, earlier = free_coefficients(gray, 4, 4), earlier_tables()
+    return [requantized_ratios(free[:, place], int(steps[place]), earlier[..., place]) for place in PLACES]
+
+
+def aligned_evidence(blocks: NDArray[np.int16], steps: NDArray[np.int64], ratios: Ratios) -> tuple[float, int, int]:
     """Return the largest evidence of an earlier compression on the file's grid, its quality and its base table."""
-    free = free_coefficients(gray, 4, 4)
     earlier = earlier_tables()
     total = np.zeros(earlier.shape[:2])
-    for place in PLACES:
-        step = int(steps[place])
-        ratios, column = requantized_ratios(free[:, place], step, earlier[..., place])
-        limit = limit_of(step)
+    for place, (ratio, column) in zip(PLACES, ratios, strict=True):
+        limit = len(ratio) // 2
         inside = blocks[:, place][np.abs(blocks[:, place]) <= limit].astype(np.int64)
-        counts = np.bincount(inside + limit, minlength=2 * limit + 1)
-        total += (counts @ ratios)[column] / len(blocks)
+        counts = np.bincount(inside + limit, minlength=len(ratio))
+        total += (counts @ ratio)[column] / len(blocks)
     # the file's own tables explain a single compression as well
     total[(earlier[..., list(PLACES)] == steps[list(PLACES)]).all(axis=-1)] = -np.inf
     base, quality = (int(i) for i in np.unravel_index(int(np.argmax(total)), total.shape))

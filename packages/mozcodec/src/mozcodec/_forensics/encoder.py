@@ -88,6 +88,12 @@ class Identification:
     evidence: tuple[str, ...] = field(default=())
     """The evidence for the family, in words."""
 
+    @property
+    def margin(self) -> float:
+        """How much farther the tables of the next family are than those of the first; 0 where both make the same ones,
+        and only the layout of the file tells them apart."""
+        return self.candidates[1].table_distance - self.candidates[0].table_distance
+
 
 @dataclass(frozen=True, slots=True)
 class _Structure:

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from .._inputs import Source, content_of
 from .._inspect import _all_tables as all_tables
-from .cells import Cells, cells_of, histograms, neighbours, picture_of_map
-from .double import THRESHOLD, aligned_evidence, evenly_spaced, free_coefficients, luma_of
-from .histograms import BASES, coefficients_at, earlier_tables, first_places, requantized_ratios
+from .cells import MOST, Cells, among_cells, cells_of, histograms, neighbours, picture_of_map, share_of
+from .double import PLACES, THRESHOLD, Ratios, aligned_evidence, aligned_ratios, evenly_spaced, luma_of
+from .histograms import BASES, coefficients_at, earlier_tables
 
-PLACES = first_places(15)
 GHOSTS_THRESHOLD = 8.0
 """Evidence from which a part of the image counts as one with another history."""
 LEVELS = tuple(range(30, 100, 5))
@@ -43,7 +42,7 @@ class Ghosts:
     """By how many standard deviations a square differs from what the history of most of the image predicts for its
     content; the square and its eight neighbours count together."""
     region: NDArray[np.bool_]
-    """Where *evidence* is at least :data:`GHOSTS_THRESHOLD`."""
+    """Where *evidence* is at least :data:`GHOSTS_THRESHOLD`, there and in three of the eight squares around."""
     qualities: NDArray[np.int16]
     """The earlier quality that explains each square best, 1..99; 0 where none shows."""
     levels: tuple[int, ...]
@@ -55,7 +54,9 @@ class Ghosts:
 
     @property
     def detected(self) -> bool:
-        """Whether *region* has a square."""
+        """Whether *region* has a square. Where *quality* is not None, half of the files without a pasted part have one,
+        too: look at the map, and see docs/forensics.md.
+        """
         return bool(self.region.any())
 
     def picture(self, level: int | None = None) -> NDArray[np.uint8]:
@@ -86,16 +87,17 @@ def ghosts(data: Source) -> Ghosts:
     rows, columns = gray.shape[0] // 8 - 1, gray.shape[1] // 8 - 1
     cells = cells_of(rows, columns, _SIDE, _MOST_CELLS, _MOST_BLOCKS)
     own = luma[cells.block_rows[:, None], cells.block_columns].reshape(-1, 64).astype(np.int64)
-    overall, quality, base = aligned_evidence(evenly_spaced(luma.reshape(-1, 64)), gray, steps)
+    ratios = aligned_ratios(gray, steps)
+    overall, quality, base = aligned_evidence(evenly_spaced(luma.reshape(-1, 64)), steps, ratios)
     at = BASES.index(base) * 100 + quality - 1
-    gain, spread, expected = _gains(own, gray, steps, cells, at)
-    share = float(gain[..., at].sum() / max(expected.sum(), 1e-9))
-    is_known = overall >= THRESHOLD and share >= 0.5
-    standard = _among_cells(gain / spread)
+    gain, spread, expected = _gains(own, gray, steps, cells, ratios, at)
+    share = share_of(gain[..., at], expected)
+    is_known = overall >= THRESHOLD and share >= MOST
     if is_known:
-        evidence = _among_cells((expected - gain[..., at]) / spread[..., at])
+        evidence = among_cells((share * expected - gain[..., at]) / spread[..., at])
         standard = gain / spread
     else:
+        standard = among_cells(gain / spread)
         evidence = standard.max(axis=-1)
     best = standard.argmax(axis=-1)
     shows = standard.max(axis=-1) >= GHOSTS_THRESHOLD
@@ -105,25 +107,25 @@ def ghosts(data: Source) -> Ghosts:
         quality=quality if is_known else None,
         quant_table=base if is_known else None,
         evidence=np.asarray(evidence, np.float32),
-        region=evidence >= GHOSTS_THRESHOLD,
+        region=_groups(evidence >= GHOSTS_THRESHOLD),
         qualities=np.where(shows, best % 100 + 1, 0).astype(np.int16),
         levels=LEVELS,
         differences=_differences(own, steps, cells),
     )
 
 
-def _among_cells(evidence: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return evidence, (rows, columns, ...), less its median over the cells, in units of its spread where that is > 1.
-
-    What all cells share comes from the encoder (trellis quantization changes all histograms), not from a part.
-    """
-    middle = np.median(evidence, axis=(0, 1))
-    spread = 1.4826 * np.median(np.abs(evidence - middle), axis=(0, 1))
-    return np.asarray((evidence - middle) / np.maximum(spread, 1))
+def _groups(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a region without single squares: a part of another history is seen by all squares around it, too."""
+    return np.asarray(region & (neighbours(region.astype(np.int64)) >= 4))
 
 
 def _gains(
-    own: NDArray[np.int64], gray: NDArray[np.uint8], steps: NDArray[np.int64], cells: Cells, known: int
+    own: NDArray[np.int64],
+    gray: NDArray[np.uint8],
+    steps: NDArray[np.int64],
+    cells: Cells,
+    ratios: Ratios,
+    known: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return log likelihood ratios less those of the content (rows, columns, 200), their spread, and what is expected.
 
@@ -131,13 +133,11 @@ def _gains(
     """
     tables = earlier_tables().reshape(-1, 64)
     contents = [coefficients_at(gray, cells.block_rows, cells.block_columns, *shift) for shift in _CONTENT_SHIFTS]
-    free = free_coefficients(gray, 4, 4)
     gain, variance = np.zeros((2, cells.count, len(tables)), np.float32)
     expected = np.zeros(cells.count, np.float32)
-    for place in PLACES:
-        step, first = int(steps[place]), int(tables[known, place])
-        ratios, column = requantized_ratios(free[:, place], step, tables[:, place])
-        limit = len(ratios) // 2
+    for place, (ratio, columns) in zip(PLACES, ratios, strict=True):
+        step, first, column = int(steps[place]), int(tables[known, place]), columns.ravel()
+        limit = len(ratio) // 2
 
         def counts(values: NDArray[Any], limit: int = limit) -> NDArray[np.float32]:
             return histograms(values.astype(np.int64) + limit, cells.number, cells.count, 2 * limit + 1)
@@ -147,7 +147,7 @@ def _gains(
         twice = sum(
             counts(np.rint(np.rint(content[:, place] / first) * first / step)) for content in contents
         ) / np.float32(len(contents))
-        of = ratios.astype(np.float32)
+        of = ratio.astype(np.float32)
         gain += ((found - once) @ of)[:, column]
         variance += ((found + once / len(contents)) @ of**2)[:, column]
         expected += (twice - once) @ of[:, column[known]]

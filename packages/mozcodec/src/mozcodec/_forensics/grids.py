@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._inputs import Source, content_of
-from .cells import cells_of, neighbours, picture_of_map
+from .cells import MOST, among_cells, cells_of, neighbours, picture_of_map, share_of
 from .double import SHIFTED_THRESHOLD, luma_of
 from .shifts import Shifts, candidates, standardised
 
@@ -45,7 +45,9 @@ class Grid:
 
     @property
     def detected(self) -> bool:
-        """Whether *region* has a square."""
+        """Whether *region* has a square. Where *offset* is not None, half of the files without a pasted part have one,
+        too: look at the map, and see docs/forensics.md.
+        """
         return bool(self.region.any())
 
     def picture(self) -> NDArray[np.uint8]:
@@ -75,8 +77,11 @@ def grid(data: Source) -> Grid:
     others = np.delete(summed[1:, ..., kind], main - 1, axis=0)
     expected = neighbours(found.expected(kind).reshape(cells.shape))
     gain = summed[main, ..., kind] - np.median(others, axis=0)
-    has_main = float(overall[main, kind]) >= SHIFTED_THRESHOLD and float(gain.sum() / expected.sum()) >= 0.5
-    missing = (expected - gain) / (others.std(axis=0) + 1) if has_main else np.zeros(cells.shape)
+    share = share_of(gain, expected)
+    has_main = float(overall[main, kind]) >= SHIFTED_THRESHOLD and share >= MOST
+    missing = np.zeros(cells.shape)
+    if has_main:
+        missing = among_cells((share * expected - gain) / (others.std(axis=0) + 1))
     flat = np.moveaxis(local, 0, -2).reshape(*cells.shape, -1)
     best, strength = flat.argmax(axis=-1), flat.max(axis=-1)
     if has_main:

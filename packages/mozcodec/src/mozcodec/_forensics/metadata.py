@@ -20,7 +20,7 @@ THUMBNAIL_THRESHOLD = 0.8
 _APP12 = 0xEC
 _JPEG_QUALITY_RESOURCE = 0x0406  # Adobe Photoshop File Formats: image resource blocks
 _THUMBNAIL_PIXELS, _IMAGE_PIXELS = 4_000_000, 1 << 27
-_COMPARED = 64
+_COMPARED = 32
 """Longer side, in pixels, at which a thumbnail and the image are compared."""
 _TURNS = {
     (0, False): "as it is", (1, False): "turned left", (2, False): "turned by 180 degrees", (3, False): "turned right",

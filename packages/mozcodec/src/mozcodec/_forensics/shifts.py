@@ -1,5 +1,6 @@
 """Evidence of an earlier compression whose blocks began at other pixels than those of the file."""
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -52,25 +53,37 @@ def _noise(steps: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(mean.ravel()[list(PLACES)] + _VARIANCE))
 
 
-def _on_a_lattice(step: int, sigma: float) -> NDArray[np.float64]:
-    """Return the matrix that takes a histogram of magnitudes to that of the multiples of *step* with a normal error."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lattice:
+    """What quantization by a step and a normal error make of a histogram of magnitudes."""
+
+    nearest: NDArray[np.intp]
+    """The number of the nearest multiple of each magnitude."""
+    spread: NDArray[np.float64]
+    """(magnitudes, multiples): where the error takes each multiple."""
+
+    def of(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the histogram of (..., magnitudes) after both."""
+        starts = np.searchsorted(self.nearest, np.arange(self.spread.shape[1]))
+        return np.asarray(np.add.reduceat(counts, starts, axis=-1) @ self.spread.T)
+
+
+def _lattice(step: int, sigma: float) -> _Lattice:
     x = np.arange(_SIZE) * _BIN
-    multiple = np.rint(x / step).astype(int)
-    centres = np.arange(multiple[-1] + 1) * step
-
-    def mass(of: NDArray[np.float64]) -> NDArray[np.float64]:
-        return normal((of + _BIN / 2) / sigma) - normal((of - _BIN / 2) / sigma)
-
-    spread = mass(x[:, None] - centres) + np.where(x[:, None] > 0, mass(-x[:, None] - centres), 0)
-    return np.asarray(spread[:, multiple])
+    nearest = np.rint(x / step).astype(np.intp)
+    edges = np.arange(-_SIZE, _SIZE + 1) * _BIN - _BIN / 2
+    mass = np.diff(normal((edges[:, None] - np.arange(nearest[-1] + 1) * step) / sigma), axis=0)
+    spread = mass[_SIZE:].copy()
+    spread[1:] += mass[_SIZE - 1 : 0 : -1]  # negative ones have the same magnitude
+    return _Lattice(nearest, spread)
 
 
-def _ratios(once: NDArray[np.float64], matrices: dict[int, NDArray[np.float64]]) -> NDArray[np.float32]:
+def _ratios(once: NDArray[np.float64], lattices: dict[int, _Lattice]) -> NDArray[np.float32]:
     """Return log(p(magnitude | earlier step) / p(magnitude | none)), (magnitudes, steps); 0 for steps out of range."""
-    found = np.zeros((_SIZE, len(matrices)), np.float32)
-    for i, (step, matrix) in enumerate(matrices.items()):
+    found = np.zeros((_SIZE, len(lattices)), np.float32)
+    for i, (step, lattice) in enumerate(lattices.items()):
         if 1 < step <= _LARGEST:
-            twice = matrix @ once + 1e-6
+            twice = lattice.of(once) + 1e-6
             found[:, i] = np.log((1 - _MIXTURE) * twice / twice.sum() / once + _MIXTURE)
     return found
 
@@ -96,7 +109,7 @@ class Shifts:
         total = np.zeros((64, size, len(table)), np.float32)
         self.content = np.empty((len(PLACES), size, _SIZE))
         """(places, cells, magnitudes): the content of a cell, regardless of blocks."""
-        self.matrices: list[dict[int, NDArray[np.float64]]] = []
+        self.lattices: list[dict[int, _Lattice]] = []
         self.ratios: list[NDArray[np.float32]] = []
         for place in range(len(PLACES)):
             own = bins[..., place].astype(np.intp)
@@ -104,8 +117,8 @@ class Shifts:
             self.content[place] = content / 63
             once = content.sum(axis=0) + 0.5
             different, column = np.unique(table[:, place], return_inverse=True)
-            self.matrices.append({int(step): _on_a_lattice(int(step), float(sigmas[place])) for step in different})
-            self.ratios.append(_ratios(once / once.sum(), self.matrices[-1]))
+            self.lattices.append({int(step): _lattice(int(step), float(sigmas[place])) for step in different})
+            self.ratios.append(_ratios(once / once.sum(), self.lattices[-1]))
             for shift in range(64):
                 counts = histograms(own[shift], cells.number, size, _SIZE)
                 total[shift] += (counts @ self.ratios[-1])[:, column.ravel()]
@@ -114,13 +127,11 @@ class Shifts:
 
     def expected(self, candidate: int) -> NDArray[np.float64]:
         """Return the likelihood that each cell would have with this history, less that of its content: (cells,)."""
-        steps = candidates()[0][candidate]
         gain = np.zeros(self.content.shape[1])
-        for place, step in enumerate(steps):
-            matrix = self.matrices[place][int(step)]
-            ratio = self.ratios[place][:, list(self.matrices[place]).index(int(step))]
-            content = self.content[place].astype(np.float64)
-            gain += (content @ matrix.T) @ ratio - content @ ratio
+        for place, step in enumerate(candidates()[0][candidate]):
+            lattices, content = self.lattices[place], self.content[place]
+            ratio = self.ratios[place][:, list(lattices).index(int(step))]
+            gain += (lattices[int(step)].of(content) - content) @ ratio
         return gain
 
 
