@@ -507,7 +507,7 @@ def test_weights_of_efficientnet_pytorch_that_do_not_fit_are_named(tmp_path: Pat
     del weights["_blocks.3._bn1.weight"]
     torch.save(weights, tmp_path / "less.pth")
 
-    with pytest.raises(DetectorError, match=r"pads images as TensorFlow does; take tf_efficientnet_b0"):
+    with pytest.raises(DetectorError, match=r"pads images as TensorFlow does; use tf_efficientnet_b0"):
         EfficientNet("efficientnet_b0", pretrained=tmp_path / "whole.pth")
     with pytest.raises(DetectorError, match=r"whole\.pth: weights of a network with 16 blocks, but .*_lite1 has 21"):
         EfficientNet("tf_efficientnet_lite1", pretrained=tmp_path / "whole.pth")
