@@ -170,7 +170,7 @@ def test_planes_that_do_not_fit_are_refused(planes, words):
         (np.zeros((2, 2, 4), np.uint8), ValueError, "4 channels need pixel_format='rgba'"),
         (np.zeros((1, 2, 2, 3), np.uint8), ValueError, "got shape"),
         (np.zeros((0, 5, 3), np.uint8), ValueError, "0 rows of 5"),
-        (np.zeros((1, 65501), np.uint8), ValueError, "at most 65500"),
+        (np.zeros((1, 65536), np.uint8), ValueError, "at most 65535"),
     ],
 )
 def test_wrong_pixels_are_refused(pixels, error, words):

@@ -242,7 +242,7 @@ def test_options_without_a_meaning_are_refused_by_name(options, small):
 
 
 def test_results_beyond_jpegs_largest_size_are_refused():
-    with pytest.raises(mozcodec.LimitError, match=r"72000 x 8; with block size 8 it may be 65500 x 65500"):
+    with pytest.raises(mozcodec.LimitError, match=r"72000 x 8; with block size 8 it may be 65535 x 65535"):
         mozcodec.encode_scaled(np.zeros((1, 9000), np.uint8), dct_size=1)
 
 

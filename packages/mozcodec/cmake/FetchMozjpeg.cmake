@@ -20,9 +20,23 @@ function(mozcodec_pip_download pin folder code_result text_result)
   set(${text_result} "${text}" PARENT_SCOPE)
 endfunction()
 
+# libjpeg stops at 65500 rows and columns, "a tad under 64K to prevent overflows" of the 16-bit numbers that it had when
+# that was written. A frame header holds 65535, and files of that size exist.
+set(MOZCODEC_LARGEST_DIMENSION 65535)
+
+function(mozcodec_raise_dimension header)
+  file(READ "${header}" text)
+  string(REGEX REPLACE "(#define JPEG_MAX_DIMENSION +)65500L" "\\1${MOZCODEC_LARGEST_DIMENSION}L" raised "${text}")
+  if(raised STREQUAL text)
+    message(FATAL_ERROR "mozcodec: ${header} does not define JPEG_MAX_DIMENSION as 65500L")
+  endif()
+  file(WRITE "${header}" "${raised}")
+endfunction()
+
 function(mozcodec_fetch_mozjpeg result)
   set(pin "${CMAKE_CURRENT_SOURCE_DIR}/cmake/mozjpeg-source.txt")
   file(SHA256 "${pin}" pin_hash)
+  string(SHA256 pin_hash "${pin_hash} ${MOZCODEC_LARGEST_DIMENSION}")
   string(SUBSTRING "${pin_hash}" 0 12 pin_hash)
   # Beside the build folders, so that the wheel and the programs that the tests run share one copy.
   set(root "${CMAKE_CURRENT_SOURCE_DIR}/build/mozjpeg-${pin_hash}")
@@ -53,6 +67,7 @@ function(mozcodec_fetch_mozjpeg result)
     file(REMOVE_RECURSE "${partial}")
     message(FATAL_ERROR "mozcodec: there is no mozjpeg source in ${archive}")
   endif()
+  mozcodec_raise_dimension("${tree}/jmorecfg.h")
   if(NOT EXISTS "${root}/jpeglib.h")   # another build may have been faster
     file(RENAME "${tree}" "${root}")
   endif()

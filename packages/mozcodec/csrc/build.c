@@ -19,6 +19,7 @@ void mzc_build_info(mzc_build *build)
 #ifdef D_ARITH_CODING_SUPPORTED
   build->arithmetic_decoding = 1;
 #endif
+  build->largest_dimension = JPEG_MAX_DIMENSION;
   build->jpeg_lib_version = JPEG_LIB_VERSION;
   build->library_version = LIBJPEG_TURBO_VERSION_NUMBER;
   build->compress_struct_size = sizeof(struct jpeg_compress_struct);

@@ -346,6 +346,7 @@ typedef struct {
   int jpeg_lib_version;         /* 62: the API of libjpeg 6b */
   int library_version;          /* 5000000 is 5.0.0 */
   size_t compress_struct_size, decompress_struct_size;
+  int largest_dimension;        /* rows and columns of an image */
 } mzc_build;
 
 void mzc_build_info(mzc_build *build);

@@ -16,6 +16,7 @@ from ._metadata import Metadata, c_markers, segments_of
 from ._mozjpeg import ffi, lib
 from ._options import (
     COLOR_SPACES,
+    MAX_DIMENSION,
     EncodeOptions,
     choice,
     coding_options,
@@ -165,8 +166,8 @@ def _check(coefficients: Coefficients) -> list[NDArray[np.int16]]:
     wanted = {lib.MZC_GRAY: 1, lib.MZC_CMYK: 4, lib.MZC_YCCK: 4}.get(code, 3)
     if not count == wanted == len(coefficients.quant_tables) == len(coefficients.sampling_factors):
         raise ValueError(f"color_space {coefficients.color_space!r} has {wanted} components, tables and factors")
-    integer("width", coefficients.width, 1, 65500)
-    integer("height", coefficients.height, 1, 65500)
+    integer("width", coefficients.width, 1, MAX_DIMENSION)
+    integer("height", coefficients.height, 1, MAX_DIMENSION)
     if coefficients.precision not in (8, 12):
         raise ValueError(f"precision must be 8 or 12, got {coefficients.precision}")
     limit = 1023 if coefficients.precision == 8 else 16383  # T.81, F.1.2.1 and F.1.2.2

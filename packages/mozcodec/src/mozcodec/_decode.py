@@ -17,7 +17,17 @@ from ._errors import Damage, DamagedError, JpegError, LimitError, error_of
 from ._inputs import Buffer, Source, channels_first, check_layout, content_of, target_of
 from ._metadata import Metadata, orientation_of, read_metadata
 from ._mozjpeg import ffi, lib
-from ._options import COLOR_SPACES, DCT_NAMES, ENGINES, PIXEL_FORMATS, SUBSAMPLING, choice, flag, integer
+from ._options import (
+    COLOR_SPACES,
+    DCT_NAMES,
+    ENGINES,
+    MAX_DIMENSION,
+    PIXEL_FORMATS,
+    SUBSAMPLING,
+    choice,
+    flag,
+    integer,
+)
 from ._parallel import num_threads, ordered_map
 from ._pixels import address_of, with_packed_pixels
 from ._work import check_max_work, check_work, may_exceed
@@ -187,7 +197,7 @@ def rectangle(name: str, value: object, largest: int) -> tuple[int, int, int, in
 
 def _set_region(options: Any, value: object) -> None:
     if value is not None:
-        options.left, options.top, options.right, options.bottom = rectangle("region", value, 65500 * 2)
+        options.left, options.top, options.right, options.bottom = rectangle("region", value, MAX_DIMENSION * 2)
 
 
 def _set(options: Any, name: str, value: object) -> None:

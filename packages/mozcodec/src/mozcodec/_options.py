@@ -72,7 +72,16 @@ DCT_METHODS = {"islow": lib.MZC_DCT_ISLOW, "ifast": lib.MZC_DCT_IFAST, "float": 
 DCT_NAMES = {**DCT_METHODS, "int": lib.MZC_DCT_ISLOW, "fast": lib.MZC_DCT_IFAST}
 """With the words of cjpeg's and djpeg's -dct."""
 
-MAX_DIMENSION = 65500  # libjpeg's JPEG_MAX_DIMENSION
+
+
+def _largest_dimension() -> int:
+    build = ffi.new("mzc_build *")
+    lib.mzc_build_info(build)
+    return int(build.largest_dimension)
+
+
+MAX_DIMENSION = _largest_dimension()
+"""Rows and columns of an image: 65535; 65500 where mozjpeg was not built with mozcodec."""
 MAX_SCANS = 64  # mozjpeg's own scan buffers
 SMALLEST_DISTANCE = 0.1
 PERCEPTUAL = ("distance", "effort", "transfer")

@@ -119,7 +119,7 @@ def encode_scaled(
     subsampled as by the Independent JPEG Group's encoder (libjpeg 7 and later): by a DCT of twice the size up to 16
     points, by averages beyond.
 
-    Raises the errors of :func:`mozcodec.encode`, and :class:`mozcodec.LimitError` for a result beyond 65500 pixels.
+    Raises the errors of :func:`mozcodec.encode`, and :class:`mozcodec.LimitError` for a result beyond 65535 pixels.
     """
     return encode_smartscale(
         image,
@@ -168,7 +168,7 @@ def encode_smartscale(
     of N x N.
 
     Raises the errors of :func:`mozcodec.encode_scaled`, :class:`mozcodec.UnsupportedError` for a sequential stream of
-    N < 8, and :class:`mozcodec.LimitError` for one that is larger than 65500 N / 8 pixels.
+    N < 8, and :class:`mozcodec.LimitError` for one that is larger than 65535 N / 8 pixels.
     """
     if layout != "hwc" or background is not None:
         image, pixel_format = picture_of(image, pixel_format, layout, background)

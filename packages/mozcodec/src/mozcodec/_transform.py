@@ -15,7 +15,15 @@ from ._errors import DamagedError, JpegError, LimitError, UnsupportedError, erro
 from ._inputs import Source, content_of
 from ._metadata import Metadata, edit_metadata, read_metadata, upright_exif, with_metadata
 from ._mozjpeg import ffi, lib
-from ._options import EncodeOptions, choice, coding_options, flag, needs_separate_scans, with_separate_scans
+from ._options import (
+    MAX_DIMENSION,
+    EncodeOptions,
+    choice,
+    coding_options,
+    flag,
+    needs_separate_scans,
+    with_separate_scans,
+)
 from ._work import MaxWork, check_max_work, check_work
 
 OPERATIONS: Mapping[str, int] = {
@@ -241,7 +249,7 @@ def transform(
     struct.trim, struct.grayscale = flag("trim", trim), flag("grayscale", grayscale)
     check_work(ffi.buffer(source_of(data)), check_max_work(max_work))
     if crop is not None:
-        left, top, right, bottom = rectangle("crop", crop, 65500)
+        left, top, right, bottom = rectangle("crop", crop, MAX_DIMENSION)
         struct.crop, struct.left, struct.top = 1, left, top
         struct.width, struct.height = right - left, bottom - top
         if max_pixels is not None and struct.width * struct.height > max_pixels:
