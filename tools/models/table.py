@@ -24,7 +24,7 @@ from evaluation import scores as score_tables
 from evaluation.clusters import cluster
 from evaluation.jackknife import Estimate, Side
 from evaluation.scores import Scores
-from evaluation.wilson import Range, mean_estimate, of_share, worst
+from evaluation.wilson import Range, mean_estimate, mean_of, worst
 from evaluation.wilson import difference as difference_of
 from evaluation.wins import Wins
 
@@ -85,7 +85,8 @@ class Trained:
     def figure(self, name: str) -> Range:
         """Return a figure of the matrix of means over the seeds."""
         cells = self.mean(self.cards)
-        return worst([cell for row in cells for cell in row]) if name == "worst" else of_share(_mean(cells, name))
+        chosen = _chosen(cells, name)
+        return worst(chosen) if name == "worst" else mean_of(chosen)
 
     def each(self, name: str) -> list[float]:
         """Return the same of every seed."""
@@ -103,11 +104,15 @@ def _values(cells: Sequence[Sequence[Estimate]]) -> Floats:
     return np.array([[cell.value for cell in row] for row in cells])
 
 
-def _mean(cells: Sequence[Sequence[Estimate]], name: str) -> Estimate:
-    """Return the mean of all *cells*, (C, C), or of the diagonal."""
+def _chosen(cells: Sequence[Sequence[Estimate]], name: str) -> list[Estimate]:
+    """Return the *cells*, (C, C), that a figure is made of: the diagonal, or all."""
     if name == "diagonal":
-        return mean_estimate([row[i] for i, row in enumerate(cells)])
-    return mean_estimate([cell for row in cells for cell in row])
+        return [row[i] for i, row in enumerate(cells)]
+    return [cell for row in cells for cell in row]
+
+
+def _mean(cells: Sequence[Sequence[Estimate]], name: str) -> Estimate:
+    return mean_estimate(_chosen(cells, name))
 
 
 def cells_of(table: Scores) -> list[list[Estimate]]:
@@ -232,7 +237,8 @@ def figure_of(models: Sequence[Trained]) -> Figure:
         for seed, columns in model.curves.items():
             loss.plot(columns["step"], columns["loss"], lw=1, label=f"seed {seed}")
         loss.axhline(np.log(2), color="0.6", lw=0.8, ls=":")
-        loss.set(title=model.name, xlabel="step", ylim=(0, 1))
+        highest = max(float(columns["loss"].max()) for columns in model.curves.values())
+        loss.set(title=model.name, xlabel="step", ylim=(0, max(1.0, 1.05 * highest)))
         loss.legend(frameon=False, fontsize=7)
         image = cells.imshow(model.matrix, vmin=0.3, vmax=1, cmap="viridis")
         ticks = range(len(model.conditions))
