@@ -267,7 +267,7 @@ def splice(path: Path) -> Iterator[dict[str, Any]]:
             values, region = (_by_pixel(m, found.side, mask.shape) for m in (found.evidence, found.region))
             row: dict[str, Any] = {
                 "image": path.stem, "kind": kind, "first": first or "", "patched": patched or "", "last": last,
-                "map": name, "largest": f"{found.evidence.max():.2f}", "detected": int(found.detected),
+                "map": name, "largest": f"{found.evidence.max():.2f}", "detected": int(found.region.any()),
                 "auc": "", "iou": "", "difference_auc": "",
             }  # fmt: skip
             if mask.any():

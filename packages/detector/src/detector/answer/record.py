@@ -47,7 +47,8 @@ class History:
     """The history of a JPEG; fields are None where the file cannot be analysed, `notes` have the reason.
 
     qualities: of each component. earlier: in words, an earlier JPEG compression of the whole image; ghosts, grid:
-    whether parts of the image have another history. findings: of the metadata, those that contradict each other first.
+    whether parts of the image have another history; None also where most of the image was compressed before, so that
+    it cannot be told. findings: of the metadata, those that contradict each other first.
     """
 
     encoder: str

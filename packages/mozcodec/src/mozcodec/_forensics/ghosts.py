@@ -53,11 +53,13 @@ class Ghosts:
     square that was compressed at a level before is dark there."""
 
     @property
-    def detected(self) -> bool:
-        """Whether *region* has a square. Where *quality* is not None, half of the files without a pasted part have one,
-        too: look at the map, and see docs/forensics.md.
+    def detected(self) -> bool | None:
+        """Whether *region* has a square; None, "cannot be told", if it has one and *quality* is not None: most of the
+        image was compressed before, and half of such files have a square without a pasted part (docs/forensics.md).
         """
-        return bool(self.region.any())
+        if self.region.any():
+            return True if self.quality is None else None
+        return False
 
     def picture(self, level: int | None = None) -> NDArray[np.uint8]:
         """Return a map as an RGB image, at most 1024 pixels wide and high: *evidence*, or the difference at a level."""

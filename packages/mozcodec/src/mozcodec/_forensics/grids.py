@@ -44,11 +44,13 @@ class Grid:
     """The quality of that earlier compression, 30..99; 0 where no other grid shows."""
 
     @property
-    def detected(self) -> bool:
-        """Whether *region* has a square. Where *offset* is not None, half of the files without a pasted part have one,
-        too: look at the map, and see docs/forensics.md.
+    def detected(self) -> bool | None:
+        """Whether *region* has a square; None, "cannot be told", if it has one and *offset* is not None: most of the
+        image was compressed before, and half of such files have a square without a pasted part (docs/forensics.md).
         """
-        return bool(self.region.any())
+        if self.region.any():
+            return True if self.offset is None else None
+        return False
 
     def picture(self) -> NDArray[np.uint8]:
         """Return *evidence* as an RGB image, at most 1024 pixels wide and high."""

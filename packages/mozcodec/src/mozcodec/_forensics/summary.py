@@ -140,10 +140,11 @@ def report_lines(found: dict[str, Any]) -> list[str]:
         one = found[key]
         if one is None:
             lines.append(f"{title}: not analysed: {missing[key]}")
-        elif one["detected"]:
-            lines.append(f"{title}: {one['share']:.0%} of the image, within {one['box']}; {_part(one)}")
-            if one.get("quality") is not None or one.get("offset") is not None:
-                lines.append("  (false alarms are frequent where most of the image was compressed before)")
+        elif one["detected"] is not False:
+            where = f"{one['share']:.0%} of the image, within {one['box']}; {_part(one)}"
+            if one["detected"] is None:
+                where = f"cannot be told, most of the image was compressed before; look at the map: {where}"
+            lines.append(f"{title}: {where}")
         else:
             lines.append(f"{title}: none found (largest evidence {one['largest_evidence']:.1f})")
     return lines + _metadata_lines(found["metadata"])
