@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -186,7 +187,7 @@ def resume(
     return [results[fault] for fault in faults]
 
 
-def read_results(path: Path) -> dict[str, list]:
+def read_results(path: Path) -> dict[str, list[Any]]:
     """Return what an earlier run kept in *path*: key of a fault -> what caught it and the seconds it took."""
     try:
         return {

@@ -139,7 +139,7 @@ def _thresholds(card: Card) -> str:
 def _calibration(card: Card) -> str:
     if not card.calibration:
         return "None: no lossless validation crops were given."
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for condition, levels in card.calibration.items():
         for level, found in (("frame", levels.frame), ("video", levels.video)):
             if found is None:
