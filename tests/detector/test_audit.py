@@ -290,7 +290,8 @@ def test_a_face_detector_that_is_less_sure_of_fakes_is_found(tmp_path: Path) -> 
     assert row is not None and row.lo is not None and row.lo > 0.9
     assert "certainty" in found_in(audit)
     assert "its confidence" in row.title
-    written = {item["key"]: item["certainty"] for item in csv.DictReader((tmp_path / "out/audit.csv").open())}
+    with (tmp_path / "out/audit.csv").open(encoding="utf-8", newline="") as file:
+        written = {item["key"]: item["certainty"] for item in csv.DictReader(file)}
     assert written == {face.key: str(face.certainty) for face in rows}
     # cascades have no confidence
     write_rows(faces / "index.csv", Face, [dataclasses.replace(face, certainty=None) for face in rows])

@@ -245,7 +245,7 @@ def test_predict_may_write_beside_the_images_of_a_folder_but_not_over_them(here:
     (here / "train").mkdir()
     (here / "photos").mkdir()
     (here / "photos" / "face.png").write_bytes(b"mine")
-    assert "photos/face.png: --out would overwrite an input" in fails(
+    assert "photos/face.png: would overwrite an input" in fails(
         "predict", "photos", "--train", "train", "--out", "photos/face.png"
     )
     assert "train/model.json: no such file" in fails(

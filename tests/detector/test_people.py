@@ -181,12 +181,13 @@ def test_predict_prints_every_person(couples: Path, tmp_path: Path) -> None:
         model(torch.rand(16, 3, 64, 64))
     save_model(tmp_path / "train", model.state_dict(), Card("meso4", {}, 64, 64))
     video = couples / "manipulated_sequences/Deepfakes/c23/videos/000_001.mp4"
-    options = ["--train", tmp_path / "train", "--frames", 4, "--out", tmp_path / "scores.csv"]
+    options = ["--train", tmp_path / "train", "--frames", 4]
     result = CliRunner().invoke(cli, ["predict", str(video), *map(str, options)])
     assert result.exit_code == 0, result.output
-    lines = result.output.splitlines()[-2:]
-    assert "(person 1 of 2; 4 frames" in lines[0]
-    assert "(person 2 of 2; 4 frames" in lines[1]
-    header, *rows = (tmp_path / "scores.csv").read_text().splitlines()
-    assert header == "path,frame,face,condition,score"
-    assert {row.split(",")[2] for row in rows} == {"0", "1"}
+    assert "person 1" in result.output and "person 2" in result.output
+    out = tmp_path / "answers.jsonl"
+    result = CliRunner().invoke(cli, ["predict", str(video), *map(str, options), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    (answer,) = (json.loads(line) for line in out.read_text().splitlines())
+    assert [face["person"] for face in answer["faces"]] == [1, 2]
+    assert [len(face["frames"]) for face in answer["faces"]] == [4, 4]

@@ -67,7 +67,7 @@ def test_each_property_has_its_reason() -> None:
     expected = "10.0% of the crop lie beyond the image, in the validation at most 5.0%"
     assert outside(found, given(border=0.1)) == [expected]
     assert "sharpness is 99.0" in outside(found, given(sharpness=99.0))[0]
-    assert "otherwise than in the validation (none)" in outside(found, given(landmarks="none"))[0]
+    assert "in another way than in the validation (none)" in outside(found, given(landmarks="none"))[0]
     unknown = given(scale=None, border=None, landmarks="")  # an image that is taken as a crop
     assert outside(found, unknown) == []
 

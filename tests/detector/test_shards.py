@@ -75,7 +75,7 @@ def test_keys_must_come_sorted_and_once(tmp_path: Path) -> None:
     for second in ("a", "b"):
         with ShardWriter(tmp_path) as shards:
             shards.add("b", b"")
-            with pytest.raises(ValueError, match="sorted and once"):
+            with pytest.raises(ValueError, match="sorted and unique"):
                 shards.add(second, b"")
 
 
