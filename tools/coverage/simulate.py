@@ -411,7 +411,10 @@ def _commit() -> str:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, cwd=here)
         return done.stdout.strip()
 
-    changed = git("status", "--porcelain", "--", "../../packages/evaluation/src", ".")
+    try:
+        changed = git("status", "--porcelain", "--", "../../packages/evaluation/src", ".")
+    except (OSError, subprocess.CalledProcessError):
+        return "not known (no git repository)"
     return git("rev-parse", "--short", "HEAD") + (" with local changes" if changed else "")
 
 

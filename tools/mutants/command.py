@@ -123,8 +123,9 @@ class Copy:
         if not package.is_dir():
             return None
         build = package / "build/mutants"
-        source = next((self.source / CODEC / "build").glob("mozjpeg-*[0-9a-f]"), "")
-        source = os.environ.get("MOZCODEC_MOZJPEG_SOURCE", source)
+        fetched = (self.source / CODEC / "build").glob("mozjpeg-*[0-9a-f]")
+        newest = max(fetched, key=lambda folder: folder.stat().st_ctime, default="")
+        source = os.environ.get("MOZCODEC_MOZJPEG_SOURCE", newest)
         define = {
             "CMAKE_BUILD_TYPE": "Release",
             "MOZCODEC_MOZJPEG_SOURCE": source,
@@ -133,8 +134,7 @@ class Copy:
         configure = ["cmake", "-S", package, "-B", build, *(f"-D{name}={value}" for name, value in define.items())]
         if shutil.which("ninja"):
             configure += ["-G", "Ninja"]
-        commands = [] if (build / "CMakeCache.txt").exists() else [configure]
-        for words in [*commands, ["cmake", "--build", build]]:
+        for words in [configure, ["cmake", "--build", build]]:
             done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
             if done.returncode:
                 return done.stdout[-2000:] + done.stderr[-2000:]
