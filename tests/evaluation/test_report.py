@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from evaluation.cli import main
-from evaluation.records import Dataset, Faces
+from evaluation.made import training_faces
+from evaluation.records import Dataset, Faces, Histories, Model, Parameters, TrainParameters
 from evaluation.report import Sources, gather
 from evaluation.sections import SECTIONS, dataset_note, literature_row
 
@@ -87,6 +88,22 @@ def test_the_page_states_what_was_measured_and_what_was_left_out(written):
     ):  # fmt: skip
         assert text in html, text
     assert html.count("data:image/png") == 9 + 2         # and one false alarm, one miss
+
+
+@pytest.mark.parametrize(
+    ("condition", "histories", "words"),
+    [
+        ("77", None, "faces compressed at quality 77"),
+        ("raw", Histories(0), "uncompressed faces"),
+        ("77", Histories(0.9), "faces with random histories (90 %), the others compressed at quality 77"),
+        ("raw", Histories(0.5), "faces with random histories (50 %), the others uncompressed"),
+        ("77", Histories(1), "faces with random histories"),
+        (None, None, ""),
+    ],
+)
+def test_the_page_says_what_the_training_faces_went_through(condition, histories, words):
+    parameters = Parameters(TrainParameters(histories))
+    assert training_faces(Model(None, "meso4", trained_on=condition, parameters=parameters)) == words
 
 
 def test_the_same_input_gives_the_same_bytes(written):

@@ -7,15 +7,29 @@ from html import escape
 from typing import Any
 
 from . import page, tables
-from .conditions import title
+from .conditions import RAW, title
 from .material import Material
 from .page import Block
+from .records import Model
 
-__all__ = ["bibtex", "parts", "verified"]
+__all__ = ["bibtex", "parts", "training_faces", "verified"]
 
 # of model.json: shown above, or long
 LEFT_OUT = ("calibration", "data", "inputs", "pooled", "ranges", "source", "thresholds", "versions", "weights_sha256")
 CITATION = "citation.bib"
+
+
+def training_faces(model: Model) -> str:
+    """Return what the faces went through that *model* was trained on, or "" if that is not known."""
+    if not model.trained_on:
+        return ""
+    fixed = "uncompressed" if model.trained_on == RAW else f"compressed at {title(model.trained_on)}"
+    histories = model.parameters.train.histories
+    if histories is None or not histories.share:
+        return f"faces {fixed}" if model.trained_on != RAW else "uncompressed faces"
+    if histories.share == 1:
+        return "faces with random histories"
+    return f"faces with random histories ({100 * histories.share:g} %), the others {fixed}"
 
 
 def parts(material: Material) -> list[Block]:
@@ -77,7 +91,7 @@ def _facts(material: Material) -> Iterator[tuple[str, str]]:
         yield "model", model.model or ""
         yield "SHA-256 of the weights", model.weights_sha256 or ""
         yield "do the scores come from these weights?", verified(material).replace("`", "")
-        yield "condition of the training faces", title(model.trained_on) if model.trained_on else ""
+        yield "training faces", training_faces(model)
         yield "code used for training", model.source.text if model.source else ""
     if origin:
         yield "code used for scoring", origin.source.text if origin.source else ""

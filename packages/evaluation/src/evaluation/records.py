@@ -175,11 +175,33 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """The parts of model.json that the page uses; `trained_on` is the condition of the training faces.
+class Histories:
+    """Random histories of training faces: a `share` of the faces, 0..1, is given another condition at every step."""
 
-    `data` must be there; it is None for converted weights, whose training data are not known. `log_sha256` is the hash
-    of log.jsonl, the history of the training.
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainParameters:
+    """The parameters of the training that the page names."""
+
+    histories: Histories | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters in model.json."""
+
+    train: TrainParameters = TrainParameters()
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The parts of model.json that the page uses.
+
+    `trained_on` is the condition of the training faces without a random history. `data` must be there; it is None for
+    converted weights, whose training data are not known. `log_sha256` is the hash of log.jsonl, the history of the
+    training.
     """
 
     data: TrainingData | None
@@ -187,6 +209,7 @@ class Model:
     weights_sha256: str | None = None
     trained_on: str | None = None
     log_sha256: str | None = None
+    parameters: Parameters = Parameters()
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     source: Commit | None = None

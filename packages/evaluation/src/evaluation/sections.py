@@ -118,10 +118,8 @@ def _trained(material: Material) -> str:
     model = material.model
     if model is None or not model.model:
         return ""
-    if not model.trained_on:
-        return f"The detector is {model.model}."
-    on = {RAW: "uncompressed faces"}.get(model.trained_on, f"faces compressed at {title(model.trained_on)}")
-    return f"The detector is {model.model}, trained on {on}."
+    faces = made.training_faces(model)
+    return f"The detector is {model.model}" + (f", trained on {faces}." if faces else ".")
 
 
 def dataset_note(material: Material) -> Block:
