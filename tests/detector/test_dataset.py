@@ -385,3 +385,10 @@ def test_the_default_face_detector_is_the_best_available() -> None:
         ("train.steps=7", "faces.detector=haar"), None
     )
     assert FacesConfig().detector == "haar"
+
+
+def test_an_unknown_layout_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(DataError, match="no known layout") as refused:
+        readers.read_data(tmp_path, FacesConfig())
+    assert all(reader.help in str(refused.value) for reader in readers.READERS.values())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import FacesConfig
+from ..errors import DataError
 from . import celebdf, dfdc, folders, layout
 
 __all__ = ["READERS", "Reader", "read_data", "reader_of"]
@@ -58,8 +59,8 @@ def reader_of(data: str | Path) -> str:
     for name, reader in READERS.items():
         if reader.recognises(root):
             return name
-    # an incomplete tree; its reader's errors name what is missing
-    return "faceforensics"
+    known = "; ".join(reader.help for reader in READERS.values())
+    raise DataError(f"{root}: no known layout of data (see docs/faceforensics.md); it may be: {known}")
 
 
 def read_data(data: str | Path, config: FacesConfig) -> layout.Tree:
