@@ -147,6 +147,13 @@ def saved(image: np.ndarray, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def as_oriented(stored: np.ndarray, orientation: int) -> np.ndarray:
+    """Return how an image is shown whose *orientation* (TIFF 6.0, tag 274) says where row 0 and column 0 are."""
+    shown = stored.transpose(1, 0, 2) if orientation > 4 else stored
+    shown = shown[:, ::-1] if orientation in (2, 3, 6, 7) else shown
+    return shown[::-1] if orientation in (3, 4, 7, 8) else shown
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_exif_orientation_is_applied_in_every_format(kind: str, face_photograph: np.ndarray, tmp_path: Path) -> None:
     for orientation in range(1, 9):
@@ -154,23 +161,20 @@ def test_exif_orientation_is_applied_in_every_format(kind: str, face_photograph:
         exif[0x0112] = orientation
         (tmp_path / "turned").write_bytes(saved(face_photograph, kind, exif=exif))
         (tmp_path / "plain").write_bytes(saved(face_photograph, kind))
-        # TIFF 6.0, tag 274: where row 0 and column 0 of the stored image are
-        plain = read_image(tmp_path / "plain")
-        expected = plain.transpose(1, 0, 2) if orientation > 4 else plain
-        expected = expected[:, ::-1] if orientation in (2, 3, 6, 7) else expected
-        expected = expected[::-1] if orientation in (3, 4, 7, 8) else expected
+        expected = as_oriented(read_image(tmp_path / "plain"), orientation)
         np.testing.assert_array_equal(read_image(tmp_path / "turned"), expected, err_msg=f"orientation {orientation}")
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
 def test_avif_is_read_upright(face_photograph: np.ndarray, tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    (tmp_path / "a.jpg").write_bytes(saved(face_photograph, "AVIF", quality=90, exif=exif))  # the suffix is wrong
-    assert kind_of(tmp_path / "a.jpg") == "image"
-    found = read_image(tmp_path / "a.jpg")
-    assert found.shape == (320, 240, 3)
-    assert np.abs(found.astype(int) - np.rot90(face_photograph, -1)).mean() < 3
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        (tmp_path / "a.jpg").write_bytes(saved(face_photograph, "AVIF", quality=90, exif=exif))  # the suffix is wrong
+        assert kind_of(tmp_path / "a.jpg") == "image"
+        found, expected = read_image(tmp_path / "a.jpg").astype(int), as_oriented(face_photograph, orientation)
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).mean() < 3, orientation
 
 
 def test_heic_is_read_or_the_extra_is_named(face_photograph: np.ndarray, tmp_path: Path) -> None:
@@ -184,8 +188,16 @@ def test_heic_is_read_or_the_extra_is_named(face_photograph: np.ndarray, tmp_pat
             read_image(path)
         return
     pillow_heif.register_heif_opener()
-    path.write_bytes(saved(face_photograph, "HEIF", quality=90))
-    assert np.abs(read_image(path).astype(int) - face_photograph).mean() < 3
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path.write_bytes(saved(face_photograph, "HEIF", quality=90, exif=exif.tobytes()))
+        # the orientation is in boxes of the file, irot and imir, which decoders apply; EXIF must not be applied again
+        assert (b"irot" in path.read_bytes()) == (orientation in (3, 5, 6, 7, 8))
+        found = read_image(path).astype(int)
+        expected = as_oriented(face_photograph, orientation)
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).mean() < 3, orientation
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(DataError, match="not a readable HEIC file"):
         read_image(path)

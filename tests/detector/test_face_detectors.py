@@ -25,8 +25,8 @@ from detector.cli import cli
 from detector.config import FacesConfig
 from detector.data import detection, published, pyramid
 from detector.data.detection import DETECTORS, configured, make_detector
-from detector.data.found_face import FoundFace
-from detector.data.people import overlap
+from detector.data.found_face import FoundFace, upright_score
+from detector.data.people import overlap, upright
 from detector.data.published import PUBLISHED
 from detector.errors import ConfigError, DataError, DetectorError
 
@@ -141,6 +141,41 @@ def test_the_published_weights_find_the_astronauts_eyes() -> None:
     assert face.eyes is not None
     assert np.abs(face.eyes - [[201.5, 100.5], [247.5, 103.5]]).max() < 5
     assert face.score > 0.8
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *(pytest.param("yunet", size, marks=needs_yunet) for size in (24, 105, 420)),
+        *(pytest.param("centerface", size, marks=needs_centerface) for size in (105, 420)),
+        ("haar", 105),
+        ("haar", 420),
+    ],
+)
+def test_face_detectors_tell_which_way_is_up(name: str, size: int) -> None:
+    patch = data.astronaut()[10:230, 105:345]
+    factor = size / 105
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    image = cv2.copyMakeBorder(
+        cv2.resize(patch, None, fx=factor, fy=factor, interpolation=method), 100, 200, 300, 40, cv2.BORDER_REPLICATE
+    )
+    detector = make_detector(name, str(find_yunet()) if name == "yunet" else None)
+    for degrees in (0, 90, 180, 270):
+        view = upright(np.ascontiguousarray(np.rot90(image, degrees // 90)), detector, every=True)
+        assert view is not None
+        assert view.turned == degrees, degrees
+        np.testing.assert_array_equal(view.image, image)
+
+
+def test_a_face_is_upright_if_its_mouth_lies_below_its_eyes() -> None:
+    points = np.array([[-1.0, -1], [1, -1], [0, 0], [-0.8, 1.2], [0.8, 1.2]])
+    for degrees in range(-180, 180, 10):
+        turn = cv2.getRotationMatrix2D((0, 0), degrees, 1)[:, :2]
+        face = FoundFace((0, 0, 1, 1), points=points @ turn.T, score=0.9)
+        assert face.upright == (abs(degrees) <= 45), degrees
+        assert upright_score([face]) == 0.9 * face.upright
+    assert FoundFace((0, 0, 1, 1)).upright
+    assert upright_score([]) == 0
 
 
 @needs_centerface

@@ -23,7 +23,7 @@ from detector.data.detection import HaarDetector
 from detector.data.faces import make_faces
 from detector.data.found_face import Box, FoundFace
 from detector.data.index import read_index, read_masks
-from detector.data.people import find_people, overlap
+from detector.data.people import find_people, overlap, upright
 from detector.models import build
 from detector.weights import save_model
 
@@ -84,6 +84,7 @@ class Scripted:
 
     name = "scripted"
     eyes_at = np.array([[0.3, 0.4], [0.7, 0.4]])
+    surer = 1.0
 
     def __init__(self, boxes: list[list[Box]]) -> None:
         self.boxes = iter(boxes)
@@ -93,6 +94,9 @@ class Scripted:
 
     def find_all(self, image: np.ndarray) -> list[FoundFace]:  # noqa: ARG002
         return [FoundFace(box) for box in next(self.boxes)]
+
+    def certainty(self, image: np.ndarray) -> float:  # noqa: ARG002
+        return 0.0
 
 
 def test_a_face_in_one_frame_of_many_is_left_out_and_counted(face_photograph: np.ndarray) -> None:
@@ -191,3 +195,58 @@ def test_predict_prints_every_person(couples: Path, tmp_path: Path) -> None:
     (answer,) = (json.loads(line) for line in out.read_text().splitlines())
     assert [face["person"] for face in answer["faces"]] == [1, 2]
     assert [len(face["frames"]) for face in answer["faces"]] == [4, 4]
+
+
+class Leaning:
+    """A face detector that sees a green square at any angle, less surely where its red corner is not at the top left.
+
+    As YuNet does, it gives the square upright landmarks in any case.
+    """
+
+    name = "leaning"
+    eyes_at = np.array([[0.3, 0.4], [0.7, 0.4]])
+    surer = 0.005
+
+    def __init__(self, upright: float, otherwise: float) -> None:
+        self.upright, self.otherwise = upright, otherwise
+
+    def find(self, image: np.ndarray, near: Box | None = None, sure: bool = False) -> FoundFace | None:  # noqa: ARG002
+        return next(iter(self.find_all(image)), None)
+
+    def find_all(self, image: np.ndarray) -> list[FoundFace]:
+        rows, columns = np.nonzero(image[..., 1] > 127)
+        if not len(rows):
+            return []
+        left, top, side = int(columns.min()), int(rows.min()), int(np.ptp(rows)) + 1
+        corner = image[top + side // 8, left + side // 8, 0] > 127
+        score = self.upright if corner else self.otherwise
+        if not score:
+            return []
+        eyes = np.array([left, top]) + side * self.eyes_at
+        return [FoundFace((left, top, left + side, top + side), eyes, score=score)]
+
+    def certainty(self, image: np.ndarray) -> float:
+        return max((face.score for face in self.find_all(image)), default=0.0)
+
+
+@pytest.mark.parametrize("every", [False, True])
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_a_face_on_its_side_that_is_found_less_surely_is_turned_upright(degrees: int, every: bool) -> None:
+    image = np.zeros((900, 1500, 3), np.uint8)  # the square's surroundings are larger than one tile
+    image[300:500, 1000:1200, 1] = 255
+    image[300:350, 1000:1050, 0] = 255
+    turned = np.ascontiguousarray(np.rot90(image, degrees // 90))  # counterclockwise
+    view = upright(turned, Leaning(0.92, 0.9), every)
+    assert view is not None
+    assert view.turned == degrees
+    np.testing.assert_array_equal(view.image, image)
+    assert [face.box for face in view.faces] == [(1000, 300, 1200, 500)]
+    # equally sure, or by a trace: the image stays as it is
+    for upright_score in (0.9, 0.904):
+        as_it_is = upright(turned, Leaning(upright_score, 0.9), every)
+        assert as_it_is is not None
+        assert as_it_is.turned == 0
+    # not found as it is: the other angles are searched
+    view = upright(turned, Leaning(0.92, 0.0), every)
+    assert view is not None
+    assert view.turned == degrees

@@ -219,6 +219,7 @@ class Middle:
 
     name = "middle"
     eyes_at = np.array([[0.3, 0.4], [0.7, 0.4]])
+    surer = 1.0
 
     def find(self, image: np.ndarray, near: Any = None, sure: bool = False) -> FoundFace:  # noqa: ARG002
         height, width = image.shape[:2]

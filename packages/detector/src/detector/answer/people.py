@@ -98,7 +98,7 @@ def people_of(
 
     *detector* finds the faces, None takes the images as crops, of any size, which *resample* brings to *side*
     (`data.alignment.resized`). *conditions* apply to the crop, or with *whole_image* to the image; faces are located
-    once, in the unchanged image. A single image without a face is searched again turned by right angles. DataError if
+    once, in the unchanged image. A single image is turned by a right angle if its face is upright then. DataError if
     there is no face, or an image that is taken as a crop is not square.
     """
     from ..data.alignment import crop, resized

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import DataError
 from . import pyramid
-from .found_face import Box, FoundFace
+from .found_face import Box, FoundFace, upright_score
 from .yunet import chosen
 
 # the network predicts one face for each cell of 4 x 4 pixels
@@ -32,6 +32,8 @@ class CenterFaceDetector:
 
     name = "centerface"
     eyes_at = np.array([[0.29, 0.38], [0.71, 0.38]])  # not used: each of its faces has eyes
+    # its landmarks tell which way is up, its score does not: docs/results.md
+    surer = 0.1
 
     def __init__(self, model: str | Path) -> None:
         try:
@@ -61,6 +63,10 @@ class CenterFaceDetector:
     def find_all(self, image: np.ndarray) -> list[FoundFace]:
         """Return all faces of uint8 RGB *image*, the largest first."""
         return pyramid.search(image, self.faces, every=True, more_sure=SURE)
+
+    def certainty(self, image: np.ndarray) -> float:
+        """Return the highest score of an upright face in uint8 RGB *image*, 0 if there is none."""
+        return upright_score(self.faces(image))
 
     def faces(self, image: np.ndarray) -> list[FoundFace]:
         """Return the faces that the network sees in *image* at its own size, the largest first."""

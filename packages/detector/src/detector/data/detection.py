@@ -39,6 +39,9 @@ DISTANCE = (0.28, 0.52)
 MAX_SLOPE = 0.36
 MAX_OFFSET = 0.12
 
+# This number of windows that agree on a face is a certainty of one half.
+WINDOWS = 20
+
 # The last search of a whole frame is for small faces.
 SMALL = 2
 
@@ -233,6 +236,8 @@ class HaarDetector:
 
     name = "haar"
     eyes_at = np.array([[0.30, 0.385], [0.70, 0.385]])
+    # more than 4 windows where none agree without turning
+    surer = 0.17
 
     def __init__(self) -> None:
         self._alt2 = _cascade("haarcascade_frontalface_alt2.xml")
@@ -266,6 +271,14 @@ class HaarDetector:
                     first = not faces and number < SMALL
                     faces.append(FoundFace(box, eyes, doubtful=eyes is None and not first))
         return sorted(faces, key=lambda face: face.box[0] - face.box[2])
+
+    def certainty(self, image: np.ndarray) -> float:
+        """Return n / (n + `WINDOWS`) for the face in uint8 RGB *image* on which the most windows, n, agree."""
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        least = _sizes(gray, None, turned=True)[0]
+        _, windows = self._alt2.detectMultiScale2(gray, 1.1, 3, minSize=(least, least))
+        most = int(np.max(windows, initial=0))
+        return most / (most + WINDOWS)
 
     def face(self, gray: np.ndarray, near: Box | None = None) -> Box | None:
         """Return the largest face of uint8 *gray*, or None; with *near*, one of about that size and place."""
@@ -327,6 +340,7 @@ class LbpDetector:
     name = "lbp"
     # median of the eyes found by haar in the boxes of lbp: 122 frames of the sample, standard deviation .02 and .04
     eyes_at = np.array([[0.294, 0.39], [0.689, 0.39]])
+    surer = 0.5
 
     def __init__(self) -> None:
         from skimage import data
@@ -343,6 +357,10 @@ class LbpDetector:
     def find_all(self, image: np.ndarray) -> list[FoundFace]:
         """Return all faces, the largest first."""
         return [FoundFace(box) for box in self._boxes(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), None, False)]
+
+    def certainty(self, image: np.ndarray) -> float:
+        """Return 1 if uint8 RGB *image* has a face by more than the usual number of windows, else 0."""
+        return float(self.find(image, sure=True) is not None)
 
     def face(self, gray: np.ndarray, near: Box | None = None, sure: bool = False) -> Box | None:
         """Return the largest face of uint8 *gray*, or None; with *near*, one of about that size and place."""

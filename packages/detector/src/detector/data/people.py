@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 
 from .detection import Detection, find_rolled, follow, with_eyes
 from .found_face import Box, Detector, FoundFace
+from .pyramid import TILE
 
 __all__ = ["People", "View", "find_people", "overlap", "upright"]
 
@@ -28,6 +29,10 @@ LEAST = 0.1
 SIDE = 16
 # the histogram covers the face's box grown by this factor
 AROUND = 1.6
+TURNS = (90, 180, 270)
+# the part that is searched at all right angles is the face's box grown by this factor
+SURROUNDINGS = 4.0
+ENLARGED = 2.0
 
 
 @dataclass(slots=True)
@@ -97,25 +102,59 @@ def find_people(frames: Iterable[tuple[int, np.ndarray]], detector: Detector) ->
 
 
 def upright(image: np.ndarray, detector: Detector, every: bool) -> View | None:
-    """Return the view of RGB *image* in which faces are found: as it is, else turned by one of the other right angles.
+    """Return the view of RGB *image* in which its faces are upright: as it is, or turned by another right angle.
 
-    Of several angles, the one with the highest score, then with the largest face. Only the largest face is searched
-    for, or with *every* all of them. None if there is no face at all.
+    Face detectors find many faces that lie on their side or upside down, too. So the part of the image around the
+    largest face is searched at all four angles, and another angle is taken if the face detector is clearly surer of an
+    upright face there. If there is no face in the unturned image, all of it is searched. Only the largest face is
+    returned, or with *every* all of them. None if there is no face at all.
     """
     faces = _faces(image, detector, every)
     if faces:
-        return View(image, 0, faces)
-    best: tuple[tuple[float, int], np.ndarray, int, FoundFace] | None = None
-    for turned in (90, 180, 270):
-        view = np.ascontiguousarray(np.rot90(image, -turned // 90))
+        turned = _surest(_around(image, faces[0].box), detector)
+        view = _turned(image, turned)
+        found = _faces(view, detector, every) if turned else []
+        return View(view, turned, found) if found else View(image, 0, faces)
+    best: tuple[tuple[float, float, int], np.ndarray, int, FoundFace] | None = None
+    for turned in TURNS:
+        view = _turned(image, turned)
         face = detector.find(view, sure=True)
-        if face is not None and (best is None or (face.score, _area(face.box)) > best[0]):
-            best = (face.score, _area(face.box)), view, turned, face
+        if face is not None:
+            rank = detector.certainty(_around(view, face.box)), face.score, _area(face.box)
+            if best is None or rank > best[0]:
+                best = rank, view, turned, face
     if best is None:
         return None
     _, view, turned, face = best
     found = (_faces(view, detector, every=True) if every else []) or with_eyes([face], detector.eyes_at)
     return View(view, turned, found)
+
+
+def _turned(image: np.ndarray, degrees: int) -> np.ndarray:
+    """Return *image* turned clockwise by *degrees*, a multiple of 90."""
+    return np.ascontiguousarray(np.rot90(image, -degrees // 90))
+
+
+def _around(image: np.ndarray, box: Box) -> np.ndarray:
+    """Return the part of *image* around the face in *box*, at most `TILE` pixels a side; small ones are enlarged."""
+    part = _cut(image, box, SURROUNDINGS)
+    scale = min(TILE / max(part.shape[:2]), ENLARGED)
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    size = [max(1, round(side * scale)) for side in part.shape[1::-1]]
+    return np.asarray(cv2.resize(part, size, interpolation=method), np.uint8)
+
+
+def _surest(image: np.ndarray, detector: Detector) -> int:
+    """Return the right angle, in degrees clockwise, at which *detector* is surest of an upright face in RGB *image*.
+
+    0 unless it is surer at another angle by more than its `surer`.
+    """
+    enough = detector.certainty(image) + detector.surer
+    if enough >= 1:
+        return 0
+    sure = {turned: detector.certainty(_turned(image, turned)) for turned in TURNS}
+    best = max(sure, key=lambda turned: sure[turned])
+    return best if sure[best] > enough else 0
 
 
 def _faces(image: np.ndarray, detector: Detector, every: bool) -> list[Detection]:

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import DataError
 from . import pyramid
 from .files import sha256
-from .found_face import Box, FoundFace
+from .found_face import Box, FoundFace, upright_score
 
 # score threshold of OpenCV's examples (.9 is for face recognition); overlap threshold of non-maximum suppression
 SCORE, OVERLAP = 0.6, 0.3
@@ -32,6 +32,8 @@ class YunetDetector:
 
     name = "yunet"
     eyes_at = np.array([[0.29, 0.38], [0.71, 0.38]])  # not used: each of its faces has eyes
+    # its score is higher for upright faces, to which it gives upright landmarks at any angle: docs/results.md
+    surer = 0.005
 
     def __init__(self, model: str | Path) -> None:
         model_hash(model)  # raises an error if it is missing
@@ -57,6 +59,10 @@ class YunetDetector:
     def find_all(self, image: np.ndarray) -> list[FoundFace]:
         """Return all faces of uint8 RGB *image*, the largest first."""
         return pyramid.search(image, self.faces, every=True, more_sure=SURE)
+
+    def certainty(self, image: np.ndarray) -> float:
+        """Return the highest score of an upright face in uint8 RGB *image*, 0 if there is none."""
+        return upright_score(self.faces(image))
 
     def faces(self, image: np.ndarray) -> list[FoundFace]:
         """Return the faces that the network sees in *image* at its own size, the largest first."""
