@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -302,6 +303,32 @@ def test_a_damaged_intermediate_file_is_made_again(job: Job) -> None:
         crop_clip(job)
         assert stage._stored(path, 0)[0].startswith(b"\x89PNG")
         assert stage._is_whole(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"frame": 0', '"frame": "0"', r"cuts\[0\]\.frame must be a whole number"),
+        ('"border"', '"bounds"', r"cuts\[0\]\.border is missing"),
+        ('{"cuts"', '["cuts"', "not readable as JSON"),
+        ('"found": "frame"', '"found": "../x"', r"cuts\[0\]\.found must be one of frame, clip, none"),
+    ],
+)
+def test_an_intermediate_file_of_another_form_is_made_again(job: Job, old: str, new: str, message: str) -> None:
+    path = crop_clip(job)
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    described = members["cropped.json"].decode()
+    assert old in described
+    members["cropped.json"] = described.replace(old, new).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(DataError, match=rf"zip, cropped\.json: {message}.*; remove the file and run the command again"):
+        stage._load(path)
+    assert crop_clip(job) == path
+    assert stage._load(path).failures == [] and path.stat().st_size == len(whole)
 
 
 def test_two_runs_do_not_write_one_folder(small_tree: Path, small_config: FacesConfig, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_label_and_a_score_are_enough(words, tmp_path):
     found = json.loads((tmp_path / "m.json").read_text())
     assert found["as-given"]["frame"]["auc"] == pytest.approx(roc_auc_score(label, score), abs=1e-6)
     assert "every row counts as independent" in result.output
-    assert any("intervals are too narrow" in note for note in found["notes"])
+    assert any("intervals are far too narrow" in note for note in found["notes"])
     assert "jackknife by rows" in result.output
     shown = run("show", tmp_path / "m.json", tmp_path / "t")
     assert "every row counts as independent" in shown.output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,141 @@ def test_the_counts_of_the_session_in_the_readme_follow_from_the_sample(method: 
     assert line.split()[1:] == " ".join(f"{n} / {n * frames[method]}" for n in videos).split()
     members = sum(videos[:2]) * (frames["original"] + 4 * frames["Deepfakes"])
     assert f"{members} members checked" in DETECTOR
+
+
+# -- every measured number has a source --------------------------------------------------------------------------------
+
+LIST = tomllib.loads((Path(__file__).parent / "numbers.toml").read_text(encoding="utf-8"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("packages/*/README.md"), *ROOT.glob("docs/*.md")]
+NUMBER = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
+UNIT = (
+    r"%|times\b|[mµn]s\b|s\b|(?:milli|micro)?seconds?\b|minutes?\b|hours?\b|[kKMGT]i?B\b|dB\b|bytes? (?:a|per)\b|"
+    r"degrees\b|levels? on average|images a\b|of \d|files\b|crops\b"
+)
+MEASURED = re.compile(
+    rf"(?<![\w.:/#+-]){NUMBER}(?:\s*(?:to|and|/|±|\.\.)\s*{NUMBER})*\s+(?:{UNIT})"
+    r"|(?<![\w:/.])(?:\d[\d,]*)?\.\d+(?!\w|\.\w)"
+)
+
+
+def blank(text: str, pattern: str) -> str:
+    """Return *text* with every match of *pattern* replaced by as many spaces; line breaks stay."""
+    return re.sub(pattern, lambda found: re.sub(r"[^\n]", " ", found[0]), text, flags=re.DOTALL | re.MULTILINE)
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def unlisted(text: str, listed: list[str]) -> list[str]:
+    """Return what looks like a measured number in the Markdown *text*, outside of the phrases *listed*.
+
+    Not read: parts between the marks of a program, code (the output of a console is read), and the tables that tests
+    above compare.
+    """
+    text = blank(text, r"<!-- (?:written by|table of).*?<!-- end.*?-->")
+    text = blank(text, r"^ *```(?:python|pycon)\n.*?^ *```$")
+    text = blank(text, r"(?<!`)`[^`\n]+`(?!`)")
+    text = blank(text, r"\b(?:C?Python|CMake|NumPy|mozjpeg|cjpeg|jpegio|libjpeg|Keras) \d+(?:\.\d+)*")
+    text = blank(text, r"\b9[05] % (?=intervals?\b|by\b)")  # the confidence
+    for phrase in listed:
+        pattern = r"\s+".join(re.escape(word) for word in blank(phrase, r"`[^`\n]+`").split())
+        text = blank(text, pattern)
+    found = []
+    for match in MEASURED.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        found.append(f"line {line}: {words(text[max(0, match.start() - 40) : match.end() + 20])}")
+    return found
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_measured_number_has_a_source(path: Path) -> None:
+    """Measured numbers stand in the pages of results; `numbers.toml` lists all others with their source or reason."""
+    name = path.relative_to(ROOT).as_posix()
+    if name in LIST["results"]["pages"]:
+        return
+    text = path.read_text(encoding="utf-8")
+    for section in LIST["results"]["sections"].get(name, []):
+        text = blank(text, rf"^{re.escape(section)}$.*?(?=^#|\Z)")
+    for header in LIST["compared"].get(name, []):
+        text = blank(text, rf"^{re.escape(header)}.*\n(?:\|.*\n)+".replace(".*", "[^\n]*"))
+    listed = [row["text"] for row in LIST["quoted"] + LIST["fixed"] if row["document"] == name]
+    assert unlisted(text, listed) == [], "quote it from a page of results or link there, and list it in numbers.toml"
+
+
+@pytest.mark.parametrize("row", LIST["quoted"], ids=lambda row: f"{row['document']}: {row['text'][:40]}")
+def test_a_quoted_number_is_that_of_its_source(row: dict[str, str]) -> None:
+    assert words(row["text"]) in words((ROOT / row["document"]).read_text(encoding="utf-8"))
+    assert words(row["as"]) in words((ROOT / row["source"]).read_text(encoding="utf-8"))
+
+    def numbers(text: str) -> set[float]:
+        return {float(number.replace(",", "")) for number in re.findall(NUMBER, text)}
+
+    given = row.get("given", "")  # numbers of the phrase that are conditions, not results
+    assert numbers(row["text"]) - numbers(given) <= numbers(row["as"])
+
+
+@pytest.mark.parametrize("row", LIST["fixed"], ids=lambda row: f"{row['document']}: {row['text'][:40]}")
+def test_a_number_that_is_not_measured_has_a_reason(row: dict[str, str]) -> None:
+    assert words(row["text"]) in words((ROOT / row["document"]).read_text(encoding="utf-8"))
+    assert row["reason"]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Meso4 has an AUC of .734 here.",
+        "It takes 12 seconds.",
+        "It is 3 times faster.",
+        "Decoding takes 0.21 of the time.",
+        "Half a page, 4.2 MB.",
+        "23 % of the faces are lost.",
+        "```console\n$ tool\nscore 0.754\n```",
+        "Detected at rolls from -45 to 50 degrees.",
+        "2,292 bytes per face",
+        "5 of 7 files are found.",
+    ],
+)
+def test_a_new_measured_number_is_found(sentence: str) -> None:
+    assert unlisted(sentence, [])
+    assert not unlisted("Version 3.11.2, `0.5`, quality 77, ISO 10918-1, 4:2:0 and 5.0.0\n", [])
+
+
+def test_the_counts_of_the_sample_are_those_of_data_dvc() -> None:
+    tracked = (ROOT / "data.dvc").read_text(encoding="utf-8")
+    size, files = (int(re.search(rf"{name}: (\d+)", tracked)[1]) for name in ("size", "nfiles"))  # type: ignore[index]
+    text = (ROOT / "docs" / "sample.md").read_text(encoding="utf-8")
+    videos, lists, megabytes = re.search(r"([\d,]+) files and (\d+) JSON files, ([\d.]+) MB", text).groups()  # type: ignore[union-attr]
+    assert int(videos.replace(",", "")) + int(lists) == files
+    assert float(megabytes) == round(size / 1e6, 2)
+
+
+def test_the_errors_of_forensics_follow_from_the_tables() -> None:
+    rows = table(RESULTS, "**Who encoded it**")
+    assert all(family == f"{files}/{files}" for _, files, family, *_ in rows)
+    qualities = [tuple(map(int, cell.split("/"))) for _, _, _, cell, *_ in rows if cell != "-"]
+    right, tried = (sum(column) for column in zip(*qualities, strict=True))
+    single = re.findall(r"Last encoder ([\w ]+)(?:, evidence)?: (\d+) (?:of (\d+) )?single", RESULTS)
+    counts = {encoder: int(of or n) for encoder, n, of in single}
+    assert [n for _, n, of in single if of] == ["0", "0"] and len(counts) == 3
+    text = (ROOT / "docs" / "forensics.md").read_text(encoding="utf-8")
+    assert f"{sum(int(row[1]) for row in rows):,} files of {len(rows)} encoders and settings: no family wrong" in text
+    assert f"{tried - right} of {tried:,} wrong" in text
+    assert f"0 of {sum(counts.values())} single compressions called double" in text
+
+
+def test_the_number_of_main_metrics_is_that_of_the_committed_file() -> None:
+    def leaves(value: object) -> int:
+        return sum(map(leaves, value.values())) if isinstance(value, dict) else 1
+
+    count = leaves(json.loads((ROOT / "out" / "headline.json").read_text(encoding="utf-8")))
+    for document in ("README.md", "docs/architecture.md", "packages/evaluation/README.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        assert {int(n) for n in re.findall(r"\b(\d+)(?: main)? numbers\b", text)} == {count}
+
+
+def test_the_first_sentence_of_mozcodec_is_that_of_its_table() -> None:
+    text = (ROOT / "packages" / "mozcodec" / "README.md").read_text(encoding="utf-8")
+    share = float(re.search(r"\*\*`mozcodec.encode`\*\* \| \*\*([\d.]+)\*\*", text)[1])  # type: ignore[index]
+    names = {6: "sixth", 7: "seventh", 8: "eighth"}
+    assert f"in a {names[round(1 / share)]} of mozjpeg's time" in words(text)

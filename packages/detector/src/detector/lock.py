@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .errors import DataError, DetectorError
+from .schema import Mismatch, parse, parse_json
 
 __all__ = ["Holder", "Lock", "held"]
 
@@ -65,7 +66,7 @@ class Lock:
                     break
                 os.close(descriptor)  # the previous holder removed the file between our open and flock
             except BlockingIOError:
-                holder = _read(descriptor)
+                holder = _read(descriptor, self.path)
                 os.close(descriptor)
                 return holder
             except OSError as error:
@@ -128,10 +129,9 @@ def held(path: Path, task: str) -> Iterator[None]:
         lock.release()
 
 
-def _read(descriptor: int) -> Holder:
-    """Return the holder named in a lock file."""
+def _read(descriptor: int, path: Path) -> Holder:
+    """Return the holder named in the lock file *path*, without a PID if the file names none."""
     try:
-        found = json.loads(os.read(descriptor, 4096))
-        return Holder(str(found["host"]), int(found["pid"]))
-    except (ValueError, TypeError, KeyError):
+        return parse(parse_json(os.read(descriptor, 4096).decode("utf-8", "replace"), path), Holder)
+    except (DataError, Mismatch):
         return Holder(socket.gethostname(), None)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -14,6 +14,7 @@ from .arithmetic import pin
 from .config import Params
 from .errors import DataError
 from .options import Command, Input, Output, params_option
+from .schema import parse, parse_json, read_text, within
 
 if TYPE_CHECKING:
     from .answer.examine import Examined, Examiner
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["command", "done_before", "examine_all"]
 
 UNANSWERED = 1  # exit status if a file has no answer
+NEW_OUT = "give --out another path"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What is read of a line of an earlier call; see `answer.record.Answer`."""
+
+    file: str
+    sha256: str | None
+    settings: str
+    error: str | None
 
 
 @click.command(cls=Command)
@@ -147,20 +159,18 @@ def done_before(out: Path | None, lines: Sequence[str], settings: str) -> set[tu
     DataError if a line is not an answer, or was made with other weights or options.
     """
     found = set()
-    for count, line in enumerate(lines, 1):
-        try:
-            values = json.loads(line)
-            made_with, error = values["settings"], values["error"]
-            key = values["file"], values["sha256"]
-        except (ValueError, KeyError, TypeError):
-            raise DataError(f"{out}: line {count} is not an answer; give --out another path") from None
-        if made_with != settings:
-            raise DataError(
-                f"{out}: line {count} was made with other weights, options or versions; give --out another path"
-            )
-        if error is None:
-            found.add(key)
+    for number, line in enumerate(lines, 1):
+        answer = _answered(line, f"{out}: line {number}")
+        if answer.settings != settings:
+            raise DataError(f"{out}: line {number} was made with other weights, options or versions; {NEW_OUT}")
+        if answer.error is None and answer.sha256 is not None:
+            found.add((answer.file, answer.sha256))
     return found
+
+
+def _answered(line: str, place: str) -> Answered:
+    with within(place, NEW_OUT):
+        return parse(parse_json(line, place, NEW_OUT), Answered)
 
 
 class _Lines:
@@ -176,13 +186,10 @@ class _Lines:
         self.file: TextIO | None = None
         if out is None or not out.exists():
             return
-        try:
-            content = out.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            raise DataError(f"{out}: not a file of answers; give --out another path") from None
+        content = read_text(out, NEW_OUT)
         self.kept = content.splitlines() if content.endswith("\n") else content.splitlines()[:-1]
         if content and not self.kept and not content.startswith("{"):
-            raise DataError(f"{out}: not a file of answers; give --out another path")
+            raise DataError(f"{out}: not a file of answers; {NEW_OUT}")
 
     def __enter__(self) -> _Lines:
         return self
@@ -205,7 +212,7 @@ class _Lines:
         from .data.files import whole_file
 
         assert self.out is not None
-        answered = [line for line in self.kept if json.loads(line)["error"] is None]
+        answered = [line for line in self.kept if _answered(line, str(self.out)).error is None]
         with whole_file(self.out) as path:
             path.write_text("".join(f"{line}\n" for line in answered), encoding="utf-8")
         self.file = self.out.open("a", encoding="utf-8", newline="\n")

@@ -3,8 +3,7 @@
 Frames of one video are nearly identical, so whole videos, or whole pairs of people, are resampled. There are two
 methods: the *cluster bootstrap* for any metric (percentile intervals; the same draws are used for every quality and
 model, so differences are paired), and the closed form for the AUC, *clustered DeLong* (Obuchowski 1997), with paired
-tests. On a simulated FaceForensics++ test set of 700 videos x 32 frames, intervals that treat frames as independent
-were 3.7 times too narrow.
+tests.
 
 An interval is ``nan, nan`` if the data do not support one: fewer than two clusters of a class, or a metric that
 is undefined in more than 5 % of the replicates.

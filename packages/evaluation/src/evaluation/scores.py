@@ -396,10 +396,9 @@ def _strata(found: tablefile.Columns, chosen: Chosen, notes: list[str]) -> dict[
 # -- columns that a table lacks ----------------------------------------------------------------------------------------
 
 COST = {
-    "row": "every row counts as independent: if rows share videos or people, the intervals are too narrow (3.7 times "
-           "where the frames of FaceForensics++ were simulated)",
+    "row": "every row counts as independent: if rows share videos or people, the intervals are far too narrow",
     "video": "every video counts as independent: if videos share people, the intervals are too narrow",
-}  # fmt: skip
+}
 
 
 def _assumed(parsed: dict[str, Text], rows: int, notes: list[str]) -> dict[str, Text]:

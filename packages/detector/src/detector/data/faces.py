@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import av
 import cv2
@@ -29,11 +29,13 @@ from ..errors import DataError
 from ..lock import held
 from ..pipeline import stage
 from ..progress import track as progress
+from ..schema import among, in_range, parse, parse_json, within
 from ..tracked import check_tracked
 from . import alignment, detection, framing, layout, pictures, png, video
 from .deepfakebench import write_deepfakebench
 from .executors import ProcessPool, WorkerDiedError
 from .files import check_replaceable, sha256, whole_file, whole_folder, write_json
+from .found_face import Box
 from .index import Face, check_splits, count_identities, write_index, write_rows
 from .layout import Clip, Described, Tree
 from .people import View, find_people, upright
@@ -129,6 +131,36 @@ class Cropped:
     cuts: list[Cut] = field(default_factory=list)
     failures: list[tuple[int | None, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCut:
+    """A `Cut` as JSON in the file of a clip's result."""
+
+    frame: Annotated[int, in_range(0)]
+    person: Annotated[int, in_range(0)]
+    box: Box
+    eyes: tuple[Point, Point]
+    found: Annotated[str, among("frame", "clip", "none")]
+    score: float | None
+    points: tuple[Point, Point, Point, Point, Point] | None
+    matrix: tuple[tuple[float, float, float], tuple[float, float, float]]
+    shrink: float
+    border: Annotated[float, in_range(0, 1)]
+    turned: int
+    forged: Annotated[float | None, in_range(0, 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A `Cropped` as JSON in the file of a clip's result."""
+
+    cuts: list[StoredCut]
+    failures: list[tuple[int | None, str]]
+    notes: list[str]
 
 
 class Entry(NamedTuple):
@@ -370,17 +402,17 @@ def _described(cut: Cut) -> dict[str, Any]:
 
 def _load(path: Path) -> Cropped:
     """Return what `_store` wrote to *path*, without images and masks; `_stored` returns them."""
+    place, way_out = f"{path}, cropped.json", "remove the file and run the command again"
     with zipfile.ZipFile(path) as archive:
-        described = json.loads(archive.read("cropped.json"))
-    failures = [(frame, reason) for frame, reason in described["failures"]]
-    cropped = Cropped(failures=failures, notes=described["notes"])
-    for values in described["cuts"]:
-        points = None if values["points"] is None else np.array(values["points"])
-        box, eyes = tuple(values["box"]), np.array(values["eyes"])
-        face = detection.Detection(box, eyes, values["found"], points, values["score"])
-        similarity = alignment.Similarity(np.array(values["matrix"]))
-        placed = framing.Placed(similarity, values["shrink"], values["border"])
-        cut = Cut(values["frame"], values["person"], b"", face, placed, values["turned"], forged=values["forged"])
+        content = archive.read("cropped.json").decode("utf-8", "replace")
+    with within(place, way_out):
+        described = parse(parse_json(content, place, way_out), Stored)
+    cropped = Cropped(failures=described.failures, notes=described.notes)
+    for values in described.cuts:
+        points = None if values.points is None else np.array(values.points)
+        face = detection.Detection(values.box, np.array(values.eyes), values.found, points, values.score)
+        placed = framing.Placed(alignment.Similarity(np.array(values.matrix)), values.shrink, values.border)
+        cut = Cut(values.frame, values.person, b"", face, placed, values.turned, forged=values.forged)
         cropped.cuts.append(cut)
     return cropped
 
@@ -393,11 +425,15 @@ def _stored(path: Path, number: int) -> tuple[bytes, bytes | None]:
 
 
 def _is_whole(path: Path) -> bool:
+    """Return whether *path* is a file of `_store`: its checksums are right and its description matches the schema."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (FileNotFoundError, zipfile.BadZipFile):
+            if archive.testzip() is not None:
+                return False
+        _load(path)
+    except (FileNotFoundError, KeyError, zipfile.BadZipFile, DataError):
         return False
+    return True
 
 
 @contextmanager
