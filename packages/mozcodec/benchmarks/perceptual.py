@@ -1,12 +1,14 @@
 """Bytes at equal perceived quality: mozcodec's perceptual mode compared with other encoders.
 
-    python perceptual.py PICTURES --out FOLDER [--every N] [--encoders NAME,...]
+    python perceptual.py PICTURES --out FOLDER [--every N] [--encoders NAME,...] [--results FILE] [--figure FILE]
 
 PICTURES is a folder of PNG files (of github.com/imazen/codec-corpus for example: ``kodak``, or CID22's images). Every
 encoder makes a curve of seven files of every image; each file is decoded by Pillow and measured by SSIMULACRA2 and
 MS-SSIM (mozcodec's) and, where libjxl is installed, by the 3-norm of Butteraugli, which none of the encoders optimizes
 for. Measurements are appended to FOLDER/points.csv; a second run resumes there. Then FOLDER/table.md and
-FOLDER/curves.png are made from all of them.
+FOLDER/curves.png are made from all of them; --results writes the table between the marks of a document, --figure the
+curves to another file. Encoders that are not installed are left out (pip install ajpegli pyguetzli). Guetzli takes half
+a minute an image, and is measured only where --encoders names it.
 
 A ratio is bytes at equal score: curves are interpolated linearly in log bytes at the levels below as far as both reach,
 the mean log ratio of an image is one number, and the table gives the geometric mean over the images, the standard
@@ -39,7 +41,9 @@ import mozcodec
 Picture = NDArray[np.uint8]
 DISTANCES = (0.35, 0.6, 0.95, 1.5, 2.4, 3.8, 6.5)
 QUALITIES = (40, 58, 70, 80, 87, 92, 95.5)
-FIELDS = ("picture", "encoder", "setting", "bytes", "ssimulacra2", "ms_ssim", "butteraugli")
+SLOW = "Guetzli"
+SCORES = ("ssimulacra2", "ms_ssim", "butteraugli")
+FIELDS = ("picture", "encoder", "setting", "bytes", *SCORES)
 
 
 # ---- encoders -------------------------------------------------------------------------------------------------------
@@ -53,6 +57,10 @@ class Encoder:
     subsampling: str
     settings: tuple[float, ...]
     encode: Callable[[Picture, float], bytes]
+    size: Callable[[bytes], int] = len
+    """What the file takes once it has been recoded without loss."""
+    pixels_of: str = ""
+    """The family whose files have the same pixels: measured once."""
 
     @property
     def name(self) -> str:
@@ -72,8 +80,35 @@ def _jpegli(image: Picture, distance: float, subsampling: str) -> bytes:
     return bytes(ajpegli.encode(image, distance=distance, subsampling=subsampling.replace(":", ""), progressive=2))
 
 
-def _searched_jpegli(image: Picture, distance: float, subsampling: str) -> bytes:
-    return mozcodec.optimize(_jpegli(image, distance, subsampling))
+def _searched_size(data: bytes) -> int:
+    return len(mozcodec.optimize(data))
+
+
+def _guetzli(image: Picture, quality: float) -> bytes:
+    import pyguetzli
+
+    return bytes(pyguetzli.process_pil_image(Image.fromarray(image), round(quality)))
+
+
+def _jpeg_xl_size(data: bytes) -> int:
+    """Return the bytes of JPEG XL's lossless recompression of a JPEG (libjxl's default effort)."""
+    library = _load_libjxl()
+    if library is None:
+        raise SystemExit("JPEG XL needs libjxl")
+    encoder = ctypes.c_void_p(library.JxlEncoderCreate(None))
+    try:
+        library.JxlEncoderStoreJPEGMetadata(encoder, 1)
+        settings = ctypes.c_void_p(library.JxlEncoderFrameSettingsCreate(encoder, None))
+        if library.JxlEncoderAddJPEGFrame(settings, data, ctypes.c_size_t(len(data))):
+            raise SystemExit("libjxl refuses a file")
+        library.JxlEncoderCloseInput(encoder)
+        out = ctypes.create_string_buffer(2 * len(data) + 10_000)
+        position, left = ctypes.c_void_p(ctypes.addressof(out)), ctypes.c_size_t(len(out))
+        if library.JxlEncoderProcessOutput(encoder, ctypes.byref(position), ctypes.byref(left)):
+            raise SystemExit("libjxl cannot recompress a file")
+        return len(out) - left.value
+    finally:
+        library.JxlEncoderDestroy(encoder)
 
 
 def _mozcodec(image: Picture, distance: float, effort: int, subsampling: str) -> bytes:
@@ -88,8 +123,13 @@ def _jpeg_encoders(sampling: str) -> Iterator[Encoder]:
     turbo = partial(_pillow, format="JPEG", subsampling=sampling, progressive=True, optimize=True)
     yield Encoder("libjpeg-turbo", sampling, QUALITIES, turbo)
     if has("ajpegli"):
-        yield Encoder("jpegli", sampling, DISTANCES, partial(_jpegli, subsampling=sampling))
-        yield Encoder("jpegli + scan search", sampling, DISTANCES, partial(_searched_jpegli, subsampling=sampling))
+        plain, searched = "jpegli", "jpegli + scan search"
+        coder = partial(_jpegli, subsampling=sampling)
+        yield Encoder(plain, sampling, DISTANCES, coder, pixels_of=searched)
+        yield Encoder(searched, sampling, DISTANCES, coder, _searched_size, pixels_of=plain)
+    if _load_libjxl() is not None:
+        mode = partial(_mozcodec, effort=1, subsampling=sampling)
+        yield Encoder("mozcodec effort 1 as JPEG XL", sampling, DISTANCES, mode, _jpeg_xl_size, "mozcodec effort 1")
 
 
 def encoders() -> dict[str, Encoder]:
@@ -99,6 +139,8 @@ def encoders() -> dict[str, Encoder]:
         found.append(Encoder("WebP", "", (30, 50, 65, 78, 86, 92, 96), partial(_pillow, format="WEBP", method=6)))
     if features.check("avif"):
         found.append(Encoder("AVIF", "", (35, 48, 58, 66, 75, 83, 90), partial(_pillow, format="AVIF", speed=6)))
+    if has("pyguetzli"):
+        found.append(Encoder(SLOW, "", (84, 90, 95), _guetzli))
     return {encoder.name: encoder for encoder in found}
 
 
@@ -122,13 +164,22 @@ class _PixelFormat(ctypes.Structure):
 
 
 @cache
-def _libjxl() -> tuple[Any, Any] | None:
-    """libjxl 0.7 and its comparison, at 80 nits as for SDR screens; None where it is not installed."""
+def _load_libjxl() -> Any:
+    """libjxl, or None where it is not installed; LIBJXL names a file."""
     name = os.environ.get("LIBJXL") or ctypes.util.find_library("jxl")
     if name is None:
         return None
     library = ctypes.CDLL(name)
-    if not hasattr(library, "JxlButteraugliApiCreate"):
+    for function in ("JxlEncoderCreate", "JxlEncoderFrameSettingsCreate"):
+        getattr(library, function).restype = ctypes.c_void_p
+    return library
+
+
+@cache
+def _libjxl() -> tuple[Any, Any] | None:
+    """libjxl 0.7 and its comparison, at 80 nits as for SDR screens; None where it is not installed."""
+    library = _load_libjxl()
+    if library is None or not hasattr(library, "JxlButteraugliApiCreate"):
         return None
     for function in ("JxlButteraugliApiCreate", "JxlButteraugliCompute"):
         getattr(library, function).restype = ctypes.c_void_p
@@ -215,7 +266,7 @@ def _points(path: Path) -> list[dict[str, str]]:
 
 def measure(pictures: Sequence[Path], wanted: Sequence[Encoder], table: Path) -> None:
     """Append what is missing to *table*."""
-    done = {(row["picture"], row["encoder"], float(row["setting"])) for row in _points(table)}
+    done = {(row["picture"], row["encoder"], float(row["setting"])): row for row in _points(table)}
     is_new = not table.exists()
     with table.open("a", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)
@@ -225,22 +276,22 @@ def measure(pictures: Sequence[Path], wanted: Sequence[Encoder], table: Path) ->
             image = _read(path)
             for encoder in wanted:
                 for setting in encoder.settings:
-                    if (path.stem, encoder.name, setting) in done:
+                    key = path.stem, encoder.name, setting
+                    if key in done:
                         continue
-                    writer.writerow(_point(path.stem, image, encoder, setting, with_butteraugli=number % 2 == 0))
+                    data = encoder.encode(image, setting)
+                    same = done.get((path.stem, f"{encoder.pixels_of} {encoder.subsampling}", setting))
+                    scores = {field: same[field] for field in SCORES} if same else _scores(image, data, number % 2 == 0)
+                    done[key] = dict(zip(FIELDS, (*key, encoder.size(data), *scores.values()), strict=True))
+                    writer.writerow(done[key])
                     file.flush()
             print(f"{number + 1}/{len(pictures)} {path.stem}", file=sys.stderr, flush=True)
 
 
-def _point(name: str, image: Picture, encoder: Encoder, setting: float, *, with_butteraugli: bool) -> dict[str, Any]:
-    data = encoder.encode(image, setting)
+def _scores(image: Picture, data: bytes, with_butteraugli: bool) -> dict[str, str]:
     pixels = np.ascontiguousarray(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
     small = min(image.shape[:2]) < 176
     return {
-        "picture": name,
-        "encoder": encoder.name,
-        "setting": setting,
-        "bytes": len(data),
         "ssimulacra2": f"{mozcodec.ssimulacra2(image, pixels):.5f}",
         "ms_ssim": "nan" if small else f"{mozcodec.ms_ssim(image, pixels):.8f}",
         "butteraugli": f"{butteraugli(image, pixels):.6f}" if with_butteraugli else "nan",
@@ -370,7 +421,7 @@ def main() -> None:
             names = ", ".join(dict.fromkeys(e.family for e in everyone.values()))
             parser.error(f"--encoders names no encoder; known: {names}")
     else:
-        wanted = list(everyone.values())
+        wanted = [e for e in everyone.values() if e.family != SLOW]
     args.out.mkdir(parents=True, exist_ok=True)
     measure(_pictures(args.pictures, args.every), wanted, args.out / "points.csv")
     rows = _points(args.out / "points.csv")

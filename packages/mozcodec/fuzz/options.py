@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 import mozcodec
+import mozcodec.forensics
 from mozcodec import _mozjpeg
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -194,13 +195,42 @@ def _encode_options(rng: np.random.Generator, components: int) -> dict[str, Any]
     return {name: draw() for name, draw in maybe.items() if rng.random() < 0.1} | _coding_options(rng, components)
 
 
+def _perceptual_case(rng: np.random.Generator, pixels: np.ndarray, others: dict[str, Any]) -> Any:
+    """Return pixels, distance, options and what else the perceptual mode is called with."""
+    more: dict[str, Any] = {}
+    if pixels.shape[2:] == (4,):
+        more["pixel_format"] = str(rng.choice(["rgba", "bgrx", "xrgb", "abgr", "cmyk"]))
+    elif pixels.ndim == 3 and rng.random() < 0.2:
+        more["pixel_format"] = "bgr"
+    match rng.integers(5):
+        case 0:
+            pixels = (pixels.astype(np.uint16) << 8) + np.uint16(rng.integers(0, 256))
+        case 1:
+            pixels = (pixels / 255).astype(rng.choice([np.float32, np.float64]))  # type: ignore[arg-type]
+    options: dict[str, Any] = {"effort": int(rng.integers(3))} if rng.random() < 0.8 else {}
+    if rng.random() < 0.7:
+        options["subsampling"] = str(rng.choice(["auto", *SUBSAMPLINGS[:4]]))
+    if rng.random() < 0.2:
+        options["transfer"] = str(rng.choice(["srgb", "linear"]))
+    match rng.integers(8):
+        case 0:
+            more["ssimulacra2"] = float(rng.uniform(20, 95))
+        case 1:
+            more["bytes"] = int(rng.integers(300, 9000))
+            options.setdefault("effort", 1)
+        case 2:
+            options |= others
+    return pixels, float(np.exp(rng.uniform(math.log(0.1), math.log(25)))), options, more
+
+
 def draw_case(seed: int, number: int) -> Case:
     """Return case *number*."""
     rng = np.random.default_rng((seed, number))
     channels = int(rng.choice([1, 3, 3, 3, 4]))
     pixels = _picture(rng, channels)
     quality, options = _quality(rng), _encode_options(rng, channels)
-    verb = str(rng.choice(["encode"] * 8 + ["sweep", "scaled", "smartscale", "planes", "deep", "lossless", "rewrite"]))
+    rare = ["sweep", "scaled", "smartscale", "planes", "deep", "lossless", "rewrite", "perceptual"]
+    verb = str(rng.choice(["encode"] * 8 + rare))
     more: dict[str, Any] = {}
     if channels == 4:
         more["pixel_format"] = str(rng.choice(["cmyk", "rgba", "argb", "ycck"]))
@@ -225,6 +255,8 @@ def draw_case(seed: int, number: int) -> Case:
         options |= {"precision": bits, "lossless": int(rng.integers(1, 8))}
         more = more if more.get("pixel_format") == "cmyk" else {}
         pixels = pixels if more or channels < 4 else pixels[..., :3]
+    if verb == "perceptual":
+        pixels, quality, options, more = _perceptual_case(rng, pixels, options)
     if verb == "rewrite":
         more["coding"] = _coding_options(rng, 1 if channels == 1 else 3 if "pixel_format" not in more else channels)
     return Case(verb, _strided(rng, pixels), quality, options, more)
@@ -422,7 +454,63 @@ def _run_rewrite(case: Case) -> str:
     return "compared"
 
 
+def _scored(case: Case, data: bytes) -> float:
+    """Return the SSIMULACRA2 of a file by a way of its own: samples of 8 bits, RGB."""
+    pixels, layout = case.pixels, case.more.get("pixel_format", "rgb")
+    if pixels.dtype == np.uint8 and case.options.get("transfer", "srgb") == "srgb":
+        if pixels.ndim == 3:
+            pixels = pixels[..., [layout.index(letter) for letter in "rgb"]]
+        return mozcodec.ssimulacra2(pixels, _decode(data, "gray" if pixels.ndim == 2 else "rgb"))
+    return math.nan
+
+
+def _run_perceptual(case: Case) -> str:
+    more = dict(case.more)
+    targets = {name: more.pop(name) for name in ("ssimulacra2", "bytes") if name in more}
+    distance, subsampling = case.quality, case.options.get("subsampling", "auto")
+    if targets:
+        found = mozcodec.encode_to_target(case.pixels, **targets, **more, **case.options)
+        data, distance = found.data, found.distance
+        subsampling = "auto" if found.subsampling == "gray" else found.subsampling
+        if "bytes" in targets:
+            _check(len(data) == found.value <= targets["bytes"], f"{len(data)} bytes are more than {targets}")
+        else:
+            score = _scored(case, data)
+            _check(found.value >= targets["ssimulacra2"], f"{found.value} is below {targets}")
+            _check(math.isnan(score) or score == found.value, f"has {score}, not {found.value}")
+    options = case.options | {"subsampling": subsampling}
+    made = mozcodec.encode(case.pixels, distance=distance, **more, **options)
+    _check(not targets or made == data, "another file at the distance that was found")
+    decoded = _decode(made)
+    _check(decoded.shape[:2] == case.pixels.shape[:2], f"decoded to {decoded.shape}")
+    facts = mozcodec.inspect(made)
+    _check(facts.header.progressive and facts.header.precision == 8, "no progressive file of 8 bits")
+    low, high = facts.distance.low, facts.distance.high
+    _check(low - 1e-9 <= distance <= high + 1e-9, f"inspect says {low}..{high}")
+    kind = mozcodec.forensics.identify(made)
+    ours = any(one.family == "mozcodec" and one.table_distance == 0 for one in kind.candidates)
+    _check(ours, f"forensics says {kind.candidates}")  # tables of ones may be anybody's at the highest quality
+    if kind.family == "mozcodec":
+        _check(kind.distance[0] - 1e-6 <= distance <= kind.distance[1] + 1e-6, f"forensics says {kind.distance}")
+    _check_decoding(made, np.random.default_rng(zlib.crc32(made)))
+    if case.pixels.ndim == 2 and options.get("transfer") != "linear":
+        return _compare_gray(case, made, facts.quant_tables[0])
+    return "decoded"
+
+
+def _compare_gray(case: Case, data: bytes, table: np.ndarray) -> str:
+    """Check a gray file against mozjpeg's own transform with the same table, without trellis."""
+    scale = {"u1": 1, "u2": 1 / 257}.get(case.pixels.dtype.str[1:], 255)
+    pixels = np.asarray(case.pixels * scale)
+    plain = mozcodec.encode(np.round(pixels).astype(np.uint8), quant_tables=[table], trellis_quant=False)
+    ours, wanted = _error(_decode(data), pixels), _error(_decode(plain), pixels)
+    limit = 25 + 4 * wanted + _detail(pixels) + int(table[0, 0]) ** 2 / 64
+    _check(ours <= limit, f"mean squared error {ours:.1f}, {wanted:.1f} without trellis")
+    return "compared"
+
+
 _RUNS = {
+    "perceptual": _run_perceptual,
     "encode": _run_encode,
     "sweep": _run_sweep,
     "scaled": _run_scaled,

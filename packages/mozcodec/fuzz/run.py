@@ -91,7 +91,7 @@ def build() -> Path:
     }
     for command in (
         ["cmake", "-S", PACKAGE, "-B", BUILD, *(f"-D{name}={value}" for name, value in define.items())],
-        ["cmake", "--build", BUILD, "--parallel", "2"],
+        ["cmake", "--build", BUILD, "--target", "mozcodec_fuzz", "--parallel", "2"],
     ):
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
         if done.returncode:

@@ -66,6 +66,8 @@ void mzc_component_row(mzc_engine *engine, int component, int row, const JCOEF *
 int mzc_component_choose(mzc_engine *engine, int component);
 /* A row of the quantized blocks that it chose. */
 void mzc_component_chosen(const mzc_engine *engine, int component, int row, JCOEF *blocks);
+/* Frees the memory of a large component; it has to begin again. */
+void mzc_component_release(mzc_engine *engine, int component);
 /* Writes the file; cinfo is aborted. -1: beyond the engine, nothing was written. */
 int mzc_components_finish(mzc_engine *engine, j_compress_ptr cinfo);
 

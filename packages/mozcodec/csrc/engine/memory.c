@@ -102,6 +102,15 @@ static void *release(void *array, size_t *capacity, size_t size, size_t *total)
   return NULL;
 }
 
+void mzc_component_release(mzc_engine *engine, int component)
+{
+  size_t total = 0;
+
+  visit_component(&engine->component[component], measure, &total);
+  if (total > KEPT_BYTES / MZC_MAX_COMPONENTS)
+    visit_component(&engine->component[component], release, &total);
+}
+
 void mzc_engine_trim(mzc_engine *engine)
 {
   if (visit_arrays(engine, measure) > KEPT_BYTES)

@@ -75,6 +75,15 @@ typedef struct {
   /* Of each block the sum over the coefficients of a difference of samples, (coefficient / step)^2. */
   void (*distortion)(const float *difference, size_t row_length, const float *reciprocal_steps, float *out,
                      int num_blocks);
+
+  /* Pixels of 8 bits to R, G and B 0..255; step: samples from a pixel to the next, place: of the three in a pixel. */
+  void (*spread)(const uint8_t *pixels, int step, const int place[3], float *const rgb[3], int n);
+  /* Adds share times the sums of across (1 or 2) values to out, or overwrites it; n: of out. */
+  void (*add_means)(const float *row, int across, float share, int adds, float *out, int n);
+  /* libjpeg's "fancy" upsampling, around 0: three quarters of the nearer sample, one quarter of the other neighbour. n:
+   * of the rows that come in; scratch: a row buffer of as many. */
+  void (*upsample)(const uint8_t *near, const uint8_t *other, int across, float *scratch, float *out, int n);
+  void (*to_bytes)(const float *samples, uint8_t *out, int n);   /* of integers 0..255 */
 } mzc_row_functions;
 
 extern const mzc_row_functions mzc_rows_baseline;

@@ -1,8 +1,6 @@
 /* Rows of float samples from arrays of pixels. */
 #include "source.h"
 #include "numbers.h"
-
-
 #include "tables_srgb.h"
 
 const mzc_row_functions *mzc_row_functions_of(int cpu)
@@ -45,16 +43,17 @@ static void gather(const mzc_source *s, int y, float most, float *const rgb[3])
   const unsigned char *row = s->first + y * s->row_stride;
   int num = s->place[0] == s->place[1] ? 1 : 3;
 
+  if (s->precision == 8) {
+    s->functions->spread(row, s->step, s->place, rgb, s->width);
+    num = 3;
+  }
   for (int c = 0; c < num; c++) {
     float *out = rgb[c];
 
     if (s->precision == 8) {
-      const unsigned char *p = row + s->place[c];
       float scale = most * (1.0f / 255.0f);
-      if (most == 255.0f)
-        scale = 1;
-      for (int x = 0; x < s->width; x++)
-        out[x] = scale * p[(size_t)x * s->step];
+      for (int x = 0; most != 255.0f && x < s->width; x++)
+        out[x] *= scale;
     } else if (s->precision == 16) {
       const uint16_t *p = (const uint16_t *)row + s->place[c];
       for (int x = 0; x < s->width; x++)

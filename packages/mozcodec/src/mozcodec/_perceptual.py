@@ -177,7 +177,7 @@ class EncodedAtDistance:
 class _Try:
     u: float
     excess: float
-    """By how much the target is exceeded; negative: missed."""
+    """By how much the target is exceeded, in units in which it grows evenly with u; negative: missed."""
     data: bytes
     settings: PerceptualSettings
     value: float
@@ -235,16 +235,19 @@ _FINEST_STEP = 0.01
 _BOTH_SAMPLINGS_BELOW = 1.2
 _LOWEST_420 = 0.5
 """With subsampling="auto", 4:4:4 is tried too where 4:2:0 ends below the first distance; below the second, instead."""
-_START = ((60.0, 5.5), (70.0, 3.2), (80.0, 1.8), (88.0, 0.9), (93.0, 0.35))
-"""Distances where typical photographs have these scores."""
+_TYPICAL = (
+    *((-1e4, 1e9), (-100.0, 400.0), (40.0, 14.0), (60.0, 5.5), (70.0, 3.2), (80.0, 1.8), (88.0, 0.9), (93.0, 0.35)),
+    (100.0, 0.02),
+)
+"""Distances where typical photographs have these scores, extrapolated at both ends."""
 _SCORE_TOLERANCE, _BYTES_TOLERANCE = 0.15, 0.005
 _LOG_BYTES_PER_POINT = 0.05
 """About how log bytes grow with the score."""
-_NOT_WORTH_A_SEARCH = 0.03
+_NOT_WORTH_A_SEARCH = 0.015
 
 
-def _starting_distance(score: float) -> float:
-    scores, distances = zip(*_START, strict=True)
+def _typical_distance(score: float) -> float:
+    scores, distances = zip(*_TYPICAL, strict=True)
     return math.exp(float(np.interp(score, scores, np.log(distances))))
 
 
@@ -297,20 +300,26 @@ def _tries_for_score(
     start: float,
     smallest: _Try | None = None,
 ) -> list[_Try]:
-    """Search at one subsampling; *smallest* is what has been found elsewhere."""
+    """Search at one subsampling; *smallest* is what has been found elsewhere.
+
+    On the scale of the distance where a typical image has the same score, scores grow almost evenly.
+    """
+    wanted = _typical_distance(score)
 
     def attempt(u: float) -> _Try:
         data, settings = target.encode(math.exp(-u), sampling)
         value = target.score(data)
-        return _Try(u, value - score, data, settings, value)
+        excess = math.log(wanted / _typical_distance(value)) if value != score else 0.0
+        return _Try(u, excess, data, settings, value)
 
     def is_hopeless(one: _Try) -> bool:
         if smallest is None:
             return False
-        expected = math.log(len(one.data)) - _LOG_BYTES_PER_POINT * one.excess
+        expected = math.log(len(one.data)) - _LOG_BYTES_PER_POINT * (one.value - score)
         return expected > math.log(len(smallest.data)) + _NOT_WORTH_A_SEARCH
 
-    search = _Search(-math.log(LARGEST_DISTANCE), -math.log(lowest), slope=15, tolerance=_SCORE_TOLERANCE)
+    tolerance = math.log(wanted / _typical_distance(score + _SCORE_TOLERANCE))
+    search = _Search(-math.log(LARGEST_DISTANCE), -math.log(lowest), slope=1, tolerance=tolerance)
     return search.run(attempt, -math.log(start), is_hopeless)
 
 
@@ -325,7 +334,7 @@ def encode_to_score(
     target = _Target(image, pixel_format, settings, engine)
     if min(target.struct.width, target.struct.height) < 8:
         raise ValueError("SSIMULACRA2 needs at least 8 x 8 pixels; give a distance")
-    start = _starting_distance(score)
+    start = _typical_distance(score)
     if settings.sampling is not None or target.is_gray:
         tries = _tries_for_score(target, score, settings.sampling, SMALLEST_DISTANCE, start)
     else:

@@ -67,12 +67,10 @@ static void decode(mzc_perceptual_picture *p, int c)
   if (plane->decoded == NULL)
     plane->decoded = mzc_picture_memory(p, plane->row_length * plane->blocks_high * DCTSIZE, 1);
   for (int row = 0; row < plane->blocks_high; row++) {
-    uint8_t *out = plane->decoded + (size_t)row * DCTSIZE * plane->row_length;
-
     mzc_component_chosen(p->engine, c, row, p->coefficients);
     p->f->inverse_dct(p->coefficients, plane->step, p->blocks, plane->row_length, plane->blocks_wide);
-    for (size_t i = 0; i < DCTSIZE * plane->row_length; i++)
-      out[i] = (uint8_t)p->blocks[i];
+    p->f->to_bytes(p->blocks, plane->decoded + (size_t)row * DCTSIZE * plane->row_length,
+                   (int)(DCTSIZE * plane->row_length));
   }
 }
 
@@ -82,6 +80,7 @@ static void choose_all(mzc_perceptual_picture *p, int effort)
     for (int c = 0; c < p->num_components; c++) {
       choose(p, c);
       decode(p, c);
+      mzc_component_release(p->engine, c);     /* each is chosen again */
     }
     mzc_picture_weigh_blocks(p);
   }
@@ -92,7 +91,10 @@ static void choose_all(mzc_perceptual_picture *p, int effort)
     decode(p, 2);
     mzc_picture_correct_luma(p);
   }
+  for (int c = 1; c < p->num_components; c++)
+    mzc_plane_free(&p->plane[c]);
   choose(p, 0);
+  mzc_plane_free(&p->plane[0]);
 }
 
 static int run(encoder *e, const mzc_image *image, const mzc_perceptual_options *perceptual,

@@ -27,8 +27,9 @@ typedef struct {
   JCOEF *coefficients;           /* a row of blocks */
 } mzc_perceptual_picture;
 
-/* Raises libjpeg's error when there is no memory; zeroed. */
+/* Raises libjpeg's error when there is no memory. */
 void *mzc_picture_memory(mzc_perceptual_picture *picture, size_t count, size_t size);
+void mzc_plane_free(mzc_plane *plane);
 void mzc_picture_free(mzc_perceptual_picture *picture);
 
 /* Planes, from the source. */

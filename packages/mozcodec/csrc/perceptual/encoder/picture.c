@@ -7,20 +7,32 @@
 
 void *mzc_picture_memory(mzc_perceptual_picture *p, size_t count, size_t size)
 {
-  void *memory = calloc(count, size);
+  void *memory = count > SIZE_MAX / size ? NULL : malloc(count * size);
 
   if (memory == NULL)
     ERREXIT1(p->cinfo, JERR_OUT_OF_MEMORY, 30);
   return memory;
 }
 
+static void *zeroed_memory(mzc_perceptual_picture *p, size_t count, size_t size)
+{
+  return memset(mzc_picture_memory(p, count, size), 0, count * size);
+}
+
+void mzc_plane_free(mzc_plane *plane)
+{
+  free(plane->samples);
+  free(plane->decoded);
+  free(plane->lambda_scale);
+  plane->samples = NULL;
+  plane->decoded = NULL;
+  plane->lambda_scale = NULL;
+}
+
 void mzc_picture_free(mzc_perceptual_picture *p)
 {
-  for (int c = 0; c < 3; c++) {
-    free(p->plane[c].samples);
-    free(p->plane[c].decoded);
-    free(p->plane[c].lambda_scale);
-  }
+  for (int c = 0; c < 3; c++)
+    mzc_plane_free(&p->plane[c]);
   free(p->rows);
   free(p->coefficients);
 }
@@ -32,12 +44,12 @@ static void make_rows(mzc_perceptual_picture *p)
   float **row[] = { &p->rgb[0], &p->rgb[1], &p->rgb[2], &p->chroma[0], &p->chroma[1], &p->down };
   enum { NUM_ROWS = sizeof row / sizeof *row };
 
-  p->rows = mzc_picture_memory(p, length * (NUM_ROWS + 2 * DCTSIZE), sizeof *p->rows);
+  p->rows = zeroed_memory(p, length * (NUM_ROWS + 2 * DCTSIZE), sizeof *p->rows);
   for (int i = 0; i < NUM_ROWS; i++)
     *row[i] = p->rows + i * length + MZC_ROW_MARGIN;
   p->blocks = p->rows + NUM_ROWS * length;
-  p->coefficients = mzc_picture_memory(p, ((size_t)p->plane[0].blocks_wide + 7) / 8 * 8 * DCTSIZE2,
-                                       sizeof *p->coefficients);
+  p->coefficients = zeroed_memory(p, ((size_t)p->plane[0].blocks_wide + 7) / 8 * 8 * DCTSIZE2,
+                                  sizeof *p->coefficients);
 }
 
 static void make_plane(mzc_perceptual_picture *p, int c)
@@ -76,19 +88,15 @@ static void pad_below(const mzc_plane *plane)
 }
 
 /* Adds a row at full width to the chroma row above it in the image: means of h x v, the last column and row repeated. */
-static void add_chroma(const mzc_perceptual_picture *p, const mzc_plane *plane, int y, const float *row)
+static void add_chroma(const mzc_perceptual_picture *p, const mzc_plane *plane, int y, float *row)
 {
-  float *out = plane->samples + y / p->v * plane->row_length;
-  int last = p->source.width - 1, is_first = y % p->v == 0;
+  int is_first = y % p->v == 0;
   float share = 1.0f / (p->h * p->v);
 
   if (p->v == 2 && is_first && y == p->source.height - 1)
     share *= 2;                    /* it counts for the missing row too */
-  for (int x = 0; x < plane->width; x++) {
-    int right = 2 * x + 1 < last ? 2 * x + 1 : last;
-    float sum = p->h == 1 ? row[x] : row[2 * x] + row[right];
-    out[x] = (is_first ? 0 : out[x]) + share * sum;
-  }
+  row[p->source.width] = row[p->source.width - 1];
+  p->f->add_means(row, p->h, share, !is_first, plane->samples + y / p->v * plane->row_length, plane->width);
 }
 
 void mzc_picture_fill(mzc_perceptual_picture *p)
@@ -115,26 +123,14 @@ void mzc_picture_fill(mzc_perceptual_picture *p)
   }
 }
 
-/* libjpeg's "fancy" upsampling: three quarters of the nearer sample, one quarter of the other neighbour. */
 void mzc_upsample_row(const mzc_perceptual_picture *p, int component, int y, float *out)
 {
   const mzc_plane *plane = &p->plane[component];
-  int near = y / p->v, other = p->v == 1 ? near : y % 2 ? near + 1 : near - 1, width = plane->width;
-  const uint8_t *a, *b;
-  float *down = p->h == 1 ? out : p->down;
+  int near = y / p->v, other = p->v == 1 ? near : y % 2 ? near + 1 : near - 1;
 
   other = other < 0 ? 0 : other < plane->height ? other : plane->height - 1;
-  a = plane->decoded + near * plane->row_length;
-  b = plane->decoded + other * plane->row_length;
-  for (int x = 0; x < width; x++)
-    down[x] = 0.75f * a[x] + 0.25f * b[x] - 128.0f;
-  if (p->h == 1)
-    return;
-  for (int x = 0; x < width; x++) {
-    float left = down[x > 0 ? x - 1 : 0], right = down[x + 1 < width ? x + 1 : width - 1];
-    out[2 * x] = 0.75f * down[x] + 0.25f * left;
-    out[2 * x + 1] = 0.75f * down[x] + 0.25f * right;
-  }
+  p->f->upsample(plane->decoded + near * plane->row_length, plane->decoded + other * plane->row_length, p->h, p->down, out,
+                 plane->width);
 }
 
 void mzc_picture_correct_luma(mzc_perceptual_picture *p)

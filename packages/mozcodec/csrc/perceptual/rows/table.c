@@ -12,8 +12,10 @@
 #include "compare.c"
 #include "colour.c"
 #include "dct.c"
+#include "planes.c"
 
 const mzc_row_functions MZC_ROWS = {
   MZC_ROWS_NAME, opsin, opsin_adjoint, blur_across, blur_down, blur_down_recursively, products, compare,
-  compare_adjoint, gather_adjoint, halve, to_linear, from_linear, to_ycc, correct_luma, to_rgb, forward_dct, inverse_dct, distortion
+  compare_adjoint, gather_adjoint, halve, to_linear, from_linear, to_ycc, correct_luma, to_rgb, forward_dct, inverse_dct, distortion,
+  spread, add_means, upsample, to_bytes
 };

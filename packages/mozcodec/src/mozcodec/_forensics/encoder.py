@@ -250,8 +250,8 @@ def _candidates(tables: Sequence[NDArray[np.int64]], layout: _Structure, is_420:
         if family == "mozjpeg":
             words += f", table {qualities[0].quant_table}"
         yield Candidate(family, words, apart, _agreement(family, layout))
-    for family, corrects in (("jpegli", False), ("mozcodec", True)):
-        low, high, apart = _nearest_distance(tables, is_420, corrects)
+    for family in ("jpegli", "mozcodec"):
+        low, high, apart = _nearest_distance(tables, is_420, family)
         yield Candidate(family, f"distance {(low + high) / 2:.3g}", apart, _agreement(family, layout))
     scaled = [np.clip((_MPEG_INTRA * qscale) >> 3, 1, 255) for qscale in range(1, 70)]
     for table in scaled:
@@ -261,7 +261,16 @@ def _candidates(tables: Sequence[NDArray[np.int64]], layout: _Structure, is_420:
     yield Candidate("ffmpeg", f"-q:v {best + 1}", by_scale[best], _agreement("ffmpeg", layout))
 
 
-def _nearest_distance(
+def _nearest_distance(tables: Sequence[NDArray[np.int64]], is_420: bool, family: str) -> tuple[float, float, float]:
+    """Return (lowest, highest, table distance) of the nearest distances of jpegli or mozcodec.
+
+    Effort 0 of mozcodec has jpegli's tables, efforts 1 and 2 have coarser ones for chroma.
+    """
+    kinds = (False,) if family == "jpegli" else (True, False)
+    return min((_nearest_of_tables(tables, is_420, corrects) for corrects in kinds), key=lambda found: found[2])
+
+
+def _nearest_of_tables(
     tables: Sequence[NDArray[np.int64]], is_420: bool, corrects_luma: bool
 ) -> tuple[float, float, float]:
     """Return (lowest, highest, table distance) of the nearest distances.
@@ -317,7 +326,7 @@ def identify(data: Source) -> Identification:
         bases = slice(0, 1) if best.family == "libjpeg" else slice(0, 9)
         quality = tuple(float(one.quality) for one in _qualities(tables, bases))
     elif best.family in ("jpegli", "mozcodec") and exact:
-        distance = _nearest_distance(tables, is_420, best.family == "mozcodec")[:2]
+        distance = _nearest_distance(tables, is_420, best.family)[:2]
     ordered = np.stack(tables).reshape(-1, 64)[:, zigzag(8)].astype(">u2")
     return Identification(
         family=best.family if exact else "custom",
