@@ -290,11 +290,13 @@ static double fourth_root(double x)
 /* The weighted error; and how much each sum's terms count in it. */
 static double weigh(comparison *c)
 {
-  const double *w = weight;
   double error = 0;
 
   for (int i = 0; i < CHANNELS; i++)
-    for (int n = 0; n < c->num_scales; n++, w += 6) {
+    for (int n = 0; n < c->num_scales; n++) {
+      /* Where an image has fewer scales, the published program takes the weights one after the other, those of the
+       * missing scales too. Its score is kept, but no derivative of such a sum helps. */
+      const double *w = weight + 6 * (i * (c->recursive ? c->num_scales : NUM_SCALES) + n);
       scale *s = &c->scales[n];
       double share = 1.0 / ((double)s->width * s->height);
 
