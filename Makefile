@@ -62,7 +62,7 @@ experiments: setup ## the experiments of DVC on 120 columns: main metrics and th
 	@$(IN_VENV) COLUMNS=120 dvc exp show --no-pager --only-changed \
 	  --drop '.*_(lo|hi)$$|.*(diagonal|lean|lowest).*|Created|data$$|out/|packages/|pretrained/'
 
-seeds: setup ## three seeds trained at quality 77 and three at 10, as one table
+seeds: setup ## three runs trained at quality 77 and three at 10, as one table
 	@$(IN_VENV) sh -c 'detector grid quality=77,10 seed=1,2,3 --out out/seeds && \
 	evaluation grid out/seeds/experiments.csv $(DATASET) --fidelity out/seeds/fidelity.json --versus quality --out out/seeds.md --csv out/seeds.csv'
 

@@ -147,8 +147,8 @@ def by_class(detectors: dict[str, Detector], data: Path, clips: int) -> list[lis
 
 def by_photograph(detectors: dict[str, Detector], folder: Path) -> list[list[str]]:
     """Return the recall on photographs, shrunk to 640 pixels, by the brightness of the skin area."""
-    judges = [detectors[name] for name in ("yunet", "centerface") if name in detectors]
-    if len(judges) < 2:
+    references = [detectors[name] for name in ("yunet", "centerface") if name in detectors]
+    if len(references) < 2:
         return []
     seen: dict[str, list[tuple[float, bool]]] = defaultdict(list)
     false: dict[str, int] = defaultdict(int)
@@ -164,7 +164,7 @@ def by_photograph(detectors: dict[str, Detector], folder: Path) -> list[list[str
         for name, found in faces.items():
             hit, _ = hits(found, [face.box for face in agreed])
             seen[name] += [(cheeks(image, face), is_hit) for face, is_hit in zip(agreed, hit, strict=True)]
-            either = [face.box for judge in ("yunet", "centerface") for face in faces[judge]]
+            either = [face.box for reference in ("yunet", "centerface") for face in faces[reference]]
             false[name] += sum(all(overlap(face.box, box) <= RIGHT for box in either) for face in found)
     limits = np.percentile([light for light, _ in seen["yunet"]], [0, 33.3, 66.7, 100])
     names = [f"L* {low:.0f} to {high:.0f}" for low, high in itertools.pairwise(limits)]

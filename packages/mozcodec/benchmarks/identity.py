@@ -102,10 +102,10 @@ def _waves(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def _text(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    ink = rng.random((height // 2 + 1, width // 2 + 1)) < rng.uniform(0.02, 0.5)
-    ink = ink.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    dark = rng.random((height // 2 + 1, width // 2 + 1)) < rng.uniform(0.02, 0.5)
+    dark = dark.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
     paper, color = (255, rng.integers(0, 256, 3)) if rng.random() < 0.7 else (rng.integers(200, 256, 3), 0)
-    return np.where(ink[..., None], color, paper)
+    return np.where(dark[..., None], color, paper)
 
 
 def _saturated(rng: np.random.Generator, height: int, width: int) -> np.ndarray:

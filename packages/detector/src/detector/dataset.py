@@ -49,7 +49,7 @@ class Dataset:
 
 @click.group()
 def command() -> None:
-    """Run the whole pipeline on real data, or show how they are read.
+    """Run the whole pipeline on real data, or show how the data are read.
 
     DATA is a folder with real and fake images or videos, FaceForensics++, Celeb-DF v2, DFDC, or a dataset file of
     DeepfakeBench (.json); docs/faceforensics.md has the layouts.

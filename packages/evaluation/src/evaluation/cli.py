@@ -207,7 +207,7 @@ def show(metrics: Path, tables: Path, page: Path | None) -> None:
 @click.option("--audit", type=Existing, help="audit.json of `detector audit`: shortcuts and leaks in the data.")
 @click.option("--allow-nan", is_flag=True, help="As given to `evaluation metrics`.")
 @click.option("--useful", default=0.75, show_default=True, help="Balanced accuracy from which a detector is useful.")
-@click.option("--equivalent", default=0.05, show_default=True, help="AUC drop up to which compression costs nothing.")
+@click.option("--equivalent", default=0.05, show_default=True, help="Largest AUC drop that counts as no loss.")
 @click.pass_context
 def report(context: click.Context, /, out: Path, useful: float, equivalent: float, **sources: Any) -> None:
     """Write a self-contained page, OUT/index.html, and print the results and its path.

@@ -49,7 +49,7 @@ TAIL = 256                         # of the highest 2 % of the real scores, for 
 class Bootstrap:
     """*replicates* draws of whole clusters with replacement: ``weights[r, c]`` is how often cluster c was drawn.
 
-    Drawn once for a set of scores and used for all its qualities, levels and models.
+    Drawn once for a set of scores and used for all its conditions, levels and models.
     """
 
     unit: str
