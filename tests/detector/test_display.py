@@ -199,7 +199,7 @@ def test_heic_is_read_or_the_extra_is_named(face_photograph: np.ndarray, tmp_pat
         assert found.shape == expected.shape
         assert np.abs(found - expected).mean() < 3, orientation
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(DataError, match="not a readable HEIC file"):
+    with pytest.raises(DataError, match=r"not a readable HEIC file: [^<]*$"):  # no address in memory
         read_image(path)
 
 

@@ -229,8 +229,14 @@ def test_auto_takes_the_best_that_is_there_and_says_what_the_others_need(
 ) -> None:
     config = FacesConfig(detector="auto")
     for names, chosen, said in (
-        (("haar", "yunet", "lbp"), "yunet", "using yunet\n"),
+        (tuple(DETECTORS), "yunet", "using yunet\n"),
+        (("haar", "yunet", "lbp"), "yunet", "using yunet; others need: centerface (get centerface)\n"),
         (("haar", "lbp"), "haar", "using haar; better ones need: yunet (get yunet), centerface (get centerface)\n"),
+        (
+            ("centerface", "lbp"),
+            "centerface",
+            "using centerface; better ones need: yunet (get yunet); others need: haar (get haar)\n",
+        ),
         (("lbp",), "lbp", "haar (get haar)"),
     ):
         with monkeypatch.context() as patch:

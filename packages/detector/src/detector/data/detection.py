@@ -197,17 +197,23 @@ def configured(config: FacesConfig) -> Detector:
 def best_there(config: FacesConfig) -> str:
     """Return the first of `BEST` that works here with its weights.
 
-    Prints which one, and what better ones need, to standard error.
+    Prints which one, and what the unavailable ones need, to standard error.
     """
-    missing: list[str] = []
-    for name in BEST:
+
+    def there(name: str) -> bool:
         row = DETECTORS[name]
-        if row.works() and (row.weights is None or weights_file(config, name) is not None):
-            others = f"; better ones need: {', '.join(missing)}" if missing else ""
-            print(f"faces.detector auto: using {name}{others}", file=sys.stderr)
-            return name
-        missing.append(f"{name} ({row.needs})")
-    raise ConfigError(f"faces.detector auto: none is available; {', '.join(missing)}")
+        return row.works() and (row.weights is None or weights_file(config, name) is not None)
+
+    def missing(names: Iterable[str]) -> str:
+        return ", ".join(f"{name} ({DETECTORS[name].needs})" for name in names if not there(name))
+
+    chosen = next((number for number, name in enumerate(BEST) if there(name)), None)
+    if chosen is None:
+        raise ConfigError(f"faces.detector auto: none is available; {missing(BEST)}")
+    better, others = missing(BEST[:chosen]), missing(BEST[chosen + 1 :])
+    said = "".join(f"; {what} need: {names}" for what, names in (("better ones", better), ("others", others)) if names)
+    print(f"faces.detector auto: using {BEST[chosen]}{said}", file=sys.stderr)
+    return BEST[chosen]
 
 
 def weights_file(config: FacesConfig, name: str) -> Path | None:

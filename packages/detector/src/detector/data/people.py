@@ -18,7 +18,6 @@ from scipy.optimize import linear_sum_assignment
 
 from .detection import Detection, find_rolled, follow, with_eyes
 from .found_face import Box, Detector, FoundFace
-from .pyramid import TILE
 
 __all__ = ["People", "View", "find_people", "overlap", "upright"]
 
@@ -32,7 +31,8 @@ AROUND = 1.6
 TURNS = (90, 180, 270)
 # the part that is searched at all right angles is the face's box grown by this factor
 SURROUNDINGS = 4.0
-ENLARGED = 2.0
+# CenterFace's landmarks tell which way is up for faces of about this height, not for larger ones
+SEEN = 120
 
 
 @dataclass(slots=True)
@@ -136,9 +136,9 @@ def _turned(image: np.ndarray, degrees: int) -> np.ndarray:
 
 
 def _around(image: np.ndarray, box: Box) -> np.ndarray:
-    """Return the part of *image* around the face in *box*, at most `TILE` pixels a side; small ones are enlarged."""
+    """Return the part of *image* around the face in *box*, with the face `SEEN` pixels high or enlarged twice."""
     part = _cut(image, box, SURROUNDINGS)
-    scale = min(TILE / max(part.shape[:2]), ENLARGED)
+    scale = min(SEEN / max(1, box[2] - box[0], box[3] - box[1]), 2.0)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     size = [max(1, round(side * scale)) for side in part.shape[1::-1]]
     return np.asarray(cv2.resize(part, size, interpolation=method), np.uint8)

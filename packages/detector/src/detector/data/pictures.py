@@ -128,7 +128,7 @@ def _read_with_pillow(data: bytes, kind: str) -> NDArray[np.uint8]:
 
     way_out = f"{kind} files need an extra: pip install 'detector[heif]', or convert the file to PNG"
     try:
-        from PIL import Image, ImageOps, features
+        from PIL import Image, ImageOps, UnidentifiedImageError, features
 
         if kind == "HEIC":
             from pillow_heif import register_heif_opener
@@ -142,5 +142,7 @@ def _read_with_pillow(data: bytes, kind: str) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(data)) as image:
             upright = ImageOps.exif_transpose(image).convert("RGB")
             return np.ascontiguousarray(np.asarray(upright, np.uint8))
+    except UnidentifiedImageError as error:  # its message names the buffer
+        raise DataError(f"not a readable {kind} file: it is damaged or incomplete") from error
     except Exception as error:  # for damaged files the decoders raise exceptions of several kinds
         raise DataError(f"not a readable {kind} file: {error}") from error
