@@ -26,7 +26,7 @@ FIXED = "The validation split lacks a class, so no threshold was chosen, and .5 
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """The balanced accuracy from which a detector is useful, and the AUC drop up to which compression costs nothing."""
+    """The balanced accuracy from which a detector is useful, and the largest AUC drop that counts as no loss."""
 
     useful: float = 0.75
     equivalent: float = 0.05
