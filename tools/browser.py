@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import json
 import os
 import select
@@ -18,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from evaluation.files import sha256
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 AXE = "axe-core@4.10.3"
@@ -46,7 +47,7 @@ def axe_source() -> str:
             part = cache / f"{archive.name}.{os.getpid()}"
             shutil.copyfile(Path(folder) / archive.name, part)
             part.replace(archive)
-    found = hashlib.sha256(archive.read_bytes()).hexdigest()
+    found = sha256(archive)
     assert found == AXE_SHA256, f"{archive}: SHA-256 {found}, expected {AXE_SHA256}; delete it"
     with tarfile.open(archive) as files:
         member = files.extractfile("package/axe.min.js")

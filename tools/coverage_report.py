@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 ROOT = Path(__file__).resolve().parents[1]
+TIMEOUT = 1800  # seconds for one test, which takes several times as long when it is measured
 MEASURED = ("packages/mozcodec", "packages/detector", "packages/evaluation", "tools")
 
 
@@ -39,7 +40,7 @@ def command(out: Path, append: bool, tests: tuple[str, ...]) -> None:
 
     if not append:
         coverage("erase")
-    status = coverage("run", "-m", "pytest", *(tests or ("-m", "not slow")))
+    status = coverage("run", "-m", "pytest", "-o", f"timeout={TIMEOUT}", *(tests or ("-m", "not slow")))
     coverage("combine", "--quiet", *(["--append"] if append else []))
     coverage("html", "--quiet", "--directory", str(out))
     coverage("json", "--quiet", "-o", str(out / "coverage.json"))

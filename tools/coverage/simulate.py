@@ -27,6 +27,7 @@ from scipy import special
 from evaluation import calibration, metrics
 from evaluation.calibration_ranges import ece, fitted_temperature
 from evaluation.coverage_table import Row
+from evaluation.files import write_whole
 from evaluation.jackknife import Estimate, Sample, Side
 from evaluation.measure import measure
 from evaluation.wilson import LEAST_REALS, Range, difference, largest_gap, mean_of, ratio_of_gains, worst
@@ -241,18 +242,13 @@ def run(out: Path, names: list[str], repetitions: int, seed: int, jobs: int, boo
         todo += [(name, b, seed, BLOCK if b < boot_blocks else 0, replicates) for b in range(blocks) if b not in done]
     with ProcessPoolExecutor(jobs) as pool:
         for name, values in pool.map(truth, todo_truth):
-            _whole(_truth_path(out, name, seed), json.dumps(values, indent=1))
+            write_whole(_truth_path(out, name, seed), json.dumps(values, indent=1))
             print(f"{time.strftime('%H:%M:%S')} truth of {name}", file=sys.stderr, flush=True)
         for count, (name, lines) in enumerate(pool.map(block, todo), 1):
             path = _path(out, name)
-            _whole(path, (path.read_text() if path.exists() else "") + "".join(json.dumps(x) + "\n" for x in lines))
+            before = path.read_text() if path.exists() else ""
+            write_whole(path, before + "".join(json.dumps(x) + "\n" for x in lines))
             print(f"{time.strftime('%H:%M:%S')} {name}: {count} of {len(todo)} blocks", file=sys.stderr, flush=True)
-
-
-def _whole(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def _path(out: Path, name: str) -> Path:
@@ -401,7 +397,7 @@ def write_module(path: Path, rows: Sequence[Row]) -> None:
     """Replace the rows in the module at *path*, which the page reads."""
     before = path.read_text(encoding="utf-8").split("ROWS: tuple")[0]
     lines = [f'    Row("{row.metric}", {row.pairs}, {row.lowest:.3f}, {row.highest:.3f}),' for row in rows]
-    _whole(path, "\n".join([before + "ROWS: tuple[Row, ...] = (", *lines, ")", ""]))
+    write_whole(path, "\n".join([before + "ROWS: tuple[Row, ...] = (", *lines, ")", ""]))
 
 
 def _commit() -> str:
@@ -424,7 +420,7 @@ def write_table(path: Path, text: str) -> None:
     if old.count(BEGIN) != 1 or old.count(END) != 1:
         raise click.ClickException(f"{path}: needs one line {BEGIN!r} and one line {END!r}; the table goes between")
     before, after = old.split(BEGIN)[0], old.split(END)[1]
-    _whole(path, f"{before}{BEGIN}\n{text}{END}{after}")
+    write_whole(path, f"{before}{BEGIN}\n{text}{END}{after}")
 
 
 @click.command("coverage")

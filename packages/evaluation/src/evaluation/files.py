@@ -18,6 +18,7 @@ import math
 import os
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -38,6 +39,7 @@ __all__ = [
     "read_table",
     "rounded",
     "sha256",
+    "whole_file",
     "write_csv",
     "write_json",
     "write_whole",
@@ -59,16 +61,23 @@ class FileError(ValueError):
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def write_whole(path: str | Path, data: bytes | str) -> None:
-    """Write *data* to a temporary file beside *path*, then rename it; missing folders are made."""
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside *path*, renamed to *path* if the block succeeds; missing folders are made."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(data if isinstance(data, bytes) else data.encode())
+        yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_whole(path: str | Path, data: bytes | str) -> None:
+    """Write *data* to *path*, which appears whole."""
+    with whole_file(path) as part:
+        part.write_bytes(data if isinstance(data, bytes) else data.encode())
 
 
 def write_json(path: str | Path, value: Any) -> None:

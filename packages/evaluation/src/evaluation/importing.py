@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .files import whole_file
 from .scores import COLUMNS, Scores
 from .text import Text
 
@@ -24,13 +24,8 @@ def write(path: str | Path, scores: Scores) -> None:
     path = Path(path)
     if not path.name.endswith(FORMATS):
         raise ValueError(f"{path}: the name must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as part:
         (_write_parquet if path.suffix == ".parquet" else _write_csv)(part, scores, path.name.endswith(".gz"))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _columns(scores: Scores) -> dict[str, Any]:
