@@ -123,14 +123,19 @@ class Browser:
             self.errors.append(json.dumps(found["params"]))
         return found
 
-    def open(self, path: Path, width: int = 1100, height: int = 900, dark: bool = False, mobile: bool = False) -> None:
-        """Open a file in a window of a size and a colour scheme."""
+    def open(
+        self, page: Path | str, width: int = 1100, height: int = 900, dark: bool = False, mobile: bool = False
+    ) -> None:
+        """Open a file, or an address, in a window of a size and a colour scheme."""
+        address = page if isinstance(page, str) else page.resolve().as_uri()
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.send("Emulation.setEmulatedMedia", media="", features=scheme)
-        self.send("Page.navigate", url=path.resolve().as_uri())
+        self.send("Page.navigate", url="about:blank")
+        self.send("Page.navigate", url=address)
+        scheme_of = address.partition(":")[0] + ":"
         end = time.monotonic() + SECONDS
-        while self.run("document.readyState === 'complete' && location.protocol") != "file:":
+        while self.run("document.readyState === 'complete' && location.protocol") != scheme_of:
             assert time.monotonic() < end, "the page does not load"
             time.sleep(0.05)
         self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")

@@ -17,6 +17,7 @@ from .system import let_idle_threads_sleep, pin_numpy
 COMMANDS = {row.name: (row.function, row.summary) for row in STAGES if row.command.startswith("detector ")} | {
     "dataset": ("detector.dataset:command", "Run the whole pipeline on real data, or show how the data are read."),
     "predict": ("detector.predict:command", "Classify images and videos as real, fake or inconclusive, with reasons."),
+    "serve": ("detector.serve.command:command", "Answer over HTTP: a page for people, an API for programs."),
     "describe": ("detector.models.describe:command", "Show the layers, parameters and cost of a model."),
     "export": ("detector.export:command", "Write a trained model as one file: .pt2 or .onnx."),
     "convert-keras": ("detector.keras:command", "Convert the official MesoNet weights (.h5) to a trained model."),

@@ -11,7 +11,7 @@ import click
 from .config import Params, read_params
 from .errors import DataError
 
-__all__ = ["Command", "Input", "Output", "check_paths", "params_option"]
+__all__ = ["PARAMS", "Command", "Input", "Output", "check_paths", "params_option"]
 
 PARAMS = f"{__name__}.params"  # key of the path of the parameter file in a context
 

@@ -6,6 +6,7 @@ weights and options give the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from .examine import Examined
 from .page import page
 from .record import Answer, as_line
 
-__all__ = ["ANSWERS", "PAGE", "SUMS", "images_of", "plain", "write"]
+__all__ = ["ANSWERS", "PAGE", "SUMS", "images_of", "in_memory", "plain", "write"]
 
 ANSWERS, PAGE, SUMS = "answers.jsonl", "index.html", "SHA256SUMS"
 
@@ -38,7 +39,7 @@ def write(out: Path, results: Iterable[Examined], caution: str | None, train: Pa
         folders: list[Path] = []
         with (folder / ANSWERS).open("w", encoding="ascii", newline="\n") as lines:
             for count, examined in enumerate(results, 1):
-                place = folder / "files" / f"{count:04d}-{plain(examined.answer.file)}"
+                place = folder / _place(count, examined.answer)
                 place.mkdir(parents=True)
                 for name, data in images_of(examined).items():
                     (place / f"{name}.png").write_bytes(data)
@@ -52,6 +53,26 @@ def write(out: Path, results: Iterable[Examined], caution: str | None, train: Pa
         paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         sums = "".join(f"{sha256(folder / path)}  {path}\n" for path in paths)
         (folder / SUMS).write_text(sums, encoding="ascii", newline="\n")
+
+
+def in_memory(examined: Examined, caution: str | None, card: bytes) -> dict[str, bytes]:
+    """Return the files of the bundle that `write` makes of one result, by name; *card* is ``model.json``."""
+    answer, images = examined.answer, images_of(examined)
+    place = _place(1, answer)
+    sorted_images = dict(sorted(images.items(), key=lambda one: f"{one[0]}.png"))
+    files = {
+        ANSWERS: f"{as_line(answer)}\n".encode("ascii"),
+        PAGE: "".join(page([(answer, sorted_images)], caution)).encode(),
+        CARD: card,
+        **{f"{place}/{name}.png": data for name, data in images.items()},
+    }
+    sums = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
+    return {**dict(sorted(files.items())), SUMS: sums.encode("ascii")}
+
+
+def _place(count: int, answer: Answer) -> str:
+    """Return the folder of the images of the answer number *count*."""
+    return f"files/{count:04d}-{plain(answer.file)}"
 
 
 def _images_in(folder: Path) -> Mapping[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -110,6 +111,17 @@ class Examiner:
         self.weights = _weights(self.card)
         self.settings = _settings(self.card, params, options)
         self._explainer: Explainer | None = None
+
+    def under(self, options: Options) -> Examiner:
+        """Return an examiner with other *options* and the same weights, which stay in memory once."""
+        from ..data.detection import configured
+
+        other = copy.copy(self)
+        other.options = options
+        other.detector = None if options.aligned else self.detector or configured(self.params.faces)
+        other.reshared = list(parse_all(options.reshared))
+        other.settings = _settings(self.card, self.params, options)
+        return other
 
     def examine(self, path: Path, name: str | None = None) -> Examined:
         """Return the answer for the file *path*, called *name* in it.

@@ -9,7 +9,7 @@ from html import escape
 from .record import Answer, Face
 from .text import history, number, percent
 
-__all__ = ["STYLE", "answer_html", "page"]
+__all__ = ["MEANING", "STYLE", "answer_html", "page"]
 
 STYLE = """
 :root { color-scheme: light dark; --line: #c8c8c8; --soft: #595959; --panel: #f4f4f4; }
