@@ -85,7 +85,8 @@ bench-evaluation: setup ## CPU time and memory of evaluation on tables of up to 
 
 bench-perceptual: setup ## bytes at equal perceived quality: PICTURES=folder of PNG files, OUT=folder; resumable
 	$(if $(PICTURES),,$(error PICTURES=folder names the images, kodak/ of github.com/imazen/codec-corpus for example))
-	$(IN_VENV) python $(MOZCODEC)/benchmarks/perceptual.py $(PICTURES) --out $(or $(OUT),out/perceptual)
+	$(IN_VENV) python $(MOZCODEC)/benchmarks/perceptual.py $(PICTURES) --out $(if $(filter-out file,$(origin OUT)),$(OUT),out/perceptual) \
+	  $(if $(RESULTS),--results $(RESULTS) --figure docs/perceptual.png)
 
 throughput: setup ## images per second of training, loading and inference
 	@$(IN_VENV) python -m tools throughput

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from marked import put
 from numpy.typing import NDArray
 from PIL import Image, features
 
@@ -412,6 +413,8 @@ def main() -> None:
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every n-th image")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="a document with this program's marks")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="write the curves here too")
     parser.add_argument("--encoders", metavar="NAME,...", help="families; default: all that are installed")
     args = parser.parse_args()
     everyone = encoders()
@@ -428,6 +431,10 @@ def main() -> None:
     report = "\n".join([f"{len({row['picture'] for row in rows})} images; {versions()}", "", *tables(rows)])
     (args.out / "table.md").write_text(report)
     draw(rows, args.out / "curves.png")
+    if args.figure:
+        draw(rows, args.figure)
+    if args.results:
+        put(args.results, "perceptual.py", report)
     print(report)
 
 

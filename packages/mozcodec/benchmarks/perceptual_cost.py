@@ -1,11 +1,11 @@
 """What the perceptual mode costs: CPU time beside the default encode, target searches, memory, SSIMULACRA2.
 
-    python perceptual_cost.py PICTURES [--every N] [--rounds N] [--out FILE]
+    python perceptual_cost.py PICTURES [--every N] [--rounds N] [--results FILE]
 
 PICTURES is a folder of PNG files. The mode is timed at the distance where its file has the SSIMULACRA2 of the default
 encode (quality 75, 4:2:0), and at distance 1.5, whose files are larger than those of quality 75. The calls of a round
 follow each other; a ratio is the median over the rounds, so that another load on the machine meets both. Memory is the
-growth of the peak resident size in a process of its own, on an image of about four megapixels.
+growth of the resident size to its peak in a process of its own (Linux), on an image of about four megapixels.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
+from marked import put
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -30,18 +31,21 @@ EFFORTS = (0, 1, 2)
 SCORES = (60.0, 70.0, 80.0, 90.0)
 
 MEMORY = """
-import resource, sys
+import sys
 import numpy as np
 from PIL import Image
 import mozcodec
+def kilobytes(name):
+    lines = open("/proc/self/status").read().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(name)))
 image = np.asarray(Image.open(sys.argv[1]).convert("RGB"))
 image = np.ascontiguousarray(np.tile(image, (3, 3, 1)))
 options = eval(sys.argv[2])
 mozcodec.encode(image[:64, :64], **options)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-mozcodec.encode(image, **options)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print((after - before) * 1024 / (image.shape[0] * image.shape[1]))
+open("/proc/self/clear_refs", "w").write("5")   # forgets the peak
+before = kilobytes("VmRSS:")
+file = mozcodec.encode(image, **options)
+print((kilobytes("VmHWM:") - before) * 1024 / (image.shape[0] * image.shape[1]))
 """
 
 
@@ -177,9 +181,10 @@ def about() -> str:
         number = "unknown"
     info = Path("/proc/cpuinfo")
     names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    processor = names[0] if names else platform.processor()
     return (
         f"Commit {commit.stdout.strip() or 'unknown'}, mozcodec {number}, Python {platform.python_version()}, "
-        f"{names[0] if names else platform.processor()}; written by `benchmarks/perceptual_cost.py`."
+        f"{processor}; `python packages/mozcodec/benchmarks/perceptual_cost.py PICTURES`."
     )
 
 
@@ -189,12 +194,12 @@ def main() -> None:
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every n-th image")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--results", type=Path, metavar="FILE", help="a document with this program's marks")
     args = parser.parse_args()
     pictures = sorted(args.pictures.glob("*.png"))[:: args.every]
     if not pictures:
         parser.error(f"{args.pictures} holds no PNG file")
-    lines = ["# Cost of the perceptual mode", "", about(), ""]
+    lines = [about(), ""]
     for part in (
         encoding(pictures, args.rounds), searches(pictures), memory(pictures[0]), metric(pictures[0], args.rounds),
     ):  # fmt: skip
@@ -202,8 +207,8 @@ def main() -> None:
             lines.append(line)
             print(line, flush=True)
         lines.append("")
-    if args.out:
-        args.out.write_text("\n".join(lines).rstrip() + "\n")
+    if args.results:
+        put(args.results, "perceptual_cost.py", "\n".join(lines))
 
 
 if __name__ == "__main__":

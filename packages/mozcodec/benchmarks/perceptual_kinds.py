@@ -1,6 +1,6 @@
 """Bytes of the perceptual mode at equal SSIMULACRA2 for kinds of images that photo collections lack.
 
-    python perceptual_kinds.py [--faces FOLDER] [--out FILE]
+    python perceptual_kinds.py [--faces FOLDER] [--results FILE]
 
 Small faces, screenshots, line art, saturated colours, gray, noise and gradients, from scikit-image and from integer
 arithmetic; FOLDER adds some of the PNG faces in a folder. Every encoder makes nine files of an image (the perceptual
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from marked import put
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
@@ -155,7 +156,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, help="a folder with PNG faces")
-    parser.add_argument("--out", type=Path, help="write the table here too")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="a document with this program's marks")
     args = parser.parse_args()
     lines = [
         "| kind | image | effort 0 | effort 1 | effort 2 | ssimulacra2=80 |",
@@ -166,8 +167,8 @@ def main() -> None:
         cells = [kind, name, *(compare(pixels, effort=effort) for effort in (0, 1, 2)), target(pixels, 80)]
         lines.append(f"| {' | '.join(cells)} |")
         print(lines[-1], flush=True)
-    if args.out:
-        args.out.write_text("\n".join(lines) + "\n")
+    if args.results:
+        put(args.results, "perceptual_kinds.py", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -6,13 +6,23 @@
 extern const mzc_kernels mzc_kernels_baseline;
 
 #if defined(MZC_HAVE_V3)
+#include <cpuid.h>
+
 extern const mzc_kernels mzc_kernels_v3;
+
+/* clang's __builtin_cpu_supports does not know it before version 16. */
+static int has_lzcnt(void)
+{
+  unsigned a, b, c, d;
+
+  return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & bit_LZCNT);
+}
 
 static int runs_v3(void)
 {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-         __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("lzcnt");
+         __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt") && has_lzcnt();
 }
 #endif
 
