@@ -116,8 +116,10 @@ def test_crop_gives_jpegtrans_bytes(programs, files):
 
 
 def test_a_crop_outside_is_refused_with_libjpegs_text(files):
-    with pytest.raises(mozcodec.JpegError, match="Invalid crop request"):
-        mozcodec.transform(files["gray"], crop=(64, 64, 96, 96))
+    for repair in (False, True):
+        with pytest.raises(mozcodec.JpegError, match="Invalid crop request: the region") as caught:
+            mozcodec.transform(files["gray"], crop=(64, 64, 96, 96), repair=repair)
+        assert not isinstance(caught.value, mozcodec.DamagedError)  # the file is whole
 
 
 def test_grayscale_drops_the_chroma(programs, files):

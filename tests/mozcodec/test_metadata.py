@@ -48,7 +48,7 @@ def coded(data: bytes) -> bytes:
 
 def test_what_is_given_replaces_and_the_rest_stays(small):
     data = mozcodec.encode(small, 80, exif=exif_of(6), xmp=b"<old/>", icc_profile=bytes(99), comment="old")
-    data = mozcodec.edit_metadata(data, app={11: [b"JP\0\1"], 5: [b"one", b"two"]})
+    data = mozcodec.edit_metadata(data, app={11: b"JP\0\1", 5: [b"one", b"two"]})
     edited = mozcodec.edit_metadata(data, exif=exif_of(1), comment=["a", b"b"])
     metadata = mozcodec.read_header(edited).metadata
     assert metadata.comments == (b"a", b"b") and metadata.xmp == b"<old/>" and metadata.icc_profile == bytes(99)

@@ -3,7 +3,6 @@
 import ast
 import doctest
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -266,21 +265,6 @@ def test_the_readmes_session_runs_as_printed():
     done = doctest.testfile(str(PACKAGE / "README.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert done.failed == 0
     assert done.attempted > 12
-
-
-def test_the_migration_table_runs_as_printed(astronaut):
-    """Every call in the right column, with the names that the left one uses."""
-    array = np.ascontiguousarray(astronaut[:160, :160])
-    data = mozcodec.encode(array, 90)
-    names = {"mozcodec": mozcodec, "data": data, "coefficients": mozcodec.read_coefficients(data)}
-    names |= {"array": array, "a": array, "bgr": array[..., ::-1], "out": np.empty_like(array)}
-    names |= {"e": b"II*\0\x08\0\0\0" + bytes(6), "p": b"profile", "c": "comment"}
-    section = (PACKAGE / "README.md").read_text().partition("## Migration")[2].partition("\n## ")[0]
-    rows = [line.split(" | ")[-1] for line in section.splitlines() if line.startswith("| ") and "mozcodec." in line]
-    calls = [call for row in rows for call in re.findall(r"`(mozcodec\..*?)`", row)]
-    assert len(calls) > 15
-    for call in calls:
-        assert eval(call, names) is not None, call
 
 
 USER = """

@@ -93,6 +93,10 @@ function(mozcodec_static_mozjpeg)
   if(MOZCODEC_PROGRAMS)
     list(APPEND targets cjpeg-static djpeg-static jpegtran-static)
   endif()
+  set(platform)
+  if(CMAKE_CROSSCOMPILING)
+    set(platform -DCMAKE_SYSTEM_NAME=${CMAKE_SYSTEM_NAME} -DCMAKE_SYSTEM_PROCESSOR=${CMAKE_SYSTEM_PROCESSOR})
+  endif()
   # mozjpeg refuses add_subdirectory, and its install target wants man pages that the source lacks.
   ExternalProject_Add(mozjpeg_build
     SOURCE_DIR "${source}"
@@ -102,6 +106,7 @@ function(mozcodec_static_mozjpeg)
       -DCMAKE_BUILD_TYPE=Release
       -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}
       -DCMAKE_C_FLAGS=${CMAKE_C_FLAGS}
+      ${platform}
       -DCMAKE_C_VISIBILITY_PRESET=hidden
       -DCMAKE_POSITION_INDEPENDENT_CODE=ON
       -DBUILD_SHARED_LIBS=OFF

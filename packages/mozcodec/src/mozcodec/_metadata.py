@@ -361,7 +361,7 @@ def edit_metadata(
     icc_profile: bytes | None = KEEP,
     iptc: bytes | None = KEEP,
     comment: bytes | str | Sequence[bytes | str] | None = KEEP,
-    app: Mapping[int, Sequence[bytes] | None] | None = None,
+    app: Mapping[int, bytes | Sequence[bytes] | None] | None = None,
 ) -> bytes:
     """Return the JPEG with other metadata and the same coded data, byte for byte.
 
@@ -398,7 +398,8 @@ def edit_metadata(
     for number, contents in (app or {}).items():
         if not 0 <= number <= 15:
             raise ValueError(f"app takes numbers 0..15, got {number}")
-        parts = [(APP0 + number, _bytes(f"app[{number}]", part)) for part in contents or ()]
+        segments = [contents] if isinstance(contents, bytes | bytearray | memoryview) else contents or ()
+        parts = [(APP0 + number, _bytes(f"app[{number}]", part)) for part in segments]
         result = _replaced(result, {APP0 + number: parts}, lambda s: s.marker)
     return result
 

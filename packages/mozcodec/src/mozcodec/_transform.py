@@ -88,6 +88,8 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
             status,
         ):
             error = named(error_of(status), whole)
+            if struct.crop and str(error) == "Invalid crop request":  # the request is wrong, not the stream
+                raise JpegError(f"{error}: the region does not lie within the image", error.message_code)
             if needs_separate_scans(str(error), settings):
                 count = 1 if struct.grayscale else read_header(ffi.buffer(whole)).num_components
                 return _rewrite_once(whole, struct, with_separate_scans(settings, count))
