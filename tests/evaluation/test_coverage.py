@@ -104,6 +104,22 @@ def test_the_page_gives_the_ranges_of_the_table_in_the_results():
     }  # fmt: skip
     assert {(row.metric, row.pairs): (row.lowest, row.highest) for row in coverage.ROWS} == ranges
     assert len(groups) == 4
+    # the third number of a cell of the table of designs is the width over that of a bootstrap that covers, 0 where none
+    lines = text[text.index("| design, level | AUC | bal. ACC") :].split("\n\n")[0].splitlines()
+    metrics, _, *designs = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    ratios = {}
+    for name, *cells in designs:
+        pairs = DESIGNS[name.split(",")[0]].pairs
+        group = max(row.pairs for row in coverage.ROWS if row.pairs[0] <= pairs)
+        for metric, cell in zip(metrics[1:], cells, strict=True):
+            numbers = cell.replace("*", "").split(" (")[0].split(", ")
+            if len(numbers) == 3 and float(numbers[2]):
+                ratios.setdefault((metric, group), []).append(float(numbers[2]))
+    widest = {(row.metric, row.pairs): row.widest for row in coverage.ROWS if row.measured}
+    assert widest == {key: max(found) for key, found in ratios.items()}
+    assert {key: sum(ratio > coverage.WIDEST for ratio in found) for key, found in ratios.items()} == {
+        (row.metric, row.pairs): row.wide for row in coverage.ROWS if row.measured
+    }
 
 
 def test_the_sentence_is_about_as_many_pairs_and_about_95_percent_only():
@@ -114,4 +130,18 @@ def test_the_sentence_is_about_as_many_pairs_and_about_95_percent_only():
     text = coverage.sentence(30, ["AUC", "TPR at 5 %"])
     assert f"with 12 to 24 pairs, lowest and highest over the designs: AUC {100 * row.lowest:.1f} to" in text
     assert "TPR" not in text
-    assert coverage.sentence(30, confidence=0.9) == ""
+    assert "intervals of 90 % are off was not simulated" in coverage.sentence(30, confidence=0.9)
+    assert "not simulated with fewer than 3 pairs" in coverage.sentence(2)
+    assert coverage.sentence(12, ["TPR at 5 %"]) == ""
+
+
+def test_the_sentence_says_which_intervals_are_too_wide():
+    text = coverage.sentence(12, ["AUC", "EER", "AP"])
+    row = coverage.found("EER", 12)
+    assert row.widest > coverage.WIDEST
+    assert text.endswith(
+        f"More than 1.25 times the width of a bootstrap that covers: EER up to {row.widest:.2f} ({row.wide} of "
+        f"{row.measured} designs and levels)."
+    )
+    assert coverage.sentence(12, ["AUC"]).endswith("None is more than 1.25 times the width of a bootstrap that covers.")
+    assert "times the width" not in coverage.sentence(12, ["AP"])               # no width was measured

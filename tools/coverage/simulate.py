@@ -26,6 +26,7 @@ from scipy import special
 
 from evaluation import calibration, metrics
 from evaluation.calibration_ranges import ece, fitted_temperature
+from evaluation.coverage import WIDEST
 from evaluation.coverage_table import Row
 from evaluation.files import write_whole
 from evaluation.jackknife import Estimate, Sample, Side
@@ -389,14 +390,34 @@ def by_pairs(found: Results) -> list[Row]:
         counts = [DESIGNS[name].pairs for name in found if least <= DESIGNS[name].pairs < below]
         for metric, title in (SHOWN | OTHERS).items():
             if shares := _shares(found, metric, least, below):
-                rows.append(Row(title, (min(counts), max(counts)), round(min(shares), 3), round(max(shares), 3)))
+                ratios = _ratios(found, metric, least, below) if metric in SHOWN else []
+                wide = sum(ratio > WIDEST for ratio in ratios)
+                ends = round(min(shares), 3), round(max(shares), 3)
+                widest = round(max(ratios, default=0.0), 2)
+                rows.append(Row(title, (min(counts), max(counts)), *ends, widest, wide, len(ratios)))
     return rows
+
+
+def _ratios(found: Results, metric: str, least: int, below: float) -> list[float]:
+    """Return the widths of a metric over those of a bootstrap that covers; without designs in which none does."""
+    ratios = []
+    for name, rows in found.items():
+        for (level, kind, of), row in rows.items():
+            other = rows.get((level, "bootstrap", metric))
+            shown = (kind, of) == ("jackknife", metric) and least <= DESIGNS[name].pairs < below and _often_defined(row)
+            if shown and other and other["defined"] and np.isfinite(other["covering_width"]):
+                ratios.append(row["width"] / other["covering_width"])
+    return ratios
 
 
 def write_module(path: Path, rows: Sequence[Row]) -> None:
     """Replace the rows in the module at *path*, which the page reads."""
     before = path.read_text(encoding="utf-8").split("ROWS: tuple")[0]
-    lines = [f'    Row("{row.metric}", {row.pairs}, {row.lowest:.3f}, {row.highest:.3f}),' for row in rows]
+    lines = [
+        f'    Row("{row.metric}", {row.pairs}, {row.lowest:.3f}, {row.highest:.3f}'
+        + (f", {row.widest:.2f}, {row.wide}, {row.measured})," if row.measured else "),")
+        for row in rows
+    ]
     write_whole(path, "\n".join([before + "ROWS: tuple[Row, ...] = (", *lines, ")", ""]))
 
 
