@@ -231,6 +231,11 @@ def test_localization_is_the_share_of_heat_in_the_masks(explained: Path, trained
     (row,) = (r for r in rows if (r["condition"], r["kind"], r["method"]) == ("raw", "attention_2", "all"))
     assert int(row["n"]) == 6
     assert {name: float(row[name]) for name in expected} == pytest.approx(expected, rel=1e-4)
+    assert float(row["gain"]) == pytest.approx(expected["inside"] - expected["average"], abs=2e-6)
+    for name in ("inside", "average", "gain", "covered"):
+        ends = [row[f"{name}{end}"] for end in ("_lo", "", "_hi")]
+        assert bool(row["reason"]) or float(ends[0]) <= float(ends[1]) <= float(ends[2])
+    assert row["unit"] == "pair"
     assert {r["method"] for r in rows} == {"all", "Deepfakes", "FaceSwap"}
     assert {r["condition"] for r in rows} == {"raw", "77", "webp:10"}
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from evaluation import metrics as field
 from evaluation.cli import main
+from evaluation.conditions import condition_key
 from evaluation.scores import read
 from evaluation.tables import read_results
 
@@ -49,7 +50,7 @@ def table(path):
 def test_metrics_json_has_condition_level_metric_and_interval(evaluated):
     scores, out, _ = evaluated()
     found = json.loads((out / "metrics.json").read_text())
-    assert list(found) == ["raw", "q77", "q10", "drop", "matrix", "n", "scores", "versions", "undefined"]
+    assert list(found) == ["raw", "q77", "q10", "drop", "matrix", "n", "intervals", "scores", "versions", "undefined"]
     names = ["auc", "ap", "eer", "accuracy", "balanced_accuracy", "f1"]
     wanted = [name + end for name in names for end in ("", "_lo", "_hi")]
     for key in ("raw", "q77", "q10", "drop"):
@@ -62,6 +63,14 @@ def test_metrics_json_has_condition_level_metric_and_interval(evaluated):
     assert found["drop"]["frame"]["auc"] == pytest.approx(drop, abs=2e-6)
     assert found["n"] == {"frames": 120, "videos": 40, "pairs": 4}
     assert found["undefined"] == []
+    assert found["intervals"] == {"confidence": 0.95, "method": "jackknife", "unit": "pair"}
+    cells = table(out / "tables" / "matrix.csv")
+    for end, column in (("", "auc"), ("_lo", "lo"), ("_hi", "hi")):
+        of_frames = found["matrix"]["frame"][f"cells{end}"]
+        assert {(real, fake): value for real, row in of_frames.items() for fake, value in row.items()} == {
+            (condition_key(cell["real"]), condition_key(cell["fake"])): float(cell[column])
+            for cell in cells if cell["level"] == "frame"
+        }  # fmt: skip
 
 
 def test_results_carry_the_hash_of_their_scores(evaluated):
@@ -79,7 +88,7 @@ def test_every_leaf_of_metrics_json_but_its_origin_is_a_number_that_dvc_can_subt
 
     _, out, _ = evaluated()
     found = json.loads((out / "metrics.json").read_text())
-    for name in ("scores", "versions", "undefined"):
+    for name in ("intervals", "scores", "versions", "undefined"):
         del found[name]
     for level in found["matrix"].values():             # the names of cells and conditions
         for part in (level, level["validation_threshold"], level["threshold_half"]):
@@ -125,7 +134,8 @@ def test_the_headline_has_at_most_20_numbers_which_are_those_of_metrics_json(eva
     }
     names = [f"{name}{end}" for name in ("balanced_accuracy", "lowest_specificity", "lowest_sensitivity")
              for end in ENDS]  # fmt: skip
-    assert list(found) == ["auc", *names]
+    assert list(found) == ["auc", *names, "intervals"]
+    assert found["intervals"] == "95 %, jackknife by pairs"
     assert [found[name] for name in names] == [frame["validation_threshold"][name] for name in names]
     assert len(found["auc"]) + len(names) == 18
 
@@ -306,7 +316,8 @@ def test_seeds_compares_groups_on_the_same_faces(write_scores, tmp_path):
     assert text.startswith("> Made up.\n")
     assert "240 faces of 80 videos of 8 pairs; q77 3 seeds, q10 2 seeds" in text
     assert "**q10 minus q77, paired**" in text
-    assert f"| 77 | {mean['q77', '77']:.3f} ± {spread:.3f} | [" in text
+    assert f"| 77 | {mean['q77', '77']:.3f} ± {spread:.3f} [" in text
+    assert "| frame AUC by pairs | Deepfakes |" in text
 
 
 def test_seeds_that_were_scored_on_other_faces_are_refused(write_scores):

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from matplotlib.image import imsave
+from scipy import stats
+from sklearn.metrics import silhouette_score
 
 from evaluation import explain, plots
 from evaluation.cli import main
-from evaluation.features import embed, read, silhouette
+from evaluation.features import _without_each, embed, read, silhouette, silhouette_range
 from evaluation.page import joined
 
 CONDITIONS = ("raw", "77", "10")
@@ -32,13 +34,17 @@ def folder(tmp_path):
             lines.append(f"{file},{key},{quality},{kind},0.625,0.5")
     (folder / "maps.csv").write_text("\n".join(lines) + "\n")
     (folder / "localization.csv").write_text(
-        "condition,kind,method,n,inside,average,covered\n"
-        "raw,grad_cam,all,40,0.5125,0.4,0.25\nraw,grad_cam,FaceSwap,20,0.3,0.4,0.2\n10,attention_1,all,40,0.4,0.41,0.25\n"
+        "condition,kind,method,n,inside,inside_lo,inside_hi,average,average_lo,average_hi,gain,gain_lo,gain_hi,"
+        "covered,covered_lo,covered_hi,unit,reason\n"
+        "raw,grad_cam,all,40,0.5125,0.5,0.53,0.4,0.39,0.41,0.112,0.1,0.125,0.25,0.24,0.26,pair,\n"
+        "raw,grad_cam,FaceSwap,20,0.3,,,0.4,,,-0.1,,,0.2,,,pair,fewer than two clusters\n"
+        "10,attention_1,all,40,0.4,0.38,0.42,0.41,0.4,0.42,-0.01,-0.02,0.01,0.25,0.24,0.26,pair,\n"
     )
-    rows = ["key,video,method,split,label,condition,score"]
+    rows = ["key,video,method,identity,pair,split,label,condition,score"]
     for i in range(60):
         method = ("original", "Deepfakes", "FaceSwap")[i % 3]
-        rows.append(f"{i},{method}/{i},{method},test,{int(i % 3 > 0)},{('raw', '10')[i // 30]},0.5")
+        person = i % 30 // 3               # each has a real face and two fakes, of a pair of their own
+        rows.append(f"{i},{method}/{i},{method},{person},{person},test,{int(i % 3 > 0)},{('raw', '10')[i // 30]},0.5")
     (folder / "features.csv").write_text("\n".join(rows) + "\n")
     np.save(folder / "features.npy", noise.normal(size=(60, 5)).astype(np.float32))
     return folder
@@ -52,7 +58,11 @@ def test_the_section_shows_each_map_in_each_condition_and_each_number(folder):
     first = html[: html.index("FaceSwap/004_005")]
     assert re.findall(r"<b>(.*?)</b>", first)[:3] == ["uncompressed", "quality 77", "quality 10"]
     assert html.count("score 0.625") == 9
-    texts = ("0.512", "+0.112", "-0.010", "attention 1", "1 more", "(5 values) for 30 test faces", "By forgery method")
+    texts = (
+        "0.512<i>[0.500, 0.530]", "+0.112<i>[+0.100, +0.125]", "-0.010<i>[-0.020, +0.010]", "0.300<i>[a]",
+        "[a] no interval: fewer than two clusters", "95 % intervals by pairs; the average map is taken as given",
+        "attention 1", "1 more", "(5 values) for 30 test faces", "By forgery method",
+    )  # fmt: skip
     for text in texts:
         assert text in html, text
 
@@ -112,6 +122,29 @@ def test_silhouette_by_hand():
     assert silhouette(vectors, labels) == pytest.approx((3.5 / 4.5 + 2.5 / 3.5) / 2)
     assert np.isnan(silhouette(vectors, np.zeros(4, np.int8)))
     assert np.isnan(silhouette(np.zeros((4, 1)), labels))
+
+
+def test_the_silhouette_without_each_cluster_is_that_of_scikit_learn(folder):
+    found = explain.read(folder).features
+    rows = np.flatnonzero(found.condition == "raw")
+    vectors, label, code = found.vectors[rows], found.label[rows], np.arange(30) // 3
+    expected = [silhouette_score(vectors[code != out], label[code != out]) for out in range(10)]
+    np.testing.assert_allclose(_without_each(vectors, label.astype(int), code), expected, atol=1e-12)
+    value, lo, hi, reason = silhouette_range(found, "raw")
+    half = stats.t.ppf(0.975, 9) * np.sqrt(9 / 10 * np.sum((np.array(expected) - np.mean(expected)) ** 2))
+    assert value == pytest.approx(silhouette_score(vectors, label))
+    assert lo <= value - half * 0.999
+    assert hi >= value + half * 0.999
+    assert reason == ""
+
+
+def test_a_silhouette_without_an_interval_says_why(folder):
+    table = folder / "features.csv"
+    lines = [line.split(",") for line in table.read_text().splitlines()]
+    table.write_text("\n".join(",".join(line[:3] + line[5:]) for line in lines) + "\n")   # as earlier versions wrote it
+    found = explain.read(folder)
+    assert "does not say which people" in silhouette_range(found.features, "raw").reason
+    assert "[no interval: the table features.csv does not say which people" in joined(explain.parts(found)).html
 
 
 def test_every_face_is_drawn_once_in_the_panel_of_its_condition(folder):

@@ -8,10 +8,13 @@ import pytest
 from click.testing import CliRunner
 
 from evaluation.cli import main
+from evaluation.literature import MEAN_OVER
 from evaluation.made import training_faces
+from evaluation.page import Table, table
+from evaluation.printed import split
 from evaluation.records import Dataset, Faces, Histories, Model, Parameters, TrainParameters
 from evaluation.report import Sources, gather
-from evaluation.sections import SECTIONS, dataset_note, literature_row
+from evaluation.sections import SECTIONS, body, dataset_note, literature_mean, literature_row
 
 NOTE = "Drawn by a program."
 PANELS = "file,key,condition,psnr,ssim,bytes,bits_per_pixel"
@@ -126,9 +129,18 @@ def test_published_results_are_shown_for_real_data_only(sources):
         assert any("DeepfakeBench" in part.html for part in published.parts(real)) is shown
         assert dataset_note(real).html == "<p>Data: FaceForensics++.</p>"
     row = literature_row(material.summary, "raw", material.scores)
-    assert row["FF-c23"] == material.summary.find("raw", "frame", "auc").value
-    assert row["FF-NT"] == material.summary.find("raw", "frame", "auc", "NeuralTextures").value
+    for column, method in (("FF-c23", "all"), ("FF-NT", "NeuralTextures")):
+        found = material.summary.find("raw", "frame", "auc", method)
+        assert row[column][:3] == (found.value, found.lo, found.hi)
     assert "FF-c40" not in row
+    # the mean over the four methods is that of the table by method
+    mean, stored = literature_mean(material, "raw", MEAN_OVER), material.summary.scalar("method_mean", "raw", "frame")
+    assert mean[:3] == pytest.approx((stored.value, stored.lo, stored.hi), abs=1e-6)
+    tables = {table.name: table for part in published.parts(real_ones(material)) for table in part.tables}
+    assert list(bare_estimates(tables.values())) == []
+    over = tables["gains"].rows[0]
+    value, lo, hi = (100 * (end - 0.5946) for end in row["FF-FS"][:3])
+    assert over[tables["gains"].header.index("FF-FS")] == f"{value:+.2f} [{lo:+.2f}, {hi:+.2f}]"
     # what other methods are among the fakes is another number
     others = dataclasses.replace(material.summary, methods=[*material.summary.methods, "DeepFakeDetection"])
     assert sorted(literature_row(others, "raw", material.scores)) == sorted(set(row) - {"FF-c23"})
@@ -142,7 +154,58 @@ def test_only_metrics_scores_and_tables_are_needed(sources, tmp_path):
     assert not (tmp_path / "report" / "compression.png").exists()
 
 
-@pytest.mark.parametrize("rows", ["one class", "one video", "no validation", "one quality"])
+# tables of observed values, counts and settings; and columns that are no estimates: chosen thresholds, p values
+OBSERVED = ("data", "errors", "failures", "leaks", "made", "reasons", "settings", "sources", "versions")
+CHOSEN = (("thresholds", "validation threshold"), ("decisions", "threshold"), ("versus-frame", "p (Holm)"),
+          ("versus-video", "p (Holm)"))  # fmt: skip
+
+
+def bare_estimates(tables):
+    """Yield table, column and cell of each number, or place of one, that has neither an interval nor a reason."""
+    for one in tables:
+        for row in () if one.name in OBSERVED else one.rows:
+            for name, cell in zip(one.header, row, strict=True):
+                value, lo, _, reason = split(cell)
+                bare = value == "-" or re.fullmatch(r"[-+]?\d*\.\d+", value)
+                beside = one.name == "audit" and row[one.header.index("strongest for, or reason")]
+                if bare and not (lo or reason or beside) and (one.name, name) not in CHOSEN:
+                    yield one.name, name, cell
+
+
+def real_ones(material):
+    return dataclasses.replace(material, faces=Faces(dataset=Dataset(name="FaceForensics++", synthetic=False)))
+
+
+def material_of(sources):
+    options = {str(name)[2:].replace("-", "_"): value for name, value in zip(sources[::2], sources[1::2], strict=True)}
+    return gather(Sources(**options))
+
+
+def test_every_number_in_the_tables_has_an_interval_or_a_reason(sources):
+    material = material_of(sources)
+    whole = body(real_ones(material))
+    names = {table.name for table in whole.tables}
+    assert {"by-condition", "thresholds", "matrix-cells", "calibration", "published", "gains"} <= names
+    assert list(bare_estimates(whole.tables)) == []
+    # the check can fail
+    found = Table("x", ("a", "b"), (("0.5", "0.5 [0.4, 0.6]"), ("0.5 [no interval: y]", "-")))
+    assert list(bare_estimates([found])) == [("x", "a", "0.5"), ("x", "b", "-")]
+
+
+def test_reasons_stand_below_a_table_and_in_its_file():
+    cells = ("0.5 [0.4, 0.6]", "0.7 [no interval: few, so]", "- [undefined: few, so]", "0.8 [no interval: few, so]")
+    block = table("x", "X", ["a", "b"], list(zip("rstu", cells, strict=True)), "Note.")
+    assert "<td>0.7<i>[a]</i></td>" in block.html
+    assert "<td>-<i>[b]</i></td>" in block.html
+    assert "Note. [a] no interval: few, so; [b] undefined: few, so." in block.html
+    assert "| u | 0.8 [a] |" in block.markdown
+    assert block.tables[0].csv() == (
+        "a,b,b lo,b hi,b reason\nr,0.5,0.4,0.6,\ns,0.7,,,\"no interval: few, so\"\nt,,,,\"undefined: few, so\"\n"
+        "u,0.8,,,\"no interval: few, so\"\n"
+    )
+
+
+@pytest.mark.parametrize("rows", ["one class", "one video", "no validation", "one quality", "one pair"])
 def test_the_page_is_written_with_undefined_numbers_too(rows, rows_of, write_scores, tmp_path):
     chosen = {
         "one class": lambda: [row for row in rows_of() if row["label"] == 1],
@@ -150,6 +213,7 @@ def test_the_page_is_written_with_undefined_numbers_too(rows, rows_of, write_sco
         "one video": lambda: [row for row in rows_of() if row["video"] == "original/004"],
         "no validation": lambda: rows_of(val_pairs=0),
         "one quality": lambda: rows_of(conditions={"77": 1.0}),
+        "one pair": lambda: rows_of(pairs=1),
     }[rows]()
     args = {"metrics": tmp_path / "m.json", "scores": write_scores(rows=chosen), "tables": tmp_path / "t"}
     run("metrics", args["scores"], args["metrics"], "--tables", args["tables"], "--replicates", "20")
@@ -158,6 +222,11 @@ def test_the_page_is_written_with_undefined_numbers_too(rows, rows_of, write_sco
     html = (tmp_path / "r" / "index.html").read_text()
     assert "Cannot tell from this data." in html
     assert ">nan<" not in html
+    sources = [word for name, path in args.items() for word in (f"--{name}", path)]
+    assert list(bare_estimates(body(real_ones(material_of(sources))).tables)) == []
+    # in the terminal only the thresholds are bare
+    bare = re.sub(r"(\S+) \[[^\]]*\]", "", result.output.split("\ntest split:")[0])
+    assert not re.findall(r"\d\.\d{3}(?!, (?:from validation|fixed))", bare), result.output
 
 
 @pytest.mark.parametrize(

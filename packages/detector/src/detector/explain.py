@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from evaluation.clusters import Clusters
+
 __all__ = [
     "Explained",
     "Localization",
@@ -69,8 +71,10 @@ class Localization:
     """Shares of heat inside the forgery masks: means over n fakes of one condition, kind of map and method.
 
     inside: the share of a map's heat in its mask (of the average map's heat for a map without any). average: the same
-    for the average map of all faces. covered: the share of the image that the mask covers. method ``all`` is over all
-    fakes.
+    for the average map of all faces. gain: inside minus average, face by face. covered: the share of the image that
+    the mask covers. method ``all`` is over all fakes. The ends of the 95 % intervals (``_lo``, ``_hi``) are nan where
+    they are undefined, for the `reason`; `unit` is what they treat as independent, and the average map is taken as
+    given.
     """
 
     condition: str
@@ -78,8 +82,19 @@ class Localization:
     method: str
     n: int
     inside: float
+    inside_lo: float
+    inside_hi: float
     average: float
+    average_lo: float
+    average_hi: float
+    gain: float
+    gain_lo: float
+    gain_hi: float
     covered: float
+    covered_lo: float
+    covered_hi: float
+    unit: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +125,21 @@ def command(
     pin(params.train)
     for row in explain(faces, train, out, params, layer, faces_measured, features):
         if row.method == "all":
-            click.echo(
-                f"{row.condition:>4} {row.kind:<12} {row.inside:.3f} of the heat in the mask, "
-                f"{row.average:.3f} for the average map (n = {row.n})"
-            )
+            click.echo(f"{row.condition:>4} {row.kind:<12} {sentence(row)}")
+
+
+def sentence(row: Localization) -> str:
+    """Return the shares of *row* with their intervals, or with the reason why they have none."""
+    from evaluation.printed import number_with
+
+    inside = number_with(row.inside, row.inside_lo, row.inside_hi, reason=row.reason)
+    average = number_with(row.average, row.average_lo, row.average_hi, reason=row.reason)
+    gain = number_with(row.gain, row.gain_lo, row.gain_hi, reason=row.reason, sign="+")
+    named = {"pair": "pairs", "person": "people", "video": "videos", "row": "faces"}[row.unit]
+    return (
+        f"{inside} of the heat in the mask, {average} for the average map, gain {gain} (n = {row.n}; 95 % intervals "
+        f"by {named})"
+    )
 
 
 def explain(
@@ -277,8 +303,14 @@ def localize(
     explainer: CropExplainer, faces: Sequence[Face], conditions: Sequence[Condition], masks: dict[str, Any]
 ) -> list[Localization]:
     """Return the shares of heat inside the *masks* of *faces*, for every condition, kind of map and method."""
+    from evaluation.clusters import cluster_rows
+
     from .progress import track
 
+    if not faces:
+        return []
+    columns = (np.array([getattr(face, name) for face in faces], np.str_) for name in ("video", "pair", "identity"))
+    clusters = cluster_rows(*columns)
     inside = [_read_mask(explainer.reader, masks[face.key]) for face in faces]
     results = ((condition, found) for condition in conditions for found in explainer.explain(faces, condition))
     heat: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
@@ -287,12 +319,26 @@ def localize(
             heat.setdefault((str(condition), kind), []).append(resize(values[0], image.shape[:2]))
     rows = []
     for (label, kind), maps in heat.items():
-        shares = shares_inside(maps, inside)
+        shares = np.array(shares_inside(maps, inside))
         for method in ("all", *dict.fromkeys(face.method for face in faces)):
-            own = [share for face, share in zip(faces, shares, strict=True) if method in ("all", face.method)]
-            means = (round(float(mean), 6) for mean in np.mean(own, axis=0))
-            rows.append(Localization(label, kind, method, len(own), *means))
+            own = np.flatnonzero([method in ("all", face.method) for face in faces])
+            rows.append(_means(label, kind, method, shares[own], clusters[own]))
     return rows
+
+
+def _means(label: str, kind: str, method: str, shares: NDArray[np.float64], clusters: Clusters) -> Localization:
+    """Return the means of *shares* (N, 3): inside, of the average map, covered; with their intervals."""
+    from evaluation.means import mean
+
+    inside, average, covered = shares.T
+    found = [mean(values, clusters) for values in (inside, average, inside - average, covered)]
+    numbers = {
+        f"{name}{end}": round(float(number), 6)
+        for name, of in zip(("inside", "average", "gain", "covered"), found, strict=True)
+        for end, number in zip(("", "_lo", "_hi"), of[:3], strict=True)
+    }
+    reason = next((of.reason for of in found if np.isnan(of.lo)), "")
+    return Localization(label, kind, method, len(shares), **numbers, unit=clusters.unit, reason=reason)
 
 
 def shares_inside(
@@ -396,10 +442,11 @@ def _write_features(
     vectors = []
     with (folder / "features.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("key", "video", "method", "split", "label", "condition", "score"))
+        columns = ("key", "video", "method", "identity", "pair", "split", "label")
+        writer.writerow((*columns, "condition", "score"))
         for condition in conditions:
             for face, _, explained in explainer.explain(faces, condition):
                 vectors.append(explained.features)
                 score = repr(float(explained.scores[0]))
-                writer.writerow((face.key, face.video, face.method, face.split, face.label, condition, score))
+                writer.writerow((*(getattr(face, name) for name in columns), condition, score))
     np.save(folder / FEATURES, np.concatenate(vectors))

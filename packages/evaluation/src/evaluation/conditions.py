@@ -20,7 +20,7 @@ __all__ = [
 RAW = "raw"
 MOZJPEG = "moz"
 # keys of metrics.json and headline.json that are not conditions
-RESERVED = ("diagonal", "drop", "lean", "matrix", "n", "notes", "scores", "undefined", "versions", "worst")
+RESERVED = ("diagonal", "drop", "intervals", "lean", "matrix", "n", "notes", "scores", "undefined", "versions", "worst")
 
 
 def quality(condition: str) -> int | None:

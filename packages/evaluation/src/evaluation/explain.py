@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import conditions, features, page, plots, tables
+from .clusters import UNIT_NAMES
 from .features import Features
 from .files import Picture, read_csv, read_png
 from .page import Block
@@ -123,9 +124,7 @@ def _localization(explained: Explained) -> Block:
     header = ["condition", "map", "share in the mask", "average map", "gain", "area of the mask", "fakes"]
 
     def line(row: Localization, first: str) -> list[str]:
-        gain = row.inside - row.average
-        shares = [tables.number(row.inside), tables.number(row.average), f"{gain:+.3f}"]
-        return [first, kind_name(row.kind), *shares, tables.number(row.covered), str(row.n)]
+        return [first, kind_name(row.kind), *row.texts(), str(row.n)]
 
     every = [line(row, conditions.title(row.condition)) for row in rows if row.method == ALL]
     by_method = [
@@ -136,6 +135,9 @@ def _localization(explained: Explained) -> Block:
         "map that ignores the image also has much of its heat inside; the share of the average map is this baseline. "
         "A gain near 0 means that the maps do not locate the forgery."
     )
+    units = [UNIT_NAMES[row.unit] for row in rows if row.unit in UNIT_NAMES]
+    if units:
+        caption += f" 95 % intervals by {units[0]}; the average map is taken as given."
     return page.joined([
         page.table("localization", "Do the maps locate the forgery?", header, every, caption, text=(1,)),
         page.details("By forgery method", page.table(
@@ -150,14 +152,13 @@ def _features(explained: Explained) -> Block:
         return page.NOTHING
     apart = []
     for name in found.conditions:
-        here = found.condition == name
-        value = features.silhouette(found.vectors[here], found.label[here])
-        apart.append(f"{conditions.title(name)} {tables.number(value)}")
+        apart.append(f"{conditions.title(name)} {tables.range_text(features.silhouette_range(found, name))}")
+    by = f", 95 % intervals by {UNIT_NAMES[found.clusters.unit]}" if found.clusters else ""
     caption = (
         f"t-SNE embedding of the input of the last layer ({found.vectors.shape[1]} values) for "
         f"{len(found) // max(len(found.conditions), 1)} test faces; each face appears once per panel. Neighbours "
         "in the figure are neighbours in the vectors; distances between clusters and their sizes have no meaning. "
-        f"Silhouette of real against fake in the vectors (1: separate clusters, 0: mixed): {', '.join(apart)}."
+        f"Silhouette of real against fake in the vectors (1: separate clusters, 0: mixed{by}): {', '.join(apart)}."
     )
     description = "t-SNE of the features by forgery method and condition"
     return page.chart("features", lambda theme: plots.embedding(explained.plane, found, theme), caption, description)

@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .clusters import UNIT_NAMES, Clusters, cluster_rows
 from .files import FileError, read_csv
+from .jackknife import jackknife
+from .wilson import Range, of_mean
 
-__all__ = ["Features", "embed", "read", "silhouette"]
+__all__ = ["Features", "embed", "read", "silhouette", "silhouette_range"]
 
 PERPLEXITY = 30.0
 SEED = 1
@@ -30,6 +33,9 @@ class _Row:
     label: int
     condition: str
     score: float
+    video: str = ""                    # files of earlier versions lack it, or the next two
+    identity: str = ""
+    pair: str = ""
 
     def __post_init__(self) -> None:
         if self.label not in (0, 1):
@@ -46,6 +52,7 @@ class Features:
     condition: NDArray[np.str_]
     key: NDArray[np.str_]
     score: NDArray[np.float64]
+    clusters: Clusters | None = None                                     # None: the people are not known
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -80,7 +87,13 @@ def read(vectors: str | Path, table: str | Path) -> Features:
         condition=np.array([row.condition for row in rows], np.str_),
         key=np.array([row.key for row in rows], np.str_),
         score=np.array([row.score for row in rows], np.float64),
+        clusters=_clusters(rows),
     )
+
+
+def _clusters(rows: list[_Row]) -> Clusters | None:
+    columns = [np.array([getattr(row, name) for row in rows], np.str_) for name in ("video", "pair", "identity")]
+    return cluster_rows(*columns) if rows and all((column != "").all() for column in columns) else None
 
 
 @contextmanager
@@ -111,6 +124,49 @@ def embed(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=SEED, n_jobs=1)
     with _any_number_of_cores():
         return np.asarray(tsne.fit_transform(standard), np.float64)
+
+
+def silhouette_range(found: Features, condition: str, confidence: float = 0.95) -> Range:
+    """Return the `silhouette` of the vectors of one condition with a t interval by delete-one-cluster values."""
+    rows = np.flatnonzero(found.condition == condition)
+    vectors, label = found.vectors[rows], found.label[rows]
+    value = silhouette(vectors, label)
+    if np.isnan(value):
+        return Range(value, np.nan, np.nan, "a class is missing, or all vectors are equal")
+    if found.clusters is None:
+        return Range(value, np.nan, np.nan, "the table features.csv does not say which people the faces show")
+    clusters = found.clusters[rows]
+    if clusters.unit == "person":
+        return Range(value, np.nan, np.nan, "people occur in several pairs, so no cluster can be left out")
+    _, code = np.unique(clusters.code[:, 0], return_inverse=True)
+    size = np.bincount(code).astype(np.float64)
+    if len(size) < 2:
+        return Range(value, np.nan, np.nan, f"fewer than two {UNIT_NAMES[clusters.unit]}")
+    left_out = _without_each(vectors, label.astype(np.intp), code)
+    estimate = jackknife(value, left_out, size, len(rows), np.ones(len(size)), len(size))
+    value, lo, hi, reason = of_mean(estimate, confidence)
+    return Range(value, max(lo, -1.0), min(hi, 1.0), reason)
+
+
+def _without_each(vectors: NDArray[np.float64], label: NDArray[np.intp], code: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the silhouette without the rows of each cluster (C,), from sums of distances by class and cluster."""
+    from sklearn.metrics import pairwise_distances_chunked
+
+    count, rows = int(code.max()) + 1, np.arange(len(code))
+    member = np.zeros((len(code), 2 * count))
+    member[rows, label * count + code] = 1
+    with _any_number_of_cores():
+        parts = list(pairwise_distances_chunked(vectors, reduce_func=lambda block, _start: block @ member))
+    sums = np.concatenate(parts).reshape(len(code), 2, count)            # of distances, by class and cluster
+    of_class = np.array([np.bincount(code[label == side], minlength=count) for side in (0, 1)])
+    kept = of_class.sum(1)[:, None] - of_class                           # (2, C) rows of a class without each cluster
+    own, other = ((sums.sum(2)[rows, side][:, None] - sums[rows, side]) for side in (label, 1 - label))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        a, b = own / (kept[label] - 1), other / kept[1 - label]
+        of_rows = np.where(kept[label] > 1, (b - a) / np.maximum(a, b), 0.0)
+    of_rows[rows, code] = 0
+    found: NDArray[np.float64] = of_rows.sum(0) / kept.sum(0)
+    return found
 
 
 def silhouette(vectors: NDArray[np.float64], label: NDArray[np.int8]) -> float:

@@ -19,9 +19,9 @@ from .clusters import UNIT_NAMES
 from .conditions import RAW
 from .files import read_table
 from .scores import ALL, read
-from .seeds import Group, SeedRow, compare_groups, how, interval_text, runs_text, tested, value_text
+from .seeds import Group, SeedRow, cell, compare_groups, how, runs_text, tested
 from .summary import Settings
-from .tables import markdown, number, text_table
+from .tables import markdown, text_table
 
 __all__ = [
     "Grid",
@@ -186,7 +186,7 @@ def train_test(grid: Grid) -> list[TrainTest]:
 
 
 class _Cells:
-    """Looks numbers up and formats them: ``0.808 ± 0.002 [0.723, 0.880]``, the interval of the first unit."""
+    """Looks numbers up; the intervals are those of the first unit."""
 
     def __init__(self, rows: Sequence[SeedRow]) -> None:
         unit = rows[0].unit
@@ -202,16 +202,7 @@ class _Cells:
     def line(self, what: str, condition: str, group: str, against: str = "") -> list[str]:
         columns = [("frame", ALL), *(("frame", method) for method in self.methods), ("video", ALL)]
         found = [self.rows.get((group, against, what, condition, level, method)) for level, method in columns]
-        return [self.cell(row) for row in found]
-
-    @staticmethod
-    def cell(row: SeedRow | None) -> str:
-        if row is None or np.isnan(row.value):
-            return "-"
-        if row.what != "difference":
-            return f"{value_text(row)} {interval_text(row)}"
-        spread = "" if np.isnan(row.sd) else f" ± {number(row.sd)}"
-        return f"{row.value:+.3f}{spread} {interval_text(row)}"
+        return [cell(row) for row in found]
 
 
 def _main_table(grid: Grid) -> Table:
@@ -239,7 +230,7 @@ def _matrix_table(grid: Grid, what: str) -> Table:
     for variant in grid.variants:
         found = [rows.get((variant.group.label, name)) for name in tested]
         found += [area.get(variant.group.label)] if with_area else []
-        lines.append([*(variant.settings[name] for name in names), *map(_Cells.cell, found)])
+        lines.append([*(variant.settings[name] for name in names), *map(cell, found)])
     return header, lines
 
 

@@ -10,7 +10,7 @@ from .conditions import title
 from .matrix import Cell as MatrixCell
 from .matrix import Decision, Figure, Matrix
 from .page import Block, Cell
-from .tables import number
+from .printed import number, number_with
 
 __all__ = ["parts"]
 
@@ -56,11 +56,11 @@ def parts(matrix: Matrix, confidence: float) -> list[Block]:
     ]
 
 
-def _interval(row: Figure | Decision | MatrixCell | None, value: float | None = None) -> str:
+def _interval(row: Figure | Decision | MatrixCell | None) -> str:
     if row is None:
-        return "-"
-    value = getattr(row, "value", value) if value is None else value
-    return number(value) if math.isnan(row.lo) else f"{number(value)} [{number(row.lo)}, {number(row.hi)}]"
+        return number_with(math.nan, math.nan, math.nan, reason="no samples of this class")
+    value = row.auc if isinstance(row, MatrixCell) else row.value
+    return number_with(value, row.lo, row.hi, reason=row.reason)
 
 
 def _figure_row(matrix: Matrix, name: str, words: str) -> list[str]:
@@ -76,7 +76,7 @@ def _worst_words(matrix: Matrix) -> str:
         return ""
     return (
         f"The interval of the worst cell is for the lowest true cell, whichever it is; that of the named cell alone is "
-        f"{_interval(named, named.auc)}. The lowest of {len(matrix.conditions) ** 2} estimates is biased low, here by "
+        f"{_interval(named)}. The lowest of {len(matrix.conditions) ** 2} estimates is biased low, here by "
         f"about {number(worst.bias)} (simulated)."
     )
 
@@ -90,7 +90,7 @@ def _decisions(matrix: Matrix, share: str) -> Block:
         if found[0]:
             cells = [f"{words} ({number(found[0][0].threshold)})", _interval(found[0][0])]
             for lowest in found[1:]:
-                cells += [_interval(lowest[0]), title(lowest[0].condition)] if lowest else ["-", ""]
+                cells += [_interval(lowest[0]), title(lowest[0].condition)] if lowest else [_interval(None), ""]
             rows.append(cells)
     if not rows:
         return page.NOTHING
@@ -107,7 +107,7 @@ def _cells(matrix: Matrix, share: str) -> Block:
     rows: list[list[Cell]] = []
     for real in matrix.conditions:
         found = [matrix.cell(real, fake, LEVEL) for fake in matrix.conditions]
-        cells = [page.heat(cell.auc, _interval(cell, cell.auc)) if cell else ("-", "") for cell in found]
+        cells = [page.heat(cell.auc if cell else math.nan, _interval(cell)) for cell in found]
         rows.append([title(real), *cells])
     header = ["real \\ fake", *map(title, matrix.conditions)]
     return page.table("matrix-cells", "Frame AUC of every cell: rows real, columns fake", header, rows, f"{share}.")

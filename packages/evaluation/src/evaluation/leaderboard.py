@@ -15,7 +15,8 @@ from .compare import MEAN, WORST, Board, Standing, Test
 from .conditions import title
 from .files import write_csv, write_whole
 from .metrics import METRICS
-from .tables import number, number_with, text_table
+from .printed import number, number_with
+from .tables import text_table
 
 __all__ = ["text", "write"]
 
@@ -30,7 +31,9 @@ def _measure(board: Board) -> str:
 
 
 def _value(row: Standing | None) -> str:
-    return "-" if row is None else number_with(row.value, row.lo, row.hi)
+    if row is None:
+        return number_with(np.nan, np.nan, np.nan, reason="not in the scores of this detector")
+    return number_with(row.value, row.lo, row.hi, reason=row.reason)
 
 
 def _board(board: Board, conditions: bool = True) -> Table:
@@ -61,9 +64,7 @@ def _p(value: float) -> str:
 
 
 def _test_line(row: Test, with_seeds: bool) -> list[str]:
-    difference = "-" if np.isnan(row.value) else f"{row.value:+.3f}"
-    if not np.isnan(row.lo):
-        difference += f" [{row.lo:+.3f}, {row.hi:+.3f}]"
+    difference = number_with(row.value, row.lo, row.hi, reason=row.reason, sign="+")
     seeds = "-" if np.isnan(row.seeds_lo) else f"[{row.seeds_lo:+.3f}, {row.seeds_hi:+.3f}]"
     left = [f"{row.a} - {row.b}", title(row.what), difference, _p(row.p), _p(row.p_holm)]
     n = f"{row.n_frames} / {row.n_videos} / {row.n_pairs}"

@@ -22,15 +22,15 @@ of CPU time for 12 pairs, 2 s for 1,000.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from . import metrics
-from .clusters import Clusters, cluster
+from .clusters import UNIT_NAMES, Clusters, cluster
 from .conditions import condition_keys
 from .files import read_csv, rounded, write_csv
 from .jackknife import Estimate, Sample, Side
@@ -44,11 +44,15 @@ LEVELS = ("frame", "video")
 FILES = ("matrix.csv", "matrix_figures.csv", "decisions.csv")
 DRAWS = 4000                           # of the simulation behind the bias of the minimum
 SEED = 1
+ONE_CONDITION = "there is only one condition"
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """AUC of the real faces in condition `real` against the fakes in condition `fake`."""
+    """AUC of the real faces in condition `real` against the fakes in condition `fake`.
+
+    `reason`, here and in the other rows, says why the value or its interval is undefined.
+    """
 
     level: str
     real: str
@@ -56,6 +60,7 @@ class Cell:
     auc: float
     lo: float
     hi: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ class Figure:
     real: str
     fake: str
     bias: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,7 @@ class Decision:
     value: float
     lo: float
     hi: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +147,22 @@ def evaluate(scores: Scores, confidence: float = 0.95) -> Matrix:
         sides = {name: _sides(here, clusters, here.condition == name) for name in conditions}
         wins = Wins.of([real for real, _ in sides.values()], [fake for _, fake in sides.values()])
         found = {(r, f): wins.auc(i, j) for i, r in enumerate(conditions) for j, f in enumerate(conditions)}
-        cells += [Cell(level, r, f, *of_share(e, confidence)[:3]) for (r, f), e in found.items()]
+        cells += [Cell(level, r, f, *_kept(of_share(e, confidence))) for (r, f), e in found.items()]
         figures += _figures(level, conditions, found, confidence)
         thresholds = {"val": metrics.youden_threshold(known.label, known.score), "fixed": 0.5}
         pooled = Sample.of(here.label, here.score, clusters)
         for source, threshold in thresholds.items():
             samples = {name: Sample(*sides[name]) for name in conditions}
             decisions += _decisions(level, source, threshold, pooled, samples, confidence)
-    return Matrix(conditions, unit, cells, figures, decisions)
+    return Matrix(conditions, unit, _named(cells, unit), _named(figures, unit), _named(decisions, unit))
+
+
+RowT = TypeVar("RowT", Cell, Figure, Decision)
+
+
+def _named(rows: list[RowT], unit: str) -> list[RowT]:
+    """Return *rows* with the clusters in their reasons named: pairs, people, videos or rows."""
+    return [replace(row, reason=row.reason.replace("clusters", UNIT_NAMES[unit])) for row in rows]
 
 
 def _sides(scores: Scores, clusters: Clusters, rows: np.ndarray) -> tuple[Side, Side]:
@@ -161,9 +176,10 @@ def _figures(
     level: str, conditions: Sequence[str], found: dict[tuple[str, str], Estimate], confidence: float
 ) -> Iterator[Figure]:
     def row(name: str, value: Range, real: str = "", fake: str = "", bias: float = np.nan) -> Figure:
-        return Figure(level, name, value.value, value.lo, value.hi, real, fake, bias)
+        value = _kept(value)
+        return Figure(level, name, value.value, value.lo, value.hi, real, fake, bias, value.reason)
 
-    every, nothing = list(found.values()), Range(np.nan, np.nan, np.nan)
+    every = list(found.values())
     groups = {
         "diagonal": [e for (r, f), e in found.items() if r == f],
         "pooled": every,
@@ -172,13 +188,14 @@ def _figures(
     for name, estimates in groups.items():
         yield row(name, _mean(estimates, confidence))
     if any(np.isnan(e.value) for e in every):
-        yield from (row(name, nothing) for name in ("worst", "lean"))
+        lacking = next(e.reason for e in every if np.isnan(e.value))
+        yield from (row(name, Range(np.nan, np.nan, np.nan, lacking)) for name in ("worst", "lean"))
         return
     lowest = min(found, key=lambda cell: found[cell].value)
     yield row("worst", worst(every, confidence), *lowest, _bias_of_minimum(every))
     pairs = list(combinations(conditions, 2))
     if not pairs:
-        yield row("lean", nothing)
+        yield row("lean", Range(np.nan, np.nan, np.nan, ONE_CONDITION))
         return
     r, f = max(pairs, key=lambda pair: abs(found[pair].value - found[pair[::-1]].value))
     r, f = (r, f) if found[r, f].value >= found[f, r].value else (f, r)
@@ -187,9 +204,15 @@ def _figures(
 
 def _mean(estimates: Sequence[Estimate], confidence: float) -> Range:
     """Return the mean of cells; nan without cells, no interval where a cell has none."""
-    if estimates and not any(e.reason for e in estimates):
+    reason = next((e.reason for e in estimates if e.reason), "" if estimates else ONE_CONDITION)
+    if not reason:
         return mean_of(estimates, None, confidence)
-    return Range(float(np.mean([e.value for e in estimates])) if estimates else np.nan, np.nan, np.nan)
+    return Range(float(np.mean([e.value for e in estimates])) if estimates else np.nan, np.nan, np.nan, reason)
+
+
+def _kept(found: Range) -> Range:
+    """Return the same without a reason where there is an interval."""
+    return found if np.isnan(found.lo) else found._replace(reason="")
 
 
 def _bias_of_minimum(estimates: Sequence[Estimate]) -> float:
@@ -212,7 +235,7 @@ def _decisions(
     level: str, source: str, threshold: float, pooled: Sample, samples: dict[str, Sample], confidence: float
 ) -> Iterator[Decision]:
     def row(metric: str, condition: str, value: Range) -> Decision:
-        return Decision(level, source, threshold, metric, condition, value.value, value.lo, value.hi)
+        return Decision(level, source, threshold, metric, condition, *_kept(value))
 
     if np.isnan(threshold):
         return
@@ -254,7 +277,8 @@ def read(folder: str | Path, conditions: list[str], unit: str, way_out: str) -> 
 def as_json(matrix: Matrix) -> dict[str, Any]:
     """Return the matrix in the form of metrics.json: level -> figures with ``_lo`` and ``_hi``, decisions, cells.
 
-    Names of conditions are their keys. Undefined numbers are left out. `cells` is real -> fake -> AUC.
+    Names of conditions are their keys. Undefined numbers are left out. `cells` is real -> fake -> AUC; `cells_lo` and
+    `cells_hi` are the ends of their intervals.
     """
     keys = condition_keys(matrix.conditions) | {"": ""}
     out: dict[str, Any] = {}
@@ -273,10 +297,11 @@ def as_json(matrix: Matrix) -> dict[str, Any]:
                     part |= _numbers(d.metric, d.value, d.lo, d.hi)
                     part |= {f"{d.metric}_condition": keys[d.condition]} if d.condition else {}
             found |= {name: part} if part else {}
-        cells: dict[str, dict[str, float]] = {}
-        for cell in (c for c in matrix.cells if c.level == level and not np.isnan(c.auc)):
-            cells.setdefault(keys[cell.real], {})[keys[cell.fake]] = rounded(cell.auc)
-        out |= {level: found | ({"cells": cells} if cells else {})} if found else {}
+        cells: dict[str, dict[str, dict[str, float]]] = {}
+        for cell in (c for c in matrix.cells if c.level == level):
+            for name, value in _numbers("cells", cell.auc, cell.lo, cell.hi).items():
+                cells.setdefault(name, {}).setdefault(keys[cell.real], {})[keys[cell.fake]] = value
+        out |= {level: found | cells} if found else {}
     return out
 
 

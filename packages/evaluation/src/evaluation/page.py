@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from .printed import footnoted, split
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -199,25 +201,24 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
     def csv(self) -> str:
-        """Return the table as CSV: ``0.8 [0.7, 0.9]`` becomes the columns value, lo and hi, undefined is empty."""
+        """Return the table as CSV: ``0.8 [0.7, 0.9]`` becomes the columns value, lo and hi, undefined is empty.
+
+        Where a number of the column is undefined or has no interval, a further column holds the reason.
+        """
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        ends = ("", " lo", " hi")
-        columns = [[_interval(row[i]) for row in self.rows] for i in range(len(self.header))]
-        widths = [3 if any(lo for _, lo, _ in column) else 1 for column in columns]
-        writer.writerow(name + end for name, width in zip(self.header, widths, strict=True) for end in ends[:width])
+        ends = ("", " lo", " hi", " reason")
+        columns = [[split(row[i]) for row in self.rows] for i in range(len(self.header))]
+        used = [
+            [0, *([1, 2] if any(lo or reason for _, lo, _, reason in column) else []),
+             *([3] if any(reason for *_, reason in column) else [])]
+            for column in columns
+        ]  # fmt: skip
+        writer.writerow(name + ends[i] for name, places in zip(self.header, used, strict=True) for i in places)
         for parts in zip(*columns, strict=True):
-            cells = [cell for part, width in zip(parts, widths, strict=True) for cell in part[:width]]
+            cells = [part[i] for part, places in zip(parts, used, strict=True) for i in places]
             writer.writerow("" if cell == "-" else cell for cell in cells)
         return out.getvalue()
-
-
-INTERVAL = re.compile(r"(\S+) \[(\S+), (\S+)\]")
-
-
-def _interval(text: str) -> tuple[str, str, str]:
-    found = INTERVAL.fullmatch(text)
-    return (found[1], found[2], found[3]) if found else (text, "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,21 +355,28 @@ def table(
 ) -> Block:  # fmt: skip
     """Return a table that can be sorted, with a link to its CSV file ``tables/<name>.csv``.
 
-    The interval of ``0.8 [0.7, 0.9]`` gets a line of its own. The rows of *foot* stay at the end. *text* lists the
-    left-aligned columns. A table of more than `COLUMNS` columns is shown in parts that repeat its first column.
+    The interval of ``0.8 [0.7, 0.9]`` gets a line of its own; reasons of missing ones (`printed`) stand below. The rows
+    of *foot* stay at the end. *text* lists the left-aligned columns. A table of more than `COLUMNS` columns is shown in
+    parts that repeat its first column.
     """
-    lines, last = [list(row) for row in rows], [list(row) for row in foot]
-    every = [*lines, *last]
+    given = [list(row) for row in (*rows, *foot)]
+    plain = [[_words(cell) for cell in row] for row in given]
+    marked, reasons = footnoted(plain)
+    every = [
+        [(words, cell[1]) if isinstance(cell, tuple) else words for cell, words in zip(row, line, strict=True)]
+        for row, line in zip(given, marked, strict=True)
+    ]
+    lines, last = every[: len(every) - len(foot)], every[len(every) - len(foot) :]
+    note = " ".join([*([note] if note else []), *([f"{'; '.join(reasons)}."] if reasons else [])])
     shown = [
         _table_html(_part(caption, places, len(header)), header, lines, last, places, text)
         for places in _parts(len(header))
     ]
     link = f'<a href="{TABLES}/{name}.csv">{escape(name)}.csv</a>'
     below = f'<p class="below small">{escape(note)} {link}</p>' if note else f'<p class="below small">{link}</p>'
-    plain = [[_words(cell) for cell in row] for row in every]
-    marked = [[markdown(cell) for cell in row] for row in [list(header), *plain]]
+    top, *cells = [[markdown(cell) for cell in row] for row in [list(header), *marked]]
     rule = ["---" if i == 0 or i in text else "---:" for i in range(len(header))]
-    grid = "\n".join(f"| {' | '.join(row)} |" for row in [marked[0], rule, *marked[1:]])
+    grid = "\n".join(f"| {' | '.join(row)} |" for row in [top, rule, *cells])
     after = f"\n\n{markdown(note)}" if note else ""
     return Block(
         "".join(shown) + below,
@@ -392,6 +400,9 @@ def _part(caption: str, places: list[int], columns: int) -> str:
     if len(places) == columns:
         return caption
     return f"{caption} (columns {places[1] + 1} to {places[-1] + 1} of {columns})"
+
+
+MARKED = re.compile(r"(\S+) (\[(?:\S+, \S+|[a-z]{1,2})\])")            # a value and its interval, or a mark
 
 
 def _words(cell: Cell) -> str:
@@ -426,8 +437,9 @@ def _table_html(
 
 
 def _cell(words: str) -> str:
-    value, lo, hi = _interval(words)
-    return f"{escape(value)}<i>[{escape(lo)}, {escape(hi)}]</i>" if lo else _breakable(words)
+    if found := MARKED.fullmatch(words):
+        return f"{escape(found[1])}<i>{escape(found[2])}</i>"
+    return _breakable(words)
 
 
 def _breakable(text: str) -> str:

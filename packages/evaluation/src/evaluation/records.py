@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from .printed import number_with
 from .scores import Source
 
 __all__ = [
@@ -252,7 +253,10 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class Localization:
-    """A row of localization.csv: shares of a map's heat in the mask, that of the average map, and the mask's area."""
+    """A row of localization.csv: shares of a map's heat in the mask, that of the average map, and the mask's area.
+
+    Files of earlier versions have no `gain` and no intervals.
+    """
 
     condition: str
     kind: str
@@ -261,3 +265,24 @@ class Localization:
     inside: float
     average: float
     covered: float
+    inside_lo: float = math.nan
+    inside_hi: float = math.nan
+    average_lo: float = math.nan
+    average_hi: float = math.nan
+    gain: float = math.nan
+    gain_lo: float = math.nan
+    gain_hi: float = math.nan
+    covered_lo: float = math.nan
+    covered_hi: float = math.nan
+    unit: str = ""
+    reason: str = "the file localization.csv is of an earlier version"
+
+    def texts(self) -> list[str]:
+        """Return share in the mask, that of the average map, gain and area, with intervals or the reason for none."""
+        gain = self.inside - self.average if math.isnan(self.gain) else self.gain
+        return [
+            number_with(self.inside, self.inside_lo, self.inside_hi, reason=self.reason),
+            number_with(self.average, self.average_lo, self.average_hi, reason=self.reason),
+            number_with(gain, self.gain_lo, self.gain_hi, reason=self.reason, sign="+"),
+            number_with(self.covered, self.covered_lo, self.covered_hi, reason=self.reason),
+        ]

@@ -15,19 +15,21 @@ from itertools import islice
 import numpy as np
 
 from . import audit, coverage, explain, histories, literature, made, page, plots, tables, versus
-from .clusters import UNIT_NAMES
+from .clusters import UNIT_NAMES, cluster
 from .conditions import RAW, condition_key, title
 from .files import Picture
+from .jackknife import Sample
 from .material import Material
-from .metrics import METRICS
 from .page import NOTHING, Block, Cell
+from .printed import number_with
 from .records import Fidelity, Panel
 from .robustness import log_rate_weights
 from .scores import ALL, Scores, by_video
 from .summary import LEVELS, Difference, Row, Summary
 from .usefulness import Answer, answer
+from .wilson import Range, mean_estimate, of_share
 
-__all__ = ["SECTIONS", "Section", "body", "dataset_note", "literature_row"]
+__all__ = ["SECTIONS", "Section", "body", "dataset_note", "literature_mean", "literature_row"]
 
 COST = (("bits_per_pixel", 2), ("psnr", 1), ("ssim", 3))
 WORST = 12
@@ -35,6 +37,10 @@ FACES_SHOWN = 2
 MOST_ROWS = 60                         # of one column's strata
 ASSUMED = "counts as independent"      # in a note on columns that the scores lack
 AUDIT = "audit"
+NO_MEAN = "the bootstrap has none of a mean over methods"
+NO_THRESHOLD = number_with(
+    math.nan, math.nan, math.nan, reason="no threshold: the validation split lacks a class in this condition"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,8 @@ def _tested(unit: str, n: Mapping[str, int]) -> tuple[str, str, str]:
 
 def _number_card(summary: Summary, what: str, row: Row | Difference | None) -> tuple[str, str, str]:
     value, _, interval = tables.with_interval(row).partition(" ")
-    return what, value, interval and f"{interval} by {UNIT_NAMES[summary.units[0]]}"
+    by = "" if row is None or math.isnan(row.lo) else f" by {UNIT_NAMES[summary.units[0]]}"
+    return what, value, f"{interval}{by}"
 
 
 def _by_condition(material: Material) -> list[Block]:
@@ -230,55 +237,26 @@ def _thresholds(material: Material) -> Block:
         chosen = [summary.find(condition, "frame", name, source="val") for name in names]
         at_fpr = [summary.find(condition, "frame", f"tpr_at_fpr_{fpr}") for fpr in ("0.05", "0.01")]
         found = material.fidelity.get(condition)
-        cost = [_fidelity_cell(found, name, digits) for name, digits in COST]
+        cost = [_fidelity_cell(condition, found, name, digits) for name, digits in COST]
         threshold = tables.number(chosen[0].threshold if chosen[0] else None)
-        cells = [title(condition), threshold, *map(tables.with_interval, (*chosen, *at_fpr))]
+        known = [*map(tables.with_interval, chosen)] if chosen[0] else [NO_THRESHOLD] * len(chosen)
+        cells = [title(condition), threshold, *known, *map(tables.with_interval, at_fpr)]
         rows.append([*cells, *(cost if material.fidelity else [])])
     caption = (
         f"Frame level, intervals by {UNIT_NAMES[summary.units[0]]}. The threshold maximises balanced ACC on the "
         "validation split in the same condition."
         + (" Bits per pixel, PSNR and SSIM are means over the faces of all splits." if material.fidelity else "")
-        + "".join(_why_undefined(summary, f"tpr_at_fpr_{fpr}") for fpr in ("0.05", "0.01"))
+        + _coverage(summary, ("sensitivity", "specificity", "TPR at 5 %", "TPR at 1 %"))
     )
     return page.table("thresholds", "A threshold for each condition", header, rows, caption)
 
 
-def _why_undefined(summary: Summary, metric: str) -> str:
-    """Return the reasons why a metric has no value, as a sentence; nothing where it has one everywhere."""
-    rows = [(title(name), summary.find(name, "frame", metric)) for name in summary.conditions]
-    lines = [f"{name}: {row.reason}" for name, row in rows if row and math.isnan(row.value) and row.reason]
-    found = _grouped(lines, len(rows))
-    return f" {METRICS[metric].title}: undefined, {'; '.join(found)}." if found else ""
-
-
-def _grouped(lines: Iterable[str], number: int) -> list[str]:
-    """Return one text for each reason in lines of ``name: reason``: which of the *number* names have it."""
-    names: dict[str, list[str]] = {}
-    for line in lines:
-        name, _, reason = line.partition(": ")
-        names.setdefault(reason, []).append(name)
-    return [
-        f"{reason} ({'in all conditions' if len(found) == number else ', '.join(found)})"
-        for reason, found in names.items()
-    ]
-
-
-def _undefined_rates(summary: Summary) -> str:
-    """Return why a TPR at a false alarm rate has no value or no interval, as a sentence; or nothing."""
-    found: dict[str, None] = {}
-    for fpr in ("0.05", "0.01"):
-        for condition in summary.conditions:
-            row = summary.find(condition, "frame", f"tpr_at_fpr_{fpr}")
-            if row and math.isnan(row.lo):
-                found.setdefault(f"TPR at {100 * float(fpr):g} % FPR: {row.reason or 'undefined'}", None)
-    return f" Undefined: {'; '.join(found)}." if found else ""
-
-
-def _fidelity_cell(found: Fidelity | None, name: str, digits: int) -> str:
+def _fidelity_cell(condition: str, found: Fidelity | None, name: str, digits: int) -> str:
     if found is None:
-        return "-"
+        why = "what the others are compared with" if condition == RAW else "not measured by the fidelity stage"
+        return number_with(math.nan, math.nan, math.nan, reason=why)
     value, lo, hi = (getattr(found, f"{name}{end}") for end in ("", "_lo", "_hi"))
-    return "∞" if math.isinf(value) else tables.number_with(value, lo, hi, digits)
+    return "∞" if math.isinf(value) else number_with(value, lo, hi, digits, "fewer than two pairs")
 
 
 def retained(summary: Summary, condition: str) -> str:
@@ -359,7 +337,7 @@ def _by_method(material: Material) -> list[Block]:
             cells = [page.heat(row.value if row else math.nan, tables.with_interval(row)) for row in found]
             average = summary.scalar("method_mean", condition, level)
             mean = average.value if average else float(np.mean([row.value if row else math.nan for row in found[1:]]))
-            shown = tables.with_interval(average) if average else tables.number(mean)
+            shown = tables.with_interval(average) if average else number_with(mean, math.nan, math.nan, reason=NO_MEAN)
             rows.append([title(condition), *cells, page.heat(mean, shown)])
         caption = (
             "The fakes of each method against all real faces, intervals by "
@@ -380,30 +358,59 @@ def _published(material: Material) -> list[Block]:
     header = ["model", *literature.COLUMNS, "mean of DF, F2F, FS, NT"]
     rows: list[list[str]] = []
     for baseline in literature.BASELINES:
-        rows.append([f"{baseline.model} ({baseline.source})", *_literature_cells(baseline.auc)])
+        mean = literature.mean_over(baseline.auc)
+        known = [*(baseline.auc.get(column, math.nan) for column in literature.COLUMNS), mean]
+        cells = [number_with(value, math.nan, math.nan, 4, UNPUBLISHED[math.isnan(value)]) for value in known]
+        rows.append([f"{baseline.model} ({baseline.source})", *cells])
     for condition, auc in ours.items():
-        rows.append([f"this run, {title(condition)}", *_literature_cells(auc)])
-    raw = ours.get(RAW) or {}
-    gains: list[list[str]] = []
-    for baseline in literature.BASELINES:
-        found = literature.gains(raw, baseline.auc)
-        names = (*literature.COLUMNS, "mean")
-        gains.append([f"over {baseline.model}", *(_gain_cell(found.get(name)) for name in names)])
+        means = literature_mean(material, condition, literature.MEAN_OVER)
+        found = [*(auc.get(column, UNMEASURED) for column in literature.COLUMNS), means]
+        rows.append([f"this run, {title(condition)}", *(tables.range_text(one, 4) for one in found)])
     sources = "; ".join(f"{name}: {text}" for name, text in literature.SOURCES.items())
-    note = f"Frame AUC. {sources}. Published numbers have no intervals and no JPEG quality."
-    compared = page.table(
-        "gains", "Difference to the published results", ["this run, uncompressed", *literature.COLUMNS, "mean"], gains,
-        "Difference in points [relative]. The mean is over the columns that both sides have.",
-    ) if raw else NOTHING  # fmt: skip
-    return [page.table("published", "Published results beside this run", header, rows, note), compared]
+    note = (
+        f"Frame AUC; {_share(summary)} intervals by {UNIT_NAMES[summary.units[0]]}. {sources}. Published numbers have "
+        "no JPEG quality."
+    )
+    published = page.table("published", "Published results beside this run", header, rows, note)
+    return [published, *_gains(material, ours.get(RAW) or {})]
 
 
-def _gain_cell(gain: literature.Gain | None) -> str:
-    return "-" if gain is None else f"{gain.points:+.2f} [{gain.relative:+.1f} %]"
+def _gains(material: Material, raw: Mapping[str, Range]) -> Iterable[Block]:
+    """Return the differences of the uncompressed faces to the published results, in points and relative."""
+    if not raw:
+        return
+    names = (*literature.COLUMNS, "mean")
+    kinds = (("gains", "points", "in points (hundredths of AUC)", 2),
+             ("gains-relative", "relative", "relative to the published one, in per cent", 1))  # fmt: skip
+    for name, kind, words, digits in kinds:
+        rows = []
+        for baseline in literature.BASELINES:
+            shared = [column for column in literature.MEAN_OVER if column in raw and column in baseline.auc]
+            here = dict(raw) | ({"mean": literature_mean(material, RAW, shared)} if shared else {})
+            theirs = dict(baseline.auc) | ({"mean": literature.mean_over(baseline.auc, shared)} if shared else {})
+            rows.append([f"over {baseline.model}", *(_gain(here.get(n), theirs.get(n), kind, digits) for n in names)])
+        note = (
+            f"Difference {words}; {_share(material.summary)} intervals by {UNIT_NAMES[material.summary.units[0]]} are "
+            "those of this run, the published number is taken as given. The mean is over the columns that both sides "
+            "have."
+        )
+        caption = f"Difference to the published results, {kind if kind == 'relative' else 'in points'}"
+        yield page.table(name, caption, ["this run, uncompressed", *names], rows, note)
 
 
-def literature_row(summary: Summary, condition: str, scores: Scores) -> dict[str, float]:
-    """Return our frame AUCs by the columns of the literature.
+def _gain(here: Range | None, theirs: float | None, kind: str, digits: int) -> str:
+    if here is None or theirs is None:
+        return number_with(math.nan, math.nan, math.nan, reason="one of both was not measured")
+    value, lo, hi = (getattr(literature.gain(end, theirs), kind) for end in here[:3])
+    return number_with(value, lo, hi, digits, here.reason, sign="+")
+
+
+UNPUBLISHED = ("published without one", "not published")
+UNMEASURED = Range(math.nan, math.nan, math.nan, "this run has no such faces")
+
+
+def literature_row(summary: Summary, condition: str, scores: Scores) -> dict[str, Range]:
+    """Return our frame AUCs with their intervals by the columns of the literature.
 
     FF-c23 or FF-c40 where all videos have that compression and the methods are exactly the four of the literature.
     """
@@ -411,17 +418,29 @@ def literature_row(summary: Summary, condition: str, scores: Scores) -> dict[str
     compressions = {str(compression) for compression in np.unique(scores.compression)}
     whole = summary.find(condition, "frame", "auc") if set(summary.methods) == set(literature.METHOD_COLUMNS) else None
     if whole and len(compressions) == 1 and f"FF-{(name := compressions.pop())}" in literature.COLUMNS:
-        out[f"FF-{name}"] = whole.value
+        out[f"FF-{name}"] = Range(whole.value, whole.lo, whole.hi, whole.why)
     for method, column in literature.METHOD_COLUMNS.items():
         row = summary.find(condition, "frame", "auc", method)
         if row:
-            out[column] = row.value
+            out[column] = Range(row.value, row.lo, row.hi, row.why)
     return out
 
 
-def _literature_cells(auc: Mapping[str, float]) -> list[str]:
-    cells = [tables.number(auc.get(column), 4) for column in literature.COLUMNS]
-    return [*cells, tables.number(literature.mean_over(auc), 4)]
+def literature_mean(material: Material, condition: str, columns: Sequence[str]) -> Range:
+    """Return the mean frame AUC over the methods of *columns* with its interval; undefined if one has no fakes."""
+    named = {column: method for method, column in literature.METHOD_COLUMNS.items()}
+    here = material.scores.where(condition=condition)
+    clusters, methods = cluster(here), [named[column] for column in columns]
+    aucs = []
+    for method in methods:
+        rows = np.flatnonzero((here.label == 0) | (here.method == method))
+        aucs.append(Sample.of(here.label[rows], here.score[rows], clusters[rows]).auc())
+    if any(math.isnan(auc.value) for auc in aucs):
+        return Range(math.nan, math.nan, math.nan, "a column is missing")
+    mean = of_share(mean_estimate(aucs), material.summary.settings.confidence)
+    if material.summary.settings.intervals == "bootstrap":
+        return Range(mean.value, math.nan, math.nan, NO_MEAN)
+    return mean._replace(reason=mean.reason.replace("clusters", UNIT_NAMES[clusters.unit]))
 
 
 def _separation(material: Material) -> list[Block]:
@@ -462,13 +481,7 @@ def _separation(material: Material) -> list[Block]:
 
 def _calibration(material: Material) -> list[Block]:
     summary = material.summary
-    rows = [
-        [title(row.condition), *(tables.number_with(
-            getattr(row, name), getattr(row, f"{name}_lo"), getattr(row, f"{name}_hi")
-        ) for name in ("ece", "temperature", "ece_after", "temperature_reference", "ece_after_reference")),
-        str(row.n_frames)]
-        for row in summary.calibration
-    ]  # fmt: skip
+    rows = [[title(row.condition), *row.texts(), str(row.n_frames)] for row in summary.calibration]
     reference = title(material.reference) if material.reference else "-"
     header = ["condition", "ECE", "T", "ECE after", f"T of {reference}", "ECE after", "faces"]
     caption = (
@@ -479,17 +492,7 @@ def _calibration(material: Material) -> list[Block]:
         f"{UNIT_NAMES[summary.units[0]]}; those after scaling take T as given. "
         + _coverage(summary, ("ECE", "temperature"))
     )
-    for what in dict.fromkeys(part.partition(": ")[0] for row in summary.calibration for part in _reasons(row.reason)):
-        lines = [
-            f"{title(row.condition)}: {part.partition(': ')[2]}"
-            for row in summary.calibration for part in _reasons(row.reason) if part.startswith(f"{what}: ")
-        ]  # fmt: skip
-        caption += f" No interval of the {what}: {'; '.join(_grouped(lines, len(summary.calibration)))}."
     return [page.table("calibration", "Calibration error", header, rows, caption)] if rows else []
-
-
-def _reasons(text: str) -> list[str]:
-    return [part for part in text.split("; ") if part]
 
 
 def _training(material: Material) -> list[Block]:
@@ -527,14 +530,9 @@ def _strata(material: Material) -> list[Block]:
     """Return the results within the groups that other columns of the scores name: a table for each column, one file."""
     rows: dict[str, list[list[str]]] = {}
     for row in material.strata:
-        rates = ((row.sensitivity, row.sensitivity_lo, row.sensitivity_hi),
-                 (row.specificity, row.specificity_lo, row.specificity_hi))  # fmt: skip
-        rows.setdefault(row.column, []).append([
-            row.value, title(row.condition), tables.number_with(row.auc, row.auc_lo, row.auc_hi),
-            *(tables.number_with(*rate) for rate in rates), str(row.n_fake), str(row.n_real), row.reason,
-        ])  # fmt: skip
-    header = ["condition", "frame AUC", "fakes classified fake", "real classified real", "fakes", "real",
-              "no AUC or interval because"]  # fmt: skip
+        counts = (str(row.n_fake), str(row.n_real))
+        rows.setdefault(row.column, []).append([row.value, title(row.condition), *row.texts(), *counts])
+    header = ["condition", "frame AUC", "fakes classified fake", "real classified real", "fakes", "real"]
     whole = page.Table(
         "strata", ("column", "value", *header), tuple((column, *line) for column in rows for line in rows[column])
     )
@@ -549,7 +547,7 @@ def _stratum(column: str, header: Sequence[str], lines: Sequence[Sequence[str]],
     )
     if len(lines) > MOST_ROWS:
         note += f" The first {MOST_ROWS} of {len(lines)} rows; the file has all."
-    return page.table("strata", f"By {column}", [column, *header], lines[:MOST_ROWS], note, text=(1, 7))
+    return page.table("strata", f"By {column}", [column, *header], lines[:MOST_ROWS], note, text=(1,))
 
 
 def _exclusions(material: Material) -> list[Block]:
@@ -602,7 +600,7 @@ def _coverage(summary: Summary, metrics: Sequence[str] = ()) -> str:
     """Return how far the intervals are off in simulations; nothing for those of the bootstrap."""
     if summary.settings.intervals == "bootstrap":
         return ""
-    return coverage.sentence(summary.n["pairs"], metrics, summary.settings.confidence)
+    return coverage.sentence(summary.n["pairs"], metrics, summary.settings.confidence).strip()
 
 
 def _footer(summary: Summary) -> str:

@@ -17,24 +17,24 @@ from .clusters import UNIT_NAMES, cluster
 from .conditions import RAW, ends
 from .intervals import UNITS, Bootstrap, Floats, percentile, seed_mean
 from .jackknife import Estimate, Sample
+from .printed import number, number_with
 from .robustness import log_rate_weights
 from .scores import ALL, Scores, by_video
 from .summary import LEVELS, Settings
-from .tables import markdown, number, text_table
+from .tables import markdown, text_table
 from .wilson import Range, difference, mean_estimate, mean_of, of_share, ratio_of_gains
 
 __all__ = [
     "Group",
     "SeedRow",
+    "cell",
     "compare_groups",
     "document",
     "how",
-    "interval_text",
     "runs_text",
     "sentence",
     "terminal",
     "tested",
-    "value_text",
 ]
 
 
@@ -57,7 +57,7 @@ class SeedRow:
     that the condition keeps of uncompressed faces; or ``area``, the mean AUC over the logarithm of the bit rate, whose
     `condition` is empty. `sd` is the standard deviation over the seeds
     (n - 1). For a difference it is taken over the differences of first seeds, second seeds, and so on; it is nan where
-    the groups have unequal numbers of seeds.
+    the groups have unequal numbers of seeds. `reason` says why the value or its interval is undefined.
     """
 
     group: str
@@ -75,6 +75,10 @@ class SeedRow:
     n_frames: int
     n_videos: int
     n_pairs: int
+    reason: str = ""
+
+
+Interval = tuple[float, float, str]    # the two ends, and the reason where they are nan
 
 
 class _Number(Protocol):
@@ -88,8 +92,8 @@ class _Number(Protocol):
     def value(self) -> float:
         """Their mean, or the number made of the means."""
 
-    def ends(self) -> dict[str, tuple[float, float]]:
-        """Return the ends of the interval by unit, nan where undefined."""
+    def ends(self) -> dict[str, Interval]:
+        """Return the ends of the interval by unit, nan where undefined, and the reason."""
 
 
 class _Mean(_Number, Protocol):
@@ -111,9 +115,9 @@ class _Made:
 
     value: float
     values: Floats
-    intervals: dict[str, tuple[float, float]]
+    intervals: dict[str, Interval]
 
-    def ends(self) -> dict[str, tuple[float, float]]:
+    def ends(self) -> dict[str, Interval]:
         return self.intervals
 
 
@@ -140,21 +144,20 @@ class _Jackknifed:
 
     def retention(self, reference: _Jackknifed) -> _Made:
         found = ratio_of_gains(self.plus[0], reference.plus[0], confidence=self.confidence)
-        return _Made(found.value, _ratio(self.values, reference.values), {self.unit: (found.lo, found.hi)})
+        return _Made(found.value, _ratio(self.values, reference.values), {self.unit: found[1:]})
 
     def weighted(self, others: Sequence[_Jackknifed], weights: Sequence[float]) -> _Made:
         every = [self, *others]
         found = mean_of([one.plus[0] for one in every], weights, self.confidence)
         values = np.average([one.values for one in every], axis=0, weights=weights)
-        return _Made(found.value, values, {self.unit: (found.lo, found.hi)})
+        return _Made(found.value, values, {self.unit: found[1:]})
 
     def minus(self, other: _Jackknifed) -> _Jackknifed:
         plus, minuses = self.plus + other.minuses, self.minuses + other.plus
         return _Jackknifed(_minus(self.values, other.values), plus, minuses, self.unit, self.confidence)
 
-    def ends(self) -> dict[str, tuple[float, float]]:
-        found = self.range()
-        return {self.unit: (found.lo, found.hi)}
+    def ends(self) -> dict[str, Interval]:
+        return {self.unit: self.range()[1:]}
 
     def range(self) -> Range:
         if self.minuses:
@@ -174,7 +177,7 @@ class _Resampled:
 
     def retention(self, reference: _Resampled) -> _Made:
         drawn = {unit: _ratio(values, reference.replicates[unit]) for unit, values in self.replicates.items()}
-        intervals = {unit: percentile(values, self.confidence) for unit, values in drawn.items()}
+        intervals = _percentiles(drawn, self.confidence)
         value = _ratio(np.array([self.value]), np.array([reference.value]))
         return _Made(float(value[0]), _ratio(self.values, reference.values), intervals)
 
@@ -182,15 +185,20 @@ class _Resampled:
         every = [self, *others]
         drawn = {u: np.average([one.replicates[u] for one in every], axis=0, weights=weights) for u in self.replicates}
         values = np.average([one.values for one in every], axis=0, weights=weights)
-        intervals = {unit: percentile(found, self.confidence) for unit, found in drawn.items()}
-        return _Made(float(values.mean()), values, intervals)
+        return _Made(float(values.mean()), values, _percentiles(drawn, self.confidence))
 
     def minus(self, other: _Resampled) -> _Resampled:
         replicates = {unit: drawn - other.replicates[unit] for unit, drawn in self.replicates.items()}
         return _Resampled(_minus(self.values, other.values), replicates, self.confidence)
 
-    def ends(self) -> dict[str, tuple[float, float]]:
-        return {unit: percentile(drawn, self.confidence) for unit, drawn in self.replicates.items()}
+    def ends(self) -> dict[str, Interval]:
+        return _percentiles(self.replicates, self.confidence)
+
+
+def _percentiles(drawn: dict[str, Floats], confidence: float) -> dict[str, Interval]:
+    found = {unit: percentile(values, confidence) for unit, values in drawn.items()}
+    return {unit: (lo, hi, "undefined in bootstrap replicates" if np.isnan(lo) else "")
+            for unit, (lo, hi) in found.items()}  # fmt: skip
 
 
 def compare_groups(
@@ -272,10 +280,11 @@ def _of_method(
         n = parts[label][0].where(condition=counted).counts()
         value = mean.value
         sd = float(mean.values.std(ddof=1)) if len(mean.values) > 1 else float("nan")
-        for unit, (lo, hi) in mean.ends().items():
+        for unit, (lo, hi, reason) in mean.ends().items():
+            reason = reason.replace("clusters", UNIT_NAMES[unit]) if np.isnan(lo) else ""
             yield SeedRow(
                 label, against, what, condition, level, method, unit, value, sd, lo, hi, len(parts[label]),
-                n["frames"], n["videos"], n["pairs"],
+                n["frames"], n["videos"], n["pairs"], reason,
             )  # fmt: skip
 
     for label in parts:
@@ -323,16 +332,17 @@ def _pick(rows: Sequence[SeedRow], **wanted: str) -> SeedRow | None:
     return next((row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())), None)
 
 
-def interval_text(row: SeedRow | None) -> str:
-    """Return ``[0.723, 0.880]``, or ``-`` where there is no interval."""
-    return "-" if row is None or np.isnan(row.lo) else f"[{number(row.lo)}, {number(row.hi)}]"
+def cell(row: SeedRow | None, spread: bool = True) -> str:
+    """Return ``0.808 ± 0.002 [0.723, 0.880]``: mean, standard deviation over seeds, interval.
 
-
-def value_text(row: SeedRow | None, spread: bool = True) -> str:
-    """Return ``0.808 ± 0.002``, the standard deviation only with *spread* and where there is one."""
-    if row is None or np.isnan(row.value):
-        return "-"
-    return number(row.value) + (f" ± {number(row.sd)}" if spread and not np.isnan(row.sd) else "")
+    The standard deviation only with *spread* and where there is one; the reason in the place of an interval that is
+    undefined. Differences have their sign.
+    """
+    if row is None:
+        return number_with(np.nan, np.nan, np.nan, reason="not computed")
+    text = number_with(row.value, row.lo, row.hi, reason=row.reason, sign="+" if row.what == "difference" else "")
+    value, _, rest = text.partition(" ")
+    return f"{value} ± {number(row.sd)} {rest}" if spread and not np.isnan(row.sd) and value != "-" else text
 
 
 Table = tuple[list[str], list[list[str]]]
@@ -342,25 +352,28 @@ def _units(rows: Sequence[SeedRow]) -> list[str]:
     return list(dict.fromkeys(row.unit for row in rows))
 
 
+def _by(units: Sequence[str], name: str) -> list[str]:
+    """Return the header of a column for each unit of the intervals."""
+    return [f"{name} by {UNIT_NAMES[unit]}" for unit in units]
+
+
 def _group_table(rows: Sequence[SeedRow], label: str, conditions: Sequence[str]) -> Table:
     own = [row for row in rows if row.group == label]
     methods = [method for method in dict.fromkeys(row.method for row in own) if method != ALL]
     units = _units(rows)
-    by = [f"by {UNIT_NAMES[unit]}" for unit in units]
-    header = ["tested at", "frame AUC", *by, *methods, "video AUC", *by]
+    header = ["tested at", *_by(units, "frame AUC"), *methods, *_by(units, "video AUC")]
     lines = []
     names = [("auc", condition) for condition in conditions]
     names += [("drop", row.condition) for row in own if row.what == "drop"][:1]
     for what, condition in names:
 
         def cells(level: str, what: str = what, condition: str = condition) -> list[str]:
-            found = [_pick(own, what=what, condition=condition, level=level, method=ALL, unit=unit) for unit in units]
-            return [value_text(found[0]), *map(interval_text, found)]
+            return [
+                cell(_pick(own, what=what, condition=condition, level=level, method=ALL, unit=unit)) for unit in units
+            ]
 
         by_method = [
-            value_text(
-                _pick(own, what=what, condition=condition, level="frame", method=method, unit=units[0]), spread=False
-            )
+            cell(_pick(own, what=what, condition=condition, level="frame", method=method, unit=units[0]), spread=False)
             for method in methods
         ]
         title = condition if what == "auc" else f"drop {condition}"
@@ -370,8 +383,7 @@ def _group_table(rows: Sequence[SeedRow], label: str, conditions: Sequence[str])
 
 def _difference_table(rows: Sequence[SeedRow], label: str, conditions: Sequence[str]) -> Table:
     units = _units(rows)
-    by = [f"by {UNIT_NAMES[unit]}" for unit in units]
-    header = ["tested at", "frame AUC", *by, "video AUC", *by]
+    header = ["tested at", *_by(units, "frame AUC"), *_by(units, "video AUC")]
     lines = []
     for condition in conditions:
         line = [condition]
@@ -380,8 +392,7 @@ def _difference_table(rows: Sequence[SeedRow], label: str, conditions: Sequence[
                 _pick(rows, group=label, what="difference", condition=condition, level=level, method=ALL, unit=unit)
                 for unit in units
             ]
-            line += [f"{found[0].value:+.3f}" if found[0] and not np.isnan(found[0].value) else "-"]
-            line += [interval_text(row) for row in found]
+            line += [cell(row, spread=False) for row in found]
         lines.append(line)
     return header, lines
 

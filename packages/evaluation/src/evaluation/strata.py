@@ -8,6 +8,7 @@ import numpy as np
 
 from .clusters import UNIT_NAMES, cluster
 from .jackknife import Sample
+from .printed import number_with
 from .scores import Scores
 from .wilson import Range, of_share
 
@@ -39,6 +40,17 @@ class Stratum:
     specificity_hi: float
     unit: str
     reason: str = ""
+
+    def texts(self) -> list[str]:
+        """Return AUC, sensitivity and specificity, each with its interval or the reason why it has none."""
+        unit = UNIT_NAMES[self.unit]
+        lacking = [f"fewer than two {unit} with {name} samples" if n else f"no {name} samples"
+                   for name, n in (("fake", self.n_fake), ("real", self.n_real))]  # fmt: skip
+        return [
+            number_with(self.auc, self.auc_lo, self.auc_hi, reason=self.reason),
+            number_with(self.sensitivity, self.sensitivity_lo, self.sensitivity_hi, reason=lacking[0]),
+            number_with(self.specificity, self.specificity_lo, self.specificity_hi, reason=lacking[1]),
+        ]
 
 
 def strata(test: Scores, confidence: float = 0.95) -> list[Stratum]:

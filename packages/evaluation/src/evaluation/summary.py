@@ -19,12 +19,18 @@ from .conditions import RAW, Ends, condition_key, ends
 from .intervals import UNITS, delong, holm
 from .jackknife import Estimate, Sample
 from .metrics import METRICS, headline
+from .printed import number_with
 from .scores import ALL, Reading, Scores, Source, by_video
 from .wilson import Range, mean_estimate, mean_of, of_share
 
 __all__ = ["ALL", "LEVELS", "Difference", "Row", "Settings", "Summary", "summarize"]
 
 KINDS = ("jackknife", "bootstrap")
+# fields of `Calibration` and their names in its reason
+CALIBRATED = {
+    "ece": "ECE", "temperature": "temperature", "ece_after": "ECE after",
+    "temperature_reference": "reference temperature", "ece_after_reference": "ECE after reference",
+}  # fmt: skip
 
 
 def _default_source(metric: str) -> str:
@@ -80,6 +86,13 @@ class Row:
     threshold_source: str
     reason: str = ""
 
+    @property
+    def why(self) -> str:
+        """The reason why the value or its interval is undefined."""
+        if np.isnan(self.value):
+            return "no faces in this condition" if self.n_frames == 0 else self.reason or METRICS[self.metric].undefined
+        return self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -102,6 +115,11 @@ class Difference:
     p_holm: float
     reason: str = ""
 
+    @property
+    def why(self) -> str:
+        """The reason why the value or its interval is undefined."""
+        return self.reason or ("undefined in one of the two conditions" if np.isnan(self.value) else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
@@ -120,6 +138,11 @@ class Scalar:
     hi: float
     unit: str
     reason: str = ""
+
+    @property
+    def why(self) -> str:
+        """The reason why the value or its interval is undefined."""
+        return self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +189,15 @@ class Calibration:
     n_frames: int
     unit: str
     reason: str = ""
+
+    def texts(self) -> list[str]:
+        """Return the five figures, each with its interval or the reason why it has none."""
+        reasons = {words: why for words, _, why in (part.partition(": ") for part in self.reason.split("; "))}
+        texts = []
+        for field_name, words in CALIBRATED.items():
+            value, lo, hi = (getattr(self, f"{field_name}{end}") for end in ("", "_lo", "_hi"))
+            texts.append(number_with(value, lo, hi, reason=reasons.get(words, "")))
+        return texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,9 +448,11 @@ def _calibration(test: Scores, val: Scores, conditions: list[str], confidence: f
     for condition in conditions:
         own = fitted_temperature(sample(val, condition), confidence)
         before, after, after_reference = (
-            ece(sample(test, condition, t), confidence) for t in (1.0, own.value, reference.value)
-        )
-        parts = {"ECE": before, "temperature": own, "ECE after": after, "reference temperature": reference}
+            Range(np.nan, np.nan, np.nan, "no temperature was fitted") if np.isnan(t)
+            else ece(sample(test, condition, t), confidence)
+            for t in (1.0, own.value, reference.value)
+        )  # fmt: skip
+        parts = dict(zip(CALIBRATED.values(), (before, own, after, reference, after_reference), strict=True))
         reasons = [f"{name}: {part.reason}" for name, part in parts.items() if np.isnan(part.lo) and part.reason]
         out.append(
             Calibration(
@@ -441,7 +475,7 @@ def _undefined(
             continue
         name = f"{condition_key(row.condition)}.{row.level}.{row.metric}"
         if np.isnan(row.value):
-            out.append(f"{name}: {_why(row)}")
+            out.append(f"{name}: {row.why}")
         elif np.isnan(row.lo):
             out.append(f"{name}_lo, {name}_hi: {row.reason}")
     if not differences:
@@ -452,9 +486,3 @@ def _undefined(
         if found and shown and difference.low == found.low and np.isnan(difference.value):
             out.append(f"drop.{difference.level}.{difference.metric}: undefined in one of the two conditions")
     return out
-
-
-def _why(row: Row) -> str:
-    if row.n_frames == 0:
-        return "no faces in this condition"
-    return row.reason or METRICS[row.metric].undefined

@@ -1,6 +1,6 @@
 """The results as files and as text: metrics.json, the CSV tables, tables for the terminal and for Markdown.
 
-Undefined numbers are empty cells in CSV, ``-`` in text, and left out of JSON.
+Undefined numbers are empty cells in CSV, ``-`` with the reason in text, and left out of JSON.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .matrix import Matrix, as_json
 from .matrix import read as read_matrix
 from .matrix import write as write_matrix
 from .metrics import METRICS, headline
+from .printed import footnoted, number, number_with
 from .scores import ALL, Reading, Scores, Source, by_video
 from .strata import Stratum
 from .summary import LEVELS, Calibration, Covariance, DeLong, Difference, Row, Scalar, Settings, Summary
@@ -50,8 +51,8 @@ VIDEOS = ("condition", "compression", "video", "method", "pair", "label", "score
 def metrics_json(summary: Summary, matrix: Matrix) -> dict[str, Any]:
     """Return the content of metrics.json: condition -> level -> metric with ``_lo`` and ``_hi``; drop, n, and more.
 
-    `scores` identifies the scores file, `versions` are those of the software, `undefined` lists what is left
-    out and why.
+    `intervals` says how they are made: confidence, method, and the unit that is treated as independent. `scores`
+    identifies the scores file, `versions` are those of the software, `undefined` lists what is left out and why.
 
     `drop` is the metric in the first condition of `conditions.ends` minus that in the second
     (negative for an error rate that rises). All numbers are finite; the others are named under `undefined`.
@@ -68,6 +69,10 @@ def metrics_json(summary: Summary, matrix: Matrix) -> dict[str, Any]:
     out["n"] = summary.n | ({"dropped": summary.dropped} if summary.dropped else {})
     source = {"scores": asdict(summary.source)} if summary.source else {}
     notes = {"notes": summary.notes} if summary.notes else {}
+    settings = summary.settings
+    made = {"confidence": settings.confidence, "method": settings.intervals, "unit": summary.units[0]}
+    made |= {"unit_of_matrix": matrix.unit} if matrix.unit != summary.units[0] else {}
+    out["intervals"] = made
     return out | source | notes | {"versions": versions(), "undefined": summary.undefined}
 
 
@@ -79,7 +84,8 @@ def one_class(summary: Summary) -> list[str]:
 
 
 def headline_json(summary: Summary, matrix: Matrix) -> dict[str, Any]:
-    """Return the numbers to look at first, each with its interval, 18 in all: what ``dvc metrics diff`` compares.
+    """Return the numbers to look at first, each with its interval, 18 in all, and what the intervals are: what
+    ``dvc metrics diff`` compares.
 
     All are at frame level: the AUC of the two conditions between which the drop is measured and of the worst cell of
     the history matrix, and what the threshold decides that is chosen on the validation split over all conditions.
@@ -96,7 +102,7 @@ def headline_json(summary: Summary, matrix: Matrix) -> dict[str, Any]:
     out: dict[str, Any] = {"auc": auc}
     for found in decided:
         out |= _named(found.metric, found.value, found.lo, found.hi)
-    return out
+    return out | {"intervals": f"{100 * summary.settings.confidence:g} %, {behind(summary)}"}
 
 
 def _named(name: str, value: float, lo: float = math.nan, hi: float = math.nan) -> dict[str, float]:
@@ -306,42 +312,35 @@ def caveats(synthetic: bool | None, note: str | None) -> list[str]:
     return [NO_NOTE, *([note] if note not in ("", NO_NOTE) else [])]
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """Return ``0.812``, or ``-`` for nan and None."""
-    return "-" if value is None or math.isnan(value) else f"{rounded(value):.{digits}f}"
-
-
 def with_interval(row: Row | Difference | Scalar | None, digits: int = 3) -> str:
-    """Return ``0.812 [0.736, 0.878]``, without the brackets where there is no interval."""
-    return "-" if row is None else number_with(row.value, row.lo, row.hi, digits)
+    """Return ``0.812 [0.736, 0.878]``, or the reason why there is no value or no interval (`printed`)."""
+    if row is None:
+        return number_with(math.nan, math.nan, math.nan, reason="not computed from these scores")
+    return number_with(row.value, row.lo, row.hi, digits, row.why)
 
 
 def range_text(found: Range, digits: int = 3) -> str:
     """Return the same of a `Range`."""
-    return number_with(found.value, found.lo, found.hi, digits)
-
-
-def number_with(value: float, lo: float, hi: float, digits: int = 3) -> str:
-    """Return the same of a value and the ends of its interval."""
-    if math.isnan(value) or math.isnan(lo):
-        return number(value, digits)
-    return f"{number(value, digits)} [{number(lo, digits)}, {number(hi, digits)}]"
+    return number_with(found.value, found.lo, found.hi, digits, found.reason)
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return aligned columns, the first left-aligned, the others right-aligned."""
-    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
+    """Return aligned columns, the first left-aligned, the others right-aligned; reasons stand below them."""
+    marked, notes = footnoted(rows)
+    widths = [max(len(line[i]) for line in [header, *marked]) for i in range(len(header))]
     lines = []
-    for line in [header, ["-" * width for width in widths], *rows]:
+    for line in [header, ["-" * width for width in widths], *marked]:
         cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
         lines.append("  ".join([line[0].ljust(widths[0]), *cells[1:]]).rstrip())
-    return "\n".join(lines)
+    return "\n".join([*lines, *notes])
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table, all columns but the first right-aligned."""
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    """Return a Markdown table, all columns but the first right-aligned; reasons stand below it."""
+    marked, notes = footnoted(rows)
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *marked]
+    below = [f"\n{'; '.join(notes)}"] if notes else []
+    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + below)
 
 
 def behind(summary: Summary, unit: str = "") -> str:
@@ -384,9 +383,7 @@ def _strata_lines(strata: Sequence[Stratum]) -> list[str]:
     if not strata:
         return []
     rows = [
-        [f"{row.column} {row.value}", row.condition, number_with(row.auc, row.auc_lo, row.auc_hi),
-         number_with(row.sensitivity, row.sensitivity_lo, row.sensitivity_hi),
-         number_with(row.specificity, row.specificity_lo, row.specificity_hi), str(row.n_real), str(row.n_fake)]
+        [f"{row.column} {row.value}", row.condition, *row.texts(), str(row.n_real), str(row.n_fake)]
         for row in strata[:MOST_LINES]
     ]  # fmt: skip
     header = ["stratum", "condition", "frame AUC", "sensitivity", "specificity", "real", "fake"]
@@ -426,7 +423,7 @@ def _matrix_lines(matrix: Matrix) -> list[str]:
     for name, words in FIGURES:
         if figure := matrix.figure(name):
             where = f"real {figure.real}, fake {figure.fake}" if figure.real else ""
-            rows.append([words, number_with(figure.value, figure.lo, figure.hi), where])
+            rows.append([words, number_with(figure.value, figure.lo, figure.hi, reason=figure.reason), where])
     lines = ["", text_table([f"matrix of {count} x {count} conditions", "frame AUC", "cell"], rows)]
     found = {source: [row for name in DECIDED for row in matrix.decided(name, source)] for source, _ in THRESHOLDS}
     known = [(words, found[source]) for source, words in THRESHOLDS if len(found[source]) == len(DECIDED)]
@@ -436,6 +433,6 @@ def _matrix_lines(matrix: Matrix) -> list[str]:
         for words, decisions in known:
             header += [f"{number(decisions[0].threshold)}, {words}", "where"]
             for line, row in zip(rows, decisions, strict=True):
-                line += [number_with(row.value, row.lo, row.hi), row.condition]
+                line += [number_with(row.value, row.lo, row.hi, reason=row.reason), row.condition]
         lines += ["", text_table(header, rows)]
     return [*lines, ""]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import page, plots, tables
+from . import page, plots
 from .clusters import UNIT_NAMES
-from .compare import Board, compare
+from .compare import Board, Standing, Test, compare
 from .conditions import title
 from .files import FileError
 from .origin import WAY_OUT, origin_path, read_origin
 from .page import Block
+from .printed import number_with
 from .records import Origin
 from .scores import Scores, read
 from .seeds import Group
@@ -71,7 +73,7 @@ def _table(board: Board) -> Block:
     for what in dict.fromkeys(row.what for row in board.standings):
         this, other = (board.standing(entry, what) for entry in (THIS, OTHER))
         test = tests.get(what)
-        shown = [tables.number_with(one.value, one.lo, one.hi) if one else "-" for one in (this, other, test)]
+        shown = [_shown(one) for one in (this, other, test)]
         p = "-" if test is None or test.p_holm != test.p_holm else f"{test.p_holm:.3f}"
         rows.append([title(what), *shown, p, str(test.n_frames) if test else "-"])
     unit = UNIT_NAMES.get(board.unit, board.unit)
@@ -79,11 +81,15 @@ def _table(board: Board) -> Block:
         f"{100 * board.confidence:g} % intervals by {unit}; those of a difference are "
         "paired. p is Holm's over the rows of this table. All conditions: mean over the cells of the history matrix."
     )
-    missing = [f"{title(test.what)}: {test.reason}" for test in board.tests if test.reason]
-    note += f" No difference: {'; '.join(missing)}." if missing else ""
     counted = "faces of both" if board.level == "frame" else "videos of both"
     header = ["condition", THIS, OTHER, "difference", "p (Holm)", counted]
     return page.table(f"versus-{board.level}", f"{board.level.capitalize()} AUC of both runs", header, rows, note)
+
+
+def _shown(row: Standing | Test | None) -> str:
+    if row is None:
+        return number_with(math.nan, math.nan, math.nan, reason="not in the scores of this run")
+    return number_with(row.value, row.lo, row.hi, reason=row.reason)
 
 
 def _differing(versus: Versus, origin: Origin | None) -> Block:
