@@ -29,14 +29,18 @@ def headline(audit: Audit | None, detector: Mapping[str, float], shared: Sequenc
     return found if audit is None else [*found, *findings(audit, detector)]
 
 
-def parts(audit: Audit | None, detector: Mapping[str, float], shared: Sequence[Leak] = ()) -> list[Block]:
-    """Return the parts of the section; without an audit, that it is missing, and what the splits share."""
+def parts(
+    audit: Audit | None, detector: Mapping[str, float], shared: Sequence[Leak] = (), best: str = ""
+) -> list[Block]:
+    """Return the parts of the section; without an audit, that it is missing, and what the splits share.
+
+    *best* is the highest AUC of the detector with its interval, as text.
+    """
     found = headline(audit, detector, shared)
     if audit is None:
         return [page.items(found), page.paragraph(MISSING)]
     crops = sum(sum(by_split.values()) for by_split in audit.faces.values())
-    best = max((auc for auc in detector.values() if auc == auc), default=None)
-    compared = "" if best is None else f" The detector reaches {best:.3f} in its best condition."
+    compared = f" The detector reaches {best} in its best condition." if best else ""
     return [
         page.paragraph(
             "How well can real and fake faces be told apart without any trace of forgery? A detector that relies on "

@@ -246,14 +246,15 @@ def _thresholds(material: Material) -> Block:
         f"Frame level, intervals by {UNIT_NAMES[summary.units[0]]}. The threshold maximises balanced ACC on the "
         "validation split in the same condition."
         + (" Bits per pixel, PSNR and SSIM are means over the faces of all splits." if material.fidelity else "")
-        + _coverage(summary, ("sensitivity", "specificity", "TPR at 5 %", "TPR at 1 %"))
+        + f" {_coverage(summary, ('sensitivity', 'specificity', 'TPR at 5 %', 'TPR at 1 %'))}".rstrip()
     )
     return page.table("thresholds", "A threshold for each condition", header, rows, caption)
 
 
 def _fidelity_cell(condition: str, found: Fidelity | None, name: str, digits: int) -> str:
     if found is None:
-        why = "what the others are compared with" if condition == RAW else "not measured by the fidelity stage"
+        why = "uncompressed faces are what the others are compared with"
+        why = why if condition == RAW else "not measured by the fidelity stage"
         return number_with(math.nan, math.nan, math.nan, reason=why)
     value, lo, hi = (getattr(found, f"{name}{end}") for end in ("", "_lo", "_hi"))
     return "∞" if math.isinf(value) else number_with(value, lo, hi, digits, "fewer than two pairs")
@@ -287,6 +288,13 @@ def _scalars(material: Material) -> str:
     ends = summary.ends()
     kept = retained(summary, ends.low) if ends else ""
     return "; ".join(parts) + "." + (f" At {title(ends.low)} {kept}" if ends and kept else "")
+
+
+def _best(material: Material) -> str:
+    """Return the highest frame AUC of the detector with its interval; nothing where none is defined."""
+    rows = [material.summary.find(name, "frame", "auc") for name in material.summary.conditions]
+    defined = [row for row in rows if row and not math.isnan(row.value)]
+    return tables.with_interval(max(defined, key=lambda row: row.value)) if defined else ""
 
 
 def _compression(material: Material) -> list[Block]:
@@ -613,7 +621,9 @@ SECTIONS = (
         m.matrix, m.summary.settings.confidence
     )),
     Section("by-condition", "By condition", _by_condition),
-    Section(AUDIT, "Audit of the data: shortcuts and leaks", lambda m: audit.parts(m.audit, m.detector, m.shared)),
+    Section(AUDIT, "Audit of the data: shortcuts and leaks", lambda m: audit.parts(
+        m.audit, m.detector, m.shared, _best(m)
+    )),
     Section("compression", "What compression does to a face", _compression),
     Section("by-method", "By forgery method", _by_method),
     Section("published", "Published results", _published),
