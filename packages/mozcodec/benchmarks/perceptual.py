@@ -353,7 +353,7 @@ def _families(rows: Sequence[dict[str, str]]) -> list[str]:
 def tables(rows: Sequence[dict[str, str]]) -> Iterator[str]:
     """Yield the lines of the report."""
     families = _families(rows)
-    for one in (name for name in families if name.startswith("mozcodec effort")):
+    for one in (name for name in families if name.startswith("mozcodec effort") and name[-1].isdigit()):
         yield f"Bytes of {one} over those of"
         yield ""
         yield f"| | {' | '.join(metric.title for metric in METRICS)} |"
@@ -402,8 +402,8 @@ def draw(rows: Sequence[dict[str, str]], path: Path) -> None:
         axis.set_xlabel(metric.title)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("bytes over those of mozcodec effort 1 at equal score")
-    axes[0].legend(fontsize=8)
-    figure.tight_layout()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncol=5, fontsize=8)
+    figure.tight_layout(rect=(0, 0.1, 1, 1))
     figure.savefig(path, dpi=110)
 
 
