@@ -41,7 +41,7 @@ def start_page(caution: str | None, limits: Limits, kept: str | None) -> str:
     """Return the page with the form. *kept* is where files are kept on disk, None if nowhere."""
     minutes = f"{limits.result_seconds / 60:g} minutes"
     if kept is None:
-        where = f"Your file stays on this machine, in memory, for at most {minutes}; nothing is written to disk."
+        where = f"The service keeps your file in memory for at most {minutes} and does not write it to disk."
     else:
         where = "Your file and its answer are kept on disk by the operator of this service."
     return _page(
