@@ -320,6 +320,14 @@ def test_seeds_compares_groups_on_the_same_faces(write_scores, tmp_path):
     assert "| frame AUC by pairs | Deepfakes |" in text
 
 
+def test_what_is_not_known_of_the_faces_is_not_counted(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("label,score\n" + "".join(f"{i % 2},{0.3 + i % 7 / 20 + 0.2 * (i % 2)}\n" for i in range(40)))
+    result = run("metrics", path, tmp_path / "m.json")
+    words = "test split: 40 faces, whose videos and people are not known; [95 % intervals: jackknife by rows]"
+    assert words in result.output
+
+
 def test_seeds_that_were_scored_on_other_faces_are_refused(write_scores):
     a, b = write_scores("a.csv", pairs=3), write_scores("b.csv", pairs=4)
     result = run("seeds", f"x={a},{b}", *FAST)

@@ -366,14 +366,22 @@ def text(summary: Summary, matrix: Matrix, strata: Sequence[Stratum] = ()) -> st
     if ends:
         rows.append([f"drop {ends.high} -> {ends.low}", *(with_interval(summary.drop(*name)) for name in SHOWN), ""])
     share = f"{100 * summary.settings.confidence:g} %"
-    n = summary.n
     lines = [text_table(header, rows), *_matrix_lines(matrix), *_strata_lines(strata)]
     lines.append(
-        f"test split: {n['frames']} faces of {n['videos']} videos of {n['pairs']} pairs; "
+        f"test split: {_counted(summary)}; "
         f"[{share} intervals: {behind(summary)}]; balanced ACC and EER at frame level, ACC at the threshold .5"
     )
     lines += [f"note: {note}" for note in summary.notes]
     return "\n".join(lines + _undefined_lines(summary.undefined))
+
+
+def _counted(summary: Summary) -> str:
+    """Return how many faces were tested; what is not known of them is not counted."""
+    n, unit = summary.n, summary.units[0]
+    if unit == "row":
+        return f"{n['frames']} faces, whose videos and people are not known"
+    known = "" if unit == "video" else f" of {n['pairs']} pairs"
+    return f"{n['frames']} faces of {n['videos']} videos{known}"
 
 
 MOST_LINES = 24                        # of strata
