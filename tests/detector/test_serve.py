@@ -311,13 +311,12 @@ def test_polyglots_are_what_their_content_is_and_never_sent_back(service: Runnin
     image = (files / "face.png").read_bytes()
     tail = b"PK\3\4" + HTML
     jpeg = (files / "face.jpg").read_bytes()
-    for data in (jpeg + tail, jpeg[:2] + b"\xff\xfe" + struct.pack(">H", len(HTML) + 2) + HTML + jpeg[2:]):
+    comment = b"\xff\xfe" + struct.pack(">H", len(HTML) + 2) + HTML
+    for data in (jpeg + tail, image + tail, jpeg[:2] + comment + jpeg[2:]):
         status, answer, address = service.post(data, "page.html")
         assert (status, answer["kind"], answer["size"]) == (201, "image", len(data))
         for path in json.loads(service.get(f"{address}/images"))["images"] + [f"{address}/annotated.jpg"]:
             assert b"<script" not in service.get(path)
-    status, answer, _ = service.post(image + tail)
-    assert status == 422  # a PNG must end with its end chunk
 
 
 @pytest.mark.parametrize(
