@@ -17,11 +17,15 @@ help: ## list the targets
 
 repro: setup ## set everything up and run the pipeline; ends with the metrics and the path of the report page
 	@start=$$(date +%s); \
+	$(IN_VENV) python -m tools unlock --check || exit 1; \
 	if $(IN_VENV) dvc status --quiet; then \
 	  echo "repro: nothing has changed"; $(IN_VENV) evaluation show out/metrics.json out/tables --page out/report/index.html; \
 	else \
 	  echo "repro: running what has changed (all of it: about 5 minutes on 2 idle cores)"; $(IN_VENV) dvc repro; \
 	fi && echo "repro: done in $$(( $$(date +%s) - start )) s"
+
+unlock: setup ## repair DVC's lock files, which a killed process can leave empty ("Unable to read RWLock-file")
+	@$(IN_VENV) python -m tools unlock
 
 test: setup ## lint, types and every test that is not marked slow
 	@start=$$(date +%s); echo "test: everything not marked slow (about 15 minutes on 2 cores)"; \
@@ -120,5 +124,5 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: help repro test test-all coverage coverage-report mutants grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
+.PHONY: help repro unlock test test-all coverage coverage-report mutants grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
   real study models study-scaling sample setup

@@ -18,6 +18,7 @@ COMMANDS = {
     "coverage-report": ("tools.coverage_report:command", "Measure line and branch coverage of the tests, by package."),
     "face-detectors": ("tools.face_detectors:command", "Compare the face detectors by size, brightness and class."),
     "mutants": ("tools.mutants.command:command", "Apply small faults to a copy; the tests must catch each."),
+    "unlock": ("tools.unlock:command", "Repair DVC's lock files after a crash."),
     "throughput": ("tools.throughput:command", "Measure images per second of training, loading and inference."),
 }
 
