@@ -107,7 +107,7 @@ def test_the_terminal_shows_a_line_for_each_property_and_the_findings():
 
 
 def test_the_section_has_both_tables_and_says_how_they_were_made():
-    block = page.joined(audit.parts(audit_of(FORMAT, QUALITY, leaks=[LEAK]), {"77": 0.8}))
+    block = page.joined(audit.parts(audit_of(FORMAT, QUALITY, leaks=[LEAK]), {"77": 0.8}, best="0.800 [0.7, 0.9]"))
     assert [table.name for table in block.tables] == ["audit", "leaks"]
     properties, leaks = block.tables
     assert properties.rows[0] == ("file format", "1.000 [0.910, 1.000]", "", "JPEG (all)", "PNG (all)", "40", "60")
@@ -116,7 +116,7 @@ def test_the_section_has_both_tables_and_says_how_they_were_made():
         ("people", "1"), ("pairs or groups of people", "0"), ("identical source files", "0"),
         ("near-duplicate crop pairs", "2"),
     ]  # fmt: skip
-    assert "0.800 in its best condition" in block.html
+    assert "The detector reaches 0.800 [0.7, 0.9] in its best condition" in block.html
     assert "No audit of the data was given" in page.joined(audit.parts(None, {})).html
 
 
