@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -228,6 +229,23 @@ def test_one_bad_file_does_not_stop_the_others(trained: Path, portrait: Path, tm
         None,
     ]
     assert [answer["verdict"] for answer in answers] == [None] * 4 + ["fake"]
+
+
+def test_what_is_no_file_has_no_answer_and_stops_nothing(trained: Path, portrait: Path, tmp_path: Path) -> None:
+    (pipe, loop, long) = (tmp_path / name for name in ("pipe", "loop", 300 * "x"))
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    code, output, errors = run(pipe, loop, long, "/dev/zero", portrait, "--train", trained, "--json")
+    answers = [json.loads(line) for line in output.splitlines()]
+
+    assert (code, "4 of 5 files have no answer" in errors) == (1, True)
+    assert [(answer["error"] or "").split(" (")[0] for answer in answers] == [
+        "not a regular file",
+        "Too many levels of symbolic links",
+        "File name too long",
+        "not a regular file",
+        "",
+    ]
 
 
 def test_every_answer_is_valid_json_of_the_documented_schema(trained: Path, portrait: Path, small_tree: Path) -> None:

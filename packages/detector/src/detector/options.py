@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -75,22 +76,23 @@ def check_paths(
     An output must not be an input, nor lie inside one that is not *shared*. The outputs *replaced* are folders that are
     replaced as a whole, so neither an input nor another output may lie inside them. Links are followed.
     """
-    inputs = {name: path.resolve() for name, path in read.items()}
-    outputs = {name: path.resolve() for name, path in written.items()}
+    # realpath: Path.resolve raises RuntimeError for a loop of links
+    inputs = {name: Path(os.path.realpath(path)) for name, path in read.items()}
+    outputs = {name: Path(os.path.realpath(path)) for name, path in written.items()}
     for out, path in outputs.items():
-        way_out = f"give {out} another path"
+        remedy = f"give {out} another path"
         for name, source in inputs.items():
             if path == source:
-                raise DataError(f"{written[out]}: {out} would overwrite {name}; {way_out}")
+                raise DataError(f"{written[out]}: {out} would overwrite {name}; {remedy}")
             if name not in shared and path.is_relative_to(source):
-                raise DataError(f"{written[out]}: {out} lies inside {name}, which is only read; {way_out}")
+                raise DataError(f"{written[out]}: {out} lies inside {name}, which is only read; {remedy}")
             if out in replaced and source.is_relative_to(path):
-                raise DataError(f"{written[out]}: {name} lies inside {out}, which is replaced as a whole; {way_out}")
+                raise DataError(f"{written[out]}: {name} lies inside {out}, which is replaced as a whole; {remedy}")
         for name, other in outputs.items():
             if name != out and path == other:
-                raise DataError(f"{written[out]}: {out} and {name} are the same path; {way_out}")
+                raise DataError(f"{written[out]}: {out} and {name} are the same path; {remedy}")
             if name != out and name in replaced and path.is_relative_to(other):
-                raise DataError(f"{written[out]}: {out} lies inside {name}, which is replaced as a whole; {way_out}")
+                raise DataError(f"{written[out]}: {out} lies inside {name}, which is replaced as a whole; {remedy}")
 
 
 def params_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import math
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,7 +132,7 @@ class Examiner:
         name = str(path) if name is None else name
         data = None
         try:
-            data = b"" if path.is_dir() else path.read_bytes()
+            data = _contents(path)
             return self._examine(path, name, data)
         except OSError as error:
             return Examined(self._empty(name, data, error.strerror or type(error).__name__))
@@ -378,3 +379,12 @@ def _logit(score: float) -> float:
 def _short(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
 
+
+def _contents(path: Path) -> bytes:
+    """Return the bytes of the file *path*, none for a folder; DataError for a device, a socket or a named pipe."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        return b""
+    if not stat.S_ISREG(mode):
+        raise DataError("not a regular file (a device, a socket or a named pipe); copy its data into a file")
+    return path.read_bytes()

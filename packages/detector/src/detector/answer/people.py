@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ def find_files(inputs: Iterable[Path]) -> tuple[list[Path], list[str]]:
     files: list[Path] = []
     notes: list[str] = []
     for given in inputs:
-        if not given.is_dir():
+        if not os.path.isdir(given):  # noqa: PTH112 - Path.is_dir raises OSError for a name that is too long
             files.append(given)
             continue
         below = [path for path in sorted(given.rglob("*")) if path.is_file()]
