@@ -392,3 +392,18 @@ def test_an_unknown_layout_is_refused_with_the_known_ones(tmp_path: Path) -> Non
     with pytest.raises(DataError, match="no known layout") as refused:
         readers.read_data(tmp_path, FacesConfig())
     assert all(reader.help in str(refused.value) for reader in readers.READERS.values())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["model=meso5"], "unknown model 'meso5'; known models: "),
+        (["model=efficientnet_b0", "train.meso.conv_activation=leaky_relu"], "efficientnet_b0 has no such setting"),
+    ],
+)
+def test_settings_that_the_model_does_not_take_are_refused_before_the_faces(
+    tmp_path: Path, small_tree: Path, settings: list[str], message: str
+) -> None:
+    words = [word for setting in settings for word in ("--set", setting)]
+    assert message in refusal("dataset", "add", small_tree, tmp_path / "out", *words)
+    assert not (tmp_path / "out").exists()

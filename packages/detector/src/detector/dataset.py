@@ -106,9 +106,11 @@ def add(
     not changed.
     """
     from .lock import held
+    from .models.settings import settings as model_settings
 
     dataset = find(data, root, real, fake)
     params = _params(settings, params_file)
+    model_settings(params)  # refuses an unknown model and a setting of another one before the stages run
     out.mkdir(parents=True, exist_ok=True)
     with held(out / "lock", f"is writing to {out}"):
         _write_params(out / PARAMS, params)

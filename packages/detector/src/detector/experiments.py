@@ -153,8 +153,8 @@ class Locked:
 def read_record(content: str, where: str, form: Any) -> Any:
     """Return the YAML text *content*, checked against *form*, as plain values; DataError names *where*."""
     values = parse_yaml(content, where)
-    way_out = "remove it (dvc exp remove) and run it again"
-    with within(where, way_out):
+    remedy = "remove it (dvc exp remove) and run it again"
+    with within(where, remedy):
         parse(values, form)
     return values
 
@@ -292,8 +292,8 @@ def read_index(path: Path) -> list[dict[str, str]]:
     """Return the rows of an existing index, or an empty list if there is no file."""
     if not path.is_file():
         return []
-    way_out = "remove it, and the same command writes it again"
-    with within(path, way_out):
+    remedy = "remove it, and the same command writes it again"
+    with within(path, remedy):
         lines = csv_lines(read_text(path))
         _, columns = next(lines, (1, []))
         if columns[: len(COLUMNS)] != list(COLUMNS):

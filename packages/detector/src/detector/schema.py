@@ -336,20 +336,20 @@ def brief(text: str) -> str:
 
 
 @contextlib.contextmanager
-def within(path: str | Path, way_out: str = "") -> Iterator[None]:
-    """Turn a `Mismatch` in the block into DataError that names *path* and the *way_out*."""
+def within(path: str | Path, remedy: str = "") -> Iterator[None]:
+    """Turn a `Mismatch` in the block into DataError that names *path* and the *remedy*."""
     try:
         yield
     except Mismatch as error:
-        raise DataError(f"{path}: {error}" + (f"; {way_out}" if way_out else "")) from None
+        raise DataError(f"{path}: {error}" + (f"; {remedy}" if remedy else "")) from None
 
 
-def read_text(path: str | Path, way_out: str = "") -> str:
+def read_text(path: str | Path, remedy: str = "") -> str:
     """Return the UTF-8 text in the file *path*, without a byte order mark.
 
     DataError if it is missing, not a file, or not UTF-8; other errors of the system (OSError) pass.
     """
-    after = f"; {way_out}" if way_out else ""
+    after = f"; {remedy}" if remedy else ""
     try:
         return Path(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
@@ -361,7 +361,7 @@ def read_text(path: str | Path, way_out: str = "") -> str:
         raise DataError(f"{path}: not UTF-8 text: byte {error.start} is {byte:#04x}{after}") from None
 
 
-def parse_json(content: str, path: str | Path, way_out: str = "") -> Any:
+def parse_json(content: str, path: str | Path, remedy: str = "") -> Any:
     """Return the value in the JSON text *content* of *path*; DataError names what is not JSON in it.
 
     Numbers that are not in JSON (NaN, Infinity) and duplicate keys are errors.
@@ -370,7 +370,7 @@ def parse_json(content: str, path: str | Path, way_out: str = "") -> Any:
         return json.loads(content, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise DataError(f"{path}: not readable as JSON: {reason}" + (f"; {way_out}" if way_out else "")) from None
+        raise DataError(f"{path}: not readable as JSON: {reason}" + (f"; {remedy}" if remedy else "")) from None
 
 
 def _no_constant(name: str) -> Any:
@@ -393,21 +393,21 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 @overload
-def read_json(path: str | Path, form: type[T], way_out: str = "", rules: Rules = ...) -> T: ...
+def read_json(path: str | Path, form: type[T], remedy: str = "", rules: Rules = ...) -> T: ...
 @overload
-def read_json(path: str | Path, form: Any = Any, way_out: str = "", rules: Rules = ...) -> Any: ...
+def read_json(path: str | Path, form: Any = Any, remedy: str = "", rules: Rules = ...) -> Any: ...
 def read_json(
     path: str | Path,
     form: Any = Any,
-    way_out: str = "",
+    remedy: str = "",
     rules: Rules = Rules(),
 ) -> Any:
     """Return the JSON file *path* as *form*; keys that are not in *form* are ignored.
 
-    DataError names the file, the place in it, the value, and the *way_out*.
+    DataError names the file, the place in it, the value, and the *remedy*.
     """
-    values = parse_json(read_text(path, way_out), path, way_out)
-    with within(path, way_out):
+    values = parse_json(read_text(path, remedy), path, remedy)
+    with within(path, remedy):
         return parse(values, form, "", rules)
 
 
@@ -428,7 +428,7 @@ def parse_yaml(content: str, path: str | Path) -> Any:
         raise DataError(f"{path}: not readable as YAML: {reason}") from None
 
 
-def read_csv(path: str | Path, form: type[T], way_out: str = "") -> list[tuple[int, T]]:
+def read_csv(path: str | Path, form: type[T], remedy: str = "") -> list[tuple[int, T]]:
     """Return the rows of the CSV file *path*, each with its line number, as dataclasses *form*.
 
     The header must be the fields of *form*, in order; fields with a default may be missing. A field of type int is a
@@ -438,8 +438,8 @@ def read_csv(path: str | Path, form: type[T], way_out: str = "") -> list[tuple[i
     fields = dataclasses.fields(form)  # type: ignore[arg-type]
     hints, checks = _hints(form), {f.name: f.metadata for f in fields}
     rows: list[tuple[int, T]] = []
-    with within(path, way_out):
-        lines = csv_lines(read_text(path, way_out))
+    with within(path, remedy):
+        lines = csv_lines(read_text(path, remedy))
         _, header = next(lines, (1, []))
         columns = [f.name for f in fields if f.default is dataclasses.MISSING or f.name in header]
         if header != columns:

@@ -114,18 +114,18 @@ def _check_origin(sources: Sources, origin: Origin, material: Material, scores: 
                     "run `detector score` with this model, or give the folder of the model that made the scores"
                 )
     if origin.faces and sources.faces:
-        faces, way_out = material.faces, "give the summary of the faces that were scored, or run `detector score` again"
-        _check_card(str(sources.faces), faces.dataset or Dataset(), str(path), origin.faces.dataset, way_out)
+        faces, remedy = material.faces, "give the summary of the faces that were scored, or run `detector score` again"
+        _check_card(str(sources.faces), faces.dataset or Dataset(), str(path), origin.faces.dataset, remedy)
         if faces.parameters and faces.parameters != origin.faces.parameters:
             a, b = faces.parameters, origin.faces.parameters
             key = next(key for key in {**a, **b} if a.get(key) != b.get(key) or (key in a) != (key in b))
             raise FileError(
                 f"{sources.faces}, parameters.{key}: {_text(a.get(key))}, but {path} has {_text(b.get(key))}: "
-                f"{MIXED}; {way_out}"
+                f"{MIXED}; {remedy}"
             )
         index = sources.faces.parent / "index.csv"
         if index.is_file() and sha256(index) != origin.faces.index_sha256:
-            raise FileError(f"{index}: is not the index of the faces in {path} (SHA-256 differs): {MIXED}; {way_out}")
+            raise FileError(f"{index}: is not the index of the faces in {path} (SHA-256 differs): {MIXED}; {remedy}")
 
 
 def _short(value: str | None) -> str:
@@ -133,14 +133,14 @@ def _short(value: str | None) -> str:
     return "nothing" if value is None else repr(value[:12] if len(value) == 64 else value[:60])
 
 
-def _check_card(name: str, here: Dataset, other: str, there: Dataset, way_out: str) -> None:
+def _check_card(name: str, here: Dataset, other: str, there: Dataset, remedy: str) -> None:
     """Refuse two descriptions of one data set that differ."""
     for part in fields(Dataset):
         a, b = getattr(here, part.name), getattr(there, part.name)
         if a != b:
             raise FileError(
                 f"{name}, dataset.{part.name}: {_text(a)}, but {other} has {_text(b)}: it was edited, or {MIXED}; "
-                f"{way_out}"
+                f"{remedy}"
             )
 
 
@@ -216,11 +216,11 @@ def _check_audit(sources: Sources, material: Material) -> None:
     """Refuse the audit of other faces."""
     audit, scored = material.audit, material.origin.faces if material.origin else None
     assert audit
-    way_out = "run `detector audit` on the faces that were scored"
+    remedy = "run `detector audit` on the faces that were scored"
     if scored and audit.index_sha256 != scored.index_sha256:
         raise FileError(
             f"{sources.audit}, index_sha256: {_short(audit.index_sha256)}, but {sources.origin} has "
-            f"{_short(scored.index_sha256)}: {MIXED}; {way_out}"
+            f"{_short(scored.index_sha256)}: {MIXED}; {remedy}"
         )
     audited, counted = (
         {(method, split): n for method, counts in faces.items() for split, n in counts.items() if n}
@@ -229,7 +229,7 @@ def _check_audit(sources: Sources, material: Material) -> None:
     if counted and audited != counted:
         raise FileError(
             f"{sources.audit} is of {sum(audited.values())} faces, {sources.faces} of {sum(counted.values())}, or "
-            f"they differ by method and split: {MIXED}; {way_out}"
+            f"they differ by method and split: {MIXED}; {remedy}"
         )
 
 

@@ -82,18 +82,18 @@ def _faces(path: Path, label: np.ndarray) -> dict[str, Text]:
     """Return what the paths of the images say about each face."""
     found = _load(path)
     images, labels = found.get("image"), found.get("label")
-    way_out = "give the one of the same run, or move it away to evaluate without videos"
+    remedy = "give the one of the same run, or move it away to evaluate without videos"
     if type(images) is not list or not all(isinstance(image, str) for image in images):
-        raise FileError(f"{path}: no list of image paths; {way_out}")
+        raise FileError(f"{path}: no list of image paths; {remedy}")
     if len(images) != len(label):
-        raise FileError(f"{path}: {len(images)} images for {len(label)} scores: two runs are mixed; {way_out}")
+        raise FileError(f"{path}: {len(images)} images for {len(label)} scores: two runs are mixed; {remedy}")
     if isinstance(labels, list) and len(labels) == len(label):
         differs = np.array([bool(a) != bool(b) for a, b in zip(labels, label.tolist(), strict=True)], dtype=bool)
         if differs.any():
             row = int(np.argmax(differs))
             raise FileError(
                 f"{path}, row {row + 1}: the label differs from that of the score ({int(differs.sum())} such rows): "
-                f"two runs are mixed; {way_out}"
+                f"two runs are mixed; {remedy}"
             )
     rows = [_face(image, fake) for image, fake in zip(images, label.tolist(), strict=True)]
     pairs = {who: face["pair"] for face in rows for who in face["identity"].split("+") if "+" in face["identity"]}

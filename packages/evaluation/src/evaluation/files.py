@@ -122,33 +122,33 @@ class _Origin:
     """Where a value comes from, for error messages."""
 
     path: Path
-    way_out: str
+    remedy: str
 
     def error(self, place: str, problem: str) -> FileError:
         place = f", {place}" if place else ""
-        return FileError(f"{self.path}{place}: {problem}" + (f"; {self.way_out}" if self.way_out else ""))
+        return FileError(f"{self.path}{place}: {problem}" + (f"; {self.remedy}" if self.remedy else ""))
 
 
-def read_json(path: str | Path, schema: type[T], way_out: str = "") -> T:
+def read_json(path: str | Path, schema: type[T], remedy: str = "") -> T:
     """Return the value in a JSON file as an instance of *schema*: a dataclass, or a type such as ``dict[str, float]``.
 
-    Keys that a dataclass does not name are ignored, fields with a default may be missing. *way_out* ends the message of
+    Keys that a dataclass does not name are ignored, fields with a default may be missing. *remedy* ends the message of
     every error.
     """
-    origin = _Origin(Path(path), way_out)
+    origin = _Origin(Path(path), remedy)
     found: T = _parsed(_parse_json(_text(origin), origin, ""), schema, origin, "")
     return found
 
 
-def check(value: Any, schema: type[T], path: str | Path, place: str, way_out: str = "") -> T:
+def check(value: Any, schema: type[T], path: str | Path, place: str, remedy: str = "") -> T:
     """Return *value*, a part of the JSON file *path* found at *place*, as an instance of *schema*."""
-    found: T = _parsed(value, schema, _Origin(Path(path), way_out), place)
+    found: T = _parsed(value, schema, _Origin(Path(path), remedy), place)
     return found
 
 
-def read_json_lines(path: str | Path, schema: type[T], way_out: str = "") -> list[T]:
+def read_json_lines(path: str | Path, schema: type[T], remedy: str = "") -> list[T]:
     """Return the objects of a file with one JSON object per line; empty lines are skipped."""
-    origin = _Origin(Path(path), way_out)
+    origin = _Origin(Path(path), remedy)
     out = []
     for number, line in enumerate(_text(origin).split("\n"), 1):
         if line.strip():
@@ -157,17 +157,17 @@ def read_json_lines(path: str | Path, schema: type[T], way_out: str = "") -> lis
     return out
 
 
-def read_csv(path: str | Path, schema: type[T], way_out: str = "") -> list[T]:
+def read_csv(path: str | Path, schema: type[T], remedy: str = "") -> list[T]:
     """Return the rows of a CSV file as instances of the dataclass *schema*; other columns are ignored.
 
     An empty cell of a float column is nan. Fields with a default may be missing from the file.
     """
-    return list(iterate_csv(path, schema, way_out))
+    return list(iterate_csv(path, schema, remedy))
 
 
-def iterate_csv(path: str | Path, schema: type[T], way_out: str = "") -> Iterator[T]:
+def iterate_csv(path: str | Path, schema: type[T], remedy: str = "") -> Iterator[T]:
     """Yield what `read_csv` returns, row by row; the file is read as far as rows are taken."""
-    origin = _Origin(Path(path), way_out)
+    origin = _Origin(Path(path), remedy)
     hints = get_type_hints(schema)
     lines = _lines(origin)
     _, header = next(lines)
@@ -191,12 +191,12 @@ def iterate_csv(path: str | Path, schema: type[T], way_out: str = "") -> Iterato
         yield found
 
 
-def read_table(path: str | Path, needed: Sequence[str], way_out: str = "") -> tuple[list[str], list[dict[str, str]]]:
+def read_table(path: str | Path, needed: Sequence[str], remedy: str = "") -> tuple[list[str], list[dict[str, str]]]:
     """Return the columns of a CSV file, and its rows as texts by column; for files whose columns are not fixed.
 
     The columns *needed* must be there, and no column twice.
     """
-    origin = _Origin(Path(path), way_out)
+    origin = _Origin(Path(path), remedy)
     lines = _lines(origin)
     _, header = next(lines)
     _check_columns([name for name in needed if name not in header], header, origin)
@@ -239,15 +239,15 @@ class Picture:
     pixels: NDArray[np.uint8]
 
 
-def read_png(folder: str | Path, name: str, way_out: str = "") -> Picture:
+def read_png(folder: str | Path, name: str, remedy: str = "") -> Picture:
     """Return the PNG file *name* of *folder*; FileError for other kinds of file and for a path outside the folder."""
-    origin = _within(folder, name, way_out)
+    origin = _within(folder, name, remedy)
     return _picture(origin.path.read_bytes(), origin)
 
 
-def read_png_part(folder: str | Path, name: str, offset: int, size: int, way_out: str = "") -> Picture:
+def read_png_part(folder: str | Path, name: str, offset: int, size: int, remedy: str = "") -> Picture:
     """Return the PNG of *size* bytes at *offset* in the file *name* of *folder*, as in a packed archive."""
-    origin = _within(folder, name, way_out)
+    origin = _within(folder, name, remedy)
     if offset < 0 or not 0 < size <= MAX_BYTES:
         raise origin.error(f"byte {offset}", f"an image of {size} bytes")
     with origin.path.open("rb") as file:
@@ -255,10 +255,10 @@ def read_png_part(folder: str | Path, name: str, offset: int, size: int, way_out
         return _picture(file.read(size), origin)
 
 
-def _within(folder: str | Path, name: str, way_out: str) -> _Origin:
+def _within(folder: str | Path, name: str, remedy: str) -> _Origin:
     """Return the file *name* of *folder*; FileError for a path outside the folder and for a missing file."""
     path = Path(folder) / name.replace("\0", "")
-    origin = _Origin(path, way_out)
+    origin = _Origin(path, remedy)
     if not path.resolve().is_relative_to(Path(folder).resolve()):
         raise origin.error("", f"is outside the folder {folder}")
     if "\0" in name or not path.is_file():

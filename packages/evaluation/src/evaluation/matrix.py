@@ -262,15 +262,15 @@ def write(folder: str | Path, matrix: Matrix) -> None:
         write_csv(Path(folder) / name, [f.name for f in fields(kind)], (asdict(row) for row in rows))
 
 
-def read(folder: str | Path, conditions: list[str], unit: str, way_out: str) -> Matrix:
+def read(folder: str | Path, conditions: list[str], unit: str, remedy: str) -> Matrix:
     """Return the matrix that `write` wrote into *folder*."""
     cells, figures, decisions = (Path(folder) / name for name in FILES)
     return Matrix(
         conditions,
         unit,
-        read_csv(cells, Cell, way_out),
-        read_csv(figures, Figure, way_out),
-        read_csv(decisions, Decision, way_out),
+        read_csv(cells, Cell, remedy),
+        read_csv(figures, Figure, remedy),
+        read_csv(decisions, Decision, remedy),
     )
 
 

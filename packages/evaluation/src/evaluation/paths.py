@@ -74,18 +74,18 @@ def check_paths(
     inputs = {name: path.resolve() for name, path in read.items()}
     outputs = {name: path.resolve() for name, path in written.items()}
     for out, path in outputs.items():
-        shown, way_out = written[out], f"give {out} another path"
+        shown, remedy = written[out], f"give {out} another path"
         for name, source in inputs.items():
             if path == source:
-                raise ValueError(f"{shown}: {out} would overwrite {name}; {way_out}")
+                raise ValueError(f"{shown}: {out} would overwrite {name}; {remedy}")
             if path.is_relative_to(source):
-                raise ValueError(f"{shown}: {out} lies inside {name}, which is only read; {way_out}")
+                raise ValueError(f"{shown}: {out} lies inside {name}, which is only read; {remedy}")
             if source.is_relative_to(path):
                 first = source.relative_to(path).parts[0]
                 if any(fnmatch(first, pattern) for pattern in (names or {}).get(out, ())):
-                    raise ValueError(f"{shown / first}: {out} would overwrite {name}; {way_out}")
+                    raise ValueError(f"{shown / first}: {out} would overwrite {name}; {remedy}")
             if path == origin_path(source) and path.is_file() and is_record(path):
-                raise ValueError(f"{shown}: is the record that `detector score` wrote beside {read[name]}; {way_out}")
+                raise ValueError(f"{shown}: is the record that `detector score` wrote beside {read[name]}; {remedy}")
         for name, other in outputs.items():
             if name != out and path == other:
-                raise ValueError(f"{shown}: {out} and {name} are the same path; {way_out}")
+                raise ValueError(f"{shown}: {out} and {name} are the same path; {remedy}")

@@ -402,11 +402,11 @@ def _described(cut: Cut) -> dict[str, Any]:
 
 def _load(path: Path) -> Cropped:
     """Return what `_store` wrote to *path*, without images and masks; `_stored` returns them."""
-    place, way_out = f"{path}, cropped.json", "remove the file and run the command again"
+    place, remedy = f"{path}, cropped.json", "remove the file and run the command again"
     with zipfile.ZipFile(path) as archive:
         content = archive.read("cropped.json").decode("utf-8", "replace")
-    with within(place, way_out):
-        described = parse(parse_json(content, place, way_out), Stored)
+    with within(place, remedy):
+        described = parse(parse_json(content, place, remedy), Stored)
     cropped = Cropped(failures=described.failures, notes=described.notes)
     for values in described.cuts:
         points = None if values.points is None else np.array(values.points)
@@ -501,7 +501,7 @@ def _write(
         where = f"{first.video}, {first.frame}" if first.frame else first.video
         raise DataError(
             f"{data}: no face in any of {len(tree.clips)} videos, e.g. {where}: {first.reason}; "
-            f"{_way_out(failures, config)} (see docs/faceforensics.md)"
+            f"{_remedy(failures, config)} (see docs/faceforensics.md)"
         )
     write_rows(folder / "masks.csv", Slot, masks)
     write_rows(folder / "geometry.csv", Geometry, geometry)
@@ -558,7 +558,7 @@ def _scene(clip: Clip, cut: Cut) -> tuple[int, int]:
     return (cut.frame if clip.pictures else 0, cut.person)
 
 
-def _way_out(failures: Sequence[Failure], config: FacesConfig) -> str:
+def _remedy(failures: Sequence[Failure], config: FacesConfig) -> str:
     beyond = sum(failure.reason == beyond_reason(config.max_border) for failure in failures)
     if beyond > len(failures) / 2:
         return "the images are cut too closely around the faces: try faces.framing tight, or a larger faces.max_border"

@@ -126,7 +126,7 @@ def _read_with_pillow(data: bytes, kind: str) -> NDArray[np.uint8]:
     """Return an AVIF or HEIC image; OpenCV reads only the former, and ignores its orientation."""
     import io
 
-    way_out = f"{kind} files need an extra: pip install 'detector[heif]', or convert the file to PNG"
+    remedy = f"{kind} files need an extra: pip install 'detector[heif]', or convert the file to PNG"
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError, features
 
@@ -135,9 +135,9 @@ def _read_with_pillow(data: bytes, kind: str) -> NDArray[np.uint8]:
 
             register_heif_opener()
         elif not features.check("avif"):
-            raise DataError(way_out)
+            raise DataError(remedy)
     except ImportError as error:
-        raise DataError(way_out) from error
+        raise DataError(remedy) from error
     try:
         with Image.open(io.BytesIO(data)) as image:
             upright = ImageOps.exif_transpose(image).convert("RGB")

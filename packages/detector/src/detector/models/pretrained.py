@@ -98,24 +98,24 @@ def weights_file(source: Published) -> Path:
         if isinstance(cached, str):
             return Path(cached)
     package = f"{PACKAGE} as pretrained, " if source.name.partition(".")[0] in PACKAGES else ""
-    way_out = (
+    remedy = (
         f"The weights {source.name} ({repository}) are not in the cache {constants.HF_HUB_CACHE}. Give {package}the "
         "path of a file as pretrained, or pretrained: false to start from random weights"
     )
     if constants.HF_HUB_OFFLINE:
-        raise DetectorError(f"HF_HUB_OFFLINE is set. {way_out}")
-    _ask(constants.ENDPOINT, way_out)
+        raise DetectorError(f"HF_HUB_OFFLINE is set. {remedy}")
+    _ask(constants.ENDPOINT, remedy)
     for file in FILES:
         try:
             return Path(hf_hub_download(repository, file))
         except EntryNotFoundError:
             continue
         except (HfHubHTTPError, OSError) as error:
-            raise DetectorError(f"download of {source.name} failed: {error}. {way_out}") from error
-    raise DetectorError(f"{repository} has none of {', '.join(FILES)}. {way_out}")
+            raise DetectorError(f"download of {source.name} failed: {error}. {remedy}") from error
+    raise DetectorError(f"{repository} has none of {', '.join(FILES)}. {remedy}")
 
 
-def _ask(endpoint: str, way_out: str) -> None:
+def _ask(endpoint: str, remedy: str) -> None:
     """Raise DetectorError unless *endpoint* responds, through the environment's proxies if any."""
     try:
         with urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=TIMEOUT):
@@ -123,7 +123,7 @@ def _ask(endpoint: str, way_out: str) -> None:
     except urllib.error.HTTPError:
         pass  # it answers
     except OSError as error:
-        raise DetectorError(f"{endpoint} does not answer ({error}). {way_out}") from error
+        raise DetectorError(f"{endpoint} does not answer ({error}). {remedy}") from error
 
 
 def start_of(name: str, pretrained: bool | str | Path) -> Start | None:
