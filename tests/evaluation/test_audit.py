@@ -40,6 +40,13 @@ def audit_of(*shortcuts, leaks=(), **values):
     return Audit(FACES, "0" * 64, shortcuts=list(shortcuts), leaks=list(leaks), **{**settings, **values})
 
 
+DETECTOR = {
+    "uncompressed": (0.8, "0.800 [0.700, 0.900]"),
+    "quality 10": (0.62, "0.620 [0.500, 0.730]"),
+    "quality 5": (0.4, "0.400 [0.300, 0.500]"),
+}
+
+
 def test_an_interval_above_the_margin_is_a_finding_and_a_lower_one_is_not():
     assert findings(audit_of(FORMAT, SHARPNESS, QUALITY, SAME)) == [
         "Real and fake can be told apart by file format alone: AUC 1.000 [0.910, 1.000] "
@@ -50,12 +57,12 @@ def test_an_interval_above_the_margin_is_a_finding_and_a_lower_one_is_not():
 
 
 def test_what_reaches_the_detector_is_a_finding_whatever_its_interval():
-    found = findings(audit_of(SHARPNESS, SAME), {"uncompressed": 0.8, "quality 10": 0.62, "quality 5": 0.4})
+    found = findings(audit_of(SHARPNESS, SAME), DETECTOR)
     assert found == [
         "Real and fake can be told apart by sharpness alone: AUC 0.620 [0.550, 0.700], no less than the detector "
-        "(quality 10: 0.620, quality 5: 0.400)."
+        "(quality 10: 0.620 [0.500, 0.730], quality 5: 0.400 [0.300, 0.500])."
     ]
-    assert findings(audit_of(SHARPNESS), {"uncompressed": float("nan"), "77": 0.63}) == []
+    assert findings(audit_of(SHARPNESS), {"uncompressed": (float("nan"), "-"), "77": (0.63, "0.630")}) == []
 
 
 def test_a_property_that_separates_the_fakes_of_one_method_is_a_finding():
@@ -107,7 +114,8 @@ def test_the_terminal_shows_a_line_for_each_property_and_the_findings():
 
 
 def test_the_section_has_both_tables_and_says_how_they_were_made():
-    block = page.joined(audit.parts(audit_of(FORMAT, QUALITY, leaks=[LEAK]), {"77": 0.8}, best="0.800 [0.7, 0.9]"))
+    detector = {"77": (0.8, "0.800 [0.700, 0.900]")}
+    block = page.joined(audit.parts(audit_of(FORMAT, QUALITY, leaks=[LEAK]), detector, best="0.800 [0.7, 0.9]"))
     assert [table.name for table in block.tables] == ["audit", "leaks"]
     properties, leaks = block.tables
     assert properties.rows[0] == ("file format", "1.000 [0.910, 1.000]", "", "JPEG (all)", "PNG (all)", "40", "60")

@@ -33,7 +33,7 @@ __all__ = [
 
 CARD = "model.json"
 POOLED = "pooled"  # all conditions together, for files whose condition is not known
-WAY_OUT = (
+REMEDY = (
     "these weights may be of an earlier version: train again (detector train, or dvc repro), or convert again "
     "(detector convert-keras)"
 )
@@ -144,7 +144,7 @@ class Card:
 
 def read_card(folder: Path) -> Card:
     """Return the card in *folder*; DataError if it is missing, damaged, or lacks fields that this version writes."""
-    return read_json(folder / CARD, Card, WAY_OUT, Rules(complete=True))
+    return read_json(folder / CARD, Card, REMEDY, Rules(complete=True))
 
 
 def as_json(card: Card) -> dict[str, Any]:

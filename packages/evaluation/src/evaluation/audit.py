@@ -19,10 +19,13 @@ MISSING = (
 NONE = "The audit found nothing notable: no shared people or files, no interval above the margin."
 
 
-def headline(audit: Audit | None, detector: Mapping[str, float], shared: Sequence[Leak] = ()) -> list[str]:
+def headline(
+    audit: Audit | None, detector: Mapping[str, tuple[float, str]], shared: Sequence[Leak] = ()
+) -> list[str]:
     """Return the sentences for the top of the page.
 
-    *detector* has the AUC of the detector by name of the condition, *shared* what the splits of the scores share.
+    *detector* has the AUC of the detector, and its text with the interval, by name of the condition; *shared* is what
+    the splits of the scores share.
     """
     known = {leak.kind for leak in audit.leaks} if audit else set()
     found = [leak_sentence(leak) for leak in shared if leak.kind not in known]
@@ -30,7 +33,7 @@ def headline(audit: Audit | None, detector: Mapping[str, float], shared: Sequenc
 
 
 def parts(
-    audit: Audit | None, detector: Mapping[str, float], shared: Sequence[Leak] = (), best: str = ""
+    audit: Audit | None, detector: Mapping[str, tuple[float, str]], shared: Sequence[Leak] = (), best: str = ""
 ) -> list[Block]:
     """Return the parts of the section; without an audit, that it is missing, and what the splits share.
 

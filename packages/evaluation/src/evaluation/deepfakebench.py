@@ -25,7 +25,7 @@ NAMES = "data_dict_test.pickle"
 COMPRESSIONS = ("raw", "c23", "c40")
 FF = re.compile(r"(\d{3})(?:_(\d{3}))?")                         # FaceForensics++: target_source
 CELEB = re.compile(r"(id\d+)(?:_(id\d+))?_\d{4}")                # Celeb-DF: target_source_number
-WAY_OUT = "give the metric_dict_best.pickle that DeepfakeBench writes for one test set"
+REMEDY = "give the metric_dict_best.pickle that DeepfakeBench writes for one test set"
 
 
 def columns_of(path: Path, given: Given[str, str] | None) -> tuple[Mapping, Columns]:
@@ -34,13 +34,13 @@ def columns_of(path: Path, given: Given[str, str] | None) -> tuple[Mapping, Colu
         raise FileError(f"{path}: --column is for tables; the columns of a DeepfakeBench pickle are known")
     found = _load(path)
     if not {"pred", "label"} <= found.keys():
-        raise FileError(f"{path}: expected the keys pred and label, found {_keys(found)}; {WAY_OUT}")
+        raise FileError(f"{path}: expected the keys pred and label, found {_keys(found)}; {REMEDY}")
     score, label = _numbers(path, found, "pred"), _numbers(path, found, "label")
     if len(score) != len(label):
-        raise FileError(f"{path}: {len(score)} values in pred and {len(label)} in label; {WAY_OUT}")
+        raise FileError(f"{path}: {len(score)} values in pred and {len(label)} in label; {REMEDY}")
     if not np.isin(label, (0, 1)).all():
         wrong = int(np.argmax(~np.isin(label, (0, 1))))
-        raise FileError(f"{path}, row {wrong + 1}, label: {label[wrong]} is neither 0 (real) nor 1 (fake); {WAY_OUT}")
+        raise FileError(f"{path}, row {wrong + 1}, label: {label[wrong]} is neither 0 (real) nor 1 (fake); {REMEDY}")
     texts = {"label": Text.of(label.astype(np.int8).astype(np.str_))}
     notes = ["read as results of DeepfakeBench: pred is the score"]
     beside = path.with_name(NAMES)
@@ -58,7 +58,7 @@ def _load(path: Path) -> dict[Any, Any]:
     try:
         return pickles.load(path.read_bytes())
     except pickles.PickleError as error:
-        raise FileError(f"{path}: cannot read this pickle: {error}; {WAY_OUT}") from None
+        raise FileError(f"{path}: cannot read this pickle: {error}; {REMEDY}") from None
 
 
 def _keys(found: dict[Any, Any]) -> str:
@@ -70,11 +70,11 @@ def _numbers(path: Path, found: dict[Any, Any], name: str) -> np.ndarray:
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError, RecursionError):
-        raise FileError(f"{path}: {name} is not a list of numbers; {WAY_OUT}") from None
+        raise FileError(f"{path}: {name} is not a list of numbers; {REMEDY}") from None
     if array.ndim > 1:
         array = array.squeeze()
     if array.ndim != 1:
-        raise FileError(f"{path}: {name} has the shape {np.shape(value)}, not one number for each face; {WAY_OUT}")
+        raise FileError(f"{path}: {name} has the shape {np.shape(value)}, not one number for each face; {REMEDY}")
     return array
 
 

@@ -36,7 +36,7 @@ __all__ = [
     "text",
 ]
 
-WAY_OUT = "run `detector audit` again to rewrite it"
+REMEDY = "run `detector audit` again to rewrite it"
 EXAMPLES = 3
 WIDE = 32                              # characters of a cell in the terminal
 THUMBNAIL, TOGETHER = "thumbnail", "together"
@@ -122,7 +122,7 @@ class Audit:
 
 def read(path: str | Path) -> Audit:
     """Return the audit in the file *path*; FileError or OSError names what is wrong with it."""
-    return read_json(path, Audit, WAY_OUT)
+    return read_json(path, Audit, REMEDY)
 
 
 def as_json(audit: Audit) -> dict[str, Any]:
@@ -134,18 +134,19 @@ def as_json(audit: Audit) -> dict[str, Any]:
     return found
 
 
-def findings(audit: Audit, detector: Mapping[str, float] | None = None) -> list[str]:
+def findings(audit: Audit, detector: Mapping[str, tuple[float, str]] | None = None) -> list[str]:
     """Return the main findings about the data, leaks before shortcuts.
 
     A shortcut is notable if the interval of its AUC, or of that for one method, lies above `notable_above`, or if its
-    AUC reaches that of the detector in one of the conditions: *detector* has the AUC by name of the condition.
+    AUC reaches that of the detector in one of the conditions: *detector* has the AUC, and its text with the interval,
+    by name of the condition.
     """
     found = [leak_sentence(leak, audit.near_duplicates) for leak in audit.leaks]
     for row in audit.shortcuts:
         if row.auc is None:
             continue
         above = row.lo is not None and row.lo > audit.notable_above
-        reached = {name: auc for name, auc in (detector or {}).items() if 0.5 < row.auc >= auc}
+        reached = {name: text for name, (auc, text) in (detector or {}).items() if 0.5 < row.auc >= auc}
         if above or reached:
             found.append(_shortcut_sentence(row, above, reached))
         if not above and row.strongest is not None and row.strongest.lo > audit.notable_above:
@@ -207,12 +208,12 @@ def expected_number(near: Near) -> str:
     return f"fewer than {max(3 / near.num_different * near.num_compared, 0.01):.2g}"  # the rule of three
 
 
-def _shortcut_sentence(row: Shortcut, above: bool, reached: Mapping[str, float]) -> str:
+def _shortcut_sentence(row: Shortcut, above: bool, reached: Mapping[str, str]) -> str:
     sentence = f"{_told(row)} {shown(row)}"
     if above and row.real and row.fake and row.name not in (THUMBNAIL, TOGETHER):
         sentence += f" (real: {row.real}; fake: {row.fake})"
     if reached:
-        names = [f"{name}: {auc:.3f}" for name, auc in reached.items()]
+        names = [f"{name}: {text}" for name, text in reached.items()]
         more = "" if len(names) <= EXAMPLES else f", and {len(names) - EXAMPLES} more"
         sentence += f", no less than the detector ({', '.join(names[:EXAMPLES])}{more})"
     return f"{sentence}."

@@ -82,10 +82,10 @@ class Material:
         return self.faces.dataset or Dataset()
 
     @property
-    def detector(self) -> dict[str, float]:
-        """The frame AUC of the detector by the title of the condition."""
+    def detector(self) -> dict[str, tuple[float, str]]:
+        """The frame AUC of the detector, and its text with the interval, by the title of the condition."""
         rows = {name: self.summary.find(name, "frame", "auc") for name in self.summary.conditions}
-        return {title(name): row.value for name, row in rows.items() if row is not None}
+        return {title(name): (row.value, tables.with_interval(row)) for name, row in rows.items() if row is not None}
 
     @property
     def rates(self) -> dict[str, float]:

@@ -8,9 +8,9 @@ from typing import Any
 from .files import read_json
 from .records import Origin
 
-__all__ = ["WAY_OUT", "is_record", "origin_path", "read_origin"]
+__all__ = ["REMEDY", "is_record", "origin_path", "read_origin"]
 
-WAY_OUT = "run `detector score` again to rewrite it, or delete the record of a table from elsewhere"
+REMEDY = "run `detector score` again to rewrite it, or delete the record of a table from elsewhere"
 
 
 def origin_path(scores: Path) -> Path:
@@ -20,11 +20,11 @@ def origin_path(scores: Path) -> Path:
 
 def is_record(path: Path) -> bool:
     """Return whether a JSON file is a record; metrics.json, which a user may call ``scores.json``, is not."""
-    found = read_json(path, dict[str, Any], WAY_OUT)
+    found = read_json(path, dict[str, Any], REMEDY)
     return "weights_sha256" in found or not {"matrix", "undefined"} <= found.keys()
 
 
 def read_origin(scores: Path) -> Origin | None:
     """Return the record of a table, None if there is none; FileError for a damaged one."""
     path = origin_path(scores)
-    return read_json(path, Origin, WAY_OUT) if path.is_file() and is_record(path) else None
+    return read_json(path, Origin, REMEDY) if path.is_file() and is_record(path) else None

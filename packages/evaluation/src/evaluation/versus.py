@@ -12,7 +12,7 @@ from .clusters import UNIT_NAMES
 from .compare import Board, Standing, Test, compare
 from .conditions import title
 from .files import FileError
-from .origin import WAY_OUT, origin_path, read_origin
+from .origin import REMEDY, origin_path, read_origin
 from .page import Block
 from .printed import number_with
 from .records import Origin
@@ -38,7 +38,7 @@ def gather(path: Path, scores: Scores, confidence: float, allow_nan: bool = Fals
     table."""
     other, origin = read(path, allow_nan=allow_nan), read_origin(path)
     if origin and origin.scores != other.source:
-        raise FileError(f"{origin_path(path)} is the record of another table than {path}; {WAY_OUT}")
+        raise FileError(f"{origin_path(path)} is the record of another table than {path}; {REMEDY}")
     groups = [Group(THIS, ("",), (scores,)), Group(OTHER, (str(path),), (other,))]
     boards = {level: compare(groups, "auc", level, confidence, versus=OTHER) for level in ("frame", "video")}
     return Versus(path, origin, boards)

@@ -30,7 +30,7 @@ DATASETS: dict[str, tuple[str, ...]] = {
 }
 JOINT = "FaceForensics++"
 DATASETS[JOINT] = (REAL, *(m.label for m in sorted(METHODS.values(), key=lambda m: m.joint) if m.joint))
-WAY_OUT = "expected {dataset: {label: {split: {compression: {video: {label, frames, masks}}}}}}, as in DeepfakeBench"
+REMEDY = "expected {dataset: {label: {split: {compression: {video: {label, frames, masks}}}}}}, as in DeepfakeBench"
 PLAIN = "Given"  # not DeepfakeBench's
 
 
@@ -115,8 +115,8 @@ def read_deepfakebench(path: str | Path, root: str | Path | None = None) -> list
     slashes. Raises `DataError`, naming the place, if the file does not have this structure.
     """
     path = Path(path)
-    content = read_json(path, dict[str, Any], WAY_OUT)
-    with within(path, WAY_OUT):
+    content = read_json(path, dict[str, Any], REMEDY)
+    with within(path, REMEDY):
         own = parse(content.pop("root", "."), str, "root")
         base = Path(root) if root is not None else path.parent / own
         videos = [

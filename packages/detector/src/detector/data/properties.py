@@ -32,7 +32,7 @@ THUMBNAIL, GRAY = 8, 32  # pixels a side
 OF_A_MASK = "mask:"  # failures that leave the crop
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 XY = tuple(f"{point}_{axis}" for point in POINTS for axis in "xy")
-WAY_OUT = "run `detector faces` again to rewrite it"
+REMEDY = "run `detector faces` again to rewrite it"
 UNKNOWN = SourceFile("", "", "", math.nan, math.nan, math.nan, "")
 
 
@@ -175,7 +175,7 @@ class _Cuts:
             return _Cut()
         row = self.geometry[face.key]
         points, names = (self.landmarks[face.key], XY) if face.key in self.landmarks else (row, XY[:4])
-        with within(self.path, WAY_OUT):
+        with within(self.path, REMEDY):
             try:
                 place = np.array([float(points[name]) for name in names]).reshape(-1, 2)
                 similarity = (alignment.align if len(place) == 2 else alignment.align_points)(place, size)
@@ -207,8 +207,8 @@ def _table(path: Path, columns: Sequence[str]) -> dict[str, dict[str, str]]:
     """
     if not path.exists():
         return {}
-    with within(path, WAY_OUT):
-        lines = csv_lines(read_text(path, WAY_OUT))
+    with within(path, REMEDY):
+        lines = csv_lines(read_text(path, REMEDY))
         _, header = next(lines, (1, []))
         missing = [name for name in ("key", *columns) if name not in header]
         if missing:
@@ -266,8 +266,8 @@ def missed(path: Path, index: Sequence[Face]) -> tuple[Items, list[Property]]:
     """
     failures = []
     if path.exists():
-        with within(path, WAY_OUT):
-            lines = csv_lines(read_text(path, WAY_OUT))
+        with within(path, REMEDY):
+            lines = csv_lines(read_text(path, REMEDY))
             _, header = next(lines, (1, []))
             if header[:3] != ["video", "frame", "reason"]:
                 raise Mismatch(f"expected the columns video, frame, reason; got {shown(', '.join(header) or 'none')}")

@@ -13,7 +13,7 @@ from ..schema import in_range, read_json
 __all__ = ["Compress", "Dataset", "Summary", "describe_data", "read_lossless", "read_summary"]
 
 SUMMARY = "summary.json"
-WAY_OUT = "make the crops again (detector faces, detector compress, or dvc repro)"
+REMEDY = "make the crops again (detector faces, detector compress, or dvc repro)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Summary:
 
 def read_summary(folder: str | Path) -> Summary:
     """Return the summary of the packed crops in *folder*; DataError if it is missing or damaged."""
-    return read_json(Path(folder) / SUMMARY, Summary, WAY_OUT)
+    return read_json(Path(folder) / SUMMARY, Summary, REMEDY)
 
 
 def read_lossless(folder: str | Path) -> Summary:
