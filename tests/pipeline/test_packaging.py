@@ -30,7 +30,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(package: str, tmp_path: Pa
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
-    ours = [path for path in (source / "src" / package).rglob("*") if path.suffix in (".py", ".json", ".typed")]
+    ours = [path for path in (source / "src" / package).rglob("*") if path.is_file()]
     assert held == {str(path.relative_to(source / "src")) for path in ours}
     assert not [name for name in held if name.split("/")[1] in ("sample", "benchmarks", "throughput.py")]
 
