@@ -287,7 +287,8 @@ def test_command_prints_the_shares_and_refuses_crops_of_another_size(
 
     assert good.exit_code == 0, good.output
     assert " raw grad_cam " in good.output
-    assert "for the average map (n = 2)" in good.output
+    assert "for the average map, gain " in good.output
+    assert "(n = 2; 95 % intervals by pairs)" in good.output
     assert bad.exit_code == 1
     assert "trained on crops of 64 x 64" in bad.output
     assert not (tmp_path / "bad").exists()

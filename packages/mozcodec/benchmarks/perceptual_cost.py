@@ -32,9 +32,12 @@ SCORES = (60.0, 70.0, 80.0, 90.0)
 
 MEMORY = """
 import sys
+from pathlib import Path
 import numpy as np
 from PIL import Image
 import mozcodec
+if not Path("/proc/self/clear_refs").exists():
+    sys.exit("the peak of the memory is read on Linux only")
 def kilobytes(name):
     lines = open("/proc/self/status").read().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith(name)))
