@@ -183,7 +183,8 @@ def about() -> str:
     except PackageNotFoundError:
         number = "unknown"
     info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     processor = names[0] if names else platform.processor()
     return (
         f"Commit {commit.stdout.strip() or 'unknown'}, mozcodec {number}, Python {platform.python_version()}, "
