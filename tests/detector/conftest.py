@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import cv2
@@ -21,6 +22,9 @@ from detector.data.index import Face, count_identities, read_index, write_index
 from detector.data.layout import count
 from detector.data.png import encode_png
 from detector.data.shards import ShardWriter
+
+if TYPE_CHECKING:
+    import torch
 
 FRAMES = 8
 PAIRS = {"train": ("000", "001"), "val": ("002", "003"), "test": ("004", "005")}
@@ -162,3 +166,17 @@ def packed_crops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         },
     )
     return {folder: root / folder for folder in folders}
+
+
+@pytest.fixture(scope="session")
+def untrained() -> dict[str, torch.Tensor]:
+    """The weights of a Meso4 for crops of 64 px: random, with the batch statistics of noise."""
+    import torch
+
+    from detector.models import build
+
+    torch.manual_seed(1)
+    model = build("meso4").train()
+    with torch.no_grad():
+        model(torch.rand(16, 3, 64, 64))
+    return model.state_dict()

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import sys
 from collections import defaultdict
-from importlib import util
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -24,21 +21,13 @@ from detector.data.faces import make_faces
 from detector.data.index import Face, read_index
 from detector.data.png import decode_png
 from detector.data.shards import ShardReader
+from tools.scripts import load
 
 ROOT = Path(__file__).resolve().parents[2]
 BORDER = 12  # pixels at the rim of a crop of 128: hair and background
 
 
-def load_leaks() -> ModuleType:
-    spec = util.spec_from_file_location("leaks", ROOT / "tests/tools/leaks.py")
-    assert spec is not None and spec.loader is not None
-    module = util.module_from_spec(spec)
-    sys.modules["leaks"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-leaks = load_leaks()
+leaks = load(ROOT / "tests/tools/leaks.py")
 
 
 def eyes_of(row: dict[str, str]) -> list[float]:

@@ -36,7 +36,6 @@ from detector.answer import bundle, record
 from detector.answer.examine import Examiner, Options
 from detector.card import Card, Data, Threshold, Thresholds
 from detector.config import read_params
-from detector.models import build
 from detector.serve.app import OPTIONS, ROUTES, read_options
 from detector.serve.guard import Access
 from detector.serve.limits import SETTINGS, Limits, limits_of
@@ -56,16 +55,12 @@ TOKEN = "0123456789abcdef0123"
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, untrained: dict[str, torch.Tensor]) -> Path:
     """An untrained Meso4 for crops of 64 px, of synthetic data."""
     folder = tmp_path_factory.mktemp("train")
-    torch.manual_seed(1)
-    model = build("meso4").train()
-    with torch.no_grad():
-        model(torch.rand(16, 3, 64, 64))
     levels = Thresholds(Threshold(0.5, 8, 8), Threshold(0.5, 8, 8))
     card = Card("meso4", {}, 64, 64, data=Data("drawn", True, "noise", {}, {}, {}), pooled=levels)
-    save_model(folder, model.state_dict(), card)
+    save_model(folder, untrained, card)
     return folder
 
 

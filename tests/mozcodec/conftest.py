@@ -1,6 +1,5 @@
 """Images, and mozjpeg's own programs as a reference."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -15,6 +14,8 @@ import numpy as np
 import pytest
 import skimage
 from PIL import Image
+
+from tools.scripts import load
 
 PACKAGE = Path(__file__).resolve().parents[2] / "packages" / "mozcodec"
 PICTURES = Path(skimage.__file__).parent / "data"
@@ -120,9 +121,7 @@ def small_gray(picture) -> np.ndarray:
 @pytest.fixture(scope="session")
 def ijg() -> Iterator[Callable[[str], Any]]:
     """A function: version of the Independent JPEG Group's libjpeg ("8d", "9f") -> ``Reference`` of ijg.py."""
-    spec = importlib.util.spec_from_file_location("ijg", Path(__file__).with_name("ijg.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(Path(__file__).with_name("ijg.py"))
     libraries = {}
 
     def library(version: str) -> Any:

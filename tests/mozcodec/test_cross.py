@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
+
+from tools.scripts import load
 
 PACKAGE = Path(__file__).resolve().parents[2] / "packages" / "mozcodec"
 
 
 @pytest.fixture(scope="module")
 def cross():
-    spec = importlib.util.spec_from_file_location("mozcodec_cross", PACKAGE / "cross" / "run.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+    return load(PACKAGE / "cross" / "run.py")
 
 
 def fake(cross, monkeypatch, found: dict[str, list[str]]) -> None:

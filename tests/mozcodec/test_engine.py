@@ -4,7 +4,6 @@ The library behind ``engine="library"`` is the pinned mozjpeg, which test_identi
 come from benchmarks/identity.py, whose long runs are in docs/results.md; these are smaller cuts of them.
 """
 
-import importlib.util
 import io
 import os
 import subprocess
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 
 import mozcodec
+from tools.scripts import load
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "packages" / "mozcodec" / "benchmarks"
 
@@ -23,10 +23,7 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "packages" / "mozcodec" / "be
 @pytest.fixture(scope="module")
 def identity():
     """benchmarks/identity.py as a module."""
-    spec = importlib.util.spec_from_file_location("identity", BENCHMARKS / "identity.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(BENCHMARKS / "identity.py")
 
 
 def both(pixels: np.ndarray, quality: object, **options) -> tuple[bytes, bytes]:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mozcodec
+from tools.scripts import load
 
 PACKAGE = Path(__file__).resolve().parents[2] / "packages" / "mozcodec"
 
 
 @pytest.fixture(scope="module")
 def fuzzer():
-    spec = importlib.util.spec_from_file_location("mozcodec_options_fuzz", PACKAGE / "fuzz" / "options.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+    return load(PACKAGE / "fuzz" / "options.py")
 
 
 def test_random_options_give_files_that_decode_to_the_image(fuzzer, tmp_path):

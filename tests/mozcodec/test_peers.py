@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +12,10 @@ import pytest
 from PIL import Image
 
 import mozcodec
+from tools.scripts import load
 
 PACKAGE = Path(__file__).resolve().parents[2] / "packages" / "mozcodec"
 PEERS = PACKAGE / "benchmarks" / "peers"
-
-
-def load(path: Path):
-    spec = importlib.util.spec_from_file_location(f"peers_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,13 @@
 """The bytes of the perceptual mode are those of every other processor and compiler."""
 
 import hashlib
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mozcodec
+from tools.scripts import load
 
 COMPILERS = Path(__file__).resolve().parents[2] / "packages" / "mozcodec" / "fuzz" / "compilers.py"
 EXPECTED = {
@@ -43,10 +42,7 @@ def test_bytes_are_those_of_other_processors_and_compilers(effort):
 
 @pytest.mark.slow(minutes=10)
 def test_other_compilers_write_the_same_bytes():
-    spec = importlib.util.spec_from_file_location("mozcodec_compilers", COMPILERS)
-    compilers = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = compilers  # dataclasses look themselves up
-    spec.loader.exec_module(compilers)
+    compilers = load(COMPILERS)
     installed = [name for name, one in compilers.COMPILERS.items() if one.is_installed()]
     if len(installed) < 3:
         pytest.skip("needs clang or aarch64-linux-gnu-gcc with qemu-aarch64 beside gcc")

@@ -4,7 +4,6 @@ The library behind ``engine="library"`` is the pinned mozjpeg, which test_decode
 from benchmarks/identity.py, whose long runs are in docs/results.md.
 """
 
-import importlib.util
 import io
 import os
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 from PIL import Image
 
 import mozcodec
+from tools.scripts import load
 
 BENCHMARKS = Path(__file__).parents[2] / "packages" / "mozcodec" / "benchmarks"
 
@@ -24,10 +24,7 @@ BENCHMARKS = Path(__file__).parents[2] / "packages" / "mozcodec" / "benchmarks"
 @pytest.fixture(scope="module")
 def identity():
     """benchmarks/identity.py as a module."""
-    spec = importlib.util.spec_from_file_location("identity", BENCHMARKS / "identity.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(BENCHMARKS / "identity.py")
 
 
 def outcome(data: bytes, **options) -> tuple[object, list[str]]:

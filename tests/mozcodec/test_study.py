@@ -1,7 +1,6 @@
 """The study of DCT sizes, benchmarks/study.py: its arithmetic by hand, its measurements made again, a cut of it."""
 
 import csv
-import importlib.util
 import io
 import math
 import os
@@ -15,6 +14,7 @@ import pytest
 from PIL import Image
 
 import mozcodec
+from tools.scripts import load
 
 SCRIPT = Path(__file__).resolve().parents[2] / "packages" / "mozcodec" / "benchmarks" / "study.py"
 QUALITIES = (5, 10, 25, 50, 75, 90, 95)
@@ -23,12 +23,7 @@ QUALITIES = (5, 10, 25, 50, 75, 90, 95)
 @pytest.fixture(scope="module")
 def study():
     """benchmarks/study.py as a module."""
-    spec = importlib.util.spec_from_file_location("study", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["study"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["study"]
+    return load(SCRIPT)
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 from itertools import chain
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,6 +16,7 @@ from tools.sample import clips, dataset
 from tools.sample.forgeries import METHODS
 from tools.sample.splits import split_pairs
 from tools.sample.writer import read_video
+from tools.scripts import load
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPRESSIONS = ("c23", "c40")
@@ -25,16 +24,7 @@ SETTINGS = clips.Settings()
 PAIR = (12, 13)  # regenerated; any would do
 
 
-def load_leaks() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("leaks", Path(__file__).with_name("leaks.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["leaks"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-leaks = load_leaks()
+leaks = load(Path(__file__).with_name("leaks.py"))
 
 
 @pytest.fixture(scope="module")

@@ -8,29 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../fuzz/chance.h"
 #include "mozcodec.h"
 
 #define LARGEST 97
-
-static uint64_t chance;
-
-static uint32_t draw(uint32_t below)   /* splitmix64 */
-{
-  uint64_t z = chance += 0x9E3779B97F4A7C15u;
-
-  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-  return (uint32_t)((z ^ z >> 31) % below);
-}
-
-static uint64_t hash(const unsigned char *data, size_t size)   /* FNV-1a */
-{
-  uint64_t value = 0xCBF29CE484222325u;
-
-  for (size_t i = 0; i < size; i++)
-    value = (value ^ data[i]) * 0x100000001B3u;
-  return value;
-}
 
 static void draw_image(mzc_image *image, unsigned char *pixels)
 {
@@ -108,7 +89,7 @@ static uint64_t decoded(int number, const mzc_buffer *file, int engine, int cpu)
   unsigned char *pixels = malloc(row * (size_t)header.output_height);
   if (pixels == NULL || mzc_decoder_read(decoder, pixels, (ptrdiff_t)row, &status))
     fail(number, "decode", &status);
-  result = hash(pixels, row * (size_t)header.output_height);
+  result = hash(HASH_START, pixels, row * (size_t)header.output_height);
   free(pixels);
   mzc_decoder_close(decoder);
   return result;
@@ -140,7 +121,7 @@ int main(int argc, char **argv)
     uint64_t seen = decoded(number, &ours, MZC_ENGINE_AUTO, cpu);
     if (seen != decoded(number, &ours, MZC_ENGINE_LIBRARY, 0))
       fail(number, "reader and library differ", &status);
-    printf("%d %zu %016llx %016llx\n", number, ours.size, (unsigned long long)hash(ours.data, ours.size),
+    printf("%d %zu %016llx %016llx\n", number, ours.size, (unsigned long long)hash(HASH_START, ours.data, ours.size),
            (unsigned long long)seen);
     mzc_free(ours.data);
     mzc_free(library.data);

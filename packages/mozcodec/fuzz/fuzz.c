@@ -9,23 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chance.h"
 #include "mozcodec.h"
 
 #define LARGEST (1 << 16)
 #define MAX_PIXELS 65536
-
-/* ---- chance ------------------------------------------------------------------------------------------------------- */
-
-static uint64_t chance;
-
-static uint32_t draw(uint32_t below)   /* splitmix64 */
-{
-  uint64_t z = chance += 0x9E3779B97F4A7C15u;
-
-  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-  return (uint32_t)((z ^ z >> 31) % below);
-}
 
 /* ---- mutation ----------------------------------------------------------------------------------------------------- */
 

@@ -6,21 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chance.h"
 #include "mozcodec.h"
-
-static uint64_t state;
-
-static unsigned next(unsigned limit)
-{
-  state = state * 6364136223846793005u + 1442695040888963407u;
-  return (unsigned)((state >> 33) % limit);
-}
-
-static void hash(uint64_t *sum, const void *data, size_t size)
-{
-  for (const unsigned char *p = data; size--; p++)
-    *sum = (*sum ^ *p) * 1099511628211u;
-}
 
 static int sample(int kind, int x, int y, int c)
 {
@@ -28,25 +15,25 @@ static int sample(int kind, int x, int y, int c)
 
   switch (kind) {
   case 0:
-    return (int)next(256);
+    return (int)draw(256);
   case 1:
     value = 3 * x + (c + 1) * y;
     break;
   case 2:
     return (x / 5 + y / 3) % 2 ? 30 + 90 * c : 220 - 70 * c;
   default:
-    value = x * x / 9 + y * y / 7 + 40 * c + (int)next(24);
+    value = x * x / 9 + y * y / 7 + 40 * c + (int)draw(24);
   }
   value %= 512;
   return value < 256 ? value : 511 - value;
 }
 
 /* Samples at a precision: 8, 16 or 32. */
-static void *draw(const mzc_image *image, int channels)
+static void *draw_samples(const mzc_image *image, int channels)
 {
   size_t count = (size_t)image->width * image->height * channels, size = image->precision / 8;
   unsigned char *pixels = malloc(count * size);
-  int kind = (int)next(4);
+  int kind = (int)draw(4);
 
   for (size_t i = 0; pixels && i < count; i++) {
     int x = (int)(i / channels) % image->width, y = (int)(i / channels) / image->width;
@@ -55,7 +42,7 @@ static void *draw(const mzc_image *image, int channels)
     if (image->precision == 8)
       pixels[i] = (unsigned char)value;
     else if (image->precision == 16)
-      ((uint16_t *)pixels)[i] = (uint16_t)(value * 257 ^ (int)next(200));
+      ((uint16_t *)pixels)[i] = (uint16_t)(value * 257 ^ (int)draw(200));
     else
       ((float *)pixels)[i] = (float)value / 256.0f;
   }
@@ -80,7 +67,7 @@ static void encode(uint64_t *sum, const mzc_image *image, const mzc_perceptual_o
   mzc_default_encode_options(&options);
   if (engine == NULL || mzc_perceptual_encode(image, perceptual, &options, NULL, 0, engine, cpu, &out, &status) != 0)
     fail(engine ? status.message : "no memory");
-  hash(sum, out.data, out.size);
+  *sum = hash(*sum, out.data, out.size);
   mzc_free(out.data);
   mzc_engine_free(engine);
 }
@@ -92,29 +79,39 @@ static void score(uint64_t *sum, const mzc_image *image, const mzc_image *other,
 
   if (slopes == NULL || mzc_ssimulacra2(image, other, cpu, values, values + 1, NULL))
     fail("no memory");
-  hash(sum, values, sizeof values);
+  *sum = hash(*sum, values, sizeof values);
   if (mzc_ssimulacra2(image, other, cpu, values, values + 1, slopes))
     fail("no memory");
-  hash(sum, values, sizeof values);
-  hash(sum, slopes, (size_t)image->width * image->height * 3 * sizeof *slopes);
+  *sum = hash(*sum, values, sizeof values);
+  *sum = hash(*sum, slopes, (size_t)image->width * image->height * 3 * sizeof *slopes);
   free(slopes);
 }
 
 static uint64_t run(int cpu, int cases)
 {
-  uint64_t sum = 14695981039346656037u;
+  uint64_t sum = HASH_START;
 
-  state = 1;
+  chance = 1;
   for (int n = 0; n < cases; n++) {
     static const int precision[] = { 8, 8, 16, 32 }, format[] = { MZC_GRAY, MZC_RGB, MZC_BGR, MZC_ARGB };
     static const int channels[] = { 1, 3, 3, 4 };
-    int layout = (int)next(4);
-    mzc_image image = { .width = 1 + (int)next(n % 4 ? 70 : 9), .height = 1 + (int)next(60), .precision = precision[next(4)],
-                        .pixel_format = format[layout], .linear = next(4) == 0 }, other = image;
-    mzc_perceptual_options perceptual = { .distance = (1 + next(100)) / (next(2) ? 40.0 : 7.0), .h = 1 + (int)next(2),
-                                          .v = 1 + (int)next(2) };
-    void *pixels = draw(&image, channels[layout]), *others = draw(&image, channels[layout]);
+    int layout = (int)draw(4);
+    mzc_image image = { .pixel_format = format[layout] }, other;
+    mzc_perceptual_options perceptual = { .effort = 0 };
+    void *pixels, *others;
 
+    /* one draw in each statement: compilers order the parts of an expression in different ways */
+    image.width = 1 + (int)draw(n % 4 ? 70 : 9);
+    image.height = 1 + (int)draw(60);
+    image.precision = precision[draw(4)];
+    image.linear = draw(4) == 0;
+    perceptual.distance = 1 + draw(100);
+    perceptual.distance /= draw(2) ? 40.0 : 7.0;
+    perceptual.h = 1 + (int)draw(2);
+    perceptual.v = 1 + (int)draw(2);
+    other = image;
+    pixels = draw_samples(&image, channels[layout]);
+    others = draw_samples(&image, channels[layout]);
     if (pixels == NULL || others == NULL)
       fail("no memory");
     if (perceptual.distance < 0.1)

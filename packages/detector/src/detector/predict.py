@@ -19,7 +19,7 @@ from .schema import parse, parse_json, read_text, within
 if TYPE_CHECKING:
     from .answer.examine import Examined, Examiner
 
-__all__ = ["command", "done_before", "examine_all"]
+__all__ = ["command", "done_before", "examine_all", "train_option"]
 
 UNANSWERED = 1  # exit status if a file has no answer
 NEW_OUT = "give --out another path"
@@ -35,15 +35,18 @@ class Answered:
     error: str | None
 
 
-@click.command(cls=Command)
-@click.argument("files", nargs=-1, required=True, type=Input(shared=True))
-@click.option(
+train_option = click.option(
     "--train",
     type=Input(exists=True, file_okay=False),
     default=Path("out/train"),
     show_default=True,
     help="Folder with the weights.",
 )
+
+
+@click.command(cls=Command)
+@click.argument("files", nargs=-1, required=True, type=Input(shared=True))
+@train_option
 @click.option(
     "--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
     help="Probability of a forgery before the score is known.",

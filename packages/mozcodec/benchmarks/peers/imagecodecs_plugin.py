@@ -36,19 +36,24 @@ def _encode(profile: str, data: Any, level: Any, options: dict[str, Any], out: A
     return mozcodec.encode(image, level, out=out, **options)
 
 
-def jpeg_encode(data: Any, /, level: int | None = None, *, colorspace: Any = None, outcolorspace: Any = None,
-                subsampling: Any = None, optimize: Any = None, smoothing: Any = None, lossless: Any = None,
-                predictor: Any = None, bitspersample: int | None = None, validate: Any = None,
-                out: Any = None) -> Any:  # fmt: skip
+def _common(outcolorspace: Any, subsampling: Any, smoothing: Any) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if outcolorspace is not None:
         options["color_space"] = _name(outcolorspace)
     if subsampling is not None:
         options["subsampling"] = SUBSAMPLING[str(subsampling)]
-    if optimize:
-        options["optimize_coding"] = True
     if smoothing:
         options["smoothing_factor"] = int(smoothing)
+    return options
+
+
+def jpeg_encode(data: Any, /, level: int | None = None, *, colorspace: Any = None, outcolorspace: Any = None,
+                subsampling: Any = None, optimize: Any = None, smoothing: Any = None, lossless: Any = None,
+                predictor: Any = None, bitspersample: int | None = None, validate: Any = None,
+                out: Any = None) -> Any:  # fmt: skip
+    options = _common(outcolorspace, subsampling, smoothing)
+    if optimize:
+        options["optimize_coding"] = True
     if lossless:
         options["lossless"] = predictor or 1
     if bitspersample is not None and bitspersample != 8:
@@ -59,13 +64,7 @@ def jpeg_encode(data: Any, /, level: int | None = None, *, colorspace: Any = Non
 def mozjpeg_encode(data: Any, /, level: int | None = None, *, colorspace: Any = None, outcolorspace: Any = None,
                    subsampling: Any = None, optimize: Any = None, smoothing: Any = None, notrellis: Any = None,
                    quanttable: int | None = None, progressive: Any = None, out: Any = None) -> Any:  # fmt: skip
-    options: dict[str, Any] = {}
-    if outcolorspace is not None:
-        options["color_space"] = _name(outcolorspace)
-    if subsampling is not None:
-        options["subsampling"] = SUBSAMPLING[str(subsampling)]
-    if smoothing:
-        options["smoothing_factor"] = int(smoothing)
+    options = _common(outcolorspace, subsampling, smoothing)
     if notrellis:
         options["trellis_quant"] = False
     if quanttable is not None:

@@ -15,6 +15,7 @@ import click
 from ..config import Params
 from ..errors import DataError
 from ..options import PARAMS, Command, Input, Output, params_option
+from ..predict import train_option
 from .limits import MEBI, SETTINGS, Limits, limits_of
 
 if TYPE_CHECKING:
@@ -40,13 +41,7 @@ def _limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command(cls=Command)
-@click.option(
-    "--train",
-    type=Input(exists=True, file_okay=False),
-    default=Path("out/train"),
-    show_default=True,
-    help="Folder with the weights.",
-)
+@train_option
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; one of other machines needs a token."
 )
