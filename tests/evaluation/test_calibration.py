@@ -39,6 +39,44 @@ def test_bins_hold_equal_masses():
     assert (np.diff(found.score) > 0).all()
 
 
+def ece_of_bins(y_true, y_score, bins):
+    """The definition, sample by sample: *bins* hold positions."""
+    return sum(abs(sum(y_score[k] - y_true[k] for k in members)) for members in bins) / len(y_true)
+
+
+def equal_mass(y_score, bins):
+    order, n = sorted(range(len(y_score)), key=lambda k: y_score[k]), len(y_score)
+    return [order[round(b * n / bins) : round((b + 1) * n / bins)] for b in range(bins)]
+
+
+def equal_width(y_score, bins):
+    return [[k for k, s in enumerate(y_score) if b < s * bins <= b + 1 or (b == 0 and s == 0)] for b in range(bins)]
+
+
+# netcal 1.4.0, ECE(bins=15, equal_intervals=False or True, detection=True).measure(y_score, y_true)
+NETCAL = [(150, 0.10724575233733259, 0.10750150751402872), (300, 0.08330174668881786, 0.07233268269750448)]
+
+
+@pytest.mark.parametrize(("n", "mass", "width"), NETCAL)
+def test_ece_is_netcals_with_bins_of_equal_mass_and_not_of_equal_width(n, mass, width):
+    generator = np.random.default_rng(0)
+    for rows, *_ in NETCAL[: [row[0] for row in NETCAL].index(n) + 1]:       # both samples come from one generator
+        y_score = generator.beta(0.7, 0.9, rows)
+        y_true = (generator.random(rows) < y_score**1.5).astype(int)
+    assert ece_of_bins(y_true, y_score, equal_mass(y_score, 15)) == pytest.approx(mass, abs=1e-12)
+    assert ece_of_bins(y_true, y_score, equal_width(y_score, 15)) == pytest.approx(width, abs=1e-12)
+    assert ece(y_true, y_score) == pytest.approx(mass, abs=1e-12)
+
+
+@pytest.mark.parametrize("bins", [1, 2, 7, 15])
+def test_bins_of_equal_mass_and_width_are_the_same_for_evenly_spread_scores(bins):
+    n = 30 * bins
+    y_score = (np.arange(n) + 0.5) / n
+    y_true = (np.random.default_rng(bins).random(n) < y_score**2).astype(int)
+    for members in (equal_mass(y_score, bins), equal_width(y_score, bins)):
+        assert ece(y_true, y_score, bins) == pytest.approx(ece_of_bins(y_true, y_score, members), abs=1e-12)
+
+
 def test_equal_scores_share_a_bin_and_order_does_not_matter():
     y_true, y_score = calibrated(300, seed=1)
     y_score = np.round(y_score, 1)

@@ -12,6 +12,7 @@ from evaluation.cli import main
 from evaluation.grid import make, read_variants, train_test
 from evaluation.scores import read
 from evaluation.summary import Settings
+from evaluation.tables import NO_NOTE, caveats
 
 FAST = ["--replicates", "40"]
 HEADER = "experiment,rev,tested_on,scores,model,quality,seed,faces.frames_per_second\n"
@@ -132,6 +133,15 @@ def test_settings_that_all_share_are_no_column(index, tmp_path):
 
     assert "| model | trained at | seeds | tested at |" in text
     assert "faces.frames_per_second null" in text
+
+
+def test_the_notice_on_synthetic_faces_is_shown_once():
+    own = "The faces are synthetic, rendered by us: nothing follows from them for real deepfakes."
+    assert caveats(True, own) == [own]
+    assert caveats(True, "Drawn.") == [NO_NOTE, "Drawn."]
+    assert caveats(True, "The faces are synthetic, but good.") == [NO_NOTE, "The faces are synthetic, but good."]
+    assert caveats(True, None) == caveats(True, " ") == caveats(True, NO_NOTE) == [NO_NOTE]
+    assert caveats(False, own) == caveats(None, own) == []
 
 
 def test_a_notice_above_the_table_says_that_faces_are_synthetic(index, tmp_path):

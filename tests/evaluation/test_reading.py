@@ -389,6 +389,51 @@ def test_any_table_is_read_or_refused(header, rows, delimiter, ragged, cut, allo
         assert np.isfinite(found.score).all()
 
 
+def nothing_as_label(label, path):
+    """The same labels with the rows 3 and 9 (from 0) without one, as CSV and in the types that Parquet files have."""
+    text = ["" if i in (3, 9) else str(y) for i, y in enumerate(label)]
+    numbers = [None if i in (3, 9) else int(y) for i, y in enumerate(label)]
+    columns = {
+        "integers": pa.array(numbers), "floats": pa.array([float("nan") if y is None else float(y) for y in numbers]),
+        "booleans": pa.array([None if y is None else bool(y) for y in numbers]), "text": pa.array(text),
+        "dictionary": pa.DictionaryArray.from_arrays(pa.array(numbers, pa.int8()), pa.array(["real", "fake"])),
+        "unknown": pa.array([y or "Unknown" for y in text]),
+    }  # fmt: skip
+    return columns[path]
+
+
+@pytest.mark.parametrize("kind", ["integers", "floats", "booleans", "text", "dictionary", "unknown"])
+def test_rows_without_a_label_are_an_error_or_left_out(kind, tmp_path):
+    label, score = small()
+    path = tmp_path / "scores.parquet"
+    pq.write_table(pa.table({"label": nothing_as_label(label, kind), "score": score}), path)
+    message = r"row 4, column label: '\w*' is neither real nor fake \(2 of 40 rows are like this\); --allow-missing"
+    with pytest.raises(ScoresError, match=message):
+        read(path)
+    found = read(path, allow_missing=True)
+    kept = [i for i in range(40) if i not in (3, 9)]
+    assert found.label.tolist() == label[kept].tolist()
+    assert found.score.tolist() == score[kept].tolist()
+    assert "left out: 2 rows without a label (the first: row 4)" in found.notes
+    assert found.key.num() == 38
+
+
+def test_rows_that_are_left_out_do_not_move_the_line_of_a_later_error(tmp_path):
+    label, score = small()
+    rows = [{"video": "" if i == 2 else f"v{i}", "label": "" if i == 4 else y, "score": "nan" if i == 20 else s}
+            for i, (y, s) in enumerate(zip(label, score, strict=True))]  # fmt: skip
+    path = written(tmp_path / "t.csv", rows)
+    with pytest.raises(ScoresError, match=r"line 4, column video: '' is empty; --allow-missing leaves them out"):
+        read(path)
+    notes = read(path, allow_missing=True).notes
+    assert "left out: 1 row without a video (the first: line 4)" in notes
+    assert "left out: 1 row without a label (the first: line 6)" in notes
+    assert "left out: 1 row with a score that is not finite (the first: line 22)" in notes
+    rows = [{**row, "label": "NA"} for row in rows]
+    with pytest.raises(ScoresError, match=r"'NA' is neither 0"):
+        read(written(tmp_path / "t.csv", rows), allow_missing=True)
+
+
 # -- adapters ----------------------------------------------------------------------------------------------------------
 
 
@@ -431,13 +476,47 @@ def test_deepsafe_tables_give_the_auc_of_each_modality(tmp_path):
     assert run("metrics", path, tmp_path / "m.json", "--column", "score=prob_npr", "--allow-missing").exit_code == 0
 
 
+def test_a_table_of_several_detectors_needs_the_name_of_one(tmp_path):
+    # meta_features_dataset.csv of DeepSafe: media_path, media_name, a column of probabilities for each, ground_truth
+    label, score = small()
+    rows = [{"media_path": f"d/{i}.jpg", "media_name": f"{i}.jpg", "npr_prob": s, "ucf_prob": "" if i == 4 else 1 - s,
+             "ground_truth": y} for i, (y, s) in enumerate(zip(label, score, strict=True))]  # fmt: skip
+    path = written(tmp_path / "t.csv", rows)
+    message = r"line 1: score may be npr_prob or ucf_prob; choose one with --column score=npr_prob"
+    with pytest.raises(ScoresError, match=message):
+        read(path)
+    found = read(path, columns={"score": "npr_prob"})
+    assert (found.score.tolist(), found.label.tolist()) == (score.tolist(), label.tolist())
+    assert found.key[0] == "d/0.jpg"
+    with pytest.raises(ScoresError, match=r"line 6, column score: nan is not finite"):
+        read(path, columns={"score": "ucf_prob"})
+
+
+@pytest.mark.parametrize("text", ['{"models": ["a"], "predictions": []}', '\n[\n  {"model_name": "a"}]'])
+def test_json_is_named_as_such(text, tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    with pytest.raises(ScoresError, match=r"results.json is JSON, not a table: write it as CSV"):
+        read(path)
+
+
+def test_scores_that_are_decisions_are_named(tmp_path):
+    label, score = small()
+    rows = [{"label": y, "prediction": int(s > 0.5)} for y, s in zip(label, score, strict=True)]
+    notes = read(written(tmp_path / "t.csv", rows)).notes
+    assert "the scores in prediction are only 0 and 1: decisions, not probabilities" in notes
+    rows.append({"label": 0, "prediction": 0.5})
+    assert not any("decisions" in note for note in read(written(tmp_path / "t.csv", rows)).notes)
+
+
 def bench(folder, images=None, label=None, score=None, protocol=4):
     """Files as DeepfakeBench's trainer writes them: metric_dict_best.pickle and data_dict_test.pickle."""
     metrics = {"acc": np.float64(0.5), "auc": 0.5, "eer": 0.1, "ap": 0.2, "pred": score, "video_auc": 0.5}
     metrics["label"] = label
     (folder / "metric_dict_best.pickle").write_bytes(pickle.dumps(metrics, protocol))
     if images is not None:
-        data = {"image": images, "label": [int(y) * 3 for y in label]}
+        # the data set shuffles its rows by zip(*rows), so both are tuples; the label is the class of its configuration
+        data = {"image": tuple(images), "label": tuple(int(y) * 3 for y in label)}
         (folder / "data_dict_test.pickle").write_bytes(pickle.dumps(data, protocol))
     return folder / "metric_dict_best.pickle"
 
@@ -469,6 +548,21 @@ def test_deepfakebench_results_give_its_frame_and_video_auc(protocol, tmp_path):
     (tmp_path / "data_dict_test.pickle").write_bytes(pickle.dumps({"image": images, "label": label}))
     with pytest.raises(ScoresError, match=r"row 24: the label differs .*two runs are mixed"):
         read(path)
+
+
+def test_deepfakebench_detectors_of_clips_give_one_row_for_each_clip(tmp_path):
+    folders = {"FF/original_sequences/youtube/c23/frames/000": 0, "FF/original_sequences/youtube/c23/frames/003": 0,
+               "FF/manipulated_sequences/Deepfakes/c23/frames/000_003": 1}  # fmt: skip
+    clips = [[f"{folder}/{i + start:03d}.png" for i in range(8)] for folder in folders for start in (0, 8)]
+    label = np.array([fake for fake in folders.values() for _ in range(2)])
+    score = np.array([0.1, 0.2, 0.3, 0.6, 0.5, 0.9], dtype=np.float32)
+    found = read(bench(tmp_path, clips, label, score))
+    assert found.key.tolist() == [clip[0] for clip in clips]
+    assert found.counts() == {"frames": 6, "videos": 3, "pairs": 1}
+    assert "each row is a clip of 8 frames, not a face" in found.notes
+    clips[1] = []
+    with pytest.raises(ScoresError, match="no list of image paths"):
+        read(bench(tmp_path, clips, label, score))
 
 
 def test_deepfakebench_results_without_their_images_are_rows(tmp_path):

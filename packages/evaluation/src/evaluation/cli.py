@@ -70,8 +70,8 @@ def _reading(command: Any) -> Any:
         click.option("--logits", is_flag=True, help="The scores are logits: apply a sigmoid."),
         click.option(
             "--allow-missing", is_flag=True,
-            help="Leave out incomplete rows: cut short, duplicate, with a score that is not finite, of faces that lack "
-            "a condition. The results say how many were left out.",
+            help="Leave out incomplete rows: cut short, duplicate, without a label, with a score that is not finite, "
+            "of faces that lack a condition. The results say how many were left out.",
         ),
         click.option(
             "--column", "columns", multiple=True, type=ColumnArgument(),

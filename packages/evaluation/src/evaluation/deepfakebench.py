@@ -1,7 +1,8 @@
 """The results of DeepfakeBench: ``metric_dict_best.pickle``, with the faces from ``data_dict_test.pickle`` beside it.
 
 The first holds the scores and the classes of one test set (``pred``, ``label``), the second the path of each image, in
-the same order. Without the second every face counts as independent.
+the same order. Without the second every face counts as independent. Detectors of clips have a list of paths, those of
+the clip's frames, in place of each path.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def columns_of(path: Path, given: Given[str, str] | None) -> tuple[Mapping, Colu
     notes = ["read as results of DeepfakeBench: pred is the score"]
     beside = path.with_name(NAMES)
     if beside.is_file():
-        texts |= _faces(beside, label.astype(bool))
+        texts |= _faces(beside, label.astype(bool), notes)
         notes.append(f"faces, videos and people are from {NAMES} beside it")
     else:
         notes.append(f"no {NAMES} beside it: the video of each face is not known")
@@ -78,11 +79,14 @@ def _numbers(path: Path, found: dict[Any, Any], name: str) -> np.ndarray:
     return array
 
 
-def _faces(path: Path, label: np.ndarray) -> dict[str, Text]:
-    """Return what the paths of the images say about each face."""
+def _faces(path: Path, label: np.ndarray, notes: list[str]) -> dict[str, Text]:
+    """Return what the paths of the images say about each face; of a clip, the path of its first frame."""
     found = _load(path)
-    images, labels = found.get("image"), found.get("label")
+    images, labels = (list(part) if isinstance(part := found.get(name), tuple) else part for name in ("image", "label"))
     remedy = "give the one of the same run, or move it away to evaluate without videos"
+    if type(images) is list and images and all(type(image) is list and image for image in images):
+        notes.append(f"each row is a clip of {len(images[0])} frames, not a face")
+        images = [image[0] for image in images]
     if type(images) is not list or not all(isinstance(image, str) for image in images):
         raise FileError(f"{path}: no list of image paths; {remedy}")
     if len(images) != len(label):

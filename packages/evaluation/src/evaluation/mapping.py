@@ -16,7 +16,10 @@ NEEDED = ("label", "score")
 OLD_NAME = "quality"                  # of the column `condition`
 # our column -> names elsewhere, the likeliest first; compared in lower case with _ for other characters
 SYNONYMS = {
-    "key": ("image_path", "path", "file", "filename", "file_name", "filepath", "file_path", "image", "sample_id", "id"),
+    "key": (
+        "image_path", "media_path", "path", "file", "filename", "file_name", "filepath", "file_path", "image",
+        "sample_id", "id",
+    ),
     "video": ("video_id", "video_name", "clip", "clip_id"),
     "frame": ("frame_id", "frame_number", "frame_idx", "frame_index"),
     "method": ("generator", "manipulation", "forgery", "attack", "fake_type"),
@@ -82,6 +85,11 @@ def choose(names: tuple[str, ...], given: Given[str, str] | None = None) -> Mapp
                 guessed[ours] = there[0]
                 taken.add(there[0])
     missing = [name for name in NEEDED if name not in found and name not in guessed]
+    if missing == ["score"]:
+        several = [name for name in names if re.search(r"(^|_)prob(_|$)", _plain(name)) and name not in taken]
+        if len(several) > 1:           # a table of several detectors
+            shown = several if len(several) < 8 else [*several[:6], f"{len(several) - 6} more"]
+            raise ValueError(f"score may be {_either(shown)}; choose one with --column score={several[0]}")
     if missing:
         raise ValueError(
             f"no column {', '.join(missing)}; the header is {_listed(names)}; name it with --column "

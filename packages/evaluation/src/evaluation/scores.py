@@ -40,6 +40,7 @@ MOST_VALUES = 200                     # different values up to which another col
 LABELS = {
     "0": 0, "0.0": 0, "real": 0, "false": 0, "1": 1, "1.0": 1, "fake": 1, "true": 1
 }  # fmt: skip
+NO_LABEL = (*tablefile.MISSING, "unknown", "Unknown")                # labels of rows whose class is not known
 LEAVE_OUT = "--allow-missing leaves them out (`evaluation import` too, for the other commands)"
 
 
@@ -242,9 +243,9 @@ def read(
     *columns*: our column -> the table's, where it has another name. With *logits* scores pass through a sigmoid.
     Raises `ScoresError`, naming the file, the first such line, the column and the number of rows, for values out of
     their range, a video that changes its label, split, method or pair, two conditions with one key; and for incomplete
-    rows: rows cut short, scores that are not finite, a face twice in one condition, a face that lacks one of the
-    conditions of its split. With *allow_nan* rows with such scores are left out and counted in `Scores.dropped`; with
-    *allow_missing* all incomplete rows are left out and `Scores.notes` say how much.
+    rows: rows cut short, without a label or another value, scores that are not finite, a face twice in one condition, a
+    face that lacks one of the conditions of its split. With *allow_nan* rows with such scores are left out and counted
+    in `Scores.dropped`; with *allow_missing* all incomplete rows are left out and `Scores.notes` say how much.
     """
     try:
         return _read(Path(path), allow_nan, columns, allow_missing, logits)
@@ -286,6 +287,8 @@ def of_columns(
     problems: list[_Problem] = []
     parsed: dict[str, Text] = {}
     of = {ours: theirs for ours, theirs in chosen.columns.items() if ours != "score"}
+    notes = list(chosen.notes)
+    found = _with_values(found, of, allow_missing, notes, problems)
     for ours in COLUMNS:
         if ours in of or (ours == "label" and chosen.label_from_path):
             theirs = of.get(ours, chosen.columns.get("key", ""))
@@ -295,7 +298,8 @@ def of_columns(
     score = _score(found.numbers[chosen.columns["score"]], chosen.columns["score"], logits, problems)
     if problems:
         raise _named_problem(found, min(problems, key=lambda problem: problem.row))
-    notes = list(chosen.notes)
+    if len(score) and ((score == 0) | (score == 1)).all():
+        notes.append(f"the scores in {chosen.columns['score']} are only 0 and 1: decisions, not probabilities")
     order = _order(path, parsed, of.get("condition") == OLD_NAME)
     strata = _strata(found, chosen, notes)
     parsed |= _assumed(parsed, found.rows, notes)
@@ -319,6 +323,7 @@ class _Problem:
     value: str
     said: str
     count: int
+    remedy: str = ""
 
 
 def _named_problem(found: tablefile.Columns, problem: _Problem) -> ScoresError:
@@ -327,6 +332,7 @@ def _named_problem(found: tablefile.Columns, problem: _Problem) -> ScoresError:
     more = f" ({problem.count} of {found.rows} rows are like this)" if problem.count > 1 else ""
     return ScoresError(
         f"{found.head.path}, {found.place(problem.row)}, column {problem.column}: {value} {problem.said}{more}"
+        f"{problem.remedy}"
     )
 
 
@@ -350,6 +356,26 @@ def _parsed(values: Text, parse: Callable[[str], str], column: str, problems: li
         return values
     unique, place = np.unique(np.array(names, dtype=np.str_), return_inverse=True)
     return Text(unique, place.astype(np.int32)[values.codes])
+
+
+def _with_values(
+    found: tablefile.Columns, of: dict[str, str], allow_missing: bool, notes: list[str], problems: list[_Problem]
+) -> tablefile.Columns:
+    """Return the rows that have a value in each of the columns *of*; without *allow_missing* others are a problem."""
+    for ours, theirs in of.items():
+        values, none = found.texts[theirs], NO_LABEL if ours == "label" else ("",)
+        codes = [code for code, name in enumerate(values.names.tolist()) if name.strip() in none]
+        lacks = np.isin(values.codes, codes)
+        if not lacks.any():
+            continue
+        row, count = int(np.argmax(lacks)), int(lacks.sum())
+        if not allow_missing:
+            said = "is neither real nor fake" if ours == "label" else "is empty"
+            problems.append(_Problem(row, theirs, str(values[row]), said, count, f"; {LEAVE_OUT}"))
+        elif count < found.rows:
+            notes.append(f"left out: {_many(count, 'row')} without a {ours} (the first: {found.place(row)})")
+            found = found.where(~lacks)
+    return found
 
 
 def _score(

@@ -10,9 +10,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,6 +37,8 @@ OTHERS = {
     b"\xfd7zXZ\x00": "compressed with xz", b"\xff\xfe": "text in UTF-16", b"\xfe\xff": "text in UTF-16",
     b"SQLite format 3": "an SQLite database", b"ARROW1": "an Arrow file", b"\x89HDF": "an HDF5 file",
 }  # fmt: skip
+JSON = re.compile(rb'\s*(\{\s*"|\[\s*\{)')
+FROM_JSON = "write it as CSV with one row for each face, its label and its score (pandas.json_normalize)"
 CUT = "the compressed data ends early: the file was cut short"
 
 
@@ -63,9 +66,19 @@ class Columns:
     numbers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     broken: int = 0
     cut: bool = False                  # compressed data that end early
+    kept: NDArray[np.intp] | None = None           # which rows of the file these are; None: all
+
+    def where(self, rows: NDArray[np.bool_]) -> Columns:
+        """Return the rows of a mask; `place` still gives their place in the file."""
+        kept = np.flatnonzero(rows)
+        texts = {name: values[rows].packed() for name, values in self.texts.items()}
+        numbers = {name: values[rows] for name, values in self.numbers.items()}
+        before = kept if self.kept is None else self.kept[kept]
+        return replace(self, rows=len(kept), texts=texts, numbers=numbers, kept=before)
 
     def place(self, row: int) -> str:
         """Return where a row stands in the file: ``line 9``; ``row 8`` of a Parquet file."""
+        row = row if self.kept is None else int(self.kept[row])
         return f"line {_line(self.head, row)}" if self.head.delimiter else f"row {row + 1}"
 
 
@@ -148,6 +161,8 @@ def _text_head(path: Path, data: bytes) -> Head:
         if data.startswith(start):
             raise FileError(f"{path} is {what}: save it as CSV in UTF-8, plain or compressed with gzip or zstd")
     data = data.removeprefix(UTF8_MARK)
+    if JSON.match(data):
+        raise FileError(f"{path} is JSON, not a table: {FROM_JSON}")
     if not data.strip():
         raise FileError(f"{path} is empty: it needs a line with the names of the columns, then the rows")
     lines = data.split(b"\n")

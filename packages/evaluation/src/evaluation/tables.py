@@ -45,6 +45,7 @@ __all__ = [
 
 DECIDED = ("balanced_accuracy", "lowest_specificity", "lowest_sensitivity")
 NO_NOTE = "The faces are synthetic. Nothing follows from these numbers for real deepfakes."
+SAID = ("faces are synthetic", "nothing follows", "for real deepfakes")       # a note with these words says the same
 VIDEOS = ("condition", "compression", "video", "method", "pair", "label", "score", "n_frames", "error")
 
 
@@ -304,12 +305,14 @@ def _leaves(value: Any, place: str = "") -> dict[str, Any]:
 def caveats(synthetic: bool | None, note: str | None) -> list[str]:
     """Return the notices to show above the numbers of a data set: none unless it is *synthetic*.
 
-    The notice on synthetic data is shown whatever the data set's own note says.
+    The notice on synthetic data is shown whatever the data set's own note says, unless that note says the same.
     """
     if not synthetic:
         return []
     note = (note or "").strip()
-    return [NO_NOTE, *([note] if note not in ("", NO_NOTE) else [])]
+    if all(words in note.lower() for words in SAID):
+        return [note]
+    return [NO_NOTE, *([note] if note else [])]
 
 
 def with_interval(row: Row | Difference | Scalar | None, digits: int = 3) -> str:
