@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections import Counter
@@ -32,7 +33,7 @@ from detector.data.png import decode_png
 from detector.data.shards import ShardReader
 from detector.data.video import read_frames
 from detector.errors import DataError
-from detector.lock import held
+from detector.lock import Lock
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -331,10 +332,19 @@ def test_an_intermediate_file_of_another_form_is_made_again(job: Job, old: str, 
     assert stage._load(path).failures == [] and path.stat().st_size == len(whole)
 
 
-def test_two_runs_do_not_write_one_folder(small_tree: Path, small_config: FacesConfig, tmp_path: Path) -> None:
-    message = rf"process {os.getpid()} is making .*faces; wait for it, or end it"
-    with held(tmp_path / ".faces.work/lock", "holds it"), pytest.raises(DataError, match=message):
-        make_faces(small_tree, tmp_path / "faces", small_config)
+def test_a_second_run_waits_for_the_first(
+    small_tree: Path, small_config: FacesConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def finish() -> None:
+        assert not (tmp_path / "faces").exists()
+        first.release()
+
+    first = Lock(tmp_path / ".faces.work.lock")
+    assert first.try_acquire() is None
+    threading.Timer(1, finish).start()
+    make_faces(small_tree, tmp_path / "faces", replace(small_config, methods=("Deepfakes",)), workers=2)
+    assert f"process {os.getpid()} is making {tmp_path / 'faces'}; waiting until it is done" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["faces"]
 
 
 def test_a_folder_with_other_things_is_not_replaced(

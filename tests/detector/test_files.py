@@ -7,12 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from detector.data.files import sha256, whole_file, whole_folder
-from detector.errors import DataError
+from detector.data.files import sha256, whole_file, whole_folder, write_json
+from detector.errors import DataError, DetectorError
 
 
 def fill(folder: Path, text: str) -> None:
@@ -68,13 +70,56 @@ with whole_folder({str(tmp_path / "out")!r}, "index.csv") as folder:
     assert held_by(tmp_path) == {"out/crops.tar": expected, "out/index.csv": expected}
 
 
-def test_a_second_writer_of_a_folder_is_refused_and_the_first_one_unharmed(tmp_path):
+def test_a_second_writer_of_a_folder_waits_for_the_first(tmp_path, capsys):
+    def write() -> None:
+        with whole_folder(tmp_path / "out", "index.csv") as folder:
+            assert (tmp_path / "out/index.csv").read_text() == "first"
+            fill(folder, "second")
+
+    second = threading.Thread(target=write)
     with whole_folder(tmp_path / "out", "index.csv") as folder:
+        second.start()
         fill(folder, "first")
-        message = f"process {os.getpid()} is writing .*out; wait for it"
-        with pytest.raises(DataError, match=message), whole_folder(tmp_path / "out", "index.csv"):
-            pytest.fail("two writers")
-    assert held_by(tmp_path) == {"out/crops.tar": "first", "out/index.csv": "first"}
+        time.sleep(0.3)
+        assert held_by(folder) == {"crops.tar": "first", "index.csv": "first"}
+    second.join()
+    assert held_by(tmp_path) == {"out/crops.tar": "second", "out/index.csv": "second"}
+    assert f"process {os.getpid()} is writing {tmp_path / 'out'}; waiting until it is done" in capsys.readouterr().err
+
+
+def test_a_writer_that_lost_its_lock_leaves_the_folder_of_the_other(tmp_path):
+    """Suspended for longer than its lease, as another machine saw it."""
+    message = "taken over this lock"
+    with pytest.raises(DetectorError, match=message), whole_folder(tmp_path / "out", "index.csv") as late:
+        fill(late, "late")
+        (tmp_path / ".out.lock").unlink()  # what the other machine does; a file in its place follows
+        with whole_folder(tmp_path / "out", "index.csv") as folder:
+            assert not late.exists()
+            fill(folder, "other")
+    assert held_by(tmp_path) == {"out/crops.tar": "other", "out/index.csv": "other"}
+
+
+def test_leftovers_of_any_process_are_removed_but_no_other_names(tmp_path):
+    others = (".a.b.0badcafe.part", ".a.7777777.x.part", ".a.part.txt", "a.0badcafe.part")
+    for name in (".a.part", ".a.0badcafe.part", *others):
+        (tmp_path / name).mkdir()
+    with whole_folder(tmp_path / "a", "index.csv") as folder:
+        fill(folder, "a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a", *others])
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_permissions_follow_the_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        with whole_folder(tmp_path / "out", "index.csv") as folder:
+            (folder / "index.csv").write_text("")
+            write_json(folder / "summary.json", {})
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()}
+    assert modes == {"index.csv": 0o666 & ~umask, "summary.json": 0o666 & ~umask}
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o777 & ~umask
 
 
 def test_outputs_whose_names_begin_alike_do_not_touch_each_other(tmp_path):

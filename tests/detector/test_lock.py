@@ -1,9 +1,12 @@
-"""One holder at a time; a lock is released when its holder exits, and the waiting process names the holder."""
+"""One holder at a time; the lock of a dead process or machine is taken over, and who waits names the holder."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import errno
 import fcntl
+import itertools
 import json
 import os
 import signal
@@ -16,8 +19,10 @@ from pathlib import Path
 
 import pytest
 
+from detector import lock as lock_module
 from detector.errors import DataError, DetectorError
 from detector.lock import Holder, Lock, held
+from detector.system import boot_id, pid_namespace, process_start
 
 HOLD = """
 import sys, time
@@ -28,6 +33,26 @@ assert lock.try_acquire() is None
 print("held", flush=True)
 time.sleep(60)
 """
+# a process on another machine: another kernel, whose flock is not seen here, as on a share without network locks
+ELSEWHERE = """
+import fcntl, os, socket
+from detector import lock
+lock.boot_id = lambda: "another kernel"
+socket.gethostname = lambda: "node-a"
+lock.BEAT, lock.LEASE = 0.1, 1.0
+fcntl.flock = lambda *_: None
+"""
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """Settle and poll in fractions of a second."""
+    monkeypatch.setattr(lock_module, "SETTLE", 0.1)
+    monkeypatch.setattr(lock_module, "POLL_SECONDS", 0.05)
+
+
+def content(**values) -> str:
+    return json.dumps({"host": "node-a", "pid": 1, "boot": "another kernel", "lease": 0.3, "beat": 0, **values})
 
 
 @pytest.fixture
@@ -38,8 +63,22 @@ def path(tmp_path):
 @pytest.fixture
 def holder(path):
     """Another process that holds the lock."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+    process = hold(path)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def hold(path: Path, before: str = "") -> subprocess.Popen:
+    process = subprocess.Popen([sys.executable, "-c", before + HOLD, str(path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
+    return process
+
+
+@pytest.fixture
+def elsewhere(path):
+    """A process on another machine that holds the lock."""
+    process = hold(path, ELSEWHERE)
     yield process
     process.kill()
     process.communicate()
@@ -48,8 +87,10 @@ def holder(path):
 def test_a_free_lock_is_taken_and_names_its_holder(path):
     lock = Lock(path)
     assert lock.acquire(pytest.fail) is False
-    assert json.loads(path.read_text()) == {"host": socket.gethostname(), "pid": os.getpid()}
-    assert Lock(path).try_acquire() == Holder(socket.gethostname(), os.getpid())
+    assert json.loads(path.read_text()).items() >= {"host": socket.gethostname(), "pid": os.getpid()}.items()
+    other = Lock(path)
+    assert str(other.try_acquire()) == f"process {os.getpid()}"
+    assert other.alive
     lock.release()
     assert not path.exists()
     lock.release()
@@ -70,8 +111,13 @@ def test_the_wait_ends_when_the_holder_dies(path, holder, number):
 
 
 def test_a_stopped_holder_still_holds(path, holder):
+    """Longer than its lease: under one kernel, flock tells that it lives."""
+    path.write_text(path.read_text().replace('"lease": 60.0', '"lease": 0.1'))
     holder.send_signal(signal.SIGSTOP)
-    assert Lock(path).try_acquire() == Holder(socket.gethostname(), holder.pid)
+    other = Lock(path)
+    with pytest.raises(DetectorError, match="still holds"):
+        other.acquire(lambda _: None, timeout=0.5)
+    assert other.alive
 
 
 def test_the_wait_ends_when_the_holder_removes_file_and_folder(path):
@@ -101,17 +147,28 @@ def test_a_file_removed_by_its_holder_is_not_taken_for_the_lock(path, monkeypatc
         return flock(file, operation)
 
     monkeypatch.setattr(fcntl, "flock", between)
-    assert late.try_acquire() == Holder(socket.gethostname(), os.getpid())
+    assert late.try_acquire().pid == os.getpid()
     third.release()
     assert not path.exists()
 
 
-@pytest.mark.parametrize("text", ["", '{"pid": 1', '{"pid": 1}', "[]", '{"host": "elsewhere", "pid": 1, "started": 0}'])
-def test_a_file_left_by_a_dead_process_does_not_lock(path, text):
-    """Of a killed process, an older version, another machine: the text never decides."""
+@pytest.mark.parametrize(
+    "text", ["", '{"pid": 1', '{"pid": 1}', "[]", '{"host": "elsewhere", "pid": 1, "started": 0}', "\0" * 9, "9" * 9999]
+)
+def test_a_file_that_names_nobody_does_not_lock(path, text):
+    """Of a process killed while it wrote, or an earlier version, which used flock alone."""
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    assert Lock(path).acquire(pytest.fail) is False
+    start = time.monotonic()
+    Lock(path).acquire(lambda _: None, timeout=30)
+    assert time.monotonic() - start < 5
+
+
+def test_the_lock_of_a_process_that_died_under_this_kernel_is_free_at_once(path, holder):
+    holder.kill()
+    holder.wait()
+    assert path.exists()
+    assert Lock(path).try_acquire() is None
 
 
 def test_a_holder_on_another_machine_is_named_with_it(path):
@@ -121,6 +178,79 @@ def test_a_holder_on_another_machine_is_named_with_it(path):
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(DetectorError, match="process 7 on elsewhere still holds"):
             Lock(path).acquire(lambda _: None, timeout=0)
+
+
+def test_a_live_holder_on_another_machine_keeps_its_lock(path, elsewhere):
+    """Longer than its lease of 1 s, though this kernel's flock says that the lock is free."""
+    with path.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with pytest.raises(DetectorError, match=f"process {elsewhere.pid} on node-a still holds the lock after 3 s"):
+        Lock(path).acquire(lambda _: None, timeout=3)
+    message = f"process {elsewhere.pid} on node-a is writing; wait"
+    with pytest.raises(DataError, match=message), held(path, "is writing"):
+        pytest.fail("the lock is taken")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_lock_of_a_machine_without_a_sign_of_life_is_taken_over_after_its_lease(path, elsewhere, number):
+    lock = Lock(path)
+    assert lock.try_acquire() is not None
+    elsewhere.send_signal(number)
+    said, start = [], time.monotonic()
+    assert lock.acquire(said.append, timeout=30) is True
+    assert 0.8 < time.monotonic() - start < 5
+    assert [str(one) for one in said] == [f"process {elsewhere.pid} on node-a"]
+    assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert [one.name for one in path.parent.iterdir()] == ["lock"]
+
+
+def test_a_lock_that_the_server_keeps_for_a_dead_machine_is_taken_over(path):
+    path.parent.mkdir(parents=True)
+    path.write_text(content())
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        lock = Lock(path)
+        assert lock.acquire(lambda _: None, timeout=30) is True
+        assert str(Lock(path).try_acquire()) == f"process {os.getpid()}"
+        lock.check()
+
+
+def test_a_suspended_holder_that_lost_its_lock_finds_out(path, monkeypatch):
+    monkeypatch.setattr(lock_module, "boot_id", lambda: "another kernel")
+    monkeypatch.setattr(lock_module, "_process", lambda pid: Holder("node-a", pid, "another kernel", lease=0.3))
+    monkeypatch.setattr(lock_module, "LEASE", 0.3)
+    first = Lock(path)
+    assert first.try_acquire() is None  # and it beats every 10 s only
+    first.check()
+    monkeypatch.undo()
+    second = Lock(path)
+    assert second.acquire(lambda _: None, timeout=30) is True
+    with pytest.raises(DetectorError, match="another process has taken over this lock"):
+        first.check()
+    first.release()
+    assert path.exists()
+    second.check()
+
+
+def test_of_many_that_take_over_at_once_one_holds_the_lock(path, monkeypatch):
+    path.parent.mkdir(parents=True)
+    path.write_text(content())
+    locks = [Lock(path) for _ in range(8)]
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)  # each on a machine of its own
+    monkeypatch.setattr(lock_module, "boot_id", lambda: "this kernel")
+
+    def take(lock: Lock, number: int) -> None:
+        this = Holder(f"node-{number}", number, f"kernel {number}")
+        monkeypatch.setattr(lock, "_content", lambda: json.dumps({**dataclasses.asdict(this), "beat": 0}).encode())
+        with contextlib.suppress(DetectorError):
+            lock.acquire(lambda _: None, timeout=2)
+
+    waits = [threading.Thread(target=take, args=(lock, number)) for number, lock in enumerate(locks)]
+    for wait in waits:
+        wait.start()
+    for wait in waits:
+        wait.join()
+    assert sum(lock._open is not None for lock in locks) == 1
 
 
 @pytest.mark.usefixtures("holder")
@@ -143,13 +273,92 @@ def test_a_surviving_child_does_not_keep_the_lock(path):
     child.communicate(b"\n")
 
 
-def test_a_file_system_without_locks_is_named(path, monkeypatch):
+@pytest.fixture
+def no_flock(monkeypatch):
+    """A file system without locks, as some network file systems are."""
+
     def refuse(*_):
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(DataError, match=r"lock: no locks on this file system \(.*\); use a local folder"):
-        Lock(path).try_acquire()
+
+
+@pytest.mark.usefixtures("no_flock")
+def test_without_flock_the_file_is_the_lock(path):
+    first, second = Lock(path), Lock(path)
+    assert first.try_acquire() is None
+    assert second.try_acquire().pid == os.getpid()
+    assert second.alive
+    first.release()
+    assert not path.exists()
+    assert second.try_acquire() is None
+
+
+@pytest.mark.usefixtures("no_flock")
+@pytest.mark.parametrize("stopped", [False, True])
+def test_without_flock_a_dead_holder_is_seen_by_pid_and_start(path, holder, stopped):
+    if stopped:
+        holder.send_signal(signal.SIGSTOP)
+    assert Lock(path).try_acquire().pid == holder.pid
+    holder.kill()
+    holder.wait()
+    assert Lock(path).try_acquire() is None
+
+
+@pytest.mark.usefixtures("no_flock")
+def test_without_flock_a_number_used_again_does_not_lock(path):
+    path.parent.mkdir(parents=True)
+    mine = {"boot": boot_id(), "namespace": pid_namespace(), "pid": os.getpid()}
+    path.write_text(content(**mine, started="an earlier process"))
+    assert Lock(path).try_acquire() is None
+
+
+@pytest.mark.usefixtures("no_flock")
+def test_without_flock_another_namespace_is_waited_for(path):
+    path.parent.mkdir(parents=True)
+    path.write_text(content(boot=boot_id(), namespace="pid:[1]", pid=os.getpid(), started="unknown here"))
+    lock = Lock(path)
+    assert lock.try_acquire().pid == os.getpid()
+    assert lock.acquire(lambda _: None, timeout=30) is True
+
+
+def test_processes_are_told_apart_without_proc(monkeypatch):
+    """As on macOS, where ps and sysctl say what /proc says on Linux."""
+    is_dir, readlink, read_text = Path.is_dir, Path.readlink, Path.read_text
+
+    def hidden(real):
+        def call(path, *args, **kwargs):
+            if str(path).startswith("/proc"):
+                raise FileNotFoundError(path)
+            return real(path, *args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(Path, "is_dir", lambda path: not str(path).startswith("/proc") and is_dir(path))
+    monkeypatch.setattr(Path, "readlink", hidden(readlink))
+    monkeypatch.setattr(Path, "read_text", hidden(read_text))
+    assert process_start(os.getpid()) == process_start(os.getpid())
+    assert len(process_start(os.getpid()).split()) == 5  # Sat Nov 28 18:44:28 2026
+    assert process_start(1 << 22) is None
+    assert boot_id.__wrapped__()
+    assert pid_namespace() == ""
+
+
+def test_a_process_that_has_ended_has_no_start():
+    child = subprocess.Popen(["sleep", "0"])
+    for _ in itertools.takewhile(lambda _: process_start(child.pid), range(200)):
+        time.sleep(0.05)
+    assert process_start(child.pid) is None  # a zombie by now
+    child.wait()
+    assert process_start(child.pid) is None
+
+
+def test_held_waits_with_a_word(path, holder, capsys):
+    threading.Timer(0.3, holder.kill).start()
+    with held(path, "is writing crops", wait=True):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    said = f"process {holder.pid} is writing crops; waiting until it is done (to end it: kill {holder.pid})\n"
+    assert capsys.readouterr().err == said
 
 
 def test_held_refuses_with_what_the_holder_does(path, holder):

@@ -6,6 +6,9 @@ import copy
 import math
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from detector.precision import Precision
 from detector.training.distributed import Processes
 from detector.training.engine import Ema, Objective, check_finite, reseed
 from detector.training.schedule import ema_decay, one_cycle
-from detector.training.signals import StopSignals
+from detector.training.signals import EXIT_CODE, StopSignals
 
 CPU = torch.device("cpu")
 
@@ -146,6 +149,31 @@ def test_the_first_signal_is_noted_and_the_second_has_its_effect():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is terminate
+
+
+LONG_STEP = """
+import hashlib, sys
+from detector.training.signals import EXIT_CODE, StopSignals
+with StopSignals(grace=float(sys.argv[1])):
+    print("in C", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # many minutes, in which no Python code of this thread runs
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "grace", "times", "status"),
+    [(signal.SIGTERM, 0.2, 1, EXIT_CODE), (signal.SIGINT, 0.2, 1, EXIT_CODE), (signal.SIGTERM, 60, 2, 128 + 15)],
+)
+def test_a_signal_ends_a_step_that_does_not_end(number, grace, times, status):
+    command = [sys.executable, "-c", LONG_STEP, str(grace)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "in C\n"
+    for _ in range(times):
+        process.send_signal(number)
+        time.sleep(0.2)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == status
+    assert ("resume from the last checkpoint" in said) == (status == EXIT_CODE)
 
 
 def test_one_process_alone_needs_no_group():

@@ -440,7 +440,8 @@ def _is_whole(path: Path) -> bool:
 def _working_folder(out: Path) -> Iterator[Path]:
     """Yield the folder of finished clips beside *out*; it is kept if the block fails and removed if it succeeds."""
     work = out.with_name(f".{out.name}.work")
-    with held(work / "lock", f"is making {out}"):
+    # the lock is not in the folder, which could not be removed while another process creates it
+    with held(work.with_name(f"{work.name}.lock"), f"is making {out}", wait=True):
         yield work
         shutil.rmtree(work)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,16 +22,18 @@ from ..lock import held
 def whole_file(path: str | Path, *, sync: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside *path* that is renamed to *path* if the block ends without an error.
 
-    With *sync*, the file and its directory entry are flushed to disk, so they survive a power failure.
+    With *sync*, the file and its directory entry are flushed to disk, so they survive a power failure. Permissions are
+    those of a new file (umask, default ACL).
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    mode = stat.S_IMODE(os.fstat(handle).st_mode)
     os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)  # opened after the block, because some writers replace the file
+        temporary.chmod(mode)  # some writers replace the file
         if sync:
             _fsync(temporary)
         temporary.replace(path)
@@ -64,22 +68,26 @@ def whole_folder(path: str | Path, marker: str) -> Iterator[Path]:
     """Yield a temporary folder beside *path* that replaces *path* if the block ends without an error.
 
     Only an earlier output, which has the file *marker*, is replaced (`check_replaceable`). It is replaced by renaming,
-    so the earlier or the new output is complete at or beside *path* at any time. Raises `DataError` if another process
-    is writing *path*.
+    so the earlier or the new output is complete at or beside *path* at any time. While another process writes *path*,
+    waits for it. DetectorError, with the earlier output in place, if another process took over meanwhile
+    (`detector.lock.Lock.check`).
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
-    with held(path.with_name(f".{path.name}.lock"), f"is writing {path}"):
+    # of this process alone: one that was suspended and has lost its lock writes into a folder of its own
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    old = path.with_name(f".{path.name}.old")
+    with held(path.with_name(f".{path.name}.lock"), f"is writing {path}", wait=True) as lock:
         # left by a killed process; no other process writes here while we hold the lock
         if old.exists() and not path.exists():
             old.replace(path)
-        for leftover in (part, old):
+        for leftover in (*_parts(path), old):
             shutil.rmtree(leftover, ignore_errors=True)
         check_replaceable(path, marker)
         try:
             part.mkdir()
             yield part
+            lock.check()
             if path.exists():
                 path.replace(old)
             part.replace(path)
@@ -88,6 +96,12 @@ def whole_folder(path: str | Path, marker: str) -> Iterator[Path]:
                 old.replace(path)
             for leftover in (part, old):
                 shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return the temporary folders of `whole_folder` for *path*, of any process."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.([0-9a-f]{{8}}\.)?part")  # without digits: of earlier versions
+    return [found for found in path.parent.iterdir() if name.fullmatch(found.name)]
 
 
 def sha256(*paths: str | Path) -> str:

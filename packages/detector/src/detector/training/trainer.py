@@ -118,6 +118,8 @@ def train(
             trainer.trackers = trackers
             trainer.run_steps()
             if processes.main:
+                lock.check()
+                out_lock.check()
                 trainer.checkpoints.thin(1)  # they may have filled the disk
                 trainer.write_outputs(out, history)
                 trainer.checkpoints.remove()
@@ -586,7 +588,7 @@ def _share_faces(faces: list[Face], processes: Processes) -> list[Face]:
 
 def _take(lock: Lock, out: Path) -> None:
     """Take the *lock* on the folder *out*; `DataError` if another run, of other parameters or data, writes there."""
-    holder = lock.try_acquire()
+    holder = lock.claim()
     if holder is not None:
         raise DataError(
             f"{out}: {holder} is training other weights into this folder; give OUT another path, wait for it, or end "
