@@ -330,7 +330,7 @@ def test_a_batch_names_the_file_that_fails(small, astronaut):
     with pytest.raises(mozcodec.DamagedError, match="file 1: "):
         mozcodec.decode_batch(files, out=out)
     np.testing.assert_array_equal(out[2], mozcodec.decode(good))
-    with pytest.raises(mozcodec.UnsupportedError, match="file 2: the image is 512 x 512 x 3, out has room"):
+    with pytest.raises(mozcodec.UnsupportedError, match="file 2: the image is 512 x 512 x 3 of 8 bits, out has room"):
         mozcodec.decode_batch([good, good, mozcodec.encode(astronaut)])
     with pytest.warns(mozcodec.JpegWarning, match="file 1: "):
         mozcodec.decode_batch(files, out=out, on_truncated="warn")

@@ -1,15 +1,19 @@
-"""Parts of the standard that files of other encoders use: SOF1, DNL, abbreviated streams, 16-bit CMYK."""
+"""Parts of the standard that other encoders use: SOF1, DNL, abbreviated streams, CMYK, two components, 12 bits."""
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio
 
 import mozcodec
+from mozcodec import jpegio
+from mozcodec._cli import main
 
 
 @pytest.fixture(scope="module")
@@ -228,3 +232,141 @@ def test_images_of_65535_rows_or_columns_are_those_of_their_parts(shape):
     assert mozcodec.encode(pixels, 90, **options, engine="library") == data
     turned = mozcodec.decode(mozcodec.transform(data, "transpose"), None).swapaxes(0, 1)
     assert np.abs(turned.astype(int) - decoded).max() <= 3  # the inverse DCT rounds rows and columns differently
+
+
+# ---- two components -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two(picture) -> np.ndarray:
+    return np.ascontiguousarray(picture("astronaut.png")[20:81, 100:177, :2])
+
+
+TWO_CODINGS = (
+    {},
+    {"progressive": False},
+    {"profile": "fastest"},
+    {"arithmetic": True},
+    {"restart_rows": 1},
+    {"subsampling": "4:2:0"},
+)
+
+
+@pytest.mark.parametrize("options", TWO_CODINGS, ids=str)
+def test_each_of_two_components_is_what_pillow_decodes_of_it_alone(two, options):
+    """Pillow reads no file of two components, but one of each."""
+    for quality in (30, 85, 95):
+        data = mozcodec.encode(two, quality, pixel_format="two", **options)
+        assert data == mozcodec.encode(two, quality, pixel_format="two", engine="library", **options)
+        frame = next(s for s in mozcodec.inspect(data).segments if s.name.startswith("SOF"))
+        assert data[frame.offset + 9] == 2
+        coefficients = mozcodec.read_coefficients(data)
+        planes = mozcodec.decode(data, "planes")
+        for i, (height, width) in enumerate(plane.shape for plane in planes):
+            alone = dataclasses.replace(
+                coefficients, color_space="gray", sampling_factors=((1, 1),), height=height, width=width,
+                components=coefficients.components[i : i + 1], quant_tables=coefficients.quant_tables[i : i + 1],
+            )  # fmt: skip
+            pillow = np.asarray(Image.open(io.BytesIO(mozcodec.write_coefficients(alone))))
+            np.testing.assert_array_equal(planes[i], pillow)
+        if "subsampling" not in options:
+            assert mozcodec.read_header(data).sampling_factors == ((1, 1), (1, 1))
+            np.testing.assert_array_equal(mozcodec.decode(data, None), np.dstack(planes))
+            np.testing.assert_array_equal(mozcodec.decode(data, "two"), np.dstack(planes))
+
+
+def test_every_verb_takes_two_components(two):
+    data = mozcodec.encode(two, 80, pixel_format="two")
+    pixels = mozcodec.decode(data, None)
+    coefficients = mozcodec.read_coefficients(data)
+    assert coefficients.color_space is None
+    assert mozcodec.read_coefficients(mozcodec.write_coefficients(coefficients)) == coefficients
+    np.testing.assert_array_equal(mozcodec.decode(mozcodec.optimize(data, progressive=False), None), pixels)
+    turned = mozcodec.transform(data, "rotate_180", trim=True)
+    np.testing.assert_array_equal(mozcodec.decode(turned, None), pixels[:56, :72][::-1, ::-1])
+    planes = [two[..., 0], two[..., 1]]
+    assert mozcodec.encode(planes, 80, pixel_format="planes") == data
+    halves = [two[..., 0], np.ascontiguousarray(two[::2, ::2, 1])]
+    assert mozcodec.read_header(mozcodec.encode(halves, 80, pixel_format="planes")).sampling_factors == ((2, 2), (1, 1))
+    assert [point.data for point in mozcodec.sweep(two, [80], pixel_format="two")] == [data]
+    assert mozcodec.encode_to_target(two, psnr=38, pixel_format="two").value >= 38
+    exact = mozcodec.encode(two, pixel_format="two", lossless=4)
+    np.testing.assert_array_equal(mozcodec.decode(exact, None), two)
+    scaled = mozcodec.encode_scaled(two, 80, dct_size=16, pixel_format="two")
+    assert mozcodec.decode(scaled, None).shape == (31, 39, 2)
+
+
+def test_two_components_have_no_colours(two):
+    data = mozcodec.encode(two, 80, pixel_format="two")
+    for pixel_format in ("rgb", "gray", "ycbcr", "cmyk"):
+        with pytest.raises(mozcodec.UnsupportedError, match="a file of 2 components has no colour space"):
+            mozcodec.decode(data, pixel_format)
+    with pytest.raises(ValueError, match="2 channels need pixel_format='two'"):
+        mozcodec.encode(two, 80)
+    with pytest.raises(mozcodec.UnsupportedError, match="Unsupported color conversion"):
+        mozcodec.decode(mozcodec.encode(np.dstack([two, two[..., :1]]), 80), "two")
+
+
+def test_the_command_line_takes_two_components(two, tmp_path, capsys):
+    np.save(tmp_path / "two.npy", two)
+    jpeg, back = tmp_path / "two.jpg", tmp_path / "back.npy"
+    assert main(["encode", str(tmp_path / "two.npy"), str(jpeg), "-quality", "80"]) == 0
+    assert jpeg.read_bytes() == mozcodec.encode(two, 80, pixel_format="two")
+    assert main(["decode", str(jpeg), str(back)]) == 0
+    np.testing.assert_array_equal(np.load(back), mozcodec.decode(jpeg, None))
+    assert main(["inspect", str(jpeg)]) == 0
+    assert "77 x 61, no colour space 4:4:4" in capsys.readouterr().out
+    assert main(["decode", str(jpeg), str(tmp_path / "two.ppm")]) == 1
+    assert "PNM files have 1 or 3 channels, the image has 2" in capsys.readouterr().err
+    assert jpegio.read(jpeg).jpeg_color_space == 0
+
+
+# ---- 12 bits --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def deep(picture) -> np.ndarray:
+    eight = picture("astronaut.png")[20:81, 100:177].astype(np.uint16)
+    return eight * 16 + np.arange(77, dtype=np.uint16)[:, None] % 16
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0", "4:1:1"])
+def test_planes_of_12_bits_are_those_of_the_file(deep, subsampling):
+    data = mozcodec.encode(deep, 92, precision=12, subsampling=subsampling)
+    planes = mozcodec.decode(data, "planes")
+    assert all(plane.dtype == np.uint16 for plane in planes)
+    np.testing.assert_array_equal(planes[0], mozcodec.decode(data, "gray"))
+    again = mozcodec.encode(planes, 92, pixel_format="planes", precision=12)
+    assert mozcodec.read_header(again).subsampling == subsampling
+    for plane, other in zip(planes, mozcodec.decode(again, "planes"), strict=True):
+        assert np.abs(plane.astype(int) - other).max() < 40
+    if subsampling == "4:4:4":
+        ycbcr = {"pixel_format": "ycbcr", "precision": 12, "subsampling": "4:4:4"}
+        assert again == mozcodec.encode(np.dstack(planes), 92, **ycbcr)
+    with pytest.raises(ValueError, match="planes have 8 or 12 bits and are not lossless"):
+        mozcodec.encode(planes, pixel_format="planes", precision=12, lossless=1)
+
+
+def test_a_batch_of_12_bits_is_that_of_its_files(deep):
+    files = [mozcodec.encode(deep + np.uint16(k), 92, precision=12) for k in range(3)]
+    alone = np.stack([mozcodec.decode(data) for data in files])
+    batch = mozcodec.decode_batch(files, threads=2)
+    assert batch.dtype == np.uint16
+    np.testing.assert_array_equal(batch, alone)
+    out = np.zeros((3, 3, 61, 77), np.uint16)
+    assert mozcodec.decode_batch(files, out=out, layout="chw") is out
+    np.testing.assert_array_equal(out, alone.transpose(0, 3, 1, 2))
+    cut = [files[0], files[1][:-200]]
+    np.testing.assert_array_equal(mozcodec.decode_batch(cut, on_truncated="ok")[0], alone[0])
+    with pytest.raises(mozcodec.UnsupportedError, match=r"file 0: .* of 12 bits, out has room for .* of 8"):
+        mozcodec.decode_batch(files, out=np.zeros((3, 61, 77, 3), np.uint8))
+    seven = mozcodec.encode((deep[..., 0] >> 5).astype(np.uint8), precision=7, lossless=1)
+    np.testing.assert_array_equal(mozcodec.decode_batch([seven], "gray")[0], deep[..., 0] >> 5)
+
+
+def test_a_psnr_is_a_target_at_12_bits_too(deep):
+    found = mozcodec.encode_to_target(deep, psnr=45, precision=12, subsampling="4:4:4")
+    expected = peak_signal_noise_ratio(deep, mozcodec.decode(found.data), data_range=4095)
+    assert found.value == pytest.approx(expected) and expected >= 45 > found.next_value
+    with pytest.raises(ValueError, match="ssim is not for planes, nor for precision=12"):
+        mozcodec.encode_to_target(deep, ssim=0.9, precision=12)

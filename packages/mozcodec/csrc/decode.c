@@ -58,6 +58,12 @@ static void choose_color_space(mzc_decoder *decoder)
   J_COLOR_SPACE wanted = decoder->options.pixel_format < 0 ? own_color_space(stream)
                                                            : mzc_layout_of(decoder->options.pixel_format).color_space;
 
+  if (stream == JCS_UNKNOWN && wanted != JCS_UNKNOWN) {
+    mzc_fail(decoder->guard.status, MZC_UNSUPPORTED,
+             "a file of %d components has no colour space to convert from: pixel_format=None or \"planes\"",
+             cinfo->num_components);
+    stop(decoder);
+  }
   cinfo->out_color_space = wanted;
   if (!is_rgb(wanted) && wanted != JCS_GRAYSCALE && wanted != JCS_YCbCr)
     return;
@@ -551,14 +557,20 @@ int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, m
 
 /* ---- planes ------------------------------------------------------------------------------------------------------- */
 
+static int sample_size(const struct jpeg_decompress_struct *cinfo)
+{
+  return cinfo->data_precision > 8 ? 2 : 1;
+}
+
 static JSAMPARRAY allocate_rows(j_decompress_ptr cinfo, const jpeg_component_info *component)
 {
-  return cinfo->mem->alloc_sarray((j_common_ptr)cinfo, JPOOL_IMAGE, component->width_in_blocks * DCTSIZE,
+  return cinfo->mem->alloc_sarray((j_common_ptr)cinfo, JPOOL_IMAGE,
+                                  component->width_in_blocks * DCTSIZE * sample_size(cinfo),
                                   component->v_samp_factor * DCTSIZE);
 }
 
 /* Copies the rows of component i that lie within its plane. */
-static void copy_rows(j_decompress_ptr cinfo, int i, int imcu_row, JSAMPARRAY rows, unsigned char *plane, ptrdiff_t stride)
+static void copy_rows(j_decompress_ptr cinfo, int i, int imcu_row, JSAMPARRAY rows, void *plane, ptrdiff_t stride)
 {
   jpeg_component_info *component = &cinfo->comp_info[i];
   int height = divide_up((int)cinfo->image_height * component->v_samp_factor, cinfo->max_v_samp_factor);
@@ -566,10 +578,26 @@ static void copy_rows(j_decompress_ptr cinfo, int i, int imcu_row, JSAMPARRAY ro
   int count = component->v_samp_factor * DCTSIZE;
 
   for (int k = 0, y = imcu_row * count; k < count && y < height; k++, y++)
-    memcpy(plane + (ptrdiff_t)y * stride, rows[k], width);
+    memcpy(row_at(plane, stride, y), rows[k], (size_t)width * sample_size(cinfo));
 }
 
-int mzc_decoder_read_planes(mzc_decoder *decoder, unsigned char **planes, const ptrdiff_t *strides, mzc_status *status)
+static void read_imcu_row(j_decompress_ptr cinfo, JSAMPARRAY *rows)
+{
+  int count = cinfo->max_v_samp_factor * DCTSIZE;
+
+#if LIBJPEG_TURBO_VERSION_NUMBER >= 3000000
+  if (cinfo->data_precision > 8) {
+    J12SAMPARRAY deep[MAX_COMPONENTS];
+    for (int i = 0; i < cinfo->num_components; i++)
+      deep[i] = (J12SAMPARRAY)rows[i];
+    jpeg12_read_raw_data(cinfo, deep, count);
+    return;
+  }
+#endif
+  jpeg_read_raw_data(cinfo, rows, count);
+}
+
+int mzc_decoder_read_planes(mzc_decoder *decoder, void **planes, const ptrdiff_t *strides, mzc_status *status)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
   JSAMPARRAY rows[MAX_COMPONENTS];
@@ -581,7 +609,7 @@ int mzc_decoder_read_planes(mzc_decoder *decoder, unsigned char **planes, const 
   for (int i = 0; i < cinfo->num_components; i++)
     rows[i] = allocate_rows(cinfo, &cinfo->comp_info[i]);
   for (int imcu_row = 0; cinfo->output_scanline < cinfo->output_height; imcu_row++) {
-    jpeg_read_raw_data(cinfo, rows, cinfo->max_v_samp_factor * DCTSIZE);
+    read_imcu_row(cinfo, rows);
     for (int i = 0; i < cinfo->num_components; i++)
       copy_rows(cinfo, i, imcu_row, rows[i], planes[i], strides[i]);
   }
@@ -600,10 +628,10 @@ static int decode_job(const mzc_decode_batch *batch, mzc_decode_job *job)
   if (decoder == NULL)
     return -1;
   if (header.output_width != batch->width || header.output_height != batch->height ||
-      header.output_channels != batch->channels || header.precision != 8)
-    failed = mzc_fail(&job->status, MZC_UNSUPPORTED, "the image is %d x %d x %d, out has room for %d x %d x %d",
-                      header.output_height, header.output_width, header.output_channels, batch->height, batch->width,
-                      batch->channels);
+      header.output_channels != batch->channels || (header.precision > 8 ? 2 : 1) != batch->sample_size)
+    failed = mzc_fail(&job->status, MZC_UNSUPPORTED, "the image is %d x %d x %d of %d bits, out has room for %d x %d x %d of %d",
+                      header.output_height, header.output_width, header.output_channels, header.precision, batch->height,
+                      batch->width, batch->channels, 8 * batch->sample_size);
   else
     failed = mzc_decoder_read(decoder, job->pixels, batch->row_stride, &job->status);
   mzc_decoder_close(decoder);

@@ -9,7 +9,8 @@ void mzc_describe_input(j_compress_ptr cinfo, const mzc_image *image)
   cinfo->image_height = image->height;
   cinfo->data_precision = image->precision;
   if (image->pixel_format == MZC_PLANES) {
-    cinfo->in_color_space = image->num_planes == 1 ? JCS_GRAYSCALE : JCS_YCbCr;
+    static const J_COLOR_SPACE color_spaces[] = { [1] = JCS_GRAYSCALE, [2] = JCS_UNKNOWN, [3] = JCS_YCbCr };
+    cinfo->in_color_space = color_spaces[image->num_planes];
     cinfo->input_components = image->num_planes;
   } else {
     mzc_layout layout = mzc_layout_of(image->pixel_format);
@@ -56,9 +57,9 @@ static void write_deep_rows(j_compress_ptr cinfo, const mzc_image *image)
 #endif
 }
 
-static JSAMPARRAY allocate_rows(j_compress_ptr cinfo, const jpeg_component_info *component)
+static JSAMPARRAY allocate_rows(j_compress_ptr cinfo, const jpeg_component_info *component, int sample_size)
 {
-  return cinfo->mem->alloc_sarray((j_common_ptr)cinfo, JPOOL_IMAGE, component->width_in_blocks * DCTSIZE,
+  return cinfo->mem->alloc_sarray((j_common_ptr)cinfo, JPOOL_IMAGE, component->width_in_blocks * DCTSIZE * sample_size,
                                   component->v_samp_factor * DCTSIZE);
 }
 
@@ -67,12 +68,30 @@ static void pad_rows(const mzc_image *image, int i, const jpeg_component_info *c
 {
   int width = image->plane_width[i], padded = component->width_in_blocks * DCTSIZE;
   int known = width < padded ? width : padded;
+  int size = image->precision > 8 ? 2 : 1;
 
   for (int k = 0; k < component->v_samp_factor * DCTSIZE; k++) {
     int y = first + k < image->plane_height[i] ? first + k : image->plane_height[i] - 1;
-    memcpy(rows[k], image->planes[i] + (ptrdiff_t)y * image->plane_stride[i], known);
-    memset(rows[k] + known, rows[k][known - 1], padded - known);
+    memcpy(rows[k], (const unsigned char *)image->planes[i] + (ptrdiff_t)y * image->plane_stride[i], (size_t)known * size);
+    for (int x = known; x < padded; x++)
+      memcpy(rows[k] + (size_t)x * size, rows[k] + (size_t)(known - 1) * size, size);
   }
+}
+
+static void write_imcu_row(j_compress_ptr cinfo, JSAMPARRAY *rows)
+{
+  int count = cinfo->max_v_samp_factor * DCTSIZE;
+
+#if LIBJPEG_TURBO_VERSION_NUMBER >= 3000000
+  if (cinfo->data_precision > 8) {
+    J12SAMPARRAY deep[MAX_COMPONENTS];
+    for (int i = 0; i < cinfo->num_components; i++)
+      deep[i] = (J12SAMPARRAY)rows[i];
+    jpeg12_write_raw_data(cinfo, deep, count);
+    return;
+  }
+#endif
+  jpeg_write_raw_data(cinfo, rows, count);
 }
 
 static void write_planes(j_compress_ptr cinfo, const mzc_image *image)
@@ -80,13 +99,13 @@ static void write_planes(j_compress_ptr cinfo, const mzc_image *image)
   JSAMPARRAY rows[MAX_COMPONENTS];
 
   for (int i = 0; i < cinfo->num_components; i++)
-    rows[i] = allocate_rows(cinfo, &cinfo->comp_info[i]);
+    rows[i] = allocate_rows(cinfo, &cinfo->comp_info[i], image->precision > 8 ? 2 : 1);
   for (int imcu_row = 0; cinfo->next_scanline < cinfo->image_height; imcu_row++) {
     for (int i = 0; i < cinfo->num_components; i++) {
       const jpeg_component_info *component = &cinfo->comp_info[i];
       pad_rows(image, i, component, imcu_row * component->v_samp_factor * DCTSIZE, rows[i]);
     }
-    jpeg_write_raw_data(cinfo, rows, cinfo->max_v_samp_factor * DCTSIZE);
+    write_imcu_row(cinfo, rows);
   }
 }
 

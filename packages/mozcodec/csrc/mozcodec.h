@@ -47,7 +47,8 @@ enum {
   MZC_YCBCR = 7,
   MZC_CMYK = 8,
   MZC_YCCK = 9,
-  MZC_PLANES = 10       /* YCbCr or gray planes, chroma already downsampled */
+  MZC_PLANES = 10,      /* gray or YCbCr planes, or two of no colour space; already downsampled */
+  MZC_TWO = 11          /* two components of no colour space */
 };
 
 typedef struct {
@@ -57,7 +58,7 @@ typedef struct {
   int pixel_format;
   int precision;               /* bits of a sample: 8, 12 or 16; for perceptual work 8, 16 or 32 (float, 0..1) */
   int linear;                  /* perceptual work: the samples are linear light instead of sRGB */
-  const unsigned char *planes[4];   /* MZC_PLANES: first sample of each plane */
+  const void *planes[4];       /* MZC_PLANES: first sample of each plane */
   ptrdiff_t plane_stride[4];
   int plane_width[4], plane_height[4];
   int num_planes;
@@ -234,8 +235,8 @@ mzc_decoder *mzc_decoder_open(const unsigned char *data, size_t size, const mzc_
                               mzc_status *status);
 /* Writes output_height rows of output_width * output_channels samples (uint16_t when precision > 8). */
 int mzc_decoder_read(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride, mzc_status *status);
-/* Writes the planes, plane_height rows of plane_width samples each. */
-int mzc_decoder_read_planes(mzc_decoder *decoder, unsigned char **planes, const ptrdiff_t *strides, mzc_status *status);
+/* Writes the planes, plane_height rows of plane_width samples each (uint16_t when precision > 8). */
+int mzc_decoder_read_planes(mzc_decoder *decoder, void **planes, const ptrdiff_t *strides, mzc_status *status);
 /* What the scans of a file have sent: for each component and coefficient in zigzag order the bits that are missing, -1 where
  * nothing was sent. All 0 in a complete file. */
 typedef struct {
@@ -262,6 +263,7 @@ typedef struct {
   int num_failed;
   mzc_decode_options options;
   int width, height, channels;  /* that every job must have */
+  int sample_size;              /* the same: 1 byte, or 2 for more than 8 bits */
   ptrdiff_t row_stride;
 } mzc_decode_batch;
 

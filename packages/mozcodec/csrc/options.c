@@ -49,6 +49,7 @@ static const struct { J_COLOR_SPACE color_space; int channels; } layouts[] = {
   [MZC_YCBCR] = { JCS_YCbCr, 3 },
   [MZC_CMYK] = { JCS_CMYK, 4 },
   [MZC_YCCK] = { JCS_YCCK, 4 },
+  [MZC_TWO] = { JCS_UNKNOWN, 2 },
 };
 
 mzc_layout mzc_layout_of(int pixel_format)
@@ -59,7 +60,7 @@ mzc_layout mzc_layout_of(int pixel_format)
 
 int mzc_pixel_format_of(J_COLOR_SPACE color_space)
 {
-  for (int format = 0; format < (int)(sizeof layouts / sizeof *layouts); format++)
+  for (int format = 0; color_space != JCS_UNKNOWN && format < (int)(sizeof layouts / sizeof *layouts); format++)
     if (layouts[format].color_space == color_space)
       return format;
   return -1;
@@ -145,9 +146,9 @@ static void set_quant_tables(j_compress_ptr cinfo, const mzc_encode_options *opt
 
 static void set_sampling(j_compress_ptr cinfo, const mzc_encode_options *options)
 {
-  if (options->num_sampling == 0)
+  if (options->num_sampling == 0 && cinfo->jpeg_color_space != JCS_UNKNOWN)
     return;
-  sample_all(cinfo, 1, 1);
+  sample_all(cinfo, 1, 1);   /* without a colour space no component is chroma */
   for (int i = 0; i < options->num_sampling; i++) {
     cinfo->comp_info[i].h_samp_factor = options->h_samp_factor[i];
     cinfo->comp_info[i].v_samp_factor = options->v_samp_factor[i];

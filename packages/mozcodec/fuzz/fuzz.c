@@ -154,19 +154,20 @@ static void take(decoded *d, const unsigned char *samples, size_t size)   /* FNV
 
 static void read_planes(mzc_decoder *decoder, const mzc_header *h, decoded *d)
 {
-  unsigned char *planes[4] = { NULL };
+  void *planes[4] = { NULL };
   ptrdiff_t strides[4] = { 0 };
+  int sample_size = h->precision > 8 ? 2 : 1;
 
   d->failed = 1;
-  if (h->num_components > 4 || h->precision != 8 || h->lossless)   /* as Python checks */
+  if (h->num_components > 4 || h->lossless)   /* as Python checks */
     return;
   for (int i = 0; i < h->num_components; i++) {
-    planes[i] = malloc((size_t)h->plane_width[i] * h->plane_height[i]);
-    strides[i] = h->plane_width[i];
+    strides[i] = (ptrdiff_t)h->plane_width[i] * sample_size;
+    planes[i] = malloc((size_t)strides[i] * h->plane_height[i]);
   }
   d->failed = mzc_decoder_read_planes(decoder, planes, strides, &d->status);
   for (int i = 0; i < h->num_components && !d->failed; i++)
-    take(d, planes[i], (size_t)h->plane_width[i] * h->plane_height[i]);
+    take(d, planes[i], (size_t)strides[i] * h->plane_height[i]);
   for (int i = 0; i < 4; i++)
     free(planes[i]);
 }

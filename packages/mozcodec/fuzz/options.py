@@ -37,7 +37,7 @@ from mozcodec import _mozjpeg
 PACKAGE = Path(__file__).resolve().parents[1]
 STATE = PACKAGE / "build" / "fuzz" / "options.jsonl"
 SEED = 1
-CHUNK = 250
+CHUNK = 1000
 REFUSALS = (mozcodec.JpegError, ValueError, TypeError)
 """What a wrong combination of options may raise."""
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0", "4:4:0", "4:1:1", "4:4:1", "4:1:0")
@@ -226,12 +226,15 @@ def _perceptual_case(rng: np.random.Generator, pixels: np.ndarray, others: dict[
 def draw_case(seed: int, number: int) -> Case:
     """Return case *number*."""
     rng = np.random.default_rng((seed, number))
-    channels = int(rng.choice([1, 3, 3, 3, 4]))
+    channels = int(rng.choice([1, 1, 2, 3, 3, 3, 3, 3, 4, 4]))
     pixels = _picture(rng, channels)
     quality, options = _quality(rng), _encode_options(rng, channels)
     rare = ["sweep", "scaled", "smartscale", "planes", "deep", "lossless", "rewrite", "perceptual"]
     verb = str(rng.choice(["encode"] * 8 + rare))
     more: dict[str, Any] = {}
+    if channels == 2:
+        more["pixel_format"] = "two"
+        options.pop("color_space", None)
     if channels == 4:
         more["pixel_format"] = str(rng.choice(["cmyk", "rgba", "argb", "ycck"]))
         options.pop("color_space", None)
@@ -243,9 +246,11 @@ def draw_case(seed: int, number: int) -> Case:
         pixels = pixels if channels == 1 else np.ascontiguousarray(pixels[..., :3])
         more.pop("pixel_format", None)
         options = {k: v for k, v in options.items() if k not in ("color_space", "subsampling")}
+        if rng.random() < 0.3:
+            pixels, options["precision"] = pixels.astype(np.uint16) * 16, 12
     if verb == "deep":
         pixels, options["precision"] = pixels.astype(np.uint16) * 16, 12
-        more = more if more.get("pixel_format") == "cmyk" else {}
+        more = more if more.get("pixel_format") in ("cmyk", "two") else {}
         pixels = pixels if more or channels < 4 else pixels[..., :3]
     if verb == "lossless":
         bits = int(rng.integers(2, 17))
@@ -253,12 +258,13 @@ def draw_case(seed: int, number: int) -> Case:
         keep = ("restart_interval", "restart_rows", "jfif", "engine")
         options = {k: v for k, v in options.items() if k in keep}
         options |= {"precision": bits, "lossless": int(rng.integers(1, 8))}
-        more = more if more.get("pixel_format") == "cmyk" else {}
+        more = more if more.get("pixel_format") in ("cmyk", "two") else {}
         pixels = pixels if more or channels < 4 else pixels[..., :3]
     if verb == "perceptual":
+        pixels = pixels[..., 0] if channels == 2 else pixels
         pixels, quality, options, more = _perceptual_case(rng, pixels, options)
     if verb == "rewrite":
-        more["coding"] = _coding_options(rng, 1 if channels == 1 else 3 if "pixel_format" not in more else channels)
+        more["coding"] = _coding_options(rng, 3 if channels == 4 and "pixel_format" not in more else channels)
     return Case(verb, _strided(rng, pixels), quality, options, more)
 
 
@@ -354,9 +360,8 @@ def _by_pillow(case: Case, data: bytes) -> np.ndarray | None:
         return None
     if header.subsampling not in ("gray", *PLAIN):
         return None
-    tables = mozcodec.inspect(data).quant_tables
-    used = [mozcodec.read_coefficients(data).quant_tables[i] for i in range(header.num_components)]
-    if len(tables) == 0 or max(int(t.max()) for t in used) > 32767 or min(int(t.min()) for t in used) < 1:
+    used = mozcodec.read_coefficients(data, max_scans=None).quant_tables
+    if max(int(t.max()) for t in used) > 32767 or min(int(t.min()) for t in used) < 1:
         return None
     if len(used) == 3 and not np.array_equal(used[1], used[2]):
         return None
@@ -382,7 +387,7 @@ def _compare(case: Case, data: bytes) -> str:
     if case.options.get("trellis_quant", True):  # it may drop every AC coefficient that costs too many bits
         limit += _detail(case.pixels)
         if case.options.get("trellis_quant_dc", True):  # and take the next DC value where that is cheaper
-            limit += max(int(t[0, 0]) for t in mozcodec.inspect(data).quant_tables.values()) ** 2 / 64
+            limit += max(int(t[0, 0]) for t in mozcodec.read_coefficients(data, max_scans=None).quant_tables) ** 2 / 64
     _check(ours <= limit, f"mean squared error {ours:.1f}, {wanted:.1f} by Pillow with the same tables")
     return "compared"
 
@@ -417,7 +422,7 @@ def _run_scaled(case: Case) -> str:
 
 
 def _run_planes(case: Case) -> str:
-    planes = [case.pixels] if case.pixels.ndim == 2 else [case.pixels[..., i] for i in range(3)]
+    planes = [case.pixels] if case.pixels.ndim == 2 else [case.pixels[..., i] for i in range(case.pixels.shape[2])]
     data = mozcodec.encode(planes, case.quality, pixel_format="planes", subsampling="4:4:4", **case.options)
     decoded = mozcodec.decode(data, "planes", max_scans=None)
     _check([p.shape for p in decoded] == [p.shape for p in planes], "planes of another shape")
@@ -464,6 +469,14 @@ def _scored(case: Case, data: bytes) -> float:
     return math.nan
 
 
+def _check_identified(data: bytes, distance: float) -> None:
+    kind = mozcodec.forensics.identify(data)
+    ours = any(one.family == "mozcodec" and one.table_distance == 0 for one in kind.candidates)
+    _check(ours, f"forensics says {kind.candidates}")  # tables of ones may be anybody's at the highest quality
+    if kind.family == "mozcodec":
+        _check(kind.distance[0] - 1e-6 <= distance <= kind.distance[1] + 1e-6, f"forensics says {kind.distance}")
+
+
 def _run_perceptual(case: Case) -> str:
     more = dict(case.more)
     targets = {name: more.pop(name) for name in ("ssimulacra2", "bytes") if name in more}
@@ -487,11 +500,8 @@ def _run_perceptual(case: Case) -> str:
     _check(facts.header.progressive and facts.header.precision == 8, "no progressive file of 8 bits")
     low, high = facts.distance.low, facts.distance.high
     _check(low - 1e-9 <= distance <= high + 1e-9, f"inspect says {low}..{high}")
-    kind = mozcodec.forensics.identify(made)
-    ours = any(one.family == "mozcodec" and one.table_distance == 0 for one in kind.candidates)
-    _check(ours, f"forensics says {kind.candidates}")  # tables of ones may be anybody's at the highest quality
-    if kind.family == "mozcodec":
-        _check(kind.distance[0] - 1e-6 <= distance <= kind.distance[1] + 1e-6, f"forensics says {kind.distance}")
+    if zlib.crc32(made) % 8 == 0:  # it takes longer than everything else here
+        _check_identified(made, distance)
     _check_decoding(made, np.random.default_rng(zlib.crc32(made)))
     if case.pixels.ndim == 2 and options.get("transfer") != "linear":
         return _compare_gray(case, made, facts.quant_tables[0])

@@ -268,7 +268,7 @@ def _print_facts(name: str, facts: dict[str, Any]) -> None:
     kinds = [word for word in ("progressive", "arithmetic", "lossless") if facts[word]] or ["sequential"]
     if facts["block_size"] != 8:
         kinds.append(f"SmartScale block size {facts['block_size']}")
-    colours = " ".join(dict.fromkeys((facts["color_space"], facts["subsampling"])))
+    colours = " ".join(dict.fromkeys((facts["color_space"] or "no colour space", facts["subsampling"])))
     print(f"{name}: {facts['width']} x {facts['height']}, {colours}, {', '.join(kinds)}, {facts['precision']} bits")
     if facts["quality"] is not None:
         word = "is" if facts["quality"]["exact"] else "is near"

@@ -39,8 +39,8 @@ class Coefficients:
 
     width: int
     height: int
-    color_space: str
-    """Of the stream: "gray", "ycbcr", "rgb", "cmyk" or "ycck"."""
+    color_space: str | None
+    """Of the stream: "gray", "ycbcr", "rgb", "cmyk", "ycck", or None for two components without a colour space."""
     sampling_factors: tuple[tuple[int, int], ...]
     """Of each component: (h, v)."""
     components: tuple[NDArray[np.int16], ...]
@@ -81,8 +81,8 @@ def read_coefficients(
 ) -> Coefficients:
     """Return the quantized DCT coefficients and quantization tables of a JPEG.
 
-    Raises :class:`mozcodec.UnsupportedError` for lossless files, which have none, and for colour spaces that libjpeg
-    does not know; otherwise as :func:`mozcodec.decode`.
+    Raises :class:`mozcodec.UnsupportedError` for lossless files, which have none, and for files of more than four
+    components; otherwise as :func:`mozcodec.decode`.
     """
     data = content_of(data)
     limits = {"max_pixels": max_pixels, "max_memory": max_memory, "max_scans": max_scans, "max_work": max_work}
@@ -92,9 +92,10 @@ def read_coefficients(
         with Decoder(stream, settings) as decoder:
             decoder.check_work(max_work)
             header = header_of(decoder)
-            if header.lossless or header.color_space is None or header.num_components > MAX_COMPONENTS:
-                kind = "a lossless file" if header.lossless else "a file of an unknown colour space"
-                raise UnsupportedError(f"{kind} has no coefficients to read")
+            if header.lossless:
+                raise UnsupportedError("a lossless file has no coefficients to read")
+            if header.num_components > MAX_COMPONENTS:
+                raise UnsupportedError(f"{header.num_components} components are more than {MAX_COMPONENTS}")
             return decoder, _read(decoder, header)
 
     harder = None
@@ -120,7 +121,7 @@ def _read(decoder: Decoder, header: Header) -> Coefficients:
     return Coefficients(
         width=header.width,
         height=header.height,
-        color_space=str(header.color_space),
+        color_space=header.color_space,
         sampling_factors=header.sampling_factors,
         components=components,
         quant_tables=tuple(tables[i].reshape(8, 8).copy() for i in range(count)),
@@ -160,10 +161,14 @@ def _block_shapes(coefficients: Coefficients) -> list[tuple[int, ...]]:
     ]
 
 
+def _color_space(coefficients: Coefficients) -> int:
+    name = coefficients.color_space
+    return int(lib.MZC_TWO) if name is None else choice("color_space", name, COLOR_SPACES)
+
+
 def _check(coefficients: Coefficients) -> list[NDArray[np.int16]]:
     count = len(coefficients.components)
-    code = choice("color_space", coefficients.color_space, COLOR_SPACES)
-    wanted = {lib.MZC_GRAY: 1, lib.MZC_CMYK: 4, lib.MZC_YCCK: 4}.get(code, 3)
+    wanted = {lib.MZC_GRAY: 1, lib.MZC_TWO: 2, lib.MZC_CMYK: 4, lib.MZC_YCCK: 4}.get(_color_space(coefficients), 3)
     if not count == wanted == len(coefficients.quant_tables) == len(coefficients.sampling_factors):
         raise ValueError(f"color_space {coefficients.color_space!r} has {wanted} components, tables and factors")
     integer("width", coefficients.width, 1, MAX_DIMENSION)
@@ -217,7 +222,7 @@ def write_coefficients(
     struct = ffi.new("mzc_coefficients *")
     struct.width, struct.height = coefficients.width, coefficients.height
     struct.num_components, struct.precision = len(arrays), coefficients.precision
-    struct.color_space = COLOR_SPACES[coefficients.color_space]
+    struct.color_space = _color_space(coefficients)
     for i, ((h, v), blocks) in enumerate(zip(coefficients.sampling_factors, arrays, strict=True)):
         struct.h_samp_factor[i] = integer("sampling factor", h, 1, 4)
         struct.v_samp_factor[i] = integer("sampling factor", v, 1, 4)

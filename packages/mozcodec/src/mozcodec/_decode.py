@@ -310,11 +310,11 @@ class Decoder:
 
     def read_planes(self) -> tuple[NDArray[Any], ...]:
         header = self.header
-        if header.precision != 8 or header.num_components > 4 or header.lossless:
-            raise ValueError("pixel_format='planes' is for lossy 8-bit files of at most four components")
+        if header.num_components > 4 or header.lossless:
+            raise ValueError("pixel_format='planes' is for lossy files of at most four components")
         shapes = [(header.plane_height[i], header.plane_width[i]) for i in range(header.num_components)]
-        planes = tuple(np.empty(shape, np.uint8) for shape in shapes)
-        pointers = ffi.new("unsigned char *[]", [ffi.cast("unsigned char *", address_of(plane)) for plane in planes])
+        planes = tuple(np.empty(shape, self.dtype) for shape in shapes)
+        pointers = ffi.new("void *[]", [ffi.cast("void *", address_of(plane)) for plane in planes])
         strides = ffi.new("ptrdiff_t[]", [plane.strides[0] for plane in planes])
         if lib.mzc_decoder_read_planes(self.handle, pointers, strides, self.status):
             raise error_of(self.status)
@@ -411,8 +411,8 @@ def decode(
 
     uint8; uint16 for files of more than 8 bits (12, or 9 to 16 of a lossless file). *pixel_format*: "rgb", "bgr",
     "rgba", "bgra", "argb", "abgr" (alpha is set to its maximum), "gray", "ycbcr", "cmyk" (as stored: Adobe's are
-    inverted), None for the file's own (gray, RGB or CMYK), or "planes": a tuple of the file's components, 2-D, chroma
-    not upsampled.
+    inverted), None for the file's own (gray, RGB, CMYK, or two components without a colour space), or "planes": a tuple
+    of the file's components, 2-D, chroma not upsampled.
 
     *data* is a buffer of bytes, a path, an open binary file (read from its position), or a uint8 tensor.
 
@@ -521,9 +521,7 @@ def _new_batch(files: Sequence[Any], options: Any) -> NDArray[Any]:
     except JpegError as error:
         raise _numbered(0, error) from None
     with first:
-        if first.dtype != np.uint8:
-            raise ValueError("decode_batch decodes 8-bit files")
-        return np.empty((len(files), *first.shape), np.uint8)
+        return np.empty((len(files), *first.shape), first.dtype)
 
 
 def _check_batch_work(sources: list[Any], out: NDArray[Any], options: DecodeOptions) -> None:
@@ -550,12 +548,12 @@ def decode_batch(
     layout: str = "hwc",
     threads: int | None = None,
     **options: Unpack[DecodeOptions],
-) -> NDArray[np.uint8]:
-    """Decode JPEGs of one size in several threads: uint8 (N, H, W, 3), or (N, H, W) for gray.
+) -> NDArray[Any]:
+    """Decode JPEGs of one size in several threads: (N, H, W, 3), or (N, H, W) for gray.
 
-    *out* is the array to write into; without it the first file determines the size. *threads* defaults to the cores
-    that this process may use, the calling thread included; the GIL is not held. *options* as in
-    :func:`mozcodec.decode`.
+    uint8; uint16 for files of more than 8 bits. *out* is the array to write into; without it the first file determines
+    the size and the type. *threads* defaults to the cores that this process may use, the calling thread included; the
+    GIL is not held. *options* as in :func:`mozcodec.decode`.
 
     Raises the error of the first file that fails, with its number; the others are decoded. A file of another size
     raises :class:`mozcodec.UnsupportedError`.
@@ -576,14 +574,14 @@ def decode_batch(
         raise ValueError(f"out must be an array ({len(files)}, H, W, channels) or ({len(files)}, H, W)")
     if len(files) == 0:
         return result_out  # type: ignore[no-any-return]
-    _check_out(out[0], out.shape[1:], np.uint8)
+    _check_out(out[0], out.shape[1:], out.dtype if out.dtype == np.uint16 else np.uint8)
     _check_batch_work(sources, out, options)
     batch, jobs = ffi.new("mzc_decode_batch *"), ffi.new("mzc_decode_job[]", len(files))
     _fill_jobs(jobs, sources, out)
     batch.jobs, batch.num_jobs, batch.options = jobs, len(files), settings[0]
     batch.height, batch.width = out.shape[1:3]
     batch.channels = out.shape[3] if out.ndim == 4 else 1
-    batch.row_stride = out.strides[1]
+    batch.row_stride, batch.sample_size = out.strides[1], out.itemsize
     alive = jobs, sources, out  # C reads and writes these even if an exception ends this call before the helpers
     helpers = [
         threading.Thread(target=_run_batch, args=(batch, alive))
@@ -602,13 +600,13 @@ def decode_batch(
 
 def _batch_channels_first(
     files: Iterable[Source], pixel_format: str | None, layout: str, out: Any, threads: int | None, options: Any
-) -> NDArray[np.uint8]:
+) -> NDArray[Any]:
     check_layout(layout)
     pixels = decode_batch(files, pixel_format, threads=threads, **options)
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
     if out is None:
         return np.ascontiguousarray(pixels)
-    _check_out_values(target_of(out), pixels.shape, np.uint8)
+    _check_out_values(target_of(out), pixels.shape, pixels.dtype)
     target_of(out)[...] = pixels
     return out  # type: ignore[no-any-return]
 
@@ -622,7 +620,7 @@ def _salvage_jobs(
 
     def attempt(stream: Any, target: NDArray[Any]) -> None:
         with Decoder(stream, settings) as decoder:
-            if decoder.shape != target.shape or decoder.dtype != np.uint8:
+            if decoder.shape != target.shape or decoder.dtype != target.dtype:
                 raise DamagedError("the image has another size")
             decoder.read(target)
 

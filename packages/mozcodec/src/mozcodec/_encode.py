@@ -104,7 +104,7 @@ def _run(
     view = None
     alive: Any  # the pixels that C reads
     if pixel_format == "planes":
-        struct, settings, alive = describe_planes(image, settings)
+        struct, settings, alive = describe_planes(image, settings, precision)
     else:
         alive = fill(struct, image, pixel_format, precision)  # type: ignore[arg-type]
     if out is not None:
@@ -305,9 +305,10 @@ def encode(
     """Return *image* as JPEG bytes, the bytes that mozjpeg's ``cjpeg -quality`` writes for the same pixels.
 
     *image* is uint8, (H, W) or (H, W, 1) gray, (H, W, 3) RGB, or (H, W, 4) with a *pixel_format*: "rgb", "bgr",
-    "rgba", "bgra", "argb", "abgr" (alpha is ignored), "gray", "ycbcr", "cmyk" or "ycck"; all strides are accepted. With
-    "planes" it is (Y,) or (Y, Cb, Cr), 2-D arrays with chroma already downsampled. uint16 pixels need
-    ``precision=12``, or with ``precision=9..16`` and ``lossless``.
+    "rgba", "bgra", "argb", "abgr" (alpha is ignored), "gray", "ycbcr", "cmyk" or "ycck"; all strides are accepted.
+    (H, W, 2) with "two" makes a file of two components without a colour space. With "planes" it is (Y,), (Y, Cb, Cr) or
+    two without a colour space: 2-D arrays, already downsampled. uint16 pixels and planes need ``precision=12``, uint16
+    pixels also ``precision=9..16`` with ``lossless``.
 
     It may be a tensor or another object of DLPack in the CPU's memory, with ``layout="chw"`` (C, H, W), or an image of
     Pillow, whose mode says the pixel format: palette and HSV images become RGB, and images of other modes that JPEG

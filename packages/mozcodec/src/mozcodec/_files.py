@@ -71,6 +71,8 @@ def _from_pnm(data: bytes) -> Pixels:
 
 def _to_pnm(pixels: Pixels, precision: int) -> bytes:
     height, width = pixels.shape[:2]
+    if pixels.ndim == 3 and pixels.shape[2] != 3:
+        raise ValueError(f"PNM files have 1 or 3 channels, the image has {pixels.shape[2]}: name it .npy")
     kind = b"P6" if pixels.ndim == 3 else b"P5"
     samples = pixels if pixels.dtype == np.uint8 else pixels.astype(">u2")
     return kind + b"\n%d %d\n%d\n" % (width, height, (1 << precision) - 1) + samples.tobytes()

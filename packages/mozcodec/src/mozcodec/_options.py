@@ -42,6 +42,7 @@ PIXEL_FORMATS: Mapping[str, tuple[int, int]] = {
     "ycbcr": (lib.MZC_YCBCR, 3),
     "cmyk": (lib.MZC_CMYK, 4),
     "ycck": (lib.MZC_YCCK, 4),
+    "two": (lib.MZC_TWO, 2),
 }
 COLOR_SPACES: Mapping[str, int] = {
     "gray": lib.MZC_GRAY,

@@ -53,6 +53,8 @@ def code_of(shape: tuple[int, ...], pixel_format: str | None) -> int:
     if pixel_format is None:
         if channels == 4:
             raise ValueError("4 channels need pixel_format='rgba', 'bgra', 'argb', 'abgr', 'cmyk' or 'ycck'")
+        if channels == 2:
+            raise ValueError("2 channels need pixel_format='two': a file of two components without a colour space")
         hint = "; with layout='chw' it is the first" if len(shape) == 3 and shape[0] in (1, 3, 4) else ""
         raise ValueError(f"an image has 1, 3 or 4 channels, its last axis; got shape {shape}{hint}")
     _, wanted = choice("pixel_format", pixel_format, PIXEL_FORMATS)
@@ -162,8 +164,8 @@ def _factors_of_planes(luma: tuple[int, int], chroma: tuple[int, int]) -> tuple[
     return fitting[0]
 
 
-def _plane(image: ArrayLike) -> NDArray[Any]:
-    array = as_samples(as_array(image, "a plane"), 8)
+def _plane(image: ArrayLike, precision: int) -> NDArray[Any]:
+    array = as_samples(as_array(image, "a plane"), precision)
     if array.ndim != 2:
         raise ValueError(f"a plane is an array (H, W), got shape {array.shape}")
     check_size(*array.shape)
@@ -171,17 +173,19 @@ def _plane(image: ArrayLike) -> NDArray[Any]:
 
 
 def describe_planes(
-    image: ArrayLike | Sequence[ArrayLike], settings: Any
+    image: ArrayLike | Sequence[ArrayLike], settings: Any, precision: int
 ) -> tuple[Any, Any, list[NDArray[Any]]]:
     """Return planes as ``mzc_image *``, the settings with their subsampling, and the arrays that must outlive it."""
-    planes = [_plane(part) for part in image]  # type: ignore[union-attr]
-    if len(planes) not in (1, 3):
-        raise ValueError(f"planes are (Y,) or (Y, Cb, Cr), got {len(planes)}")
+    if precision not in (8, 12) or settings.lossless_predictor > 0:
+        raise ValueError(f"planes have 8 or 12 bits and are not lossless, got precision={precision}")
+    planes = [_plane(part, precision) for part in image]  # type: ignore[union-attr]
+    if len(planes) not in (1, 2, 3):
+        raise ValueError(f"planes are (Y,), (Y, Cb, Cr) or two without a colour space, got {len(planes)}")
     struct = ffi.new("mzc_image *")
     struct.height, struct.width = planes[0].shape
-    struct.pixel_format, struct.precision, struct.num_planes = lib.MZC_PLANES, 8, len(planes)
+    struct.pixel_format, struct.precision, struct.num_planes = lib.MZC_PLANES, precision, len(planes)
     for i, plane in enumerate(planes):
-        struct.planes[i], struct.plane_stride[i] = ffi.cast("unsigned char *", address_of(plane)), plane.strides[0]
+        struct.planes[i], struct.plane_stride[i] = ffi.cast("void *", address_of(plane)), plane.strides[0]
         struct.plane_height[i], struct.plane_width[i] = plane.shape
     return struct, _with_sampling(settings, planes), planes
 
@@ -189,15 +193,17 @@ def describe_planes(
 def _with_sampling(settings: Any, planes: list[NDArray[Any]]) -> Any:
     if len(planes) == 1:
         return settings
-    if planes[1].shape != planes[2].shape:
+    if len(planes) == 3 and planes[1].shape != planes[2].shape:
         raise ValueError(f"the chroma planes differ: {planes[1].shape} and {planes[2].shape}")
     own = ffi.new("mzc_encode_options *", settings[0])
     if not own.num_sampling:
-        own.h_samp_factor[0], own.v_samp_factor[0] = _factors_of_planes(planes[0].shape, planes[1].shape)
+        same_size = len(planes) == 2 and planes[0].shape == planes[1].shape
+        factors_of_first = (1, 1) if same_size else _factors_of_planes(planes[0].shape, planes[1].shape)
+        own.h_samp_factor[0], own.v_samp_factor[0] = factors_of_first
         own.num_sampling = 1
         return own
     named = [(own.h_samp_factor[i], own.v_samp_factor[i]) for i in range(own.num_sampling)]
-    factors = [*named, (1, 1), (1, 1)][:3]
+    factors = [*named, (1, 1), (1, 1)][: len(planes)]
     most_h, most_v = max(h for h, _ in factors), max(v for _, v in factors)
     height, width = planes[0].shape
     for plane, (h, v) in zip(planes, factors, strict=True):

@@ -1,5 +1,6 @@
 """Encode one image at many qualities and sizes, or at the quality that reaches a target."""
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -8,7 +9,7 @@ from typing import Any, Unpack, overload
 from weakref import WeakSet
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ._decode import decode
 from ._encode import PreparedPicture, encode
@@ -210,10 +211,10 @@ class Encoded:
 _WITH_ALPHA = ("rgba", "bgra", "argb", "abgr", "rgbx", "bgrx", "xrgb", "xbgr")
 
 
-def _colours(image: ArrayLike, pixel_format: str | None) -> tuple[Picture, str]:
+def _colours(image: ArrayLike, pixel_format: str | None, precision: int) -> tuple[NDArray[Any], str]:
     """Return the samples to compare, without alpha, and the pixel format in which a file is decoded."""
-    describe(image, pixel_format)  # checks
-    array: Picture = np.asarray(image)
+    describe(image, pixel_format, precision)  # checks
+    array: NDArray[Any] = np.asarray(image)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if pixel_format is None:
@@ -225,9 +226,9 @@ def _colours(image: ArrayLike, pixel_format: str | None) -> tuple[Picture, str]:
 
 
 def _criterion(
-    image: ArrayLike, pixel_format: str | None, measure: Callable[[Picture, Picture], float]
+    image: ArrayLike, pixel_format: str | None, measure: Callable[[Any, Any], float], precision: int
 ) -> Callable[[bytes], float]:
-    original, layout = _colours(image, pixel_format)
+    original, layout = _colours(image, pixel_format, precision)
     return lambda data: measure(decode(data, layout), original)
 
 
@@ -309,7 +310,8 @@ def encode_to_target(
     """Return *image* at the integer quality, or at the distance, that just reaches a target.
 
     *bytes*: the highest quality whose file has at most this many bytes. *psnr* in dB, *ssim* 0..1: the lowest quality
-    whose decoded file is at least this close to *image*, over all colour samples without alpha. The result includes the
+    whose decoded file is at least this close to *image*, over all colour samples without alpha (PSNR also at 12 bits).
+    The result includes the
     neighbouring quality on the other side of the target. *smallest* as in :func:`mozcodec.encode`.
 
     *ssimulacra2* searches among distances of the perceptual mode and gives an :class:`EncodedAtDistance`: the smallest
@@ -339,9 +341,11 @@ def encode_to_target(
     rising = name != "bytes"
     value_of: Callable[[Any], float] = len
     if rising:
-        if pixel_format == "planes" or options.get("precision", 8) != 8:
-            raise ValueError(f"{name} needs 8-bit pixels; use bytes= for planes and other precisions")
-        value_of = _criterion(image, pixel_format, _MEASURES[name])
+        precision = options.get("precision", 8)
+        if pixel_format == "planes" or (precision != 8 and (name, precision) != ("psnr", 12)):
+            reason = f"{name} is not for planes, nor for precision={precision}"
+            raise ValueError(f"{reason}: use bytes=, or psnr= at 12 bits")
+        value_of = _criterion(image, pixel_format, _psnr_of_12_bits if precision == 12 else _MEASURES[name], precision)
     tried: dict[int, tuple[Any, float]] = {}
 
     def reaches(quality: int) -> bool:
@@ -356,6 +360,11 @@ def encode_to_target(
     if other not in tried:
         return Encoded(data, quality, value, None, None)
     return Encoded(data, quality, value, other, tried[other][1])
+
+
+def _psnr_of_12_bits(a: NDArray[np.uint16], b: NDArray[np.uint16]) -> float:
+    error = float(np.mean((a.astype(np.float64) - b) ** 2))
+    return math.inf if error == 0 else 10 * math.log10(4095**2 / error)
 
 
 _MEASURES: dict[str, Callable[[Picture, Picture], float]] = {"psnr": psnr, "ssim": ssim}

@@ -321,10 +321,11 @@ def encoder(args: argparse.Namespace) -> Convert:
 
     def convert(data: bytes, name: str, suffix: str) -> bytes:  # noqa: ARG001 - the signature of conversions
         pixels, segments = picture_from(data, name, args.copy)
-        cmyk = {"pixel_format": "cmyk"} if pixels.ndim == 3 and pixels.shape[2] == 4 and is_jpeg(data) else {}
+        channels = pixels.shape[2] if pixels.ndim == 3 else 1
+        layout = "cmyk" if channels == 4 and is_jpeg(data) else "two" if channels == 2 else None
         if args.icc is not None:
             segments = [(marker, content) for marker, content in segments if not content.startswith(ICC_SIGNATURE)]
-        return with_segments(one(pixels, quality, **cmyk, **options), segments)
+        return with_segments(one(pixels, quality, pixel_format=layout, **options), segments)
 
     return convert
 

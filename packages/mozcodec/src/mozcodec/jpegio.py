@@ -43,9 +43,9 @@ __all__ = [
 
 _DHT = 0xC4
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_COLOR_SPACES = {"gray": 1, "rgb": 2, "ycbcr": 3, "cmyk": 4, "ycck": 5}
+_COLOR_SPACES = {"unknown": 0, "gray": 1, "rgb": 2, "ycbcr": 3, "cmyk": 4, "ycck": 5}
 """J_COLOR_SPACE of jpeglib.h."""
-_DECODED_AS = {"gray": "gray", "rgb": "rgb", "ycbcr": "rgb", "cmyk": "cmyk", "ycck": "cmyk"}
+_DECODED_AS = {"unknown": "unknown", "gray": "gray", "rgb": "rgb", "ycbcr": "rgb", "cmyk": "cmyk", "ycck": "cmyk"}
 """The colour space that libjpeg decodes to by default; jdapimin.c, default_decompress_parms."""
 
 
@@ -182,7 +182,8 @@ def read(fpath: "str | os.PathLike[str]", flag: int = DECOMPRESSED) -> Decompres
         raise UnsupportedError(f"{fpath}: {what}; use mozcodec.read_coefficients")
     tables, huffman, frame, scan, progressive = _header_facts(data)
     slots = sorted(tables)
-    shown = _DECODED_AS[coefficients.color_space]
+    color_space = coefficients.color_space or "unknown"
+    shown = _DECODED_AS[color_space]
     metadata = read_metadata(data)
     jpeg = DecompressedJpeg(
         coef_arrays=[np.ascontiguousarray(_in_place(blocks), np.int32) for blocks in coefficients.components],
@@ -193,9 +194,9 @@ def read(fpath: "str | os.PathLike[str]", flag: int = DECOMPRESSED) -> Decompres
         markers=list(metadata.comments),
         image_width=coefficients.width,
         image_height=coefficients.height,
-        image_components={"gray": 1, "rgb": 3, "cmyk": 4}[shown],
+        image_components={"unknown": 2, "gray": 1, "rgb": 3, "cmyk": 4}[shown],
         image_color_space=_COLOR_SPACES[shown],
-        jpeg_color_space=_COLOR_SPACES[coefficients.color_space],
+        jpeg_color_space=_COLOR_SPACES[color_space],
         num_components=len(coefficients.components),
         progressive_mode=int(progressive),
         _coefficients=coefficients,
