@@ -31,6 +31,18 @@ def test_the_table_of_the_documentation_is_what_the_rows_give() -> None:
     assert text == dvc_yaml.with_table(text), "run `detector dvc-yaml`"
 
 
+def test_dvc_draws_no_plot_but_shows_the_figures_of_the_report() -> None:
+    declared = YAML().load(ROOT / dvc_yaml.DVC_YAML)
+    assert not any("plots" in entry for entry in declared["stages"].values())
+    assert all(isinstance(figure, str) for figure in declared["plots"])         # a mapping would be a plot of DVC's own
+    (report,) = stage("report").writes
+    assert list(declared["plots"]) == [f"{report.path}/{name}" for name in report.figures]
+    assert len(set(declared["plots"])) == len(declared["plots"])
+    # the page draws each of them
+    sources = "".join(path.read_text() for path in (ROOT / "packages/evaluation/src/evaluation").glob("*.py"))
+    assert [name for name in report.figures if f'"{Path(name).stem}"' not in sources] == []
+
+
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with dvc.yaml and the documentation, where the packages of this repository count as its own."""

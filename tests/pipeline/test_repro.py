@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from detector.pipeline import STAGES, makers
+from detector.pipeline import STAGES, makers, stage
 
 NAMES = {row.name for row in STAGES}
 
@@ -100,7 +100,12 @@ def test_other_conditions_score_again_and_do_not_train(copy):
 def test_plots_show_needs_no_network(copy):
     copy.run("dvc", "plots", "show", "--out", "plots")
 
-    assert list((copy.path / "plots").rglob("*.png"))
+    figures = {name for output in stage("report").writes for name in output.figures}
+    shown = [path.name for path in (copy.path / "plots").rglob("*.png")]
+    assert sorted(shown) == sorted(f"workspace_out_report_{name}" for name in figures)
+    page = (copy.path / "plots/index.html").read_text()
+    assert "<script" not in page                        # DVC draws nothing itself, which would need scripts of a CDN
+    assert "https://" not in page
 
 
 @pytest.mark.parametrize(

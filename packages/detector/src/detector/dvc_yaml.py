@@ -56,14 +56,14 @@ def _entry(stage: Stage, root: Path) -> dict[str, Any]:
         "deps": [*stage.reads, *stage.after, *code_files(stage, root)],
         "params": list(stage.params),
     }
-    for kind in ("outs", "metrics", "plots"):
+    for kind in ("outs", "metrics"):
         entry[kind] = [_output(output) for output in stage.writes if output.kind == kind]
     return {key: value for key, value in entry.items() if value}
 
 
 def _output(output: Output) -> dict[str, Any]:
-    # folders are recomputed rather than pushed; metrics and plots are small and tracked by Git
-    return {output.path: {"push": False} if output.kind == "outs" else {"cache": False, **output.plot}}
+    # folders are recomputed rather than pushed; metrics are small and tracked by Git
+    return {output.path: {"push": False} if output.kind == "outs" else {"cache": False}}
 
 
 def table(stages: Sequence[Stage] = STAGES) -> str:

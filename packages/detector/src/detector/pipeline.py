@@ -33,14 +33,13 @@ NOT_COUNTED = {
 class Output:
     """A file or folder that a stage writes; `holds` describes its content in one line of Markdown.
 
-    `kind` is DVC's: ``outs`` go to the cache, ``metrics`` and ``plots`` to Git. `plot` are the settings of a plot;
-    `figures` are the images of a folder that ``dvc plots`` shows.
+    `kind` is DVC's: ``outs`` go to the cache, ``metrics`` to Git. `figures` are the images of a folder that ``dvc
+    plots`` shows: those of the report, so DVC draws no figure of its own.
     """
 
     path: str
     holds: str = ""
     kind: str = "outs"
-    plot: Mapping[str, str] = field(default_factory=dict)
     figures: tuple[str, ...] = ()
 
 
@@ -159,7 +158,7 @@ STAGES = (
         reads=("out/compressed", "out/faces", "pretrained"),
         writes=(
             Output("out/train", "`weights.safetensors`, `model.json`, `model_card.md`, `log.jsonl`"),
-            Output("out/plots/history.csv", "loss over the steps", kind="plots", plot={"x": "step", "y": "loss"}),
+            Output("out/plots/history.csv", "loss over the steps"),
         ),
         # compress: the encoder settings of the crops are part of the run's name
         params=("seed", "model", "train", "compress"),
@@ -230,7 +229,9 @@ STAGES = (
                 "`index.html`, the same as `report.md`, figures as PNG, `tables/*.csv`, `citation.bib`",
                 figures=tuple(
                     f"{name}.png"
-                    for name in ("matrix", "robustness", "curves", "roc", "metrics", "compression", "features")
+                    for name in (
+                        "matrix", "robustness", "curves", "roc", "metrics", "compression", "features", "history"
+                    )
                 ),
             ),
         ),

@@ -16,6 +16,7 @@ from .conditions import title
 from .files import write_csv, write_whole
 from .metrics import METRICS
 from .printed import number, number_with
+from .seeds import SD
 from .tables import text_table
 
 __all__ = ["text", "write"]
@@ -86,13 +87,17 @@ def _notes(board: Board) -> list[str]:
     if any(row.what == MEAN for row in board.standings):
         over = "every cell of the history matrix (real x fake)" if board.metric == "auc" else "the mean over conditions"
         every = f" '{MEAN}': {over} of {', '.join(board.common)}."
+    several = any(row.seeds > 1 for row in board.standings)
+    by_seeds = any(not np.isnan(row.seeds_lo) for row in board.tests)
+    welch = "Intervals by seeds are Welch's, over training runs; a claim needs both to exclude 0."
+    one = "No two of these detectors have two seeds or more, so no difference takes training into account."
     return [
         f"{_measure(board)}. [{share} intervals by {UNIT_NAMES[board.unit]}; they cover the choice of the test faces, "
         f"not training.]{every} Each detector is evaluated on its own rows; 'rows lacking' counts rows that only "
-        "other detectors scored.",
-        "Differences are paired, on the rows that both scored, in the conditions that both have. p is two-sided; "
-        f"Holm's p is adjusted over all {count} tests shown here. Intervals by seeds are Welch's, over training runs; "
-        "a claim needs both to exclude 0.",
+        f"other detectors scored.{f' {SD}' if several else ''}",
+        "Differences are paired, on the rows that both scored, in the conditions that both have. p is two-sided; it "
+        f"estimates nothing and has no interval. Holm's p is adjusted over all {count} test{'s' * (count != 1)} shown "
+        f"here. {welch if by_seeds else one}",
     ]
 
 

@@ -102,16 +102,16 @@ caption { text-align:left; padding:0 .2rem .35rem; font-weight:600; font-size:.9
 caption span { display:block; max-width:min(46rem,calc(100vw - 3.2rem)); position:sticky; left:0; }
 .below { margin:-.6rem 0 1.4rem; max-width:60rem; }
 th, td { padding:.36rem .55rem; text-align:right; border-bottom:1px solid var(--line); white-space:nowrap; }
-thead th { font-weight:600; color:var(--muted); vertical-align:bottom; white-space:normal; }
+thead th { font-weight:600; color:var(--muted); vertical-align:bottom; white-space:normal; min-width:4.2rem; }
 th:first-child, td:first-child { text-align:left; padding-left:.2rem; }
 tbody th, tfoot th { font-weight:400; white-space:normal; overflow-wrap:anywhere; min-width:7.6rem; }
 .text { text-align:left; white-space:normal; overflow-wrap:anywhere; min-width:7rem; }
 tfoot th, tfoot td { border-top:2px solid var(--line); }
 td i { font-style:normal; font-size:.86em; display:block; }
 th button { font:inherit; color:inherit; background:none; border:0; padding:0; text-align:inherit; cursor:pointer; }
-th button::after { content:" \\2195"; opacity:.75; }
-[aria-sort=ascending] button::after { content:" \\2191"; opacity:1; }
-[aria-sort=descending] button::after { content:" \\2193"; opacity:1; }
+th button::after { content:"\\00a0\\2195"; opacity:.75; }
+[aria-sort=ascending] button::after { content:"\\00a0\\2191"; opacity:1; }
+[aria-sort=descending] button::after { content:"\\00a0\\2193"; opacity:1; }
 figure { margin:1.2rem 0; background:var(--card); border:1px solid var(--line); border-radius:8px; padding:1rem; }
 figure .scroll { margin:0; }
 figure svg { display:block; width:100%; min-width:22rem; height:auto; max-height:46rem; }
@@ -132,13 +132,16 @@ footer { margin-top:4rem; border-top:1px solid var(--line); padding-top:1rem; }
   .skip, .scroll::before { display:none !important; }
   .scroll { overflow:visible !important; border:0 !important; box-shadow:none !important; }
   table { width:100%; font-size:var(--print,8.5pt); } tfoot { display:table-row-group; }
-  th, td { white-space:normal; padding:.25rem .3rem; } tbody th, tfoot th, .text { min-width:3.6rem; }
+  th, td { white-space:normal; padding:.25rem .3rem; } thead th { min-width:0; }
+  tbody th, tfoot th, .text { min-width:3.6rem; }
   th button::after { content:none; }
   caption span { max-width:none; position:static; }
-  figure svg, figure svg.wide { min-width:0; max-height:22cm; }
-  h2, h3, caption, summary, .before { break-after:avoid; } h2 { margin-top:1.6rem; }
+  figure svg, figure svg.wide { min-width:0; max-height:11.5cm; }
+  h2, h3, caption, summary, .before { break-after:avoid; } h2 { margin-top:1.6rem; } p { orphans:3; widows:3; }
+  .below, figcaption { break-before:avoid; }
   figure, .card, .note, tr, .face, .short { break-inside:avoid; }
-  .faces { grid-template-columns:repeat(min(var(--n),6),minmax(0,1fr)); }
+  .faces { grid-template-columns:repeat(min(var(--n),10),minmax(0,1fr)); gap:.35rem; } .face { max-width:3.4cm; }
+  .face b { font-size:7pt; } .face span { font-size:6pt; }
   details::details-content { content-visibility:visible; display:block; height:auto; }
   summary { list-style:none; color:inherit; font-weight:600; } a { color:inherit; }
 }

@@ -287,7 +287,7 @@ def _scalars(material: Material) -> str:
             parts.append(f"mean over log bits per pixel {tables.range_text(area)}")
     ends = summary.ends()
     kept = retained(summary, ends.low) if ends else ""
-    return "; ".join(parts) + "." + (f" At {title(ends.low)} {kept}" if ends and kept else "")
+    return "; ".join(parts) + "." + (f" At {title(ends.low)}, {kept}" if ends and kept else "")
 
 
 def _best(material: Material) -> str:

@@ -25,6 +25,7 @@ from .tables import markdown, text_table
 from .wilson import Range, difference, mean_estimate, mean_of, of_share, ratio_of_gains
 
 __all__ = [
+    "SD",
     "Group",
     "SeedRow",
     "cell",
@@ -36,6 +37,13 @@ __all__ = [
     "terminal",
     "tested",
 ]
+
+
+# why a standard deviation over seeds is printed without an interval
+SD = (
+    "The standard deviation describes these training runs and has no interval: with so few seeds, one would rest on "
+    "the assumption that runs are normally distributed."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,14 +432,14 @@ def tested(row: SeedRow) -> str:
 
 
 def how(settings: Settings, unit: str = "pairs") -> str:
-    """Return how means, standard deviations and intervals were computed, as one sentence."""
+    """Return how means, standard deviations and intervals were computed."""
     share = f"{100 * settings.confidence:g} %"
     if settings.intervals == "bootstrap":
         return (
             f"Mean ± standard deviation over seeds; {share} percentile intervals of {settings.replicates} bootstrap "
-            "replicates of the mean over seeds, resampling videos (stratified by class) or whole pairs."
+            f"replicates of the mean over seeds, resampling videos (stratified by class) or whole pairs. {SD}"
         )
-    return f"Mean ± standard deviation over seeds; {share} intervals of the mean over seeds, by whole {unit}."
+    return f"Mean ± standard deviation over seeds; {share} intervals of the mean over seeds, by whole {unit}. {SD}"
 
 
 def document(groups: Sequence[Group], rows: Sequence[SeedRow], settings: Settings, note: str | None = None) -> str:
