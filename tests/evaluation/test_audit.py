@@ -17,6 +17,7 @@ from evaluation.findings import (
     Shortcut,
     as_json,
     findings,
+    leak_sentence,
     of_scores,
     over_limit,
     read,
@@ -78,9 +79,14 @@ def test_a_leak_is_a_finding_with_its_example():
     near = Leak("near-duplicate", 2, ["a in train, b in test"])
     assert findings(audit_of(leaks=[LEAK, near])) == [
         "1 person is in more than one split (anna: given/original/anna/0000 in train, given/fake/anna/0000 in test).",
-        "2 crop pairs across splits are near-duplicates, where fewer than 1 would be expected by chance "
-        "(a in train, b in test).",
+        "2 crop pairs across splits are near-duplicates, and none of 3000000 crop pairs of different people within a "
+        "split is one (a in train, b in test).",
     ]
+    by_chance = dataclasses.replace(NEAR, num_false=9)
+    assert leak_sentence(near, by_chance) == (
+        "2 crop pairs across splits are near-duplicates, where about 3 would be expected by chance "
+        "(a in train, b in test)."
+    )
 
 
 def test_only_a_limit_makes_a_finding_an_error():

@@ -64,9 +64,9 @@ def command(faces: Path, out: Path, data: Path | None, passed: Path | None, para
     refused = over_limit(audit)
     if refused:
         raise DetectorError(
-            f"{len(refused)} findings are over audit.fail_above = {params.audit.fail_above:g}, e.g. "
-            f"{refused[0]} A model would learn this instead of the forgery: correct the data, or set "
-            f"audit.fail_above to null in params.yaml (all findings: {out / 'audit.json'})"
+            f"{len(refused)} finding{'s are' if len(refused) > 1 else ' is'} over audit.fail_above = "
+            f"{params.audit.fail_above:g}, e.g. {refused[0]} Results on such data say little about forgeries: correct "
+            f"the data, or set audit.fail_above to null in params.yaml (all findings: {out / 'audit.json'})"
         )
     if passed is not None:
         with whole_file(passed) as temporary:

@@ -192,10 +192,16 @@ def leak_sentence(leak: Leak, near: Near | None = None) -> str:
     }
     if leak.kind in what:
         return f"{leak.count} {what[leak.kind][leak.count != 1]} in more than one split ({examples})."
-    chance = "" if near is None else f", where {expected_number(near)} would be expected by chance"
+    chance = "" if near is None else _chance(near)
     if leak.count == 1:
         return f"1 crop pair across splits is a near-duplicate{chance} ({examples})."
     return f"{leak.count} crop pairs across splits are near-duplicates{chance} ({examples})."
+
+
+def _chance(near: Near) -> str:
+    if near.num_different and not near.num_false:
+        return f", and none of {near.num_different} crop pairs of different people within a split is one"
+    return f", where {expected_number(near)} would be expected by chance"
 
 
 def expected_number(near: Near) -> str:
