@@ -418,6 +418,13 @@ def test_rows_without_a_label_are_an_error_or_left_out(kind, tmp_path):
     assert found.key.num() == 38
 
 
+def test_a_table_of_which_no_row_is_left_says_why(tmp_path):
+    path = written(tmp_path / "t.csv", [{"label": y, "score": "nan"} for y in (0, 1)])
+    result = run("metrics", path, tmp_path / "m.json", "--allow-missing")
+    assert result.exit_code == 1
+    assert "nothing to evaluate: no row is left; left out: 2 rows with a score that is not finite" in result.output
+
+
 def test_rows_that_are_left_out_do_not_move_the_line_of_a_later_error(tmp_path):
     label, score = small()
     rows = [{"video": "" if i == 2 else f"v{i}", "label": "" if i == 4 else y, "score": "nan" if i == 20 else s}

@@ -1,10 +1,13 @@
 """The answer: margins and whole intervals decide, significance alone never does."""
 
+import json
 import math
 
 import pytest
+from click.testing import CliRunner
 
 from evaluation import matrix
+from evaluation.cli import main
 from evaluation.scores import read
 from evaluation.summary import Settings, summarize
 from evaluation.usefulness import Margins, answer
@@ -100,10 +103,32 @@ def test_without_validation_split_one_half_decides(scores_of):
     scores = scores_of(val_pairs=0)
     found, table = answered(scores), matrix.evaluate(scores)
     assert (found.threshold, found.chosen) == (0.5, False)
-    assert "The validation split lacks a class, so no threshold was chosen, and .5 is used." in found.sentences
+    assert "No validation split has both classes, so no threshold was chosen, and .5 is used." in found.sentences
     rows = {d.condition: d.value for d in table.decided("specificity", "fixed")}
     assert {rate.condition: 1 - rate.value for rate in found.accused} == pytest.approx(rows)
     assert len(found.extremes) == 2
+
+
+def test_one_condition_is_not_called_the_best_or_the_worst(tmp_path):
+    lines = ["video,label,score"] + [f"v{i},{i % 2},{0.3 + 0.4 * (i % 2) + 0.03 * (i % 7):.2f}" for i in range(40)]
+    (tmp_path / "s.csv").write_text("\n".join(lines))
+    result = CliRunner().invoke(
+        main, ["metrics", str(tmp_path / "s.csv"), str(tmp_path / "m.json"), "--tables", str(tmp_path / "t"), "--quiet"]
+    )
+    assert result.exit_code == 0, result.output
+    options = {"--metrics": "m.json", "--scores": "s.csv", "--tables": "t"}
+    words = [word for name, file in options.items() for word in (name, str(tmp_path / file))]
+    assert CliRunner().invoke(main, ["report", str(tmp_path / "r"), *words]).exit_code == 0
+    text = (tmp_path / "r/report.md").read_text()
+    assert text.startswith("# Is a fake face detected?\n")
+    assert "Useful means a balanced accuracy of at least 0.75 at one threshold (the margin is a setting)." in text
+    found = json.loads((tmp_path / "m.json").read_text())["as-given"]["frame"]
+    low, high = found["balanced_accuracy_lo"], found["balanced_accuracy_hi"]
+    assert f"It is {found['balanced_accuracy']:.3f} [{low:.3f}, {high:.3f}] (as-given)." in text
+    opening = text.partition("## ")[0]
+    assert "Implausibly good: the AUC is 1.000." in opening
+    assert not any(words in opening for words in ("best condition", "worst", "all conditions", "after JPEG"))
+    assert "<title>Is a fake face detected?</title>" in (tmp_path / "r/index.html").read_text()
 
 
 @pytest.mark.parametrize("margins", [{"useful": 0.5}, {"useful": 1.0}, {"equivalent": 0.0}, {"equivalent": 0.5}])

@@ -129,7 +129,7 @@ def metrics(
         held = ", ".join(found.split.present().tolist())
         raise click.ClickException(
             f"{scores}: nothing to evaluate: " + (f"no row is of the split test, only of {held}; --column split=NAME "
-            "names another column of splits" if held else "the table has no rows")
+            "names another column of splits" if held else _nothing_left(found.notes))
         )
     summary = summarize(found, settings, reading)
     matrix = evaluate(found, confidence)
@@ -143,6 +143,11 @@ def metrics(
         for note in summary.notes:
             click.echo(f"note: {note}", err=True)
     click.echo(f"metrics: {out}" if quiet else text(summary, matrix, strata(test, confidence)))
+
+
+def _nothing_left(notes: tuple[str, ...]) -> str:
+    left_out = [note for note in notes if note.startswith("left out")]
+    return "; ".join(["no row is left", *left_out]) if left_out else "the table has no rows"
 
 
 @main.command(name="import")
@@ -166,7 +171,7 @@ def import_(
 
     found = read(file, allow_nan=allow_nan, columns=dict(columns), allow_missing=allow_missing, logits=logits)
     if not len(found):
-        raise click.ClickException(f"{file}: nothing to import: the table has no rows")
+        raise click.ClickException(f"{file}: nothing to import: {_nothing_left(found.notes)}")
     write(out, found)
     for note in found.notes:
         click.echo(f"note: {note}")
@@ -174,7 +179,7 @@ def import_(
     kept = f", strata {', '.join(found.strata)}" if found.strata else ""
     click.echo(
         f"{out}: {len(found)} rows, {n['frames']} faces of {n['videos']} videos, "
-        f"{len(found.conditions)} conditions{kept}"
+        f"{len(found.conditions)} condition{'s' * (len(found.conditions) > 1)}{kept}"
     )
 
 

@@ -8,11 +8,9 @@ from pathlib import Path
 from . import checks, made, mistakes, page, plots
 from .files import write_whole
 from .material import Material, Sources, load
-from .sections import body
+from .sections import body, question
 
 __all__ = ["Material", "Sources", "build", "gather"]
-
-TITLE = "Is a fake face still detected after JPEG compression?"
 
 
 def gather(sources: Sources) -> Material:
@@ -39,5 +37,5 @@ def build(out: Path, material: Material) -> Path:
     write_whole(out / made.CITATION, made.bibtex(material))
     write_whole(out / "report.md", f"{whole.markdown}\n")
     path = out / "index.html"
-    write_whole(path, page.page(TITLE, whole))
+    write_whole(path, page.page(question(material.summary), whole))
     return path

@@ -29,7 +29,7 @@ from .summary import LEVELS, Difference, Row, Summary
 from .usefulness import Answer, answer
 from .wilson import Range, mean_estimate, of_share
 
-__all__ = ["SECTIONS", "Section", "body", "dataset_note", "literature_mean", "literature_row"]
+__all__ = ["SECTIONS", "Section", "body", "dataset_note", "literature_mean", "literature_row", "question"]
 
 COST = (("bits_per_pixel", 2), ("psnr", 1), ("ssim", 3))
 WORST = 12
@@ -66,16 +66,23 @@ def _share(summary: Summary) -> str:
     return f"{100 * summary.settings.confidence:g} %"
 
 
+def question(summary: Summary) -> str:
+    """Return the question that the page answers."""
+    if len(summary.conditions) > 1:
+        return "Is a fake face still detected after JPEG compression?"
+    return "Is a fake face detected?"
+
+
 def _opening(material: Material, anchors: set[str]) -> Block:
     found = answer(material.summary, material.matrix, material.margins)
     data = audit.headline(material.audit, material.detector, material.shared)
     answered, warnings = found.short + (f" {audit.ALERT}" if data else ""), [*data, *found.warnings]
     known = ((AUDIT, "The audit of the data"), ("histories", "The matrix of conditions"))
     links = [(f"#{anchor}", words) for anchor, words in known if anchor in anchors]
-    question = "Is a fake face still detected after JPEG compression?"
-    short = f"# {question}\n\n**{page.markdown(answered)}**"
+    asked = question(material.summary)
+    short = f"# {asked}\n\n**{page.markdown(answered)}**"
     parts = page.joined([
-        Block(f'<h1>{question}</h1>\n<p class="answer">{escape(answered)}</p>', short),
+        Block(f'<h1>{asked}</h1>\n<p class="answer">{escape(answered)}</p>', short),
         page.paragraph(" ".join([_trained(material), *found.sentences]).strip(), "lead"),
         page.note(*warnings, links=links) if warnings else NOTHING,
         dataset_note(material),
@@ -91,14 +98,18 @@ def _opening(material: Material, anchors: set[str]) -> Block:
 def _error_cards(found: Answer) -> Block:
     """Return how many faces of 1,000 are classified wrongly, in the best and in the worst condition."""
     cards = [
-        (f"{which} condition, {title(rate.condition)}", *rate.texts(words))
+        (f"{which}{title(rate.condition)}", *rate.texts(words))
         for words, best, worst in found.extremes
-        for which, rate in (("best", best), ("worst", worst))
-    ]
+        for which, rate in (
+            [("", best)] if len(found.accused or found.missed) == 1
+            else [("best condition, ", best), ("worst condition, ", worst)]
+        )
+    ]  # fmt: skip
     if not cards:
         return NOTHING
     how = "chosen on the validation split" if found.chosen else "fixed: no validation split to choose another"
-    at = f"At one threshold for all conditions ({tables.number(found.threshold)}, {how}):"
+    every = " for all conditions" if len(found.accused or found.missed) > 1 else ""
+    at = f"At one threshold{every} ({tables.number(found.threshold)}, {how}):"
     return page.joined([page.paragraph(at, "small"), page.cards(cards)])
 
 

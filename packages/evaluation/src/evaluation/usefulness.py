@@ -21,7 +21,7 @@ TELL = "Cannot tell from this data."
 PERFECT = 0.99                         # a lowest AUC this high is implausibly good
 FLAT = 0.01                            # and so is a high AUC that the strongest compression changes by less than this
 HIGH = 0.95
-FIXED = "The validation split lacks a class, so no threshold was chosen, and .5 is used."
+FIXED = "No validation split has both classes, so no threshold was chosen, and .5 is used."
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +116,23 @@ def _useful(matrix: Matrix, margins: Margins) -> tuple[str, list[str]]:
     value, lo, hi = ((getattr(real, end) + getattr(fake, end)) / 2 for end in ("value", "lo", "hi"))
     limit = number(margins.useful, 2)
     where = f"real faces: {title(real.condition)}; fakes: {title(fake.condition)}"
+    said = f"It is {_interval(overall.value, overall.lo, overall.hi)}"
+    if len(matrix.decided("specificity", matrix.source)) == 1:           # one condition, which is the worst as well
+        value, lo, hi = overall.value, overall.lo, overall.hi
+        every, said = "", f"{said} ({title(real.condition)})."
+    else:
+        every = " over all conditions"
+        said += f"{every} and {_interval(value, lo, hi)} where each class is classified worst ({where})."
     sentences = [
-        f"Useful means a balanced accuracy of at least {limit} at one threshold for all conditions (the margin is a "
-        "setting).",
+        f"Useful means a balanced accuracy of at least {limit} at one threshold"
+        f"{' for all conditions' if every else ''} (the margin is a setting).",
         *([] if matrix.source == "val" else [FIXED]),
-        f"It is {_interval(overall.value, overall.lo, overall.hi)} over all conditions and "
-        f"{_interval(value, lo, hi)} where each class is classified worst ({where}).",
+        said,
     ]
     if any(math.isnan(end) for end in (overall.lo, lo)):
         return TELL, [*sentences, "There are too few independent faces for an interval."]
     if lo >= margins.useful:
-        return "Yes, in every condition that was tested.", sentences
+        return "Yes, in every condition that was tested." if every else "Yes.", sentences
     if overall.hi < margins.useful:
         return "No.", sentences
     if overall.lo >= margins.useful:
@@ -134,7 +140,7 @@ def _useful(matrix: Matrix, margins: Margins) -> tuple[str, list[str]]:
             return "No: useful on average, but not in every condition.", sentences
         unclear = "That is useful on average; the interval of the worst condition includes the margin."
         return TELL, [*sentences, unclear]
-    return TELL, [*sentences, "The interval over all conditions includes the margin."]
+    return TELL, [*sentences, f"The interval{every} includes the margin."]
 
 
 def _interval(value: float, lo: float, hi: float) -> str:
@@ -158,7 +164,7 @@ def _drop(summary: Summary, margins: Margins) -> str:
     if drop.hi < margins.equivalent and drop.lo > -margins.equivalent:
         return f"{shown}: within the margin of {limit}, so the two are considered equal."
     if drop.lo > 0:
-                return f"{shown}: a loss, but the data do not show whether it exceeds the margin of {limit}."
+        return f"{shown}: a loss, but the data do not show whether it exceeds the margin of {limit}."
     return (
         f"{shown}. This neither shows a loss nor rules one out: a loss of {number(drop.hi)} is compatible with the "
         f"data (margin {limit})."
@@ -171,7 +177,8 @@ def _suspicious(summary: Summary, matrix: Matrix) -> list[str]:
     worst, ends, drop = matrix.figure("worst"), summary.ends(), summary.drop("frame", "auc")
     low = summary.find(ends.low, "frame", "auc") if ends else None
     if worst and worst.value >= PERFECT:
-        return [f"Implausibly good: the lowest AUC of all conditions is {number(worst.value)}. {look}"]
+        which = "the lowest AUC of all conditions" if len(summary.conditions) > 1 else "the AUC"
+        return [f"Implausibly good: {which} is {number(worst.value)}. {look}"]
     if ends and low and drop and low.value >= HIGH and abs(drop.value) <= FLAT:
         return [f"Implausibly good: {title(ends.low)} hardly changes the AUC of {number(low.value)}. {look}"]
     return []
