@@ -4,9 +4,11 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 from evaluation import matrix, page, plots
+from evaluation.grid import TrainTest
 from evaluation.records import Fidelity
 from evaluation.summary import Settings, summarize
 
@@ -123,3 +125,23 @@ def test_numbers_in_a_heat_map_are_readable(scores_of):
         if text.get_bbox_patch() is None:
             ends = sorted(plots._luminance(c) + 0.05 for c in (patch.get_facecolor()[:3], text.get_color()))
             assert ends[1] / ends[0] >= 4.5
+
+
+@pytest.mark.parametrize("shapes", [[(1, 3)], [(2, 9)], [(6, 4)], [(4, 11), (4, 11)], [(1, 11), (5, 11)]])
+def test_titles_and_labels_of_training_matrices_lie_within_the_figure(shapes):
+    matrices = [
+        TrainTest(f"model {rows}", [f"{i}" for i in range(rows)], [f"turbo:{i}" for i in range(columns)],
+                  np.linspace(0.4, 1, rows * columns).reshape(rows, columns))
+        for rows, columns in shapes
+    ]  # fmt: skip
+    figure = plots.train_test_matrices(matrices)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    for axes in figure.axes:
+        for part in (axes.title, axes.xaxis, axes.yaxis):
+            box = part.get_tightbbox(renderer)
+            assert box.x0 >= 0
+            assert box.y0 >= 0
+            assert box.x1 <= figure.bbox.width
+            assert box.y1 <= figure.bbox.height

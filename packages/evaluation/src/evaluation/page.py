@@ -104,8 +104,8 @@ caption span { display:block; max-width:min(46rem,calc(100vw - 3.2rem)); positio
 th, td { padding:.36rem .55rem; text-align:right; border-bottom:1px solid var(--line); white-space:nowrap; }
 thead th { font-weight:600; color:var(--muted); vertical-align:bottom; white-space:normal; min-width:4.2rem; }
 th:first-child, td:first-child { text-align:left; padding-left:.2rem; }
-tbody th, tfoot th { font-weight:400; white-space:normal; overflow-wrap:anywhere; min-width:7.6rem; }
-.text { text-align:left; white-space:normal; overflow-wrap:anywhere; min-width:7rem; }
+tbody th, tfoot th { font-weight:400; white-space:normal; overflow-wrap:anywhere; min-width:7.8rem; }
+.text { text-align:left; white-space:normal; overflow-wrap:anywhere; min-width:8.2rem; }
 tfoot th, tfoot td { border-top:2px solid var(--line); }
 td i { font-style:normal; font-size:.86em; display:block; }
 th button { font:inherit; color:inherit; background:none; border:0; padding:0; text-align:inherit; cursor:pointer; }

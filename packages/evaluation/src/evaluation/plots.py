@@ -375,7 +375,7 @@ def train_test_matrices(matrices: Sequence[TrainTest], theme: Theme = LIGHT) -> 
     with _style(theme):
         rows = [len(matrix.trained) for matrix in matrices]
         width = 1.9 + 0.62 * max(len(matrix.tested) for matrix in matrices)
-        figure = Figure(figsize=(width, sum(1.2 + 0.62 * n for n in rows)), layout="constrained")
+        figure = Figure(figsize=(width, sum(1.5 + 0.75 * n for n in rows)), layout="constrained")
         panels = figure.subplots(len(matrices), 1, squeeze=False, height_ratios=[n + 1 for n in rows])[:, 0]
         for axes, matrix in zip(panels, matrices, strict=True):
             _heat_map(axes, matrix.auc, matrix.trained, matrix.tested)
