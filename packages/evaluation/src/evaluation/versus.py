@@ -79,7 +79,8 @@ def _table(board: Board) -> Block:
     unit = UNIT_NAMES.get(board.unit, board.unit)
     note = (
         f"{100 * board.confidence:g} % intervals by {unit}; those of a difference are "
-        "paired. p is Holm's over the rows of this table. All conditions: mean over the cells of the history matrix."
+        "paired. p is Holm's over the rows of this table; it estimates nothing and has no interval. All conditions: "
+        "mean over the cells of the history matrix."
     )
     counted = "faces of both" if board.level == "frame" else "videos of both"
     header = ["condition", THIS, OTHER, "difference", "p (Holm)", counted]
