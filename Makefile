@@ -29,8 +29,11 @@ unlock: setup ## repair DVC's lock files, which a killed process can leave empty
 
 test: setup ## lint, types and every test that is not marked slow
 	@start=$$(date +%s); echo "test: everything not marked slow (about 15 minutes on 2 cores)"; \
-	$(IN_VENV) ruff check && $(IN_VENV) mypy packages/mozcodec/src packages/evaluation/src packages/detector/src tools && \
+	$(MAKE) --no-print-directory lint && \
 	$(IN_VENV) python -m pytest -m "not slow" && echo "test: done in $$(( $$(date +%s) - start )) s"
+
+lint: setup ## ruff and mypy
+	@$(IN_VENV) ruff check && $(IN_VENV) mypy packages/mozcodec/src packages/evaluation/src packages/detector/src tools
 
 test-all: setup ## the slow tests too
 	@start=$$(date +%s); echo "test-all: the slow tests too (about 40 minutes on 2 cores)"; \
@@ -101,6 +104,38 @@ throughput-gpu bench-gpu: setup ## the same on a GPU, over models, batch sizes a
 study-scaling: setup ## mozcodec's study of DCT sizes on the crops of make repro: docs/scaling.*
 	@$(IN_VENV) python $(MOZCODEC)/benchmarks/study.py --faces out/faces
 
+fuzz: setup ## mozcodec's reader on mutated streams and its options at random, a million of each; resumable
+	@$(IN_VENV) python $(MOZCODEC)/fuzz/run.py && $(IN_VENV) python $(MOZCODEC)/fuzz/options.py run
+
+# -- release: docs/releasing.md ----------------------------------------------------------------------------------------
+
+# checkers of releases in an environment of their own, pinned in constraints.txt
+RELEASE := .venv-release
+IN_RELEASE := PATH="$(abspath $(RELEASE))/bin:$$PATH"
+
+$(RELEASE)/.complete: requirements-release.txt constraints.txt
+	@test -x $(RELEASE)/bin/python || $(PYTHON) -m venv $(RELEASE) || exit 1; \
+	$(RELEASE)/bin/python -m pip install -qq --requirement requirements-release.txt && touch $@
+
+lint-release: $(RELEASE)/.complete ## check the workflows (zizmor), CITATION.cff and the licences of all files (reuse)
+	@$(IN_RELEASE) zizmor --offline --quiet .github && $(IN_RELEASE) cffconvert --validate && $(IN_RELEASE) reuse lint --quiet && \
+	echo "lint-release: workflows, CITATION.cff and licences are fine"
+
+wheels: $(RELEASE)/.complete ## build and check sdist and wheel of each package, install each alone: dist
+	@$(IN_RELEASE) python tools/wheels.py dist
+
+release-files: $(RELEASE)/.complete ## the files to publish for the tag GITHUB_REF_NAME: dist/publish
+	@$(IN_RELEASE) python tools/wheels.py dist --publish "$(GITHUB_REF_NAME)"
+
+wheels-ci: ## wheels of mozcodec for the system that this runs on, by cibuildwheel: wheelhouse
+	@$(PYTHON) -m pip install -qq -c constraints.txt cibuildwheel && $(PYTHON) -m cibuildwheel --output-dir wheelhouse $(MOZCODEC)
+
+try-mozcodec: ## install mozcodec into the environment of PYTHON and encode an image
+	@$(PYTHON) -m pip install -qq ./$(MOZCODEC) && $(PYTHON) tools/try_mozcodec.py
+
+publish: $(RELEASE)/.complete ## upload dist/publish to the package index, by trusted publishing
+	@$(IN_RELEASE) twine check --strict dist/publish/* && $(IN_RELEASE) uv publish --trusted-publishing always dist/publish/*
+
 OUT ?= out/sample
 
 sample: setup ## generate the sample videos in OUT (about 10 minutes)
@@ -125,4 +160,4 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	touch $@
 
 .PHONY: help repro unlock test test-all coverage coverage-report mutants grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
-  real study models study-scaling sample setup
+  real study models study-scaling sample setup lint lint-release wheels release-files wheels-ci try-mozcodec publish fuzz

@@ -1,0 +1,83 @@
+"""What the workflows run are targets of the Makefile, and the files of a release are complete."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PACKAGES = ("mozcodec", "detector", "evaluation")
+
+
+def steps(path: Path) -> list[dict[str, object]]:
+    jobs = YAML(typ="safe").load(path.read_text(encoding="utf-8"))["jobs"]
+    return [step for job in jobs.values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_command_of_a_workflow_is_a_target_of_the_makefile(path: Path) -> None:
+    command = ["make", "--no-print-directory", "help"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = {name for line in listed.splitlines() for name in line[5:31].split()}
+    commands = [str(step["run"]) for step in steps(path) if "run" in step]
+    assert commands
+    assert [line for line in commands if not re.fullmatch(r"make (\S+)(?: [A-Z]+=\S+)*", line)] == []
+    assert {line.split()[1] for line in commands} <= targets
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit(path: Path) -> None:
+    used = re.findall(r"uses: (.*)", path.read_text(encoding="utf-8"))
+    assert used
+    assert [action for action in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", action)] == []
+
+
+def test_the_checkers_of_releases_are_pinned() -> None:
+    def lines(name: str) -> list[str]:
+        return [line.partition("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
+
+    pinned = {line.split("==")[0] for line in lines("constraints.txt") if line}
+    wanted = {line for line in lines("requirements-release.txt") if line and not line.startswith("-")}
+    assert {"twine", "auditwheel", "zizmor"} <= wanted <= pinned
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_changelog_begins_with_what_is_unreleased(package: str) -> None:
+    text = (ROOT / "packages" / package / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert text.startswith("# Changes\n") and "keepachangelog.com" in text
+    assert re.findall(r"^## (.*)$", text, re.M)[0] == "Unreleased"
+
+
+def wheels() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("wheels", ROOT / "tools" / "wheels.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_release_has_the_files_of_its_tag(tmp_path: Path) -> None:
+    files = {}
+    for package in PACKAGES:
+        files[package] = [tmp_path / f"{package}-1.2.3.tar.gz", tmp_path / f"{package}-1.2.3-py3-none-any.whl"]
+        for path in files[package]:
+            path.write_bytes(b"")
+    wheels().publish("evaluation-1.2.3", files, tmp_path / "a")
+    assert {path.suffix for path in (tmp_path / "a").iterdir()} == {".gz", ".whl"}
+    wheels().publish("mozcodec-1.2.3", files, tmp_path / "b")  # its wheels come from cibuildwheel
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["mozcodec-1.2.3.tar.gz"]
+
+
+@pytest.mark.parametrize("tag", ["evaluation-1.2.4", "numpy-1.2.3", ""])
+def test_a_tag_that_does_not_fit_publishes_nothing(tag: str, tmp_path: Path) -> None:
+    files = {"evaluation": [tmp_path / "evaluation-1.2.3.tar.gz", tmp_path / "evaluation-1.2.3-py3-none-any.whl"]}
+    with pytest.raises(SystemExit, match="tag"):
+        wheels().publish(tag, files, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,92 @@
+"""``make wheels``: build sdist and wheel of each package, check them, and install each alone.
+
+Runs in the environment of requirements-release.txt. The wheels are built from the sdists, so these are complete. Beside
+each wheel, an SBOM (CycloneDX) lists what is installed with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("mozcodec", "evaluation", "detector")
+
+
+def run(*command: object, cwd: Path = ROOT) -> None:
+    subprocess.run([str(part) for part in command], check=True, cwd=cwd)
+
+
+def built(package: str, out: Path) -> list[Path]:
+    """Return sdist and wheel of *package*, built in *out* from a copy of its folder without build files."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / package
+        ignored = shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__", "*.so", ".hypothesis")
+        shutil.copytree(ROOT / "packages" / package, source, ignore=ignored)
+        run(sys.executable, "-m", "build", "--outdir", out, source)
+    return [next(out.glob(f"{package}-*{suffix}")) for suffix in (".tar.gz", ".whl")]
+
+
+def check(sdist: Path, wheel: Path) -> None:
+    run("twine", "check", "--strict", sdist, wheel)
+    run("check-wheel-contents", wheel)
+    if not wheel.name.endswith("-none-any.whl"):
+        run("auditwheel", "show", wheel)
+
+
+def install_alone(package: str, wheels: Path) -> None:
+    """Install *package* from *wheels* in an empty environment, import it, and write its SBOM beside the wheel."""
+    with tempfile.TemporaryDirectory() as scratch:
+        venv.create(scratch, with_pip=False)
+        python = Path(scratch) / "bin" / "python"
+        run("uv", "pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "constraints.txt",
+            "--find-links", wheels, package)  # fmt: skip
+        run(python, "-c", f"import {package}", cwd=Path(scratch))
+        run(python.with_name(package), "--help", cwd=Path(scratch))
+        frozen = Path(scratch) / "installed.txt"
+        listed = subprocess.run(["uv", "pip", "freeze", "--python", python], check=True, capture_output=True, text=True)
+        lines = [line for line in listed.stdout.splitlines() if not line.startswith(PACKAGES)]
+        frozen.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        run("cyclonedx-py", "-r", "-i", frozen, "--format", "json", "--force", "-o", wheels / f"{package}.cdx.json")
+
+
+def publish(tag: str, files: dict[str, list[Path]], folder: Path) -> None:
+    """Copy the files of the release *tag* to *folder*; mozcodec's wheels come from cibuildwheel."""
+    package, _, version = tag.partition("-")
+    if package not in PACKAGES:
+        raise SystemExit(f"wheels: {tag!r} is not a release; tags are PACKAGE-VERSION, such as mozcodec-0.2.0")
+    sdist, wheel = files[package]
+    if sdist.name != f"{package}-{version}.tar.gz":
+        raise SystemExit(f"wheels: the tag {tag} does not match {sdist.name}")
+    folder.mkdir(parents=True)
+    for path in (sdist,) if package == "mozcodec" else (sdist, wheel):
+        shutil.copy2(path, folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--publish", metavar="TAG", help="copy the files of this release to OUT/publish")
+    parser.add_argument("--only", choices=PACKAGES, action="append", help="only this package")
+    options = parser.parse_args()
+    out = options.out.resolve()
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    packages = options.only or PACKAGES
+    files = {package: built(package, out) for package in packages}
+    for package in packages:
+        check(*files[package])
+    for package in packages:
+        install_alone(package, out)
+    if options.publish:
+        publish(options.publish, files, out / "publish")
+    print(f"wheels: {', '.join(path.name for pair in files.values() for path in pair)} in {out}")
+
+
+if __name__ == "__main__":
+    main()
