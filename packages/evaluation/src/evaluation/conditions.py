@@ -34,9 +34,10 @@ def encoder_quality(condition: str) -> int | None:
 
     None where the last step is not an encoder (``raw``, ``resize:0.5``) or its quality is not a whole number.
     """
-    if quality(condition) is not None:
-        return quality(condition)
-    name, _, values = condition.split(">")[-1].partition(":")
+    last = condition.split(">")[-1]
+    if quality(last) is not None:
+        return quality(last)
+    name, _, values = last.partition(":")
     place = {"moz": 0, "turbo": 0, "webp": 0, "scaled": 1, "smartscale": 1}.get(name)
     parts = values.split("/")
     return quality(parts[place]) if place is not None and len(parts) > place else None
@@ -52,11 +53,11 @@ def title(condition: str) -> str:
 def family(condition: str) -> str:
     """Return the names of the steps without their settings: conditions of one family differ in settings only.
 
-    ``raw`` is its own family and a bare integer is of the family ``moz``: ``turbo:90>moz:60`` gives ``turbo>moz``.
+    ``raw`` is its own family and a bare integer means ``moz``: ``turbo:90>moz:60`` and ``turbo:5>77`` give
+    ``turbo>moz``.
     """
-    if quality(condition) is not None:
-        return MOZJPEG
-    return ">".join(re.split("[:/]", step, maxsplit=1)[0] for step in condition.split(">"))
+    steps = condition.split(">")
+    return ">".join(MOZJPEG if quality(step) is not None else re.split("[:/]", step, maxsplit=1)[0] for step in steps)
 
 
 def condition_key(condition: str) -> str:
