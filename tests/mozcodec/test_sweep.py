@@ -193,7 +193,7 @@ def test_options_and_smallest_reach_the_search(small):
         ({"psnr": -1}, ValueError, "psnr must be positive, got -1"),
         ({"bytes": 0}, ValueError, "bytes must be"),
         ({"psnr": float("nan")}, ValueError, "psnr must be finite"),
-        ({"psnr": 30, "precision": 12}, ValueError, "psnr needs 8-bit pixels"),
+        ({"psnr": 30, "precision": 16}, ValueError, "psnr needs 8-bit pixels, or precision=12"),
         ({"ssim": 0.9, "pixel_format": "planes"}, ValueError, "ssim needs 8-bit pixels"),
     ],
 )

@@ -107,7 +107,7 @@ int mzc_choose_engine(int requested, const mzc_engine *engine, const char *reaso
 
 int mzc_decline_engine(int requested, const mzc_engine *engine, mzc_status *status)
 {
-  return mzc_choose_engine(requested, engine, "so large an image, or coefficients out of range", status);
+  return mzc_choose_engine(requested, engine, "so large or detailed an image, or coefficients out of range", status);
 }
 
 int mzc_finish_coefficients(j_compress_ptr cinfo, jvirt_barray_ptr *coefficients, int requested, mzc_engine *engine,

@@ -35,8 +35,10 @@ static int run(encoder *e, const mzc_image *image, const mzc_encode_options *opt
     return -1;
   }
   mzc_start_compress(cinfo);
-  if (choice == MZC_ENGINE_FAST)
+  if (choice == MZC_ENGINE_FAST) {
+    mzc_engine_may_hand_over(engine, options->engine == MZC_ENGINE_AUTO);
     mzc_engine_begin(engine, cinfo, 0);
+  }
   mzc_write_markers(cinfo, markers, num_markers);
   mzc_write_pixels(cinfo, image);
   if (choice == MZC_ENGINE_FAST)

@@ -43,6 +43,7 @@ struct mzc_engine {
 
   int num_components;
   int sequential, trellis, trellis_dc, own_dct, simd_dct, deringing, plain_from_library, declined;
+  int may_hand_over;                           /* to the library, where that takes much less memory */
   int row;                                     /* of MCUs, in the main pass */
   mzc_lambda lambda;
   mzc_quantizer quantizer[NUM_QUANT_TBLS];
@@ -71,6 +72,12 @@ struct mzc_engine {
 #define MZC_RESERVE(cinfo, array, capacity, count) \
   ((array) = mzc_grown(cinfo, array, &(capacity), count, sizeof *(array)))
 void *mzc_grown(j_compress_ptr cinfo, void *array, size_t *capacity, size_t count, size_t size);
+/* Arrays that are freed as soon as they are no longer needed: those of large images. */
+int mzc_is_large(size_t bytes);
+/* After the trellis: the tokens of a component. */
+void mzc_release_tokens(mzc_component *component);
+/* After its scans are chosen: its coefficients but for DC, and the candidates that are not among the num scans to keep. */
+void mzc_release_searched(mzc_engine *engine, int component, const mzc_scan_bytes *const *keep, int num);
 /* Reserves space for count values of level 0, and their symbols. */
 void mzc_reserve_values(mzc_engine *engine, mzc_component *component, size_t count);
 

@@ -33,6 +33,9 @@ const char *mzc_engine_refuses_coefficients(j_compress_ptr cinfo);
 /* After jpeg_start_compress(cinfo, TRUE). own_dct: the caller has replaced cinfo->fdct->forward_DCT, and may not look at
  * samples. */
 void mzc_engine_begin(mzc_engine *engine, j_compress_ptr cinfo, int own_dct);
+/* Before mzc_engine_begin, for one image: 1: mzc_engine_finish may return -1 for an image that takes the library much less
+ * memory. */
+void mzc_engine_may_hand_over(mzc_engine *engine, int may);
 /* After the last row: writes the file. 0, or -1 when the coefficients are beyond the engine: cinfo is aborted and the
  * whole image goes through the library instead. */
 int mzc_engine_finish(mzc_engine *engine, j_compress_ptr cinfo);

@@ -283,6 +283,29 @@ static void take_row(mzc_engine *e, int component, int row, JSAMPARRAY samples, 
     mzc_take_blocks(e, component, row, e->quantized);
 }
 
+/* Without a scan search: will the engine need more than 1.3 times the library's memory for the whole image, going by the
+ * rows so far? The library holds each coefficient in 2 bytes, twice for the trellis. Here a nonzero coefficient takes 8 bytes
+ * as a token and 6 as a value, of one component at a time, and about 2 coded; for progressive scans up to 6 for each of
+ * three levels. The library's search holds all its candidates, and takes more than the engine's. */
+static int is_memory_hungry(const mzc_engine *e)
+{
+  double seen = 0, all = 0, nonzero = 0, most = 0, ours, theirs;
+
+  for (int c = 0; c < e->num_components; c++) {
+    const mzc_component *k = &e->component[c];
+    int rows = e->row * k->v_samp_factor < k->height ? e->row * k->v_samp_factor : k->height;
+    double count = (double)(e->trellis ? k->num_tokens : k->num_values);
+
+    seen += (double)rows * k->width;
+    all += (double)k->height * k->width;
+    nonzero += count;
+    most = count > most ? count : most;
+  }
+  ours = (!e->sequential ? 20 * nonzero : e->trellis ? 10 * nonzero + 6 * most : 8 * nonzero) * all / seen;
+  theirs = all * DCTSIZE2 * sizeof(JCOEF) * (e->trellis ? 2 : 1);
+  return ours > 1.3 * theirs && mzc_is_large((size_t)ours);
+}
+
 /* Replaces the library's coefficient controller: one row of MCUs. */
 static boolean compress_data(j_compress_ptr cinfo, JSAMPIMAGE input)
 {
@@ -298,6 +321,9 @@ static boolean compress_data(j_compress_ptr cinfo, JSAMPIMAGE input)
     }
   }
   e->row++;
+  if (e->may_hand_over && (e->sequential || !cinfo->master->optimize_scans) && !e->declined &&
+      e->row * 16 >= (int)cinfo->total_iMCU_rows)
+    e->declined = is_memory_hungry(e);
   return TRUE;
 }
 
@@ -330,6 +356,11 @@ void mzc_engine_begin(mzc_engine *e, j_compress_ptr cinfo, int own_dct)
   mzc_choose_mode(e, cinfo, own_dct);
   mzc_setup(e, cinfo);
   mzc_take_controller(e, cinfo, compress_data);
+}
+
+void mzc_engine_may_hand_over(mzc_engine *e, int may)
+{
+  e->may_hand_over = may;
 }
 
 int mzc_engine_finish(mzc_engine *e, j_compress_ptr cinfo)

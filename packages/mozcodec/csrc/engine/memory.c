@@ -102,6 +102,57 @@ static void *release(void *array, size_t *capacity, size_t size, size_t *total)
   return NULL;
 }
 
+int mzc_is_large(size_t bytes)
+{
+  return bytes > KEPT_BYTES / 8;
+}
+
+void mzc_release_tokens(mzc_component *k)
+{
+  size_t total = 0;
+
+  if (mzc_is_large(k->token_capacity * sizeof *k->token)) {
+    k->token = release(k->token, &k->token_capacity, sizeof *k->token, &total);
+    k->block = release(k->block, &k->block_capacity, sizeof *k->block, &total);
+  }
+}
+
+static void release_others(mzc_scan_bytes *scan, const mzc_scan_bytes *const *keep, int num)
+{
+  size_t total = 0;
+
+  for (int i = 0; i < num; i++)
+    if (scan == keep[i])
+      return;
+  if (mzc_is_large(scan->bytes.capacity))
+    visit_bytes(&scan->bytes, release, &total);
+}
+
+void mzc_release_searched(mzc_engine *e, int component, const mzc_scan_bytes *const *keep, int num)
+{
+  mzc_component *k = &e->component[component];
+  mzc_candidates *d = &e->candidates[component];
+  size_t total = 0;
+
+  for (int l = 0; l < MZC_NUM_LEVELS; l++) {
+    mzc_sparse *p = &k->level[l];
+    if (!mzc_is_large(p->symbol_capacity * sizeof *p->symbol))
+      continue;
+    p->block = release(p->block, &p->block_capacity, sizeof *p->block, &total);
+    p->symbol = release(p->symbol, &p->symbol_capacity, sizeof *p->symbol, &total);
+    p->value = release(p->value, &p->value_capacity, sizeof *p->value, &total);
+  }
+  for (int half = 0; half < 2; half++) {
+    for (int l = 0; l < MZC_NUM_LEVELS; l++)
+      release_others(&d->coarse[l][half], keep, num);
+    for (int s = 0; s < MZC_NUM_SPLITS; s++)
+      release_others(&d->split[s][half], keep, num);
+  }
+  for (int l = 0; l < MZC_NUM_LEVELS - 1; l++)
+    release_others(&d->refine[l], keep, num);
+  release_others(&d->whole, keep, num);
+}
+
 void mzc_component_release(mzc_engine *engine, int component)
 {
   size_t total = 0;

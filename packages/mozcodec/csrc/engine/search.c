@@ -102,6 +102,13 @@ static void write(mzc_engine *e, mzc_scan_bytes *scan)
     abort();
   }
 #endif
+  if (mzc_is_large(scan->bytes.capacity)) {   /* where the raw data were */
+    uint8_t *fitting = realloc(scan->bytes.data, scan->bytes.size);
+    if (fitting != NULL) {
+      scan->bytes.data = fitting;
+      scan->bytes.capacity = scan->bytes.size;
+    }
+  }
   scan->written = 1;
   scan->lower = scan->upper = (int64_t)scan->bytes.size;
 }
@@ -366,6 +373,27 @@ static void output_band(mzc_engine *e, const band_plan *g)
   }
 }
 
+/* Writes the scans of one component that the file takes, and frees what only the others need: luma's memory is not held
+ * while chroma is searched. */
+static void finish_component(mzc_engine *e, const band_plan *g, int component)
+{
+  mzc_candidates *d = &e->candidates[component];
+  mzc_scan_bytes *taken[2 + MZC_NUM_LEVELS];
+  int num = 0;
+
+  if (g->cut == 0) {
+    taken[num++] = &d->whole;
+  } else {
+    taken[num++] = &pair_of(d, g->cut - 1, g->Al)[0];
+    taken[num++] = &pair_of(d, g->cut - 1, g->Al)[1];
+  }
+  for (int Al = 0; Al < g->Al; Al++)
+    taken[num++] = &d->refine[Al];
+  for (int i = 0; i < num; i++)
+    write(e, taken[i]);
+  mzc_release_searched(e, component, (const mzc_scan_bytes *const *)taken, num);
+}
+
 static void output_refinements(mzc_engine *e, const band_plan *g, int from, int to)
 {
   for (int Al = from; Al >= to; Al--)
@@ -434,7 +462,8 @@ int mzc_search_scans(mzc_engine *e)
     make_candidates(e, c, 0, &e->statistics[c]);
   search_level(e, &luma, 3);
   search_cut(e, &luma);
-  if (color) {
+  if (color && !e->declined) {
+    finish_component(e, &luma, 0);
     search_level(e, &chroma, 2);
     search_cut(e, &chroma);
   }

@@ -124,8 +124,10 @@ static int follow_script(mzc_engine *e)
 
 void mzc_choose_component(mzc_engine *e, int component)
 {
-  if (e->trellis)
+  if (e->trellis) {
     run_trellis(e, component);
+    mzc_release_tokens(&e->component[component]);
+  }
   pad_dc(&e->component[component]);
 }
 

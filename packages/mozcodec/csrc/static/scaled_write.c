@@ -334,8 +334,10 @@ static int code(writer *w, const mzc_encode_options *options, const mzc_marker *
     return -1;
   mzc_start_compress(cinfo);
   hook(w);
-  if (choice == MZC_ENGINE_FAST)
+  if (choice == MZC_ENGINE_FAST) {
+    mzc_engine_may_hand_over(engine, 0);
     mzc_engine_begin(engine, cinfo, 1);
+  }
   mzc_write_markers(cinfo, markers, num_markers);
   write_blocks(w);
   if (choice == MZC_ENGINE_FAST)

@@ -343,8 +343,8 @@ def encode_to_target(
     if rising:
         precision = options.get("precision", 8)
         if pixel_format == "planes" or (precision != 8 and (name, precision) != ("psnr", 12)):
-            reason = f"{name} is not for planes, nor for precision={precision}"
-            raise ValueError(f"{reason}: use bytes=, or psnr= at 12 bits")
+            more = ", or precision=12" if name == "psnr" else ""
+            raise ValueError(f"{name} needs 8-bit pixels{more}; use bytes= for planes and other precisions")
         value_of = _criterion(image, pixel_format, _psnr_of_12_bits if precision == 12 else _MEASURES[name], precision)
     tried: dict[int, tuple[Any, float]] = {}
 
