@@ -48,6 +48,14 @@ SUITES = (
         "PyTurboJPEG", "lilohuang/PyTurboJPEG", "dc10d6d0a64c802f7ebe73ecfbc9f1802b5ed958", ("tests/*",), ("tests",)
     ),
     Suite("Pillow, JPEG", *_PILLOW, _PILLOW_FILES, ("Tests/test_file_jpeg.py",), "pillow_plugin"),
+    Suite(
+        "Pillow, JPEG, mozjpeg's defaults",
+        *_PILLOW,
+        _PILLOW_FILES,
+        ("Tests/test_file_jpeg.py",),
+        "pillow_plugin",
+        environment={"MOZCODEC_PEER_MOZJPEG": "1"},
+    ),
     Suite("Pillow, MPO", *_PILLOW, _PILLOW_FILES, ("Tests/test_file_mpo.py",), "pillow_plugin"),
     Suite(
         "Pillow, MPO, files optimised first",
@@ -120,6 +128,14 @@ EXPLAINED: dict[str, dict[str, tuple[str, str]]] = {
         "test_equal_baseline*": (NOT_APPLICABLE, "compares versions of libjpeg, and there is one"),
         "test_fancy_downsampling": (NOT_APPLICABLE, "an option of libjpeg 7 and later"),
     },
+}
+EXPLAINED["Pillow, JPEG, mozjpeg's defaults"] = {
+    **EXPLAINED["Pillow, JPEG"],
+    "test_rgb": (DECISION, "mozjpeg's tables at quality 75 change an RGB file by 13.8 levels, the limit is 12"),
+    "test_progressive*": (DECISION, "mozjpeg's files are progressive unless progressive=False is given"),
+    "test_restart_markers*": (DECISION, "each scan of a progressive file has its own restart markers"),
+    "test_qtables": (DECISION, "like cjpeg, progressive files may have entries above 255"),
+    "test_save_low_quality_baseline_qtables": (DECISION, "like cjpeg, progressive files may have entries above 255"),
 }
 EXPLAINED["Pillow, MPO, files optimised first"] = EXPLAINED["Pillow, MPO"]
 """By suite: patterns of the names of tests, whether they fail by decision or do not apply, and why."""

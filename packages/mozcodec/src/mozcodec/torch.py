@@ -1,0 +1,136 @@
+"""JPEG compression as a transform of torchvision v2.
+
+>>> jpeg = mozcodec.torch.JPEG(quality=(30, 95), generator=torch.Generator().manual_seed(1))
+>>> jpeg(images)                                    # (N, C, H, W) uint8: every image has its own quality
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from ._decode import decode
+from ._encode import encode
+from ._options import encode_options
+from ._parallel import num_threads
+
+try:
+    import torch
+    from torchvision import tv_tensors
+    from torchvision.transforms import v2
+except ImportError as error:
+    raise ImportError("mozcodec.torch needs torch and torchvision: pip install 'mozcodec[torch]'") from error
+
+__all__ = ["ENCODERS", "JPEG"]
+
+ENCODERS: dict[str, Mapping[str, Any]] = {
+    "turbo": {"profile": "fastest", "quant_table": 0, "quant_baseline": True, "subsampling": "4:2:0"},
+    "mozjpeg": {},
+}
+"""The encoders that have a name, as options of :func:`mozcodec.encode`."""
+
+
+def _range(quality: int | Sequence[int]) -> tuple[int, int]:
+    low, high = (quality, quality) if isinstance(quality, int) else tuple(quality)
+    if not all(isinstance(q, int) and not isinstance(q, bool) for q in (low, high)) or not 1 <= low <= high <= 100:
+        raise ValueError(f"quality must be an integer 1..100, or (low, high) of them, got {quality!r}")
+    return low, high
+
+
+def _options(encoder: str | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(encoder, str):
+        if encoder not in ENCODERS:
+            raise ValueError(f"encoder must be {' or '.join(ENCODERS)}, or options of encode, got {encoder!r}")
+        encoder = ENCODERS[encoder]
+    for name in ("quality", "distance"):
+        if name in encoder:
+            raise ValueError(f"encoder cannot have {name}: the transform chooses the quality")
+    encode_options(75, encoder)  # raise for wrong options here, not at the first image
+    return dict(encoder)
+
+
+class JPEG(v2.Transform):  # type: ignore[misc]  # torchvision has no types
+    """Compress images to JPEG and decompress them.
+
+    Takes what transforms of torchvision v2 take: uint8 tensors (..., C, H, W) with C = 1 or 3 in the CPU's memory,
+    ``tv_tensors.Image`` and ``Video``, images of Pillow (L and RGB), and structures of these with labels, boxes and
+    masks, which pass. The result has the input's type and shape.
+
+    *quality* is an integer 1..100, or (low, high), from which a quality is drawn uniformly, both ends included; every
+    image of a batch has its own. Images of one sample that are passed together (two views) have the same. The draws
+    are those of *generator*, by default torch's global one: the same state gives the same qualities and pixels.
+
+    *encoder* is "turbo" (default: the pixels of libjpeg-turbo, Pillow and torchvision at 4:2:0), "mozjpeg" (mozcodec's
+    default: trellis quantization, subsampling by quality), or options of :func:`mozcodec.encode`. *threads* encode a
+    batch; the default 1 suits the worker processes of a ``DataLoader``, None uses the cores of this process.
+    """
+
+    def __init__(
+        self,
+        quality: int | Sequence[int],
+        *,
+        encoder: str | Mapping[str, Any] = "turbo",
+        generator: torch.Generator | None = None,
+        threads: int | None = 1,
+    ) -> None:
+        super().__init__()
+        self.quality = _range(quality)
+        self.encoder = encoder
+        self.generator = generator
+        self.threads = num_threads(threads)
+        self._encode_options = _options(encoder)
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw a quality for each image of the largest batch."""
+        counts = [value.shape[:-3].numel() if isinstance(value, torch.Tensor) else 1 for value in flat_inputs]
+        low, high = self.quality
+        return {"qualities": torch.randint(low, high + 1, (max(counts, default=0),), generator=self.generator).tolist()}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Return *inpt* after compression at the qualities of :meth:`make_params`."""
+        qualities = params["qualities"]
+        if not isinstance(inpt, torch.Tensor):
+            return self._transform_pillow(inpt, qualities[0])
+        if isinstance(inpt, tv_tensors.TVTensor) and not isinstance(inpt, tv_tensors.Image | tv_tensors.Video):
+            return inpt  # boxes, masks and key points have no pixels
+        if inpt.dtype != torch.uint8 or inpt.ndim < 3 or inpt.shape[-3] not in (1, 3):
+            raise TypeError(f"JPEG takes uint8 (..., 1 or 3, H, W), got {inpt.dtype} {tuple(inpt.shape)}")
+        if inpt.device.type != "cpu":
+            raise TypeError(f"JPEG takes tensors in the memory of the CPU, this one is on {inpt.device}: use .cpu()")
+        out = torch.empty(inpt.shape, dtype=torch.uint8)
+        sources = inpt.detach().numpy().reshape(-1, *inpt.shape[-3:])
+        targets = out.numpy().reshape(-1, *inpt.shape[-3:])
+        if sources.size:
+            self._compress_all(sources, targets, qualities)
+        return tv_tensors.wrap(out, like=inpt)
+
+    def _compress_all(self, sources: Any, targets: Any, qualities: list[int]) -> None:
+        def compress(i: int) -> None:
+            targets[i] = (
+                self._compressed(sources[i].transpose(1, 2, 0), qualities[i])
+                .reshape(*sources.shape[2:], -1)
+                .transpose(2, 0, 1)
+            )
+
+        threads = min(self.threads, len(sources))
+        if threads == 1:
+            for i in range(len(sources)):
+                compress(i)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(compress, range(len(sources))))
+
+    def _compressed(self, pixels: Any, quality: int) -> Any:
+        """Return (H, W, C) or (H, W) pixels after compression; (H, W) for gray."""
+        is_gray = pixels.ndim == 2 or pixels.shape[2] == 1
+        options = {k: v for k, v in self._encode_options.items() if not (is_gray and k == "subsampling")}
+        data = encode(pixels, quality, **options)
+        return decode(data, "gray" if is_gray else "rgb")
+
+    def _transform_pillow(self, image: Any, quality: int) -> Any:
+        if image.mode not in ("L", "RGB"):
+            raise TypeError(f"JPEG takes images of Pillow in mode L or RGB, got {image.mode}: use .convert('RGB')")
+        from PIL import Image
+
+        return Image.fromarray(self._compressed(np.asarray(image), quality))

@@ -1,0 +1,263 @@
+"""mozcodec inside Pillow, imageio, torchvision and webdataset."""
+
+from __future__ import annotations
+
+import gc
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mozcodec
+
+TURBO = {"profile": "fastest", "quant_table": 0, "quant_baseline": True, "subsampling": "4:2:0"}
+
+
+@pytest.fixture(scope="module")
+def face(astronaut) -> np.ndarray:
+    return np.ascontiguousarray(astronaut[:200, 120:333])
+
+
+# ---- Pillow ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pillow():
+    import mozcodec.pillow
+
+    mozcodec.pillow.register()
+    yield mozcodec.pillow
+    mozcodec.pillow.unregister()
+
+
+def _saved(image: Image.Image, format: str = "JPEG", **parameters) -> bytes:  # noqa: A002  (Pillow's name)
+    file = io.BytesIO()
+    image.save(file, format, **parameters)
+    return file.getvalue()
+
+
+def test_a_save_with_mozjpeg_has_the_bytes_of_encode(pillow, face):
+    image = Image.fromarray(face)
+    plain = _saved(image, quality=77)
+    assert _saved(image, mozjpeg=True, quality=77) == mozcodec.encode(face, 77)
+    assert _saved(image, mozjpeg=True) == mozcodec.encode(face)
+    assert _saved(image.convert("L"), mozjpeg=True) == mozcodec.encode(np.asarray(image.convert("L")))
+    assert _saved(image, mozjpeg={"distance": 2.0}) == mozcodec.encode(face, distance=2.0)
+    assert _saved(image, mozjpeg=True, subsampling=0, progressive=False) == mozcodec.encode(
+        face, subsampling="4:4:4", progressive=False
+    )
+    pillow.unregister()
+    assert _saved(image, quality=77) == plain  # without mozjpeg= it was Pillow's encoder
+
+
+def test_pillow_shows_the_same_pixels_with_mozcodecs_decoder(pillow, face):
+    files = [_saved(Image.fromarray(face), quality=q, progressive=q > 60, subsampling=q % 3) for q in (30, 61, 95)]
+    files.append(_saved(Image.fromarray(face).convert("CMYK"), quality=80))
+    ours = [np.asarray(Image.open(io.BytesIO(data))) for data in files]
+    pillow.unregister()
+    for data, pixels in zip(files, ours, strict=True):
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), pixels)
+
+
+@pytest.mark.usefixtures("pillow")
+def test_metadata_reaches_the_file(face):
+    exif = Image.Exif()
+    exif[0x010E] = "a face"
+    data = _saved(
+        Image.fromarray(face), mozjpeg=True, exif=exif, icc_profile=b"profile", comment=b"text", dpi=(300, 300)
+    )
+    image = Image.open(io.BytesIO(data))
+    assert image.getexif()[0x010E] == "a face"
+    assert (image.info["icc_profile"], image.info["comment"], image.info["dpi"]) == (b"profile", b"text", (300, 300))
+
+
+@pytest.mark.usefixtures("pillow")
+def test_every_image_of_an_mpo_file_is_mozjpegs(face):
+    first, second = Image.fromarray(face), Image.fromarray(face[::-1].copy())
+    data = _saved(first, "MPO", save_all=True, append_images=[second], mozjpeg=True, quality=70)
+    assert [mozcodec.read_header(part).progressive for part in mozcodec.pictures(data)] == [True, True]
+    opened = Image.open(io.BytesIO(data))
+    opened.seek(1)
+    assert np.array_equal(np.asarray(opened), mozcodec.decode(data, picture=1))
+
+
+def test_a_default_holds_for_saves_that_do_not_name_mozjpeg(pillow, face):
+    pillow.register(default=TURBO)
+    assert _saved(Image.fromarray(face), quality=77) == mozcodec.encode(face, 77, **TURBO)
+    assert mozcodec.read_header(_saved(Image.fromarray(face), subsampling=0)).subsampling == "4:4:4"
+
+
+@pytest.mark.usefixtures("pillow")
+def test_errors_of_pillows_kind(face):
+    data = _saved(Image.fromarray(face), mozjpeg=True)
+    with pytest.raises(OSError, match="truncated or corrupt"):
+        Image.open(io.BytesIO(data[: len(data) // 2])).load()
+    with pytest.raises(TypeError, match="mozjpeg must be True, False or options"):
+        _saved(Image.fromarray(face), mozjpeg="yes")
+    with pytest.raises(ValueError, match="quality or distance"):
+        _saved(Image.fromarray(face), mozjpeg={"distance": 1.0}, quality=50)
+
+
+# ---- imageio --------------------------------------------------------------------------------------------------------
+
+
+def test_imageio_reads_and_writes_by_the_plugin(tmp_path, face):
+    iio = pytest.importorskip("imageio.v3")
+    import mozcodec.imageio
+
+    path = tmp_path / "face.jpg"
+    iio.imwrite(path, face, plugin="mozcodec", quality=77)
+    data = path.read_bytes()
+    assert data == mozcodec.encode(face, 77)
+    assert iio.imwrite("<bytes>", face, plugin="mozcodec", extension=".jpg", quality=77) == data
+    assert np.array_equal(iio.imread(path, plugin="mozcodec"), mozcodec.decode(data))
+    assert iio.imread(data, plugin="mozcodec", scale=4, pixel_format="gray").shape == (100, 107)
+    assert iio.improps(path, plugin="mozcodec").shape == face.shape
+    assert iio.immeta(path, plugin="mozcodec")["subsampling"] == "4:2:0"
+    with pytest.raises(OSError, match="mozcodec"):
+        iio.imread(b"\x89PNG\r\n\x1a\n" + bytes(50), plugin="mozcodec")
+
+
+def test_imageio_reads_each_image_of_an_mpo_file(face):
+    iio = pytest.importorskip("imageio.v3")
+    import mozcodec.imageio
+
+    data = _saved(Image.fromarray(face), "MPO", save_all=True, append_images=[Image.fromarray(face[::-1].copy())])
+    assert iio.imread(data, plugin="mozcodec", index=...).shape == (2, *face.shape)
+    assert np.array_equal(iio.imread(data, plugin="mozcodec", index=1), mozcodec.decode(data, picture=1))
+    assert len(list(iio.imiter(data, plugin="mozcodec"))) == 2
+    with pytest.raises(ValueError, match=r"index must be 0\.\.1"):
+        iio.imread(data, plugin="mozcodec", index=2)
+
+
+# ---- torchvision ----------------------------------------------------------------------------------------------------
+
+
+def _import_torchvision() -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("detector.models._timm")  # lets a torchvision for CUDA be imported beside a torch for the CPU
+
+
+def _tensor(face):
+    _import_torchvision()
+    import torch
+
+    return torch.from_numpy(face.transpose(2, 0, 1).copy())
+
+
+def test_the_transform_gives_torchvisions_pixels(face):
+    tensor = _tensor(face)
+    v2 = pytest.importorskip("torchvision.transforms.v2")
+    from mozcodec.torch import JPEG
+
+    for quality in (1, 10, 50, 77, 100):
+        try:
+            theirs = v2.JPEG(quality)(tensor).numpy()
+        except RuntimeError:  # torchvision without its compiled operators; Pillow writes the same files
+            file = _saved(Image.fromarray(face), quality=quality)
+            theirs = np.asarray(Image.open(io.BytesIO(file))).transpose(2, 0, 1)
+        assert np.array_equal(JPEG(quality)(tensor).numpy(), theirs)
+
+
+def test_the_qualities_are_those_of_the_generator(face):
+    tensor = _tensor(face)
+    import torch
+
+    from mozcodec.torch import JPEG
+
+    batch = tensor.expand(6, -1, -1, -1)
+
+    def run(seed: int, threads: int) -> torch.Tensor:
+        return JPEG((5, 95), generator=torch.Generator().manual_seed(seed), threads=threads)(batch)
+
+    first = run(3, 1)
+    assert (first == run(3, 2)).all()
+    assert not (first == run(4, 1)).all()
+    drawn = torch.randint(5, 96, (6,), generator=torch.Generator().manual_seed(3)).tolist()
+    for image, quality in zip(first, drawn, strict=True):
+        assert np.array_equal(image.permute(1, 2, 0).numpy(), mozcodec.decode(mozcodec.encode(face, quality, **TURBO)))
+
+
+def test_the_transform_takes_what_torchvision_v2_takes(face):
+    tensor = _tensor(face)
+    import torch
+    from torchvision import tv_tensors
+
+    from mozcodec.torch import JPEG
+
+    jpeg = JPEG(40, encoder="mozjpeg")
+    expected = mozcodec.decode(mozcodec.encode(face, 40))
+    sample = jpeg({"image": tv_tensors.Image(tensor), "boxes": torch.ones(2, 4), "label": 1})
+    assert type(sample["image"]) is tv_tensors.Image and sample["label"] == 1 and (sample["boxes"] == 1).all()
+    assert np.array_equal(sample["image"].permute(1, 2, 0).numpy(), expected)
+    assert np.array_equal(np.asarray(jpeg(Image.fromarray(face))), expected)
+    assert jpeg(tensor[:1]).shape == (1, 200, 213)
+    assert jpeg(Image.fromarray(face).convert("L")).mode == "L"
+    assert jpeg(tensor[None, None].expand(2, 2, -1, -1, -1)).shape == (2, 2, 3, 200, 213)
+    assert jpeg(tensor[:0].new_empty(0, 3, 8, 8)).shape == (0, 3, 8, 8)
+
+
+@pytest.mark.parametrize("quality", [0, 101, (50, 40), (1.5, 3), True])
+def test_wrong_qualities_are_refused(quality):
+    _import_torchvision()
+    from mozcodec.torch import JPEG
+
+    with pytest.raises(ValueError, match="quality must be"):
+        JPEG(quality)
+
+
+def test_wrong_pixels_and_encoders_are_refused(face):
+    tensor = _tensor(face)
+    from mozcodec.torch import JPEG
+
+    with pytest.raises(TypeError, match="uint8"):
+        JPEG(50)(tensor.float())
+    with pytest.raises(ValueError, match="encoder must be"):
+        JPEG(50, encoder="jpegli")
+    with pytest.raises(ValueError, match="cannot have distance"):
+        JPEG(50, encoder={"distance": 1})
+
+
+# ---- webdataset -----------------------------------------------------------------------------------------------------
+
+
+def test_the_handler_decodes_jpeg_fields_only(face):
+    from mozcodec.webdataset import decoder, encoder
+
+    data = encoder(77)(face)
+    assert data == mozcodec.encode(face, 77) and encoder(77)(data) == data
+    assert np.array_equal(decoder("rgb8")(".jpg", data), mozcodec.decode(data))
+    assert decoder("rgb8")(".png", data) is None and decoder("rgb8")("left.JPEG", data) is not None
+    assert decoder("l")(".jpg", data).dtype == np.float32
+    assert decoder("rgb8", scale=4)(".jpg", data).shape == (100, 107, 3)
+    with pytest.raises(ValueError, match="spec must be"):
+        decoder("pil")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset does not close the shard
+def test_webdataset_reads_what_it_wrote(tmp_path, face):
+    webdataset = pytest.importorskip("webdataset")
+    from mozcodec.webdataset import decoder, encoder
+
+    path = tmp_path / "shard.tar"
+    with webdataset.TarWriter(str(path), encoder={"jpg": encoder(77), "cls": lambda n: str(n).encode()}) as writer:
+        writer.write({"__key__": "0", "jpg": face, "cls": 3})
+    (sample,) = webdataset.WebDataset(str(path), shardshuffle=False).decode(decoder("rgb8"))
+    assert np.array_equal(sample["jpg"], mozcodec.decode(mozcodec.encode(face, 77)))
+    assert sample["cls"] == 3
+    gc.collect()
+
+
+# ---- all ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("module", "library"), [("pillow", "PIL"), ("imageio", "imageio.config"), ("torch", "torchvision")]
+)
+def test_a_missing_library_is_named(module, library):
+    code = f"import sys; sys.modules[{library!r}] = None; import mozcodec; import mozcodec.{module}"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert f"pip install 'mozcodec[{module}]'" in done.stderr
