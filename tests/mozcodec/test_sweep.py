@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import mozcodec
-from mozcodec import _fidelity
+from mozcodec import _fidelity, _sweep
 
 # ---- PSNR and SSIM ---------------------------------------------------------------------------------------------------
 
@@ -244,3 +244,17 @@ def test_smallest_writes_into_out_and_keeps_metadata(small):
 def test_smallest_decides_alone(name, small):
     with pytest.raises(ValueError, match=f"cannot be combined with {name}"):
         mozcodec.encode(small, 50, smallest=True, **{name: True})
+
+
+@pytest.mark.parametrize(
+    ("side", "files", "threads"), [(128, 99, 1), (256, 4, 1), (256, 40, 5), (512, 4, 2), (1024, 8, 8), (4, 1, 1)]
+)
+def test_small_sweeps_run_in_one_thread(side, files, threads, monkeypatch):
+    counts = []
+    monkeypatch.setattr(_sweep, "num_threads", lambda given: 8 if given is None else given)
+    monkeypatch.setattr(_sweep, "ordered_map", lambda *arguments: counts.append(arguments[2]) or iter(()))
+    gray = np.zeros((side, side), np.uint8)
+    list(mozcodec.sweep(gray, [50] * files))
+    list(mozcodec.sweep([gray], [50] * files, pixel_format="planes"))
+    list(mozcodec.sweep(gray, [50] * files, threads=3))
+    assert counts == [threads, threads, 3]

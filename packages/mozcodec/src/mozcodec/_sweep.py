@@ -138,7 +138,8 @@ def sweep(
     *distances*, in place of *qualities*, makes files of the perceptual mode at one size; its *effort* and
     *subsampling* are options.
 
-    *threads* defaults to the cores that this process may use. The rest is as in
+    *threads* defaults to one for each half million pixels in all files, at most the cores that this process may use; it
+    is 1 for images below 181 x 181 pixels, whose files take less time than handing them over. The rest is as in
     :func:`mozcodec.encode`; metadata is written to every file. Colour conversion, downsampling and the DCT are done
     once for all qualities with the same subsampling.
 
@@ -165,7 +166,7 @@ def sweep(
         check_scaled_options(options)
     for quality in wanted:
         encode_options(quality, options)
-    num_threads(threads)
+    count = num_threads(threads) if threads is not None else _threads_for(image, pixel_format, len(pairs) * len(wanted))
 
     def jobs() -> Iterator[tuple[_Sizes, Quality]]:
         for block_size, dct_size in pairs:
@@ -173,7 +174,17 @@ def sweep(
             for quality in wanted:
                 yield sizes, quality
 
-    return ordered_map(lambda job: job[0].encode(job[1], segments), jobs(), threads)
+    return ordered_map(lambda job: job[0].encode(job[1], segments), jobs(), count)
+
+
+_PIXELS_FOR_A_THREAD = 1 << 19  # in all its files, about 8 ms
+_LEAST_PIXELS = 1 << 15  # of an image whose files are worth another thread
+
+
+def _threads_for(image: Any, pixel_format: str | None, files: int) -> int:
+    pixels = math.prod(np.shape(image[0] if pixel_format == "planes" else image)[:2])
+    wanted = 1 if pixels < _LEAST_PIXELS else pixels * files // _PIXELS_FOR_A_THREAD
+    return max(1, min(wanted, num_threads(None)))
 
 
 def _sweep_distances(
