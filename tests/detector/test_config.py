@@ -131,11 +131,11 @@ def test_unset_values_may_come_as_null_or_its_name() -> None:
         ({"train": {"paired": 1}}, "train.paired must be true or false, got 1"),
         ({"train": {"select": "best_test"}}, "train.select must be one of last, best_val, got 'best_test'"),
         ({"train": {"threads": "all"}}, "train.threads must be a whole number, got 'all' (or 'auto')"),
-        ({"train": {"threads": 0}}, "train.threads must be at least 1, got 0 (or 'auto')"),
+        ({"train": {"threads": 0}}, "train.threads must be 1..512, got 0 (or 'auto')"),
         ({"train": 5}, "train must be a section of parameters, got 5"),
         ({"compress": {"subsampling": "4:2:2:0"}}, "compress.subsampling must be one of 4:4:4, 4:2:2, 4:2:0"),
         ({"compress": {"subsampling": 14520}}, "compress.subsampling must be text, got 14520 (or null)"),
-        ({"faces": {"frames_per_second": -1}}, "faces.frames_per_second must be above 0, got -1.0 (or null)"),
+        ({"faces": {"frames_per_second": -1}}, "faces.frames_per_second must be above 0 and at most 1000, got -1.0"),
         ({"faces": {"methods": ["Deepfakes", 3]}}, "faces.methods[1] must be text, got 3"),
         ({"model": ""}, "model must be text, got ''"),
     ],
@@ -165,3 +165,19 @@ def test_the_file_is_named(tmp_path: Path) -> None:
 def test_encoder_options_leave_out_what_is_left_to_mozjpeg() -> None:
     assert CompressConfig().options() == {}
     assert CompressConfig(subsampling="4:4:4").options() == {"subsampling": "4:4:4"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "train.batch_size", "train.threads", "train.micro_batch", "train.steps", "train.checkpoint.keep",
+        "train.multi_attention.num_attentions", "score.batch_size", "faces.frames_real", "faces.frames_fake",
+        "faces.frames_per_second", "faces.size", "evaluate.replicates",
+    ],
+)  # fmt: skip
+def test_settings_that_take_memory_or_time_have_an_upper_bound(name: str) -> None:
+    values: Any = 2**40
+    for key in reversed(name.split(".")):
+        values = {key: values}
+    with pytest.raises(ConfigError, match=rf"{name} must be .* got {2**40}"):
+        from_mapping(Params, values)

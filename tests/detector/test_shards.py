@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tarfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -109,3 +112,30 @@ def test_reader_names_what_is_wrong(tmp_path: Path) -> None:
     archive.unlink()
     with pytest.raises(DataError, match="no such file"):
         ShardReader(tmp_path).read(last)
+
+
+def test_an_archive_cut_while_it_is_read_is_named(tmp_path: Path) -> None:
+    # a map of the file would end the process with SIGBUS
+    slots = pack(tmp_path)
+    reader = ShardReader(tmp_path)
+    assert bytes(reader.read(slots[-1])) == MEMBERS[slots[-1].key]
+    os.truncate(tmp_path / "faces-000.tar", 4096)
+    with pytest.raises(DataError, match=r"faces-000\.tar: ends at byte 4096, before the end of c23/original/005/0000"):
+        reader.read(slots[-1])
+
+
+def test_threads_open_an_archive_once(tmp_path: Path) -> None:
+    slots = pack(tmp_path)
+    reader = ShardReader(tmp_path)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(partial(is_there, reader, slots), range(200)))
+    del pool
+    assert len(list(Path("/proc/self/fd").iterdir())) == before + 1
+    del reader
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def is_there(reader: ShardReader, slots: list[Slot], i: int) -> bool:
+    slot = slots[i % len(slots)]
+    return bytes(reader.read(slot, check=True)) == MEMBERS[slot.key]

@@ -105,7 +105,7 @@ def test_nothing_imports_the_command_line_that_starts_it() -> None:
 
 GUARDS = {  # platform features -> the check that a function must contain to use them
     "sched_getaffinity": ("hasattr(os, 'sched_getaffinity')",),
-    "/proc/": (".exists()", "FileNotFoundError"),
+    "/proc/": (".exists()", ".is_dir()", "FileNotFoundError", "except OSError"),
     "ru_maxrss": ("sys.platform",),  # KiB on Linux, bytes on macOS
 }
 

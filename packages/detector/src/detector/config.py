@@ -34,6 +34,12 @@ HISTORIES = (
     ),
 )
 
+# upper bounds: what no machine needs, and what would otherwise end a run without a message
+MOST_BATCH = 16_384
+MOST_FRAMES = 1_000_000  # of a video
+MOST_STEPS = 1_000_000_000
+MOST_THREADS = 512
+
 # keys of earlier versions -> their replacement
 RENAMED = {
     "qualities": "is now called conditions and lists raw too, as in conditions: [raw, 77, 10, turbo:90]",
@@ -54,9 +60,9 @@ class FacesConfig:
     compression: str = "c23"
     methods: tuple[str, ...] = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
     size: int = number(128, 16, 4096)
-    frames_real: int = number(16, 1)
-    frames_fake: int = number(8, 1)
-    frames_per_second: float | None = number(None, above=0)
+    frames_real: int = number(16, 1, MOST_FRAMES)
+    frames_fake: int = number(8, 1, MOST_FRAMES)
+    frames_per_second: float | None = number(None, None, 1000, above=0)
     detector: str = one_of("haar", "auto", "haar", "yunet", "centerface", "lbp")
     yunet_model: str | None = None
     centerface_model: str | None = None
@@ -147,14 +153,14 @@ class MultiAttentionConfig:
     """``multi_attention``; see `detector.models.multi_attention.MultiAttention`."""
 
     backbone: str = "efficientnet_b4"
-    num_attentions: int = number(4, 1)
+    num_attentions: int = number(4, 1, 256)
     texture: str = one_of("v1", "v1", "v2")
     texture_layer: str | None = None
     attention_layer: str | None = None
     region_dropout: float = number(0.25, 0, 1)
-    independence_weight: float = number(0.5, 0)
-    agda_weight: float = number(1.0, 0)
-    match_weight: float = number(0.1, 0)
+    independence_weight: float = number(0.5, 0, 1e6)
+    agda_weight: float = number(1.0, 0, 1e6)
+    match_weight: float = number(0.1, 0, 1e6)
     agda_from: int = number(0, 0)
     epoch_steps: int = number(1000, 1)
 
@@ -165,7 +171,7 @@ class CheckpointConfig:
 
     every_steps: int = number(500, 1)
     every_seconds: float = number(60, above=0)
-    keep: int = number(2, 1)
+    keep: int = number(2, 1, 10_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +183,9 @@ class TrainConfig:
     After training, the validation crops are scored under `conditions`, to choose a threshold for each.
     """
 
-    steps: int = number(1000, 1)
-    batch_size: int = number(32, 1)
-    micro_batch: int | Literal["auto"] = number("auto", 1)
+    steps: int = number(1000, 1, MOST_STEPS)
+    batch_size: int = number(32, 1, MOST_BATCH)
+    micro_batch: int | Literal["auto"] = number("auto", 1, MOST_BATCH)
     paired: bool = True
     lr: float = number(2e-3, above=0)
     weight_decay: float = number(5e-4, 0)
@@ -196,7 +202,7 @@ class TrainConfig:
     compile: bool = False
     deterministic: bool = True
     reproducible: bool = True
-    threads: int | Literal["auto"] = number("auto", 1)
+    threads: int | Literal["auto"] = number("auto", 1, MOST_THREADS)
     log_every: int = number(50, 1)
     conditions: tuple[str, ...] = converted(TESTED, canonical)
     histories: HistoriesConfig | None = field(default_factory=HistoriesConfig)
@@ -211,14 +217,14 @@ class TrainConfig:
 class ScoreConfig:
     """Scoring."""
 
-    batch_size: int = number(128, 1)
+    batch_size: int = number(128, 1, MOST_BATCH)
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluateConfig:
     """Settings of the intervals and margins of the answer; dvc.yaml passes them to `evaluation`."""
 
-    replicates: int = number(1000, 1)
+    replicates: int = number(1000, 1, 1_000_000)
     confidence: float = number(0.95, 0.5, 0.9999)
     useful_balanced_accuracy: float = number(0.75, 0.5001, 0.9999)
     equivalent_auc_drop: float = number(0.05, 0.0001, 0.4999)

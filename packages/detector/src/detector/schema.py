@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, overload
 
 from .errors import DataError
+from .reading import read_bytes
 
 __all__ = [
     "LATER",
@@ -54,6 +55,7 @@ T = TypeVar("T")
 
 SHOWN = 60  # characters of a wrong value in a message
 INT64 = 1 << 63
+MOST_TEXT = 2 << 30  # bytes of a file of text
 LATER = {"later": True}  # metadata of a field that files of earlier versions do not have: it is never required
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
@@ -347,11 +349,11 @@ def within(path: str | Path, remedy: str = "") -> Iterator[None]:
 def read_text(path: str | Path, remedy: str = "") -> str:
     """Return the UTF-8 text in the file *path*, without a byte order mark.
 
-    DataError if it is missing, not a file, or not UTF-8; other errors of the system (OSError) pass.
+    DataError if it is missing, not a regular file, or not UTF-8; other errors of the system (OSError) pass.
     """
     after = f"; {remedy}" if remedy else ""
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return read_bytes(path, MOST_TEXT).decode("utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file{after}") from None
     except IsADirectoryError:

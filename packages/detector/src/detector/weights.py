@@ -18,6 +18,7 @@ from .data.files import sha256, whole_file, write_json
 from .errors import DataError, DetectorError
 from .models import MODELS, build
 from .models.settings import architecture, pretrained
+from .reading import read_bytes
 
 __all__ = ["WEIGHTS", "check_finite_weights", "load_model", "load_start", "restore", "save_model", "started_from"]
 
@@ -55,7 +56,7 @@ def load_model(folder: Path, device: torch.device) -> tuple[nn.Module, Card]:
     card = read_card(folder)
     path = folder / WEIGHTS
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file, but {folder / CARD} describes it; train again") from None
     found = hashlib.sha256(data).hexdigest()

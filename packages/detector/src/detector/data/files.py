@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import DataError
 from ..lock import held
+from ..reading import open_file
 
 
 @contextmanager
@@ -108,7 +109,7 @@ def sha256(*paths: str | Path) -> str:
     """Return the SHA-256 of the concatenated files *paths* as hex digits."""
     total = hashlib.sha256()
     for path in paths:
-        with Path(path).open("rb") as file:
+        with open_file(path) as file:
             while block := file.read(1 << 20):
                 total.update(block)
     return total.hexdigest()

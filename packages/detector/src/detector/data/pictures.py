@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..reading import open_file, read_bytes
 from ..schema import brief
 
 __all__ = ["IMAGES", "VIDEOS", "kind_of", "not_read", "read_image"]
@@ -45,9 +46,9 @@ def kind_of(path: Path) -> Literal["image", "video"] | None:
     opened go by their suffix too, so that the reader reports the error.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             start = file.read(400)
-    except OSError:
+    except (OSError, DataError):
         start = b""
     known = _kind_of_content(start)
     if known is not None:
@@ -103,7 +104,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     import mozcodec
 
-    data = path.read_bytes()
+    data = read_bytes(path)
     if data.startswith(b"\xff\xd8"):
         try:
             return np.asarray(mozcodec.decode(data, pixel_format="rgb", apply_orientation=True), np.uint8)

@@ -1,4 +1,7 @@
-"""Packed crops: uncompressed USTAR archives, read through mmap at the offsets of the index.
+"""Packed crops: uncompressed USTAR archives, read at the offsets of the index.
+
+They are read with pread(2), not through mmap: a page of a map that lies beyond the end of a file which another process
+has cut short ends the process with SIGBUS.
 
 An archive depends only on the keys and the data: members are sorted by key and have mtime 0, owner 0, mode 0644.
 ``tar tf`` lists it, ``tar xf`` unpacks it.
@@ -6,14 +9,17 @@ An archive depends only on the keys and the data: members are sorted by key and 
 
 from __future__ import annotations
 
-import mmap
+import os
 import tarfile
+import threading
+import weakref
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, BinaryIO, Protocol
 
 from ..errors import DataError
+from ..reading import open_file
 from ..schema import matching
 
 BLOCK = 512  # size of a tar header; data are padded to a multiple of it
@@ -130,38 +136,54 @@ class ShardWriter:
 
 
 class ShardReader:
-    """Reads members of the archives in *folder* without copying. May be shared by threads."""
+    """Reads members of the archives in *folder*. May be shared by threads."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._views: dict[str, memoryview] = {}
+        self._descriptors: dict[str, int] = {}
+        self._opening = threading.Lock()
+        weakref.finalize(self, _close, self._descriptors)
 
     def read(self, face: Located, check: bool = False) -> memoryview:
         """Return the data of *face*; with *check*, after comparing their CRC-32 with the index.
 
         Raises `DataError` if the archive is missing or truncated, or the checksum differs.
         """
-        shard = self._views.get(face.shard)
-        if shard is None:
-            shard = self._views.setdefault(face.shard, self._open(face.shard))
-        data = shard[face.offset : face.offset + face.size]
+        descriptor = self._descriptors.get(face.shard)
+        if descriptor is None:
+            descriptor = self._open(face.shard)
+        length = os.fstat(descriptor).st_size
+        if face.offset + face.size > length:  # before memory for the data is allocated
+            raise _ended(self.folder / face.shard, length, face)
+        data = os.pread(descriptor, face.size, face.offset)
         if len(data) != face.size:
-            raise DataError(f"{self.folder / face.shard}: ends at byte {len(shard)}, before the end of {face.key}")
+            raise _ended(self.folder / face.shard, face.offset + len(data), face)
         if check and (found := crc32(data)) != face.crc32:
             raise DataError(
                 f"{self.folder / face.shard}: {face.key} is damaged: crc32 {found}, the index says {face.crc32}"
             )
-        return data
+        return memoryview(data)
 
-    def _open(self, name: str) -> memoryview:
+    def _open(self, name: str) -> int:
         path = self.folder / name
-        try:
-            with path.open("rb") as file:
-                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such file, but the index lists it; make the folder again") from None
-        except ValueError:
-            raise DataError(f"{path}: is empty") from None
+        with self._opening:
+            if name not in self._descriptors:  # another thread may have opened it meanwhile
+                try:
+                    with open_file(path) as file:
+                        self._descriptors[name] = os.dup(file.fileno())
+                except FileNotFoundError:
+                    raise DataError(f"{path}: no such file, but the index lists it; make the folder again") from None
+            return self._descriptors[name]
+
+
+def _close(descriptors: dict[str, int]) -> None:
+    for descriptor in descriptors.values():
+        os.close(descriptor)
+
+
+def _ended(path: Path, length: int, face: Located) -> DataError:
+    where = f"ends at byte {length}" if length else "is empty"
+    return DataError(f"{path}: {where}, before the end of {face.key}; copy the file again, or make the folder again")
 
 
 def _padded(size: int) -> int:

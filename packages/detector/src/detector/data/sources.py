@@ -11,6 +11,7 @@ from pathlib import Path
 import mozcodec
 
 from ..errors import DataError
+from ..reading import open_file, read_bytes
 from .files import sha256
 from .pictures import VIDEOS, read_image
 
@@ -58,7 +59,7 @@ def describe_source(root: Path, file: str) -> SourceFile:
     path = root / file
     try:
         digest = sha256(path)
-        with path.open("rb") as opened:
+        with open_file(path) as opened:
             start = opened.read(32)
         if path.suffix.lower() in VIDEOS:
             return _video(path, file, digest)
@@ -91,7 +92,7 @@ def _format(start: bytes) -> str:
 
 
 def _jpeg(path: Path, file: str, digest: str) -> SourceFile:
-    data = path.read_bytes()
+    data = read_bytes(path)
     try:
         found = mozcodec.inspect(data)
     except mozcodec.JpegError as error:

@@ -16,6 +16,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from ..errors import DataError
+from ..reading import open_file
 from . import display
 
 
@@ -147,6 +148,7 @@ def _decode(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
 
 
 def _open(path: str | Path) -> InputContainer:
+    open_file(path).close()
     try:
         return av.open(str(path))
     except av.FFmpegError as error:

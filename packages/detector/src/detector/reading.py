@@ -1,0 +1,56 @@
+"""Opening files for reading: regular files only, so that no pipe, device or socket can block or never end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import DataError
+
+__all__ = ["open_file", "read_bytes"]
+
+MOST_BYTES = 8 << 30  # of a file that is read as a whole
+KINDS = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """Return the regular file *path*, open for reading; a link to one is followed.
+
+    DataError for a pipe, a socket or a device, which is not opened for longer than it takes to see that; OSError as
+    `open` raises it, for a folder too.
+    """
+    _check(Path(path).stat().st_mode, path)  # before opening, which fails for a socket without saying so
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _check(os.fstat(descriptor).st_mode, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(path: str | Path, most: int = MOST_BYTES) -> bytes:
+    """Return the content of the regular file *path*; DataError for a file of more than *most* bytes too."""
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= most:
+            data = file.read(most + 1)  # files of /proc have no size
+            if len(data) <= most:
+                return data
+    raise DataError(f"{path}: has more than {most} bytes, too many to be read as a whole; name another file")
+
+
+def _check(mode: int, path: str | Path) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    for found, words in KINDS:
+        if found(mode):
+            raise DataError(f"{path}: is {words}, not a regular file; name a file (copy the data to one)")

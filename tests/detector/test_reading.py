@@ -1,0 +1,55 @@
+"""Only regular files are read."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from detector.data.files import sha256
+from detector.data.pictures import kind_of, read_image
+from detector.data.video import length
+from detector.errors import DataError
+from detector.reading import open_file, read_bytes
+from detector.schema import read_json, read_text
+
+
+@pytest.fixture(params=["pipe", "socket", "device", "link"])
+def special(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "special.png"
+    if request.param == "pipe":
+        os.mkfifo(path)
+    elif request.param == "socket":
+        monkeypatch.chdir(tmp_path)  # names of sockets have at most 107 bytes
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path.name)
+    else:
+        path.symlink_to("/dev/zero")
+    return path
+
+
+@pytest.mark.parametrize("read", [open_file, read_bytes, read_text, read_json, sha256, read_image, length])
+def test_pipes_sockets_and_devices_are_refused_at_once(special: Path, read: object) -> None:
+    with pytest.raises(DataError, match=r"special\.png: is a (named pipe|socket|device), not a regular file; name a"):
+        read(special)  # type: ignore[operator]
+
+
+def test_the_kind_of_a_pipe_is_told_by_its_name(special: Path) -> None:
+    assert kind_of(special) == "image"
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(DataError, match="has more than 8589934592 bytes, too many to be read as a whole"):
+        read_bytes(path)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(IsADirectoryError, match=tmp_path.name):
+        open_file(tmp_path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
