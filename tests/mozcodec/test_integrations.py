@@ -194,7 +194,11 @@ def test_the_transform_takes_what_torchvision_v2_takes(face):
     assert type(sample["image"]) is tv_tensors.Image and sample["label"] == 1 and (sample["boxes"] == 1).all()
     assert np.array_equal(sample["image"].permute(1, 2, 0).numpy(), expected)
     assert np.array_equal(np.asarray(jpeg(Image.fromarray(face))), expected)
-    assert jpeg(tensor[:1]).shape == (1, 200, 213)
+    assert np.array_equal(jpeg(tensor).permute(1, 2, 0).numpy(), expected)
+    last = tensor[None].contiguous(memory_format=torch.channels_last)
+    assert (jpeg(last)[0] == jpeg(tensor)).all() and jpeg(last).is_contiguous(memory_format=torch.channels_last)
+    gray = mozcodec.decode(mozcodec.encode(face[..., 0], 40), "gray")
+    assert np.array_equal(jpeg(tensor[:1])[0].numpy(), gray)
     assert jpeg(Image.fromarray(face).convert("L")).mode == "L"
     assert jpeg(tensor[None, None].expand(2, 2, -1, -1, -1)).shape == (2, 2, 3, 200, 213)
     assert jpeg(tensor[:0].new_empty(0, 3, 8, 8)).shape == (0, 3, 8, 8)

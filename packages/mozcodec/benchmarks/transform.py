@@ -17,8 +17,10 @@ import numpy as np
 import torch
 from skimage import data
 
-from mozcodec.torch import JPEG
+import mozcodec
+from mozcodec.torch import ENCODERS, JPEG
 
+OURS = "mozcodec, turbo"
 QUALITIES = (35, 60, 77, 90)
 
 
@@ -43,15 +45,37 @@ def _albumentations() -> Callable[[Any, int], Any]:
     return run
 
 
+def _opencv() -> Callable[[Any, int], Any]:
+    import cv2
+
+    def run(array: Any, quality: int) -> Any:
+        return cv2.imdecode(cv2.imencode(".jpg", array, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+
+    return run
+
+
+def _mozcodec_alone() -> Callable[[Any, int], Any]:
+    return lambda array, quality: mozcodec.decode(mozcodec.encode(array, quality, **ENCODERS["turbo"]))
+
+
 def _mozcodec(encoder: str) -> Callable[[Any, int], Any]:
     made = {q: JPEG(q, encoder=encoder) for q in QUALITIES}
     return lambda tensor, quality: made[quality](tensor)
 
 
+ON_ARRAYS = {
+    "albumentations": _albumentations,
+    "OpenCV's functions": _opencv,
+    "mozcodec's functions": _mozcodec_alone,
+}
+"""Those that take (H, W, 3) arrays; the others take tensors (3, H, W), contiguous, and `OURS` also channels-last ones,
+whose pixels lie in memory as those of the arrays do."""
+
+
 def contenders() -> dict[str, Callable[[Any, int], Any]]:
     """Return the transforms that this installation has."""
-    found = {"mozcodec, turbo": _mozcodec("turbo")}
-    for name, make in (("torchvision", _torchvision), ("albumentations", _albumentations)):
+    found = {OURS: _mozcodec("turbo"), "mozcodec, turbo, contiguous": _mozcodec("turbo")}
+    for name, make in (("torchvision", _torchvision), *ON_ARRAYS.items()):
         try:
             found[name] = make()
         except (ImportError, RuntimeError) as error:
@@ -62,12 +86,14 @@ def contenders() -> dict[str, Callable[[Any, int], Any]]:
 def measure(size: int, rounds: int) -> dict[str, list[float]]:
     """Return milliseconds of CPU an image, by transform and round."""
     images = [np.ascontiguousarray(data.astronaut()[i * 16 : i * 16 + size, :size]) for i in range(2)]
-    tensors = [torch.from_numpy(image.transpose(2, 0, 1).copy()) for image in images]
+    tensors = [torch.from_numpy(image).permute(2, 0, 1).contiguous() for image in images]
+    channels_last = [torch.from_numpy(image).permute(2, 0, 1) for image in images]  # as decode_jpeg returns them
     times: dict[str, list[float]] = {}
     transforms = contenders()
     for _ in range(rounds):
         for name, run in transforms.items():
-            inputs = images if name == "albumentations" else tensors
+            inputs: list[Any] = images if name in ON_ARRAYS else tensors
+            inputs = channels_last if name == OURS else inputs
             start = time.process_time()
             for image in inputs:
                 for quality in QUALITIES:
@@ -85,7 +111,7 @@ def main() -> None:
     print("| pixels | transform | ms an image | CPU time, mozcodec = 1 (range) |\n| --- | --- | --- | --- |")
     for size in args.sizes:
         times = measure(size, args.rounds)
-        ours = times["mozcodec, turbo"]
+        ours = times[OURS]
         for name, values in times.items():
             ratios = [value / base for value, base in zip(values, ours, strict=True)]
             spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
