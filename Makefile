@@ -104,6 +104,12 @@ throughput-gpu bench-gpu: setup ## the same on a GPU, over models, batch sizes a
 study-scaling: setup ## mozcodec's study of DCT sizes on the crops of make repro: docs/scaling.*
 	@$(IN_VENV) python $(MOZCODEC)/benchmarks/study.py --faces out/faces
 
+docs: setup $(VENV)/.docs ## the documentation site, every warning an error: out/site
+	@NO_MKDOCS_2_WARNING=1 $(IN_VENV) python -m mkdocs build && echo "docs: out/site/index.html"
+
+$(VENV)/.docs: requirements-docs.txt constraints.txt $(VENV)/.complete
+	@$(BIN)/python -m pip install -qq --requirement requirements-docs.txt && touch $@
+
 fuzz: setup ## mozcodec's reader on mutated streams and its options at random, a million of each; resumable
 	@$(IN_VENV) python $(MOZCODEC)/fuzz/run.py && $(IN_VENV) python $(MOZCODEC)/fuzz/options.py run
 
@@ -160,4 +166,4 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	touch $@
 
 .PHONY: help repro unlock test test-all coverage coverage-report mutants grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
-  real study models study-scaling sample setup lint lint-release wheels release-files wheels-ci try-mozcodec publish fuzz
+  real study models study-scaling sample setup lint lint-release wheels release-files wheels-ci try-mozcodec publish fuzz docs

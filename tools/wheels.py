@@ -7,6 +7,7 @@ each wheel, an SBOM (CycloneDX) lists what is installed with it.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("mozcodec", "evaluation", "detector")
+NEEDED = {"detector": ("mozcodec", "evaluation")}  # of ours
 
 
 def run(*command: object, cwd: Path = ROOT) -> None:
@@ -40,17 +42,21 @@ def check(sdist: Path, wheel: Path) -> None:
 
 
 def install_alone(package: str, wheels: Path) -> None:
-    """Install *package* from *wheels* in an empty environment, import it, and write its SBOM beside the wheel."""
+    """Install *package* from *wheels* in an empty environment, import it, and write its SBOM beside the wheel.
+
+    Wheels of ours are given by path: on the package index other projects have the names detector and evaluation.
+    """
+    ours = [next(wheels.glob(f"{name}-*.whl")) for name in (package, *NEEDED.get(package, ()))]
     with tempfile.TemporaryDirectory() as scratch:
         venv.create(scratch, with_pip=False)
         python = Path(scratch) / "bin" / "python"
         run("uv", "pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "constraints.txt",
-            "--find-links", wheels, package)  # fmt: skip
+            *ours)  # fmt: skip
         run(python, "-c", f"import {package}", cwd=Path(scratch))
         run(python.with_name(package), "--help", cwd=Path(scratch))
         frozen = Path(scratch) / "installed.txt"
         listed = subprocess.run(["uv", "pip", "freeze", "--python", python], check=True, capture_output=True, text=True)
-        lines = [line for line in listed.stdout.splitlines() if not line.startswith(PACKAGES)]
+        lines = [line for line in listed.stdout.splitlines() if not re.match(rf"({'|'.join(PACKAGES)}) @", line)]
         frozen.write_text("\n".join(lines) + "\n", encoding="utf-8")
         run("cyclonedx-py", "-r", "-i", frozen, "--format", "json", "--force", "-o", wheels / f"{package}.cdx.json")
 
@@ -77,7 +83,8 @@ def main() -> None:
     out = options.out.resolve()
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    packages = options.only or PACKAGES
+    chosen = options.only or PACKAGES
+    packages = [name for name in PACKAGES if any(name in (one, *NEEDED.get(one, ())) for one in chosen)]
     files = {package: built(package, out) for package in packages}
     for package in packages:
         check(*files[package])

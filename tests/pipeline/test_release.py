@@ -39,13 +39,14 @@ def test_actions_are_pinned_by_commit(path: Path) -> None:
     assert [action for action in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", action)] == []
 
 
-def test_the_checkers_of_releases_are_pinned() -> None:
+def test_the_tools_of_releases_and_documentation_are_pinned() -> None:
     def lines(name: str) -> list[str]:
         return [line.partition("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
 
     pinned = {line.split("==")[0] for line in lines("constraints.txt") if line}
-    wanted = {line for line in lines("requirements-release.txt") if line and not line.startswith("-")}
-    assert {"twine", "auditwheel", "zizmor"} <= wanted <= pinned
+    files = ("requirements-release.txt", "requirements-docs.txt")
+    wanted = {line.partition("[")[0] for name in files for line in lines(name) if line and not line.startswith("-")}
+    assert {"twine", "auditwheel", "zizmor", "mkdocs"} <= wanted <= pinned
 
 
 @pytest.mark.parametrize("package", PACKAGES)
