@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,12 +27,13 @@ from skimage.transform import SimilarityTransform
 from detector.config import FacesConfig
 from detector.data import faces as stage
 from detector.data.deepfakebench import read_deepfakebench
-from detector.data.faces import Job, crop_clip, make_faces
+from detector.data.faces import clip_task, make_faces
 from detector.data.index import read_index, read_masks
-from detector.data.layout import find_clips
+from detector.data.layout import Clip, find_clips
 from detector.data.png import decode_png
 from detector.data.shards import ShardReader
 from detector.data.video import read_frames
+from detector.data.work import finish, is_whole
 from detector.errors import DataError
 from detector.lock import Lock
 
@@ -244,12 +246,12 @@ def test_an_interrupted_run_goes_on(
     command = [sys.executable, "-m", "detector.cli", "faces", small_tree, out, "--workers", "1"]
     run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True)
     work = tmp_path / ".faces.work"
-    while run.poll() is None and len(list(work.glob("*.zip"))) < 4:
+    while run.poll() is None and len(list(work.glob("*.done"))) < 4:
         time.sleep(0.01)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     assert not out.exists()
-    finished = {path: path.stat().st_mtime_ns for path in work.glob("*.zip")}
+    finished = {path: path.stat().st_mtime_ns for path in work.glob("*.done")}
     assert len(finished) >= 4
 
     seen: dict[Path, int] = {}
@@ -268,14 +270,25 @@ def test_an_interrupted_run_goes_on(
     assert not work.exists()
 
 
+class Job(NamedTuple):
+    clip: Clip
+    config: FacesConfig
+    work: Path
+    code: str
+
+
 @pytest.fixture
 def job(small_tree: Path, small_config: FacesConfig, tmp_path: Path) -> Job:
     return Job(find_clips(small_tree, "c23", ["Deepfakes"]).clips[0], small_config, tmp_path, "code")
 
 
+def crop_clip(job: Job) -> Path:
+    return finish(clip_task(job.clip, job.config, job.code), job.work)
+
+
 def test_a_finished_clip_is_not_decoded_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     path = crop_clip(job)
-    monkeypatch.setattr(stage, "_store", None)  # would be called to write it again
+    monkeypatch.setattr(stage, "_packed", None)  # would be called to write it again
     before = path.stat().st_mtime_ns
     assert crop_clip(job) == path
     assert path.stat().st_mtime_ns == before
@@ -285,15 +298,15 @@ def test_other_parameters_or_another_video_are_another_result(job: Job, tmp_path
     copy = tmp_path / "other.mp4"
     copy.write_bytes(job.clip.path.read_bytes() + b"\0")
     others = [
-        replace(job, config=replace(job.config, size=32)),
-        replace(job, config=replace(job.config, frames_fake=1, frames_real=1)),
-        replace(job, config=replace(job.config, detector="lbp")),
-        replace(job, clip=replace(job.clip, path=copy)),
-        replace(job, code="other code"),
+        job._replace(config=replace(job.config, size=32)),
+        job._replace(config=replace(job.config, frames_fake=1, frames_real=1)),
+        job._replace(config=replace(job.config, detector="lbp")),
+        job._replace(clip=replace(job.clip, path=copy)),
+        job._replace(code="other code"),
     ]
     assert len({crop_clip(other) for other in [job, *others]}) == 6
     # but not which other subsets are asked for
-    assert crop_clip(replace(job, config=replace(job.config, methods=("Face2Face",)))) == crop_clip(job)
+    assert crop_clip(job._replace(config=replace(job.config, methods=("Face2Face",)))) == crop_clip(job)
 
 
 def test_a_damaged_intermediate_file_is_made_again(job: Job) -> None:
@@ -303,7 +316,7 @@ def test_a_damaged_intermediate_file_is_made_again(job: Job) -> None:
         path.write_bytes(damaged)
         crop_clip(job)
         assert stage._stored(path, 0)[0].startswith(b"\x89PNG")
-        assert stage._is_whole(path)
+        assert is_whole(path)
 
 
 @pytest.mark.parametrize(
@@ -326,10 +339,11 @@ def test_an_intermediate_file_of_another_form_is_made_again(job: Job, old: str, 
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    with pytest.raises(DataError, match=rf"zip, cropped\.json: {message}.*; remove the file and run the command again"):
+    remedy = "remove the file and run the command again"
+    with pytest.raises(DataError, match=rf"done, cropped\.json: {message}.*; {remedy}"):
         stage._load(path)
     assert crop_clip(job) == path
-    assert stage._load(path).failures == [] and path.stat().st_size == len(whole)
+    assert stage._load(path).failures == [] and path.read_bytes() == whole
 
 
 def test_a_second_run_waits_for_the_first(

@@ -20,7 +20,7 @@ import pytest
 from detector.config import FacesConfig
 from detector.data.alignment import FIVE_POINTS
 from detector.data.detection import make_detector, track
-from detector.data.faces import Job, crop_clip, make_faces
+from detector.data.faces import clip_task, make_faces
 from detector.data.index import read_index
 from detector.data.layout import find_clips
 from detector.data.png import decode_png, encode_png
@@ -203,14 +203,14 @@ def test_crops_are_aligned_by_the_five_points(pictures: Path, network: Path, tmp
 
 def test_another_model_is_another_result(small_tree: Path, network: Path, tmp_path: Path) -> None:
     config = FacesConfig(methods=("Deepfakes",), size=32, detector="yunet", yunet_model=str(network))
-    job = Job(find_clips(small_tree, "c23", ["Deepfakes"]).clips[0], config, tmp_path, "code")
+    clip = find_clips(small_tree, "c23", ["Deepfakes"]).clips[0]
     other = tmp_path / "other.onnx"
     other.write_bytes(network.read_bytes() + field(2, "somebody"))  # producer_name: the same network in another file
     moved = tmp_path / "moved.onnx"
     moved.write_bytes(network.read_bytes())
-    first = crop_clip(job)
-    assert crop_clip(replace(job, config=replace(config, yunet_model=str(moved)))) == first
-    assert crop_clip(replace(job, config=replace(config, yunet_model=str(other)))) != first
+    first = clip_task(clip, config, "code").key
+    assert clip_task(clip, replace(config, yunet_model=str(moved)), "code").key == first
+    assert clip_task(clip, replace(config, yunet_model=str(other)), "code").key != first
 
 
 def test_under_dvc_the_model_lies_where_dvc_looks(

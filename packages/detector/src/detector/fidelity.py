@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ import numpy as np
 from .conditions import RAW, Condition, encoders, parse_all
 from .config import Params
 from .data.index import Face
-from .options import Command, Input, Output, params_option
+from .options import Command, Input, Output, executor_option, params_option, workers_option
 
 Metrics = tuple[float, float, int]  # PSNR in dB, SSIM, bytes
 
 PERCENTILES = (5, 50, 95)
+CHUNK = 32  # crops of a task
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,10 @@ class Panel:
 @click.argument("faces", type=Input(file_okay=False))
 @click.argument("out", type=Output(replaced=True, file_okay=False))
 @click.argument("summary", type=Output(dir_okay=False))
-@click.option("--workers", type=click.IntRange(0), default=0, show_default="all cores", help="Number of threads.")
+@workers_option
+@executor_option
 @params_option
-def command(faces: Path, out: Path, summary: Path, workers: int, params: Params) -> None:
+def command(faces: Path, out: Path, summary: Path, workers: int, executor: str, params: Params) -> None:
     """Measure PSNR, SSIM and bits per pixel of the crops in FACES under the parameter conditions, except raw.
 
     The numbers of every crop and images of a few are written to the folder OUT, means and percentiles to SUMMARY.
@@ -65,7 +66,7 @@ def command(faces: Path, out: Path, summary: Path, workers: int, params: Params)
     from evaluation.conditions import condition_key
 
     conditions = parse_all(params.conditions)
-    found = measure(faces, out, summary, conditions, workers)
+    found = measure(faces, out, summary, conditions, workers, executor)
     width = max(5, *(len(str(condition)) for condition in conditions))
     for condition in conditions:
         row = found.get(condition_key(str(condition)), {})
@@ -81,6 +82,7 @@ def measure(
     summary: str | Path,
     conditions: Sequence[Condition],
     workers: int = 0,
+    executor: str = "processes",
 ) -> dict[str, dict[str, float]]:
     """Measure all crops in the folder *faces* under *conditions*, write *out* and *summary*, and return the summary.
 
@@ -89,24 +91,29 @@ def measure(
     the SHA-256 of the index of the crops and of ``panels.csv``, so that readers notice files of another run. Raises
     `detector.errors.DataError` if *faces* is incomplete or its crops are compressed.
     """
+    from .data.compress import crops_key
     from .data.files import sha256, whole_folder, write_json
     from .data.index import read_index, write_rows
     from .data.shards import ShardReader
     from .data.summary import read_lossless
-    from .progress import track
-    from .system import cores
+    from .data.work import Executor, Task, key_of, read, run, working_folder
+    from .pipeline import stage
 
     read_lossless(faces)
     index, reader = read_index(faces), ShardReader(faces)
     measured_conditions = [condition for condition in conditions if condition.steps]
 
-    def under_all(face: Face) -> list[Row]:
-        return [row(face.key, *one) for one in degrade(reader, face, measured_conditions)]
-
-    with whole_folder(out, "images.csv") as folder:
-        with ThreadPoolExecutor(workers or cores()) as pool:
-            measured = pool.map(under_all, index)
-            rows = list(chain.from_iterable(track(measured, len(index), "fidelity")))
+    chunks = [index[start : start + CHUNK] for start in range(0, len(index), CHUNK)]
+    labels = [str(condition) for condition in measured_conditions]
+    depends = key_of("measure_crops", stage("fidelity").code_sha256(), {"conditions": labels}, dict(encoders()))
+    tasks = [
+        Task(crops_key(depends, reader, chunk), chunk[0].key, measure_crops, (Path(faces), chunk, labels))
+        for chunk in chunks
+    ]
+    with working_folder(Path(out)) as work, whole_folder(out, "images.csv") as folder:
+        files = run(tasks, work, "fidelity", Executor(executor, workers))
+        # JSON reads back every float exactly
+        rows = [Row(**values) for file in files for values in json.loads(read(file))]
         panels = [panel for face in examples(index) for panel in draw(folder, reader, face, measured_conditions)]
         write_rows(folder / "panels.csv", Panel, panels)
         write_rows(folder / "images.csv", Row, rows)
@@ -118,6 +125,16 @@ def measure(
         }
         write_json(summary, {**found, **origin})
     return found
+
+
+def measure_crops(argument: tuple[Path, Sequence[Face], Sequence[str]]) -> bytes:
+    """Return the rows of the crops of a folder under conditions, as JSON."""
+    from .data.shards import ShardReader
+
+    folder, faces, labels = argument
+    reader, conditions = ShardReader(folder), parse_all(labels)
+    rows = [row(face.key, *one) for face in faces for one in degrade(reader, face, conditions)]
+    return json.dumps([asdict(one) for one in rows]).encode()
 
 
 def degrade(

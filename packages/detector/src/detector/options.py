@@ -12,7 +12,16 @@ import click
 from .config import Params, read_params
 from .errors import DataError
 
-__all__ = ["PARAMS", "Command", "Input", "Output", "check_paths", "params_option"]
+__all__ = [
+    "PARAMS",
+    "Command",
+    "Input",
+    "Output",
+    "check_paths",
+    "executor_option",
+    "params_option",
+    "workers_option",
+]
 
 PARAMS = f"{__name__}.params"  # key of the path of the parameter file in a context
 
@@ -111,3 +120,17 @@ def params_option(command: Callable[..., Any]) -> Callable[..., Any]:
         callback=read,
         help="Parameter file.  [default: params.yaml of this folder]",
     )(command)
+
+
+workers_option = click.option(
+    "--workers", type=click.IntRange(0), default=0, show_default="all cores", help="Number of processes."
+)
+
+executor_option = click.option(
+    "--executor",
+    envvar="DETECTOR_EXECUTOR",
+    default="processes",
+    show_default=True,
+    type=click.Choice(["serial", "processes"]),
+    help="Where tasks run; the output is the same. Also read from the environment variable DETECTOR_EXECUTOR.",
+)

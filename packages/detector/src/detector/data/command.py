@@ -8,21 +8,19 @@ from typing import Any
 import click
 
 from ..config import Params
-from ..options import Command, Input, Output, check_paths, params_option
+from ..options import Command, Input, Output, check_paths, executor_option, params_option, workers_option
 
 FOLDER, NEW_FOLDER = Input(file_okay=False), Output(file_okay=False)
 PACKED = Output(replaced=True, file_okay=False)
-workers_option = click.option(
-    "--workers", type=click.IntRange(0), default=0, show_default="all cores", help="Number of processes or threads."
-)
 
 
 @click.command(cls=Command)
 @click.argument("data", type=FOLDER)
 @click.argument("out", type=PACKED)
 @workers_option
+@executor_option
 @params_option
-def faces(data: Path, out: Path, workers: int, params: Params) -> None:
+def faces(data: Path, out: Path, workers: int, executor: str, params: Params) -> None:
     """Crop and align the faces of the videos or images in DATA into packed files in OUT.
 
     DATA is FaceForensics++, Celeb-DF v2, DFDC, or a folder with real and fake (optionally in train, val and test) or a
@@ -34,7 +32,7 @@ def faces(data: Path, out: Path, workers: int, params: Params) -> None:
 
     if params.faces.yunet_model:
         check_paths({"faces.yunet_model": Path(params.faces.yunet_model)}, {"OUT": out}, ["OUT"])
-    _tell(make_faces(data, out, params.faces, workers), out)
+    _tell(make_faces(data, out, params.faces, workers, executor), out)
 
 
 def _tell(summary: dict[str, Any], out: Path) -> None:
@@ -62,12 +60,15 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
     help="Compress this split; can be repeated. Training reads train and val.",
 )
 @workers_option
+@executor_option
 @params_option
-def compress(faces: Path, out: Path, splits: tuple[str, ...], workers: int, params: Params) -> None:
+def compress(
+    faces: Path, out: Path, splits: tuple[str, ...], workers: int, executor: str, params: Params
+) -> None:
     """Compress the crops in FACES with mozjpeg at the quality in params.yaml into packed files in OUT."""
     from .compress import compress_faces
 
-    done = compress_faces(faces, out, params.quality, params.compress, workers, splits)["compress"]
+    done = compress_faces(faces, out, params.quality, params.compress, workers, splits, executor)["compress"]
     click.echo(f"{out}: quality {done['quality']}, {done['bytes_per_face']:.0f} bytes per face")
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +13,16 @@ import mozcodec
 
 from ..config import CompressConfig
 from ..errors import DataError
-from ..progress import track as progress
+from ..pipeline import stage
 from ..schema import read_json
-from ..system import cores
 from .files import whole_folder, write_json
 from .index import Face, read_index, write_index
 from .png import decode_png
 from .shards import ShardReader, ShardWriter
 from .summary import SUMMARY, read_lossless
+from .work import Executor, Task, key_of, pack, read, run, unpack, working_folder
 
-WINDOW = 1024  # crops in flight
+CHUNK = 128  # crops of a task
 
 
 def encode_crop(image: np.ndarray, quality: int, config: CompressConfig) -> bytes:
@@ -48,6 +46,18 @@ def read_crop(reader: ShardReader, face: Face) -> np.ndarray:
         raise DataError(f"{reader.folder / face.shard}: {face.key}: {error}") from error
 
 
+def crops_key(depends: str, reader: ShardReader, faces: Sequence[Face]) -> str:
+    """Return the key of a task that reads the crops *faces*; *depends* is the hash of everything else it depends on."""
+    return key_of(depends, *(part for face in faces for part in (face.key, reader.read(face, check=True))))
+
+
+def encode_crops(argument: tuple[Path, Sequence[Face], int, CompressConfig]) -> bytes:
+    """Return the crops of a folder as JPEG files, packed."""
+    folder, faces, quality, config = argument
+    reader = ShardReader(folder)
+    return pack(encode_crop(read_crop(reader, face), quality, config) for face in faces)
+
+
 def compress_faces(
     faces: str | Path,
     out: str | Path,
@@ -55,6 +65,7 @@ def compress_faces(
     config: CompressConfig,
     workers: int = 0,
     splits: Sequence[str] = ("train", "val"),
+    executor: str = "processes",
 ) -> dict[str, Any]:
     """Write the crops of *splits* in the folder *faces* as packed JPEG files to *out*, and return the summary.
 
@@ -72,16 +83,20 @@ def compress_faces(
     read_lossless(faces)
     summary = _counted(read_json(faces / SUMMARY), splits)
 
-    def encode(face: Face) -> bytes:
-        return encode_crop(read_crop(reader, face), quality, config)
-
-    with whole_folder(out, "index.csv") as folder:
+    chunks = [index[start : start + CHUNK] for start in range(0, len(index), CHUNK)]
+    depends = key_of("encode_crops", stage("compress").code_sha256(), asdict(config), str(quality), encoder())
+    tasks = [
+        Task(crops_key(depends, reader, chunk), chunk[0].key, encode_crops, (faces, chunk, quality, config))
+        for chunk in chunks
+    ]
+    with working_folder(out) as work, whole_folder(out, "index.csv") as folder:
+        files = run(tasks, work, f"compress to {quality}", Executor(executor, workers))
         rows: list[Face] = []
         with ShardWriter(folder, suffix=".jpg") as shards:
-            encoded = _in_order(encode, index, workers)
-            for face, data in progress(zip(index, encoded, strict=True), len(index), f"compress to {quality}"):
-                slot = shards.add(face.key, data)
-                rows.append(replace(face, shard=slot.shard, offset=slot.offset, size=slot.size, crc32=slot.crc32))
+            for chunk, file in zip(chunks, files, strict=True):
+                for face, data in zip(chunk, unpack(read(file)), strict=True):
+                    slot = shards.add(face.key, data)
+                    rows.append(replace(face, shard=slot.shard, offset=slot.offset, size=slot.size, crc32=slot.crc32))
         summary["compress"] = {
             "quality": quality,
             **asdict(config),
@@ -103,11 +118,3 @@ def _counted(summary: dict[str, Any], splits: Sequence[str]) -> dict[str, Any]:
 
     by_method = {name: {m: counts(row) for m, row in summary[name].items()} for name in ("videos", "faces")}
     return {**summary, "identities": counts(summary["identities"]), **by_method}
-
-
-def _in_order(function: Any, faces: Iterable[Face], workers: int) -> Iterator[bytes]:
-    """Yield the result for each face in order, from *workers* threads; the encoder releases the GIL."""
-    remaining = iter(faces)
-    with ThreadPoolExecutor(workers or cores()) as pool:
-        while window := list(islice(remaining, WINDOW)):
-            yield from pool.map(function, window)

@@ -1,8 +1,8 @@
 """A process pool that survives the death of a worker.
 
 ``concurrent.futures.ProcessPoolExecutor`` loses all outstanding work when one worker is killed. Here the pool is
-rebuilt and unfinished jobs are submitted again. A job that was running when workers died three times is then run alone;
-if its worker dies again, the job fails with `WorkerDiedError`. A job may therefore run more than once: it must be
+rebuilt and unfinished jobs are submitted again. A job that was running when workers died twice is then run alone; if
+its worker dies a third time, the job fails with `WorkerDiedError`. A job may therefore run more than once: it must be
 repeatable, and write its results under a temporary name.
 """
 
@@ -22,7 +22,7 @@ from ..system import cores
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-STRIKES = 3
+STRIKES = 2
 
 
 class WorkerDiedError(RuntimeError):

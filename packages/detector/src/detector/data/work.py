@@ -1,0 +1,170 @@
+"""Tasks that resume: the stages faces, compress and fidelity describe their work as tasks, and an executor runs them.
+
+A task is a function of module level and its argument, and a key: the hash of everything that its result depends on
+(content of its inputs, parameters, code, versions of libraries). A result is bytes, in a file named by the key in a
+working folder beside the output. Finished tasks are found there by their keys, so a run that was killed at any moment
+resumes with the others. Results are assembled in the order of the tasks, so the output does not depend on the
+executor, the number of workers, or the order in which tasks finish.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, DetectorError
+from ..lock import held
+from ..progress import track
+from .executors import ProcessPool, WorkerDiedError
+from .files import whole_file
+
+__all__ = ["Executor", "Task", "finish", "is_whole", "key_of", "pack", "read", "run", "unpack", "working_folder"]
+
+MAGIC = b"detector task 1\n"
+HEADER = len(MAGIC) + 32  # and the SHA-256 of the rest
+NAMED = 20  # lost tasks in the message
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """``function(argument)`` returns the result as bytes; `name` is for messages. The function is pickled by name."""
+
+    key: str
+    name: str
+    function: Callable[[Any], bytes]
+    argument: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Where tasks run: `place` is ``serial`` (this process) or ``processes``, of which there are `workers` (0: one for
+    each core)."""
+
+    place: str = "processes"
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.place not in ("serial", "processes"):
+            raise ConfigError(f"executor must be serial or processes, got {self.place}")
+
+
+def key_of(*parts: str | bytes | memoryview | dict[str, Any]) -> str:
+    """Return the hash of *parts*, each with its length; dictionaries as JSON."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, dict):
+            part = json.dumps(part)
+        data = part.encode() if isinstance(part, str) else part
+        total.update(struct.pack("<Q", len(data)))
+        total.update(data)
+    return total.hexdigest()[:32]
+
+
+@contextmanager
+def working_folder(out: Path) -> Iterator[Path]:
+    """Yield the folder of results beside *out*; it is kept if the block fails and removed if it succeeds.
+
+    Only one process works on *out* at a time; others wait.
+    """
+    work = out.with_name(f".{out.name}.work")
+    # the lock is not in the folder, which could not be removed while another process creates it
+    with held(work.with_name(f"{work.name}.lock"), f"is making {out}", wait=True):
+        yield work
+        if work.exists():
+            shutil.rmtree(work)
+
+
+def run(tasks: Sequence[Task], work: Path, label: str, executor: Executor, isolated: bool = False) -> list[Path]:
+    """Finish *tasks* in the folder *work* and return the files of their results, in the order of *tasks*.
+
+    With *isolated*, ``processes`` never runs a task in this process, because its input may crash it. The first
+    exception of a task is raised. Tasks whose workers were killed again and again are named by a `DetectorError` when
+    all others have finished.
+    """
+    waiting = {task.key: task for task in tasks if not is_whole(result_file(work, task))}
+    lost: list[str] = []
+    if waiting:
+        found = len({task.key for task in tasks}) - len(waiting)
+        label = f"{label} ({found} found)" if found else label
+        for task, result in track(_unordered(list(waiting.values()), work, executor, isolated), len(waiting), label):
+            if isinstance(result, WorkerDiedError):
+                lost.append(f"{task.name}: {result}")
+    if lost:
+        more = f"\nand {len(lost) - NAMED} more" if len(lost) > NAMED else ""
+        raise DetectorError(
+            f"{len(lost)} tasks could not be finished:\n" + "\n".join(sorted(lost)[:NAMED]) + f"{more}\n"
+            "Memory may have run out: try fewer --workers. Run the same command again: finished tasks are kept"
+        )
+    return [result_file(work, task) for task in tasks]
+
+
+def _unordered(
+    tasks: list[Task], work: Path, executor: Executor, isolated: bool
+) -> Iterator[tuple[Task, Path | WorkerDiedError]]:
+    """Yield each of *tasks* with the file of its result as they finish."""
+    pool = ProcessPool(partial(finish, work=work), executor.workers)
+    alone = len(tasks) == 1 or pool.workers == 1
+    if executor.place == "serial" or (alone and not isolated):
+        for task in tasks:
+            yield task, finish(task, work)
+        return
+    yield from pool.unordered(tasks)
+
+
+def finish(task: Task, work: Path) -> Path:
+    """Return the file in the folder *work* with the result of *task*; create it unless it exists and is intact."""
+    path = result_file(work, task)
+    if not is_whole(path):
+        result = task.function(task.argument)
+        with whole_file(path) as temporary, temporary.open("wb") as file:
+            file.write(MAGIC + hashlib.sha256(result).digest())
+            file.write(result)
+    return path
+
+
+def result_file(work: Path, task: Task) -> Path:
+    """Return the path of the result of *task*; it may not exist."""
+    return work / f"{task.key}.done"
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether *path* is a result that is complete and undamaged."""
+    try:
+        with path.open("rb") as file:
+            header, total = file.read(HEADER), hashlib.sha256()
+            while block := file.read(1 << 20):
+                total.update(block)
+    except FileNotFoundError:
+        return False
+    return header == MAGIC + total.digest()
+
+
+def read(path: Path) -> bytes:
+    """Return the result in the file *path*, which `run` has returned."""
+    with path.open("rb") as file:
+        file.seek(HEADER)
+        return file.read()
+
+
+def pack(items: Iterable[bytes]) -> bytes:
+    """Return *items* as one result; `unpack` returns them."""
+    items = list(items)
+    return struct.pack(f"<{1 + len(items)}Q", len(items), *map(len, items)) + b"".join(items)
+
+
+def unpack(result: bytes) -> list[bytes]:
+    """Return the items that `pack` made *result* of."""
+    (number,) = struct.unpack_from("<Q", result)
+    items, start = [], 8 * (1 + number)
+    for size in struct.unpack_from(f"<{number}Q", result, 8):
+        items.append(result[start : start + size])
+        start += size
+    return items
