@@ -6,6 +6,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import mozcodec
-from detector.answer import record
+from detector.answer import bundle, examine, record
 from detector.answer.examine import Examined, Examiner, Options
 from detector.answer.people import find_files, footage_of, people_of
 from detector.card import Calibrated, Card, Data, RealLogits, Threshold, Thresholds
@@ -214,7 +215,7 @@ def test_one_bad_file_does_not_stop_the_others(trained: Path, portrait: Path, tm
     code, output, errors = run(*inputs, "--train", trained, "--json")
     answers = [json.loads(line) for line in output.splitlines()]
 
-    assert code == 1
+    assert code == 3
     assert "4 of 5 files have no answer" in errors
     assert [answer["error"] for answer in answers] == [
         "No such file or directory",
@@ -233,7 +234,7 @@ def test_what_is_no_file_has_no_answer_and_stops_nothing(trained: Path, portrait
     code, output, errors = run(pipe, loop, long, "/dev/zero", portrait, "--train", trained, "--json")
     answers = [json.loads(line) for line in output.splitlines()]
 
-    assert (code, "4 of 5 files have no answer" in errors) == (1, True)
+    assert (code, "4 of 5 files have no answer" in errors) == (3, True)
     assert [(answer["error"] or "").split(" (")[0] for answer in answers] == [
         "not a regular file",
         "Too many levels of symbolic links",
@@ -247,7 +248,7 @@ def test_every_answer_is_valid_json_of_the_documented_schema(trained: Path, port
     video = small_tree / "original_sequences/youtube/c23/videos/000.mp4"
     arguments = [portrait, video, "nosuch.png", "--train", trained, "--json", "--robustness", "--frames", 2]
     code, output, _ = run(*arguments)
-    assert code == 1
+    assert code == 3
     checker = jsonschema.Draft202012Validator(record.schema())
     checker.check_schema(record.schema())
     answers = [json.loads(line) for line in output.splitlines()]
@@ -320,7 +321,7 @@ def test_cards_of_earlier_versions_give_scores_and_no_verdict(trained: Path, por
 def test_an_unfinished_file_of_answers_is_continued(trained: Path, portrait: Path, tmp_path: Path) -> None:
     second, out = tmp_path / "second.png", tmp_path / "answers.jsonl"
     arguments = [portrait, second, "--train", trained, "--out", out]
-    assert run(*arguments)[0] == 1  # the second one is not there yet
+    assert run(*arguments)[0] == 3  # the second one is not there yet
     first = out.read_text().splitlines()
     assert [json.loads(line)["error"] is None for line in first] == [True, False]
     out.write_text("\n".join([*first, first[0][:50]]))  # killed while writing
@@ -376,6 +377,90 @@ def test_the_evidence_can_be_checked_and_made_again(trained: Path, portrait: Pat
     assert "<script" not in page
 
 
+def test_an_interrupted_bundle_is_continued(
+    trained: Path, portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = []
+    for number in range(3):
+        files.append((tmp_path / f"{number}.jpg", f"{number}.jpg"))
+        files[-1][0].write_bytes(mozcodec.encode(read_image(portrait), 60 + number))
+    examiner = Examiner(trained, PARAMS, Options(maps=True, history=False))
+    out, whole = tmp_path / "bundle", tmp_path / "whole"
+    for _ in bundle.make(whole, files, examiner, trained):
+        pass
+
+    def content(folder: Path) -> dict[str, bytes]:
+        return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    examined: list[str] = []
+    prepared = Examiner._prepared
+    monkeypatch.setattr(
+        Examiner, "_prepared", lambda self, path, name: examined.append(name) or prepared(self, path, name)
+    )
+
+    def interrupted(stop: int) -> list[str]:
+        examined.clear()
+        results = bundle.make(out, files, examiner, trained)
+        for _ in range(stop):
+            next(results)
+        results.close()
+        return list(examined)
+
+    assert interrupted(2) == ["0.jpg", "1.jpg", "2.jpg"]  # one batch; the last answer is not written
+    assert not out.exists()
+    (part,) = tmp_path.glob(".bundle.*.part")
+    next(part.glob("files/0001-*/*grad_cam.png")).write_bytes(b"damaged")
+    (part / "files/other").mkdir()
+    assert interrupted(3) == ["0.jpg", "2.jpg"]  # the damaged one and the one that was missing
+    examined.clear()
+    assert [one.answer.file for one in bundle.make(out, files, examiner, trained)] == [name for _, name in files]
+    assert examined == []
+    assert content(out) == content(whole)
+    assert [path.name for path in tmp_path.glob(".bundle.*part")] == []
+
+    list(bundle.make(out, files, examiner, trained))  # a whole bundle stands
+    assert examined == []
+    (out / "extra").write_bytes(b"")  # no longer whole
+    list(bundle.make(out, files, examiner, trained))
+    assert examined == [name for _, name in files]
+    assert content(out) == content(whole)
+
+
+def test_crops_of_several_files_share_a_batch(trained: Path, portrait: Path, tmp_path: Path) -> None:
+    files = []
+    for number in range(10):
+        files.append((tmp_path / f"{number}.jpg", f"{number}.jpg"))
+        files[-1][0].write_bytes(mozcodec.encode(read_image(portrait), 30 + 5 * number))
+    files.insert(4, (tmp_path / "missing.jpg", "missing.jpg"))
+    examiner = Examiner(trained, PARAMS, Options(history=False))
+    alone = [record.as_line(examiner.examine(path, name).answer) for path, name in files]
+    sizes = []
+    hook = examiner.model.register_forward_pre_hook(lambda _, images: sizes.append(len(images[0])))
+    together = [record.as_line(found.answer) for found in examiner.examine_all(files)]
+    hook.remove()
+    assert together == alone
+    assert sizes == [examine.BATCH, examine.BATCH]  # of 10 crops
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux only")
+def test_odd_file_names_are_shown_escaped(trained: Path, portrait: Path, tmp_path: Path) -> None:
+    names = [b"new\nline.png", "turned\u202egnp.exe".encode(), b"escape\x1b[31m.png", b"latin\xe9.png"]
+    for name in names:
+        Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).write_bytes(portrait.read_bytes())
+    paths = [os.fsdecode(bytes(tmp_path) + b"/" + name) for name in names]
+    code, output, errors = run(*paths, "--train", trained, "--evidence", tmp_path / "bundle")
+    assert code == 0, errors
+    assert set(output) & {"\u202e", "\x1b", "\udce9"} == set()
+    for shown in ("new\\nline.png", "turned\\u202egnp.exe", "escape\\x1b[31m.png", "latin\\xe9.png"):
+        assert shown in output
+    answers = [json.loads(line) for line in (tmp_path / "bundle/answers.jsonl").read_text().splitlines()]
+    assert [Path(answer["file"]).name for answer in answers] == [
+        "new\nline.png", "turned\u202egnp.exe", "escape\x1b[31m.png", "latin\\xe9.png",
+    ]  # fmt: skip
+    done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path / "bundle", capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_maps_are_drawn_without_a_bundle(trained: Path, portrait: Path, tmp_path: Path) -> None:
     assert run(portrait, "--train", trained, "--explain", tmp_path / "maps")[0] == 0
     assert [path.name for path in (tmp_path / "maps").iterdir()] == ["face.png-person-1-frame-000000-grad_cam.png"]
@@ -423,7 +508,7 @@ def test_a_face_has_its_place_in_the_image(trained: Path, portrait: Path, tmp_pa
 def test_an_image_that_is_not_a_crop_is_refused_as_one(trained: Path, portrait: Path) -> None:
     code, output, _ = run(portrait, "--train", trained, "--aligned")
 
-    assert code == 1
+    assert code == 3
     assert "is 320 x 240 pixels, crops are square; without --aligned the face" in " ".join(output.split())
 
 

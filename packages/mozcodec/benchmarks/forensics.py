@@ -1,8 +1,9 @@
 """Error rates of mozcodec.forensics: encoder, quality, double compression and its maps.
 
     python forensics.py identify IMAGES... --out FILE
-    python forensics.py double IMAGES... --out FILE [--chains single,aligned,crop,resize]
+    python forensics.py double IMAGES... --out FILE [--chains single,aligned,crop,resize,half,encoders]
     python forensics.py splice IMAGES... --out FILE
+    python forensics.py metadata JPEGS... --out FILE
     python forensics.py files JPEGS...
 
 IMAGES are lossless files that were never a JPEG at their size (github.com/imazen/codec-corpus: ``kodak``, ``CID22``).
@@ -12,10 +13,12 @@ imageio-ffmpeg, and mozjpeg's own cjpeg (``--cjpeg PROGRAM``); what is missing i
 ``identify`` writes a part of 64 x 64 pixels with every encoder at the qualities 1..100 and prints the rate at which the
 family and the quality are right. ``double`` compresses the upper left 384 x 512 pixels once, and twice with the same
 grid of blocks, cropped by 3 rows and 5 columns or made smaller in between; it prints the evidence of single
-compressions and the detection rate at 1 % false alarms by pair of qualities. ``splice`` pastes parts of another image
+compressions and the detection rate at 1 % false alarms by pair of qualities. With ``encoders``, each other encoder is
+the earlier one before Pillow, or the last one after Pillow. ``splice`` pastes parts of another image
 with another history and prints how well the maps of ``ghosts`` and ``grid`` find them, and their false alarms.
-``files`` prints what ``identify`` and ``metadata_report`` say of files that others made. The first three write a row
-for each file and resume after an interruption.
+``metadata`` takes JPEG files of cameras and editors, as they are and changed without care for their metadata, and
+prints how often ``metadata_report`` finds a contradiction. ``files`` prints what ``identify`` and ``metadata_report``
+say of files that others made. All but ``files`` write a row for each file and resume after an interruption.
 """
 
 import argparse
@@ -41,7 +44,11 @@ EARLIER = (50, 65, 75, 85, 95)
 LAST = (60, 75, 85, 95)
 SCALES = tuple(range(1, 32))
 DISTANCES = (3, 5, 10, 15, 20, 30, 50, 100)
-CHAINS = ("single", "aligned", "crop", "resize")
+CHAINS = ("single", "aligned", "crop", "resize", "half", "encoders")
+FIRST_OF_OTHERS, LAST_OF_OTHERS = (60, 80), (75, 90)
+OTHERS = ("OpenCV", "simplejpeg", "libvips", "ImageMagick", "jpegli", "FFmpeg")
+SCALE_OF_QUALITY = {60: 8, 75: 5, 80: 4, 90: 2}
+"""FFmpeg's -q:v instead of a quality: luma steps of about the same size at low frequencies."""
 CJPEG: list[str] = []
 """The program that ``--cjpeg`` names."""
 
@@ -70,6 +77,16 @@ def _vips(image: np.ndarray, quality: int, **options: Any) -> bytes:
     import pyvips
 
     return bytes(pyvips.Image.new_from_array(image).jpegsave_buffer(Q=quality, **options))
+
+
+CONVERT = ["convert", "{source}", "-quality", "{setting}", "{target}"]
+
+
+def _ffmpeg() -> list[str]:
+    import imageio_ffmpeg
+
+    line = ["-y", "-i", "{source}", "-q:v", "{setting}", "-update", "1", "{target}"]
+    return [imageio_ffmpeg.get_ffmpeg_exe(), *line]
 
 
 def _by_command(image: np.ndarray, command: list[str], setting: int) -> bytes:
@@ -137,13 +154,9 @@ def encoders() -> Iterator[tuple[str, str, tuple[int, ...], Encode, Callable[[in
         yield "libvips", "libjpeg", QUALITIES, _vips, all_of
         yield "libvips, mozjpeg's options", "mozjpeg", QUALITIES, lambda i, q: _vips(i, q, **trellis), all_of
     if shutil.which("convert"):
-        command = ["convert", "{source}", "-quality", "{setting}", "{target}"]
-        yield "ImageMagick", "libjpeg", QUALITIES, lambda i, q: _by_command(i, command, q), all_of
+        yield "ImageMagick", "libjpeg", QUALITIES, lambda i, q: _by_command(i, CONVERT, q), all_of
     if _has("imageio_ffmpeg"):
-        import imageio_ffmpeg
-
-        line = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-i", "{source}", "-q:v", "{setting}", "-update", "1"]
-        yield "FFmpeg", "ffmpeg", SCALES, lambda i, q: _by_command(i, [*line, "{target}"], q), lambda _: ()
+        yield "FFmpeg", "ffmpeg", SCALES, lambda i, q: _by_command(i, _ffmpeg(), q), lambda _: ()
 
 
 def _has(module: str) -> bool:
@@ -192,11 +205,27 @@ def chains(names: list[str]) -> Iterator[tuple[str, str, int | None, str, int]]:
             if "single" in names:
                 yield "single", "", None, last, quality
             for between in names:
-                if between == "single" or (between == "resize" and last != "libjpeg"):
+                if between in ("single", "encoders") or (between in ("resize", "half") and last == LAST_PLAIN):
                     continue
                 for earlier in ("libjpeg", "mozjpeg") if between == "aligned" and last != LAST_PLAIN else ("libjpeg",):
                     for first in EARLIER:
                         yield between, earlier, first, last, quality
+    if "encoders" in names:
+        for other in installed():
+            for quality in LAST_OF_OTHERS:
+                yield "single", "", None, other, quality
+                for first in FIRST_OF_OTHERS:
+                    yield "encoders", other, first, "libjpeg", quality
+                    yield "encoders", "libjpeg", first, other, quality
+
+
+def installed() -> list[str]:
+    """Return those of OTHERS that are installed."""
+    modules = {
+        "OpenCV": "cv2", "simplejpeg": "simplejpeg", "libvips": "pyvips", "jpegli": "ajpegli",
+        "FFmpeg": "imageio_ffmpeg",
+    }  # fmt: skip
+    return [name for name in OTHERS if (_has(modules[name]) if name in modules else shutil.which("convert"))]
 
 
 LAST_PLAIN = "mozjpeg without trellis"
@@ -205,19 +234,39 @@ LAST_PLAIN = "mozjpeg without trellis"
 def _encode(encoder: str, image: np.ndarray, quality: int) -> bytes:
     if encoder == "libjpeg":
         return pillow(image, quality)
+    if encoder in OTHERS:
+        return _encode_by_other(encoder, image, quality)
     plain = {"trellis_quant": False, "trellis_quant_dc": False} if encoder == LAST_PLAIN else {}
     if not CJPEG:
         return mozcodec.encode(image, quality, **plain)
     return cjpeg(image, "-quality", quality, *(("-notrellis", "-notrellis-dc") if plain else ()))
 
 
+def _encode_by_other(encoder: str, image: np.ndarray, quality: int) -> bytes:
+    if encoder == "OpenCV":
+        return _opencv(image, quality)
+    if encoder == "simplejpeg":
+        import simplejpeg
+
+        return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality))
+    if encoder == "libvips":
+        return _vips(image, quality)
+    if encoder == "jpegli":
+        import ajpegli
+
+        return bytes(ajpegli.encode(np.ascontiguousarray(image), quality=quality))
+    if encoder == "ImageMagick":
+        return _by_command(image, CONVERT, quality)
+    return _by_command(image, _ffmpeg(), SCALE_OF_QUALITY[quality])
+
+
 def _between(pixels: np.ndarray, what: str) -> np.ndarray:
     if what == "crop":
         return np.ascontiguousarray(pixels[3:, 5:])
-    if what == "resize":
-        height, width = pixels.shape[:2]
-        smaller = Image.fromarray(pixels).resize((width * 9 // 10, height * 9 // 10), Image.Resampling.LANCZOS)
-        return np.asarray(smaller)
+    if what in ("resize", "half"):
+        tenths = 9 if what == "resize" else 5
+        height, width = (size * tenths // 10 for size in pixels.shape[:2])
+        return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
     return pixels
 
 
@@ -294,7 +343,97 @@ def _auc(values: np.ndarray, mask: np.ndarray) -> float:
     return float((ranks[inside].sum() - positive * (positive + 1) / 2) / (positive * (inside.size - positive)))
 
 
-WORK = {"identify": identify, "double": double, "splice": splice}
+CHANGES = ("as it is", "saved again", "halved", "cropped", "turned", "mirrored", "other image")
+"""What a careless program does before it saves the pixels with the EXIF data of the original."""
+MOST_PIXELS = 4_000_000
+
+
+def metadata(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield a row for the JPEG file as it is, and one for each change of its pixels if it has EXIF data of a camera."""
+    try:
+        data = path.read_bytes()
+        report, found = forensics.metadata_report(data), forensics.identify(data)
+    except mozcodec.JpegError as error:
+        yield _metadata_row(path, "as it is", None, error=f"{type(error).__name__}: {error}")
+        return
+    yield _metadata_row(path, "as it is", report, found)
+    exif = mozcodec.read_header(data).metadata.exif
+    if not report.exif.get("Make") or exif is None or report.width * report.height > MOST_PIXELS:
+        return
+    try:
+        image = Image.fromarray(mozcodec.decode(data, "rgb"))
+    except mozcodec.JpegError:
+        return
+    for change in CHANGES[1:]:
+        out = io.BytesIO()
+        # Pillow writes EXIF as given
+        _changed(image, change).save(out, "JPEG", quality=90, exif=b"Exif\0\0" + exif)
+        yield _metadata_row(path, change, forensics.metadata_report(out.getvalue()))
+
+
+def _changed(image: Image.Image, change: str) -> Image.Image:
+    width, height = image.size
+    if change == "halved":
+        return image.resize((max(1, width // 2), max(1, height // 2)), Image.Resampling.LANCZOS)
+    if change == "cropped":
+        return image.crop((width // 4, height // 4, width, height))
+    if change == "turned":
+        return image.transpose(Image.Transpose.ROTATE_90)
+    if change == "mirrored":
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if change == "other image":  # a smooth pattern of the same size, as no other photograph is at hand
+        rng = np.random.default_rng(width * 65537 + height)
+        small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+        return small.resize(image.size, Image.Resampling.BICUBIC)
+    return image
+
+
+def _metadata_row(
+    path: Path, change: str, report: Any, found: Any = None, error: str = ""
+) -> dict[str, Any]:
+    thumbnail = report and report.thumbnail and report.thumbnail.similarity is not None
+    exif = report.exif if report else {}
+    return {
+        "image": str(path), "change": change, "make": exif.get("Make", ""),
+        "photoshop": int(bool(report and any("photoshop" in name.lower() for name in report.software))),
+        "thumbnail": int(bool(thumbnail)), "size": int(bool(exif.get("PixelXDimension"))),
+        "found": " ".join(sorted({one.subject for one in report.contradictions})) if report else "",
+        "family": found.family if found else "", "error": error,
+    }  # fmt: skip
+
+
+def metadata_table(rows: list[dict[str, str]]) -> str:
+    """Return how often a contradiction is found by what happened to the file, and the families of the tables."""
+    read = [row for row in rows if not row["error"]]
+    lines = ["| file | files | any contradiction | thumbnail | size | other |", "|---|---|---|---|---|---|"]
+    first = {row["image"] for row in read if row["change"] != "as it is"}
+    groups = [("as it is, all", [row for row in read if row["change"] == "as it is"])]
+    groups += [(change, [r for r in read if r["change"] == change and r["image"] in first]) for change in CHANGES]
+    for name, own in groups:
+        subjects = [row["found"].split() for row in own]
+        by = {
+            what: f"{sum(what in one for one in subjects)}/{sum(int(row[what]) for row in own)}"
+            for what in ("thumbnail", "size")
+        }
+        other = sorted({what for one in subjects for what in one} - {"thumbnail", "size"})
+        counts = ", ".join(f"{sum(what in one for one in subjects)} {what}" for what in other)
+        lines.append(
+            f"| {name} | {len(own)} | {sum(map(bool, subjects))} | {by['thumbnail']} | {by['size']} | {counts or '-'} |"
+        )
+    lines += ["", "| written by | files | family of the tables |", "|---|---|---|"]
+    whole = [row for row in read if row["change"] == "as it is"]
+    edited = [row for row in whole if row["photoshop"] == "1"]
+    cameras = [row for row in whole if row["photoshop"] == "0" and row["make"]]
+    rest = [row for row in whole if row["photoshop"] == "0" and not row["make"]]
+    for name, own in (("Photoshop", edited), ("cameras and phones", cameras), ("no maker named", rest)):
+        families = [row["family"] for row in own]
+        counts = ", ".join(f"{families.count(one)} {one}" for one in sorted(set(families), key=families.count)[::-1])
+        lines.append(f"| {name} | {len(own)} | {counts} |")
+    wrong = [row for row in rows if row["error"]]
+    return "\n".join([*lines, "", f"{len(wrong)} files are no readable JPEG."])
+
+
+WORK = {"identify": identify, "double": double, "splice": splice, "metadata": metadata}
 
 
 def measure(verb: str, paths: list[Path], table: Path) -> list[dict[str, str]]:
@@ -302,7 +441,7 @@ def measure(verb: str, paths: list[Path], table: Path) -> list[dict[str, str]]:
     rows = list(csv.DictReader(table.open())) if table.exists() else []
     done = {row["image"] for row in rows}
     for path in paths:
-        if path.stem in done:
+        if path.stem in done or str(path) in done:
             continue
         found = list(WORK[verb](path))
         with table.open("a", newline="") as lines:
@@ -339,10 +478,12 @@ def detection_tables(rows: list[dict[str, str]]) -> str:
     """Return the evidence of single compressions, and detection rates by pair of qualities."""
     lines = []
     for last in dict.fromkeys(row["last"] for row in rows):
+        if last in OTHERS:
+            continue
         mine = [row for row in rows if row["last"] == last]
         for column, shipped, kinds in (
-            ("evidence", forensics.THRESHOLD, ("aligned", "resize")),
-            ("shifted", forensics.SHIFTED_THRESHOLD, ("crop",)),
+            ("evidence", forensics.THRESHOLD, ("aligned", "resize", "half")),
+            ("shifted", forensics.SHIFTED_THRESHOLD, ("crop", "resize", "half")),
         ):
             once = np.array([float(row[column]) for row in mine if row["between"] == "single"])
             level = shipped
@@ -355,8 +496,37 @@ def detection_tables(rows: list[dict[str, str]]) -> str:
             for kind in kinds:
                 for earlier in dict.fromkeys(row["earlier"] for row in mine if row["between"] == kind):
                     lines += _pairs([r for r in mine if r["between"] == kind and r["earlier"] == earlier],
-                                    f"{earlier} -> {kind} -> {last}", column, level)  # fmt: skip
-    return "\n".join(lines)
+                                    f"{earlier} -> {kind} -> {last}, {column}", column, level)  # fmt: skip
+    return "\n".join([*lines, *_other_encoders(rows)])
+
+
+def _other_encoders(rows: list[dict[str, str]]) -> list[str]:
+    """Return the table of chains with the other encoders, at the threshold of `double_compression` itself."""
+    pairs = [(first, last) for first in FIRST_OF_OTHERS for last in LAST_OF_OTHERS]
+    titles = " | ".join(f"{first} -> {last}" for first, last in pairs)
+    lines = [f"| other encoder | false alarms | where | {titles} |", "|---" * (len(pairs) + 3) + "|"]
+    for other in OTHERS:
+        once = [row for row in rows if row["between"] == "single" and row["last"] == other]
+        alarms = sum(_alarm(row) for row in once)
+        for where, earlier, last in (("before", other, "libjpeg"), ("after", "libjpeg", other)):
+            own = [r for r in rows if (r["between"], r["earlier"], r["last"]) == ("encoders", earlier, last)]
+            if not own:
+                continue
+            cells = []
+            for pair in pairs:
+                found = [r for r in own if (r["first"], r["quality"]) == tuple(map(str, pair))]
+                hits = [r for r in found if float(r["evidence"]) >= forensics.THRESHOLD]
+                near = sum(abs(int(r["found"]) - pair[0]) <= 1 for r in hits)
+                right = "" if earlier in ("jpegli", "FFmpeg") else f" ({near})"  # they have no such quality
+                cells.append(f"{len(hits)}/{len(found)}{right}")
+            counted = f"{alarms}/{len(once)}" if where == "after" else ""
+            lines.append(f"| {other} | {counted} | {where} Pillow | " + " | ".join(cells) + " |")
+    return lines if len(lines) > 2 else []
+
+
+def _alarm(row: dict[str, str]) -> bool:
+    same, shifted = float(row["evidence"]), float(row["shifted"])
+    return same >= forensics.THRESHOLD or shifted >= forensics.SHIFTED_THRESHOLD
 
 
 def _pairs(rows: list[dict[str, str]], title: str, column: str, level: float) -> list[str]:
@@ -366,7 +536,7 @@ def _pairs(rows: list[dict[str, str]], title: str, column: str, level: float) ->
         for quality in LAST:
             own = [row for row in rows if (row["first"], row["quality"]) == (str(first), str(quality))]
             hits = [row for row in own if float(row[column]) >= level]
-            if column == "shifted":
+            if column == "shifted" and rows[0]["between"] == "crop":
                 hits = [row for row in hits if row["offset"] == "5 3"]
             found = "found" if column == "evidence" else "shifted_quality"
             near = [row for row in hits if abs(int(row[found]) - first) <= 1]
@@ -417,7 +587,9 @@ def files(paths: list[Path]) -> str:
     return "\n".join(lines)
 
 
-TABLES = {"identify": identification_table, "double": detection_tables, "splice": splice_table}
+TABLES = {
+    "identify": identification_table, "double": detection_tables, "splice": splice_table, "metadata": metadata_table,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from .errors import DetectorError
 from .loading.augment import to_float
 from .precision import Precision
 
-__all__ = ["check_finite", "logits_of", "logits_under", "predict", "sigmoid"]
+__all__ = ["check_finite", "logits_of", "logits_unchecked", "logits_under", "predict", "sigmoid"]
 
 
 @torch.inference_mode()
@@ -52,12 +52,17 @@ def logits_of(
     model: nn.Module, batches: Iterable[Tensor], device: torch.device, precision: Precision
 ) -> NDArray[np.float64]:
     """Return the logits of `predict`."""
-    logits = [_logits(model, images, device, precision).numpy() for images in batches]
-    if not logits:
-        return np.empty(0)
-    found: NDArray[np.float64] = np.concatenate(logits)
+    found = logits_unchecked(model, batches, device, precision)
     check_finite(found, lambda i: f"image {i + 1}")
     return found
+
+
+def logits_unchecked(
+    model: nn.Module, batches: Iterable[Tensor], device: torch.device, precision: Precision
+) -> NDArray[np.float64]:
+    """Return the logits of `predict`, whether they are finite or not."""
+    logits = [_logits(model, images, device, precision).numpy() for images in batches]
+    return np.concatenate(logits) if logits else np.empty(0)
 
 
 def logits_under(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "done_before", "examine_all", "train_option"]
 
-UNANSWERED = 1  # exit status if a file has no answer
+UNANSWERED = 3  # exit status if a file has no answer; 1 and 2 are errors of the call
 NEW_OUT = "give --out another path"
 
 
@@ -95,13 +95,13 @@ def command(
     every face the score, the likelihood ratio with its interval, and the probability at the prior. docs/answer.md
     explains each of them. Files in folders that are neither images nor videos are named and not read.
 
-    The exit status is 0 if every file was examined, whatever the verdicts, and 1 if a file has no answer: it is
-    missing, unreadable, or shows no face. The other files are still examined.
+    The exit status is 0 if every file was examined, whatever the verdicts, and 3 if a file has no answer: it is
+    missing, unreadable, or shows no face. The other files are still examined. Other errors have 1 or 2.
     """
     pin(params.train)
     from .answer.examine import RESHARED, Examiner, Options
     from .answer.people import find_files
-    from .answer.record import as_line
+    from .answer.record import as_line, name_of
     from .answer.text import heading, text
 
     paths, notes = find_files(files)
@@ -114,22 +114,24 @@ def command(
     missing = 0
     with _Lines(out) as lines:
         before = done_before(out, lines.kept, examiner.settings)
-        results: Iterator[Examined] = examine_all(examiner, paths, before)
-        if evidence is not None:
-            from .answer.bundle import write
+        results: Iterator[Examined]
+        if evidence is None:
+            results = examine_all(examiner, paths, before)
+        else:  # it has all files, also those that stand in --out
+            from .answer.bundle import make
+            from .progress import track
 
-            if before:
-                raise DataError(f"{out}: holds answers already; an evidence bundle needs all files: name a new --out")
-            results = write(evidence, results, examiner.caution, train)
+            results = track(make(evidence, [(p, name_of(p)) for p in paths], examiner, train), len(paths), "files")
         if not as_json:
             click.echo(heading(examiner.caution))
         for examined in results:
             missing += not examined.answer.answered
-            lines.add(as_line(examined.answer))
+            if (examined.answer.file, examined.answer.sha256) not in before:
+                lines.add(as_line(examined.answer))
             if explain is not None:
                 _write_maps(explain, examined)
             click.echo(as_line(examined.answer) if as_json else f"\n{text(examined.answer)}")
-    if before:
+    if before and evidence is None:
         click.echo(f"{len(before)} of {len(paths)} files were answered before in {out}", err=True)
     if missing:
         click.echo(f"{missing} of {len(paths)} files have no answer", err=True)
@@ -140,6 +142,7 @@ def examine_all(
     examiner: Examiner, paths: Sequence[Path], before: Iterable[tuple[str, str]] = ()
 ) -> Iterator[Examined]:
     """Yield the answer for each of *paths*, in order; those whose name and SHA-256 are in *before* are left out."""
+    from .answer.record import name_of
     from .data.files import sha256
     from .progress import track
 
@@ -147,13 +150,13 @@ def examine_all(
 
     def same(path: Path) -> bool:
         try:
-            return bool(known) and path.is_file() and (str(path), sha256(path)) in known
+            return bool(known) and path.is_file() and (name_of(path), sha256(path)) in known
         except OSError:
             return False
 
-    todo = [path for path in paths if not same(path)]
-    for path in track(todo, len(todo), "files") if len(todo) > 1 else todo:
-        yield examiner.examine(path)
+    todo = [(path, name_of(path)) for path in paths if not same(path)]
+    results = examiner.examine_all(todo)
+    yield from track(results, len(todo), "files") if len(todo) > 1 else results
 
 
 def done_before(out: Path | None, lines: Sequence[str], settings: str) -> set[tuple[str, str]]:

@@ -7,10 +7,10 @@ import hashlib
 import json
 import math
 import stat
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from ..card import POOLED, Card, framing_of, resample_of
 from ..conditions import Condition, parse_all
 from ..config import Params
 from ..data.pictures import kind_of
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, DetectorError
 from ..ranges import Input, distance_of, outside
 from . import condition as conditions
 from . import history, record, verdict
@@ -40,6 +40,9 @@ Image = NDArray[np.uint8]
 # what sites and messengers commonly do to an upload: recompress it, also after halving its size
 RESHARED = ("turbo:85", "turbo:70", "webp:75", "resize:0.5>turbo:75")
 TELLING = 3  # frames of a clip that maps are drawn of
+# Crops per forward pass, always: sums depend on the size of a batch in the last bits, but neither on an image's place
+# in it nor on the others, so that crops of several files can share a batch. A short one is filled up.
+BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,27 @@ class Examined:
     answer: record.Answer
     crops: dict[str, Image] = field(default_factory=dict)
     maps: dict[str, Image] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A file before its crops are scored. answer: without faces; reshared: the persons after re-sharing."""
+
+    answer: record.Answer
+    condition: record.Condition
+    persons: list[Person]
+    reshared: list[Person]
+    maps: dict[str, Image]
+    notes: tuple[str, ...]
+
+    @property
+    def crops(self) -> list[Image]:
+        """All crops, (C, H, W, 3) each."""
+        return [crops for person in (*self.persons, *self.reshared) for crops in person.crops.values()]
+
+    @property
+    def count(self) -> int:
+        return sum(len(crops) for crops in self.crops)
 
 
 def caution_of(card: Card) -> str | None:
@@ -129,20 +153,38 @@ class Examiner:
 
         What is wrong with the file is in the answer; other errors (of the weights) are raised.
         """
-        name = str(path) if name is None else name
+        return next(self.examine_all([(path, record.name_of(path) if name is None else name)]))
+
+    def examine_all(self, files: Iterable[tuple[Path, str]]) -> Iterator[Examined]:
+        """Yield the answer for each of *files*, path and name, in order: the same as of `examine`, to the last bit.
+
+        Crops of several files share a batch, so an answer comes as soon as the batch with its last crop is full.
+        """
+        waiting: list[_Prepared | Examined] = []
+        for path, name in files:
+            waiting.append(self._prepared(path, name))
+            crops = sum(one.count for one in waiting if isinstance(one, _Prepared))
+            if crops == 0 or crops >= BATCH:
+                yield from self._finished(waiting)
+                waiting = []
+        yield from self._finished(waiting)
+
+    def _prepared(self, path: Path, name: str) -> _Prepared | Examined:
         data = None
         try:
             data = _contents(path)
-            return self._examine(path, name, data)
+            return self._prepare(path, name, data)
         except OSError as error:
             return Examined(self._empty(name, data, error.strerror or type(error).__name__))
+        except MemoryError:
+            return Examined(self._empty(name, data, "the memory does not suffice for it"))
         except DataError as error:
             return Examined(self._empty(name, data, str(error)))
 
-    def _examine(self, path: Path, name: str, data: bytes) -> Examined:
+    def _prepare(self, path: Path, name: str, data: bytes) -> _Prepared:
         footage = footage_of(path, self.options.frames)
         images = footage.images
-        kind = "video" if kind_of(path) == "video" else "image"
+        kind: Literal["image", "video"] = "video" if kind_of(path) == "video" else "image"
         persons = self._people(images)
         first = next(iter(images.values()))
         if kind == "video":
@@ -152,40 +194,58 @@ class Examiner:
         else:
             found = conditions.estimated(first, self.card)
         past = history.examine(data) if self.options.history and kind == "image" else history.Examined(None)
-        moved = self._reshared(images) if self.reshared else []
-        faces, crops, maps = [], {}, {f"history-{what}": image for what, image in past.maps.items()}
-        for number, person in enumerate(persons):
-            scored = self._logits(list(person.crops.values()))
+        answer = replace(
+            self._empty(name, data, ""),
+            error=None,
+            kind=kind,
+            width=first.shape[1],
+            height=first.shape[0],
+            num_frames=len(images),
+            condition=found,
+            history=past.history,
+        )
+        return _Prepared(
+            answer,
+            found,
+            persons,
+            self._people(images, self.reshared, whole_image=True) if self.reshared else [],
+            {f"history-{what}": image for what, image in past.maps.items()},
+            tuple(sorted(footage.notes)),
+        )
+
+    def _finished(self, waiting: Sequence[_Prepared | Examined]) -> Iterator[Examined]:
+        prepared = [one for one in waiting if isinstance(one, _Prepared)]
+        logits = self._logits([crops for one in prepared for crops in one.crops])
+        ends = np.cumsum([one.count for one in prepared])
+        parts = iter(np.split(logits, ends[:-1]))
+        for one in waiting:
+            yield one if isinstance(one, Examined) else self._finish(one, next(parts))
+
+    def _finish(self, one: _Prepared, logits: NDArray[np.float64]) -> Examined:
+        """Return the answer for the file *one* by the logits of its crops."""
+        from ..inference import check_finite
+
+        try:
+            check_finite(logits, lambda i: f"crop {i + 1}")
+        except DetectorError as error:
+            return Examined(self._empty(one.answer.file, None, str(error), one.answer))
+        own = sum(len(person.crops) for person in one.persons)
+        moved = self._moved(one.reshared, logits[own:])
+        faces, crops, maps, at = [], {}, dict(one.maps), 0
+        for number, person in enumerate(one.persons):
+            scored = logits[at : at + len(person.crops)]
+            at += len(person.crops)
             robustness = moved[number] if number < len(moved) else None
-            notes = (*person.notes, *sorted(footage.notes))
-            faces.append(self._face(number + 1, person, scored, found.label, kind, robustness, notes))
+            notes = (*person.notes, *one.notes)
+            kind = str(one.answer.kind)
+            faces.append(self._face(number + 1, person, scored, one.condition.label, kind, robustness, notes))
             stem = f"person-{number + 1}"
             frames = dict(zip(person.crops, scored.tolist(), strict=True))
             crops.update({f"{stem}-frame-{frame:06d}": person.crops[frame][0] for frame in frames})
             if self.options.maps:
                 maps.update(self._maps(stem, person, frames))
         decided, reason = verdict.of_file([(face.verdict, face.reason) for face in faces])
-        answer = record.Answer(
-            caution=self.caution,
-            format=record.FORMAT,
-            file=name,
-            sha256=hashlib.sha256(data).hexdigest(),
-            size=len(data),
-            error=None,
-            verdict=decided,
-            reason=reason,
-            prior=self.options.prior,
-            kind=kind,  # type: ignore[arg-type]
-            width=first.shape[1],
-            height=first.shape[0],
-            num_frames=len(images),
-            condition=found,
-            history=past.history,
-            faces=tuple(faces),
-            weights=self.weights,
-            settings=self.settings,
-        )
-        return Examined(answer, crops, maps)
+        return Examined(replace(one.answer, verdict=decided, reason=reason, faces=tuple(faces)), crops, maps)
 
     def _people(
         self, images: Mapping[int, Image], under: Sequence[Condition] = RAW, whole_image: bool = False
@@ -194,13 +254,16 @@ class Examiner:
         how = framing_of(card), under, whole_image, resample_of(card)
         return people_of(images, card.height, self.detector, *how)
 
-    def _empty(self, name: str, data: bytes | None, error: str) -> record.Answer:
+    def _empty(
+        self, name: str, data: bytes | None, error: str, known: record.Answer | None = None
+    ) -> record.Answer:
+        """Return the answer for a file without one; hash and size are those of *data*, or of the answer *known*."""
         return record.Answer(
             caution=self.caution,
             format=record.FORMAT,
             file=name,
-            sha256=hashlib.sha256(data).hexdigest() if data else None,
-            size=len(data) if data else None,
+            sha256=known.sha256 if known else hashlib.sha256(data).hexdigest() if data else None,
+            size=known.size if known else len(data) if data else None,
             error=error,
             verdict=None,
             reason=None,
@@ -217,26 +280,26 @@ class Examiner:
         )
 
     def _logits(self, crops: Sequence[Image]) -> NDArray[np.float64]:
-        """Return the logit of every image of *crops*, (C, H, W, 3) each, in order.
-
-        The images of one file make the batches: sums of a batch depend on its size in the last bits, and an answer must
-        not depend on the other files.
-        """
+        """Return the logit of every image of *crops*, (C, H, W, 3) each, in order, in batches of `BATCH`."""
         import torch
 
-        from ..inference import logits_of
+        from ..inference import logits_unchecked
 
-        images = torch.from_numpy(np.concatenate(list(crops)))
-        size = self.params.score.batch_size
-        batches = (images[start : start + size] for start in range(0, len(images), size))
-        return logits_of(self.model, batches, self.device, self.precision)
+        if not crops:
+            return np.empty(0)
+        images = np.concatenate(list(crops))
+        missing = -len(images) % BATCH
+        filled = np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.uint8)])
+        batches = torch.split(torch.from_numpy(filled), BATCH)
+        return logits_unchecked(self.model, batches, self.device, self.precision)[: len(images)]
 
-    def _reshared(self, images: Mapping[int, Image]) -> list[dict[str, float]]:
+    def _moved(self, persons: Sequence[Person], logits: NDArray[np.float64]) -> list[dict[str, float]]:
         """Return for each person the score after each of the re-sharing conditions, applied to the whole image."""
         found = []
-        for person in self._people(images, self.reshared, whole_image=True):
-            logits = self._logits(list(person.crops.values())).reshape(len(person.crops), len(self.reshared))
-            means = _sigmoid(logits).mean(axis=0)
+        for person in persons:
+            count = len(person.crops) * len(self.reshared)
+            means = _sigmoid(logits[:count]).reshape(len(person.crops), -1).mean(axis=0)
+            logits = logits[count:]
             found.append({str(one): float(mean) for one, mean in zip(self.reshared, means, strict=True)})
         return found
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import escape
 
 from .record import Answer, Face
-from .text import history, number, percent
+from .text import history, number, percent, printable
 
 __all__ = ["MEANING", "STYLE", "answer_html", "page"]
 
@@ -67,9 +67,9 @@ def answer_html(
     answer: Answer, images: Mapping[str, bytes], address: Callable[[str, bytes], str] = _inside
 ) -> str:
     """Return *answer* as a section of a page; *address* gives the ``src`` of an image from its name and bytes."""
-    parts = [f"<section>\n<h2>{escape(answer.file)}</h2>\n"]
+    parts = [f"<section>\n<h2>{escape(printable(answer.file))}</h2>\n"]
     if answer.error is not None:
-        parts.append(f'<p class="verdict">No answer: {escape(answer.error)}</p>\n</section>\n')
+        parts.append(f'<p class="verdict">No answer: {escape(printable(answer.error))}</p>\n</section>\n')
         return "".join(parts)
     parts.append(f'<p><span class="verdict">{answer.verdict}</span>: {escape(answer.reason or "")}</p>\n')
     parts.append(_table(_file_rows(answer)))
@@ -133,7 +133,9 @@ def _face_rows(face: Face, answer: Answer) -> Iterator[tuple[str, str]]:
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:
-    cells = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>\n' for name, value in rows)
+    cells = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(printable(value))}</td></tr>\n' for name, value in rows
+    )
     return f"<table>\n{cells}</table>\n"
 
 

@@ -20,6 +20,8 @@ __all__ = [
     "Weights",
     "as_json",
     "as_line",
+    "from_line",
+    "name_of",
     "schema",
 ]
 
@@ -187,6 +189,18 @@ def as_json(answer: Answer) -> dict[str, Any]:
 def as_line(answer: Answer) -> str:
     """Return *answer* as a line of JSON Lines, ASCII, without the line's end."""
     return json.dumps(as_json(answer), allow_nan=False)
+
+
+def from_line(line: str) -> Answer:
+    """Return the answer of a line that `as_line` made; ValueError if it is none."""
+    from ..schema import parse
+
+    return parse(json.loads(line), Answer)
+
+
+def name_of(path: Path) -> str:
+    """Return the name of *path* for an answer: bytes that are no UTF-8 are written as ``\\xff``."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def schema() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from .record import Answer, Face, History
 
-__all__ = ["heading", "lines", "number", "percent", "text"]
+__all__ = ["heading", "lines", "number", "percent", "printable", "text"]
 
 WIDTH = 110
 
@@ -18,6 +18,14 @@ def number(value: float) -> str:
         return f"1/{number(1 / value)}"
     rounded = float(f"{value:.2g}")
     return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
+
+
+def printable(words: str) -> str:
+    """Return *words* with escapes for characters that do not show: control characters, those that turn the direction
+    of writing, line ends. File names and metadata may hold any of them."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in words
+    )
 
 
 def percent(value: float) -> str:
@@ -122,5 +130,10 @@ def _item(name: str, words: str) -> str:
 
 def _wrapped(words: str, indent: str = "  ") -> str:
     return textwrap.fill(
-        words, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+        printable(words),
+        WIDTH,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
     )

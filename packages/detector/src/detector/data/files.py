@@ -65,8 +65,10 @@ def check_replaceable(path: Path, marker: str) -> None:
 
 
 @contextmanager
-def whole_folder(path: str | Path, marker: str) -> Iterator[Path]:
+def whole_folder(path: str | Path, marker: str, *, resume: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside *path* that replaces *path* if the block ends without an error.
+
+    With *resume*, the temporary folder is kept after an error or a kill, and yielded again by the next call.
 
     Only an earlier output, which has the file *marker*, is replaced (`check_replaceable`). It is replaced by renaming,
     so the earlier or the new output is complete at or beside *path* at any time. While another process writes *path*,
@@ -82,11 +84,16 @@ def whole_folder(path: str | Path, marker: str) -> Iterator[Path]:
         # left by a killed process; no other process writes here while we hold the lock
         if old.exists() and not path.exists():
             old.replace(path)
-        for leftover in (*_parts(path), old):
+        parts = _parts(path)
+        kept = max(parts, key=lambda found: found.stat().st_mtime_ns, default=None) if resume else None
+        for leftover in (*(found for found in parts if found != kept), old):
             shutil.rmtree(leftover, ignore_errors=True)
         check_replaceable(path, marker)
         try:
-            part.mkdir()
+            if kept is None:
+                part.mkdir()
+            else:  # renamed, so that a process that has lost its lock no longer writes into it
+                kept.replace(part)
             yield part
             lock.check()
             if path.exists():
@@ -95,7 +102,7 @@ def whole_folder(path: str | Path, marker: str) -> Iterator[Path]:
         finally:
             if old.exists() and not path.exists():
                 old.replace(path)
-            for leftover in (part, old):
+            for leftover in (old,) if resume else (part, old):
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
