@@ -143,7 +143,7 @@ def test_downsampled_planes_give_the_bytes_of_the_image(astronaut, size):
         ([(8, 8), (4, 4), (4, 5)], "chroma planes differ"),
         ([(8, 8), (3, 4), (3, 4)], "no subsampling gives"),
         ([(1, 1), (1, 1), (1, 1)], "fit several subsamplings"),
-        ([(8, 8), (4, 4)], r"\(Y,\) or \(Y, Cb, Cr\), got 2"),
+        ([(8, 8), (4, 4), (4, 4), (8, 8)], r"\(Y,\), \(Y, Cb, Cr\) or two without a colour space, got 4"),
         ([(8, 8, 3)], r"a plane is an array \(H, W\)"),
     ],
 )
