@@ -49,6 +49,9 @@ coverage: setup ## simulate how often the intervals of evaluation contain the tr
 mutants: setup ## apply small faults to a copy, one at a time; the tests must catch each (FAULTS="resume lock": only these)
 	@$(IN_VENV) python -m tools mutants $(FAULTS)
 
+faults: setup ## damage, limit and kill a stage in many ways (resumable, minutes): docs/reliability.md
+	@$(IN_VENV) python -m tools faults --document docs/reliability.md
+
 MODELS ?= meso4,mesoinception4,efficientnet_b4,multi_attention
 QUALITIES ?= 77,60,15,10
 # of all videos; null: frames_real and frames_fake in params.yaml. The sample has 25 frames per second
@@ -165,5 +168,5 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: help repro unlock test test-all coverage coverage-report mutants grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
+.PHONY: help repro unlock test test-all coverage coverage-report mutants faults grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
   real study models study-scaling sample setup lint lint-release wheels release-files wheels-ci try-mozcodec publish fuzz docs

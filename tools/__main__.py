@@ -16,6 +16,7 @@ COMMANDS = {
     "models": ("tools.models.command:command", "Train every model with random histories and compare them."),
     "coverage": ("tools.coverage.simulate:command", "Simulate the coverage of evaluation's intervals."),
     "coverage-report": ("tools.coverage_report:command", "Measure line and branch coverage of the tests, by package."),
+    "faults": ("tools.faults.command:command", "Damage, limit and kill a stage in many ways; see what held."),
     "face-detectors": ("tools.face_detectors:command", "Compare the face detectors by size, brightness and class."),
     "mutants": ("tools.mutants.command:command", "Apply small faults to a copy; the tests must catch each."),
     "unlock": ("tools.unlock:command", "Repair DVC's lock files after a crash."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -166,3 +167,9 @@ def test_sha256_is_that_of_the_bytes_in_a_row(tmp_path):
     for path, part in zip(paths, parts, strict=True):
         path.write_bytes(part)
     assert sha256(*paths) == hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"No space left on device: .*out'"), whole_folder(tmp_path / "out", "index.csv"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a write raises it, without a name
+    assert list(tmp_path.iterdir()) == []

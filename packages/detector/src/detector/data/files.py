@@ -99,6 +99,10 @@ def whole_folder(path: str | Path, marker: str, *, resume: bool = False) -> Iter
             if path.exists():
                 path.replace(old)
             part.replace(path)
+        except OSError as error:
+            if error.filename is None:  # the error of a write to a full disk has no file name
+                error.filename = str(path)
+            raise
         finally:
             if old.exists() and not path.exists():
                 old.replace(path)
