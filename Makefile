@@ -127,7 +127,7 @@ $(RELEASE)/.complete: requirements-release.txt constraints.txt
 	$(RELEASE)/bin/python -m pip install -qq --requirement requirements-release.txt && touch $@
 
 lint-release: $(RELEASE)/.complete ## check the workflows (zizmor), CITATION.cff and the licences of all files (reuse)
-	@$(IN_RELEASE) zizmor --offline --quiet .github && $(IN_RELEASE) cffconvert --validate && $(IN_RELEASE) reuse lint --quiet && \
+	@$(IN_RELEASE) zizmor --offline --quiet .github && $(IN_RELEASE) uv tool run --quiet --from $$(sed -n 's,^\(cffconvert==[0-9.]*\).*,\1,p' constraints.txt) cffconvert --validate && $(IN_RELEASE) reuse lint --quiet && \
 	echo "lint-release: workflows, CITATION.cff and licences are fine"
 
 wheels: $(RELEASE)/.complete ## build and check sdist and wheel of each package, install each alone: dist
