@@ -8,7 +8,7 @@ from typing import Any
 import griffe
 
 
-class Sessions(griffe.Extension):
+class Sessions(griffe.Extension):  # type: ignore[misc,unused-ignore]
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         if obj.docstring:
             session = r"((?:^>>> .*(?:\n|\Z)(?:^(?!>>> )\S.*(?:\n|\Z))*)+)"
