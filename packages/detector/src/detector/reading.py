@@ -42,9 +42,13 @@ def read_bytes(path: str | Path, most: int = MOST_BYTES) -> bytes:
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size <= most:
-            data = file.read(most + 1)  # files of /proc have no size
-            if len(data) <= most:
-                return data
+            # not read(most + 1), which would ask for that much memory; files of /proc have no size, so read to the end
+            pieces, total = [], 0
+            while total <= most and (piece := file.read(max(size + 1, 1 << 20))):
+                pieces.append(piece)
+                total += len(piece)
+            if total <= most:
+                return b"".join(pieces)
     raise DataError(f"{path}: has more than {most} bytes, too many to be read as a whole; name another file")
 
 
