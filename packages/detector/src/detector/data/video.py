@@ -148,10 +148,10 @@ def _decode(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
 
 
 def _open(path: str | Path) -> InputContainer:
-    open_file(path).close()
     try:
+        open_file(path).close()
         return av.open(str(path))
-    except av.FFmpegError as error:
+    except (OSError, av.FFmpegError) as error:  # some of av's errors are no OSError
         raise DataError(f"video cannot be opened ({error.strerror})") from error
 
 
