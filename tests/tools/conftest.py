@@ -11,10 +11,7 @@ import pytest
 
 from detector.config import CompressConfig
 from detector.data.compress import compress_faces
-from detector.data.files import write_json
-from detector.data.index import Face, write_index
-from detector.data.png import encode_png
-from detector.data.shards import ShardWriter
+from tools.faults.sample import write_sample
 
 PAIRS = ["000_001", "002_003", "004_005"]
 COLUMNS = ("key", "video", "compression", "frame", "method", "identity", "pair", "split", "label", "condition", "score")
@@ -48,22 +45,8 @@ def write_fixture() -> Callable[..., Path]:
 def pack(folder: Path) -> tuple[Path, Path]:
     """Write drawn crops of three splits, lossless and compressed, and return their folders."""
     faces, crops = folder / "faces", folder / "compressed"
-    rng, rows = np.random.default_rng(0), []
     pairs = [("test", "004", "005"), ("test", "006", "007"), ("train", "000", "001"), ("val", "002", "003")]
-    with ShardWriter(faces) as shards:
-        for split, a, b in pairs:
-            for label in (0, 1):
-                method, name = ("Deepfakes", f"{a}_{b}") if label else ("original", a)
-                for frame in range(6):
-                    image = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-                    slot = shards.add(f"c23/{split}/{a}/{label}/{frame}", encode_png(image))
-                    identity = f"{a}+{b}" if label else a
-                    described = (f"{method}/{name}", "c23", frame, method, identity, f"{a}_{b}", split, label)
-                    rows.append(Face(slot.key, *described, slot.shard, slot.offset, slot.size, slot.crc32))
-    write_index(faces / "index.csv", rows)
-    counts = dict.fromkeys(("train", "val", "test"), 0)
-    about = {"dataset": {"name": "drawn"}, "parameters": {"size": 32}, "identities": counts}
-    write_json(faces / "summary.json", {**about, "videos": {}, "faces": {}})
+    write_sample(faces, pairs, 32)
     compress_faces(faces, crops, 77, CompressConfig())
     return faces, crops
 
