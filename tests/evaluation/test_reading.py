@@ -4,8 +4,10 @@ import csv
 import gzip
 import io
 import json
+import os
 import pickle
 import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from evaluation.cli import main
+from evaluation.files import FileError, read_json, sha256
 from evaluation.scores import ScoresError, read
 
 
@@ -581,3 +584,11 @@ def test_deepfakebench_results_without_their_images_are_rows(tmp_path):
     message = r"expected the keys pred and label, found 'auc', 'dataset_dict'; give the metric_dict_best"
     with pytest.raises(ScoresError, match=message):
         read(tmp_path / "avg.pickle")
+
+
+@pytest.mark.parametrize("opened", [read, lambda path: read_json(path, dict), sha256])
+def test_a_pipe_and_an_endless_device_are_refused(tmp_path, opened):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path / "pipe.csv", Path("/dev/zero")):
+        with pytest.raises(FileError, match=f"{path}: is a pipe, a device or a socket, not a regular file"):
+            opened(path)

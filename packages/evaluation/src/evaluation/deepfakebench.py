@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import pickles
-from .files import FileError
+from .files import FileError, regular
 from .mapping import Mapping
 from .tablefile import Columns, Head
 from .text import Text
@@ -57,7 +57,7 @@ def columns_of(path: Path, given: Given[str, str] | None) -> tuple[Mapping, Colu
 
 def _load(path: Path) -> dict[Any, Any]:
     try:
-        return pickles.load(path.read_bytes())
+        return pickles.load(regular(path).read_bytes())
     except pickles.PickleError as error:
         raise FileError(f"{path}: cannot read this pickle: {error}; {REMEDY}") from None
 

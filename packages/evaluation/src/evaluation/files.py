@@ -16,6 +16,7 @@ import io
 import json
 import math
 import os
+import stat
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ __all__ = [
     "read_png",
     "read_png_part",
     "read_table",
+    "regular",
     "rounded",
     "sha256",
     "whole_file",
@@ -110,11 +112,19 @@ def rounded(value: float) -> float:
 
 def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file, 64 hexadecimal digits."""
-    with Path(path).open("rb") as file:
+    with regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def regular(path: str | Path) -> Path:
+    """Return *path*; FileError for a pipe, a device or a socket, of which a read may never end."""
+    mode = Path(path).stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise FileError(f"{path}: is a pipe, a device or a socket, not a regular file; copy its data to a file")
+    return Path(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +224,7 @@ def _check_columns(missing: Sequence[str], header: Sequence[str], origin: _Origi
 def _lines(origin: _Origin) -> Iterator[tuple[str, list[str]]]:
     """Yield the place and the cells of the header, then of each row, which must have as many, skipping empty lines."""
     try:
-        with origin.path.open(encoding="utf-8-sig", newline="") as file:
+        with regular(origin.path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = next(reader, [])
             yield "line 1", header
@@ -283,7 +293,7 @@ def _picture(data: bytes, origin: _Origin) -> Picture:
 
 def _text(origin: _Origin) -> str:
     try:
-        return origin.path.read_bytes().decode("utf-8-sig")
+        return regular(origin.path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise origin.error(f"byte {error.start}", "not text in UTF-8") from None
 

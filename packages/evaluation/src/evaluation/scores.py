@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from . import conditions, tablefile
 from .conditions import RAW, condition_key
-from .files import FileError, sha256
+from .files import FileError, regular, sha256
 from .mapping import COLUMNS, OLD_NAME, choose, label_of_path
 from .mapping import Mapping as Chosen
 from .metrics import logit
@@ -275,7 +275,7 @@ def _read(
 
 
 def _is_pickle(path: Path) -> bool:
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return file.read(1) == b"\x80"
 
 

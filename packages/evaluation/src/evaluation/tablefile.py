@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import FileError
+from .files import FileError, regular
 from .text import Text
 
 __all__ = ["MISSING", "Columns", "Head", "columns", "head", "is_number"]
@@ -126,7 +126,7 @@ class _Decoded(io.RawIOBase):
 
 def head(path: str | Path) -> Head:
     """Return the format and the header of a table; FileError if it is not a table."""
-    path = Path(path)
+    path = regular(path)
     with path.open("rb") as file:
         start = file.read(4)
     if start == PARQUET:
