@@ -19,9 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = ("detector", "evaluation", "mozcodec")
 FREE = {f"packages/detector/src/{name.replace('.', '/')}.py" for name in NOT_COUNTED}
 # the parameters, and what an interrupted run leaves under names that say what it is of
-FREE_FILES = ("params.yaml", "out/checkpoints", "out/logs", "out/.faces.work")
-
-ENDINGS = (".part", ".lock")
+FREE_FILES = ("params.yaml", "out/checkpoints", "out/logs")
+ENDINGS = (".part", ".lock", ".work")  # the last: results of finished tasks, found by the hash of their inputs
 TINY = ("train.steps=2", "train.eval_every=2")
 
 Entry = Mapping[str, Any]
@@ -95,7 +94,7 @@ def covers(paths: Iterable[str], file: str) -> bool:
 
 
 def is_temporary(file: str, outputs: Iterable[str]) -> bool:
-    """Return whether *file* is, or lies in, what becomes one of *outputs*, or its lock: ``.name.*`` beside it."""
+    """Return whether *file* is (in) what becomes one of *outputs*, its tasks or its lock: ``.name.*`` beside it."""
     for output in map(Path, outputs):
         if Path(file).is_relative_to(output.parent):
             first = Path(file).relative_to(output.parent).parts[0]
