@@ -319,20 +319,22 @@ def test_cards_of_earlier_versions_give_scores_and_no_verdict(trained: Path, por
 
 
 def test_an_unfinished_file_of_answers_is_continued(trained: Path, portrait: Path, tmp_path: Path) -> None:
-    second, out = tmp_path / "second.png", tmp_path / "answers.jsonl"
-    arguments = [portrait, second, "--train", trained, "--out", out]
+    second, damaged, out = tmp_path / "second.png", tmp_path / "damaged.png", tmp_path / "answers.jsonl"
+    damaged.write_bytes(portrait.read_bytes()[:200])
+    arguments = [portrait, second, damaged, "--train", trained, "--out", out]
     assert run(*arguments)[0] == 3  # the second one is not there yet
     first = out.read_text().splitlines()
-    assert [json.loads(line)["error"] is None for line in first] == [True, False]
+    assert [json.loads(line)["error"] is None for line in first] == [True, False, False]
+    assert json.loads(first[2])["sha256"] is not None
     out.write_text("\n".join([*first, first[0][:50]]))  # killed while writing
     second.write_bytes(portrait.read_bytes())
     code, _, errors = run(*arguments)
     lines = out.read_text().splitlines()
-    assert (code, lines[0]) == (0, first[0])
-    assert [json.loads(line)["file"] for line in lines] == [str(portrait), str(second)]
-    assert "1 of 2 files were answered before" in errors
+    assert (code, lines[0]) == (3, first[0])
+    assert [json.loads(line)["file"] for line in lines] == [str(portrait), str(second), str(damaged)]
+    assert "1 of 3 files were answered before" in errors
     before = out.read_bytes()
-    assert run(*arguments)[0] == 0
+    assert run(*arguments)[0] == 3  # the damaged one is tried again
     assert out.read_bytes() == before
     code, _, errors = run(*arguments, "--prior", 0.1)
     assert (code, "line 1 was made with other weights, options or versions" in errors) == (1, True)
