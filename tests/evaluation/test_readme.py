@@ -8,7 +8,9 @@ from click.testing import CliRunner
 
 from evaluation.cli import main
 
-README = Path(__file__).parents[2] / "packages" / "evaluation" / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "packages" / "evaluation" / "README.md"
+GUIDE = ROOT / "docs" / "evaluation.md"
 
 
 def test_the_python_session_gives_what_it_shows():
@@ -30,9 +32,10 @@ def test_the_failure_reads_as_shown(tmp_path, monkeypatch, rows_of, write_table)
     assert list(tmp_path.iterdir()) == [tmp_path / "scores.csv"]
 
 
-def test_every_command_and_option_of_the_readme_exists():
-    text = README.read_text()
-    commands = set(re.findall(r"`evaluation (\w+)", text))
+def test_every_command_and_option_of_the_guide_exists():
+    text = GUIDE.read_text()
+    commands = set(re.findall(r"^\| `evaluation (\w+)", text, re.MULTILINE))
     assert commands == set(main.commands)
+    text += README.read_text()
     known = {option for command in main.commands.values() for param in command.params for option in param.opts}
     assert set(re.findall(r"(--[a-z][a-z-]+)", text)) <= known

@@ -261,10 +261,15 @@ def test_a_system_build_refuses_another_libjpeg(tmp_path):
     assert "the installed libjpeg is not mozjpeg" in said
 
 
-def test_the_readmes_session_runs_as_printed():
-    done = doctest.testfile(str(PACKAGE / "README.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
+GUIDE = PACKAGE.parents[1] / "docs" / "mozcodec"
+SESSIONS = [page for page in (PACKAGE / "README.md", *sorted(GUIDE.glob("*.md"))) if ">>> " in page.read_text()]
+
+
+@pytest.mark.parametrize("page", SESSIONS, ids=lambda page: page.stem)
+def test_the_session_of_a_page_runs_as_printed(page):
+    done = doctest.testfile(str(page), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert done.failed == 0
-    assert done.attempted > 12
+    assert done.attempted > 6
 
 
 USER = """

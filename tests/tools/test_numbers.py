@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FRONT = (ROOT / "README.md").read_text(encoding="utf-8")
+START = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
 RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 DETECTOR = (ROOT / "packages" / "detector" / "README.md").read_text(encoding="utf-8")
 
@@ -34,19 +35,19 @@ def interval(text: str) -> str:
     return f"{short(value)} [{short(lo)}, {short(hi)}]"
 
 
-def test_the_table_of_the_front_page_is_that_of_make_seeds() -> None:
+def test_the_table_of_the_start_page_is_that_of_make_seeds() -> None:
     runs = {
         (trained, tested): interval(auc)
         for model, trained, _, tested, auc, *_ in table(RESULTS, "## Detection by model")
         if model == "meso4"
     }
     names = {"uncompressed": "raw", "drop from 77 to 10": "drop 77 -> 10"}
-    rows = table(FRONT, "| tested at JPEG quality |")
+    rows = table(START, "| tested at JPEG quality |")
     assert len(rows) == 6
     for tested, at_77, at_10 in rows:
         condition = names.get(tested, tested)
         assert [at_77, at_10] == [runs["77", condition], runs["10", condition]]
-    commit = re.search(r"commit `(\w+)`, `make seeds`", FRONT)
+    commit = re.search(r"commit `(\w+)`, `make seeds`", START)
     assert commit and f"commit `{commit[1]}`, command: `make seeds`" in RESULTS
 
 
@@ -83,6 +84,16 @@ def test_the_results_of_the_default_run_are_those_of_the_committed_metrics() -> 
     assert f"77 {short(auc['q77'])} [" in section and f"10 {short(auc['q10'])} [" in section
 
 
+def test_the_output_of_the_front_page_is_that_of_the_committed_metrics() -> None:
+    auc = json.loads((ROOT / "out" / "headline.json").read_text(encoding="utf-8"))["auc"]
+    lines = re.search(r"^\$ make repro\n(.*?)```", FRONT, re.DOTALL | re.MULTILINE)[1].splitlines()[1:]  # type: ignore[index]
+    assert set(lines) <= set(RESULTS.splitlines())  # with spaces
+    for condition in ("77", "10"):
+        (line,) = (line for line in lines if line.startswith(f"{condition} "))
+        shown = re.findall(r"[\d.]+", line)[1:4]
+        assert shown == [f"{auc[f'q{condition}{end}']:.3f}" for end in ("", "_lo", "_hi")]
+
+
 @pytest.mark.parametrize("method", ["original", "Deepfakes"])
 def test_the_counts_of_the_session_in_the_readme_follow_from_the_sample(method: str) -> None:
     pairs = [22, 4, 12]  # of the sample: train, val, test
@@ -100,7 +111,8 @@ def test_the_counts_of_the_session_in_the_readme_follow_from_the_sample(method: 
 # -- every measured number has a source --------------------------------------------------------------------------------
 
 LIST = tomllib.loads((Path(__file__).parent / "numbers.toml").read_text(encoding="utf-8"))
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("packages/*/README.md"), *ROOT.glob("docs/*.md")]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+DOCUMENTS += [*ROOT.glob("packages/*/README.md"), *ROOT.glob("docs/**/*.md")]
 NUMBER = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
 UNIT = (
     r"%|times\b|[mµn]s\b|s\b|(?:milli|micro)?seconds?\b|minutes?\b|hours?\b|[kKMGT]i?B\b|dB\b|bytes? (?:a|per)\b|"
@@ -142,6 +154,48 @@ def unlisted(text: str, listed: list[str]) -> list[str]:
     return found
 
 
+CITING = ("docs/decisions/", "docs/explanations/")  # their numbers are those of the sections that they link to
+
+
+def cited(text: str, path: Path) -> set[float]:
+    """Return all numbers of the pages of results, or the sections of them, that the page *text* at *path* links to."""
+    numbers: set[float] = set()
+    for target, _, anchor in re.findall(r"\]\(([\w./-]+\.md)(#([\w-]+))?\)", text):
+        page = (path.parent / target).resolve()
+        if page.relative_to(ROOT).as_posix() not in LIST["results"]["pages"]:
+            continue
+        found = page.read_text(encoding="utf-8")
+        if anchor:
+            headings = [(m.start(), slug(m[1])) for m in re.finditer(r"^## (.+)$", found, re.MULTILINE)]
+            (place,) = (i for i, (_, name) in enumerate(headings) if name == anchor)
+            found = found[headings[place][0] : headings[place + 1][0] if place + 1 < len(headings) else None]
+        numbers |= {abs(float(number.replace(",", ""))) for number in re.findall(NUMBER, found)}
+    return numbers
+
+
+def slug(title: str) -> str:
+    return re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", title.lower()))
+
+
+def blank_cited(text: str, path: Path) -> str:
+    """Return *text* without the measured numbers that stand in the sections it links to."""
+    known = cited(text, path)
+
+    def replaced(match: re.Match[str]) -> str:
+        numbers = [float(number.replace(",", "")) for number in re.findall(NUMBER, match[0])]
+        return "".join("\n" if c == "\n" else " " for c in match[0]) if set(numbers) <= known else match[0]
+
+    return MEASURED.sub(replaced, text)
+
+
+def test_a_number_that_the_linked_section_lacks_is_found() -> None:
+    page = ROOT / "docs" / "decisions" / "page.md"
+    link = "([results](../results.md#fidelity-of-the-crops))"
+    assert unlisted(blank_cited(f"37.77 dB and .9646 {link}\n", page), []) == []
+    assert unlisted(blank_cited(f"37.78 dB {link}\n", page), [])
+    assert unlisted(blank_cited("37.77 dB ([results](../results.md#exact-resume))\n", page), [])
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_measured_number_has_a_source(path: Path) -> None:
     """Measured numbers stand in the pages of results; `numbers.toml` lists all others with their source or reason."""
@@ -154,6 +208,10 @@ def test_every_measured_number_has_a_source(path: Path) -> None:
     for header in LIST["compared"].get(name, []):
         text = blank(text, rf"^{re.escape(header)}.*\n(?:\|.*\n)+".replace(".*", "[^\n]*"))
     listed = [row["text"] for row in LIST["quoted"] + LIST["fixed"] if row["document"] == name]
+    if name.startswith("docs/tutorials/"):  # test_tutorials.py compares the outputs
+        text = blank(text, r"^```\w+\n.*?^```$")
+    if name.startswith(CITING):
+        text = blank_cited(text, path)
     assert unlisted(text, listed) == [], "quote it from a page of results or link there, and list it in numbers.toml"
 
 
@@ -223,7 +281,7 @@ def test_the_number_of_main_metrics_is_that_of_the_committed_file() -> None:
         return sum(map(leaves, value.values())) if isinstance(value, dict) else int(not isinstance(value, str))
 
     count = leaves(json.loads((ROOT / "out" / "headline.json").read_text(encoding="utf-8")))
-    for document in ("README.md", "docs/architecture.md", "packages/evaluation/README.md"):
+    for document in ("docs/pipeline.md", "docs/architecture.md", "docs/evaluation.md"):
         text = (ROOT / document).read_text(encoding="utf-8")
         assert {int(n) for n in re.findall(r"\b(\d+)(?: main)? numbers\b", text)} == {count}
 

@@ -1,4 +1,4 @@
-"""The tutorials of the documentation are run, block by block, and their outputs compared."""
+"""The tutorials and the sessions of the explanations are run, block by block, and their outputs compared."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from evaluation.cli import main as evaluation
 
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+EXPLANATIONS = [page for page in sorted((ROOT / "docs" / "explanations").glob("*.md")) if ">>> " in page.read_text()]
 COMMANDS = {"evaluation": evaluation}
 
 
@@ -33,7 +34,7 @@ def run_console(text: str) -> None:
         assert re.fullmatch(pattern, result.output), result.output
 
 
-@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*TUTORIALS, *EXPLANATIONS], ids=lambda path: path.stem)
 def test_a_tutorial_does_what_it_shows(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = path.read_text(encoding="utf-8")
@@ -41,7 +42,7 @@ def test_a_tutorial_does_what_it_shows(path: Path, tmp_path: Path, monkeypatch: 
     blocks = list(re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S))
     assert blocks
     for block in blocks:
-        if block[1] == "python":
+        if block[1] in ("python", "pycon"):
             run_python(block[2], values, path.name, text.count("\n", 0, block.start()))
         else:
             assert block[1] == "console"

@@ -52,9 +52,7 @@ def headline(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, s
         f"{sum(bool(row.same) for row in table.rows)}; {table.rounds} interleaved rounds."
     )
     head = ("CPU time for one image, from Python", "C loop over libmozjpeg = 1", "range", "bytes")
-    more = [(f.what, f.value, f.spread, f.verdict) for f in findings(tables) if f.what not in _titles(table)]
-    also = markdown(("other tasks (C loop = 1 unless stated)", "measured", "range", "goal"), more)
-    return "\n\n".join([markdown(head, lines), said, also, origin(about)])
+    return "\n\n".join([markdown(head, lines), said, origin(about)])
 
 
 def front(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, str]) -> str:  # noqa: ARG001
@@ -67,10 +65,6 @@ def front(tables: Tables, loaded: Mapping[str, Loaded], about: Mapping[str, str]
         f"`mozcodec.encode` writes mozjpeg's bytes in {ratio} of mozjpeg's CPU time\n"
         f"({cases}, range {table.range(MOZCODEC)}, commit `{about['commit']}`)."
     )
-
-
-def _titles(table: Table) -> set[str]:
-    return {finding.what for finding in table.findings()}
 
 
 def findings(tables: Tables) -> list[Finding]:
