@@ -479,6 +479,50 @@ def test_cjpeg_exchanges_black_and_white_at_a_deringed_edge(programs):
     assert np.abs(mozcodec.decode(mozcodec.encode(pixels, 40), "gray").astype(int) - pixels).max() < 80
 
 
+def basis_signs():
+    """White where a basis function of the DCT is positive, black elsewhere, and the reverse: 128 blocks in a row."""
+    x = np.arange(8)
+    cosines = np.cos((2 * x + 1) * x[:, None] * np.pi / 16)
+    positive = np.einsum("ui,vj->uvij", cosines, cosines).reshape(64, 8, 8) >= 0
+    return np.hstack([*np.where(positive, 255, 0), *np.where(positive, 0, 255)]).astype(np.uint8)
+
+
+@pytest.mark.parametrize("engine", ["auto", "library"])
+@pytest.mark.parametrize("quality", [10, 50, 75, 90, 98, 98.92, 100])
+def test_the_fast_dct_of_black_and_white_blocks_is_right(quality, engine):
+    """cjpeg's SIMD code for ifast wraps around. Expected: cosines, over the integer divisors of jcdctmgr.c."""
+    pixels = basis_signs()
+    x = np.arange(8)
+    cosines = np.cos((2 * x + 1) * x[:, None] * np.pi / 16) * np.where(x[:, None], 0.5, 8**-0.5)
+    blocks = pixels.reshape(8, 128, 8).transpose(1, 0, 2) - 128.0
+    wanted = np.einsum("ui,bij,vj->buv", cosines, blocks, cosines)
+    scale = np.where(x, np.cos(x * np.pi / 16) * 2**0.5, 1)
+    scale = 8 * np.outer(scale, scale)
+    options = {"dct_method": "ifast", "trellis_quant": False, "overshoot_deringing": False, "engine": engine}
+    for more in ({}, {"progressive": False}, {"profile": "fastest", "progressive": False}, {"arithmetic": True}):
+        data = mozcodec.encode(pixels, quality, **options, **more)
+        read = mozcodec.read_coefficients(data)
+        expected = wanted * scale / np.round(read.quant_tables[0] * scale)
+        assert (np.abs(read.components[0][0] - expected) <= 2.5 + 0.02 * np.abs(expected)).all()
+
+
+@pytest.mark.parametrize("quality", [50, 90, 99])
+def test_cjpegs_fast_dct_is_wrong_for_black_and_white_blocks(programs, quality):
+    """Above quality 97 there are no Huffman codes for the coefficients that it computes."""
+    pixels = basis_signs()
+    theirs = programs.cjpeg(pixels, "-revert", "-quality", quality, "-dct", "fast")
+    ours = mozcodec.encode(pixels, quality, dct_method="ifast", profile="fastest")
+    decoded = (mozcodec.decode(data, "gray", on_truncated="ok").astype(float) for data in (theirs, ours))
+    wrong, right = (np.mean((image - pixels) ** 2) for image in decoded)
+    assert wrong > 10 * right
+
+
+def test_the_fast_dct_of_a_photograph_has_cjpegs_bytes(astronaut, programs):
+    for quality in (30, 75, 100):
+        asked = programs.cjpeg(astronaut, "-quality", quality, "-dct", "fast")
+        assert mozcodec.encode(astronaut, quality, dct_method="ifast") == asked
+
+
 # ---- memory and threads ---------------------------------------------------------------------------------------------
 
 
