@@ -46,6 +46,9 @@ coverage: setup ## simulate how often the intervals of evaluation contain the tr
 	@$(IN_VENV) python -m tools coverage out/intervals --table docs/results.md \
 	    --module packages/evaluation/src/evaluation/coverage_table.py
 
+architecture: setup ## write the tables of packages and source files in docs/architecture.md
+	@$(IN_VENV) python -m tools architecture
+
 mutants: setup ## apply small faults to a copy, one at a time; the tests must catch each (FAULTS="resume lock": only these)
 	@$(IN_VENV) python -m tools mutants $(FAULTS)
 
@@ -168,5 +171,5 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: help repro unlock test test-all coverage coverage-report mutants faults grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
+.PHONY: help repro unlock test test-all architecture coverage coverage-report mutants faults grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
   real study models study-scaling sample setup lint lint-release wheels release-files wheels-ci try-mozcodec publish fuzz docs

@@ -19,6 +19,7 @@ COMMANDS = {
     "faults": ("tools.faults.command:command", "Damage, limit and kill a stage in many ways; see what held."),
     "face-detectors": ("tools.face_detectors:command", "Compare the face detectors by size, brightness and class."),
     "mutants": ("tools.mutants.command:command", "Apply small faults to a copy; the tests must catch each."),
+    "architecture": ("tools.architecture:command", "Write the tables of files in docs/architecture.md."),
     "unlock": ("tools.unlock:command", "Repair DVC's lock files after a crash."),
     "throughput": ("tools.throughput:command", "Measure images per second of training, loading and inference."),
 }

@@ -4,6 +4,7 @@ Rates are measured in windows of equal duration; the median, minimum and maximum
 CPU time of all threads are measured; CPU time is comparable on a loaded machine. References are measured in the same
 run, in alternating windows.
 """
+# Over 600 lines: the reference implementations stand beside what they are compared with.
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """``detector serve``: the answers are those of the command line, hostile uploads are refused, a worker that hangs costs
 one request only."""
+# Over 600 lines: all tests share one running service, which takes seconds to start.
 
 from __future__ import annotations
 

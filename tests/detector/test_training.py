@@ -1,4 +1,5 @@
 """Complete training runs on rendered crops, in this process."""
+# Over 600 lines: all tests share the crops and the first run, which take longer than the tests.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """The input that mozcodec.encode accepts and refuses; no leaks and no side effects."""
+# Over 600 lines: one function, all the kinds of its arguments.
 
 import hashlib
 import io

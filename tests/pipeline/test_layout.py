@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -190,6 +191,33 @@ def test_folders_and_modules_import_each_other_in_one_direction_only(package: st
 def test_a_circle_is_found_wherever_it_goes_through() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == ["b", "c"]
     assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+
+
+def c_folders() -> dict[str, set[str]]:
+    """Return which folders of C files each of them includes headers from; "." is the top."""
+    top = ROOT / "packages/mozcodec/csrc"
+    found: dict[str, set[str]] = {}
+    for path in sorted(top.rglob("*.[ch]")):
+        own = path.relative_to(top).parts[0] if path.parent != top else "."
+        for name in re.findall(r'#include "([^"]+)"', path.read_text(encoding="utf-8")):
+            target = (path.parent / name).resolve()
+            if target.is_file():
+                folder = target.relative_to(top).parts[0] if target.parent != top else "."
+                found.setdefault(own, set()).update({folder} - {own})
+    return found
+
+
+def test_folders_of_c_files_include_the_top_and_the_engine_only() -> None:
+    found = c_folders()
+    assert found["engine"] | found["reader"] == {"."}  # the engine and the reader do not know each other
+    assert all(names <= {".", "engine"} for folder, names in found.items() if folder != ".")
+
+
+def test_c_files_at_the_top_use_the_public_interface_of_libjpeg() -> None:
+    texts = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "packages/mozcodec/csrc").glob("*.[ch]")}
+    private = re.compile(r"JPEG_INTERNALS|<(?:jpegint|jdhuff|jchuff|jdct|jsimd\w*|jpegapicomp)\.h>")
+    assert len(texts) > 15
+    assert [name for name, text in texts.items() if private.search(text)] == []
 
 
 @pytest.mark.parametrize(

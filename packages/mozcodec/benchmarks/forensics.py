@@ -20,6 +20,7 @@ with another history and prints how well the maps of ``ghosts`` and ``grid`` fin
 prints how often ``metadata_report`` finds a contradiction. ``files`` prints what ``identify`` and ``metadata_report``
 say of files that others made. All but ``files`` write a row for each file and resume after an interruption.
 """
+# Over 600 lines: a script that runs alone, without modules of its own beside it.
 
 import argparse
 import csv

@@ -1,4 +1,6 @@
-/* JPEG to pixels. */
+/* JPEG to pixels.
+ *
+ * Over 600 lines: one decoder object, whose steps call each other and share its state. */
 #include "decode.h"
 #include "stream.h"
 

@@ -9,6 +9,7 @@ A failure is a signal, an exception other than mozcodec's own and those for wron
 function of the seed and its number. Finished chunks are kept in build/fuzz/options.jsonl, for one build of the
 extension: another run continues there. The exit status is 1 if a case failed.
 """
+# Over 600 lines: a script that runs alone; half of it is the table of options and their ranges.
 
 import argparse
 import hashlib

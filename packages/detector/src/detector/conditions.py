@@ -247,12 +247,12 @@ class Condition:
         return ">".join(map(str, self.steps))
 
     def make(self, image: np.ndarray) -> Made:
-        """Return the result of `run` with the image resized to the size of *image*."""
+        """Return the result of `run` with the image resized to the size of *image*, uint8 RGB (H, W, 3)."""
         made, data = self.run(image)
         return Made(resized(made, *image.shape[:2]), data)
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """Return the image of `make`."""
+        """Return the image of `make`, uint8 RGB (H, W, 3) as *image*."""
         return self.make(image).image
 
     def run(self, image: np.ndarray) -> Made:

@@ -263,7 +263,10 @@ def read_params(path: str | Path | None = "params.yaml") -> Params:
 
 
 def from_mapping(kind: type[T], values: Any, prefix: str = "") -> T:
-    """Return the dataclass *kind* filled from *values*; *prefix* ("train.") goes before key names in messages."""
+    """Return the dataclass *kind* filled from *values*; *prefix* ("train.") goes before key names in messages.
+
+    ConfigError names the key whose value is wrong, and what is allowed.
+    """
     try:
         return parse(values, kind, prefix.rstrip("."), RULES)
     except Mismatch as error:

@@ -27,7 +27,7 @@ def _logits(model: nn.Module, images: Tensor, device: torch.device, precision: P
 
 
 def check_finite(logits: NDArray[np.float64], names: Callable[[int], str]) -> None:
-    """Raise DetectorError, naming the first image, if a logit is not finite."""
+    """Raise DetectorError, naming the first image, if one of *logits* (N,) is not finite."""
     wrong = np.flatnonzero(~np.isfinite(logits))
     if len(wrong):
         first = int(wrong[0])
@@ -43,7 +43,8 @@ def predict(
 ) -> NDArray[np.float64]:
     """Return P(fake) of every image of *batches*, uint8 (N, H, W, 3) each. The model must be in evaluation mode.
 
-    DetectorError if a logit is not finite.
+    The result is float64 (N,) over all batches; *precision* chooses fp32 or half precision. DetectorError if a logit
+    is not finite.
     """
     return sigmoid(logits_of(model, batches, device, precision))
 
@@ -51,7 +52,7 @@ def predict(
 def logits_of(
     model: nn.Module, batches: Iterable[Tensor], device: torch.device, precision: Precision
 ) -> NDArray[np.float64]:
-    """Return the logits of `predict`."""
+    """Return the logits of `predict`, (N,) over all batches; *precision* chooses fp32 or half precision."""
     found = logits_unchecked(model, batches, device, precision)
     check_finite(found, lambda i: f"image {i + 1}")
     return found
@@ -60,7 +61,7 @@ def logits_of(
 def logits_unchecked(
     model: nn.Module, batches: Iterable[Tensor], device: torch.device, precision: Precision
 ) -> NDArray[np.float64]:
-    """Return the logits of `predict`, whether they are finite or not."""
+    """Return the logits of `logits_of`, (N,), whether they are finite or not; *precision* is fp32 or half."""
     logits = [_logits(model, images, device, precision).numpy() for images in batches]
     return np.concatenate(logits) if logits else np.empty(0)
 

@@ -26,7 +26,7 @@ WEIGHTS = "weights.safetensors"
 
 
 def check_finite_weights(weights: Mapping[str, Tensor], where: str) -> None:
-    """Raise DataError, *where* first, that names the tensor if one of *weights* has a value that is not finite."""
+    """Raise DataError, *where* first, naming the tensor of *weights*, of any shape, that has a non-finite value."""
     for name, tensor in weights.items():
         if tensor.is_floating_point() and (wrong := int((~torch.isfinite(tensor)).sum())):
             raise DataError(f"{where}: {wrong} of {tensor.numel()} values of the tensor {name} are NaN or infinite")
@@ -35,7 +35,7 @@ def check_finite_weights(weights: Mapping[str, Tensor], where: str) -> None:
 def save_model(folder: Path, weights: dict[str, Tensor], card: Card) -> None:
     """Write *weights* and then *card*, with their SHA-256, to *folder*; each file appears whole.
 
-    DataError names a tensor with a value that is not finite; nothing is written then.
+    DataError names a tensor, of any shape, with a value that is not finite; nothing is written then.
     """
     check_finite_weights(weights, f"{folder / WEIGHTS}: not written")
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,10 @@ def load_model(folder: Path, device: torch.device) -> tuple[nn.Module, Card]:
 
 
 def restore(card: Card, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
-    """Return the model that *card* describes with *weights*, on *device* in evaluation mode."""
+    """Return the model that *card* describes with *weights*, on *device* in evaluation mode.
+
+    RuntimeError, as from `load_state_dict`, if names or shapes differ from the model's.
+    """
     # the weights that training started from may no longer exist
     model = build(card.model, **{name: value for name, value in card.options.items() if name != "pretrained"})
     model.load_state_dict(weights)

@@ -104,6 +104,7 @@ class Board:
         return list(dict.fromkeys(row.entry for row in self.standings))
 
     def standing(self, entry: str, what: str) -> Standing | None:
+        """Return the row of *entry* for *what*, None if there is none."""
         return next((row for row in self.standings if (row.entry, row.what) == (entry, what)), None)
 
 

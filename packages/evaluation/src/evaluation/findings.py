@@ -117,6 +117,7 @@ class Audit:
     notes: list[str] = field(default_factory=list)
 
     def find(self, name: str) -> Shortcut | None:
+        """Return the property *name*, None if it was not audited."""
         return next((row for row in self.shortcuts if row.name == name), None)
 
 

@@ -157,8 +157,8 @@ def calibrate(y_true: ArrayLike, logits: ArrayLike, clusters: Clusters, persons:
 
 
 def units(names: ArrayLike) -> int:
-    """Return a lower bound of the number of rows that share no person; *names* has people joined by ``+``
-    (``000+001``).
+    """Return a lower bound of the number of rows that share no person; *names* (n,) has people joined
+    by ``+`` (``000+001``).
 
     For reals this is the number of people. Fakes are taken one after the other, in the order of their names.
     """
@@ -173,7 +173,7 @@ def units(names: ArrayLike) -> int:
 
 
 def logistic(y_true: ArrayLike, logits: ArrayLike) -> tuple[float, float]:
-    """Return intercept and slope of the logistic regression of the label on *logits*, both classes of equal weight.
+    """Return intercept and slope of the logistic regression of the label on *logits* (n,); classes weigh the same.
 
     As scikit-learn's ``LogisticRegression(class_weight="balanced")`` and lir's LogitCalibrator: the intercept is free,
     the slope is penalised by `RIDGE`, so both are finite even where the classes separate. Newton's method with halved
@@ -224,14 +224,14 @@ def isotonic(y_true: ArrayLike, logits: ArrayLike, real_units: float, fake_units
 
 
 def isotonic_llr(knots: Sequence[tuple[float, float]], logits: ArrayLike) -> Floats:
-    """Return the llr of *logits* by the *knots* of `isotonic`."""
+    """Return the log likelihood ratios (n,) of *logits* (n,), base e, by the *knots* of `isotonic`."""
     x, p = np.array(knots, dtype=np.float64).T
     found = np.interp(np.asarray(logits, dtype=np.float64), x, p)
     return np.asarray(np.log(found) - np.log1p(-found))
 
 
 def pooled_adjacent_violators(x: ArrayLike, y: ArrayLike, weight: ArrayLike) -> tuple[Floats, Floats]:
-    """Return the distinct *x*, rising, and the non-decreasing values there that are nearest to *y* by least squares."""
+    """Return the distinct *x*, rising, and non-decreasing values there, nearest to *y* by least squares; all (n,)."""
     places, code = np.unique(np.asarray(x, dtype=np.float64), return_inverse=True)
     w = np.bincount(code, weights=np.asarray(weight, dtype=np.float64))
     means = np.bincount(code, weights=np.asarray(weight) * np.asarray(y, dtype=np.float64)) / w
@@ -251,7 +251,7 @@ def pooled_adjacent_violators(x: ArrayLike, y: ArrayLike, weight: ArrayLike) -> 
 
 
 def cllr(y_true: ArrayLike, llr: ArrayLike) -> float:
-    """Return the cost of the log likelihood ratios *llr* in bits: 0 perfect, 1 as good as always LR = 1."""
+    """Return the cost of the log likelihood ratios *llr* (n,) in bits: 0 perfect, 1 as good as always LR = 1."""
     labels, values = np.asarray(y_true), np.asarray(llr, dtype=np.float64)
     of_real = np.logaddexp(0, values[labels == 0]).mean()
     of_fake = np.logaddexp(0, -values[labels == 1]).mean()
@@ -259,7 +259,7 @@ def cllr(y_true: ArrayLike, llr: ArrayLike) -> float:
 
 
 def cllr_min(y_true: ArrayLike, scores: ArrayLike) -> float:
-    """Return the Cllr of *scores* after the monotone transformation that is best for them: the cost of their order."""
+    """Return the Cllr of *scores* (n,) after their best monotone transformation: the cost of their order, in bits."""
     labels, values = np.asarray(y_true, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     places, found = pooled_adjacent_violators(values, labels, _class_weights(labels))
     p = found[np.searchsorted(places, values)]

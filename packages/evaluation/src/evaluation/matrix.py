@@ -114,9 +114,11 @@ class Matrix:
     decisions: list[Decision]
 
     def cell(self, real: str, fake: str, level: str = "frame") -> Cell | None:
+        """Return the cell of the condition *real* of the reals and *fake* of the fakes, None if there is none."""
         return next((c for c in self.cells if (c.level, c.real, c.fake) == (level, real, fake)), None)
 
     def figure(self, name: str, level: str = "frame") -> Figure | None:
+        """Return the figure *name* of the matrix, None if there is none."""
         return next((f for f in self.figures if (f.level, f.name) == (level, name)), None)
 
     @property
@@ -131,7 +133,10 @@ class Matrix:
 
 
 def evaluate(scores: Scores, confidence: float = 0.95) -> Matrix:
-    """Return the history matrix of the test split of *scores*; its threshold comes from the validation split."""
+    """Return the history matrix of the test split of *scores*; its threshold comes from the validation split.
+
+    *confidence* is the share of the intervals, 0..1.
+    """
     test, val = scores.where(split="test"), scores.where(split="val")
     conditions = test.conditions
     cells: list[Cell] = []

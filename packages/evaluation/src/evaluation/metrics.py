@@ -81,6 +81,7 @@ class Confusion:
     fn: Floats
 
     def accuracy(self) -> Floats:
+        """Share of the samples classified correctly."""
         return _ratio(self.tp + self.tn, self.tp + self.tn + self.fp + self.fn)
 
     def acc_real(self) -> Floats:
@@ -94,6 +95,7 @@ class Confusion:
     recall = acc_fake
 
     def balanced_accuracy(self) -> Floats:
+        """Mean of specificity and sensitivity."""
         return (self.acc_real() + self.acc_fake()) / 2
 
     def precision(self) -> Floats:
@@ -159,7 +161,7 @@ class Counts:
             return rate, np.where(np.isnan(rate), np.nan, high + part * (low - high))
 
     def tpr_at_fpr(self, fpr: float) -> Floats:
-        """TPR where the ROC curve crosses *fpr*, by linear interpolation; the upper end of a vertical segment."""
+        """TPR at the false positive rate *fpr*, interpolated on the ROC curve; the upper end of a vertical segment."""
         x, y = self.rates()
         before = np.maximum(np.sum(x <= fpr, axis=-1) - 1, 0)
         after = np.minimum(before + 1, x.shape[-1] - 1)

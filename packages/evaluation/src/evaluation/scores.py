@@ -8,6 +8,7 @@ instead; theirs are ordered ``raw`` first, then from high to low.
 Tables of other tools are read as well, in the formats of `tablefile`: `mapping` says which column is which, and only
 label and score are needed. Other columns with few values are kept as strata.
 """
+# Over 600 lines: the table, its reading and its checks, which name columns and rows in one way.
 
 from __future__ import annotations
 
@@ -66,6 +67,7 @@ class Reading:
     logits: bool = False
 
     def options(self) -> dict[str, Any]:
+        """Return the fields as keyword arguments."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
@@ -589,6 +591,7 @@ def by_video(scores: Scores, how: str = "mean") -> Scores:
     A video is one file, ``compression/method/name``: ``000_001`` of Deepfakes and of Face2Face are two. *how*: ``mean``
     of the probabilities (the default, DeepfakeBench's), ``median``, or ``mean_logit`` (back through the sigmoid). In
     the result `key` is the video file, `frame` the number of frames averaged; rows are sorted by condition and key.
+    ValueError for another *how*.
     """
     hows = ("mean", "median", "mean_logit")
     if how not in hows:

@@ -3,6 +3,7 @@
 `SECTIONS` lists them in the order of the page. To add one, write a function that returns blocks made by `page.table`,
 `page.chart`, `page.paragraph` and so on, and give it a line there; the contents, the CSV files and report.md follow.
 """
+# Over 600 lines: a function for each section, in the order of the page.
 
 from __future__ import annotations
 

@@ -53,6 +53,7 @@ class Head:
     skipped: int = 0
 
     def error(self, problem: str) -> FileError:
+        """Return the error that names the file and *problem*."""
         return FileError(f"{self.path}: {problem}")
 
 

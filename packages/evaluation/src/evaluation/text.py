@@ -67,6 +67,7 @@ class Text:
         return found if dtype is None else found.astype(dtype)
 
     def tolist(self) -> list[str]:
+        """Return the rows as strings."""
         return [str(name) for name in self.names[self.codes].tolist()]
 
     def __eq__(self, other: object) -> Any:

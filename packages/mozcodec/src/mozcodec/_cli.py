@@ -53,10 +53,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Job:
+    """A file to convert, and the file to write."""
+
     source: Path
     target: Path
 
     def is_in_place(self) -> bool:
+        """Return whether the target is the source itself."""
         return self.target.exists() and self.target.resolve() == self.source.resolve()
 
 

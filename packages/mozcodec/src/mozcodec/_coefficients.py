@@ -64,7 +64,7 @@ class Coefficients:
     __hash__ = None  # type: ignore[assignment]
 
     def dequantized(self, component: int = 0) -> NDArray[np.int32]:
-        """Return the coefficients of a component times their quantization steps."""
+        """Return the coefficients of a component, (rows, columns, 8, 8), times their quantization steps."""
         table = self.quant_tables[component].astype(np.int32)
         return self.components[component].astype(np.int32) * table
 
@@ -259,7 +259,7 @@ def coefficient_histograms(
     limit: int = 64,
     on_truncated: Literal["error", "warn", "ok"] = "error",
 ) -> NDArray[np.int64]:
-    """Return how often each quantized value occurs at each frequency: (8, 8, 2 * limit + 1) counts.
+    """Return how often each quantized value occurs at each frequency: counts of shape (8, 8, 2 * limit + 1).
 
     ``[v, u, limit + k]`` counts the value k at vertical frequency v and horizontal frequency u; values beyond +-limit
     are not counted. An image that was compressed twice shows periodic peaks and gaps where the first table's step does

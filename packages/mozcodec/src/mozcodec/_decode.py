@@ -1,4 +1,5 @@
 """Decode JPEG to pixels."""
+# Over 600 lines: a third are the signatures and docstrings of decode(), one for each kind of result.
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -304,11 +305,13 @@ class Decoder:
             check_work(ffi.buffer(self.source), max_work, pixels)
 
     def read(self, array: NDArray[Any]) -> None:
+        """Fill *array*, (H, W, C) or (H, W), with the pixels. Raise the exception of a status that is not zero."""
         if lib.mzc_decoder_read(self.handle, address_of(array), array.strides[0], self.status):
             raise error_of(self.status)
         note_engine(self.status)
 
     def read_planes(self) -> tuple[NDArray[Any], ...]:
+        """Return the components as they are stored, (H, W) each. ValueError for lossless or more than four."""
         header = self.header
         if header.num_components > 4 or header.lossless:
             raise ValueError("pixel_format='planes' is for lossy files of at most four components")
@@ -322,6 +325,7 @@ class Decoder:
         return planes
 
     def warn(self, harder: Damage | None, on_truncated: object, stacklevel: int) -> None:
+        """Report damage that the decoder found, as *on_truncated* asks: an error, a warning or nothing."""
         note_damage(self.status, harder, on_truncated, stacklevel + 1)
 
 
@@ -657,10 +661,10 @@ def decode_many(
     apply_orientation: bool = False,
     **options: Unpack[DecodeOptions],
 ) -> Iterator[NDArray[Any]]:
-    """Decode JPEGs in several threads; yields the pixels in order. Sizes may differ.
+    """Decode JPEGs in several threads; yields the pixels, (H, W, C) or (H, W) as :func:`decode` does, in order.
 
-    *files* are consumed as needed. *threads* defaults to the cores that this process may use. An error is raised in
-    place of the failing image.
+    Sizes may differ. *files* are consumed as needed. *threads* defaults to the cores that this process may use. An
+    error is raised in place of the failing image.
     """
     if pixel_format == "planes":
         raise ValueError("decode_many does not support pixel_format='planes'")

@@ -39,7 +39,10 @@ def _pair(a: Picture, b: Picture) -> tuple[Any, Any, Any]:
 
 
 def psnr(a: Picture, b: Picture) -> float:
-    """Return the peak signal-to-noise ratio in dB of two uint8 images, (H, W) or (H, W, C); inf for equal ones."""
+    """Return the peak signal-to-noise ratio in dB of two uint8 images, (H, W) or (H, W, C); inf for equal ones.
+
+    10 log10(255² / mean squared error) over all samples, as scikit-image computes it.
+    """
     first, second, alive = _pair(a, b)
     value = lib.mzc_psnr(first, second)
     del alive
@@ -50,7 +53,8 @@ def ssim(a: Picture, b: Picture) -> float:
     """Return the structural similarity of two uint8 images of at least 7 x 7 pixels, (H, W) or (H, W, C).
 
     With a uniform 7 x 7 window, sample covariances and the mean over the channels, as scikit-image does by default
-    (Wang et al., Image quality assessment: from error visibility to structural similarity, 2004).
+    (Wang et al., Image quality assessment: from error visibility to structural similarity, 2004). ValueError for
+    smaller images, OutOfMemoryError where there is no memory for it.
     """
     first, second, alive = _pair(a, b)
     if min(a.shape[:2]) < SSIM_WINDOW:
@@ -70,11 +74,13 @@ def _check_gray_or_rgb(name: str, picture: Picture, smallest: int) -> None:
 
 
 def ms_ssim(a: Picture, b: Picture) -> float:
-    """Return the multi-scale structural similarity of two uint8 images of at least 176 x 176 pixels, gray or RGB.
+    """Return the multi-scale structural similarity of two uint8 images of at least 176 x 176 pixels, (H, W) or
+    (H, W, 3).
 
     Of RGB images it is that of the luma (BT.601). Five scales with the weights of the paper, an 11 x 11 Gaussian
     window inside the image (Wang, Simoncelli, Bovik, Multiscale structural similarity for image quality assessment,
     2003). A scale whose mean is negative makes it 0.
+    ValueError for other shapes, OutOfMemoryError where there is no memory for it.
     """
     first, second, alive = _pair(a, b)
     _check_gray_or_rgb("MS-SSIM", a, MS_SSIM_SMALLEST)

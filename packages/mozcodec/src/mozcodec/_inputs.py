@@ -150,6 +150,7 @@ def composed(pixels: NDArray[np.uint8], pixel_format: str, background: object) -
 
 
 def check_layout(layout: object) -> None:
+    """Raise ValueError if *layout* is neither "hwc" nor "chw"."""
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be 'hwc' or 'chw', got {layout!r}")
 

@@ -153,6 +153,7 @@ def segments_in(data: bytes) -> tuple[list[tuple[Segment, int]], int]:
 
 
 def quant_tables_in(content: bytes) -> dict[int, NDArray[np.uint16]]:
+    """Return the quantization tables, (8, 8) each by slot, in the *content* of a DQT segment, up to a damaged one."""
     tables = {}
     while content:
         slot, wide = content[0] & 15, content[0] >> 4
@@ -168,6 +169,7 @@ def quant_tables_in(content: bytes) -> dict[int, NDArray[np.uint16]]:
 
 
 def huffman_tables_in(content: bytes) -> list[HuffmanTable]:
+    """Return the Huffman tables in the *content* of a DHT segment, up to a damaged one."""
     tables = []
     while len(content) >= 17:
         counts = tuple(content[1:17])

@@ -35,6 +35,7 @@ _OWN_MARKER = (0xE9, b"SmartScale\0")
 
 
 def check_scaled_options(options: Mapping[str, object]) -> None:
+    """Raise ValueError for an option that has no meaning with other sizes of the DCT."""
     for name, (nothing, reason) in _WITHOUT_MEANING.items():
         if name in options and options[name] != nothing:
             raise ValueError(f"{name}={options[name]!r} is not possible: {reason}")

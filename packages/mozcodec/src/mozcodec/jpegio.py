@@ -110,7 +110,10 @@ class DecompressedJpeg:
     _slots: list[int] = field(repr=False, kw_only=True)
 
     def get_coef_block(self, c: int, i: int, j: int) -> NDArray[np.int32]:
-        """Return block row *i*, column *j* of component *c*: (8, 8), a view."""
+        """Return block row *i*, column *j* of component *c*: (8, 8), a view.
+
+        IndexError beyond the component.
+        """
         rows, columns = self.get_coef_block_array_shape(c)
         if not (0 <= i < rows and 0 <= j < columns):
             raise IndexError(f"component {c} has {rows} x {columns} blocks, got block ({i}, {j})")

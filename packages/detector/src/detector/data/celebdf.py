@@ -39,6 +39,7 @@ FORMS = {"Celeb-real": "id0_0000", FAKE: "id0_id1_0000"}
 
 
 def is_celebdf(root: Path) -> bool:
+    """Return whether *root* has one of the two folders that only Celeb-DF has."""
     return (root / FAKE).is_dir() or (root / "Celeb-real").is_dir()
 
 

@@ -40,6 +40,7 @@ class Entry:
 
 
 def is_dfdc(root: Path) -> bool:
+    """Return whether *root*, or a folder in it, has the metadata file of a DFDC part."""
     return (root / METADATA).is_file() or any(root.glob(f"*/{METADATA}"))
 
 

@@ -2,6 +2,7 @@
 
 Each clip is one task (`detector.data.work`), so an interrupted run resumes with the remaining clips.
 """
+# Over 600 lines: one stage, read from top to bottom; what other modules could use is outside.
 
 from __future__ import annotations
 

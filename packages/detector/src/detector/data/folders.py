@@ -54,6 +54,7 @@ class File:
 
 
 def has_manifest(root: Path) -> bool:
+    """Return whether *root* has a manifest."""
     return (root / MANIFEST).is_file()
 
 

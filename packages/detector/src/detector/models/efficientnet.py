@@ -1,7 +1,8 @@
 """EfficientNet detectors: any timm EfficientNet with one logit, and its pretrained weights by name or from a file.
 
-The networks are timm's. This module adds the published dropout and drop-path .2, which are 0 in timm, normalisation
-inside the model by the mean and standard deviation of the weights, and an early error if weights are not available.
+The networks (Tan and Le 2019, and 2021 for V2; `scaling` has the table) are timm's. This module adds the published
+dropout and drop-path .2, which are 0 in timm, normalisation inside the model by the mean and standard deviation of the
+weights, and an early error if weights are not available.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 """A training run from packed crops to weights; it can be killed at any step and resumed."""
+# Over 600 lines: the loop and its state are one class; what could be a function is in engine.py.
 
 from __future__ import annotations
 

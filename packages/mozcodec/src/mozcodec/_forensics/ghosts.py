@@ -62,7 +62,10 @@ class Ghosts:
         return False
 
     def picture(self, level: int | None = None) -> NDArray[np.uint8]:
-        """Return a map as an RGB image, at most 1024 pixels wide and high: *evidence*, or the difference at a level."""
+        """Return a map as an RGB image, at most 1024 pixels wide and high: *evidence*, or the difference at a level.
+
+        ValueError if *level* is not one of *levels*.
+        """
         width, height = self.size
         if level is None:
             return picture_of_map(self.evidence, self.side, width, height, 0, 2 * GHOSTS_THRESHOLD)
