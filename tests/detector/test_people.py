@@ -23,7 +23,7 @@ from detector.data.detection import HaarDetector
 from detector.data.faces import make_faces
 from detector.data.found_face import Box, FoundFace
 from detector.data.index import read_index, read_masks
-from detector.data.people import find_people, overlap, upright
+from detector.data.people import find_people, overlap, turned_by, upright
 from detector.weights import save_model
 
 FRAMES = 8
@@ -245,3 +245,10 @@ def test_a_face_on_its_side_that_is_found_less_surely_is_turned_upright(degrees:
     view = upright(turned, Leaning(0.92, 0.0), every)
     assert view is not None
     assert view.turned == degrees
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_images_are_turned_as_numpy_turns_them(photograph: np.ndarray, degrees: int) -> None:
+    expected = np.rot90(photograph[:40, :64], -degrees // 90)
+    found = turned_by(photograph[:40, :64], degrees)
+    assert found.flags.c_contiguous and np.array_equal(found, expected)

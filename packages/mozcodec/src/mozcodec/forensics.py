@@ -14,8 +14,10 @@ from ._forensics.double import (
     SHIFTED_THRESHOLD,
     THRESHOLD,
     DoubleCompression,
+    Luma,
     ShiftedCompression,
     double_compression,
+    read_luma,
 )
 from ._forensics.encoder import Candidate, ComponentQuality, Identification, estimate_quality, identify
 from ._forensics.ghosts import GHOSTS_THRESHOLD, Ghosts, ghosts
@@ -37,6 +39,7 @@ __all__ = [
     "Ghosts",
     "Grid",
     "Identification",
+    "Luma",
     "MetadataReport",
     "ShiftedCompression",
     "Thumbnail",
@@ -46,5 +49,6 @@ __all__ = [
     "grid",
     "identify",
     "metadata_report",
+    "read_luma",
     "report",
 ]

@@ -30,19 +30,22 @@ def examine(data: bytes) -> Examined:
         return Examined(None)
     notes: list[str] = []
 
-    def tried(function: Callable[[bytes], Any], what: str) -> Any:
+    def tried(function: Callable[[Any], Any], given: Any, what: str) -> Any:
+        if given is None:
+            return None
         try:
-            return function(data)
+            return function(given)
         except JpegError as error:
             notes.append(f"{what}: {error}")
             return None
 
-    encoder = tried(forensics.identify, "encoder")
-    qualities = tried(forensics.estimate_quality, "quality")
-    double = tried(forensics.double_compression, "earlier compression")
-    ghosts = tried(forensics.ghosts, "ghosts")
-    grid = tried(forensics.grid, "grid of blocks")
-    report = tried(forensics.metadata_report, "metadata")
+    encoder = tried(forensics.identify, data, "encoder")
+    qualities = tried(forensics.estimate_quality, data, "quality")
+    luma = tried(forensics.read_luma, data, "earlier compression")
+    double = tried(forensics.double_compression, luma, "earlier compression")
+    ghosts = tried(forensics.ghosts, luma, "ghosts")
+    grid = tried(forensics.grid, luma, "grid of blocks")
+    report = tried(forensics.metadata_report, data, "metadata")
     maps = {}
     for name, found in (("ghosts", ghosts), ("grid", grid)):
         if found is not None and found.detected:

@@ -104,6 +104,7 @@ def people_of(
     """
     from ..data.alignment import crop, resized
     from ..data.framing import place
+    from ..data.people import turned_by
 
     if detector is None:
         height, width = next(iter(images.values())).shape[:2]
@@ -116,23 +117,24 @@ def people_of(
         stacked = {n: np.stack([c.apply(image) for c in conditions]) for n, image in crops_at.items()}
         return [Person(stacked, {}, tuple(notes))]
     persons, turned, left_out = _located(images, detector)
-    found: list[Person] = []
-    for faces in persons:
-        cut: dict[int, NDArray[np.uint8]] = {}
-        places: dict[int, Place] = {}
-        for number, face in faces.items():
-            image = images[number]
-            view = np.rot90(image, -turned // 90)
+    cut: list[dict[int, NDArray[np.uint8]]] = [{} for _ in persons]
+    places: list[dict[int, Place]] = [{} for _ in persons]
+    for number, image in images.items():
+        shown = [(i, faces[number]) for i, faces in enumerate(persons) if number in faces]
+        if not shown:
+            continue
+        view = turned_by(image, turned)
+        views = [turned_by(c.apply(image), turned) for c in conditions] if whole_image else []
+        for i, face in shown:
             placed = place(face, framing, side, view.shape[:2])
-            places[number] = _place(face, placed, side, turned, view.shape)
+            places[i][number] = _place(face, placed, side, turned, view.shape)
             if whole_image:
-                views = [np.ascontiguousarray(np.rot90(c.apply(image), -turned // 90)) for c in conditions]
                 crops = [crop(seen, placed.similarity, side) for seen in views]
             else:
-                whole = crop(np.ascontiguousarray(view), placed.similarity, side)
+                whole = crop(view, placed.similarity, side)
                 crops = [c.apply(whole) for c in conditions]
-            cut[number] = np.stack(crops)
-        found.append(Person(cut, places, tuple(_notes(places, turned, left_out))))
+            cut[i][number] = np.stack(crops)
+    found = [Person(c, p, tuple(_notes(p, turned, left_out))) for c, p in zip(cut, places, strict=True)]
     if not found:
         raise DataError("no face found" + ("" if len(images) == 1 else f" in {len(images)} frames"))
     return found

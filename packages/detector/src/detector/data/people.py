@@ -112,12 +112,12 @@ def upright(image: np.ndarray, detector: Detector, every: bool) -> View | None:
     faces = _faces(image, detector, every)
     if faces:
         turned = _surest(_around(image, faces[0].box), detector)
-        view = _turned(image, turned)
+        view = turned_by(image, turned)
         found = _faces(view, detector, every) if turned else []
         return View(view, turned, found) if found else View(image, 0, faces)
     best: tuple[tuple[float, float, int], np.ndarray, int, FoundFace] | None = None
     for turned in TURNS:
-        view = _turned(image, turned)
+        view = turned_by(image, turned)
         face = detector.find(view, sure=True)
         if face is not None:
             rank = detector.certainty(_around(view, face.box)), face.score, _area(face.box)
@@ -130,9 +130,10 @@ def upright(image: np.ndarray, detector: Detector, every: bool) -> View | None:
     return View(view, turned, found)
 
 
-def _turned(image: np.ndarray, degrees: int) -> np.ndarray:
-    """Return *image* turned clockwise by *degrees*, a multiple of 90."""
-    return np.ascontiguousarray(np.rot90(image, -degrees // 90))
+def turned_by(image: np.ndarray, degrees: int) -> np.ndarray:
+    """Return *image* turned clockwise by *degrees*: 0, 90, 180 or 270. As np.rot90, many times as fast."""
+    turns = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+    return np.asarray(cv2.rotate(image, turns[degrees])) if degrees else np.ascontiguousarray(image)
 
 
 def _around(image: np.ndarray, box: Box) -> np.ndarray:
@@ -152,7 +153,7 @@ def _surest(image: np.ndarray, detector: Detector) -> int:
     enough = detector.certainty(image) + detector.surer
     if enough >= 1:
         return 0
-    sure = {turned: detector.certainty(_turned(image, turned)) for turned in TURNS}
+    sure = {turned: detector.certainty(turned_by(image, turned)) for turned in TURNS}
     best = max(sure, key=lambda turned: sure[turned])
     return best if sure[best] > enough else 0
 

@@ -9,6 +9,7 @@ from typing import Any
 from .._errors import JpegError
 from .._files import bytes_of, write_whole
 from .._switches import in_switches
+from .double import read_luma
 from .ghosts import ghosts
 from .grids import grid
 from .summary import encoder_lines, identification, report, report_lines
@@ -30,7 +31,8 @@ def run_report(files: Sequence[str], as_json: bool, maps: Path | None) -> int:
         found = report(data)
         if maps is not None and found["ghosts"] is not None:
             maps.mkdir(parents=True, exist_ok=True)
-            for kind, pixels in (("ghosts", ghosts(data).picture()), ("grid", grid(data).picture())):
+            luma = read_luma(data)
+            for kind, pixels in (("ghosts", ghosts(luma).picture()), ("grid", grid(luma).picture())):
                 write_whole(maps / f"{Path(name).name}.{kind}.png", bytes_of(pixels, ".png"))
         return found
 

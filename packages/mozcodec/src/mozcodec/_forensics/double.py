@@ -1,11 +1,12 @@
 """Evidence of an earlier compression of the whole image."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._coefficients import Coefficients, read_coefficients
+from .._coefficients import read_coefficients
 from .._decode import decode
 from .._errors import UnsupportedError
 from .._inputs import Source, content_of
@@ -66,20 +67,59 @@ class DoubleCompression:
         return True if self.detected else False if self.shifted.detected else None
 
 
-def luma_of(data: Source, what: str) -> tuple[Coefficients, NDArray[np.uint8]]:
-    """Return the coefficients and the luma pixels of a file that can be analysed."""
-    coefficients = read_coefficients(data)
+@dataclass(frozen=True, eq=False)
+class Luma:
+    """The first component of a file, decoded once for :func:`double_compression`, :func:`ghosts` and :func:`grid`."""
+
+    width: int
+    height: int
+    blocks: NDArray[np.int16]
+    """Quantized coefficients (rows of blocks, blocks in a row, 8, 8)."""
+    steps: NDArray[np.int64]
+    """Their quantization steps, (64,)."""
+    pixels: NDArray[np.uint8]
+    """(height, width)."""
+
+    @cached_property
+    def ratios(self) -> "Ratios":
+        """:func:`requantized_ratios` of each of PLACES."""
+        free, earlier = free_coefficients(self.pixels, 4, 4), earlier_tables()
+        return [requantized_ratios(free[:, place], int(self.steps[place]), earlier[..., place]) for place in PLACES]
+
+    @cached_property
+    def aligned(self) -> tuple[float, int, int]:
+        """The largest evidence of an earlier compression on the file's grid, its quality and its base table."""
+        return aligned_evidence(evenly_spaced(self.blocks.reshape(-1, 64)), self.steps, self.ratios)
+
+
+def read_luma(data: Source) -> Luma:
+    """Return the luma of a file that :func:`double_compression`, :func:`ghosts` and :func:`grid` can analyse.
+
+    They take it instead of the file, which is then decoded once. Raises the errors of
+    :func:`mozcodec.read_coefficients`, and :class:`mozcodec.UnsupportedError` for images below 64 x 64 pixels and for
+    other precisions than 8 bits.
+    """
+    stream = content_of(data)
+    coefficients = read_coefficients(stream)
     size = f"{coefficients.width} x {coefficients.height}"
     if coefficients.precision != 8 or coefficients.block_size != 8 or min(coefficients.width, coefficients.height) < 64:
-        raise UnsupportedError(f"{what} takes images of 8 bits from {_SMALLEST} x {_SMALLEST} pixels on, got {size}")
-    gray = decode(data, "gray")
-    rows, columns = coefficients.components[0].shape[:2]
-    if abs(rows - -(-gray.shape[0] // 8)) > 1 or abs(columns - -(-gray.shape[1] // 8)) > 1:
-        raise UnsupportedError(f"{what} takes images whose first component has full resolution")
-    return coefficients, gray
+        raise UnsupportedError(
+            f"earlier compressions are found in images of 8 bits from {_SMALLEST} x {_SMALLEST} pixels on, got {size}"
+        )
+    blocks = coefficients.components[0]
+    pixels = decode(stream, "gray")
+    if abs(blocks.shape[0] - -(-pixels.shape[0] // 8)) > 1 or abs(blocks.shape[1] - -(-pixels.shape[1] // 8)) > 1:
+        raise UnsupportedError("earlier compressions are found in images whose first component has full resolution")
+    steps = coefficients.quant_tables[0].astype(np.int64).ravel()
+    return Luma(coefficients.width, coefficients.height, blocks, steps, pixels)
 
 
-def double_compression(data: Source) -> DoubleCompression:
+def luma_of(data: Source | Luma) -> Luma:
+    """Return *data*, read if it is a file."""
+    return data if isinstance(data, Luma) else read_luma(data)
+
+
+def double_compression(data: Source | Luma) -> DoubleCompression:
     """Return the evidence that the image was a JPEG before: on the same grid of blocks, and on each other grid.
 
     Coefficients that were rounded to multiples of one step and then of another leave gaps and peaks in their
@@ -94,14 +134,12 @@ def double_compression(data: Source) -> DoubleCompression:
     the other grids, which show the same content.
 
     An earlier compression that was finer than the last one, or had the same tables, leaves little: docs/results.md
-    has the detection rate by pair of qualities. Raises the errors of :func:`mozcodec.read_coefficients`, and
-    :class:`mozcodec.UnsupportedError` for images below 64 x 64 pixels and for other precisions than 8 bits.
+    has the detection rate by pair of qualities. Raises the errors of :func:`read_luma`.
     """
-    coefficients, gray = luma_of(content_of(data), "double_compression")
-    blocks = evenly_spaced(coefficients.components[0].reshape(-1, 64))
-    steps = coefficients.quant_tables[0].astype(np.int64).ravel()
-    evidence, quality, base = aligned_evidence(blocks, steps, aligned_ratios(gray, steps))
-    return DoubleCompression(evidence, evidence >= THRESHOLD, quality, base, len(blocks), _shifted(gray, steps))
+    luma = luma_of(data)
+    evidence, quality, base = luma.aligned
+    count = len(evenly_spaced(luma.blocks.reshape(-1, 64)))
+    return DoubleCompression(evidence, evidence >= THRESHOLD, quality, base, count, _shifted(luma.pixels, luma.steps))
 
 
 def evenly_spaced(rows: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -119,12 +157,6 @@ def free_coefficients(gray: NDArray[np.uint8], down: int, right: int) -> NDArray
 
 
 Ratios = list[tuple[NDArray[np.float64], NDArray[np.intp]]]
-
-
-def aligned_ratios(gray: NDArray[np.uint8], steps: NDArray[np.int64]) -> Ratios:
-    """Return :func:`requantized_ratios` of each of PLACES."""
-    free, earlier = free_coefficients(gray, 4, 4), earlier_tables()
-    return [requantized_ratios(free[:, place], int(steps[place]), earlier[..., place]) for place in PLACES]
 
 
 def aligned_evidence(blocks: NDArray[np.int16], steps: NDArray[np.int64], ratios: Ratios) -> tuple[float, int, int]:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._inputs import Source, content_of
+from .._inputs import Source
 from .._inspect import _all_tables as all_tables
 from .cells import MOST, Cells, among_cells, cells_of, histograms, neighbours, picture_of_map, share_of
-from .double import PLACES, THRESHOLD, Ratios, aligned_evidence, aligned_ratios, evenly_spaced, luma_of
+from .double import PLACES, THRESHOLD, Luma, luma_of
 from .histograms import BASES, coefficients_at, earlier_tables
 
 GHOSTS_THRESHOLD = 8.0
@@ -74,7 +74,7 @@ class Ghosts:
         return picture_of_map(self.differences[self.levels.index(level)], self.side, width, height, 0, 1)
 
 
-def ghosts(data: Source) -> Ghosts:
+def ghosts(data: Source | Luma) -> Ghosts:
     """Return maps of the places whose earlier compression is another than that of most of the image.
 
     For each square the likelihoods of the histograms of 15 luma coefficients under each earlier quality are compared
@@ -84,18 +84,15 @@ def ghosts(data: Source) -> Ghosts:
 
     Large images are analysed in larger squares, of which a part of the blocks is used: the work is bounded by the
     size of 2,000 x 2,000 pixels, apart from decoding. docs/forensics.md has the measured errors. Raises the errors of
-    :func:`double_compression`.
+    :func:`read_luma`.
     """
-    coefficients, gray = luma_of(content_of(data), "ghosts")
-    luma = coefficients.components[0]
-    steps = coefficients.quant_tables[0].astype(np.int64).ravel()
-    rows, columns = gray.shape[0] // 8 - 1, gray.shape[1] // 8 - 1
+    luma = luma_of(data)
+    rows, columns = luma.pixels.shape[0] // 8 - 1, luma.pixels.shape[1] // 8 - 1
     cells = cells_of(rows, columns, _SIDE, _MOST_CELLS, _MOST_BLOCKS)
-    own = luma[cells.block_rows[:, None], cells.block_columns].reshape(-1, 64).astype(np.int64)
-    ratios = aligned_ratios(gray, steps)
-    overall, quality, base = aligned_evidence(evenly_spaced(luma.reshape(-1, 64)), steps, ratios)
+    own = luma.blocks[cells.block_rows[:, None], cells.block_columns].reshape(-1, 64).astype(np.int64)
+    overall, quality, base = luma.aligned
     at = BASES.index(base) * 100 + quality - 1
-    gain, spread, expected = _gains(own, gray, steps, cells, ratios, at)
+    gain, spread, expected = _gains(own, luma, cells, at)
     share = share_of(gain[..., at], expected)
     is_known = overall >= THRESHOLD and share >= MOST
     if is_known:
@@ -108,14 +105,14 @@ def ghosts(data: Source) -> Ghosts:
     shows = standard.max(axis=-1) >= GHOSTS_THRESHOLD
     return Ghosts(
         side=cells.side,
-        size=(coefficients.width, coefficients.height),
+        size=(luma.width, luma.height),
         quality=quality if is_known else None,
         quant_table=base if is_known else None,
         evidence=np.asarray(evidence, np.float32),
         region=_groups(evidence >= GHOSTS_THRESHOLD),
         qualities=np.where(shows, best % 100 + 1, 0).astype(np.int16),
         levels=LEVELS,
-        differences=_differences(own, steps, cells),
+        differences=_differences(own, luma.steps, cells),
     )
 
 
@@ -125,36 +122,34 @@ def _groups(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _gains(
-    own: NDArray[np.int64],
-    gray: NDArray[np.uint8],
-    steps: NDArray[np.int64],
-    cells: Cells,
-    ratios: Ratios,
-    known: int,
+    own: NDArray[np.int64], luma: Luma, cells: Cells, known: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return log likelihood ratios less those of the content (rows, columns, 200), their spread, and what is expected.
 
     The last is what the content would gain if it had the history number *known* of the 200.
     """
     tables = earlier_tables().reshape(-1, 64)
-    contents = [coefficients_at(gray, cells.block_rows, cells.block_columns, *shift) for shift in _CONTENT_SHIFTS]
+    moved = [
+        coefficients_at(luma.pixels, cells.block_rows, cells.block_columns, *shift, PLACES) for shift in _CONTENT_SHIFTS
+    ]
+    # the places last would be read with gaps
+    contents = np.stack([np.ascontiguousarray(content.T) for content in moved], axis=1)
+    numbers, share = np.tile(cells.number, len(_CONTENT_SHIFTS)), np.float32(1 / len(_CONTENT_SHIFTS))
     gain, variance = np.zeros((2, cells.count, len(tables)), np.float32)
     expected = np.zeros(cells.count, np.float32)
-    for place, (ratio, columns) in zip(PLACES, ratios, strict=True):
-        step, first, column = int(steps[place]), int(tables[known, place]), columns.ravel()
+    for i, (place, (ratio, columns)) in enumerate(zip(PLACES, luma.ratios, strict=True)):
+        step, first, column = int(luma.steps[place]), int(tables[known, place]), columns.ravel()
         limit = len(ratio) // 2
 
-        def counts(values: NDArray[Any], limit: int = limit) -> NDArray[np.float32]:
-            return histograms(values.astype(np.int64) + limit, cells.number, cells.count, 2 * limit + 1)
+        def counts(values: NDArray[Any], of: NDArray[np.intp], limit: int = limit) -> NDArray[np.float32]:
+            return histograms(values.astype(np.int64) + limit, of, cells.count, 2 * limit + 1)
 
-        once = sum(counts(np.rint(content[:, place] / step)) for content in contents) / np.float32(len(contents))
-        found = counts(own[:, place])
-        twice = sum(
-            counts(np.rint(np.rint(content[:, place] / first) * first / step)) for content in contents
-        ) / np.float32(len(contents))
-        of = ratio.astype(np.float32)
+        content = contents[i].ravel()
+        once = counts(np.rint(content / step), numbers) * share
+        twice = counts(np.rint(np.rint(content / first) * first / step), numbers) * share
+        found, of = counts(own[:, place], cells.number), ratio.astype(np.float32)
         gain += ((found - once) @ of)[:, column]
-        variance += ((found + once / len(contents)) @ of**2)[:, column]
+        variance += ((found + once * share) @ of**2)[:, column]
         expected += (twice - once) @ of[:, column[known]]
     shape = (*cells.shape, -1)
 
@@ -165,12 +160,15 @@ def _gains(
 
 
 def _differences(own: NDArray[np.int64], steps: NDArray[np.int64], cells: Cells) -> NDArray[np.float32]:
-    exact = own * steps
+    exact = (own * steps).astype(np.float32)  # and all that follows: whole numbers below 2 ** 24
     found = np.empty((len(LEVELS), cells.count))
     for i, level in enumerate(LEVELS):
-        table = all_tables()[1, level - 1, 0, 0].ravel()
-        error = ((exact - np.rint(exact / table) * table) ** 2).mean(axis=1)
-        found[i] = np.bincount(cells.number, weights=error, minlength=cells.count)
+        table = all_tables()[1, level - 1, 0, 0].ravel().astype(np.float32)
+        error = np.rint(exact / table)
+        error *= table
+        error -= exact
+        mean = np.einsum("ij,ij->i", error, error) / 64
+        found[i] = np.bincount(cells.number, weights=mean, minlength=cells.count)
     maps = neighbours(found.reshape(-1, *cells.shape))
     low, high = maps.min(axis=0), maps.max(axis=0)
     return np.asarray((maps - low) / np.maximum(high - low, 1e-9), np.float32)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .._inputs import Source, content_of
+from .._inputs import Source
 from .cells import MOST, among_cells, cells_of, neighbours, picture_of_map, share_of
-from .double import SHIFTED_THRESHOLD, luma_of
+from .double import SHIFTED_THRESHOLD, Luma, luma_of
 from .shifts import Shifts, candidates, standardised
 
 GRID_THRESHOLD = 8.0
@@ -57,7 +57,7 @@ class Grid:
         return picture_of_map(self.evidence, self.side, *self.size, 0, 2 * GRID_THRESHOLD)
 
 
-def grid(data: Source) -> Grid:
+def grid(data: Source | Luma) -> Grid:
     """Return maps of the places whose earlier grid of blocks is another than that of most of the image.
 
     A part that was taken from a JPEG and pasted has its former blocks at other pixels than the file, unless it was
@@ -66,12 +66,12 @@ def grid(data: Source) -> Grid:
     :func:`double_compression`.
 
     Large images are analysed in larger squares, of which a part of the blocks is used, so that the work is bounded.
-    docs/forensics.md has the measured errors. Raises the errors of :func:`double_compression`.
+    docs/forensics.md has the measured errors. Raises the errors of :func:`read_luma`.
     """
-    coefficients, gray = luma_of(content_of(data), "grid")
-    steps = coefficients.quant_tables[0].astype(np.int64).ravel()
-    cells = cells_of(gray.shape[0] // 8 - 1, gray.shape[1] // 8 - 1, _SIDE, _MOST_CELLS, _MOST_BLOCKS)
-    found = Shifts(gray, steps, cells)
+    luma = luma_of(data)
+    rows, columns = luma.pixels.shape[0] // 8 - 1, luma.pixels.shape[1] // 8 - 1
+    cells = cells_of(rows, columns, _SIDE, _MOST_CELLS, _MOST_BLOCKS)
+    found = Shifts(luma.pixels, luma.steps, cells)
     overall = standardised(found.likelihood.sum(axis=(1, 2)))
     main, kind = (int(i) for i in np.unravel_index(int(np.argmax(overall)), overall.shape))
     summed = np.moveaxis(neighbours(np.moveaxis(found.likelihood, -1, 1)), 1, -1)
@@ -93,7 +93,7 @@ def grid(data: Source) -> Grid:
     shift, candidate = np.divmod(best, flat.shape[-1] // 64)
     return Grid(
         side=cells.side,
-        size=(coefficients.width, coefficients.height),
+        size=(luma.width, luma.height),
         offset=divmod(main, 8) if has_main else None,
         evidence=np.asarray(evidence, np.float32),
         region=evidence >= GRID_THRESHOLD,

@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import Cells, histograms
-from .histograms import basis, coefficients_at, earlier_tables, first_places, normal
+from .cells import Cells
+from .histograms import basis, earlier_tables, first_places, normal
 
 PLACES = first_places(10, 0)
 """The coefficients that are analysed: DC and the first nine AC coefficients in zigzag order."""
@@ -16,6 +16,9 @@ QUALITIES = np.arange(30, 100)
 _BIN = 0.5
 _LARGEST = 100
 _SIZE = int(_LARGEST / _BIN) + 1
+_UP = np.float32(1 / 1024)
+_CHUNK = 2048
+"""Blocks that are transformed together: they fit the processor's cache."""
 _MIXTURE = 0.3
 """Share of the blocks that are taken as having no such history."""
 _VARIANCE = 0.15
@@ -88,13 +91,40 @@ def _ratios(once: NDArray[np.float64], lattices: dict[int, _Lattice]) -> NDArray
     return found
 
 
+@cache
+def _moved_basis() -> NDArray[np.float32]:
+    """Return the DCT of the 8 samples from each of 8 places on: (8 starts, 4 frequencies, 15 samples)."""
+    rows = np.zeros((8, 4, 15), np.float32)
+    for start in range(8):
+        rows[start, :, start : start + 8] = basis()[:4]
+    return rows
+
+
 def _bins(gray: NDArray[np.uint8], cells: Cells) -> NDArray[np.uint8]:
-    """Return the bins of the magnitudes of PLACES in the blocks of all 64 shifts: (shifts, blocks, places)."""
-    bins = np.empty((64, len(cells.number), len(PLACES)), np.uint8)
-    for shift in range(64):
-        down, right = divmod(shift, 8)
-        coefficients = coefficients_at(gray, cells.block_rows, cells.block_columns, down, right, PLACES)
-        bins[shift] = np.minimum(np.rint(np.abs(coefficients) / _BIN), 255)
+    """Return the bins of the magnitudes of PLACES in the blocks of all 64 shifts: (places, shifts, blocks).
+
+    Magnitudes beyond the last bin have the bin _SIZE. The transform is separable: each block with the seven rows and
+    columns after it is transformed along its columns at eight places, and then along its rows.
+    """
+    height, width = len(cells.block_rows), len(cells.block_columns)
+    bins = np.empty((len(PLACES), 64, height * width), np.uint8)
+    down, across = _moved_basis() * np.float32(1 / _BIN), _moved_basis()
+    columns = 8 * cells.block_columns + np.arange(15)[:, None]
+    chunk = max(1, _CHUNK // width)
+    for first in range(0, height, chunk):
+        rows = 8 * cells.block_rows[first : first + chunk] + np.arange(15)[:, None]
+        blocks = gray[rows[:, None, :, None], columns[:, None, :]].astype(np.float32) - 128
+        half = (down.reshape(32, 15) @ blocks.reshape(15, -1)).reshape(8, 4, 15, -1)
+        part = slice(first * width, first * width + half.shape[-1])
+        for v in range(4):
+            # u + v < 4: the first ten coefficients in zigzag order
+            taken = across[:, : 4 - v].reshape(-1, 15)
+            found = np.matmul(taken, half[:, v])
+            # DC is a multiple of 1/8: without _UP, halves would be rounded as the errors of the sums are
+            np.rint(np.abs(found, out=found) + _UP, out=found)
+            whole = np.minimum(found, _SIZE, out=found).astype(np.uint8).reshape(64, 4 - v, -1)
+            for u in range(4 - v):
+                bins[PLACES.index(8 * v + u), :, part] = whole[:, u]
     return bins
 
 
@@ -104,24 +134,27 @@ class Shifts:
     def __init__(self, gray: NDArray[np.uint8], steps: NDArray[np.int64], cells: Cells) -> None:
         """*gray* are the decoded pixels, *steps* the file's quantization steps of luma, (64,)."""
         size, table = cells.count, candidates()[0]
-        bins = _bins(gray, cells)  # (shifts, blocks, places)
+        bins = _bins(gray, cells)
         sigmas = _noise(steps)
         total = np.zeros((64, size, len(table)), np.float32)
         self.content = np.empty((len(PLACES), size, _SIZE))
         """(places, cells, magnitudes): the content of a cell, regardless of blocks."""
         self.lattices: list[dict[int, _Lattice]] = []
         self.ratios: list[NDArray[np.float32]] = []
+        first_bin = cells.number * (_SIZE + 1)
+        counts = np.empty((64, size, _SIZE), np.float32)
         for place in range(len(PLACES)):
-            own = bins[..., place].astype(np.intp)
-            content = histograms(own[1:].ravel(), np.tile(cells.number, 63), size, _SIZE).astype(np.float64)
+            for shift, own in enumerate(bins[place]):
+                found = np.bincount(first_bin + own, minlength=size * (_SIZE + 1))
+                counts[shift] = found.reshape(size, _SIZE + 1)[:, :_SIZE]
+            content = counts[1:].sum(axis=0, dtype=np.float64)
             self.content[place] = content / 63
             once = content.sum(axis=0) + 0.5
             different, column = np.unique(table[:, place], return_inverse=True)
             self.lattices.append({int(step): _lattice(int(step), float(sigmas[place])) for step in different})
             self.ratios.append(_ratios(once / once.sum(), self.lattices[-1]))
             for shift in range(64):
-                counts = histograms(own[shift], cells.number, size, _SIZE)
-                total[shift] += (counts @ self.ratios[-1])[:, column.ravel()]
+                total[shift] += (counts[shift] @ self.ratios[-1])[:, column.ravel()]
         self.likelihood = total.reshape(64, *cells.shape, -1)
         """(shifts, rows, columns, candidates), logarithm of the ratio to no earlier compression."""
 
@@ -142,14 +175,21 @@ def standardised(likelihood: NDArray[np.float32]) -> NDArray[np.float32]:
     axis only see traces of the file's own grid, and mirrored shifts see the same: they must be exceeded, too.
     """
     others = likelihood[1:]
-    middle = np.median(others, axis=0)
-    spread = 1.4826 * np.median(np.abs(others - middle), axis=0)
+    middle = _median(others)
+    spread = np.float32(1.4826) * _median(np.abs(others - middle))
     result = np.full(likelihood.shape, -np.inf, np.float32)
     floor = 0.02 * np.sqrt(np.maximum(np.abs(middle), 1)) + 0.5
     for shift in range(1, 64):
         base = np.maximum(middle, likelihood[list(_peers(shift))].max(axis=0)) if _peers(shift) else middle
         result[shift] = (likelihood[shift] - base) / (spread + floor)
     return result
+
+
+def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the median over the first axis, of odd length: np.median without its strides, six times as fast."""
+    flat = np.ascontiguousarray(values.reshape(len(values), -1).T)
+    flat.partition(len(values) // 2, axis=1)
+    return flat[:, len(values) // 2].reshape(values.shape[1:])
 
 
 @cache

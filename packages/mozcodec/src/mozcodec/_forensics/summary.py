@@ -7,7 +7,7 @@ import numpy as np
 
 from .._errors import JpegError
 from .._inputs import Source, content_of
-from .double import DoubleCompression, double_compression
+from .double import DoubleCompression, Luma, double_compression, read_luma
 from .encoder import estimate_quality, identify
 from .ghosts import Ghosts, ghosts
 from .grids import Grid, grid
@@ -28,11 +28,22 @@ def report(data: Source) -> dict[str, Any]:
     stream = bytes(content_of(data))
     found: dict[str, Any] = {"schema": SCHEMA, "metadata": _plain(metadata_report(stream))}
     missing: dict[str, str] = {}
-    for key, function in _ANALYSES.items():
-        try:
-            found[key] = function(stream)
-        except JpegError as error:
-            found[key], missing[key] = None, str(error)
+
+    def fill(analyses: dict[str, Any], given: Any) -> None:
+        for key, function in analyses.items():
+            try:
+                found[key] = function(given)
+            except JpegError as error:
+                found[key], missing[key] = None, str(error)
+
+    fill(_OF_TABLES, stream)
+    try:
+        luma: Any = read_luma(stream)
+    except JpegError as error:
+        found.update(dict.fromkeys(_OF_LUMA))
+        missing.update(dict.fromkeys(_OF_LUMA, str(error)))
+    else:
+        fill(_OF_LUMA, luma)
     return {**found, "not_analysed": missing}
 
 
@@ -54,7 +65,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _double(data: bytes) -> dict[str, Any]:
+def _double(data: Luma) -> dict[str, Any]:
     found: DoubleCompression = double_compression(data)
     return {**_plain(found), "aligned": found.aligned}
 
@@ -74,7 +85,7 @@ def _region(found: Ghosts | Grid) -> dict[str, Any]:
     }
 
 
-def _ghosts(data: bytes) -> dict[str, Any]:
+def _ghosts(data: Luma) -> dict[str, Any]:
     found = ghosts(data)
     inside = found.qualities[found.region]
     common = int(np.bincount(inside).argmax()) if inside.size else 0
@@ -82,7 +93,7 @@ def _ghosts(data: bytes) -> dict[str, Any]:
     return {**_region(found), **rest, "part_quality": common or None}
 
 
-def _grid(data: bytes) -> dict[str, Any]:
+def _grid(data: Luma) -> dict[str, Any]:
     found = grid(data)
     inside = found.offsets[found.region].astype(int)
     codes = inside[:, 0] * 8 + inside[:, 1]
@@ -94,13 +105,11 @@ def _grid(data: bytes) -> dict[str, Any]:
     }
 
 
-_ANALYSES: dict[str, Any] = {
+_OF_TABLES: dict[str, Any] = {
     "encoder": lambda data: _plain(identify(data)),
     "quality": lambda data: _plain(estimate_quality(data)),
-    "double_compression": _double,
-    "ghosts": _ghosts,
-    "grid": _grid,
 }
+_OF_LUMA: dict[str, Any] = {"double_compression": _double, "ghosts": _ghosts, "grid": _grid}
 
 
 # ---- text -----------------------------------------------------------------------------------------------------------
