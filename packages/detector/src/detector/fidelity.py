@@ -99,6 +99,7 @@ def measure(
     from .data.work import Executor, Task, key_of, read, run, working_folder
     from .pipeline import stage
 
+    where = Executor(executor, workers)
     read_lossless(faces)
     index, reader = read_index(faces), ShardReader(faces)
     measured_conditions = [condition for condition in conditions if condition.steps]
@@ -111,7 +112,7 @@ def measure(
         for chunk in chunks
     ]
     with working_folder(Path(out)) as work, whole_folder(out, "images.csv") as folder:
-        files = run(tasks, work, "fidelity", Executor(executor, workers))
+        files = run(tasks, work, "fidelity", where)
         # JSON reads back every float exactly
         rows = [Row(**values) for file in files for values in json.loads(read(file))]
         panels = [panel for face in examples(index) for panel in draw(folder, reader, face, measured_conditions)]

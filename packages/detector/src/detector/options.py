@@ -131,6 +131,8 @@ executor_option = click.option(
     envvar="DETECTOR_EXECUTOR",
     default="processes",
     show_default=True,
-    type=click.Choice(["serial", "processes"]),
-    help="Where tasks run; the output is the same. Also read from the environment variable DETECTOR_EXECUTOR.",
+    metavar="WHERE",
+    help="Where tasks run: serial, processes, dask://HOST:PORT or tls://HOST:PORT (the scheduler of a Dask cluster), "
+    "or slurm (jobs as slurm.yaml describes them, or the file that DETECTOR_SLURM names). The output is the same. "
+    "Also read from the environment variable DETECTOR_EXECUTOR.",
 )

@@ -72,7 +72,7 @@ def compress_faces(
     The index has the rows of these crops with new offsets. The summary is that of *faces* with the counts of *splits*
     and the compression settings. Raises `DataError` if *faces* is incomplete, has no crops of *splits*, or is *out*.
     """
-    faces, out = Path(faces), Path(out)
+    faces, out, where = Path(faces), Path(out), Executor(executor, workers)
     if out.resolve() == faces.resolve():
         raise DataError(f"{out}: refusing to replace the lossless crops by compressed ones; name another folder")
     index, reader = [face for face in read_index(faces) if face.split in splits], ShardReader(faces)
@@ -90,7 +90,7 @@ def compress_faces(
         for chunk in chunks
     ]
     with working_folder(out) as work, whole_folder(out, "index.csv") as folder:
-        files = run(tasks, work, f"compress to {quality}", Executor(executor, workers))
+        files = run(tasks, work, f"compress to {quality}", where)
         rows: list[Face] = []
         with ShardWriter(folder, suffix=".jpg") as shards:
             for chunk, file in zip(chunks, files, strict=True):

@@ -183,7 +183,7 @@ def make_faces(
     counted and listed. Raises `DataError` if there are no crops or a person is in two splits, and the errors of
     `read_data`, `detection.configured`, `check_tracked` and `work.run`.
     """
-    out = Path(out)
+    out, where = Path(out), Executor(executor, workers)
     check_replaceable(out, "index.csv")
     tree = read_data(data, config)
     check_splits(tree.clips, data)
@@ -196,7 +196,7 @@ def make_faces(
     with working_folder(out) as work:
         with ThreadPoolExecutor(cores()) as pool:  # hashing releases the GIL
             tasks = list(pool.map(lambda clip: clip_task(clip, there, code), tree.clips))
-        files = run(tasks, work, "faces", Executor(executor, workers), isolated=True)
+        files = run(tasks, work, "faces", where, isolated=True)
         results = {clip.video: file for clip, file in zip(tree.clips, files, strict=True)}
         with whole_folder(out, "index.csv") as folder:
             summary = _write(folder, tree, results, there, Path(data))

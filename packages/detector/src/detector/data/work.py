@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,15 +46,28 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """Where tasks run: `place` is ``serial`` (this process) or ``processes``, of which there are `workers` (0: one for
-    each core)."""
+    """Where tasks run: `place` is ``serial`` (this process), ``processes``, the address of a Dask scheduler
+    (``dask://HOST:PORT``, or ``tls://HOST:PORT`` with certificates), or ``slurm``.
+
+    `workers` is the number of processes; 0 means one for each core, with ``slurm`` as many as the settings say. The
+    workers of a Dask scheduler are started by others.
+    """
 
     place: str = "processes"
     workers: int = 0
 
     def __post_init__(self) -> None:
-        if self.place not in ("serial", "processes"):
-            raise ConfigError(f"executor must be serial or processes, got {self.place}")
+        if self.place in ("serial", "processes", "slurm"):
+            return
+        if re.fullmatch(r"(dask|tls)://[^/\s]+:\d{1,5}", self.place) is None:
+            raise ConfigError(
+                f"executor must be serial, processes, dask://HOST:PORT, tls://HOST:PORT or slurm, got {self.place}"
+            )
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether tasks run on a cluster."""
+        return self.place not in ("serial", "processes")
 
 
 def key_of(*parts: str | bytes | memoryview | dict[str, Any]) -> str:
@@ -108,8 +122,13 @@ def run(tasks: Sequence[Task], work: Path, label: str, executor: Executor, isola
 
 def _unordered(
     tasks: list[Task], work: Path, executor: Executor, isolated: bool
-) -> Iterator[tuple[Task, Path | WorkerDiedError]]:
-    """Yield each of *tasks* with the file of its result as they finish."""
+) -> Iterator[tuple[Task, Path | WorkerDiedError | None]]:
+    """Yield each of *tasks* as they finish, with a `WorkerDiedError` if it was given up."""
+    if executor.elsewhere:
+        from .cluster import on_cluster
+
+        yield from on_cluster(tasks, work, executor.place, executor.workers)
+        return
     pool = ProcessPool(partial(finish, work=work), executor.workers)
     alone = len(tasks) == 1 or pool.workers == 1
     if executor.place == "serial" or (alone and not isolated):

@@ -1,0 +1,38 @@
+"""The command ``detector worker``."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+
+import click
+
+from ..arithmetic import PINNED
+from ..errors import ConfigError, DetectorError
+from ..options import Command, workers_option
+from ..system import cores, let_idle_threads_sleep, pin_numpy
+
+
+@click.command(cls=Command)
+@click.argument("scheduler")
+@workers_option
+@click.option("--memory", default="auto", show_default=True, help="Memory of a process, e.g. 4GB.")
+def command(scheduler: str, workers: int, memory: str) -> None:
+    """Run tasks for SCHEDULER, dask://HOST:PORT or tls://HOST:PORT, until it ends.
+
+    Start it in the folder in which the commands run, from the same installation, on a file system that both share. The
+    processes are Dask workers that run one task at a time, with the arithmetic that makes results the same bytes on
+    every machine.
+    """
+    if re.fullmatch(r"(dask|tls)://[^/\s]+:\d{1,5}", scheduler) is None:
+        raise ConfigError(f"SCHEDULER must be dask://HOST:PORT or tls://HOST:PORT, got {scheduler}")
+    if importlib.util.find_spec("distributed") is None:
+        raise DetectorError("Dask is not installed; pip install 'detector[cluster]'")
+    let_idle_threads_sleep()
+    pin_numpy()
+    os.environ.update(PINNED)  # read when torch is loaded
+    address, number = scheduler.replace("dask://", "tcp://"), str(workers or cores())
+    dask = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nworkers", number, "--nthreads", "1"]
+    os.execv(sys.executable, [*dask, "--memory-limit", memory, "--no-dashboard"])
