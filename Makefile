@@ -86,9 +86,9 @@ grid: setup ## experiments over MODELS, QUALITIES, FRAMES_PER_SECOND and SEEDS a
 	--fidelity out/experiments/fidelity.json --out out/grid.md --csv out/grid.csv --figure out/grid.png \
 	$(if $(findstring $(COMMA),$(FRAMES_PER_SECOND)),--versus faces.frames_per_second)'
 
-experiments: setup ## the experiments of DVC on 120 columns: main metrics and the parameters that differ
+experiments: setup ## the experiments of DVC on 120 columns: main metrics and parameters that differ
 	@$(IN_VENV) COLUMNS=120 dvc exp show --no-pager --only-changed \
-	  --drop '.*_(lo|hi)$$|.*(diagonal|lean|lowest).*|Created|data$$|out/|packages/|pretrained/'
+	  --drop 'Created|data$$|out/|packages/|pretrained/'
 
 seeds: setup ## three runs trained at quality 77 and three at 10, as one table
 	@$(IN_VENV) sh -c 'detector grid quality=77,10 seed=1,2,3 --out out/seeds && \

@@ -61,6 +61,11 @@ def tight(image: np.ndarray) -> bytes:
     return encode_png(image[44:190, 96:224])
 
 
+def mirrored(image: np.ndarray) -> bytes:
+    """The face with its surroundings replaced by a mirror image of it, as data sets of cut-out faces are padded."""
+    return encode_png(cv2.copyMakeBorder(image[24:190, 70:224], 24, 50, 70, 96, cv2.BORDER_REFLECT_101))
+
+
 @pytest.fixture
 def audit_of(face_photograph: np.ndarray, tmp_path: Path) -> Callable[..., Audit]:
     """audit_of(real, fake): the audit of a plain folder whose classes are encoded by these functions."""
@@ -139,6 +144,14 @@ def test_other_sizes_are_found(audit_of: Callable[..., Audit]) -> None:
 
 def test_crops_beyond_the_image_are_found(audit_of: Callable[..., Audit]) -> None:
     assert found_in(audit_of(real=tight)) & {"border", "shrink"}
+
+
+def test_borders_that_were_mirrored_before_are_found_in_the_pixels(audit_of: Callable[..., Audit]) -> None:
+    """No crop reaches beyond its image, and file, size and scale are those of the fakes."""
+    audit = audit_of(real=mirrored)
+    assert not {"border", "shrink", "format", "size", "encoding", "scale"} & found_in(audit)
+    (found,) = [sentence for sentence in findings(audit) if "8 x 8 pixels" in sentence]
+    assert found.startswith("Real and fake can be told apart by a linear model of the crop as 8 x 8 pixels: AUC 1")
 
 
 def plant(root: Path, images: dict[str, tuple[np.ndarray, str, str]], **tables: list[dict[str, object]]) -> Path:

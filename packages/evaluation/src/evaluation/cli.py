@@ -100,7 +100,7 @@ def _drawing(command: Any) -> Any:
 @click.argument("scores", type=Existing)
 @click.argument("out", type=File)
 @click.option("--tables", type=TABLES, help="Folder for the long tables (metrics.csv, differences.csv, ...).")
-@click.option("--headline", type=File, help="JSON file for the (at most 20) headline numbers, for `dvc metrics diff`.")
+@click.option("--headline", type=File, help="JSON file for the six headline numbers, for `dvc metrics diff`.")
 @click.option("--allow-nan", is_flag=True, help="Leave out rows whose score is not finite.")
 @click.option("--quiet", is_flag=True, help="Do not print the table of results.")
 @_reading

@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 DECIDED = ("balanced_accuracy", "lowest_specificity", "lowest_sensitivity")
+SHORT = dict(zip(DECIDED, ("bacc", "min_tnr", "min_tpr"), strict=True))  # in headline.json
 NO_NOTE = "The faces are synthetic. Nothing follows from these numbers for real deepfakes."
 SAID = ("faces are synthetic", "nothing follows", "for real deepfakes")       # a note with these words says the same
 VIDEOS = ("condition", "compression", "video", "method", "pair", "label", "score", "n_frames", "error")
@@ -85,25 +86,25 @@ def one_class(summary: Summary) -> list[str]:
 
 
 def headline_json(summary: Summary, matrix: Matrix) -> dict[str, Any]:
-    """Return the numbers to look at first, each with its interval, 18 in all, and what the intervals are: what
-    ``dvc metrics diff`` compares.
+    """Return the six numbers to look at first, which ``dvc metrics diff`` compares.
 
     All are at frame level: the AUC of the two conditions between which the drop is measured and of the worst cell of
     the history matrix, and what the threshold decides that is chosen on the validation split over all conditions.
-    Undefined numbers are left out.
+    Undefined numbers are left out. Names are short and there are no intervals (metrics.json has them), because each
+    name is a column of ``dvc exp show`` to the left of the parameters.
     """
     ends = summary.ends()
     auc: dict[str, float] = {}
     for condition in [ends.high, ends.low] if ends else summary.conditions[:2]:
         row = summary.find(condition, "frame", "auc")
-        auc |= _named(condition_key(condition), row.value, row.lo, row.hi) if row else {}
+        auc |= _named(condition_key(condition), row.value) if row else {}
     worst = matrix.figure("worst")
-    auc |= _named("worst", worst.value, worst.lo, worst.hi) if worst else {}
-    decided = [found for name in DECIDED for found in matrix.decided(name)]
+    auc |= _named("worst", worst.value) if worst else {}
     out: dict[str, Any] = {"auc": auc}
-    for found in decided:
-        out |= _named(found.metric, found.value, found.lo, found.hi)
-    return out | {"intervals": f"{100 * summary.settings.confidence:g} %, {behind(summary)}"}
+    for name, short in SHORT.items():
+        for found in matrix.decided(name):
+            out |= _named(short, found.value)
+    return out
 
 
 def _named(name: str, value: float, lo: float = math.nan, hi: float = math.nan) -> dict[str, float]:
