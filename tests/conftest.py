@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     budget = config.getoption("--budget-minutes")
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(60 * max(5, 4 * minutes(item))))
+            item.add_marker(pytest.mark.timeout(60 * max(30, 15 * minutes(item))))
     if budget is None:
         return
     fits, total = [], 0.0
