@@ -131,8 +131,9 @@ docs: setup $(VENV)/.docs ## the documentation site, every warning an error: out
 $(VENV)/.docs: requirements-docs.txt constraints.txt $(VENV)/.complete
 	@$(BIN)/python -m pip install -qq --requirement requirements-docs.txt && touch $@
 
-fuzz: setup ## mozcodec's reader on mutated streams and its options at random, a million of each; resumable
-	@$(IN_VENV) python $(MOZCODEC)/fuzz/run.py && $(IN_VENV) python $(MOZCODEC)/fuzz/options.py run
+fuzz: setup ## mozcodec's reader on mutated streams and its options at random, a million of each; under sanitizers; resumable
+	@$(IN_VENV) python $(MOZCODEC)/fuzz/run.py && $(IN_VENV) python $(MOZCODEC)/fuzz/options.py run \
+		&& $(IN_VENV) python $(MOZCODEC)/fuzz/options.py run --cases 200000 --sanitized
 
 # -- release: docs/releasing.md ----------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
     python packages/mozcodec/fuzz/options.py run                          # 1,000,000 cases, two processes
     python packages/mozcodec/fuzz/options.py run --cases 5000 --seed 7
     python packages/mozcodec/fuzz/options.py show 1234 --seed 7           # one case, with its options
+    python packages/mozcodec/fuzz/options.py run --cases 200000 --sanitized   # under ASan and UBSan
 
 A failure is a signal, an exception other than mozcodec's own and those for wrong arguments, a file that
 ``mozcodec.decode`` rejects, or an image that is worse than its quantization tables explain. A case is a pure
@@ -588,9 +589,38 @@ def _in_a_process(seed: int, start: int, count: int) -> dict[str, Any]:
             break
         numbers = [int(line) for line in done.stderr.splitlines() if line.isdigit()]
         last = numbers[-1] if numbers else start
-        failures.append([last, f"the process ended with status {done.returncode}: {done.stderr[-2000:]}"])
+        failures.append([last, f"the process ended with status {done.returncode}: {_report(done.stderr)}"])
         start = last + 1
     return {"checked": dict(checked), "failures": failures}
+
+
+def _report(log: str) -> str:
+    """Return the part of a process's log that says why it ended: a sanitizer's report from its first line on."""
+    lines = [line for line in log.splitlines() if not line.isdigit()]
+    first = next((i for i, line in enumerate(lines) if "ERROR: " in line or "runtime error: " in line), None)
+    return "\n".join(lines[-20:] if first is None else lines[first : first + 12])
+
+
+def sanitized(folder: Path) -> dict[str, str]:
+    """Build the extension with ASan and UBSan into *folder*; return an environment in which mozcodec is that one."""
+    build = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target", str(folder)]
+    subprocess.run([*build, str(PACKAGE)], check=True, env=os.environ | {"MOZCODEC_SANITIZE": "ON"})
+    start = folder / "start"
+    start.mkdir(exist_ok=True)
+    # An editable installation would be found first.
+    (start / "sitecustomize.py").write_text(
+        "import sys\n"
+        "sys.meta_path[:] = [f for f in sys.meta_path if 'ScikitBuild' not in type(f).__name__]\n"
+        f"sys.path.insert(0, {str(folder)!r})\n"
+    )
+    name = ["gcc", "-print-file-name=libasan.so"], ["gcc", "-print-file-name=libubsan.so"]
+    libraries = [subprocess.run(one, check=True, capture_output=True, text=True).stdout.strip() for one in name]
+    return os.environ | {
+        "LD_PRELOAD": ":".join(libraries),
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
+        "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1",
+        "PYTHONPATH": str(start),
+    }
 
 
 def _key(seed: int) -> dict[str, Any]:
@@ -633,7 +663,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=SEED, help=f"default {SEED}")
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="processes; default 2")
     parser.add_argument("--state", type=Path, default=STATE, help="file of the finished chunks")
+    parser.add_argument("--sanitized", action="store_true", help="build with ASan and UBSan, and run that")
     args = parser.parse_args()
+    if args.sanitized:
+        command = [sys.executable, "-P", __file__, *(word for word in sys.argv[1:] if word != "--sanitized")]
+        return subprocess.run(command, env=sanitized(PACKAGE / "build" / "fuzz" / "sanitized"), check=False).returncode
     if args.mode == "show":
         case = draw_case(args.seed, args.number)
         print(case)

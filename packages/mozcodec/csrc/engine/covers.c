@@ -89,8 +89,10 @@ static int has_large_mcus(j_compress_ptr cinfo)
     int blocks = 0;
 
     for (int c = 0; c < s->comps_in_scan && s->comps_in_scan > 1; c++) {
-      const jpeg_component_info *component = &cinfo->comp_info[s->component_index[c]];
-      blocks += component->h_samp_factor * component->v_samp_factor;
+      int index = s->component_index[c];
+
+      if (index >= 0 && index < cinfo->num_components)   /* the library refuses others when it starts */
+        blocks += cinfo->comp_info[index].h_samp_factor * cinfo->comp_info[index].v_samp_factor;
     }
     if (blocks > C_MAX_BLOCKS_IN_MCU)
       return 1;
