@@ -58,7 +58,7 @@ hooks: $(RELEASE)/.complete ## run lint and check before each commit (pre-commit
 	@$(IN_RELEASE) pre-commit install
 
 lock: $(RELEASE)/.complete ## write requirements.lock, every requirement of the workspace with its hashes, by uv
-	@$(IN_RELEASE) uv lock --quiet && { echo "# Written by make lock: every requirement with its hashes. docs/contributing.md says how to use it."; \
+	@$(IN_RELEASE) python tools/pins.py && $(IN_RELEASE) uv lock --quiet && { echo "# Written by make lock: every requirement with its hashes. docs/contributing.md says how to use it."; \
 	$(IN_RELEASE) uv export --quiet --locked --all-packages --all-groups --all-extras --no-emit-workspace --no-annotate --no-header; } > requirements.lock
 
 architecture: setup ## write the tables of packages and source files in docs/architecture.md

@@ -11,29 +11,35 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tools import coverage_report
+from tools import coverage_report, pins
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-GROUPS = {"dev": "requirements.txt", "docs": "requirements-docs.txt", "release": "requirements-release.txt"}
-ELSEWHERE = {"cffconvert", "cibuildwheel"}  # installed in environments of their own
+HINT = "run make lock"
 
 
 def lines(name: str) -> list[str]:
-    """Return the lines of a requirements file without comments and options."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    found = [line.partition("#")[0].strip() for line in text.splitlines()]
-    return [line for line in found if line and not line.startswith(("-c", "-e"))]
+    return pins.lines(ROOT / name)
 
 
-@pytest.mark.parametrize(("group", "name"), GROUPS.items())
-def test_a_group_of_uv_holds_what_pip_installs(group: str, name: str) -> None:
-    assert PROJECT["dependency-groups"][group] == lines(name)
+@pytest.mark.parametrize("group", pins.GROUPS)
+def test_a_group_of_uv_holds_what_pip_installs(group: str) -> None:
+    assert PROJECT["dependency-groups"][group] == pins.tables()[group], HINT
 
 
 def test_uv_has_the_constraints_of_pip() -> None:
-    pins = [line for line in lines("constraints.txt") if line.partition("==")[0] not in ELSEWHERE]
-    assert PROJECT["tool"]["uv"]["constraint-dependencies"] == pins
+    assert PROJECT["tool"]["uv"]["constraint-dependencies"] == pins.tables()["constraint-dependencies"], HINT
+
+
+def test_a_new_requirement_reaches_uv(tmp_path: Path) -> None:
+    for name in (*pins.GROUPS.values(), "constraints.txt"):
+        shutil.copy2(ROOT / name, tmp_path / name)
+    (tmp_path / "requirements.txt").write_text("-c constraints.txt\nnew[a]  # why\n", encoding="utf-8")
+    made = pins.updated((ROOT / "pyproject.toml").read_text(encoding="utf-8"), pins.tables(tmp_path))
+    assert tomllib.loads(made)["dependency-groups"]["dev"] == ["new[a]"]
+    assert pins.updated(made, pins.tables()) == (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit, match="dev"):
+        pins.updated("", pins.tables())
 
 
 def test_the_workspace_has_all_packages() -> None:
@@ -67,9 +73,9 @@ def test_the_lock_has_the_constraints_and_a_hash_for_everything() -> None:
     assert len(found) > 200
     assert [name for name, (_, hashes) in found.items() if hashes == 0] == []
     assert "://" not in (ROOT / "requirements.lock").read_text(encoding="utf-8")  # any index will do
-    pins = (line.split("==") for line in lines("constraints.txt"))
-    pinned = {normal(name): version for name, version in pins if name not in ELSEWHERE}
-    assert pinned == {name: version for name, (version, _) in found.items() if name in pinned}
+    constraints = (line.split("==") for line in pins.tables()["constraint-dependencies"])
+    pinned = {normal(name): version for name, version in constraints}
+    assert pinned == {name: version for name, (version, _) in found.items() if name in pinned}, HINT
 
 
 def test_every_requirement_of_the_packages_is_locked() -> None:
@@ -78,7 +84,7 @@ def test_every_requirement_of_the_packages_is_locked() -> None:
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
         extras = [one for group in project.get("optional-dependencies", {}).values() for one in group]
         wanted |= {normal(one) for one in [*project["dependencies"], *extras]}
-    assert wanted - set(locked()) == {"mozcodec", "evaluation"}
+    assert wanted - set(locked()) == {"mozcodec", "evaluation"}, HINT
 
 
 @pytest.mark.slow(minutes=2)

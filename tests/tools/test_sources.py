@@ -61,7 +61,7 @@ def test_a_new_file_and_a_new_import_change_the_map(tmp_path: Path) -> None:
 
 LONGEST = 600
 WHY = re.compile(r"Over 600 lines: .{20,}")
-GENERATED = {"dvc.yaml", "dvc.lock", "uv.lock"}
+GENERATED = {"dvc.yaml", "dvc.lock", "requirements.lock"}
 DATA = (".csv", ".json", ".svg", ".png", ".jpg", ".ipynb")
 
 
