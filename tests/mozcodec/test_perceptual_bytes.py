@@ -12,8 +12,8 @@ from tools.scripts import load
 COMPILERS = Path(__file__).resolve().parents[2] / "packages" / "mozcodec" / "fuzz" / "compilers.py"
 EXPECTED = {
     0: "aec9515c855cda18a85cd1011c7bd26fdce9ba87937809c828f902934434e5af",
-    1: "3f3f41eb5a21aebaa203f865dd68f808be4f18ad2f21284b4c2cc11dfd2f4767",
-    2: "d0548654d3cd9cea81eb8dd3b6c815bbd6457c470b18a67e07219075b626bd47",
+    1: "8f72a0de4e69144da509c558523ecff8d3b75f48c25fd90cac1c43b7faa25844",
+    2: "40d00775ebc378f13aff5f6f1cda13fbc714d6335fa1caae452b74b4953527c1",
 }
 """SHA-256 of the files of each effort, by gcc 12 on x86-64; a deliberate change of the mode changes them."""
 

@@ -1,6 +1,7 @@
-"""Text between the marks of a program in a document."""
+"""What benchmarks write into documents: text between the marks of a program, and the commit."""
 
 import re
+import subprocess
 from pathlib import Path
 
 
@@ -13,3 +14,10 @@ def put(page: Path, program: str, text: str) -> None:
     if count != 1:
         raise SystemExit(f"{page} must have the marks {begin} and {end} once, has them {count} times")
     page.write_text(after, encoding="utf-8")
+
+
+def commit() -> str:
+    """Return the commit of these programs, with "-dirty" if files have changed since."""
+    command = ["git", "describe", "--always", "--dirty"]
+    result = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or "unknown"

@@ -23,7 +23,6 @@ import ctypes.util
 import io
 import math
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from marked import put
+from marked import commit, put
 from numpy.typing import NDArray
 from PIL import Image, features
 
@@ -85,6 +84,10 @@ def _searched_size(data: bytes) -> int:
     return len(mozcodec.optimize(data))
 
 
+def _widely_searched_size(data: bytes) -> int:
+    return len(mozcodec.optimize(data, optimize_scans="wide"))
+
+
 def _guetzli(image: Picture, quality: float) -> bytes:
     import pyguetzli
 
@@ -124,10 +127,11 @@ def _jpeg_encoders(sampling: str) -> Iterator[Encoder]:
     turbo = partial(_pillow, format="JPEG", subsampling=sampling, progressive=True, optimize=True)
     yield Encoder("libjpeg-turbo", sampling, QUALITIES, turbo)
     if has("ajpegli"):
-        plain, searched = "jpegli", "jpegli + scan search"
+        plain, searched, widely = "jpegli", "jpegli + scan search", "jpegli + wide scan search"
         coder = partial(_jpegli, subsampling=sampling)
         yield Encoder(plain, sampling, DISTANCES, coder, pixels_of=searched)
         yield Encoder(searched, sampling, DISTANCES, coder, _searched_size, pixels_of=plain)
+        yield Encoder(widely, sampling, DISTANCES, coder, _widely_searched_size, pixels_of=plain)
     if _load_libjxl() is not None:
         mode = partial(_mozcodec, effort=1, subsampling=sampling)
         yield Encoder("mozcodec effort 1 as JPEG XL", sampling, DISTANCES, mode, _jpeg_xl_size, "mozcodec effort 1")
@@ -367,9 +371,7 @@ def tables(rows: Sequence[dict[str, str]]) -> Iterator[str]:
 
 def versions() -> str:
     """Return the commit and the versions of what takes part."""
-    command, folder = ["git", "describe", "--always", "--dirty"], Path(__file__).parent
-    commit = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    parts = [f"commit {commit.stdout.strip() or 'unknown'}"]
+    parts = [f"commit {commit()}"]
     parts += [f"{name} {version(name)}" for name in ("mozcodec", "ajpegli", "pillow") if has(name)]
     parts += [f"{name} {features.version(name)}" for name in ("libjpeg_turbo", "webp", "avif") if features.check(name)]
     parts.append("Butteraugli of libjxl" if _libjxl() else "no libjxl: no Butteraugli")

@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
-from marked import put
+from marked import commit, put
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -176,8 +176,6 @@ def metric(path: Path, rounds: int) -> Iterator[str]:
 
 def about() -> str:
     """Return the conditions of the measurement."""
-    command = ["git", "describe", "--always", "--dirty"]
-    commit = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     try:
         number = version("mozcodec")
     except PackageNotFoundError:
@@ -187,7 +185,7 @@ def about() -> str:
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     processor = names[0] if names else platform.processor()
     return (
-        f"Commit {commit.stdout.strip() or 'unknown'}, mozcodec {number}, Python {platform.python_version()}, "
+        f"Commit {commit()}, mozcodec {number}, Python {platform.python_version()}, "
         f"{processor}; `python packages/mozcodec/benchmarks/perceptual_cost.py PICTURES`."
     )
 

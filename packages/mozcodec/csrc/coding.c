@@ -94,7 +94,7 @@ void mzc_write_markers(j_compress_ptr cinfo, const mzc_marker *markers, int num_
     jpeg_write_marker(cinfo, markers[i].marker, markers[i].data, markers[i].size);
 }
 
-int mzc_choose_engine(int requested, const mzc_engine *engine, const char *reason, mzc_status *status)
+static int note_engine(int requested, const mzc_engine *engine, const char *reason, mzc_status *status)
 {
   if (engine == NULL && reason == NULL)
     reason = "this build has no engine of its own";
@@ -105,9 +105,16 @@ int mzc_choose_engine(int requested, const mzc_engine *engine, const char *reaso
   return status->engine;
 }
 
+int mzc_choose_engine(const mzc_encode_options *options, mzc_engine *engine, const char *reason, mzc_status *status)
+{
+  if (engine != NULL)
+    mzc_engine_search_widely(engine, options->optimize_scans == MZC_SCANS_WIDE);
+  return note_engine(options->engine, engine, reason, status);
+}
+
 int mzc_decline_engine(int requested, const mzc_engine *engine, mzc_status *status)
 {
-  return mzc_choose_engine(requested, engine, "so large or detailed an image, or coefficients out of range", status);
+  return note_engine(requested, engine, "so large or detailed an image, or coefficients out of range", status);
 }
 
 int mzc_finish_coefficients(j_compress_ptr cinfo, jvirt_barray_ptr *coefficients, int requested, mzc_engine *engine,

@@ -161,7 +161,7 @@ static int code(writer *w, const mzc_coefficients *coefficients, const mzc_encod
     return mzc_fail(w->guard.status, MZC_UNSUPPORTED, "a component of which nothing was sent cannot be written");
   if (cinfo->num_scans == 0 && mzc_lacks_scans(&coefficients->sent, cinfo->num_components))
     mzc_note(w->guard.status, MZC_NO_SMOOTHING);
-  if (mzc_choose_engine(options->engine, engine, engine ? mzc_engine_refuses_coefficients(cinfo) : NULL,
+  if (mzc_choose_engine(options, engine, engine ? mzc_engine_refuses_coefficients(cinfo) : NULL,
                         w->guard.status) < 0)
     return -1;
   arrays = request_arrays(cinfo);

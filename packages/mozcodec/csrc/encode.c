@@ -29,7 +29,7 @@ static int run(encoder *e, const mzc_image *image, const mzc_encode_options *opt
   cinfo->dest = &e->destination.base;
   choice = MZC_ENGINE_LIBRARY;
   if (!again)
-    choice = mzc_choose_engine(options->engine, engine, engine ? mzc_engine_refuses(cinfo) : NULL, e->guard.status);
+    choice = mzc_choose_engine(options, engine, engine ? mzc_engine_refuses(cinfo) : NULL, e->guard.status);
   if (choice < 0) {
     jpeg_destroy_compress(cinfo);
     return -1;

@@ -78,6 +78,7 @@ void mzc_free(void *pointer);
 enum { MZC_PROFILE_MAX_COMPRESSION = 0, MZC_PROFILE_FASTEST = 1 };
 enum { MZC_TUNE_PSNR = 0, MZC_TUNE_HVS_PSNR = 1, MZC_TUNE_SSIM = 2, MZC_TUNE_MS_SSIM = 3 };
 enum { MZC_ENGINE_AUTO = 0, MZC_ENGINE_LIBRARY = 1, MZC_ENGINE_FAST = 2 };
+enum { MZC_SCANS_WIDE = 2 };     /* more bands than mozjpeg's search tries */
 enum { MZC_DCT_ISLOW = 0, MZC_DCT_IFAST = 1, MZC_DCT_FLOAT = 2 };
 
 typedef struct {
@@ -93,7 +94,7 @@ typedef struct {
   float quality[4];
   int progressive;              /* 1 -progressive, 0 -baseline without its 8-bit tables */
   int quant_baseline;           /* 1 -quant-baseline */
-  int optimize_scans;           /* 0 -fastcrush */
+  int optimize_scans;           /* 0 -fastcrush, MZC_SCANS_WIDE */
   int trellis_quant;            /* 0 -notrellis */
   int trellis_quant_dc;         /* 0 -notrellis-dc, 1 -trellis-dc */
   int trellis_eob_opt;

@@ -93,7 +93,7 @@ static int code(coder *c, const mzc_prepared *p, const mzc_encode_options *optio
     jpeg_destroy_compress(cinfo);
     return NOT_COVERED;
   }
-  mzc_choose_engine(MZC_ENGINE_FAST, engine, NULL, c->guard.status);
+  mzc_choose_engine(options, engine, NULL, c->guard.status);
   mzc_start_compress(cinfo);
   mzc_write_markers(cinfo, markers, num_markers);
   declined = mzc_engine_write_transformed(engine, cinfo, p->transformed);

@@ -79,7 +79,7 @@ int mzc_pixel_format_of(J_COLOR_SPACE color_space);
 
 /* Which engine codes: MZC_ENGINE_FAST or MZC_ENGINE_LIBRARY, said in status too; -1: requested is "fast" and reason
  * (NULL = none) prevents it. */
-int mzc_choose_engine(int requested, const mzc_engine *engine, const char *reason, mzc_status *status);
+int mzc_choose_engine(const mzc_encode_options *options, mzc_engine *engine, const char *reason, mzc_status *status);
 /* The engine that was chosen has met coefficients beyond it: the library's turn, or -1 as above. */
 int mzc_decline_engine(int requested, const mzc_engine *engine, mzc_status *status);
 /* After jpeg_write_coefficients and the markers, in place of jpeg_finish_compress, by the engine that was chosen. -1: as

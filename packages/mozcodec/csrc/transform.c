@@ -200,7 +200,7 @@ static void write_target(transcoder *t, jvirt_barray_ptr *arrays, const mzc_tran
   mzc_configure_coding(&t->target, options);
   keep_gaps(t, transform, options);
   name_components(t);
-  if (mzc_choose_engine(options->engine, engine, engine ? mzc_engine_refuses_coefficients(&t->target) : NULL,
+  if (mzc_choose_engine(options, engine, engine ? mzc_engine_refuses_coefficients(&t->target) : NULL,
                         t->guard.status) < 0)
     longjmp(t->guard.jump, 1);
   t->target.dest = &t->destination.base;

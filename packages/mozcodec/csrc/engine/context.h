@@ -18,7 +18,13 @@ typedef struct {
   mzc_scan_bytes split[MZC_NUM_SPLITS][2];     /* cut at 2, 8, 5, 12, 18, at that Al */
 } mzc_candidates;
 
-enum { MZC_MAX_SCANS = 64 };
+enum { MZC_MAX_SCANS = 64, MZC_MAX_TERMS = 12, MZC_MAX_DC_SCANS = MZC_MAX_COMPONENTS + 1 };
+
+/* Scans whose sizes are added: what one or two components cost. */
+typedef struct {
+  mzc_scan_bytes *scan[MZC_MAX_TERMS];
+  int num;
+} mzc_scan_sum;
 
 /* The codes of a file of one pass, and the tables that they were made from. */
 typedef struct {
@@ -44,12 +50,15 @@ struct mzc_engine {
   int num_components;
   int sequential, trellis, trellis_dc, own_dct, simd_dct, deringing, plain_from_library, declined;
   int may_hand_over;                           /* to the library, where that takes much less memory */
+  int wide;                                    /* bands.c searches too */
   int row;                                     /* of MCUs, in the main pass */
   mzc_lambda lambda;
   mzc_quantizer quantizer[NUM_QUANT_TBLS];
   mzc_component component[MZC_MAX_COMPONENTS];
   mzc_statistics statistics[MZC_MAX_COMPONENTS];
   mzc_rates rates;
+  mzc_band_statistics *band_statistics;        /* one; NULL until the wide search needs it */
+  size_t band_statistics_capacity;
 
   JCOEF *raw, *quantized;                      /* one row of blocks */
   size_t raw_capacity, quantized_capacity;
@@ -58,8 +67,9 @@ struct mzc_engine {
   size_t came_from_capacity, dc_candidate_capacity;
 
   mzc_candidates candidates[MZC_MAX_COMPONENTS];
-  mzc_scan_bytes script[MZC_MAX_SCANS];        /* AC scans of a fixed script */
-  mzc_bytes dc[MZC_MAX_COMPONENTS];            /* DC scans */
+  mzc_scan_bytes script[MZC_MAX_SCANS];        /* AC scans of a fixed script, or of the wide search */
+  int num_script;
+  mzc_bytes dc[MZC_MAX_DC_SCANS];              /* DC scans that are written, not all for the file */
   const mzc_bytes *output[MZC_MAX_SCANS];      /* scans of the file, in order */
   int num_output;
 
@@ -132,6 +142,15 @@ void mzc_describe_scan(mzc_scan_bytes *scan, int component, int Ss, int Se, int 
 void mzc_output_scan(mzc_engine *engine, mzc_scan_bytes *scan);
 void mzc_output_dc(mzc_engine *engine, int slot, const int *components, int num);
 
+/* Adds bands of this component that cost less than *chosen* to the script, and replaces *chosen* by them if there are any. */
+void mzc_search_bands(mzc_engine *engine, int component, int Al, mzc_scan_sum *chosen);
+/* The sizes that a scan can have, counted first if it is not. */
+void mzc_price(mzc_engine *engine, mzc_scan_bytes *scan);
+/* Makes the coefficients >> level. */
+void mzc_need_level(mzc_engine *engine, mzc_component *component, int level);
+size_t mzc_num_restarts(const mzc_component *component);
+/* Whether a is smaller than b, in bytes; scans are written where their bounds do not decide. */
+int mzc_costs_less(mzc_engine *engine, mzc_scan_sum *a, mzc_scan_sum *b);
 /* The sizes that a counted scan can have. -1 when its Huffman tree is too deep. */
 int mzc_price_scan(const mzc_kernels *kernels, mzc_scan_bytes *scan, size_t num_restarts);
 

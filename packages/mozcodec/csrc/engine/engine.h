@@ -36,6 +36,8 @@ void mzc_engine_begin(mzc_engine *engine, j_compress_ptr cinfo, int own_dct);
 /* Before mzc_engine_begin, for one image: 1: mzc_engine_finish may return -1 for an image that takes the library much less
  * memory. */
 void mzc_engine_may_hand_over(mzc_engine *engine, int may);
+/* Before the coefficients are written: 1: the scan search tries more bands than the library's (bands.c); 0: the same. */
+void mzc_engine_search_widely(mzc_engine *engine, int wide);
 /* After the last row: writes the file. 0, or -1 when the coefficients are beyond the engine: cinfo is aborted and the
  * whole image goes through the library instead. */
 int mzc_engine_finish(mzc_engine *engine, j_compress_ptr cinfo);

@@ -29,6 +29,9 @@ typedef struct {
   void (*flush_statistics)(mzc_statistics *);                 /* before the statistics are read */
   void (*count_level)(mzc_component *, int level, mzc_statistics *, int restart_interval);
   void (*count_scan)(const mzc_component *, mzc_scan_bytes *, int restart_interval);
+  /* places: num starts of bands, and 64. */
+  void (*count_bands)(const mzc_component *, int level, const uint8_t *places, int num, mzc_band_statistics *,
+                      int restart_interval);
   void (*fold)(mzc_scan_bytes *, const uint32_t *by_run, int num_runs, const mzc_eob_runs *);
 
   int (*build_huffman)(const uint32_t *histogram, mzc_huffman *);

@@ -363,6 +363,11 @@ void mzc_engine_may_hand_over(mzc_engine *e, int may)
   e->may_hand_over = may;
 }
 
+void mzc_engine_search_widely(mzc_engine *e, int wide)
+{
+  e->wide = wide;
+}
+
 int mzc_engine_finish(mzc_engine *e, j_compress_ptr cinfo)
 {
   int result;

@@ -76,10 +76,12 @@ static size_t visit_arrays(mzc_engine *e, visitor visit)
   for (int c = 0; c < MZC_MAX_COMPONENTS; c++) {
     visit_component(&e->component[c], visit, &total);
     visit_candidates(&e->candidates[c], visit, &total);
-    visit_bytes(&e->dc[c], visit, &total);
   }
+  for (int i = 0; i < MZC_MAX_DC_SCANS; i++)
+    visit_bytes(&e->dc[i], visit, &total);
   for (int i = 0; i < MZC_MAX_SCANS; i++)
     visit_bytes(&e->script[i].bytes, visit, &total);
+  e->band_statistics = visit(e->band_statistics, &e->band_statistics_capacity, sizeof *e->band_statistics, &total);
   e->raw = visit(e->raw, &e->raw_capacity, sizeof *e->raw, &total);
   e->quantized = visit(e->quantized, &e->quantized_capacity, sizeof *e->quantized, &total);
   e->came_from = visit(e->came_from, &e->came_from_capacity, sizeof *e->came_from, &total);

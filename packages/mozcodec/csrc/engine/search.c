@@ -11,12 +11,7 @@
  */
 #include "context.h"
 
-enum { MAX_TERMS = 12 };
-
-typedef struct {
-  mzc_scan_bytes *scan[MAX_TERMS];
-  int num;
-} sum;                           /* of sizes */
+typedef mzc_scan_sum sum;        /* of sizes */
 
 static void add(sum *s, mzc_scan_bytes *scan)
 {
@@ -44,14 +39,14 @@ static size_t num_blocks(const mzc_component *k)
   return (size_t)k->width * k->height;
 }
 
-static size_t num_restarts(const mzc_component *k)
+size_t mzc_num_restarts(const mzc_component *k)
 {
   return k->restart_interval ? (num_blocks(k) - 1) / k->restart_interval : 0;
 }
 
 /* ---- one scan ----------------------------------------------------------------------------------------------------- */
 
-static void need_level(mzc_engine *e, mzc_component *k, int level)
+void mzc_need_level(mzc_engine *e, mzc_component *k, int level)
 {
   while (k->levels_built < level) {
     mzc_sparse *out = &k->level[k->levels_built + 1];
@@ -63,17 +58,17 @@ static void need_level(mzc_engine *e, mzc_component *k, int level)
   }
 }
 
-static void price(mzc_engine *e, mzc_scan_bytes *scan)
+void mzc_price(mzc_engine *e, mzc_scan_bytes *scan)
 {
   mzc_component *k = &e->component[scan->component];
 
   if (scan->priced)
     return;
   if (!scan->counted) {
-    need_level(e, k, scan->Al);
+    mzc_need_level(e, k, scan->Al);
     e->kernels->count_scan(k, scan, k->restart_interval);
   }
-  if (mzc_price_scan(e->kernels, scan, num_restarts(k)) != 0)
+  if (mzc_price_scan(e->kernels, scan, mzc_num_restarts(k)) != 0)
     e->declined = 1;
 }
 
@@ -84,14 +79,14 @@ static void write(mzc_engine *e, mzc_scan_bytes *scan)
 
   if (scan->written)
     return;
-  price(e, scan);
+  mzc_price(e, scan);
   if (e->declined)
     return;
-  need_level(e, k, scan->Al);
+  mzc_need_level(e, k, scan->Al);
   /* Unstuffed, the data are at most lower - header - 2 restarts, and a filled byte for each restart: that much and 8
    * bytes of what the writer stores ahead lie behind raw. Stuffed, they are at most twice that, and the header and the
    * markers: that ends where the raw data end, and is never ahead of them, if raw stands at lower + restarts. */
-  restarts = num_restarts(k);
+  restarts = mzc_num_restarts(k);
   raw = (size_t)scan->lower + restarts;
   MZC_RESERVE(e->cinfo, scan->bytes.data, scan->bytes.capacity, 2 * raw + 8);
   e->kernels->write_scan(k, scan, k->restart_interval, scan->bytes.data + raw);
@@ -139,7 +134,7 @@ static int is_open(const sum *s)
 static void price_all(mzc_engine *e, sum *s)
 {
   for (int i = 0; i < s->num; i++)
-    price(e, s->scan[i]);
+    mzc_price(e, s->scan[i]);
 }
 
 /* Writes the scans of the undecided sum with the lowest bound. */
@@ -154,7 +149,7 @@ static void tighten(mzc_engine *e, sum *const *sums, int num)
     write(e, cheapest->scan[i]);
 }
 
-static int decide_costs_less(mzc_engine *e, sum *a, sum *b)
+int mzc_costs_less(mzc_engine *e, mzc_scan_sum *a, mzc_scan_sum *b)
 {
   sum *both[2] = { a, b };
   int answer = NO;
@@ -240,7 +235,7 @@ static void next_level(mzc_engine *e, int component, int Al)
   mzc_component *k = &e->component[component];
   mzc_statistics *s = &e->statistics[component];
 
-  need_level(e, k, Al);
+  mzc_need_level(e, k, Al);
   memset(s, 0, sizeof *s);
   e->kernels->count_level(k, Al, s, k->restart_interval);
   make_candidates(e, component, Al, s);
@@ -277,7 +272,7 @@ static void search_level(mzc_engine *e, band_plan *g, int largest_Al)
       for (int a = 0; a < Al; a++)
         add(&deeper, &e->candidates[c].refine[a]);
     }
-    if (!decide_costs_less(e, &deeper, &best) || e->declined)
+    if (!mzc_costs_less(e, &deeper, &best) || e->declined)
       return;
     best = deeper;
     g->Al = Al;
@@ -373,25 +368,28 @@ static void output_band(mzc_engine *e, const band_plan *g)
   }
 }
 
-/* Writes the scans of one component that the file takes, and frees what only the others need: luma's memory is not held
- * while chroma is searched. */
-static void finish_component(mzc_engine *e, const band_plan *g, int component)
+/* The scans of one component that the file takes, in order. */
+static void list_scans(mzc_engine *e, const band_plan *g, int component, sum *list)
 {
   mzc_candidates *d = &e->candidates[component];
-  mzc_scan_bytes *taken[2 + MZC_NUM_LEVELS];
-  int num = 0;
 
+  list->num = 0;
   if (g->cut == 0) {
-    taken[num++] = &d->whole;
+    add(list, &d->whole);
   } else {
-    taken[num++] = &pair_of(d, g->cut - 1, g->Al)[0];
-    taken[num++] = &pair_of(d, g->cut - 1, g->Al)[1];
+    add(list, &pair_of(d, g->cut - 1, g->Al)[0]);
+    add(list, &pair_of(d, g->cut - 1, g->Al)[1]);
   }
-  for (int Al = 0; Al < g->Al; Al++)
-    taken[num++] = &d->refine[Al];
-  for (int i = 0; i < num; i++)
-    write(e, taken[i]);
-  mzc_release_searched(e, component, (const mzc_scan_bytes *const *)taken, num);
+  for (int Al = g->Al - 1; Al >= 0; Al--)
+    add(list, &d->refine[Al]);
+}
+
+/* Writes them, and frees what only the others need: luma's memory is not held while chroma is searched. */
+static void finish_component(mzc_engine *e, sum *taken, int component)
+{
+  for (int i = 0; i < taken->num; i++)
+    write(e, taken->scan[i]);
+  mzc_release_searched(e, component, (const mzc_scan_bytes *const *)taken->scan, taken->num);
 }
 
 static void output_refinements(mzc_engine *e, const band_plan *g, int from, int to)
@@ -430,58 +428,92 @@ void mzc_output_dc(mzc_engine *e, int slot, const int *components, int num)
   e->output[e->num_output++] = bytes;
 }
 
-/* dc_scan_opt_mode 0: one scan for all; 1: one for each component; 2: chroma together unless that is larger. */
+/* dc_scan_opt_mode 0: one scan for all; 1: one for each component; 2: chroma together unless that is larger. The wide
+ * search takes the smallest of these: with subsampling, a scan for all visits luma's blocks in another order. */
 static void output_dc_scans(mzc_engine *e, int mode)
 {
   static const int all[3] = { 0, 1, 2 };
-  int first_chroma;
+  int first = e->num_output, together = 0;
+  size_t size;
 
-  if (e->num_components == 1 || mode == 0) {
+  if (e->num_components == 1 || (mode == 0 && !e->wide)) {
     mzc_output_dc(e, 0, all, e->num_components);
     return;
   }
   for (int c = 0; c < 3; c++)
     mzc_output_dc(e, c, all + c, 1);
-  if (mode == 1)
+  if (mode == 1 && !e->wide)
     return;
-  first_chroma = e->num_output - 2;
   mzc_output_dc(e, 3, all + 1, 2);
-  e->num_output = first_chroma + 2;
-  if (e->dc[3].size <= e->dc[1].size + e->dc[2].size) {
-    e->output[first_chroma] = &e->dc[3];
-    e->num_output = first_chroma + 1;
+  together = e->dc[3].size <= e->dc[1].size + e->dc[2].size;
+  size = e->dc[0].size + (together ? e->dc[3].size : e->dc[1].size + e->dc[2].size);
+  e->num_output = first + (together ? 2 : 3);
+  if (together)
+    e->output[first + 1] = &e->dc[3];
+  if (!e->wide)
+    return;
+  mzc_output_dc(e, 4, all, 3);
+  if (e->dc[4].size <= size)
+    e->output[first] = &e->dc[4];
+  e->num_output = first + (e->dc[4].size <= size ? 1 : together ? 2 : 3);
+}
+
+/* The library's order: refinement scans that both luma and chroma still need come last, in turn. */
+static void output_plans(mzc_engine *e, const band_plan *luma, const band_plan *chroma)
+{
+  int color = e->num_components == 3, common;
+
+  common = color && chroma->Al < luma->Al ? chroma->Al : color ? luma->Al : 0;
+  output_band(e, luma);
+  output_refinements(e, luma, luma->Al - 1, common);
+  if (color) {
+    output_band(e, chroma);
+    output_refinements(e, chroma, chroma->Al - 1, common);
   }
+  for (int Al = common - 1; Al >= 0; Al--) {
+    output_refinements(e, luma, Al, Al);
+    output_refinements(e, chroma, Al, Al);
+  }
+}
+
+/* All bands, then all refinements. */
+static void output_lists(mzc_engine *e, const sum *list)
+{
+  for (int refining = 0; refining < 2; refining++)
+    for (int c = 0; c < e->num_components; c++)
+      for (int i = 0; i < list[c].num; i++)
+        if ((list[c].scan[i]->Ah > 0) == refining)
+          mzc_output_scan(e, list[c].scan[i]);
 }
 
 int mzc_search_scans(mzc_engine *e)
 {
   band_plan luma = { 0, 1, 0, 0 }, chroma = { 1, 2, 0, 0 };
-  int color = e->num_components == 3, common;
+  sum list[3] = { { { 0 }, 0 } };
 
+  e->num_script = 0;
   for (int c = 0; c < e->num_components; c++)
     make_candidates(e, c, 0, &e->statistics[c]);
-  search_level(e, &luma, 3);
-  search_cut(e, &luma);
-  if (color && !e->declined) {
-    finish_component(e, &luma, 0);
-    search_level(e, &chroma, 2);
-    search_cut(e, &chroma);
+  for (int c = 0; c < e->num_components && !e->declined; c++) {
+    band_plan *g = c == 0 ? &luma : &chroma;
+
+    if (c < 2) {
+      search_level(e, g, c == 0 ? 3 : 2);
+      search_cut(e, g);
+    }
+    list_scans(e, g, c, &list[c]);
+    if (e->wide)
+      mzc_search_bands(e, c, g->Al, &list[c]);
+    if (c == 0 && e->num_components == 3)
+      finish_component(e, &list[0], 0);
   }
   if (e->declined)
     return -1;
   e->num_output = 0;
   output_dc_scans(e, e->cinfo->master->dc_scan_opt_mode);
-  /* refinement scans that both still need come last, luma and chroma in turn */
-  common = color && chroma.Al < luma.Al ? chroma.Al : color ? luma.Al : 0;
-  output_band(e, &luma);
-  output_refinements(e, &luma, luma.Al - 1, common);
-  if (color) {
-    output_band(e, &chroma);
-    output_refinements(e, &chroma, chroma.Al - 1, common);
-  }
-  for (int Al = common - 1; Al >= 0; Al--) {
-    output_refinements(e, &luma, Al, Al);
-    output_refinements(e, &chroma, Al, Al);
-  }
+  if (e->wide)
+    output_lists(e, list);
+  else
+    output_plans(e, &luma, &chroma);
   return e->declined ? -1 : 0;
 }

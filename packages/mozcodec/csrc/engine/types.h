@@ -24,6 +24,7 @@ enum {
   MZC_MAX_COMPONENTS = 4,
   MZC_NUM_LEVELS = 4,            /* successive approximation goes down to Al = 3 */
   MZC_NUM_SPLITS = 5,
+  MZC_MAX_BANDS = 10,            /* between neighbouring places of the wide search */
   MZC_MAX_BLOCKS = 1 << 23,      /* of one component: every count stays below the 10^9 at which the library's Huffman
                                     construction stops merging */
   MZC_MAX_CORRECTION_BITS = 937, /* jcphuff.c: MAX_CORR_BITS - DCTSIZE2 + 1; more pending ones force the EOB run out */
@@ -139,6 +140,15 @@ typedef struct {
   uint32_t pending_corrections;  /* correction bits waiting with the refinement's EOB run */
   uint64_t num_corrections;
 } mzc_statistics;
+
+/* The same for all bands between two of several places. Bands by their first and last zone, which lie between neighbouring
+ * places. */
+typedef struct {
+  uint32_t zone[MZC_MAX_BANDS][64 * 16];   /* runs counted from the last nonzero of any zone */
+  int32_t first[MZC_MAX_BANDS][MZC_MAX_BANDS][64 * 16];   /* by first zone and that of the first nonzero: what changes */
+  mzc_eob_runs eobs[MZC_MAX_BANDS][MZC_MAX_BANDS];
+  uint32_t empty[MZC_MAX_BANDS]; /* blocks without coefficients from the start of a zone on, not yet in the runs */
+} mzc_band_statistics;
 
 typedef struct {
   uint8_t *data;

@@ -329,7 +329,7 @@ static int code(writer *w, const mzc_encode_options *options, const mzc_marker *
   if (prepare(w, options))
     return -1;
   if (!again)
-    choice = mzc_choose_engine(options->engine, engine, engine ? mzc_engine_refuses(cinfo) : NULL, status);
+    choice = mzc_choose_engine(options, engine, engine ? mzc_engine_refuses(cinfo) : NULL, status);
   if (choice < 0)
     return -1;
   mzc_start_compress(cinfo);

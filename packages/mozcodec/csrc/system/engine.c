@@ -51,6 +51,12 @@ void mzc_engine_may_hand_over(mzc_engine *engine, int may)
   (void)may;
 }
 
+void mzc_engine_search_widely(mzc_engine *engine, int wide)
+{
+  (void)engine;
+  (void)wide;
+}
+
 int mzc_engine_finish(mzc_engine *engine, j_compress_ptr cinfo)
 {
   (void)engine;

@@ -236,13 +236,20 @@ def _smallest(
         if name in options:
             raise ValueError(f"smallest=True chooses the coding itself and cannot be combined with {name}")
 
-    def run(more: EncodeOptions) -> bytes:
-        settings = encode_options(quality, {**options, **more})
+    scans: EncodeOptions = {}
+    searched = options.get("optimize_scans", True) is True and "dc_scan_opt_mode" not in options
+    if searched and options.get("engine") != "library" and not options.get("arithmetic"):
+        scans = {"optimize_scans": "wide"}
+    sequential: EncodeOptions = {**options, "progressive": False}
+    sequential.pop("optimize_scans", None)
+
+    def run(chosen: EncodeOptions) -> bytes:
+        settings = encode_options(quality, chosen)
         return bytes(_run(image, pixel_format, precision_of(options), settings, markers, None))
 
-    files = [run({"progressive": True}), run({"progressive": False})]
+    files = [run({**options, **scans, "progressive": True}), run(sequential)]
     if _has_wide_tables(files[0]):
-        files.append(run({"progressive": True, "quant_baseline": True}))
+        files.append(run({**options, **scans, "progressive": True, "quant_baseline": True}))
     data = min(files, key=len)
     if out is None:
         return data
@@ -321,8 +328,8 @@ def encode(
     *out*, a buffer of bytes to write into, makes the result a memoryview of its first part. *icc_profile*, *exif* (a
     TIFF structure), *xmp* and *comment* are written as metadata.
 
-    *smallest* encodes several files and returns the smallest: progressive with the scan search, baseline, and, if the
-    quality makes table entries above 255, progressive with 8-bit tables. It chooses ``progressive`` and
+    *smallest* encodes several files and returns the smallest: progressive with the wide scan search, baseline, and, if
+    the quality makes table entries above 255, progressive with 8-bit tables. It chooses ``progressive`` and
     ``quant_baseline`` itself.
 
     Raises ``TypeError`` or ``ValueError`` for invalid pixels or options, :class:`mozcodec.JpegError` with libjpeg's

@@ -98,8 +98,9 @@ class EncodeOptions(TypedDict, total=False):
     """Limit table entries to 255 (-quant-baseline). False with ``progressive=False`` allows 16-bit entries."""
     profile: Literal["max_compression", "fastest"]
     """"fastest": the defaults of libjpeg-turbo (-revert)."""
-    optimize_scans: bool
-    """Search for the best scan script; default True (False: -fastcrush)."""
+    optimize_scans: bool | Literal["wide"]
+    """Search for the best scan script; default True (False: -fastcrush). "wide" (gray and YCbCr): the engine tries more
+    scans than mozjpeg; the file is never larger and has the same pixels, but not mozjpeg's bytes."""
     scan_script: "str | Sequence[tuple[Sequence[int], int, int, int, int]]"
     """The scan script (-scans): cjpeg's text, or tuples (components, Ss, Se, Ah, Al); at most 64."""
     dc_scan_opt_mode: Literal[0, 1, 2]
@@ -352,6 +353,12 @@ def _flag_setter(name: str) -> Callable[[Any, object], None]:
     return lambda options, value: setattr(options, name, flag(name, value))
 
 
+def _set_optimize_scans(options: Any, value: object) -> None:
+    if isinstance(value, str) and value != "wide":
+        raise ValueError(f"optimize_scans must be True, False or 'wide', got {value!r}")
+    options.optimize_scans = lib.MZC_SCANS_WIDE if value == "wide" else flag("optimize_scans", value)
+
+
 def _integer_setter(name: str, low: int, high: int) -> Callable[[Any, object], None]:
     return lambda options, value: setattr(options, name, integer(name, value, low, high))
 
@@ -370,7 +377,6 @@ _SETTERS: dict[str, Callable[[Any, object], None]] = {
         for name in (
             "progressive",
             "quant_baseline",
-            "optimize_scans",
             "trellis_quant",
             "trellis_quant_dc",
             "trellis_eob_opt",
@@ -386,6 +392,7 @@ _SETTERS: dict[str, Callable[[Any, object], None]] = {
     **{
         name: _real_setter(name) for name in ("lambda_log_scale1", "lambda_log_scale2", "trellis_delta_dc_weight")
     },
+    "optimize_scans": _set_optimize_scans,
     "dc_scan_opt_mode": _integer_setter("dc_scan_opt_mode", 0, 2),
     "quant_table": _integer_setter("quant_table", 0, 8),
     "smoothing_factor": _integer_setter("smoothing_factor", 0, 100),
@@ -450,6 +457,20 @@ def _keep_trellis_with_its_tables(struct: Any) -> None:
         struct.optimize_coding = 1
 
 
+def _check_wide_search(struct: Any) -> None:
+    if struct.optimize_scans != lib.MZC_SCANS_WIDE:
+        return
+    for name, without in (
+        ("engine='library'", struct.engine == lib.MZC_ENGINE_LIBRARY),
+        ("arithmetic=True", struct.arithmetic == 1),
+        ("scan_script", struct.num_scans > 0),
+        ("dc_scan_opt_mode", struct.dc_scan_opt_mode >= 0),
+        ("a sequential file", is_sequential(struct)),
+    ):
+        if without:
+            raise ValueError(f"optimize_scans='wide' cannot be combined with {name}")
+
+
 def _misplaced(name: str, options: Mapping[str, object]) -> str:
     if name != "distance" and "distance" not in options:
         return f"{name} needs distance, which is not given"
@@ -477,6 +498,7 @@ def _build(quality: object, options: Mapping[str, object]) -> Any:
         _set_lossless_profile(struct, options)
     elif options.get("precision", 8) != 8:
         _set_deep_profile(struct, options)
+    _check_wide_search(struct)
     _keep_trellis_with_its_tables(struct)
     return struct
 

@@ -171,6 +171,7 @@ def _coding_switches(parser: argparse.ArgumentParser) -> None:
         arithmetic="arithmetic coding",
         optimize="optimal Huffman tables",
         fastcrush="no scan search",
+        widescans="search among more scans than mozjpeg: smaller, the same pixels",
         revert="use libjpeg-turbo's defaults",
         nojfif="no JFIF marker",
     )
@@ -197,6 +198,7 @@ def _coding_options(args: argparse.Namespace) -> dict[str, Any]:
         ("arithmetic", "arithmetic", True),
         ("optimize", "optimize_coding", True),
         ("fastcrush", "optimize_scans", False),
+        ("widescans", "optimize_scans", "wide"),
         ("revert", "profile", "fastest"),
         ("nojfif", "jfif", False),
     )

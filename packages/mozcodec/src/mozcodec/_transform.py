@@ -205,7 +205,10 @@ def optimize(
     data = content_of(data)
     check_work(ffi.buffer(source_of(data)), check_max_work(max_work))
     smaller = _transform(data, _options(copy, repair, max_pixels, max_scans), metadata, parts, options)
-    may_stay = copy == "all" and metadata is None and parts == "rewrite" and not repair and options.keys() <= {"engine"}
+    may_stay = (
+        copy == "all" and metadata is None and parts == "rewrite" and not repair
+        and options.keys() <= {"engine", "optimize_scans"} and options.get("optimize_scans", True) is not False
+    )  # fmt: skip
     if may_stay and len(smaller) > len(source_of(data)):
         return bytes(data)
     return smaller

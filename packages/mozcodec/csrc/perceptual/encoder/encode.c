@@ -119,6 +119,7 @@ static int run(encoder *e, const mzc_image *image, const mzc_perceptual_options 
   p->f = p->source.functions;
   jpeg_start_compress(cinfo, TRUE);
   mzc_write_markers(cinfo, markers, num_markers);
+  mzc_engine_search_widely(p->engine, perceptual->effort > 0);
   mzc_components_begin(p->engine, cinfo, lambda_numerator(perceptual->distance), mzc_exp(16.5 * 0.6931471805599453));
   mzc_picture_fill(p);
   choose_all(p, perceptual->effort);
