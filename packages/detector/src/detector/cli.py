@@ -19,7 +19,7 @@ COMMANDS = {row.name: (row.function, row.summary) for row in STAGES if row.comma
     "predict": ("detector.predict:command", "Classify images and videos as real, fake or inconclusive, with reasons."),
     "serve": ("detector.serve.command:command", "Answer over HTTP: a page for people, an API for programs."),
     "describe": ("detector.models.describe:command", "Show the layers, parameters and cost of a model."),
-    "export": ("detector.export:command", "Write a trained model as one file: .pt2 or .onnx."),
+    "export": ("detector.export:command", "Write a trained model as a .pt2 or .onnx file, or as a folder for the Hub."),
     "convert-keras": ("detector.keras:command", "Convert the official MesoNet weights (.h5) to a trained model."),
     "grid": ("detector.experiments:command", "Run a grid of DVC experiments and keep their scores."),
     "worker": ("detector.data.worker:command", "Run tasks of other commands for the scheduler of a Dask cluster."),

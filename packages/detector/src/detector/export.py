@@ -31,20 +31,23 @@ EXAMPLES = 3
 
 @click.command(cls=Command)
 @click.argument("train", type=Input(exists=True, file_okay=False))
-@click.argument("out", type=Output(dir_okay=False))
+@click.argument("out", type=Output())
 def command(train: Path, out: Path) -> None:
-    """Write the model in TRAIN to the file OUT, a .pt2 (PyTorch) or an .onnx.
+    """Write the model in TRAIN to the file OUT, a .pt2 (PyTorch) or an .onnx, or to a folder OUT.
 
-    The exported model maps uint8 RGB crops (N, H, W, 3) of the training size to P(fake), (N,).
+    The exported model maps uint8 RGB crops (N, H, W, 3) of the training size to P(fake), (N,). A folder, a name
+    without suffix, has the form of the Hugging Face Hub: weights, config.json for timm and a model card.
     """
     difference = export(train, out)
-    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, scores differ by at most {difference:.1e} from the model's")
+    size = sum(file.stat().st_size for file in out.iterdir()) if out.is_dir() else out.stat().st_size
+    click.echo(f"{out}: {size / 1e6:.1f} MB, scores differ by at most {difference:.1e} from the model's")
 
 
 def export(train: Path, out: Path) -> float:
     """Write the model in the folder *train* to *out* and return the largest difference between their scores.
 
-    The suffix selects the format. The file is written atomically, and only if its scores match the model's.
+    The suffix selects the format; without one, *out* is a folder as `hub.write_folder` writes it. A file is written
+    atomically, and only if its scores match the model's.
     DetectorError for another suffix, missing packages for ``.onnx``, or a difference above `TOLERANCE`.
     """
     import torch
@@ -52,9 +55,15 @@ def export(train: Path, out: Path) -> float:
     from .data.files import whole_file
     from .weights import load_model
 
+    if not out.suffix:
+        from .hub import write_folder
+
+        return write_folder(*load_model(train, torch.device("cpu")), out)
     writers = {".pt2": export_program, ".onnx": export_onnx}
     if out.suffix not in writers:
-        raise DetectorError(f"{out}: the suffix must be {' or '.join(writers)}")
+        raise DetectorError(f"{out}: the suffix must be {' or '.join(writers)}, or none for a folder")
+    if out.is_dir():
+        raise DetectorError(f"{out}: is a folder; a file is to be written there")
     model, card = load_model(train, torch.device("cpu"))
     # channels-last weights would be saved as views of larger tensors
     scorer = _scorer(model.to(memory_format=torch.contiguous_format))  # type: ignore[call-overload]
