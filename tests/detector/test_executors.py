@@ -42,7 +42,7 @@ def fail(number):
 
 def sleep(folder):
     (Path(folder) / f"{os.getpid()}.pid").touch()
-    time.sleep(60)
+    time.sleep(3600)
 
 def prepare():
     os.environ["PREPARED"] = "yes"
@@ -122,7 +122,7 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def wait_for(condition, seconds: float = 30):  # type: ignore[no-untyped-def]
+def wait_for(condition, seconds: float = 600):  # type: ignore[no-untyped-def]
     """Return the first true value of *condition*, or its last value after *seconds*."""
     end = time.monotonic() + seconds
     while not (value := condition()) and time.monotonic() < end:

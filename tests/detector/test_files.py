@@ -81,11 +81,14 @@ def test_a_second_writer_of_a_folder_waits_for_the_first(tmp_path, capsys):
     with whole_folder(tmp_path / "out", "index.csv") as folder:
         second.start()
         fill(folder, "first")
-        time.sleep(0.3)
+        said = ""
+        while "waiting until it is done" not in said:
+            time.sleep(0.01)
+            said += capsys.readouterr().err
         assert held_by(folder) == {"crops.tar": "first", "index.csv": "first"}
     second.join()
     assert held_by(tmp_path) == {"out/crops.tar": "second", "out/index.csv": "second"}
-    assert f"process {os.getpid()} is writing {tmp_path / 'out'}; waiting until it is done" in capsys.readouterr().err
+    assert f"process {os.getpid()} is writing {tmp_path / 'out'}; waiting until it is done" in said
 
 
 def test_a_writer_that_lost_its_lock_leaves_the_folder_of_the_other(tmp_path):

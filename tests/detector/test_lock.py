@@ -16,12 +16,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from detector import lock as lock_module
 from detector.errors import DataError, DetectorError
-from detector.lock import Holder, Lock, held
+from detector.lock import LEASE, Holder, Lock, held
 from detector.system import boot_id, pid_namespace, process_start
 
 HOLD = """
@@ -31,7 +32,7 @@ from detector.lock import Lock
 lock = Lock(Path(sys.argv[1]))
 assert lock.try_acquire() is None
 print("held", flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
 # a process on another machine: another kernel, whose flock is not seen here, as on a share without network locks
 ELSEWHERE = """
@@ -106,7 +107,7 @@ def test_waiting_names_the_holder(path, holder):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_the_wait_ends_when_the_holder_dies(path, holder, number):
     threading.Timer(0.3, holder.send_signal, [number]).start()
-    assert Lock(path).acquire(lambda _: None, timeout=30) is True
+    assert Lock(path).acquire(lambda _: None, timeout=300) is True
     assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
@@ -129,7 +130,7 @@ def test_the_wait_ends_when_the_holder_removes_file_and_folder(path):
         path.parent.rmdir()
 
     threading.Timer(0.3, finish).start()
-    assert second.acquire(lambda _: None, timeout=30) is True
+    assert second.acquire(lambda _: None, timeout=300) is True
     assert path.exists()
 
 
@@ -159,9 +160,7 @@ def test_a_file_that_names_nobody_does_not_lock(path, text):
     """Of a process killed while it wrote, or an earlier version, which used flock alone."""
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    start = time.monotonic()
-    Lock(path).acquire(lambda _: None, timeout=30)
-    assert time.monotonic() - start < 5
+    Lock(path).acquire(lambda _: None, timeout=LEASE / 2)
 
 
 def test_the_lock_of_a_process_that_died_under_this_kernel_is_free_at_once(path, holder):
@@ -180,8 +179,18 @@ def test_a_holder_on_another_machine_is_named_with_it(path):
             Lock(path).acquire(lambda _: None, timeout=0)
 
 
-def test_a_live_holder_on_another_machine_keeps_its_lock(path, elsewhere):
-    """Longer than its lease of 1 s, though this kernel's flock says that the lock is free."""
+def test_a_live_holder_on_another_machine_keeps_its_lock(path, elsewhere, monkeypatch):
+    """Longer than its lease of 1 s, though this kernel's flock says that the lock is free.
+
+    The clock counts its signs of life, 0.1 s each, so that it stands still while a busy machine lets the holder wait.
+    """
+
+    def clock() -> float:
+        while True:
+            with contextlib.suppress(ValueError):  # half written
+                return json.loads(path.read_text())["beat"] / 10
+
+    monkeypatch.setattr(lock_module, "time", SimpleNamespace(monotonic=clock, sleep=time.sleep))
     with path.open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with pytest.raises(DetectorError, match=f"process {elsewhere.pid} on node-a still holds the lock after 3 s"):
@@ -193,12 +202,12 @@ def test_a_live_holder_on_another_machine_keeps_its_lock(path, elsewhere):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_the_lock_of_a_machine_without_a_sign_of_life_is_taken_over_after_its_lease(path, elsewhere, number):
-    lock = Lock(path)
+    lock, start = Lock(path), time.monotonic()
     assert lock.try_acquire() is not None
     elsewhere.send_signal(number)
-    said, start = [], time.monotonic()
-    assert lock.acquire(said.append, timeout=30) is True
-    assert 0.8 < time.monotonic() - start < 5
+    said = []
+    assert lock.acquire(said.append, timeout=300) is True
+    assert time.monotonic() - start > 1
     assert [str(one) for one in said] == [f"process {elsewhere.pid} on node-a"]
     assert json.loads(path.read_text())["pid"] == os.getpid()
     assert [one.name for one in path.parent.iterdir()] == ["lock"]
@@ -210,7 +219,7 @@ def test_a_lock_that_the_server_keeps_for_a_dead_machine_is_taken_over(path):
     with path.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         lock = Lock(path)
-        assert lock.acquire(lambda _: None, timeout=30) is True
+        assert lock.acquire(lambda _: None, timeout=300) is True
         assert str(Lock(path).try_acquire()) == f"process {os.getpid()}"
         lock.check()
 
@@ -224,7 +233,7 @@ def test_a_suspended_holder_that_lost_its_lock_finds_out(path, monkeypatch):
     first.check()
     monkeypatch.undo()
     second = Lock(path)
-    assert second.acquire(lambda _: None, timeout=30) is True
+    assert second.acquire(lambda _: None, timeout=300) is True
     with pytest.raises(DetectorError, match="another process has taken over this lock"):
         first.check()
     first.release()
@@ -240,10 +249,16 @@ def test_of_many_that_take_over_at_once_one_holds_the_lock(path, monkeypatch):
     monkeypatch.setattr(lock_module, "boot_id", lambda: "this kernel")
 
     def take(lock: Lock, number: int) -> None:
+        polls = iter(range(10))  # after one of them holds the lock
+
+        def check() -> None:
+            if any(one._open is not None for one in locks) and next(polls, None) is None:
+                raise DetectorError("enough")
+
         this = Holder(f"node-{number}", number, f"kernel {number}")
         monkeypatch.setattr(lock, "_content", lambda: json.dumps({**dataclasses.asdict(this), "beat": 0}).encode())
         with contextlib.suppress(DetectorError):
-            lock.acquire(lambda _: None, timeout=2)
+            lock.acquire(lambda _: None, check=check)
 
     waits = [threading.Thread(target=take, args=(lock, number)) for number, lock in enumerate(locks)]
     for wait in waits:
@@ -258,10 +273,8 @@ def test_the_wait_ends_when_its_check_raises(path):
     def check():
         raise KeyboardInterrupt
 
-    start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         Lock(path).acquire(lambda _: None, check=check)
-    assert time.monotonic() - start < 10
 
 
 def test_a_surviving_child_does_not_keep_the_lock(path):
@@ -319,7 +332,7 @@ def test_without_flock_another_namespace_is_waited_for(path):
     path.write_text(content(boot=boot_id(), namespace="pid:[1]", pid=os.getpid(), started="unknown here"))
     lock = Lock(path)
     assert lock.try_acquire().pid == os.getpid()
-    assert lock.acquire(lambda _: None, timeout=30) is True
+    assert lock.acquire(lambda _: None, timeout=300) is True
 
 
 def test_processes_are_told_apart_without_proc(monkeypatch):
@@ -346,7 +359,7 @@ def test_processes_are_told_apart_without_proc(monkeypatch):
 
 def test_a_process_that_has_ended_has_no_start():
     child = subprocess.Popen(["sleep", "0"])
-    for _ in itertools.takewhile(lambda _: process_start(child.pid), range(200)):
+    for _ in itertools.takewhile(lambda _: process_start(child.pid), range(6000)):
         time.sleep(0.05)
     assert process_start(child.pid) is None  # a zombie by now
     child.wait()

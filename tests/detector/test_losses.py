@@ -178,7 +178,7 @@ def test_two_processes_move_their_centers_to_the_mean_of_both(tmp_path) -> None:
         )
         for rank in (0, 1)
     ]
-    outputs = [process.communicate(timeout=120) for process in processes]
+    outputs = [process.communicate(timeout=1200) for process in processes]
 
     # mean of 0 and 1 is .5, half way there .25; a rank's own gradient is alpha / N = .25
     assert [out for out, _ in outputs] == ["[0.25] [0.25]\n"] * 2, outputs

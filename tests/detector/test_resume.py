@@ -45,7 +45,7 @@ class Training:
     def finish(self, *options):
         """Run it to its end and return what it said."""
         process = self.start(*options)
-        _, said = process.communicate(timeout=240)
+        _, said = process.communicate(timeout=1500)
         assert process.returncode == 0, said
         return said
 
@@ -59,7 +59,7 @@ class Training:
         return process.returncode == -signal.SIGKILL
 
     def wait_for(self, process, step):
-        end = time.monotonic() + 240
+        end = time.monotonic() + 1500
         while process.poll() is None and self.saved < step:
             assert time.monotonic() < end, f"no checkpoint of step {step}"
             time.sleep(0.002)
@@ -231,7 +231,7 @@ def test_a_worker_of_torchrun_that_is_killed_is_started_again_and_goes_on(crops,
     training.wait_for(process, 12)
     (lock,) = (training.folder / "out" / "checkpoints").glob("*/lock")
     os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
-    said = process.communicate(timeout=240)[1]
+    said = process.communicate(timeout=1500)[1]
     assert process.returncode == 0, said
     assert "resuming from step " in said
     assert training.outputs == alone.outputs

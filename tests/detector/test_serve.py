@@ -44,7 +44,7 @@ from detector.serve.messages import ClosedError, Message, receive, send
 from detector.serve.metrics import BUCKETS, Metrics
 from detector.serve.openapi import document
 from detector.serve.problem import CODES
-from detector.serve.store import Result, Store, Upload
+from detector.serve.store import Result, Store, Upload, new_id
 from detector.serve.upload import plain_name
 from detector.weights import save_model
 from mozcodec import forensics
@@ -80,7 +80,7 @@ class Running:
     """A service in a process of its own."""
 
     def __init__(self, command: list[str], folder: Path, **environment: str) -> None:
-        self.log = folder / "log.txt"
+        self.folder, self.log = folder, folder / "log.txt"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **environment}
@@ -96,7 +96,7 @@ class Running:
             self.process.send_signal(number)
         assert self.process.stdout
         self.process.stdout.close()
-        return self.process.wait(60)
+        return self.process.wait(10 * SECONDS)
 
     def ask(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
@@ -397,21 +397,17 @@ def test_an_endless_stream_ends(service: Running) -> None:
 
 
 def test_slow_clients_are_told_or_cut_off(service: Running) -> None:
-    began = time.monotonic()
     head = b"POST /v1/answers HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
     assert service.raw(head + b"x").startswith(b"HTTP/1.1 408")  # a body that stops
-    assert 2.5 < time.monotonic() - began < 60
-    began = time.monotonic()
     assert service.raw(b"GET / HTTP/1.1\r\nHost: loc") == b""  # a head that stops
     assert service.raw(b"") == b""
-    assert time.monotonic() - began < 90
 
-    with socket.create_connection(("127.0.0.1", service.port), SECONDS) as connection:  # a byte a second
+    with socket.create_connection(("127.0.0.1", service.port), SECONDS) as connection:  # five bytes a second
         connection.sendall(head)
         with contextlib.suppress(OSError):
-            for _ in range(60):
+            for _ in range(300):
                 connection.sendall(b"x")
-                connection.settimeout(1)
+                connection.settimeout(0.2)
                 with contextlib.suppress(TimeoutError):
                     answer = connection.recv(65536)
                     break
@@ -587,8 +583,9 @@ if len(sys.argv) == 2:  # a worker that does what the file says
         if what == "bug":
             send(connection, Message({"bug": "Traceback of a bug"}))
             continue
-        if what.startswith("sleep"):
-            time.sleep(float(what.split()[1]))
+        if what == "wait":
+            while not os.path.exists("go"):
+                time.sleep(0.01)
         line = json.dumps({"file": message.values["name"], "error": None, "what": what, "pid": os.getpid()})
         values = {"answered": True, "verdict": "real", "sha256": "0" * 64, "faces": []}
         send(connection, Message(values, {"answer.json": line.encode(), "answer.html": b"<p></p>"}))
@@ -625,6 +622,14 @@ def stub(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         one.stop()
 
 
+def until(state: Callable[[], bool]) -> None:
+    """Return when *state* is true."""
+    end = time.monotonic() + 10 * SECONDS
+    while not state():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def recovered(running: Running) -> Any:
     """Return the answer of a service that has just lost a worker."""
     status, values, _ = running.post(b"fine")
@@ -633,7 +638,7 @@ def recovered(running: Running) -> Any:
 
 
 def test_a_worker_that_hangs_or_crashes_costs_one_request(stub: Callable[..., Running]) -> None:
-    running = stub(seconds=2.0)
+    running = stub(seconds=10.0)
     first = recovered(running)
     status, values, _ = running.post(b"hang")
     assert (status, values["code"]) == (504, "too_slow")
@@ -662,10 +667,12 @@ def test_a_worker_that_hangs_or_crashes_costs_one_request(stub: Callable[..., Ru
 def test_more_requests_than_places_are_told_to_come_back(stub: Callable[..., Running]) -> None:
     running = stub(queue=2)
     with ThreadPoolExecutor(6) as threads:
-        found = list(threads.map(lambda _: running.ask("POST", "/v1/answers", b"sleep 2"), range(6)))
-    statuses = [status for status, _, _ in found]
-    assert sorted(set(statuses)) == [201, 429]
-    assert statuses.count(201) >= 3
+        asked = [threads.submit(running.ask, "POST", "/v1/answers", b"wait") for _ in range(6)]
+        until(lambda: sum(one.done() for one in asked) == 3)
+        assert [one.result()[0] for one in asked if one.done()] == [429] * 3
+        (running.folder / "go").touch()
+        found = [one.result() for one in asked]
+    assert sorted(status for status, _, _ in found) == [201] * 3 + [429] * 3
     headers = next(headers for status, headers, _ in found if status == 429)
     assert 1 <= int(headers["retry-after"]) <= 120
     assert running.metric("detector_queue") == 0
@@ -673,15 +680,17 @@ def test_more_requests_than_places_are_told_to_come_back(stub: Callable[..., Run
 
 def test_clients_that_leave_give_their_place_back(stub: Callable[..., Running]) -> None:
     running = stub(queue=1)
-    request = b"POST /v1/answers HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\n\r\nsleep 3"
-    for _ in range(2):
+    request = b"POST /v1/answers HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nwait"
+    for number in (1, 2):  # one is worked on, one waits
         with socket.create_connection(("127.0.0.1", running.port)) as connection:
             connection.sendall(request)
-            time.sleep(0.5)
-    began = time.monotonic()
-    assert running.post(b"fine")[0] == 201
-    assert time.monotonic() - began < 30
-    assert 'outcome="gone"} 2' in running.get("/metrics").decode()
+            until(lambda sent=4 * number: running.metric("detector_uploaded_bytes_total") == sent)  # type: ignore[misc]
+            until(lambda: running.metric("detector_in_flight") == 1)
+        until(lambda line=f'outcome="gone"}} {number}': line in running.get("/metrics").decode())  # type: ignore[misc]
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(running.post, b"fine")
+        (running.folder / "go").touch()
+        assert asked.result()[0] == 201
 
 
 def test_too_many_connections_are_refused(stub: Callable[..., Running]) -> None:
@@ -689,11 +698,10 @@ def test_too_many_connections_are_refused(stub: Callable[..., Running]) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(socket.create_connection(("127.0.0.1", running.port)))
-        time.sleep(0.5)
+        until(lambda: running.ask("GET", "/health")[0] != 200)
         status, headers, body = running.ask("GET", "/health")
         assert (status, json.loads(body)["code"], headers["retry-after"]) == (503, "busy", "1")
-    time.sleep(0.5)
-    assert running.ask("GET", "/health")[0] == 200
+    until(lambda: running.ask("GET", "/health")[0] == 200)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -701,13 +709,15 @@ def test_requests_under_way_are_finished_before_the_end(stub: Callable[..., Runn
     running = stub()
     worker_pid = recovered(running)
     with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(running.ask, "POST", "/v1/answers", b"sleep 3")
-        time.sleep(1)
-        assert running.stop(number) == 0
+        waiting = threads.submit(running.ask, "POST", "/v1/answers", b"wait")
+        until(lambda: running.metric("detector_in_flight") == 1)
+        running.process.send_signal(number)
+        until(lambda: "stopping; 1 requests are finished first" in running.log.read_text())
+        (running.folder / "go").touch()
+        assert running.process.wait(10 * SECONDS) == 0
         assert waiting.result()[0] == 201
     with pytest.raises(ProcessLookupError):
         os.kill(worker_pid, 0)
-    assert "stopping; 1 requests are finished first" in running.log.read_text()
 
 
 def test_workers_end_with_a_server_that_is_killed(trained: Path, tmp_path: Path) -> None:
@@ -715,10 +725,8 @@ def test_workers_end_with_a_server_that_is_killed(trained: Path, tmp_path: Path)
     children = subprocess.run(["pgrep", "-P", str(running.process.pid)], capture_output=True, text=True).stdout.split()
     assert len(children) == 1
     running.stop(signal.SIGKILL)
-    end = time.monotonic() + 30
-    while Path(f"/proc/{children[0]}").exists() and "Z" not in Path(f"/proc/{children[0]}/stat").read_text():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    state = Path(f"/proc/{children[0]}/stat")
+    until(lambda: not state.exists() or "Z" in state.read_text())
 
 
 def test_changed_weights_are_not_used(stub: Callable[..., Running], tmp_path: Path) -> None:
@@ -726,10 +734,7 @@ def test_changed_weights_are_not_used(stub: Callable[..., Running], tmp_path: Pa
     recovered(running)
     (tmp_path / "changed").touch()
     running.post(b"crash")
-    end = time.monotonic() + 60
-    while running.ask("GET", "/health")[0] != 503 or "have changed" not in running.log.read_text():
-        assert time.monotonic() < end
-        time.sleep(0.2)
+    until(lambda: running.ask("GET", "/health")[0] == 503 and "have changed" in running.log.read_text())
     status, values, _ = running.post(b"fine")
     assert (status, values["code"]) == (503, "no_worker")
 
@@ -788,12 +793,12 @@ def test_messages_carry_values_parts_and_files(tmp_path: Path) -> None:
 def result(size: int = 10) -> Result:
     upload = Upload("x")
     upload.write(bytes(size))
-    return Result(f"id{time.monotonic_ns()}", upload, {}, {}, {})
+    return Result(new_id(), upload, {}, {}, {})
 
 
-def test_the_store_is_limited_in_number_size_and_time() -> None:
+def test_the_store_is_limited_in_number_size_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
     metrics = Metrics()
-    store = Store(Limits(results=3, results_bytes=100, result_seconds=0.5), metrics)
+    store = Store(Limits(results=3, results_bytes=100, result_seconds=60), metrics)
     made = [result() for _ in range(5)]
     for one in made:
         store.add(one)
@@ -801,8 +806,9 @@ def test_the_store_is_limited_in_number_size_and_time() -> None:
     assert (metrics.results, metrics.results_bytes) == (3, 30)
     store.add(result(90))
     assert [store.get(one.id) is not None for one in made] == [False, False, False, False, True]
-    time.sleep(0.6)
-    assert store.get(made[4].id) is None
+    later = made[-1].made + 61
+    monkeypatch.setattr("detector.serve.store.time.monotonic", lambda: later)
+    assert store.get(made[-1].id) is None
     assert metrics.results == 0
 
 
@@ -887,13 +893,14 @@ def memory(pid: int) -> int:
     return sum(pages) * resource.getpagesize()
 
 
-def load(running: Running, data: bytes, clients: int, seconds: float, expected: bytes | None = None) -> dict[int, int]:
-    """Let *clients* post *data* for so many *seconds*; return the responses by status. Answers must be *expected*."""
+def load(running: Running, data: bytes, clients: int, answers: int, expected: bytes | None = None) -> dict[int, int]:
+    """Let *clients* post *data* until there are so many *answers*, which must be *expected*; return the responses by
+    status."""
     counts: dict[int, int] = {}
-    lock, end = threading.Lock(), time.monotonic() + seconds
+    lock = threading.Lock()
 
     def client(_: int) -> None:
-        while time.monotonic() < end:
+        while counts.get(201, 0) < answers:
             status, headers, body = running.ask("POST", "/v1/answers?name=face.png", data)
             with lock:
                 counts[status] = counts.get(status, 0) + 1
@@ -908,28 +915,26 @@ def load(running: Running, data: bytes, clients: int, seconds: float, expected: 
 
 def test_many_clients_at_once_get_answers_or_429(stub: Callable[..., Running]) -> None:
     running = stub(queue=8, results=20)
-    load(running, b"fine", 50, 1)
+    load(running, b"fine", 50, 100)
     before = memory(running.process.pid)
-    counts = load(running, b"fine", 50, 3)
+    counts = load(running, b"fine", 50, 300)
     assert set(counts) <= {201, 429}
-    assert counts[201] > 20
     assert memory(running.process.pid) - before < 16 * MEBI
     assert running.metric("detector_results") == 20
 
 
 @pytest.mark.slow(minutes=3)
-def test_fifty_clients_for_a_minute(trained: Path, files: Path, tmp_path: Path) -> None:
+def test_fifty_clients_at_once_get_the_answers_of_the_command_line(trained: Path, files: Path, tmp_path: Path) -> None:
     running = serve(trained, tmp_path, "--results", "20", "--frames", "16")
     try:
         data = (files / "face.png").read_bytes()
         expected = predicted(trained, files, "face.png")
-        load(running, data, 50, 15, expected)
+        load(running, data, 50, 50, expected)
         before = memory(running.process.pid)
-        counts = load(running, data, 50, 60, expected)
+        counts = load(running, data, 50, 250, expected)
         grown = memory(running.process.pid) - before
         print(f"responses by status: {counts}; memory {before / MEBI:.0f} MiB, grown by {grown / MEBI:.1f} MiB")
         assert set(counts) <= {201, 429}
-        assert counts[201] > 5
         assert grown < 32 * MEBI
     finally:
         assert running.stop() == 0

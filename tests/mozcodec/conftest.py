@@ -51,7 +51,7 @@ class Programs:
 
     def run(self, program: str, *arguments: object, data: bytes) -> subprocess.CompletedProcess:
         command = [str(self.folder / f"{program}-static"), *map(str, arguments)]
-        return subprocess.run(command, input=data, capture_output=True, timeout=120, check=False)
+        return subprocess.run(command, input=data, capture_output=True, timeout=1200, check=False)
 
     def ask(self, program: str, *arguments: object, data: bytes) -> bytes:
         done = self.run(program, *arguments, data=data)

@@ -19,7 +19,7 @@ def run(programs):  # noqa: ARG001 the C loop is linked with the library built b
 
     def ask(*arguments: object) -> str:
         command = [sys.executable, str(BENCHMARKS / "benchmark.py"), *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1500, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

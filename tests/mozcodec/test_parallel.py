@@ -71,7 +71,7 @@ def test_a_series_that_is_left_half_way_does_not_keep_the_process() -> None:
         "series = mozcodec.encode_many([np.zeros((600, 600, 3), np.uint8)] * 50, threads=2)\n"
         "print(len(next(series)) > 0)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 

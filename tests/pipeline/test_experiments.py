@@ -144,7 +144,7 @@ def parameters(record: dict) -> dict:
 def test_four_qualities_wait_in_a_queue_and_all_are_run(copy, start):
     copy.run("dvc", "exp", "run", "--queue", "-S", "quality=77,60,15,10", *TINY)
     copy.run(*start)
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + 1500
     while {"Queued", "Running"} & set(copy.run("dvc", "queue", "status").split()):
         assert time.monotonic() < deadline, copy.run("dvc", "queue", "status")
         time.sleep(2)

@@ -75,7 +75,7 @@ def test_experiment_at_another_quality_reruns_only_what_depends_on_it(copy):
     assert len(difference["out/headline.json"]) <= 6
     assert "diff" in difference["out/headline.json"]["auc.q77"] or "new" in difference["out/headline.json"]["auc.q77"]
     # the pager of `dvc exp show` cuts lines: what identifies a run and its numbers come first
-    assert copy.run("dvc", "exp", "show").splitlines()[1][:132].split() == [
+    assert copy.run("dvc", "exp", "show").splitlines()[1].split()[:11] == [
         "Experiment", "Created", *(f"auc.{name}" for name in ("q77", "q10", "worst")), "bacc", "min_tnr", "min_tpr",
         "quality", "model", "seed",
     ]  # fmt: skip
@@ -129,10 +129,10 @@ def test_a_bad_parameter_is_named_before_anything_is_spent(copy, override, words
 
 def wait_for_checkpoint(clone, process: subprocess.Popen) -> None:
     """Return when training has saved its first checkpoint."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 1500
     while not list((clone.path / "out/checkpoints").glob("*/step-*.pt")):
         assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < deadline, "no checkpoint within two minutes"
+        assert time.monotonic() < deadline, "no checkpoint in 25 minutes"
         time.sleep(0.02)
 
 
@@ -170,19 +170,27 @@ def test_killing_everything_in_the_middle_of_training_changes_no_weight(other_se
     assert not list((clone.path / "out/checkpoints").glob("*/step-*"))
 
 
-@pytest.mark.parametrize("other_seed", [400], indirect=True)  # the orphan outlives the start of the rerun
+@pytest.mark.parametrize("other_seed", [400], indirect=True)  # not finished before it is stopped
 def test_killing_dvc_alone_leaves_a_trainer_that_the_rerun_waits_for(other_seed):
     clone, expected = other_seed
 
     process = clone.start("dvc", "repro", start_new_session=True)
     wait_for_checkpoint(clone, process)
+    (orphan,) = orphans = trainers(clone)
+    os.kill(orphan, signal.SIGSTOP)  # it outlives the start of the rerun
     os.kill(process.pid, signal.SIGKILL)
     process.stdout.close()
     process.wait()
-    orphans = trainers(clone)
-    printed = clone.run("dvc", "repro")
+    rerun = clone.start("dvc", "repro")
+    printed = ""
+    while "waiting until it is done" not in printed:
+        line = rerun.stdout.readline()
+        printed += line
+        assert line, printed
+    os.kill(orphan, signal.SIGCONT)
+    printed += rerun.communicate()[0]
 
-    assert orphans
+    assert rerun.returncode == 0, printed
     assert not trainers(clone)
     assert any(str(pid) in printed for pid in orphans)
     assert weights(clone) == expected

@@ -79,7 +79,7 @@ def test_remains_in_the_run_cache_are_removed(pipeline: Path) -> None:
 
 def test_nothing_is_changed_while_dvc_works(pipeline: Path) -> None:
     (pipeline / ".dvc/tmp/rwlock").write_text("")
-    command = [sys.executable, "-c", "print('ready', flush=True); import time; time.sleep(60)", "dvc", "repro"]
+    command = [sys.executable, "-c", "print('ready', flush=True); import time; time.sleep(3600)", "dvc", "repro"]
     process = subprocess.Popen(command, cwd=pipeline, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
