@@ -1,53 +1,110 @@
 """Hooks of MkDocs (mkdocs.yml): reference pages made from the code; links to files outside docs/ become plain text.
 
-The commands are read from click, the settings from the dataclasses that check params.yaml.
+The commands are read from click and argparse, the settings from params.yaml and the dataclasses that check it.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import importlib
 import inspect
+import os
 import posixpath
 import re
 import types
 import typing
+from pathlib import Path
 from typing import Any
 
 import click
 
-MODULES = {
-    "mozcodec": ["mozcodec", "mozcodec.forensics", "mozcodec.jpegio"],
-    "evaluation": ["evaluation.metrics", "evaluation.likelihood", "evaluation.scores", "evaluation.matrix"],
-    "detector": [
-        "detector.conditions", "detector.config", "detector.data.index", "detector.data.shards", "detector.weights",
-        "detector.inference", "detector.answer",
-    ],
-}  # fmt: skip
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("mozcodec", "evaluation", "detector")
 ROOTS = {"detector": "detector.cli:cli", "evaluation": "evaluation.cli:main"}
+WIDTH = 100                            # of the help texts
 
 
-def api(package: str, modules: list[str]) -> str:
-    return f"# {package}: Python\n\n" + "\n\n".join(f"::: {module}" for module in modules) + "\n"
+def modules() -> dict[str, list[str]]:
+    """Return the public modules of each package; those of its folders are listed under a name such as detector-data."""
+    found: dict[str, list[str]] = {}
+    for package in PACKAGES:
+        source = ROOT / "packages" / package / "src"
+        for path in sorted((source / package).rglob("*.py")):
+            parts = path.relative_to(source).with_suffix("").parts
+            name = ".".join(part for part in parts if part != "__init__")
+            internal = any(part.startswith("_") for part in parts if part != "__init__")
+            if not internal and parts[-1] not in ("cli", "command"):
+                found.setdefault("-".join(parts[:-1]), []).append(name)
+    return found
+
+
+def api(page: str, names: list[str]) -> str:
+    return f"# {page.replace('-', '.')}: Python\n\n" + "\n\n".join(f"::: {name}" for name in names) + "\n"
+
+
+def mozcodec_commands() -> list[str]:
+    """Return the help of mozcodec's commands, which argparse writes."""
+    from mozcodec._cli import _parser
+
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(WIDTH)  # argparse takes the width from there
+    try:
+        parser = _parser()
+        (verbs,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+        texts = {name: verb.format_help() for name, verb in verbs.choices.items()}
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+    return [line for name, text in texts.items() for line in (f"## mozcodec {name}", f"```text\n{text}\n```")]
 
 
 def commands() -> str:
     """Return the help of every command as Markdown."""
     parts = ["# Commands", "The help of each command, as `--help` prints it."]
+
+    def add(command: click.Command, name: str, parent: click.Context | None) -> None:
+        context = click.Context(command, parent, name, max_content_width=WIDTH, terminal_width=WIDTH)
+        if parent:
+            parts.extend([f"## {context.command_path}", f"```text\n{command.get_help(context)}\n```"])
+        for verb in command.list_commands(context) if isinstance(command, click.Group) else ():
+            below = command.get_command(context, verb)  # type: ignore[attr-defined]
+            assert below is not None
+            add(below, verb, context)
+
     for name, place in ROOTS.items():
         module, attribute = place.split(":")
-        group = getattr(importlib.import_module(module), attribute)
-        context = click.Context(group, info_name=name, max_content_width=100, terminal_width=100)
-        for title in group.list_commands(context):
-            command = group.get_command(context, title)
-            inner = click.Context(command, info_name=title, parent=context, max_content_width=100, terminal_width=100)
-            parts += [f"## {name} {title}", f"```text\n{command.get_help(inner)}\n```"]
-    return "\n\n".join(parts) + "\n"
+        add(getattr(importlib.import_module(module), attribute), name, None)
+    return "\n\n".join([*parts, *mozcodec_commands()]) + "\n"
+
+
+def comments(text: str) -> dict[str, str]:
+    """Return the comment above each parameter of the YAML *text*, by its dotted name."""
+    found: dict[str, str] = {}
+    above: list[str] = []
+    parents: list[tuple[int, str]] = []
+    for line in text.splitlines()[1:]:  # the first line is about the file
+        stripped = line.strip()
+        indent = len(line) - len(line.lstrip())
+        if stripped.startswith("#"):
+            above.append(stripped.lstrip("# "))
+            continue
+        if key := re.match(r"([\w]+):", stripped):
+            parents = [parent for parent in parents if parent[0] < indent] + [(indent, key[1])]
+            inline = stripped.partition(" # ")[2]
+            words = " ".join([*above, inline]).strip()
+            found[".".join(name for _, name in parents)] = words
+        above = []
+    return {name: words for name, words in found.items() if words}
 
 
 def settings() -> str:
-    """Return every parameter of params.yaml, with type and default, as tables of Markdown."""
+    """Return every parameter of params.yaml, with type, default and the comment there, as tables of Markdown."""
     from detector.config import Params
+
+    said = comments((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
     def rows(cls: Any, prefix: str) -> list[str]:
         hints = typing.get_type_hints(cls)
@@ -55,16 +112,18 @@ def settings() -> str:
         for field in dataclasses.fields(cls):
             kind, name = hints[field.name], f"{prefix}{field.name}"
             if dataclasses.is_dataclass(kind):
-                below += [f"\n## {name}\n", inspect.cleandoc(kind.__doc__ or ""), *table(kind, f"{name}.")]
+                about = [inspect.cleandoc(kind.__doc__ or ""), said.get(name, "")]
+                below += [f"\n## {name}\n", "\n\n".join(about), *table(kind, f"{name}.")]
                 continue
             default = field.default if field.default is not dataclasses.MISSING else ""
-            text = "null" if default is None else str(default).replace("|", "\\|")
+            text = "null" if default is None else str(default)
             shown = str(kind) if isinstance(kind, types.GenericAlias | types.UnionType) else kind.__name__
-            lines.append(f"| `{name}` | `{shown}` | `{text or ' '}` |".replace("` `", "").replace("|  |", "| |"))
+            cells = [f"`{name}`", f"`{shown}`", f"`{text}`" if text else "", said.get(name, "")]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         return [*lines, *below]
 
     def table(cls: Any, prefix: str) -> list[str]:
-        return ["\n| parameter | type | default |", "|---|---|---|", *rows(cls, prefix)]
+        return ["\n| parameter | type | default | |", "|---|---|---|---|", *rows(cls, prefix)]
 
     return "\n".join(["# Settings", "\nThe parameters in `params.yaml`.", *table(Params, "")]) + "\n"
 
@@ -72,7 +131,7 @@ def settings() -> str:
 def on_files(files: Any, config: Any) -> Any:
     from mkdocs.structure.files import File
 
-    pages = {f"reference/{package}.md": api(package, modules) for package, modules in MODULES.items()}
+    pages = {f"reference/{page}.md": api(page, names) for page, names in modules().items()}
     pages |= {"reference/commands.md": commands(), "reference/settings.md": settings()}
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))

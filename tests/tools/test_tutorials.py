@@ -2,51 +2,54 @@
 
 from __future__ import annotations
 
-import doctest
 import re
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from evaluation.cli import main as evaluation
+from tools.pages import assert_shown, run_console, run_page, run_python
 
 ROOT = Path(__file__).resolve().parents[2]
-TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+TUTORIALS = {path.stem: path for path in sorted((ROOT / "docs" / "tutorials").glob("*.md"))}
 EXPLANATIONS = [page for page in sorted((ROOT / "docs" / "explanations").glob("*.md")) if ">>> " in page.read_text()]
-COMMANDS = {"evaluation": evaluation}
+TRAINING = {"paper": 2, "evidence": 3}                          # minutes; on the sample in `data`
+CONTINUED = {"folder"}                                          # run with the page that continues them
 
 
-def run_python(text: str, values: dict[str, object], name: str, line: int) -> None:
-    test = doctest.DocTestParser().get_doctest(text, {}, name, name, line)
-    test.globs = values  # shared by the blocks of a page
-    assert doctest.DocTestRunner(verbose=False).run(test, clear_globs=False).failed == 0
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder beside the sample's, as in a clone."""
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "work"
 
 
-def run_console(text: str) -> None:
-    for part in re.split(r"^\$ ", text, flags=re.M)[1:]:
-        line, _, expected = part.partition("\n")
-        program, *arguments = line.split()
-        result = CliRunner().invoke(COMMANDS[program], arguments, catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-        wanted = expected.replace("...\n", "\0")
-        pattern = "".join(r"(?:.*\n)*" if piece == "\0" else re.escape(piece) for piece in re.split("(\0)", wanted))
-        assert re.fullmatch(pattern, result.output), result.output
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    "path",
+    [*(page for name, page in TUTORIALS.items() if name not in TRAINING and name not in CONTINUED), *EXPLANATIONS],
+    ids=lambda path: path.stem,
+)
+def test_a_page_does_what_it_shows(path: Path) -> None:
+    run_page(path)
 
 
-@pytest.mark.parametrize("path", [*TUTORIALS, *EXPLANATIONS], ids=lambda path: path.stem)
-def test_a_tutorial_does_what_it_shows(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    text = path.read_text(encoding="utf-8")
-    values: dict[str, object] = {"__name__": "__main__"}
-    blocks = list(re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S))
-    assert blocks
-    for block in blocks:
-        if block[1] in ("python", "pycon"):
-            run_python(block[2], values, path.name, text.count("\n", 0, block.start()))
-        else:
-            assert block[1] == "console"
-            run_console(block[2])
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow(minutes=minutes)) for name, minutes in TRAINING.items()]
+)
+def test_a_page_that_trains_does_what_it_shows(name: str) -> None:
+    run_page(TUTORIALS[name])
+
+
+def test_every_tutorial_is_run() -> None:
+    continued = {
+        match[1] for page in TUTORIALS.values() if (match := re.search(r"<!-- continues (\w+)", page.read_text()))
+    }
+    assert continued == CONTINUED
+    assert set(TRAINING) <= set(TUTORIALS)
+    assert len(TUTORIALS) == 6
 
 
 def test_an_output_that_differs_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,3 +58,10 @@ def test_an_output_that_differs_is_noticed(tmp_path: Path, monkeypatch: pytest.M
         run_python(">>> 1 + 1\n3\n", {}, "page", 0)
     with pytest.raises(AssertionError):
         run_console("$ evaluation --version\nevaluation, version 999\n")
+    with pytest.raises(AssertionError):
+        run_console("$ echo one\ntwo\n")
+    assert_shown("AUC  0.75\nend\n", "AUC 0.80\n...\n", within=0.1)
+    with pytest.raises(AssertionError, match=r"0\.75 where the page shows 0\.9"):
+        assert_shown("AUC  0.75\nend\n", "AUC 0.90\n...\n", within=0.1)
+    with pytest.raises(AssertionError):
+        assert_shown("12 faces\n", "13 faces\n", within=0.1)
