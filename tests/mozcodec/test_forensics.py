@@ -1,6 +1,7 @@
 """mozcodec.forensics against files of other encoders and chains that the tests make."""
 
 import contextlib
+import dataclasses
 import io
 import json
 
@@ -91,6 +92,36 @@ def test_other_tables_are_custom_with_the_nearest_candidates_and_a_fingerprint()
     distances = [one.table_distance for one in found.candidates]
     assert distances == sorted(distances) and distances[0] > 0.1
     assert {one.family for one in found.candidates} == {"libjpeg", "mozjpeg", "jpegli", "mozcodec", "ffmpeg"}
+
+
+def test_libjpegs_tables_in_another_layout_are_doubtful() -> None:
+    """As cameras write them: the standard's Huffman tables, and both quantization tables in one segment."""
+    file = pillow(PHOTO[:64, :64], 90)
+    first = file.index(b"\xff\xdb")
+    luma, chroma = file[first : first + 69], file[first + 69 : first + 138]
+    assert luma[2:4] == chroma[2:4] == b"\0\x43" and chroma[:2] == b"\xff\xdb"
+    joined = b"\xff\xdb" + (2 + 65 + 65).to_bytes(2, "big") + luma[4:] + chroma[4:]
+    found = forensics.identify(file[:first] + joined + file[first + 138 :])
+    assert (found.family, found.quality, found.exact, found.doubtful) == ("libjpeg", (90,) * 3, True, True)
+    for written in (file, mozcodec.encode(PHOTO[:64, :64], 90), mozcodec.encode(PHOTO[:64, :64], 90, quant_table=0)):
+        assert not forensics.identify(written).doubtful
+
+
+def test_coefficients_set_to_0_on_purpose_are_no_earlier_compression() -> None:
+    """A quantizer that drops values below .8 steps, written by the test, as jpegli's does in busy parts."""
+    gray = data.camera()[:384, :512].astype(np.float64) - 128
+    steps = forensics.read_luma(pillow(PHOTO, 75)).steps.reshape(8, 8)
+    blocks = gray.reshape(48, 8, 64, 8).swapaxes(1, 2)
+    exact = scipy.fft.dctn(blocks, axes=(2, 3), norm="ortho") / steps
+    values = np.rint(exact)
+    ac = np.ones((8, 8), bool)
+    ac[0, 0] = False
+    values[(np.abs(exact) < 0.8) & ac] = 0
+    start = mozcodec.read_coefficients(pillow(data.camera()[:384, :512], 75))
+    file = mozcodec.write_coefficients(dataclasses.replace(start, components=(values.astype(np.int16),)))
+    found = forensics.double_compression(file)
+    assert found.evidence >= forensics.THRESHOLD > forensics.BEYOND_ONE_THRESHOLD > found.evidence_beyond_one
+    assert not found.detected
 
 
 def test_a_file_without_tables_is_refused() -> None:

@@ -2,6 +2,7 @@
 
     python forensics.py identify IMAGES... --out FILE
     python forensics.py double IMAGES... --out FILE [--chains single,aligned,crop,resize,half,encoders]
+    python forensics.py alarms IMAGES... --out FILE
     python forensics.py splice IMAGES... --out FILE
     python forensics.py metadata JPEGS... --out FILE
     python forensics.py files JPEGS...
@@ -14,7 +15,9 @@ imageio-ffmpeg, and mozjpeg's own cjpeg (``--cjpeg PROGRAM``); what is missing i
 family and the quality are right. ``double`` compresses the upper left 384 x 512 pixels once, and twice with the same
 grid of blocks, cropped by 3 rows and 5 columns or made smaller in between; it prints the evidence of single
 compressions and the detection rate at 1 % false alarms by pair of qualities. With ``encoders``, each other encoder is
-the earlier one before Pillow, or the last one after Pillow. ``splice`` pastes parts of another image
+the earlier one before Pillow, or the last one after Pillow. ``alarms`` compresses the upper left 384 x 512 pixels once,
+and twice in a few ways, and prints how often `double_compression` says that there was an earlier compression: run it
+on images on which no threshold was chosen (``CID22/CID22-512/validation``). ``splice`` pastes parts of another image
 with another history and prints how well the maps of ``ghosts`` and ``grid`` find them, and their false alarms.
 ``metadata`` takes JPEG files of cameras and editors, as they are and changed without care for their metadata, and
 prints how often ``metadata_report`` finds a contradiction. ``files`` prints what ``identify`` and ``metadata_report``
@@ -124,7 +127,7 @@ def encoders() -> Iterator[tuple[str, str, tuple[int, ...], Encode, Callable[[in
         for table in (0, 1, 2, 4, 5, 6, 7, 8):
             yield (
                 f"cjpeg -quant-table {table}", "mozjpeg", tuple(range(2, 101, 7)),
-                lambda i, q, table=table: cjpeg(i, "-quality", q, "-quant-table", table), all_of,
+                _cjpeg_of_table(table), all_of,
             )  # fmt: skip
         yield (
             "cjpeg -quality luma,chroma", "mozjpeg", QUALITIES,
@@ -160,6 +163,10 @@ def encoders() -> Iterator[tuple[str, str, tuple[int, ...], Encode, Callable[[in
         yield "FFmpeg", "ffmpeg", SCALES, lambda i, q: _by_command(i, _ffmpeg(), q), lambda _: ()
 
 
+def _cjpeg_of_table(table: int) -> Encode:
+    return lambda image, quality: cjpeg(image, "-quality", quality, "-quant-table", table)
+
+
 def _has(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
@@ -189,7 +196,7 @@ def identify(path: Path) -> Iterator[dict[str, Any]]:
             qualities = tuple(one.quality for one in forensics.estimate_quality(data))
             wanted = qualities_of(setting)
             rest = [one.table_distance for one in found.candidates if one.family != found.family]
-            inside = ""
+            inside: int | str = ""
             if name.endswith("distance") and found.distance is not None:
                 inside = int(found.distance[0] * 0.999 <= setting / 10 <= found.distance[1] * 1.001)
             yield {
@@ -237,9 +244,11 @@ def _encode(encoder: str, image: np.ndarray, quality: int) -> bytes:
         return pillow(image, quality)
     if encoder in OTHERS:
         return _encode_by_other(encoder, image, quality)
-    plain = {"trellis_quant": False, "trellis_quant_dc": False} if encoder == LAST_PLAIN else {}
+    if encoder == "mozcodec":
+        return mozcodec.encode(image, distance=quality / 10)
+    plain = encoder == LAST_PLAIN
     if not CJPEG:
-        return mozcodec.encode(image, quality, **plain)
+        return mozcodec.encode(image, quality, trellis_quant=not plain, trellis_quant_dc=not plain)
     return cjpeg(image, "-quality", quality, *(("-notrellis", "-notrellis-dc") if plain else ()))
 
 
@@ -279,10 +288,61 @@ def double(path: Path) -> Iterator[dict[str, Any]]:
         found = forensics.double_compression(_encode(last, _between(pixels, between), quality))
         yield {
             "image": path.stem, "between": between, "earlier": earlier, "first": first or "", "last": last,
-            "quality": quality, "evidence": f"{found.evidence:.5f}", "found": found.quality, "table": found.quant_table,
+            "quality": quality, "detected": int(found.detected), "evidence": f"{found.evidence:.5f}",
+            "found": found.quality, "table": found.quant_table,
             "shifted": f"{found.shifted.evidence:.3f}", "offset": "{} {}".format(*found.shifted.offset),
             "shifted_quality": found.shifted.quality,
         }  # fmt: skip
+
+
+ONCE = {
+    "jpegli": (60, 75, 85, 90, 95), "libjpeg": (60, 75, 90, 95), "mozjpeg": (60, 75, 85, 95), "mozcodec": (10, 20),
+}  # fmt: skip
+"""Encoders and qualities of ``alarms``; tenths of a distance for mozcodec's perceptual mode."""
+TWICE = (
+    ("libjpeg", 60, "libjpeg", 75), ("libjpeg", 80, "libjpeg", 75), ("libjpeg", 70, "libjpeg", 90),
+    ("libjpeg", 60, "mozjpeg", 75), ("libjpeg", 60, "jpegli", 75), ("libjpeg", 70, "jpegli", 90),
+)  # fmt: skip
+
+
+def alarms(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield a row for each encoder that compresses once, and each chain of two."""
+    image = _part(path, 384, 512)
+
+    def row(name: str, times: int, file: bytes) -> dict[str, Any]:
+        found = forensics.double_compression(file)
+        return {
+            "image": path.stem, "name": name, "times": times, "evidence": f"{found.evidence:.4f}",
+            "beyond_one": f"{found.evidence_beyond_one:.4f}", "detected": int(found.detected), "found": found.quality,
+            "shifted": f"{found.shifted.evidence:.2f}", "shifted_detected": int(found.shifted.detected),
+        }  # fmt: skip
+
+    for encoder, settings in ONCE.items():
+        if encoder == "jpegli" and not _has("ajpegli"):
+            continue
+        for setting in settings:
+            once = _encode(encoder, image, setting)
+            yield row(f"{encoder} {setting}", 1, once)
+    for first, quality, last, again in TWICE:
+        if "jpegli" in (first, last) and not _has("ajpegli"):
+            continue
+        before = np.asarray(mozcodec.decode(_encode(first, image, quality)))
+        yield row(f"{first} {quality} -> {last} {again}", 2, _encode(last, before, again))
+
+
+def alarms_table(rows: list[dict[str, str]]) -> str:
+    """Return how often an earlier compression is found where there is none, and where there is one."""
+    lines = ["| file | files | same grid | evidence alone | shifted grid |", "|---|---|---|---|---|"]
+    once = [row for row in rows if row["times"] == "1"]
+    groups = [("all encoders, once", once)]
+    groups += [(f"{name}, once", [r for r in once if r["name"].split()[0] == name]) for name in ONCE]
+    for name in dict.fromkeys(row["name"] for row in rows if row["times"] == "2"):
+        groups.append((name, [row for row in rows if row["name"] == name]))
+    for name, own in groups:
+        alone = sum(float(row["evidence"]) >= forensics.THRESHOLD for row in own)
+        same, shifted = (sum(int(row[key]) for row in own) for key in ("detected", "shifted_detected"))
+        lines.append(f"| {name} | {len(own)} | {same} | {alone} | {shifted} |")
+    return "\n".join(lines)
 
 
 SELECTED: list[str] = list(CHAINS)
@@ -329,10 +389,10 @@ def splice(path: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _by_pixel(values: np.ndarray, side: int, shape: tuple[int, int]) -> np.ndarray:
+def _by_pixel(values: np.ndarray, side: int, shape: tuple[int, ...]) -> np.ndarray:
     rows = np.minimum(np.arange(shape[0]) // side, values.shape[0] - 1)
     columns = np.minimum(np.arange(shape[1]) // side, values.shape[1] - 1)
-    return values[rows[:, None], columns]
+    return np.asarray(values[rows[:, None], columns])
 
 
 def _auc(values: np.ndarray, mask: np.ndarray) -> float:
@@ -399,7 +459,7 @@ def _metadata_row(
         "photoshop": int(bool(report and any("photoshop" in name.lower() for name in report.software))),
         "thumbnail": int(bool(thumbnail)), "size": int(bool(exif.get("PixelXDimension"))),
         "found": " ".join(sorted({one.subject for one in report.contradictions})) if report else "",
-        "family": found.family if found else "", "error": error,
+        "family": f"{found.family}{' (doubtful)' * found.doubtful}" if found else "", "error": error,
     }  # fmt: skip
 
 
@@ -434,7 +494,9 @@ def metadata_table(rows: list[dict[str, str]]) -> str:
     return "\n".join([*lines, "", f"{len(wrong)} files are no readable JPEG."])
 
 
-WORK = {"identify": identify, "double": double, "splice": splice, "metadata": metadata}
+WORK: dict[str, Callable[[Path], Iterator[dict[str, Any]]]] = {
+    "identify": identify, "double": double, "alarms": alarms, "splice": splice, "metadata": metadata,
+}  # fmt: skip
 
 
 def measure(verb: str, paths: list[Path], table: Path) -> list[dict[str, str]]:
@@ -516,7 +578,7 @@ def _other_encoders(rows: list[dict[str, str]]) -> list[str]:
             cells = []
             for pair in pairs:
                 found = [r for r in own if (r["first"], r["quality"]) == tuple(map(str, pair))]
-                hits = [r for r in found if float(r["evidence"]) >= forensics.THRESHOLD]
+                hits = [r for r in found if r["detected"] == "1"]
                 near = sum(abs(int(r["found"]) - pair[0]) <= 1 for r in hits)
                 right = "" if earlier in ("jpegli", "FFmpeg") else f" ({near})"  # they have no such quality
                 cells.append(f"{len(hits)}/{len(found)}{right}")
@@ -526,8 +588,7 @@ def _other_encoders(rows: list[dict[str, str]]) -> list[str]:
 
 
 def _alarm(row: dict[str, str]) -> bool:
-    same, shifted = float(row["evidence"]), float(row["shifted"])
-    return same >= forensics.THRESHOLD or shifted >= forensics.SHIFTED_THRESHOLD
+    return row["detected"] == "1" or float(row["shifted"]) >= forensics.SHIFTED_THRESHOLD
 
 
 def _pairs(rows: list[dict[str, str]], title: str, column: str, level: float) -> list[str]:
@@ -589,7 +650,8 @@ def files(paths: list[Path]) -> str:
 
 
 TABLES = {
-    "identify": identification_table, "double": detection_tables, "splice": splice_table, "metadata": metadata_table,
+    "identify": identification_table, "double": detection_tables, "alarms": alarms_table,
+    "splice": splice_table, "metadata": metadata_table,
 }  # fmt: skip
 
 

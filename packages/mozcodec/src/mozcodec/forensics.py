@@ -11,6 +11,7 @@ and how often it is wrong; ``packages/mozcodec/benchmarks/forensics.py`` measure
 
 from ._forensics.content_credentials import ContentCredentials
 from ._forensics.double import (
+    BEYOND_ONE_THRESHOLD,
     SHIFTED_THRESHOLD,
     THRESHOLD,
     DoubleCompression,
@@ -26,6 +27,7 @@ from ._forensics.metadata import THUMBNAIL_THRESHOLD, Finding, MetadataReport, T
 from ._forensics.summary import report
 
 __all__ = [
+    "BEYOND_ONE_THRESHOLD",
     "GHOSTS_THRESHOLD",
     "GRID_THRESHOLD",
     "SHIFTED_THRESHOLD",

@@ -65,6 +65,8 @@ def from_tables(data: bytes, card: Card) -> Condition:
         return Condition(POOLED, "none", f"tables that cannot be compared: {error}")
     family = encoder.family if encoder.family in FAMILIES.values() else "libjpeg"
     name = encoder.family if encoder.exact else "tables of no known encoder"
+    if encoder.doubtful:
+        name = f"tables of {encoder.family}"
     found = f"{name}, {encoder.settings if encoder.settings else f'nearest quality {quality}'}"
     label = nearest(family, quality, card.calibration)
     if label is None:

@@ -55,6 +55,7 @@ def examine(data: bytes) -> Examined:
         encoder=encoder.family if encoder else "unknown",
         settings=encoder.settings if encoder else "",
         exact=bool(encoder and encoder.exact),
+        doubtful=bool(encoder and encoder.doubtful),
         fingerprint=encoder.fingerprint if encoder else "",
         qualities=tuple(one.quality for one in qualities or ()),
         earlier=_earlier(double),

@@ -48,7 +48,8 @@ class Weights:
 class History:
     """The history of a JPEG; fields are None where the file cannot be analysed, `notes` have the reason.
 
-    qualities: of each component. earlier: in words, an earlier JPEG compression of the whole image; ghosts, grid:
+    doubtful: whether the tables are those of the encoder, but not the layout of the file. qualities: of each component.
+    earlier: in words, an earlier JPEG compression of the whole image; ghosts, grid:
     whether parts of the image have another history; None also where most of the image was compressed before, so that
     it cannot be told. findings: of the metadata, those that contradict each other first.
     """
@@ -56,6 +57,7 @@ class History:
     encoder: str
     settings: str
     exact: bool
+    doubtful: bool
     fingerprint: str
     qualities: tuple[int, ...]
     earlier: str | None

@@ -81,6 +81,8 @@ def history(found: History) -> Iterator[str]:
     if found.encoder == "custom":
         qualities = ", ".join(map(str, found.qualities))
         yield f"tables of no known encoder (fingerprint {found.fingerprint[:16]}); nearest qualities {qualities}"
+    elif found.doubtful:
+        yield f"tables of {found.encoder}, {found.settings}; another program or a camera with the same tables wrote it"
     elif found.encoder != "unknown":
         yield f"written by {found.encoder}" + (f", {found.settings}" if found.settings else "")
     if found.earlier and found.earlier != "none found":

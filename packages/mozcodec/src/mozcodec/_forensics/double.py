@@ -18,6 +18,9 @@ PLACES = first_places(15)
 """The coefficients that are analysed: the first 15 AC coefficients in zigzag order."""
 THRESHOLD = 0.1
 """Evidence from which a file counts as compressed twice: docs/results.md has the false alarms and the misses."""
+BEYOND_ONE_THRESHOLD = 0.06
+"""The same for the evidence without the difference between -1, 0 and 1, which encoders move when they set small
+coefficients to 0 (trellis quantization, jpegli's adaptive quantization)."""
 SHIFTED_THRESHOLD = 6.0
 """The same for an earlier compression with its blocks at other pixels."""
 _MAX_BLOCKS = 16384
@@ -48,11 +51,14 @@ class DoubleCompression:
     """On the same grid of blocks: logarithm of the likelihood ratio "compressed twice" to "compressed once", per block
     of luma; the largest over the earlier qualities."""
     detected: bool
-    """Whether *evidence* is at least :data:`THRESHOLD`: an earlier compression on the same grid."""
+    """Whether there was an earlier compression on the same grid: *evidence* is at least :data:`THRESHOLD` and
+    *evidence_beyond_one* at least :data:`BEYOND_ONE_THRESHOLD`."""
     quality: int
     """The earlier quality that explains the file best; meaningful where *detected*."""
     quant_table: int
     """The base table of that quality: 0 libjpeg's, 3 mozjpeg's default."""
+    evidence_beyond_one: float
+    """*evidence* of that quality where the values -1, 0 and 1 count as one."""
     blocks: int
     """Blocks that were used."""
     shifted: ShiftedCompression
@@ -87,9 +93,14 @@ class Luma:
         return [requantized_ratios(free[:, place], int(self.steps[place]), earlier[..., place]) for place in PLACES]
 
     @cached_property
-    def aligned(self) -> tuple[float, int, int]:
-        """The largest evidence of an earlier compression on the file's grid, its quality and its base table."""
+    def aligned(self) -> tuple[float, float, int, int]:
+        """See :func:`aligned_evidence`."""
         return aligned_evidence(evenly_spaced(self.blocks.reshape(-1, 64)), self.steps, self.ratios)
+
+    @property
+    def is_double(self) -> bool:
+        """Whether there was an earlier compression on the same grid."""
+        return self.aligned[0] >= THRESHOLD and self.aligned[1] >= BEYOND_ONE_THRESHOLD
 
 
 def read_luma(data: Source) -> Luma:
@@ -129,6 +140,9 @@ def double_compression(data: Source | Luma) -> DoubleCompression:
     For each earlier quality 1..100 of libjpeg's and mozjpeg's default tables the likelihood of the luma histograms of
     the first 15 AC coefficients is compared with that of a single compression.
 
+    Encoders that set small coefficients to 0 on purpose change the shares of -1, 0 and 1 in a single compression, so an
+    earlier one must also show where these three count as one value.
+
     If the image was cropped after the earlier compression, the coefficients of the decoded image are near multiples of
     the earlier step on one of the 63 other grids. The likelihoods of the histograms there are compared with those of
     the other grids, which show the same content.
@@ -137,9 +151,10 @@ def double_compression(data: Source | Luma) -> DoubleCompression:
     has the detection rate by pair of qualities. Raises the errors of :func:`read_luma`.
     """
     luma = luma_of(data)
-    evidence, quality, base = luma.aligned
+    evidence, beyond, quality, base = luma.aligned
     count = len(evenly_spaced(luma.blocks.reshape(-1, 64)))
-    return DoubleCompression(evidence, evidence >= THRESHOLD, quality, base, count, _shifted(luma.pixels, luma.steps))
+    shifted = _shifted(luma.pixels, luma.steps)
+    return DoubleCompression(evidence, luma.is_double, quality, base, beyond, count, shifted)
 
 
 def evenly_spaced(rows: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -156,22 +171,28 @@ def free_coefficients(gray: NDArray[np.uint8], down: int, right: int) -> NDArray
     return dct(taken.reshape(taken.shape[0] * 8, -1))
 
 
-Ratios = list[tuple[NDArray[np.float64], NDArray[np.intp]]]
+Ratios = list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]]
 
 
-def aligned_evidence(blocks: NDArray[np.int16], steps: NDArray[np.int64], ratios: Ratios) -> tuple[float, int, int]:
-    """Return the largest evidence of an earlier compression on the file's grid, its quality and its base table."""
+def aligned_evidence(
+    blocks: NDArray[np.int16], steps: NDArray[np.int64], ratios: Ratios
+) -> tuple[float, float, int, int]:
+    """Return the largest evidence of an earlier compression on the file's grid, its quality and its base table.
+
+    The second value is the evidence of the same quality where the values -1, 0 and 1 count as one.
+    """
     earlier = earlier_tables()
-    total = np.zeros(earlier.shape[:2])
-    for place, (ratio, column) in zip(PLACES, ratios, strict=True):
+    total, beyond = np.zeros((2, *earlier.shape[:2]))
+    for place, (ratio, merged, column) in zip(PLACES, ratios, strict=True):
         limit = len(ratio) // 2
         inside = blocks[:, place][np.abs(blocks[:, place]) <= limit].astype(np.int64)
         counts = np.bincount(inside + limit, minlength=len(ratio))
         total += (counts @ ratio)[column] / len(blocks)
+        beyond += (counts @ merged)[column] / len(blocks)
     # the file's own tables explain a single compression as well
     total[(earlier[..., list(PLACES)] == steps[list(PLACES)]).all(axis=-1)] = -np.inf
     base, quality = (int(i) for i in np.unravel_index(int(np.argmax(total)), total.shape))
-    return float(total[base, quality]), quality + 1, BASES[base]
+    return float(total[base, quality]), float(beyond[base, quality]), quality + 1, BASES[base]
 
 
 def _shifted(gray: NDArray[np.uint8], steps: NDArray[np.int64]) -> ShiftedCompression:

@@ -87,6 +87,9 @@ class Identification:
     """SHA-256 of the quantization tables of the components, as big-endian 16-bit entries in zigzag order."""
     evidence: tuple[str, ...] = field(default=())
     """The evidence for the family, in words."""
+    doubtful: bool = False
+    """Whether the tables are exactly the family's and the layout of the file is not: another program uses the same
+    tables. Many cameras write libjpeg's."""
 
     @property
     def margin(self) -> float:
@@ -308,8 +311,9 @@ def identify(data: Source) -> Identification:
 
     The quantization tables decide; where two families make the same tables (mozjpeg takes libjpeg's with
     ``quant_table=0``), the layout of the file does. A family is named only where its tables are exactly those of the
-    file; otherwise the family is "custom" and the candidates say how near the others come. Programs that use a library
-    (Pillow, OpenCV, libvips, ImageMagick and simplejpeg use libjpeg-turbo) cannot be distinguished.
+    file, and it is doubtful where the layout is not the family's: cameras write libjpeg's tables. Otherwise the family
+    is "custom", and the candidates say how near the others come. Programs that use a library (Pillow, OpenCV, libvips,
+    ImageMagick and simplejpeg use libjpeg-turbo) cannot be distinguished.
 
     Raises the errors of :func:`mozcodec.inspect`, and :class:`mozcodec.UnsupportedError` for lossless files.
     """
@@ -337,12 +341,17 @@ def identify(data: Source) -> Identification:
         candidates=tuple(ranked),
         fingerprint=hashlib.sha256(ordered.tobytes()).hexdigest(),
         evidence=_evidence(found, layout, best, exact),
+        doubtful=exact and best.structure < 1,
     )
 
 
-def _rank(one: Candidate) -> tuple[float, float]:
-    """Exact tables first, and among those the layout; then the tables alone."""
-    return (one.table_distance, -one.structure)
+def _rank(one: Candidate) -> tuple[float, bool]:
+    """Exact tables first, and among those the layout; then the tables alone.
+
+    Where the layout is that of no family with these tables, it does not choose between them: the first one in the
+    order of `_candidates` is taken, libjpeg before mozjpeg.
+    """
+    return (one.table_distance, one.structure < 1)
 
 
 def _evidence(found: Inspection, layout: _Structure, best: Candidate, exact: bool) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .._inputs import Source
 from .._inspect import _all_tables as all_tables
 from .cells import MOST, Cells, among_cells, cells_of, histograms, neighbours, picture_of_map, share_of
-from .double import PLACES, THRESHOLD, Luma, luma_of
+from .double import PLACES, Luma, luma_of
 from .histograms import BASES, coefficients_at, earlier_tables
 
 GHOSTS_THRESHOLD = 8.0
@@ -90,11 +90,11 @@ def ghosts(data: Source | Luma) -> Ghosts:
     rows, columns = luma.pixels.shape[0] // 8 - 1, luma.pixels.shape[1] // 8 - 1
     cells = cells_of(rows, columns, _SIDE, _MOST_CELLS, _MOST_BLOCKS)
     own = luma.blocks[cells.block_rows[:, None], cells.block_columns].reshape(-1, 64).astype(np.int64)
-    overall, quality, base = luma.aligned
+    _, _, quality, base = luma.aligned
     at = BASES.index(base) * 100 + quality - 1
     gain, spread, expected = _gains(own, luma, cells, at)
     share = share_of(gain[..., at], expected)
-    is_known = overall >= THRESHOLD and share >= MOST
+    is_known = luma.is_double and share >= MOST
     if is_known:
         evidence = among_cells((share * expected - gain[..., at]) / spread[..., at])
         standard = gain / spread
@@ -137,7 +137,7 @@ def _gains(
     numbers, share = np.tile(cells.number, len(_CONTENT_SHIFTS)), np.float32(1 / len(_CONTENT_SHIFTS))
     gain, variance = np.zeros((2, cells.count, len(tables)), np.float32)
     expected = np.zeros(cells.count, np.float32)
-    for i, (place, (ratio, columns)) in enumerate(zip(PLACES, luma.ratios, strict=True)):
+    for i, (place, (ratio, _, columns)) in enumerate(zip(PLACES, luma.ratios, strict=True)):
         step, first, column = int(luma.steps[place]), int(tables[known, place]), columns.ravel()
         limit = len(ratio) // 2
 

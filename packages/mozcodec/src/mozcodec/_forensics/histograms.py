@@ -63,11 +63,12 @@ def limit_of(step: int) -> int:
 
 def requantized_ratios(
     free: NDArray[np.float32], step: int, earlier: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
     """Return log(p(value | earlier step) / p(value | none)) of the quantized values -limit..limit.
 
     *free* are coefficients of the same image that an earlier compression did not quantize, *step* is the last
-    quantization step. The result is (values, different earlier steps), with the column of each of *earlier*.
+    quantization step. The result is (values, different earlier steps), the same where -1, 0 and 1 count as one value,
+    and the column of each of *earlier*.
     """
     limit = limit_of(step)
     bins, weights = np.unique(np.round(free / BIN), return_counts=True)
@@ -75,12 +76,15 @@ def requantized_ratios(
     once = _histogram(values, weights, step, limit)
     steps, column = np.unique(earlier, return_inverse=True)
     ratios = np.empty((2 * limit + 1, len(steps)))
+    small = slice(max(0, limit - 1), limit + 2)
     for i, first in enumerate(steps):
         multiples = np.round(values / first).astype(np.intp)  # in order, as the values are
         mass = np.bincount(multiples - multiples[0], weights=weights)
         twice = _histogram((np.arange(len(mass)) + multiples[0]) * float(first), mass, step, limit)
         ratios[:, i] = np.log(((1 - MIXTURE) * twice + MIXTURE * once) / once)
-    return ratios, column.reshape(earlier.shape)
+    merged = ratios.copy()
+    merged[small] = np.log(once[small] @ np.exp(ratios[small]) / once[small].sum())
+    return ratios, merged, column.reshape(earlier.shape)
 
 
 def _histogram(values: NDArray[np.float64], weights: NDArray[Any], step: int, limit: int) -> NDArray[np.float64]:

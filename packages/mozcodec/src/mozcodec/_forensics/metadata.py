@@ -133,12 +133,12 @@ def _thumbnail(data: bytes, exif: Exif) -> tuple[Thumbnail | None, list[Finding]
     if exif.thumbnail is None:
         return None, []
     try:
-        small = _gray(exif.thumbnail, _THUMBNAIL_PIXELS)
+        small, small_is_whole = _gray(exif.thumbnail, _THUMBNAIL_PIXELS)
     except JpegError as error:
         return None, [Finding("note", "thumbnail", f"the thumbnail cannot be decoded: {error}")]
     height, width = small.shape
     try:
-        image = _gray(data, _IMAGE_PIXELS)
+        image, is_whole = _gray(data, _IMAGE_PIXELS)
     except JpegError as error:
         return Thumbnail(width, height, None, "as it is"), [Finding("note", "damage", f"the image: {error}")]
     similarity, (turns, mirrored) = _similarity(small, image)
@@ -146,6 +146,10 @@ def _thumbnail(data: bytes, exif: Exif) -> tuple[Thumbnail | None, list[Finding]
     found = Thumbnail(width, height, similarity, turn)
     if similarity is None:
         return found, []
+    if similarity < THUMBNAIL_THRESHOLD and not (is_whole and small_is_whole):
+        what = "thumbnail" if is_whole else "image"
+        text = f"the {what} is damaged; the thumbnail's correlation of {similarity:.2f} with the image means nothing"
+        return found, [Finding("note", "damage", text)]
     if similarity < THUMBNAIL_THRESHOLD:
         text = f"the thumbnail shows another image, or another part of it: correlation {similarity:.2f}"
         return found, [Finding("contradiction", "thumbnail", text)]
@@ -155,29 +159,76 @@ def _thumbnail(data: bytes, exif: Exif) -> tuple[Thumbnail | None, list[Finding]
     return found, [Finding("contradiction", "thumbnail", text)]
 
 
-def _gray(data: bytes, most_pixels: int) -> NDArray[np.uint8]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", JpegWarning)  # a damaged image is compared as far as it can be decoded
+def _gray(data: bytes, most_pixels: int) -> tuple[NDArray[np.uint8], bool]:
+    """Return the gray pixels of a JPEG, reduced if it is large, and whether all of it could be decoded."""
+    with warnings.catch_warnings(record=True) as damage:
+        warnings.simplefilter("always", JpegWarning)
         header = read_header(data)
         scale = 1 if min(header.width, header.height) >= 1024 and header.precision == 8 and not header.lossless else 8
-        pixels = decode(data, "gray", on_truncated="ok", max_pixels=most_pixels, scale=scale)
-    return np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> (header.precision - 8), np.uint8)
+        pixels = decode(data, "gray", on_truncated="warn", max_pixels=most_pixels, scale=scale)
+    whole = not any(issubclass(one.category, JpegWarning) for one in damage)
+    return np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> (header.precision - 8), np.uint8), whole
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Summed:
+    """Pixels as an integral image, whose means over rectangles cost the same at every size."""
+
+    sums: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, pixels: NDArray[np.uint8]) -> "_Summed":
+        return cls(np.pad(pixels.astype(np.float64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0))))
+
+    def averaged(self, field: "_Field", shape: tuple[int, int]) -> NDArray[np.float64]:
+        """Return the means of the rectangles of a grid of *shape* over *field*; single pixels in small images."""
+        sums, sizes = self.sums, (self.sums.shape[0] - 1, self.sums.shape[1] - 1)
+        start, end = [], []
+        for axis, (first, size) in enumerate(zip(field[:2], sizes, strict=True)):
+            edges = np.linspace(first * size, (first + field[2]) * size, shape[axis] + 1).astype(int)
+            start.append(np.minimum(edges[:-1], size - 1))
+            end.append(np.maximum(edges[1:], start[-1] + 1))
+        (top, left), (bottom, right) = start, end
+        total = sums[bottom][:, right] - sums[top][:, right] - sums[bottom][:, left] + sums[top][:, left]
+        return np.asarray(total / np.outer(bottom - top, right - left))
+
+
+_Field = tuple[float, float, float]
+"""A part of an image: its first row and column, and its size, as shares of the image."""
+_WHOLE: _Field = (0.0, 0.0, 1.0)
+_PARTS: tuple[_Field, ...] = tuple(
+    (down / 4 * (1 - size), right / 4 * (1 - size), size)
+    for size in (0.95, 0.9)
+    for down in range(5)
+    for right in range(5)
+)
+"""Cameras make thumbnails of up to a tenth more or less than the image shows."""
+_FIELDS = ((_WHOLE, _WHOLE),)
+_OTHER_FIELDS = tuple((_WHOLE, part) for part in _PARTS) + tuple((part, _WHOLE) for part in _PARTS)
 
 
 def _similarity(small: NDArray[np.uint8], image: NDArray[np.uint8]) -> tuple[float | None, tuple[int, bool]]:
-    """Return the best correlation over the eight ways to turn the thumbnail, and that way."""
+    """Return the best correlation over the eight ways to turn the thumbnail, and that way.
+
+    If it is below THUMBNAIL_THRESHOLD, fields of view that differ a little are tried, too.
+    """
+    whole, shape = _Summed.of(image), (image.shape[0], image.shape[1])
     best: tuple[float | None, tuple[int, bool]] = (None, (0, False))
-    for mirrored in (False, True):
-        for turns in range(4):
-            turned = np.rot90(small[:, ::-1] if mirrored else small, turns)
-            found = _correlation(_without_borders(turned, image.shape), image)
-            # other turns must be clearly better: symmetric images match several
-            if found is not None and (best[0] is None or found > best[0] + 0.05):
-                best = found, (turns, mirrored)
+    for fields in (_FIELDS, _OTHER_FIELDS):
+        for mirrored in (False, True):
+            for turns in range(4):
+                turned = np.rot90(small[:, ::-1] if mirrored else small, turns)
+                found = _correlation(_without_borders(turned, shape), whole, fields)
+                # other turns must be clearly better: symmetric images match several
+                margin = 0.0 if best[1] == (turns, mirrored) else 0.05
+                if found is not None and (best[0] is None or found > best[0] + margin):
+                    best = found, (turns, mirrored)
+        if best[0] is None or best[0] >= THUMBNAIL_THRESHOLD:
+            break
     return best
 
 
-def _without_borders(small: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def _without_borders(small: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the middle of a thumbnail that has the proportions of the image: cameras add black borders."""
     height, width = small.shape
     rows = min(height, max(8, round(width * shape[0] / shape[1])))
@@ -186,26 +237,19 @@ def _without_borders(small: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArra
     return small[top : top + rows, left : left + columns]
 
 
-def _correlation(small: NDArray[np.uint8], image: NDArray[np.uint8]) -> float | None:
+def _correlation(
+    small: NDArray[np.uint8], image: _Summed, fields: tuple[tuple[_Field, _Field], ...]
+) -> float | None:
+    """Return the largest correlation of a field of the thumbnail with one of the image; None for flat ones."""
     height, width = small.shape
     shrink = max(1.0, max(height, width) / _COMPARED)
     shape = max(4, int(height / shrink)), max(4, int(width / shrink))
-    first, second = _averaged(small, shape), _averaged(image, shape)
-    if min(float(first.std()), float(second.std())) < 2:
-        return None
-    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
-
-
-def _averaged(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the means of the rectangles of a grid of *shape*; single pixels where the image is smaller than that."""
-    sums = np.pad(pixels.astype(np.float64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    edges = [np.linspace(0, pixels.shape[axis], shape[axis] + 1).astype(int) for axis in (0, 1)]
-    start = [np.minimum(edge[:-1], pixels.shape[axis] - 1) for axis, edge in enumerate(edges)]
-    end = [np.maximum(edge[1:], first + 1) for edge, first in zip(edges, start, strict=True)]
-    total = (
-        sums[end[0]][:, end[1]] - sums[start[0]][:, end[1]] - sums[end[0]][:, start[1]] + sums[start[0]][:, start[1]]
-    )
-    return np.asarray(total / np.outer(end[0] - start[0], end[1] - start[1]))
+    summed, found = _Summed.of(small), []
+    for of_small, of_image in fields:
+        first, second = summed.averaged(of_small, shape), image.averaged(of_image, shape)
+        if min(float(first.std()), float(second.std())) >= 2:
+            found.append(float(np.corrcoef(first.ravel(), second.ravel())[0, 1]))
+    return max(found, default=None)
 
 
 # ---- size, orientation, dates ---------------------------------------------------------------------------------------

@@ -123,6 +123,11 @@ def encoder_lines(found: dict[str, Any]) -> list[str]:
     first, second = encoder["candidates"][:2]
     if encoder["exact"]:
         lines = [f"encoder: {encoder['family']}, {encoder['settings']} (tables exactly)"]
+        if encoder["doubtful"]:
+            lines = [
+                f"encoder: tables of {encoder['family']}, {encoder['settings']}; doubtful: the layout of the file is "
+                f"not {encoder['family']}'s, so another program or a camera with the same tables wrote it"
+            ]
     else:
         lines = [
             f"encoder: custom tables, fingerprint {encoder['fingerprint'][:16]}; nearest {first['family']} "
