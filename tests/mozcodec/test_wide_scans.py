@@ -63,11 +63,12 @@ def test_pillow_decodes_a_photograph_to_the_same_pixels(quality, subsampling):
     assert np.array_equal(*pixels)
 
 
-@pytest.mark.parametrize("quality", [50, 90])
+@pytest.mark.parametrize("quality", [75, 90])
 def test_no_other_bands_of_its_places_are_cheaper(quality):
     """The oracle is the scan script: mozjpeg writes all bands between two places, and chains of them are tried."""
-    gray = PHOTOGRAPH[..., 1]
+    gray = np.ascontiguousarray(pictures.gravel()[:256, :256])
     wide = mozcodec.encode(gray, quality, optimize_scans="wide")
+    assert len(wide) < 0.99 * len(mozcodec.encode(gray, quality))
     source = mozcodec.read_coefficients(wide)
     price = {}
     for first, end in itertools.combinations(range(len(PLACES)), 2):
@@ -83,7 +84,7 @@ def test_no_other_bands_of_its_places_are_cheaper(quality):
     )
     cheapest = min(sum(price[pair] for pair in itertools.pairwise(chain)) for chain in chains)
     # the search does not know the stuffed bytes, of which a scan has few
-    assert sum(sizes_of_scans(wide)[1:]) <= cheapest * 1.002
+    assert sum(sizes_of_scans(wide)[1:]) <= cheapest * 1.0005
 
 
 def test_the_lossless_verbs_take_it():
