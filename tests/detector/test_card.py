@@ -29,6 +29,7 @@ def folder(tmp_path: Path) -> Path:
 def edit(folder: Path, change: dict[str, object], remove: str | None = None) -> None:
     card = {**json.loads((folder / "model.json").read_text()), **change}
     card.pop(remove, None)
+    del card["content_sha256"]
     (folder / "model.json").write_text(json.dumps(card))
 
 

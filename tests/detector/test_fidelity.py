@@ -63,7 +63,7 @@ def test_every_crop_is_measured_as_scikit_image_does(measured: Path, small_faces
 
 def test_the_summary_is_means_and_percentiles_of_the_table(measured: Path) -> None:
     summary = json.loads((measured / "fidelity.json").read_text())
-    assert list(summary) == ["q77", "q10", "turbo90", "resize0_5", "n", "faces", "panels_sha256"]
+    assert list(summary) == ["q77", "q10", "turbo90", "resize0_5", "n", "faces", "panels_sha256", "content_sha256"]
     assert summary["panels_sha256"] == hashlib.sha256((measured / "fidelity/panels.csv").read_bytes()).hexdigest()
     assert summary["n"] == {"faces": 48, "videos": 18}
     for label, key in (("77", "q77"), ("10", "q10"), ("turbo:90", "turbo90"), ("resize:0.5", "resize0_5")):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.data.index import Face, read_index, write_index
+from detector.data.index import Face, read_index, write_index, write_rows
 from detector.errors import DataError
 
 REAL = Face(
@@ -109,3 +109,15 @@ def test_an_index_that_shares_persons_between_splits_is_not_written(tmp_path: Pa
     with pytest.raises(DataError, match="identity 000 is in split"):
         write_index(tmp_path / "index.csv", [REAL, replace(OTHER, identity="000")])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nan_is_an_empty_cell(tmp_path: Path) -> None:
+    """The readers of `evaluation` take an empty cell as undefined and refuse the text nan."""
+
+    @dataclass(frozen=True)
+    class Interval:
+        name: str
+        low: float
+
+    write_rows(tmp_path / "a.csv", Interval, [Interval("x", float("nan")), Interval("y", 0.5)])
+    assert (tmp_path / "a.csv").read_text() == "name,low\nx,\ny,0.5\n"

@@ -126,6 +126,7 @@ def test_the_record_says_how_the_training_crops_were_made(packed_crops, trained,
     known = {"trained_on": "77", "crops": {"size": 32}, "compress": how}
     other = copy(trained, tmp_path)
     card = json.loads((other / "model.json").read_text())
+    del card["content_sha256"]
     (other / "model.json").write_text(json.dumps({**card, **known}))
     assert score(packed_crops["faces"], other, tmp_path).exit_code == 0
     record = json.loads((tmp_path / "scores.json").read_text())
@@ -188,6 +189,7 @@ def test_jpeg_files_are_no_lossless_crops_whatever_their_summary_says(compressed
     faces = copy(compressed, tmp_path)
     summary = json.loads((faces / "summary.json").read_text())
     (faces / "summary.json").write_text(json.dumps({**summary, "compress": None}))
+    (faces / "files.sha256").unlink()
     refused(score(faces, trained, tmp_path), "faces-000.tar: c23/", "not a PNG file")
 
 
@@ -209,6 +211,7 @@ def test_weights_of_another_model_are_refused(packed_crops, trained, tmp_path):
     refused(score(packed_crops["faces"], other, tmp_path), "weights.safetensors: its SHA-256 is ", " was written for ")
     digest = hashlib.sha256((other / "weights.safetensors").read_bytes()).hexdigest()
     card = json.loads((other / "model.json").read_text())
+    del card["content_sha256"]
     (other / "model.json").write_text(json.dumps({**card, "weights_sha256": digest}))
     refused(score(packed_crops["faces"], other, tmp_path), "do not fit each other", "stages.0.0.0.weight")
     assert not (tmp_path / "scores.csv").exists()
@@ -235,6 +238,7 @@ def test_damaged_or_missing_weights_are_refused_by_name(packed_crops, trained, t
 def test_a_card_that_does_not_fit_is_refused(packed_crops, trained, tmp_path, change, words):
     other = copy(trained, tmp_path)
     card = json.loads((other / "model.json").read_text())
+    del card["content_sha256"]
     (other / "model.json").write_text(json.dumps({**card, **change}))
     refused(score(packed_crops["faces"], other, tmp_path), words)
 

@@ -19,12 +19,14 @@ from typing import Any, NoReturn
 from detector.config import CompressConfig
 from detector.data.compress import compress_faces
 from detector.errors import DetectorError
+from evaluation.sums import SUMS
 
 from . import Case, family
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 WRONG: tuple[Any, ...] = (None, [], {}, "text", -1, 1.5, True, 10**30, [[]])
 FILES = ("index.csv", "summary.json", "faces-000.tar")
+DAMAGED = (*FILES, SUMS)
 SECONDS = 60.0  # after which a case counts as hanging
 
 
@@ -168,11 +170,11 @@ def damage(seed: int, sample: Path) -> Iterator[Case]:
     rng = random.Random(seed)
     undisturbed(partial(compress, sample), sample.with_name("compressed"))
     for number in range(200):
-        name = FILES[number % len(FILES)]
+        name = DAMAGED[number % len(DAMAGED)]
         position, bit = rng.random(), 1 << rng.randrange(8)
         yield _damaged(sample, f"bit {number} of {name}", name, partial(_flip, position, bit))
     for number in range(150):
-        name, position = FILES[number % len(FILES)], rng.random()
+        name, position = DAMAGED[number % len(DAMAGED)], rng.random()
         yield _damaged(sample, f"cut {number} of {name}", name, partial(_cut, position))
     content = json.loads((sample / "summary.json").read_text(encoding="utf-8"))
     for place in _places(content):
@@ -231,7 +233,7 @@ def _damaged(sample: Path, title: str, name: str, change: Callable[[bytes], byte
             return f"left behind: {left}"
         if code == 0:
             whole = sample.with_name("compressed")
-            same = all(tree_of(out, n) == tree_of(whole, n) for n in ("faces-000.tar", "index.csv", "summary.json"))
+            same = all(tree_of(out, n) == tree_of(whole, n) for n in DAMAGED)
             return "" if same else "accepted, with another output"
         if code != 1:
             return f"ended with {code}: {text}"

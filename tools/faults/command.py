@@ -38,9 +38,12 @@ def table(results: dict[str, dict[str, str]], seed: int) -> str:
 @click.command("faults")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False), default=Path("out/faults"))
 @click.option("--seed", default=1, show_default=True, help="Seed of the random cases.")
+@click.option(
+    "--family", "chosen", multiple=True, type=click.Choice(sorted(FAMILIES)), help="Only this family; may be repeated."
+)
 @click.option("--most", type=click.IntRange(1), help="Only so many cases of each family.")
 @click.option("--document", type=click.Path(path_type=Path, dir_okay=False), help="Markdown file that gets the table.")
-def command(out: Path, seed: int, most: int | None, document: Path | None) -> None:
+def command(out: Path, seed: int, chosen: tuple[str, ...], most: int | None, document: Path | None) -> None:
     """Damage, limit and kill a stage in many ways, and keep what happened in OUT; a run that was stopped resumes."""
     out.mkdir(parents=True, exist_ok=True)
     kept = out / f"results-{seed}.json"
@@ -50,6 +53,8 @@ def command(out: Path, seed: int, most: int | None, document: Path | None) -> No
         sample = Path(place) / "faces"
         write_sample(sample)
         for name, found in FAMILIES.items():
+            if chosen and name not in chosen:
+                continue
             done = results.setdefault(name, {})
             for case in islice(found.cases(seed, sample), most):
                 if case.name not in done:

@@ -11,6 +11,7 @@ from detector.data.files import write_json
 from detector.data.index import Face, write_index
 from detector.data.png import encode_png
 from detector.data.shards import ShardWriter
+from evaluation.sums import write_sums
 
 PAIRS = (("test", "004", "005"), ("train", "000", "001"), ("val", "002", "003"))
 
@@ -35,3 +36,4 @@ def write_sample(folder: Path, pairs: Sequence[tuple[str, str, str]] = PAIRS, si
         folder / "summary.json",
         {"dataset": {"name": "drawn"}, "parameters": {"size": size}, "identities": counts, "videos": {}, "faces": {}},
     )
+    write_sums(folder)

@@ -122,7 +122,7 @@ def make_audit(
         ),
         notes=found.notes,
     )
-    with whole_folder(out, "audit.json") as folder:
+    with whole_folder(out, "audit.json", sums=True) as folder:
         write_items(folder / "audit.csv", found.items)
         write_rows(folder / "leaks.csv", LeakRow, rows)
         write_json(folder / "audit.json", as_json(audit))

@@ -170,7 +170,7 @@ def explain(
     of_batch = Explainer(model, layer or MODELS[card.model].feature_maps, device)
     explainer = CropExplainer(of_batch, reader, (card.height, card.width))
     conditions = parse_all(params.conditions)
-    with whole_folder(out, "maps.csv") as folder:
+    with whole_folder(out, "maps.csv", sums=True) as folder:
         rows = _draw_maps(folder, explainer, examples(index), conditions, masks)
         write_rows(folder / "maps.csv", Map, rows)
         forged = sample([face for face in test if face.key in masks], num_measured)

@@ -91,6 +91,8 @@ def measure(
     the SHA-256 of the index of the crops and of ``panels.csv``, so that readers notice files of another run. Raises
     `detector.errors.DataError` if *faces* is incomplete or its crops are compressed.
     """
+    from evaluation.sums import sealed
+
     from .data.compress import crops_key
     from .data.files import sha256, whole_folder, write_json
     from .data.index import read_index, write_rows
@@ -111,7 +113,7 @@ def measure(
         Task(crops_key(depends, reader, chunk), chunk[0].key, measure_crops, (Path(faces), chunk, labels))
         for chunk in chunks
     ]
-    with working_folder(Path(out)) as work, whole_folder(out, "images.csv") as folder:
+    with working_folder(Path(out)) as work, whole_folder(out, "images.csv", sums=True) as folder:
         files = run(tasks, work, "fidelity", where)
         # JSON reads back every float exactly
         rows = [Row(**values) for file in files for values in json.loads(read(file))]
@@ -124,7 +126,7 @@ def measure(
             "faces": {"index_sha256": sha256(Path(faces) / "index.csv")},
             "panels_sha256": sha256(folder / "panels.csv"),
         }
-        write_json(summary, {**found, **origin})
+        write_json(summary, sealed({**found, **origin}))
     return found
 
 

@@ -193,7 +193,7 @@ STAGES = (
             "evaluation metrics out/scores.csv out/metrics.json --headline out/headline.json --tables out/tables "
             "--replicates ${evaluate.replicates} --confidence ${evaluate.confidence} --seed ${seed} --quiet"
         ),
-        reads=("out/scores.csv",),
+        reads=("out/scores.csv", "out/scores.json"),
         writes=(
             Output("out/tables", "`*.csv`, `settings.json`"),
             Output("out/metrics.json", "every metric with its interval"),

@@ -26,6 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, overload
 
+from evaluation.sums import KEY, Changed, check_content, check_file
+
 from .errors import DataError
 from .reading import read_bytes
 
@@ -35,6 +37,7 @@ __all__ = [
     "Rules",
     "among",
     "brief",
+    "check_unchanged",
     "converted",
     "csv_lines",
     "in_range",
@@ -406,11 +409,28 @@ def read_json(
 ) -> Any:
     """Return the JSON file *path* as *form*; keys that are not in *form* are ignored.
 
-    DataError names the file, the place in it, the value, and the *remedy*.
+    DataError names the file, the place in it, the value, and the *remedy*, or says that the file is not the one that
+    was written (`evaluation.sums`).
     """
-    values = parse_json(read_text(path, remedy), path, remedy)
+    text = read_text(path, remedy)
+    values = parse_json(text, path, remedy)
+    content = {name: part for name, part in values.items() if name != KEY} if isinstance(values, dict) else values
     with within(path, remedy):
-        return parse(values, form, "", rules)
+        found = parse(content, form, "", rules)
+    check_unchanged(path, text, values)
+    return found
+
+
+def check_unchanged(path: str | Path, text: str, values: Any = None) -> None:
+    """Raise DataError if *text*, the content of the file *path*, has another hash than was recorded with it.
+
+    *values* are the JSON values in it. Called after the content was checked, whose errors say more.
+    """
+    try:
+        check_content(path, values)
+        check_file(path, text)
+    except Changed as error:
+        raise DataError(str(error)) from None
 
 
 def parse_yaml(content: str, path: str | Path) -> Any:
@@ -441,7 +461,8 @@ def read_csv(path: str | Path, form: type[T], remedy: str = "") -> list[tuple[in
     hints, checks = _hints(form), {f.name: f.metadata for f in fields}
     rows: list[tuple[int, T]] = []
     with within(path, remedy):
-        lines = csv_lines(read_text(path, remedy))
+        text = read_text(path, remedy)
+        lines = csv_lines(text)
         _, header = next(lines, (1, []))
         columns = [f.name for f in fields if f.default is dataclasses.MISSING or f.name in header]
         if header != columns:
@@ -454,6 +475,7 @@ def read_csv(path: str | Path, form: type[T], remedy: str = "") -> list[tuple[in
                 for name, value in zip(columns, values, strict=True)
             }
             rows.append((line, form(**row)))
+    check_unchanged(path, text)
     return rows
 
 

@@ -12,6 +12,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.sums import sealed
+
 from .arithmetic import Arithmetic, arithmetic, pin, set_threads
 from .card import Card, read_card
 from .conditions import Condition, encoders, parse_all
@@ -205,4 +207,4 @@ def write_scores(
             for face, row in zip(index, scores.tolist(), strict=True):
                 columns = [getattr(face, name) for name in DESCRIBING]
                 writer.writerows([*columns, label, repr(score)] for label, score in zip(labels, row, strict=True))
-        write_json(beside, {"scores": {"sha256": sha256(path), "rows": scores.size}, **asdict(origin)})
+        write_json(beside, sealed({"scores": {"sha256": sha256(path), "rows": scores.size}, **asdict(origin)}))

@@ -12,6 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
+from evaluation.sums import sealed
+
 from .card import CARD, Card, Start, as_json, read_card
 from .config import Params
 from .data.files import sha256, whole_file, write_json
@@ -45,7 +47,7 @@ def save_model(folder: Path, weights: dict[str, Tensor], card: Card) -> None:
         except SafetensorError as error:  # how a full disk is reported here
             raise DetectorError(f"{folder / WEIGHTS}: could not be written: {error}") from error
         digest = sha256(path)
-    write_json(folder / CARD, as_json(dataclasses.replace(card, weights_sha256=digest)))
+    write_json(folder / CARD, sealed(as_json(dataclasses.replace(card, weights_sha256=digest))))
 
 
 def load_model(folder: Path, device: torch.device) -> tuple[nn.Module, Card]:

@@ -117,6 +117,7 @@ def metrics(
     """
     from .files import write_json
     from .matrix import evaluate
+    from .origin import check_recorded
     from .scores import Reading, read
     from .strata import strata
     from .summary import Settings, summarize
@@ -125,6 +126,8 @@ def metrics(
     settings = Settings(replicates, confidence, seed, intervals)
     reading = Reading(dict(columns), allow_nan, allow_missing, logits)
     found = read(scores, **reading.options())
+    if found.source:
+        check_recorded(scores, found.source.sha256)
     if not (found.split == "test").any():
         held = ", ".join(found.split.present().tolist())
         raise click.ClickException(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clusters import UNIT_NAMES, Clusters, cluster_rows
-from .files import FileError, read_csv
+from .files import FileError, check_unchanged, read_csv
 from .jackknife import jackknife
 from .wilson import Range, of_mean
 
@@ -78,6 +78,7 @@ def read(vectors: str | Path, table: str | Path) -> Features:
             f"{vectors}: expected {len(rows)} vectors of floating-point numbers, one for each row of {table}, found "
             f"{getattr(found, 'dtype', 'an archive')} {getattr(found, 'shape', '')}; {AGAIN}"
         )
+    check_unchanged(vectors)
     if not np.isfinite(found).all():
         raise FileError(f"{vectors}: row {int(np.argmin(np.isfinite(found).all(1)))} is not finite; {AGAIN}")
     return Features(

@@ -27,10 +27,13 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from .sums import KEY, Changed, check_content, check_file
+
 __all__ = [
     "FileError",
     "Picture",
     "check",
+    "check_unchanged",
     "iterate_csv",
     "read_csv",
     "read_json",
@@ -146,7 +149,11 @@ def read_json(path: str | Path, schema: type[T], remedy: str = "") -> T:
     every error.
     """
     origin = _Origin(Path(path), remedy)
-    found: T = _parsed(_parse_json(_text(origin), origin, ""), schema, origin, "")
+    text = _text(origin)
+    values = _parse_json(text, origin, "")
+    content = {name: part for name, part in values.items() if name != KEY} if isinstance(values, dict) else values
+    found: T = _parsed(content, schema, origin, "")
+    check_unchanged(path, text, values)
     return found
 
 
@@ -164,7 +171,23 @@ def read_json_lines(path: str | Path, schema: type[T], remedy: str = "") -> list
         if line.strip():
             place = f"line {number}"
             out.append(_parsed(_parse_json(line, origin, place), schema, origin, place))
+    check_unchanged(path)
     return out
+
+
+def check_unchanged(
+    path: str | Path, data: str | bytes | None = None, values: Any = None, folder: str | Path | None = None
+) -> None:
+    """Raise FileError if the file *path* has another hash than was recorded in its *folder*, or in it (`sums`).
+
+    *data* is its content, read if None, and *values* are the JSON values in it. Called after the content was checked,
+    whose errors say more.
+    """
+    try:
+        check_content(path, values)
+        check_file(path, data, folder)
+    except Changed as error:
+        raise FileError(str(error)) from None
 
 
 def read_csv(path: str | Path, schema: type[T], remedy: str = "") -> list[T]:
@@ -172,7 +195,9 @@ def read_csv(path: str | Path, schema: type[T], remedy: str = "") -> list[T]:
 
     An empty cell of a float column is nan. Fields with a default may be missing from the file.
     """
-    return list(iterate_csv(path, schema, remedy))
+    rows = list(iterate_csv(path, schema, remedy))
+    check_unchanged(path)
+    return rows
 
 
 def iterate_csv(path: str | Path, schema: type[T], remedy: str = "") -> Iterator[T]:
@@ -213,7 +238,9 @@ def read_table(path: str | Path, needed: Sequence[str], remedy: str = "") -> tup
     for name in header:
         if header.count(name) > 1:
             raise origin.error("line 1", f"the column {_shown(name)} occurs twice")
-    return header, [dict(zip(header, row, strict=True)) for _, row in lines]
+    rows = [dict(zip(header, row, strict=True)) for _, row in lines]
+    check_unchanged(path)
+    return header, rows
 
 
 def _check_columns(missing: Sequence[str], header: Sequence[str], origin: _Origin) -> None:
@@ -252,7 +279,9 @@ class Picture:
 def read_png(folder: str | Path, name: str, remedy: str = "") -> Picture:
     """Return the PNG file *name* of *folder*; FileError for other kinds of file and for a path outside the folder."""
     origin = _within(folder, name, remedy)
-    return _picture(origin.path.read_bytes(), origin)
+    found = _picture(origin.path.read_bytes(), origin)
+    check_unchanged(origin.path, found.data, folder=folder)
+    return found
 
 
 def read_png_part(folder: str | Path, name: str, offset: int, size: int, remedy: str = "") -> Picture:

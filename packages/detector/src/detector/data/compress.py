@@ -89,7 +89,7 @@ def compress_faces(
         Task(crops_key(depends, reader, chunk), chunk[0].key, encode_crops, (faces, chunk, quality, config))
         for chunk in chunks
     ]
-    with working_folder(out) as work, whole_folder(out, "index.csv") as folder:
+    with working_folder(out) as work, whole_folder(out, "index.csv", sums=True) as folder:
         files = run(tasks, work, f"compress to {quality}", where)
         rows: list[Face] = []
         with ShardWriter(folder, suffix=".jpg") as shards:

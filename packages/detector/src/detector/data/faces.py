@@ -198,7 +198,7 @@ def make_faces(
             tasks = list(pool.map(lambda clip: clip_task(clip, there, code), tree.clips))
         files = run(tasks, work, "faces", where, isolated=True)
         results = {clip.video: file for clip, file in zip(tree.clips, files, strict=True)}
-        with whole_folder(out, "index.csv") as folder:
+        with whole_folder(out, "index.csv", sums=True) as folder:
             summary = _write(folder, tree, results, there, Path(data))
     return summary
 

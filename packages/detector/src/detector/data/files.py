@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from evaluation.sums import write_sums
+
 from ..errors import DataError
 from ..lock import held
 from ..reading import open_file
@@ -65,8 +67,10 @@ def check_replaceable(path: Path, marker: str) -> None:
 
 
 @contextmanager
-def whole_folder(path: str | Path, marker: str, *, resume: bool = False) -> Iterator[Path]:
+def whole_folder(path: str | Path, marker: str, *, resume: bool = False, sums: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside *path* that replaces *path* if the block ends without an error.
+
+    With *sums*, the hashes of its files are written to ``files.sha256`` in it, for readers (`evaluation.sums`).
 
     With *resume*, the temporary folder is kept after an error or a kill, and yielded again by the next call.
 
@@ -95,6 +99,8 @@ def whole_folder(path: str | Path, marker: str, *, resume: bool = False) -> Iter
             else:  # renamed, so that a process that has lost its lock no longer writes into it
                 kept.replace(part)
             yield part
+            if sums:
+                write_sums(part)
             lock.check()
             if path.exists():
                 path.replace(old)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol, TypeVar
 
+from evaluation.sums import update_sums
+
 from ..errors import DataError
 from ..schema import among, brief, in_range, read_csv, shown
 from .files import whole_file
@@ -150,12 +152,18 @@ def _numbered(path: Path, kind: type[Row]) -> list[tuple[int, Row]]:
 
 
 def write_rows(path: str | Path, kind: type[Row], rows: Sequence[Row]) -> None:
-    """Write dataclasses *kind* as the CSV file *path*; the file appears whole or not at all."""
+    """Write dataclasses *kind* as the CSV file *path*, which appears whole or not at all, and update its hash.
+
+    NaN is an empty cell, as in the tables of `evaluation`.
+    """
     columns = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([getattr(row, name) for name in columns] for row in rows)
+        for row in rows:
+            values = [getattr(row, name) for name in columns]
+            writer.writerow(["" if value != value else value for value in values])
+    update_sums(path)
 
 
 def _file(path: str | Path, name: str) -> Path:

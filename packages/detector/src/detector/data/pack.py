@@ -76,7 +76,7 @@ def pack_deepfakebench(
     file, out = Path(file), Path(out)
     check_replaceable(out, "index.csv")
     videos = list_crops(file, root, splits, compression, real, fake)
-    with whole_folder(out, "index.csv") as folder:
+    with whole_folder(out, "index.csv", sums=True) as folder:
         return _write(folder, videos, file, Path(root) if root is not None else None)
 
 

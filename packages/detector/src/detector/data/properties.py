@@ -17,7 +17,7 @@ from evaluation.shortcuts import Items, Property
 
 from ..errors import DataError
 from ..progress import track
-from ..schema import Mismatch, csv_lines, read_text, shown, within
+from ..schema import Mismatch, check_unchanged, csv_lines, read_text, shown, within
 from . import alignment
 from .appearance import sharpness
 from .files import whole_file
@@ -208,7 +208,8 @@ def _table(path: Path, columns: Sequence[str]) -> dict[str, dict[str, str]]:
     if not path.exists():
         return {}
     with within(path, REMEDY):
-        lines = csv_lines(read_text(path, REMEDY))
+        text = read_text(path, REMEDY)
+        lines = csv_lines(text)
         _, header = next(lines, (1, []))
         missing = [name for name in ("key", *columns) if name not in header]
         if missing:
@@ -219,6 +220,7 @@ def _table(path: Path, columns: Sequence[str]) -> dict[str, dict[str, str]]:
                 raise Mismatch(f"line {line}: expected {len(header)} values, got {len(values)}")
             row = dict(zip(header, values, strict=True))
             rows[row["key"]] = row
+    check_unchanged(path, text)
     return rows
 
 
@@ -267,11 +269,13 @@ def missed(path: Path, index: Sequence[Face]) -> tuple[Items, list[Property]]:
     failures = []
     if path.exists():
         with within(path, REMEDY):
-            lines = csv_lines(read_text(path, REMEDY))
+            text = read_text(path, REMEDY)
+            lines = csv_lines(text)
             _, header = next(lines, (1, []))
             if header[:3] != ["video", "frame", "reason"]:
                 raise Mismatch(f"expected the columns video, frame, reason; got {shown(', '.join(header) or 'none')}")
             failures = [values for _, values in lines if len(values) >= 3 and not values[2].startswith(OF_A_MASK)]
+        check_unchanged(path, text)
     of_video: Mapping[str, Face] = {face.video: face for face in index}
     rows = [(face.label, face.video, face.pair, face.identity, "crop") for face in index]
     for video, *_ in failures:
