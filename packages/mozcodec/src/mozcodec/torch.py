@@ -50,6 +50,15 @@ def _options(encoder: str | Mapping[str, Any]) -> dict[str, Any]:
     return dict(encoder)
 
 
+def _interleaved(image: Any) -> Any:
+    """Return *image* (C, H, W) as (H, W, C), a view if its memory is channels-last."""
+    pixels = image.transpose(1, 2, 0)
+    if pixels.flags.c_contiguous:
+        return pixels
+    # torch interleaves several times faster than NumPy
+    return torch.stack([torch.from_numpy(plane) for plane in image], -1).numpy()
+
+
 class JPEG(v2.Transform):  # type: ignore[misc]  # torchvision has no types
     """Compress images to JPEG and decompress them.
 
@@ -60,7 +69,8 @@ class JPEG(v2.Transform):  # type: ignore[misc]  # torchvision has no types
 
     *quality* is an integer 1..100, or (low, high), from which a quality is drawn uniformly, both ends included; every
     image of a batch has its own. Images of one sample that are passed together (two views) have the same. The draws
-    are those of *generator*, by default torch's global one: the same state gives the same qualities and pixels.
+    are those of *generator*, by default torch's global one: the same state gives the same qualities and pixels. A
+    single quality draws nothing.
 
     *encoder* is "turbo" (default: the pixels of libjpeg-turbo, Pillow and torchvision at 4:2:0), "mozjpeg" (mozcodec's
     default: trellis quantization, subsampling by quality), or options of :func:`mozcodec.encode`. *threads* encode a
@@ -87,7 +97,10 @@ class JPEG(v2.Transform):  # type: ignore[misc]  # torchvision has no types
         """Draw a quality for each image of the largest batch."""
         counts = [value.shape[:-3].numel() if isinstance(value, torch.Tensor) else 1 for value in flat_inputs]
         low, high = self.quality
-        return {"qualities": torch.randint(low, high + 1, (max(counts, default=0),), generator=self.generator).tolist()}
+        number = max(counts, default=0)
+        if low == high:
+            return {"qualities": [low] * number}
+        return {"qualities": torch.randint(low, high + 1, (number,), generator=self.generator).tolist()}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Return *inpt* after compression at the qualities of :meth:`make_params`."""
@@ -101,13 +114,18 @@ class JPEG(v2.Transform):  # type: ignore[misc]  # torchvision has no types
         if inpt.device.type != "cpu":
             raise TypeError(f"JPEG takes tensors in the memory of the CPU, this one is on {inpt.device}: use .cpu()")
         plain = inpt if type(inpt) is torch.Tensor else inpt.as_subclass(torch.Tensor)
-        images = plain.detach().numpy()  # views in NumPy cost a tenth of those in torch
+        images = plain.numpy()  # views in NumPy cost a tenth of those in torch
         results = np.empty((*images.shape[:-3], *images.shape[-2:], images.shape[-3]), np.uint8)
-        if results.size:
-            self._compress_all(
-                images.reshape(-1, *images.shape[-3:]), results.reshape(-1, *results.shape[-3:]), qualities
-            )
-        out = torch.from_numpy(np.moveaxis(results, -1, -3))
+        if images.ndim == 3:  # the views of a batch take as long as a small image
+            if results.size:
+                self._compress(_interleaved(images), qualities[0], results)
+            out = torch.from_numpy(results.transpose(2, 0, 1))
+        else:
+            if results.size:
+                self._compress_all(
+                    images.reshape(-1, *images.shape[-3:]), results.reshape(-1, *results.shape[-3:]), qualities
+                )
+            out = torch.from_numpy(np.moveaxis(results, -1, -3))
         return out if plain is inpt else tv_tensors.wrap(out, like=inpt)
 
     def forward(self, *inputs: Any) -> Any:
@@ -120,11 +138,7 @@ class JPEG(v2.Transform):  # type: ignore[misc]  # torchvision has no types
         """Write *images* (N, C, H, W) after compression to *results* (N, H, W, C)."""
 
         def compress(i: int) -> None:
-            pixels = images[i].transpose(1, 2, 0)
-            if not pixels.flags.c_contiguous:
-                # torch interleaves several times faster than NumPy
-                pixels = torch.stack([torch.from_numpy(plane) for plane in images[i]], -1).numpy()
-            self._compress(pixels, qualities[i], results[i])
+            self._compress(_interleaved(images[i]), qualities[i], results[i])
 
         threads = min(self.threads, len(images))
         if threads == 1:
