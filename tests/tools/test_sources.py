@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tools import architecture
-from tools.documentation import MODULES
+from tools.documentation import modules
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("mozcodec", "evaluation", "detector")
@@ -139,7 +139,16 @@ def test_missing_docstrings_are_noticed() -> None:
     assert list(undocumented(ast.parse('@overload\ndef a(): ...\ndef a():\n    """Return."""\n'))) == []
 
 
-# -- shapes, units, errors, sources: of what the reference on the documentation site shows --------------------------
+# -- shapes, units, errors, sources: of the modules whose functions other programs call ----------------------------
+
+CALLED = {
+    "mozcodec": ["mozcodec", "mozcodec.forensics", "mozcodec.jpegio"],
+    "evaluation": ["evaluation.metrics", "evaluation.likelihood", "evaluation.scores", "evaluation.matrix"],
+    "detector": [
+        "detector.conditions", "detector.config", "detector.data.index", "detector.data.shards", "detector.weights",
+        "detector.inference", "detector.answer",
+    ],
+}  # fmt: skip
 
 ARRAY = re.compile(r"ndarray|NDArray|ArrayLike|Tensor|\bArray\b|\bFloats\b|\bInts\b")
 SHAPE = re.compile(
@@ -185,7 +194,7 @@ def reference(modules: dict[str, list[str]]) -> dict[str, tuple[Any, str]]:
 
 @cache
 def ours() -> dict[str, tuple[Any, str]]:
-    return reference(MODULES)
+    return reference(CALLED)
 
 
 def raised(function: Any) -> set[str]:
@@ -215,6 +224,11 @@ def lacking(functions: dict[str, tuple[Any, str]]) -> Iterator[str]:
             unit = UNITS.get(parameter)
             if unit and not re.search(unit, doc) and not refers(doc):
                 yield f"{name}: no unit of {parameter}"
+
+
+def test_those_modules_are_in_the_reference_of_the_site() -> None:
+    shown = {name for names in modules().values() for name in names}
+    assert {name for names in CALLED.values() for name in names} <= shown
 
 
 def test_public_functions_say_shapes_units_and_errors() -> None:
