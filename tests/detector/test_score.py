@@ -257,3 +257,65 @@ def test_a_damaged_crop_is_named_and_no_table_is_left(packed_crops, trained, tmp
         file.write(b"\x00\x01\x02")
     refused(score(faces, trained, tmp_path), victim.key, "damaged")
     assert not (tmp_path / "scores.csv").exists()
+
+
+SMALL = PARAMS.replace("batch_size: 16", "batch_size: 2")  # 8 crops in a task
+
+
+def test_an_interrupted_run_resumes_with_the_same_scores(packed_crops, trained, tmp_path, monkeypatch):
+    from detector import score as stage
+
+    done = []
+
+    def breaks(argument, function=stage.score_crops):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(argument)
+        return function(argument)
+
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    whole.mkdir(), again.mkdir()
+    assert score(packed_crops["faces"], trained, whole, SMALL).exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "score_crops", breaks)
+        assert score(packed_crops["faces"], trained, again, SMALL).exit_code == 1
+    kept = {path: path.stat().st_mtime_ns for path in again.glob(".scores.csv.work/*.done")}
+    assert len(kept) == 2 and not (again / "scores.csv").exists()
+    with monkeypatch.context() as patch:
+        do = stage.score_crops
+        patch.setattr(stage, "score_crops", lambda argument: done.append(argument) or do(argument))
+        assert score(packed_crops["faces"], trained, again, SMALL).exit_code == 0
+    tested = [face for face in read_index(packed_crops["faces"]) if face.split != "train"]
+    assert len(done) == -(-len(tested) // 8)  # none ran twice
+    assert (again / "scores.csv").read_bytes() == (whole / "scores.csv").read_bytes()
+    assert not (again / ".scores.csv.work").exists()
+
+
+@pytest.mark.slow(minutes=1)
+def test_two_processes_give_the_same_scores_and_maps(packed_crops, trained, tmp_path):
+    (tmp_path / "params.yaml").write_text(SMALL)
+    for place in ("serial", "processes"):
+        for stage, out in (("score", "scores.csv"), ("explain", "explain"), ("audit", "audit")):
+            model = [] if stage == "audit" else [str(trained)]
+            made = [str(packed_crops["faces"]), *model, str(tmp_path / place / out)]
+            settings = ["--params", str(tmp_path / "params.yaml"), "--executor", place, "--workers", "2"]
+            result = CliRunner().invoke(cli, [stage, *made, *settings])
+            assert result.exit_code == 0, result.output
+    found = [
+        {str(path.relative_to(tmp_path / place)): path.read_bytes() for path in (tmp_path / place).rglob("*.*")}
+        for place in ("serial", "processes")
+    ]
+    assert len(found[0]) > 8 and found[0] == found[1]
+
+
+def test_a_task_refuses_to_compute_in_another_way(trained):
+    import dataclasses
+
+    from detector.errors import DataError
+    from detector.placed import Placed
+
+    placed = Placed.here(trained)
+    with pytest.raises(DataError, match=r"kernels is .*, not AVX1024\. Run on workers of one kind"):
+        dataclasses.replace(placed, kernels="AVX1024").load()
+    with pytest.raises(DataError, match="the model has changed since the command was started"):
+        dataclasses.replace(placed, sha256="0" * 64).load()

@@ -17,7 +17,7 @@ import click
 
 from .config import AuditConfig, Params
 from .errors import DataError, DetectorError
-from .options import Command, Input, Output, params_option
+from .options import Command, Input, Output, executor_option, params_option, workers_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from .data.index import Face
     from .data.properties import Item
+    from .data.work import Executor
 
 __all__ = ["LeakRow", "command", "make_audit"]
 
@@ -45,21 +46,27 @@ EXAMPLES = 10  # named in audit.json; leaks.csv has all
     "--data", type=FOLDER, help="Folder that FACES were made from. Without it, the source files are not examined."
 )
 @click.option("--passed", type=Output(dir_okay=False), help="File to write if training may start.")
+@workers_option
+@executor_option
 @params_option
-def command(faces: Path, out: Path, data: Path | None, passed: Path | None, params: Params) -> None:
+def command(
+    faces: Path, out: Path, data: Path | None, passed: Path | None, workers: int, executor: str, params: Params
+) -> None:
     """Measure how well properties unrelated to forgery separate real from fake crops in FACES, and find leaks.
 
     Writes OUT/audit.json (results), OUT/audit.csv (a row per crop) and OUT/leaks.csv. Nothing in FACES is changed.
     With audit.fail_above in params.yaml, a leak, or an AUC whose interval lies above that value, ends the command with
-    status 1, after the results are written.
+    status 1, after the results are written. An interrupted run resumes.
     """
     from evaluation.findings import over_limit, text
 
     from .data.files import whole_file
+    from .data.work import Executor
 
+    where = Executor(executor, workers)
     if passed is not None:
         passed.unlink(missing_ok=True)
-    audit = make_audit(faces, out, data, params.audit, params.evaluate.confidence)
+    audit = make_audit(faces, out, data, params.audit, params.evaluate.confidence, where)
     click.echo(text(audit))
     refused = over_limit(audit)
     if refused:
@@ -74,7 +81,12 @@ def command(faces: Path, out: Path, data: Path | None, passed: Path | None, para
 
 
 def make_audit(
-    faces: str | Path, out: str | Path, data: str | Path | None, config: AuditConfig, confidence: float = 0.95
+    faces: str | Path,
+    out: str | Path,
+    data: str | Path | None,
+    config: AuditConfig,
+    confidence: float = 0.95,
+    where: Executor | None = None,
 ) -> Audit:
     """Audit the packed crops in the folder *faces*, cut from files below *data*; write the folder *out*.
 
@@ -91,41 +103,45 @@ def make_audit(
     from .data.index import Face, read_rows, write_rows
     from .data.layout import count
     from .data.properties import missed, properties, read_items, write_items
+    from .data.work import SERIAL, working_folder
 
-    faces = Path(faces)
+    faces, out = Path(faces), Path(out)
     # not `read_index`, which refuses a person in two splits: here that is a result
     index = read_rows(faces / "index.csv", Face)
     if not index:
         raise DataError(f"{faces / 'index.csv'}: lists no crops")
-    found = read_items(faces, index, None if data is None else Path(data))
-    described = {name: np.array([getattr(face, name) for face in index]) for name in ("video", "pair", "identity")}
-    items = Items(np.array([face.label for face in index], np.int8), **described)
-    method = np.array([face.method for face in index])
-    measured = [_measure(name, title, items, chosen, method, confidence) for name, title, chosen in properties(found)]
-    searched, misses = missed(faces / "failures.csv", index)
-    of_searched = np.array([video.partition("/")[0] for video in searched.video.tolist()])
-    measured.insert(-2, _measure("missed", "frames without a crop", searched, misses, of_searched, confidence))
-    split = np.array([face.split for face in index])
-    near = leaks.near_duplicates(found.hashes, found.hashed, split, items.pair, config.near_duplicate_bits)
-    rows = _leaks(index, found.items, near)
-    audit = Audit(
-        faces=count(index),
-        index_sha256=sha256(faces / "index.csv"),
-        unit=UNIT_NAMES[items.clusters.unit],
-        confidence=confidence,
-        notable_above=config.notable_above,
-        fail_above=config.fail_above,
-        shortcuts=measured,
-        leaks=_summed(rows, near),
-        near_duplicates=Near(
-            leaks.DEFINITION, near.limit, near.num_near, near.num_compared, near.num_false, near.num_different
-        ),
-        notes=found.notes,
-    )
-    with whole_folder(out, "audit.json", sums=True) as folder:
-        write_items(folder / "audit.csv", found.items)
-        write_rows(folder / "leaks.csv", LeakRow, rows)
-        write_json(folder / "audit.json", as_json(audit))
+    with working_folder(out) as work:
+        found = read_items(faces, index, None if data is None else Path(data), where or SERIAL, work)
+        described = {name: np.array([getattr(face, name) for face in index]) for name in ("video", "pair", "identity")}
+        items = Items(np.array([face.label for face in index], np.int8), **described)
+        method = np.array([face.method for face in index])
+        measured = [
+            _measure(name, title, items, chosen, method, confidence) for name, title, chosen in properties(found)
+        ]
+        searched, misses = missed(faces / "failures.csv", index)
+        of_searched = np.array([video.partition("/")[0] for video in searched.video.tolist()])
+        measured.insert(-2, _measure("missed", "frames without a crop", searched, misses, of_searched, confidence))
+        split = np.array([face.split for face in index])
+        near = leaks.near_duplicates(found.hashes, found.hashed, split, items.pair, config.near_duplicate_bits)
+        rows = _leaks(index, found.items, near)
+        audit = Audit(
+            faces=count(index),
+            index_sha256=sha256(faces / "index.csv"),
+            unit=UNIT_NAMES[items.clusters.unit],
+            confidence=confidence,
+            notable_above=config.notable_above,
+            fail_above=config.fail_above,
+            shortcuts=measured,
+            leaks=_summed(rows, near),
+            near_duplicates=Near(
+                leaks.DEFINITION, near.limit, near.num_near, near.num_compared, near.num_false, near.num_different
+            ),
+            notes=found.notes,
+        )
+        with whole_folder(out, "audit.json", sums=True) as folder:
+            write_items(folder / "audit.csv", found.items)
+            write_rows(folder / "leaks.csv", LeakRow, rows)
+            write_json(folder / "audit.json", as_json(audit))
     return audit
 
 

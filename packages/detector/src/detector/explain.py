@@ -4,11 +4,14 @@ Heat maps are Grad-CAM (Selvaraju et al. 2017) of every model and the attention 
 the mask of the forgery is known, a map is measured by the share of its heat inside the mask. The baseline is the share
 that the average of all maps has inside the same mask: faces and masks lie in the middle, so a map that ignores the
 individual image scores high as well.
+
+A task (`detector.data.work`) is a batch of crops under one condition. Batches are the same for any executor.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +26,16 @@ from .conditions import Condition, parse_all
 from .config import Params
 from .data.index import Face
 from .errors import DetectorError
-from .options import Command, Input, Output, params_option
+from .options import Command, Input, Output, executor_option, model_workers_option, params_option
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from evaluation.clusters import Clusters
+
+    from .data.work import Executor, Task
+    from .placed import Placed
 
 __all__ = [
     "Explained",
@@ -113,17 +119,31 @@ class Explained:
 @click.option("--layer", help="Module whose output Grad-CAM weights.  [default: the last feature maps]")
 @click.option("--faces-measured", type=click.IntRange(1), default=200, show_default=True, help="Fakes measured.")
 @click.option("--features", type=click.IntRange(2), default=500, show_default=True, help="Faces in features.csv.")
+@model_workers_option
+@executor_option
 @params_option
 def command(
-    faces: Path, train: Path, out: Path, layer: str | None, faces_measured: int, features: int, params: Params
+    faces: Path,
+    train: Path,
+    out: Path,
+    layer: str | None,
+    faces_measured: int,
+    features: int,
+    workers: int,
+    executor: str,
+    params: Params,
 ) -> None:
     """Draw and measure heat maps of the model in TRAIN on the test crops of FACES; write images and tables to OUT.
 
     maps.csv and maps/ hold images of a few faces under each of the parameter conditions, localization.csv the
-    shares of heat inside the forgery masks, features.npy with features.csv the inputs of the last layer.
+    shares of heat inside the forgery masks, features.npy with features.csv the inputs of the last layer. An interrupted
+    run resumes.
     """
+    from .data.work import Executor
+
     pin(params.train)
-    for row in explain(faces, train, out, params, layer, faces_measured, features):
+    where = Executor.of_model(executor, workers)
+    for row in explain(faces, train, out, params, layer, faces_measured, features, where):
         if row.method == "all":
             click.echo(f"{row.condition:>4} {row.kind:<12} {sentence(row)}")
 
@@ -143,40 +163,47 @@ def sentence(row: Localization) -> str:
 
 
 def explain(
-    faces: Path, train: Path, out: Path, params: Params, layer: str | None, num_measured: int, num_features: int
+    faces: Path,
+    train: Path,
+    out: Path,
+    params: Params,
+    layer: str | None,
+    num_measured: int,
+    num_features: int,
+    where: Executor | None = None,
 ) -> list[Localization]:
     """Write the output folder *out* and return the rows of its localization.csv.
 
     Uses the faces of the test split, or all faces if it is empty. DataError if *faces* or *train* is incomplete or
     the crops are compressed, DetectorError if the model has no *layer*.
     """
-    import torch
-
     from .data.files import whole_folder
     from .data.index import read_index, read_masks, write_rows
     from .data.shards import ShardReader
     from .data.summary import read_lossless
+    from .data.work import SERIAL, working_folder
     from .fidelity import examples
     from .models import MODELS
-    from .weights import load_model
+    from .placed import Placed
 
     read_lossless(faces)
     set_threads(params.train)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, card = load_model(train, device)
+    placed = Placed.here(train)
     index, reader = read_index(faces), ShardReader(faces)
     masks = read_masks(faces) if (faces / "masks.csv").is_file() else {}
     test = [face for face in index if face.split == "test"] or index
-    of_batch = Explainer(model, layer or MODELS[card.model].feature_maps, device)
-    explainer = CropExplainer(of_batch, reader, (card.height, card.width))
+    layer = layer or MODELS[placed.card.model].feature_maps
+    cam_layer(placed.load()[0], layer)
     conditions = parse_all(params.conditions)
-    with whole_folder(out, "maps.csv", sums=True) as folder:
-        rows = _draw_maps(folder, explainer, examples(index), conditions, masks)
-        write_rows(folder / "maps.csv", Map, rows)
-        forged = sample([face for face in test if face.key in masks], num_measured)
+    drawn, forged = examples(index), sample([face for face in test if face.key in masks], num_measured)
+    described, two = sample(test, num_features), _feature_conditions(conditions)
+    with working_folder(out) as work, whole_folder(out, "maps.csv", sums=True) as folder:
+        explainer = CropExplainer(placed, layer, reader, work, where or SERIAL)
+        explainer.compute([(drawn, conditions), (forged, conditions), (described, two)])
+        write_rows(folder / "maps.csv", Map, _draw_maps(folder, explainer, drawn, conditions, masks))
         localization = localize(explainer, forged, conditions, masks)
         write_rows(folder / "localization.csv", Localization, localization)
-        _write_features(folder, explainer, sample(test, num_features), _feature_conditions(conditions))
+        _write_features(folder, explainer, described, two)
     return localization
 
 
@@ -251,26 +278,82 @@ def _last_linear(model: nn.Module) -> nn.Module:
 
 
 class CropExplainer:
-    """Applies an `Explainer` to the crops of a folder under conditions."""
+    """Applies an `Explainer` to the crops of a folder under conditions, in tasks; `compute` runs them."""
 
-    def __init__(self, explainer: Explainer, reader: Any, size: tuple[int, int]) -> None:
-        self.explainer, self.reader, self.size = explainer, reader, size
+    def __init__(self, placed: Placed, layer: str, reader: Any, work: Path, where: Executor) -> None:
+        from .conditions import encoders
+        from .data.work import key_of
+        from .pipeline import stage
 
-    def explain(
-        self, faces: Sequence[Face], condition: Condition
-    ) -> Iterator[tuple[Face, NDArray[np.uint8], Explained]]:
-        """Yield each of *faces* with its crop under *condition*, uint8 (H, W, 3), and its `Explained` (N = 1)."""
-        from .loading.conditioned import conditioned
+        self.placed, self.layer, self.reader, self.work, self.where = placed, layer, reader, work, where
+        code = stage("explain").code_sha256()
+        self.depends = key_of("explain_crops", code, placed.depends(), {"layer": layer}, dict(encoders()))
+        self.size = placed.card.height, placed.card.width
+        self.files: dict[str, Path] = {}
 
+    def compute(self, requests: Sequence[tuple[Sequence[Face], Sequence[Condition]]]) -> None:
+        """Explain faces under conditions, all of them, so that `explain` finds the results."""
+        from .data.work import run
+
+        wanted = [(faces, condition) for faces, conditions in requests for condition in conditions]
+        tasks = [task for request in wanted for _, task in self.tasks(*request)]
+        found = run(tasks, self.work, "explain", self.where)
+        self.files = {task.key: file for task, file in zip(tasks, found, strict=True)}
+
+    def tasks(self, faces: Sequence[Face], condition: Condition) -> Iterator[tuple[Sequence[Face], Task]]:
+        """Yield the batches of *faces*, each with its task."""
+        from .data.compress import crops_key
+        from .data.work import Task, key_of
+
+        depends, label = key_of(self.depends, str(condition)), str(condition)
         for start in range(0, len(faces), BATCH):
             some = faces[start : start + BATCH]
-            (batch,) = conditioned(some, self.reader, self.size, [condition], BATCH)  # (N, 1, H, W, 3)
-            images = batch[:, 0]
-            found = self.explainer(images)
+            argument = self.reader.folder, some, self.placed, self.layer, label
+            key = crops_key(depends, self.reader, some)
+            yield some, Task(key, f"{some[0].key} under {label}", explain_crops, argument)
+
+    def explain(self, faces: Sequence[Face], condition: Condition) -> Iterator[tuple[Face, Explained]]:
+        """Yield each of *faces* with its `Explained` (N = 1) under *condition*."""
+        from .data.work import read
+
+        for some, task in self.tasks(faces, condition):
+            found = unpack_explained(read(self.files[task.key]))
             for i, face in enumerate(some):
                 one = slice(i, i + 1)
                 maps = {kind: values[one] for kind, values in found.maps.items()}
-                yield face, images[i], Explained(found.scores[one], maps, found.features[one])
+                yield face, Explained(found.scores[one], maps, found.features[one])
+
+    def image(self, face: Face, condition: Condition) -> NDArray[np.uint8]:
+        """Return the crop *face* under *condition*, uint8 (H, W, 3)."""
+        from .data.compress import read_crop
+
+        return condition.apply(read_crop(self.reader, face))
+
+
+def explain_crops(argument: tuple[Path, Sequence[Face], Placed, str, str]) -> bytes:
+    """Return the `Explained` of crops of a folder, one batch under one condition, as bytes."""
+    from .data.shards import ShardReader
+    from .loading.conditioned import conditioned
+
+    folder, faces, placed, layer, label = argument
+    model, card, device = placed.load()
+    (batch,) = conditioned(faces, ShardReader(folder), (card.height, card.width), parse_all([label]), len(faces))
+    return pack_explained(Explainer(model, layer, device)(batch[:, 0]))
+
+
+def pack_explained(found: Explained) -> bytes:
+    """Return *found* as bytes; `unpack_explained` returns it, in the same order of maps."""
+    file = io.BytesIO()
+    maps = {f"map {kind}": values for kind, values in found.maps.items()}
+    np.savez(file, scores=found.scores, features=found.features, **maps)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def unpack_explained(data: bytes) -> Explained:
+    """Return what `pack_explained` made *data* of."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        maps = {name.removeprefix("map "): arrays[name] for name in arrays.files if name.startswith("map ")}
+        return Explained(arrays["scores"], maps, arrays["features"])
 
 
 def sample(faces: Sequence[Face], number: int) -> list[Face]:
@@ -305,18 +388,16 @@ def localize(
     """Return the shares of heat inside the *masks* of *faces*, for every condition, kind of map and method."""
     from evaluation.clusters import cluster_rows
 
-    from .progress import track
-
     if not faces:
         return []
     columns = (np.array([getattr(face, name) for face in faces], np.str_) for name in ("video", "pair", "identity"))
     clusters = cluster_rows(*columns)
     inside = [_read_mask(explainer.reader, masks[face.key]) for face in faces]
-    results = ((condition, found) for condition in conditions for found in explainer.explain(faces, condition))
     heat: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
-    for condition, (_, image, explained) in track(results, len(faces) * len(conditions), "explain"):
-        for kind, values in explained.maps.items():
-            heat.setdefault((str(condition), kind), []).append(resize(values[0], image.shape[:2]))
+    for condition in conditions:
+        for _, explained in explainer.explain(faces, condition):
+            for kind, values in explained.maps.items():
+                heat.setdefault((str(condition), kind), []).append(resize(values[0], explainer.size))
     rows = []
     for (label, kind), maps in heat.items():
         shares = np.array(shares_inside(maps, inside))
@@ -411,8 +492,8 @@ def _draw_maps(
 
     for number, condition in enumerate(conditions):
         label = str(condition)
-        for face, image, explained in explainer.explain(faces, condition):
-            score = float(explained.scores[0])
+        for face, explained in explainer.explain(faces, condition):
+            image, score = explainer.image(face, condition), float(explained.scores[0])
             write(face, label, "face", score, 0.0, image)
             for kind, values in explained.maps.items():
                 write(face, label, kind, score, float(values.max()), overlay(image, values[0]))
@@ -445,7 +526,7 @@ def _write_features(
         columns = ("key", "video", "method", "identity", "pair", "split", "label")
         writer.writerow((*columns, "condition", "score"))
         for condition in conditions:
-            for face, _, explained in explainer.explain(faces, condition):
+            for face, explained in explainer.explain(faces, condition):
                 vectors.append(explained.features)
                 score = repr(float(explained.scores[0]))
                 writer.writerow((*(getattr(face, name) for name in columns), condition, score))

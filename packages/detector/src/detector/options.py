@@ -19,6 +19,7 @@ __all__ = [
     "Output",
     "check_paths",
     "executor_option",
+    "model_workers_option",
     "params_option",
     "workers_option",
 ]
@@ -124,6 +125,14 @@ def params_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 workers_option = click.option(
     "--workers", type=click.IntRange(0), default=0, show_default="all cores", help="Number of processes."
+)
+
+model_workers_option = click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=0,
+    show_default="1",
+    help="Number of processes, each with the model and train.threads threads. With slurm, by its settings.",
 )
 
 executor_option = click.option(

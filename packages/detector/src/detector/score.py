@@ -1,4 +1,7 @@
-"""The score stage: from weights and crops to one score per face and condition, and a record of their origin."""
+"""The score stage: from weights and crops to one score per face and condition, and a record of their origin.
+
+A task (`detector.data.work`) scores a few batches. Batches are the same for any executor, so sums are too.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -22,17 +25,21 @@ from .data.files import sha256, whole_file, write_json
 from .data.index import Face, read_index
 from .data.shards import ShardReader
 from .data.summary import Compress, Dataset, read_lossless
+from .data.work import SERIAL, Executor, Task, finished, key_of, working_folder
 from .errors import DataError
-from .options import Command, Input, Output, params_option
-from .progress import track
+from .options import Command, Input, Output, executor_option, model_workers_option, params_option
 from .provenance import Source, source, versions
 from .schema import read_json
+
+if TYPE_CHECKING:
+    from .placed import Placed
 
 __all__ = ["COLUMNS", "Origin", "Scored", "score", "score_faces", "write_scores"]
 
 DESCRIBING = ("key", "video", "compression", "frame", "method", "identity", "pair", "split", "label")
 COLUMNS = (*DESCRIBING, "condition", "score")
 SPLITS = ("val", "test")
+BATCHES = 4  # of a task: conditions are applied to the next ones while the model works on one
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +83,16 @@ class Origin:
     help="Standardise the logits by condition: shift and scale them so that the real validation crops have the same "
     "mean and standard deviation under every condition. The thresholds in model.json do not apply to such scores.",
 )
+@model_workers_option
+@executor_option
 @params_option
-def command(faces: Path, train: Path, out: Path, standardise: bool, params: Params) -> None:
+def command(
+    faces: Path, train: Path, out: Path, standardise: bool, workers: int, executor: str, params: Params
+) -> None:
     """Score the validation and test crops of FACES with the weights in TRAIN, and write the table OUT, a .csv file.
 
     Each crop is scored under each of the conditions in params.yaml: raw is unchanged, 77 is JPEG at quality 77, and so
-    on. Encoding happens in memory.
+    on. Encoding happens in memory. An interrupted run resumes.
 
     The file of the same name with the suffix .json records the origin of the scores: hashes of the table, the weights
     and the crops, settings and versions.
@@ -90,7 +101,8 @@ def command(faces: Path, train: Path, out: Path, standardise: bool, params: Para
     set_threads(params.train)
     conditions = parse_all(params.conditions)
     computed = arithmetic(params.train)
-    number = score(faces, train, out, conditions, params.score.batch_size, standardise, computed)
+    where = Executor.of_model(executor, workers)
+    number = score(faces, train, out, conditions, params.score.batch_size, standardise, computed, where)
     click.echo(f"{number} faces under {len(conditions)} conditions: {out}")
 
 
@@ -102,6 +114,7 @@ def score(
     batch_size: int = 128,
     standardise: bool = False,
     computed: Arithmetic | None = None,
+    where: Executor = SERIAL,
 ) -> int:
     """Score the crops in *faces* with the weights in *train* and write *out* and its record; return how many crops.
 
@@ -113,14 +126,15 @@ def score(
     index = [face for face in read_index(faces) if face.split in SPLITS]
     if not index:
         raise DataError(f"{faces / 'index.csv'}: no faces in the splits {' and '.join(SPLITS)}: nothing to score")
-    scores = score_faces(index, ShardReader(faces), train, conditions, batch_size, standardise)
     scored = Scored(
         sha256(faces / "index.csv"),
         summary.dataset,
         summary.parameters,
         {split: sum(face.split == split for face in index) for split in SPLITS},
     )
-    write_scores(out, index, conditions, scores, origin(card, scored, conditions, standardise, computed))
+    with working_folder(out) as work:
+        scores = score_faces(index, ShardReader(faces), train, conditions, batch_size, standardise, where, work)
+        write_scores(out, index, conditions, scores, origin(card, scored, conditions, standardise, computed))
     return len(index)
 
 
@@ -164,27 +178,59 @@ def score_faces(
     conditions: Sequence[Condition],
     batch_size: int = 128,
     standardise: bool = False,
+    where: Executor = SERIAL,
+    work: Path | None = None,
 ) -> NDArray[np.float64]:
     """Return P(fake), (len(index), len(conditions)), of the lossless crops under each condition.
 
-    With *standardise*, by `detector.standardisation`. Raises DataError for a damaged crop, for weights that do not fit
-    their model and for crops of another size than those it was trained on; DetectorError for a logit that is not
-    finite.
+    With *standardise*, by `detector.standardisation`. The tasks run at *where* and leave their results in the folder
+    *work*; without it, nothing is kept. Raises DataError for a damaged crop, for weights that do not fit their model
+    and for crops of another size than those it was trained on; DetectorError for a logit that is not finite.
     """
-    import torch
+    from .inference import sigmoid
+    from .placed import Placed
+    from .standardisation import standardised
 
-    from .inference import logits_under, sigmoid
+    placed = Placed.here(train)
+    tasks = score_tasks(index, reader, placed, conditions, batch_size)
+    results = finished(tasks, work, "score", where)
+    logits = np.concatenate([np.frombuffer(result).reshape(-1, len(conditions)) for result in results])
+    return sigmoid(standardised(logits, conditions, placed.card.real_logits) if standardise else logits)
+
+
+def score_tasks(
+    index: Sequence[Face], reader: ShardReader, placed: Placed, conditions: Sequence[Condition], batch_size: int
+) -> list[Task]:
+    """Return the tasks that score the crops *index* under *conditions*."""
+    from .data.compress import crops_key
+    from .pipeline import stage
+
+    labels, size = [str(condition) for condition in conditions], BATCHES * batch_size
+    settings = {"conditions": labels, "batch_size": batch_size}
+    depends = key_of("score_crops", stage("score").code_sha256(), placed.depends(), settings, dict(encoders()))
+    chunks = [index[start : start + size] for start in range(0, len(index), size)]
+    return [
+        Task(
+            crops_key(depends, reader, chunk),
+            chunk[0].key,
+            score_crops,
+            (reader.folder, chunk, placed, labels, batch_size),
+        )
+        for chunk in chunks
+    ]
+
+
+def score_crops(argument: tuple[Path, Sequence[Face], Placed, Sequence[str], int]) -> bytes:
+    """Return the logits of crops of a folder under conditions, float64 (n, C), as bytes."""
+    from .inference import logits_under
     from .loading.conditioned import conditioned
     from .precision import Precision
-    from .standardisation import standardised
-    from .weights import load_model
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, card = load_model(train, device)
-    batches = conditioned(index, reader, (card.height, card.width), conditions, batch_size)
-    tracked = track(batches, -(-len(index) // batch_size), "score")
-    logits = logits_under(model, tracked, index, conditions, device, Precision("auto", device))
-    return sigmoid(standardised(logits, conditions, card.real_logits) if standardise else logits)
+    folder, faces, placed, labels, batch_size = argument
+    conditions = parse_all(labels)
+    model, card, device = placed.load()
+    batches = conditioned(faces, ShardReader(folder), (card.height, card.width), conditions, batch_size)
+    return logits_under(model, batches, faces, conditions, device, Precision("auto", device)).tobytes()
 
 
 def write_scores(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
+import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +20,23 @@ from evaluation.leaks import hashes
 from evaluation.shortcuts import Items, Property
 
 from ..errors import DataError
-from ..progress import track
+from ..pipeline import stage
 from ..schema import Mismatch, check_unchanged, csv_lines, read_text, shown, within
+from ..system import cores
 from . import alignment
 from .appearance import sharpness
-from .files import whole_file
+from .compress import crops_key
+from .files import sha256, whole_file
 from .index import Face
 from .inspect import decode
 from .shards import ShardReader
 from .sources import SourceFile, describe_source
+from .work import SERIAL, Executor, Task, finished, key_of
 
 __all__ = ["Item", "Items", "Measured", "missed", "properties", "read_items", "write_items"]
 
 THUMBNAIL, GRAY = 8, 32  # pixels a side
+CROPS, FILES = 512, 16  # of a task
 OF_A_MASK = "mask:"  # failures that leave the crop
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 XY = tuple(f"{point}_{axis}" for point in POINTS for axis in "xy")
@@ -86,8 +94,13 @@ class Measured:
     notes: list[str]
 
 
-def read_items(faces: Path, index: Sequence[Face], data: Path | None) -> Measured:
-    """Return the properties of the crops *index* in the folder *faces*; *data* is the folder they were made from."""
+def read_items(
+    faces: Path, index: Sequence[Face], data: Path | None, where: Executor = SERIAL, work: Path | None = None
+) -> Measured:
+    """Return the properties of the crops *index* in the folder *faces*; *data* is the folder they were made from.
+
+    Tasks run at *where* and leave their results in the folder *work*; without it, nothing is kept.
+    """
     files = {key: row["file"] for key, row in _table(faces / "sources.csv", ("file",)).items()}
     notes = []
     if not files:
@@ -99,26 +112,65 @@ def read_items(faces: Path, index: Sequence[Face], data: Path | None) -> Measure
         raise DataError(f"{data}: no such folder; give the folder that the crops were made from (--data)")
     described: dict[str, SourceFile] = {}
     if data is not None:
-        names = sorted(set(files.values()))
-        described = {file: describe_source(data, file) for file in track(names, len(names), "source files")}
+        tasks = source_tasks(data, sorted(set(files.values())))
+        for result in finished(tasks, work, "source files", where):
+            described |= {source.file: source for source in (SourceFile(*row) for row in json.loads(result))}
     reader, cuts = ShardReader(faces), _Cuts(faces)
-    rows, thumbnails, gray = [], [], []
-    for face in track(index, len(index), "crops"):
-        image = decode(reader.read(face, check=True))
-        pixels = _pixels(image)
+    pixels = _Pixels.joined(map(_Pixels.loads, finished(crop_tasks(reader, index), work, "crops", where)))
+    hashed, valid = hashes(pixels.gray)
+    items = []
+    for face, size, sharp, colour, words, there in zip(
+        *(index, pixels.size.tolist(), pixels.sharpness.tolist(), pixels.colour.tolist(), hashed, valid), strict=True
+    ):
         source = described.get(files.get(face.key, ""), UNKNOWN)
-        rows.append((face, source, cuts.of(face, source, len(image)), pixels))
-        thumbnails.append(pixels.thumbnail)
-        gray.append(pixels.gray)
-    hashed, valid = hashes(np.stack(gray))
-    items = [
-        Item(
-            *(face.key, face.video, face.split, face.label, files.get(face.key, ""), *astuple(source)[1:]),
-            *(*astuple(cut), pixels.sharpness, *pixels.colour, words.tobytes().hex() if there else ""),
+        items.append(
+            Item(
+                *(face.key, face.video, face.split, face.label, files.get(face.key, ""), *astuple(source)[1:]),
+                *(*astuple(cuts.of(face, source, size)), sharp, *colour, words.tobytes().hex() if there else ""),
+            )
         )
-        for (face, source, cut, pixels), words, there in zip(rows, hashed, valid, strict=True)
+    return Measured(items, pixels.thumbnails, hashed, valid, notes)
+
+
+def source_tasks(data: Path, files: Sequence[str]) -> list[Task]:
+    """Return the tasks that examine *files* below *data*."""
+
+    def content(file: str) -> str:
+        try:
+            return sha256(data / file)
+        except (OSError, DataError) as error:  # the task raises it
+            return str(error)
+
+    depends = key_of("examine_files", stage("audit").code_sha256(), {"av": av.__version__})
+    with ThreadPoolExecutor(cores()) as pool:  # hashing releases the GIL
+        contents = list(pool.map(content, files))
+    chunks = range(0, len(files), FILES)
+    keys = [key_of(depends, *files[i : i + FILES], *contents[i : i + FILES]) for i in chunks]
+    return [
+        Task(key, files[i], examine_files, (data, files[i : i + FILES])) for key, i in zip(keys, chunks, strict=True)
     ]
-    return Measured(items, np.stack(thumbnails), hashed, valid, notes)
+
+
+def examine_files(argument: tuple[Path, Sequence[str]]) -> bytes:
+    """Return the `SourceFile` of files below a folder, as JSON."""
+    root, files = argument
+    return json.dumps([astuple(describe_source(root, file)) for file in files]).encode()
+
+
+def crop_tasks(reader: ShardReader, index: Sequence[Face]) -> list[Task]:
+    """Return the tasks that measure the pixels of the crops *index*."""
+    depends = key_of("examine_crops", stage("audit").code_sha256(), {"opencv": cv2.__version__})
+    return [
+        Task(crops_key(depends, reader, some), some[0].key, examine_crops, (reader.folder, some))
+        for some in (index[start : start + CROPS] for start in range(0, len(index), CROPS))
+    ]
+
+
+def examine_crops(argument: tuple[Path, Sequence[Face]]) -> bytes:
+    """Return the `_Pixels` of crops of a folder, as bytes."""
+    folder, faces = argument
+    reader = ShardReader(folder)
+    return _Pixels.joined(_pixels(decode(reader.read(face, check=True))) for face in faces).dumps()
 
 
 def write_items(path: Path, items: Sequence[Item]) -> None:
@@ -132,20 +184,44 @@ def write_items(path: Path, items: Sequence[Item]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Pixels:
-    sharpness: float
-    colour: tuple[float, float, float]
-    thumbnail: NDArray[np.float64]
+    """What is measured in the pixels of n crops: height (n,), sharpness (n,), means of red, green and blue (n, 3),
+    thumbnails (n, 192) and small gray images (n, 32, 32)."""
+
+    size: NDArray[np.int64]
+    sharpness: NDArray[np.float64]
+    colour: NDArray[np.float64]
+    thumbnails: NDArray[np.float64]
     gray: NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, some: Iterable[_Pixels]) -> _Pixels:
+        columns = zip(*([getattr(one, name) for name in cls.__slots__] for one in some), strict=True)
+        return cls(*(np.concatenate(column) for column in columns))
+
+    def dumps(self) -> bytes:
+        file = io.BytesIO()
+        np.savez(file, *(getattr(self, name) for name in self.__slots__))
+        return file.getvalue()
+
+    @classmethod
+    def loads(cls, data: bytes) -> _Pixels:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return cls(*(arrays[name] for name in arrays.files))
 
 
 def _pixels(image: NDArray[np.uint8]) -> _Pixels:
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    red, green, blue = (round(float(value), 3) for value in image.mean(axis=(0, 1)))
     colours, grays = (
         cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA).astype(np.float64)
         for pixels, side in ((image, THUMBNAIL), (gray, GRAY))
     )
-    return _Pixels(round(sharpness(np.asarray(gray, np.uint8)), 4), (red, green, blue), colours.ravel(), grays)
+    return _Pixels(
+        np.array([len(image)]),
+        np.array([round(sharpness(np.asarray(gray, np.uint8)), 4)]),
+        np.array([[round(float(value), 3) for value in image.mean(axis=(0, 1))]]),
+        colours.reshape(1, -1),
+        grays[None],
+    )
 
 
 @dataclass(frozen=True, slots=True)

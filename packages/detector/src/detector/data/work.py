@@ -1,4 +1,4 @@
-"""Tasks that resume: the stages faces, compress and fidelity describe their work as tasks, and an executor runs them.
+"""Tasks that resume: stages describe their work as tasks, and an executor runs them.
 
 A task is a function of module level and its argument, and a key: the hash of everything that its result depends on
 (content of its inputs, parameters, code, versions of libraries). A result is bytes, in a file named by the key in a
@@ -27,7 +27,20 @@ from ..progress import track
 from .executors import ProcessPool, WorkerDiedError
 from .files import whole_file
 
-__all__ = ["Executor", "Task", "finish", "is_whole", "key_of", "pack", "read", "run", "unpack", "working_folder"]
+__all__ = [
+    "SERIAL",
+    "Executor",
+    "Task",
+    "finish",
+    "finished",
+    "is_whole",
+    "key_of",
+    "pack",
+    "read",
+    "run",
+    "unpack",
+    "working_folder",
+]
 
 MAGIC = b"detector task 1\n"
 HEADER = len(MAGIC) + 32  # and the SHA-256 of the rest
@@ -64,10 +77,18 @@ class Executor:
                 f"executor must be serial, processes, dask://HOST:PORT, tls://HOST:PORT or slurm, got {self.place}"
             )
 
+    @classmethod
+    def of_model(cls, place: str, workers: int) -> Executor:
+        """Return where the tasks of a model run: in this process, unless more *workers* or a cluster are wanted."""
+        return cls(place, workers or int(place == "processes"))
+
     @property
     def elsewhere(self) -> bool:
         """Whether tasks run on a cluster."""
         return self.place not in ("serial", "processes")
+
+
+SERIAL = Executor("serial")
 
 
 def key_of(*parts: str | bytes | memoryview | dict[str, Any]) -> str:
@@ -118,6 +139,13 @@ def run(tasks: Sequence[Task], work: Path, label: str, executor: Executor, isola
             "Memory may have run out: try fewer --workers. Run the same command again: finished tasks are kept"
         )
     return [result_file(work, task) for task in tasks]
+
+
+def finished(tasks: Sequence[Task], work: Path | None, label: str, executor: Executor) -> Iterator[bytes]:
+    """Yield the results of *tasks* in their order, by `run`; without the folder *work*, computed here and not kept."""
+    if work is None:
+        return (task.function(task.argument) for task in tasks)
+    return (read(file) for file in run(tasks, work, label, executor))
 
 
 def _unordered(
