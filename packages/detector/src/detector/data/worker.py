@@ -19,7 +19,8 @@ from ..system import cores, let_idle_threads_sleep, pin_numpy
 @click.argument("scheduler")
 @workers_option
 @click.option("--memory", default="auto", show_default=True, help="Memory of a process, e.g. 4GB.")
-def command(scheduler: str, workers: int, memory: str) -> None:
+@click.option("--name", envvar="DASK_WORKER_NAME", help="Name of the worker, which Dask's operator gives it.")
+def command(scheduler: str, workers: int, memory: str, name: str | None) -> None:
     """Run tasks for SCHEDULER, dask://HOST:PORT or tls://HOST:PORT, until it ends.
 
     Start it in the folder in which the commands run, from the same installation, on a file system that both share. The
@@ -35,4 +36,5 @@ def command(scheduler: str, workers: int, memory: str) -> None:
     os.environ.update(PINNED)  # read when torch is loaded
     address, number = scheduler.replace("dask://", "tcp://"), str(workers or cores())
     dask = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nworkers", number, "--nthreads", "1"]
-    os.execv(sys.executable, [*dask, "--memory-limit", memory, "--no-dashboard"])
+    named = ["--name", name] if name else []
+    os.execv(sys.executable, [*dask, "--memory-limit", memory, "--no-dashboard", *named])

@@ -1,0 +1,90 @@
+"""The manifests in docs/kubernetes fit each other and the commands that they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+
+from detector.cli import cli
+from detector.data.work import Executor
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "kubernetes"
+
+
+def documents() -> list[dict[str, Any]]:
+    # duplicate keys are errors of this reader
+    return [one for file in sorted(FOLDER.glob("*.yaml")) for one in YAML(typ="safe", pure=True).load_all(file)]
+
+
+def of_kind(kind: str) -> dict[str, Any]:
+    (found,) = [one for one in documents() if one["kind"] == kind]
+    return found
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    cluster, job = of_kind("DaskCluster")["spec"], of_kind("Job")["spec"]
+    return {name: cluster[name]["spec"] for name in ("worker", "scheduler")} | {"job": job["template"]["spec"]}
+
+
+def test_all_pods_have_one_image_and_the_two_that_read_files_share_a_folder() -> None:
+    containers = {name: pod["containers"][0] for name, pod in pods().items()}
+    assert len({container["image"] for container in containers.values()}) == 1
+    claims = {
+        name: [volume["persistentVolumeClaim"]["claimName"] for volume in pod["volumes"]]
+        for name, pod in pods().items()
+        if name != "scheduler"
+    }
+    assert claims == {name: [of_kind("PersistentVolumeClaim")["metadata"]["name"]] for name in ("worker", "job")}
+    for name in claims:
+        (mount,) = containers[name]["volumeMounts"]
+        assert mount["name"] == pods()[name]["volumes"][0]["name"]
+        assert mount["mountPath"] == containers[name]["workingDir"]
+    # a worker refuses tasks of a command that runs in another folder
+    assert containers["worker"]["workingDir"] == containers["job"]["workingDir"]
+    assert of_kind("PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+def test_workers_and_commands_name_the_scheduler_of_the_cluster() -> None:
+    cluster = of_kind("DaskCluster")
+    ports = {port["name"]: port["port"] for port in cluster["spec"]["scheduler"]["service"]["ports"]}
+    # the operator names the service after the cluster
+    address = f"dask://{cluster['metadata']['name']}-scheduler:{ports['tcp-comm']}"
+    (env,) = pods()["job"]["containers"][0]["env"]
+    assert env == {"name": "DETECTOR_EXECUTOR", "value": address}
+    assert Executor(env["value"]).elsewhere
+    program, command, scheduler, *options = pods()["worker"]["containers"][0]["args"]
+    assert (program, command, scheduler) == ("detector", "worker", address)
+    help_text = CliRunner().invoke(cli, ["worker", "--help"]).output
+    assert all(option in help_text for option in options if option.startswith("--"))
+    opened = pods()["scheduler"]["containers"][0]["ports"]
+    assert {port["name"]: port["containerPort"] for port in opened} == ports
+    selector = cluster["spec"]["scheduler"]["service"]["selector"]
+    assert selector == {"dask.org/cluster-name": cluster["metadata"]["name"], "dask.org/component": "scheduler"}
+
+
+def test_a_worker_is_restarted_before_kubernetes_kills_its_pod() -> None:
+    container = pods()["worker"]["containers"][0]
+    memory = container["args"][container["args"].index("--memory") + 1]
+    limit = container["resources"]["limits"]["memory"]
+    assert memory.endswith("GB") and limit.endswith("Gi")
+    assert float(memory[:-2]) * 1e9 < int(limit[:-2]) * 2**30
+
+
+@pytest.mark.parametrize("kind", ["PersistentVolumeClaim", "Job"])
+def test_manifests_have_the_form_of_kubernetes(kind: str) -> None:
+    validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate (110 MB of schemas)")
+    validate.validate(of_kind(kind), "1.30", strict=True)
+
+
+def test_the_cluster_has_the_form_of_dasks_operator() -> None:
+    operator = pytest.importorskip("dask_kubernetes", reason="pip install dask-kubernetes")
+    import jsonschema
+
+    folder = Path(operator.__file__).parent / "operator/deployment/helm/dask-kubernetes-operator/crds"
+    definition = YAML(typ="safe", pure=True).load(folder / "daskcluster.yaml")
+    (version,) = [one for one in definition["spec"]["versions"] if one["name"] == "v1"]
+    jsonschema.validate(of_kind("DaskCluster"), version["schema"]["openAPIV3Schema"])
