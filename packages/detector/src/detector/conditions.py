@@ -171,7 +171,7 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 QUALITY = Value("Q", 1, 100)
 
-# name -> step; docs/contributing.md says how to add one
+# name -> step; docs/recipes/condition-step.md says how to add one
 STEPS: Mapping[str, Kind] = {
     "moz": Kind(
         "moz:Q", "JPEG by mozjpeg at quality Q", (QUALITY,), ("subsampling", "tune", "baseline"), _jpeg, "mozjpeg"
