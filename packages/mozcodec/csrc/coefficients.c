@@ -1,4 +1,5 @@
 /* Quantized DCT coefficients, out of a stream and into one. */
+#include "check.h"
 #include "decode.h"
 #include "engine/engine.h"
 
@@ -143,6 +144,53 @@ static void fill_arrays(j_compress_ptr cinfo, const mzc_coefficients *coefficien
   }
 }
 
+/* Whether what was written has the caller's coefficients. */
+static int expect(const mzc_coefficients *coefficients, int partial, mzc_expected *e)
+{
+  int h = 1, v = 1;
+
+  memset(e, 0, sizeof *e);
+  e->width = coefficients->width;
+  e->height = coefficients->height;
+  e->num_components = coefficients->num_components;
+  e->precision = coefficients->precision;
+  e->partial = partial;
+  for (int i = 0; i < e->num_components; i++) {
+    h = coefficients->h_samp_factor[i] > h ? coefficients->h_samp_factor[i] : h;
+    v = coefficients->v_samp_factor[i] > v ? coefficients->v_samp_factor[i] : v;
+  }
+  for (int i = 0; i < e->num_components; i++) {
+    e->h[i] = coefficients->h_samp_factor[i];
+    e->v[i] = coefficients->v_samp_factor[i];
+    for (int k = 0; k < DCTSIZE2; k++)
+      e->table[i][k] = (UINT16)coefficients->tables[coefficients->table_of[i]][k];
+    e->wide[i] = (int)divide_up((JDIMENSION)(e->width * e->h[i]), (JDIMENSION)(h * DCTSIZE));
+    e->high[i] = (int)divide_up((JDIMENSION)(e->height * e->v[i]), (JDIMENSION)(v * DCTSIZE));
+    e->rows[i] = malloc((size_t)e->high[i] * sizeof *e->rows[i]);
+    if (e->rows[i] == NULL)
+      return -1;
+    for (int y = 0; y < e->high[i]; y++)
+      e->rows[i][y] = (JBLOCKROW)(coefficients->blocks[i] + (size_t)y * e->wide[i] * DCTSIZE2);
+  }
+  return 0;
+}
+
+int mzc_compare_coefficients(const mzc_coefficients *coefficients, const unsigned char *data, size_t size, int by_library,
+                             mzc_engine *engine)
+{
+  mzc_expected expected;
+  mzc_status status;
+  const char *what = NULL;
+  int result = -1;
+
+  memset(&status, 0, sizeof status);
+  if (expect(coefficients, 0, &expected) == 0)
+    result = by_library ? mzc_compare_by_library(data, size, &expected, &status, &what)
+                        : mzc_compare_stream(data, size, &expected, mzc_engine_uses_v3(engine), &what);
+  mzc_forget_expected(&expected);
+  return result;
+}
+
 static int code(writer *w, const mzc_coefficients *coefficients, const mzc_encode_options *options,
                 const mzc_marker *markers, int num_markers, mzc_engine *engine)
 {
@@ -189,6 +237,13 @@ int mzc_write_coefficients(const mzc_coefficients *coefficients, const mzc_encod
   jpeg_destroy_compress(&w.cinfo);
   if (engine)
     mzc_engine_trim(engine);
+  if (result == 0) {
+    mzc_expected expected;
+
+    result = expect(coefficients, options->num_scans > 0, &expected) ? mzc_fail(status, MZC_NO_MEMORY, "out of memory")
+                                                                      : mzc_check_written(out, &expected, engine, status);
+    mzc_forget_expected(&expected);
+  }
   if (result == 0)
     return 0;
   mzc_destination_forget(out);

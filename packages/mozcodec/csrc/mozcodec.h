@@ -11,7 +11,8 @@ enum {
   MZC_NO_MEMORY = 4,
   MZC_UNSUPPORTED = 5,  /* a stream or a combination of options that is beyond mozcodec */
   MZC_UNAVAILABLE = 6,  /* not offered by this build */
-  MZC_NOT_JPEG = 7      /* the data is of another format */
+  MZC_NOT_JPEG = 7,     /* the data is of another format */
+  MZC_UNFAITHFUL = 8    /* what was written does not decode to what it was written from */
 };
 
 typedef struct {
@@ -290,6 +291,9 @@ typedef struct {
 int mzc_write_coefficients(const mzc_coefficients *coefficients, const mzc_encode_options *options,
                            const mzc_marker *markers, int num_markers, mzc_engine *engine, mzc_buffer *out,
                            mzc_status *status);
+/* For tests: whether the data has these coefficients: 0; 1: others; 2: only libjpeg can tell; -1: no memory. */
+int mzc_compare_coefficients(const mzc_coefficients *coefficients, const unsigned char *data, size_t size, int by_library,
+                             mzc_engine *engine);
 
 enum {
   MZC_FLIP_HORIZONTAL = 1,

@@ -1,5 +1,6 @@
 /* Lossless recoding, rotation and cropping, as jpegtran does them, with its code for moving blocks (transupp.c of the
  * pinned source). */
+#include "check.h"
 #include "decode.h"
 #include "engine/engine.h"
 
@@ -15,6 +16,7 @@ typedef struct {
   mzc_guard guard;
   mzc_destination destination;
   mzc_scan_limit scan_limit;
+  mzc_expected expected;
 } transcoder;
 
 /* ---- markers ------------------------------------------------------------------------------------------------------ */
@@ -164,14 +166,17 @@ static void open_target(transcoder *t, const mzc_encode_options *options)
     jpeg_c_set_int_param(target, JINT_COMPRESS_PROFILE, JCP_FASTEST);
 }
 
+static int transposes(const mzc_transform_options *transform)
+{
+  return transform->operation == MZC_TRANSPOSE || transform->operation == MZC_TRANSVERSE ||
+         transform->operation == MZC_ROTATE_90 || transform->operation == MZC_ROTATE_270;
+}
+
 static void keep_gaps(transcoder *t, const mzc_transform_options *transform, const mzc_encode_options *options)
 {
-  int operation = transform->operation;
-  int transpose = operation == MZC_TRANSPOSE || operation == MZC_TRANSVERSE || operation == MZC_ROTATE_90 ||
-                  operation == MZC_ROTATE_270;
   mzc_sent sent;
 
-  if (!mzc_note_sent(&t->source, transpose, &sent))
+  if (!mzc_note_sent(&t->source, transposes(transform), &sent))
     return;
   t->guard.status->unusual = 1;
   if (options->num_scans == 0 && t->target.num_scans > 0 && mzc_keep_gaps(&t->target, &sent) == 0)
@@ -209,6 +214,37 @@ static void write_target(transcoder *t, jvirt_barray_ptr *arrays, const mzc_tran
   mzc_write_markers(&t->target, markers, num_markers);
 }
 
+/* Compares what was written with the source's tables, and with its coefficients in their new places. */
+static int check_written(transcoder *t, jvirt_barray_ptr *arrays, const mzc_transform_options *transform,
+                         const mzc_encode_options *options, const mzc_engine *engine)
+{
+  j_decompress_ptr source = &t->source;
+  mzc_expected *e = &t->expected;
+
+  e->width = (int)t->target.image_width;
+  e->height = (int)t->target.image_height;
+  e->num_components = t->target.num_components;
+  e->precision = source->data_precision;
+  e->partial = options->num_scans > 0;
+  for (int i = 0; i < e->num_components && i < 4; i++) {
+    const jpeg_component_info *from = &source->comp_info[i], *to = &t->target.comp_info[i];
+    const JQUANT_TBL *table = from->quant_table ? from->quant_table : t->target.quant_tbl_ptrs[to->quant_tbl_no];
+
+    for (int k = 0; k < DCTSIZE2; k++)
+      e->table[i][k] = table->quantval[transposes(transform) ? k % 8 * 8 + k / 8 : k];
+    e->h[i] = to->h_samp_factor;
+    e->v[i] = to->v_samp_factor;
+    e->wide[i] = (int)to->width_in_blocks;
+    e->high[i] = (int)to->height_in_blocks;
+    e->rows[i] = malloc((size_t)e->high[i] * sizeof *e->rows[i]);
+    if (e->rows[i] == NULL)
+      return mzc_fail(t->guard.status, MZC_NO_MEMORY, "out of memory");
+    for (int y = 0; y < e->high[i]; y++)
+      e->rows[i][y] = source->mem->access_virt_barray((j_common_ptr)source, arrays[i], (JDIMENSION)y, 1, FALSE)[0];
+  }
+  return mzc_check_written(t->destination.out, e, engine, t->guard.status);
+}
+
 static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_transform_options *transform,
                const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_engine *engine)
 {
@@ -236,9 +272,11 @@ static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_
 #endif
   if (mzc_finish_coefficients(&t->target, written, options->engine, engine, t->guard.status))
     return -1;
+  if (mzc_destination_check(&t->destination, t->guard.status) || check_written(t, written, transform, options, engine))
+    return -1;
   jpeg_finish_decompress(&t->source);
   mzc_check_end(&t->source, data, size);
-  return mzc_destination_check(&t->destination, t->guard.status);
+  return 0;
 }
 
 int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_options *transform,
@@ -264,6 +302,7 @@ int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_op
   result = run(&t, data, size, transform, options, markers, num_markers, engine);
   jpeg_destroy_compress(&t.target);
   jpeg_destroy_decompress(&t.source);
+  mzc_forget_expected(&t.expected);
   if (engine)
     mzc_engine_trim(engine);
   if (result == 0)

@@ -35,6 +35,11 @@ mzc_engine *mzc_engine_new(int cpu)
   return engine;
 }
 
+int mzc_engine_uses_v3(const mzc_engine *engine)
+{
+  return engine != NULL && engine->kernels == mzc_kernels_of(MZC_CPU_V3);
+}
+
 typedef void *(*visitor)(void *array, size_t *capacity, size_t size, size_t *total);
 
 static void visit_bytes(mzc_bytes *b, visitor visit, size_t *total)

@@ -21,6 +21,12 @@ void mzc_engine_free(mzc_engine *engine)
   (void)engine;
 }
 
+int mzc_engine_uses_v3(const mzc_engine *engine)
+{
+  (void)engine;
+  return 0;
+}
+
 void mzc_engine_trim(mzc_engine *engine)
 {
   (void)engine;

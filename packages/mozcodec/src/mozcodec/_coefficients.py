@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ._damage import note_damage, salvage
 from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, Decoder, Header, decode_options, header_of, source_of
 from ._encode import NO_MARKERS, take
-from ._engine import coded, engine, note_engine
+from ._engine import coded_faithfully, engine, note_engine
 from ._errors import UnsupportedError, error_of
 from ._inputs import Buffer, Source, content_of
 from ._metadata import Metadata, c_markers, segments_of
@@ -231,9 +231,9 @@ def write_coefficients(
     _set_unsent(struct, coefficients.unsent, len(arrays))
     markers = c_markers(segments_of(metadata)) if metadata else NO_MARKERS
     out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
-    if coded(
-        lambda engine: lib.mzc_write_coefficients(
-            struct, settings, markers[0], len(markers[1]), engine, out, status
+    if coded_faithfully(
+        lambda engine, coding: lib.mzc_write_coefficients(
+            struct, coding, markers[0], len(markers[1]), engine, out, status
         ),
         settings,
         status,

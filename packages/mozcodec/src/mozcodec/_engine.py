@@ -81,6 +81,24 @@ def handed_over(call: Callable[[Any], int], settings: Any, status: Any) -> int:
     return failed
 
 
+def coded_faithfully(call: Callable[[Any, Any], int], settings: Any, status: Any) -> int:
+    """Return ``call(engine, settings)``, whose C side compares the coefficients of what it wrote with the source's.
+
+    Where they differ, the library writes the file, and if that differs too, a sequential one.
+    """
+    failed = coded(lambda engine: call(engine, settings), settings, status)
+    for progressive in (settings.progressive, 0):
+        if not failed or status.code != lib.MZC_UNFAITHFUL or settings.engine == lib.MZC_ENGINE_FAST:
+            return failed
+        other = ffi.new("mzc_encode_options *", settings[0])
+        other.engine, other.progressive = lib.MZC_ENGINE_LIBRARY, progressive
+        if progressive == 0:
+            other.num_scans = other.optimize_scans = 0
+        ffi.memmove(status, ffi.new("mzc_status *"), ffi.sizeof("mzc_status"))
+        failed = call(engine(), other)
+    return failed
+
+
 def note_engine(status: Any) -> None:
     """Store *status* for :func:`engine_used`."""
     this_thread().status = status

@@ -10,7 +10,7 @@ from ._containers import parts_of, picture_end, rewritten
 from ._damage import named, note_damage, salvage
 from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, decode, limit, read_header, rectangle, source_of
 from ._encode import take
-from ._engine import coded, engine, note_engine
+from ._engine import coded_faithfully, engine, note_engine
 from ._errors import DamagedError, JpegError, LimitError, UnsupportedError, error_of
 from ._inputs import Source, content_of
 from ._metadata import Metadata, edit_metadata, read_metadata, upright_exif, with_metadata
@@ -82,8 +82,10 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
     def attempt(stream: Any) -> tuple[Any, bytes]:
         whole = source_of(stream)
         out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
-        if coded(
-            lambda engine: lib.mzc_transform(whole, len(whole), struct, settings, ffi.NULL, 0, engine, out, status),
+        if coded_faithfully(
+            lambda engine, coding: lib.mzc_transform(
+                whole, len(whole), struct, coding, ffi.NULL, 0, engine, out, status
+            ),
             settings,
             status,
         ):

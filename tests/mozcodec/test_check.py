@@ -1,0 +1,188 @@
+"""What optimize, transform and write_coefficients wrote is compared with its source; planted faults are noticed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import mozcodec
+from mozcodec import _coefficients, _engine, _transform
+from mozcodec._mozjpeg import ffi, lib
+from mozcodec._options import coding_options
+
+SAME, DIFFERS, UNCOVERED = range(3)
+CODINGS = {
+    "default": {},
+    "sequential": {"progressive": False},
+    "fixed tables": {"progressive": False, "profile": "fastest", "optimize_coding": False},
+    "fixed script": {"optimize_scans": False},
+    "restarts": {"restart_interval": 5},
+    "sequential restarts": {"progressive": False, "restart_interval": 3},
+    "separate scans": {"scan_script": [((0,), 0, 63, 0, 0), ((1, 2), 0, 63, 0, 0)]},
+    "deep approximation": {
+        "scan_script": [
+            ((0, 1, 2), 0, 0, 0, 2), ((0, 1, 2), 0, 0, 2, 1), ((0, 1, 2), 0, 0, 1, 0),
+            *[((c,), *scan) for c in range(3) for scan in
+              ((1, 20, 0, 2), (21, 63, 0, 3), (21, 63, 3, 2), (1, 63, 2, 1), (1, 63, 1, 0))],
+        ]
+    },
+}  # fmt: skip
+
+
+def _picture(height=83, width=107):
+    y, x = np.mgrid[:height, :width]
+    noise = np.random.default_rng(0).integers(-60, 60, (height, width, 3)) * (x > width // 2)[..., None]
+    return np.clip(np.dstack([x * 2, y * 3, x + y]) + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def coefficients():
+    return mozcodec.read_coefficients(mozcodec.encode(_picture(), 85, subsampling="4:2:0"))
+
+
+class Expected:
+    """Coefficients as the C side takes them."""
+
+    def __init__(self, coefficients):
+        self.arrays = _coefficients._check(coefficients)
+        self.struct = struct = ffi.new("mzc_coefficients *")
+        struct.width, struct.height = coefficients.width, coefficients.height
+        struct.num_components, struct.precision = len(self.arrays), coefficients.precision
+        for i, ((h, v), blocks) in enumerate(zip(coefficients.sampling_factors, self.arrays, strict=True)):
+            struct.h_samp_factor[i], struct.v_samp_factor[i] = h, v
+            struct.blocks[i] = ffi.cast("int16_t *", _coefficients.address_of(blocks))
+        _coefficients._set_tables(struct, coefficients)
+
+    def compare(self, data, *, by_library=False, engine=None):
+        return lib.mzc_compare_coefficients(self.struct, data, len(data), by_library, engine or ffi.NULL)
+
+    def engines(self):
+        return [None, _engine.engine()]  # plain x86-64; this processor
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_what_was_written_is_found_the_same(coefficients, coding):
+    expected = Expected(coefficients)
+    data = mozcodec.write_coefficients(coefficients, **CODINGS[coding])
+    assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME, SAME]
+    assert expected.compare(data, by_library=True) == SAME
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_planted_bit_is_noticed(coefficients, coding):
+    """Of each byte one bit, of the headers all bits. What is found the same decodes to the same by libjpeg."""
+    expected, rng = Expected(coefficients), np.random.default_rng(1)
+    data = mozcodec.write_coefficients(coefficients, **CODINGS[coding])
+    scans = mozcodec.inspect(data).scans
+    coded = {at for scan in scans for at in range(scan.offset + 16, scan.offset + scan.size)}
+    unnoticed = noticed = 0
+    for at in range(len(data)):
+        for bit in [int(rng.integers(8))] if at in coded else range(8):
+            wrong = bytearray(data)
+            wrong[at] ^= 1 << bit
+            results = {expected.compare(bytes(wrong), engine=engine) for engine in expected.engines()}
+            assert len(results) == 1
+            noticed += SAME not in results
+            if SAME in results:
+                unnoticed += 1
+                assert expected.compare(bytes(wrong), by_library=True) == SAME
+    assert noticed > unnoticed  # those in JFIF, in component ids, in codes of fixed tables that no block uses
+
+
+def test_other_coefficients_and_tables_are_noticed(coefficients):
+    rng = np.random.default_rng(2)
+    for coding in CODINGS.values():
+        data = mozcodec.write_coefficients(coefficients, **coding)
+        for _ in range(40):
+            components = [c.copy() for c in coefficients.components]
+            one = components[rng.integers(3)].reshape(-1)
+            one[rng.integers(len(one))] += rng.choice([-2, -1, 1, 2])
+            expected = Expected(dataclasses.replace(coefficients, components=tuple(components)))
+            assert {expected.compare(data, engine=engine) for engine in expected.engines()} == {DIFFERS}
+            assert expected.compare(data, by_library=True) == DIFFERS
+        tables = [t.copy() for t in coefficients.quant_tables]
+        tables[1][3, 4] += 1
+        expected = Expected(dataclasses.replace(coefficients, quant_tables=tuple(tables)))
+        assert expected.compare(data) == expected.compare(data, by_library=True) == DIFFERS
+
+
+def test_truncated_and_longer_files_are_noticed(coefficients):
+    expected = Expected(coefficients)
+    for coding in CODINGS.values():
+        data = mozcodec.write_coefficients(coefficients, **coding)
+        shorter = [data[:-2], data[:-30], data[: len(data) // 2], data[:3], b""]
+        for wrong in (*shorter, data + b"\0", data[:-2] + b"\0" + data[-2:]):
+            assert expected.compare(wrong) != SAME
+
+
+def test_a_scan_that_is_missing_is_noticed(coefficients):
+    data = mozcodec.write_coefficients(coefficients)
+    for scan in mozcodec.inspect(data).scans[1:]:
+        wrong = data[: scan.offset] + data[scan.offset + scan.size :]
+        assert Expected(coefficients).compare(wrong) != SAME
+
+
+def test_streams_of_other_kinds_are_compared_by_the_library(coefficients):
+    data = mozcodec.write_coefficients(coefficients, arithmetic=True)
+    expected = Expected(coefficients)
+    assert expected.compare(data) == UNCOVERED
+    assert expected.compare(data, by_library=True) == SAME
+    changed = bytearray(data)
+    changed[-40] ^= 1
+    assert expected.compare(bytes(changed), by_library=True) == DIFFERS
+
+
+def test_a_file_that_differs_is_written_again_in_another_way():
+    status, settings = ffi.new("mzc_status *"), coding_options({})
+    attempts = []
+
+    def call(_engine, coding):
+        attempts.append((coding.engine, coding.progressive))
+        status.code = lib.MZC_UNFAITHFUL if len(attempts) < 3 else 0
+        return 1 if status.code else 0
+
+    assert _engine.coded_faithfully(call, settings, status) == 0
+    assert attempts == [(lib.MZC_ENGINE_AUTO, -1), (lib.MZC_ENGINE_LIBRARY, -1), (lib.MZC_ENGINE_LIBRARY, 0)]
+
+
+class Forger:
+    """The C side, whose verbs spoil what they have written before it is compared; or say that they did."""
+
+    def __init__(self, *, times):
+        self.times = times
+
+    def __getattr__(self, name):
+        if name not in ("mzc_transform", "mzc_write_coefficients"):
+            return getattr(lib, name)
+
+        def spoilt(*arguments):
+            failed = getattr(lib, name)(*arguments)
+            self.times -= 1
+            if failed or self.times < 0:
+                return failed
+            lib.mzc_free(arguments[-2].data)
+            arguments[-2].data = ffi.NULL
+            arguments[-1].code, arguments[-1].message = lib.MZC_UNFAITHFUL, b"the file that was written differs"
+            return -1
+
+        return spoilt
+
+
+def test_a_verb_whose_files_all_differ_raises(monkeypatch, coefficients):
+    jpeg = mozcodec.encode(_picture(), 60)
+    for times in (1, 2):
+        monkeypatch.setattr(_transform, "lib", Forger(times=times))
+        rewritten = mozcodec.optimize(jpeg)
+        assert mozcodec.engine_used().name == "library"
+        np.testing.assert_array_equal(mozcodec.decode(rewritten), mozcodec.decode(jpeg))
+    for module in (_transform, _coefficients):
+        monkeypatch.setattr(module, "lib", Forger(times=100))
+    for call in (
+        lambda: mozcodec.optimize(jpeg),
+        lambda: mozcodec.transform(jpeg, "rotate_90", trim=True),
+        lambda: mozcodec.write_coefficients(coefficients),
+    ):
+        with pytest.raises(mozcodec.JpegError, match="differs"):
+            call()
