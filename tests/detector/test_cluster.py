@@ -53,6 +53,9 @@ def wait(argument):
         time.sleep(0.05)
     return square(number)
 
+def large(number):
+    return bytes(100_000) + square(number)
+
 def slow(argument):
     number, folder = argument
     with (Path(folder) / f"{number}.ran").open("a") as file:
@@ -200,6 +203,29 @@ def test_without_its_scheduler_a_run_ends_and_the_next_one_resumes(
         files = run(some, out, "test", Executor(again.address))
     assert [read(file) for file in files] == [b"0", b"1", b"4"]
     assert files[0].stat().st_mtime_ns == kept[files[0]]
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounts a small disk, which needs root")
+def test_a_full_disk_is_named_and_the_next_run_resumes(tmp_path: Path) -> None:
+    out = tmp_path / "work"
+    out.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", out], capture_output=True, check=False)
+    if mount.returncode:
+        pytest.skip("this environment does not allow mounts")
+    some = tasks("large", range(20))
+    try:
+        with started(tmp_path, 1) as one:
+            with pytest.raises(OSError, match="No space left on device") as caught:
+                run(some, out, "test", Executor(one.address))
+            assert str(caught.value.filename).startswith(f"{out}/")
+            kept = {path: path.stat().st_mtime_ns for path in out.glob("*.done")}
+            assert 5 < len(kept) < 20 and all(is_whole(path) for path in kept)
+            subprocess.run(["mount", "-o", "remount,size=16m", out], check=True)
+            files = run(some, out, "test", Executor(one.address))
+        assert [read(file) for file in files] == [bytes(100_000) + str(n * n).encode() for n in range(20)]
+        assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    finally:
+        subprocess.run(["umount", "-l", out], check=True)
 
 
 def test_stages_write_the_same_bytes_on_a_cluster(
