@@ -23,6 +23,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("mozcodec", "evaluation", "detector")
 ROOTS = {"detector": "detector.cli:cli", "evaluation": "evaluation.cli:main"}
 WIDTH = 100                            # of the help texts
+# pages that stand beside the code: place in the site -> path in the repository
+BESIDE = {
+    f"mozcodec/{path.parent.name}/{path.name}": path.relative_to(ROOT).as_posix()
+    for folder in ("migration", "integrations")
+    for path in sorted((ROOT / "packages" / "mozcodec" / folder).glob("*.md"))
+}
 
 
 def modules() -> dict[str, list[str]]:
@@ -133,18 +139,23 @@ def on_files(files: Any, config: Any) -> Any:
 
     pages = {f"reference/{page}.md": api(page, names) for page, names in modules().items()}
     pages |= {"reference/commands.md": commands(), "reference/settings.md": settings()}
+    pages |= {place: (ROOT / path).read_text(encoding="utf-8") for place, path in BESIDE.items()}
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 (MkDocs' signature)
-    folder = posixpath.dirname(page.file.src_uri)
+    here = page.file.src_uri
+    folder = posixpath.dirname(BESIDE.get(here, f"docs/{here}"))
+    places = {path: place for place, path in BESIDE.items()}
 
     def inside(match: re.Match[str]) -> str:
-        target = match[2].partition("#")[0]
+        target, mark, anchor = match[2].partition("#")
         path = posixpath.normpath(posixpath.join(folder, target))
-        outside = path.startswith("../") or path.endswith(".py")
-        return f"{match[1]} (`{path.removeprefix('../')}`)" if outside else match[0]
+        place = places.get(path, path.removeprefix("docs/") if path.startswith("docs/") else None)
+        if place is None or path.endswith(".py"):
+            return f"{match[1]} (`{path.removeprefix('docs/')}`)"
+        return f"[{match[1]}]({posixpath.relpath(place, posixpath.dirname(here))}{mark}{anchor})"
 
     return re.sub(r"(?<!!)\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)", inside, markdown)

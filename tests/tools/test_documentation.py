@@ -1,0 +1,60 @@
+"""The reference pages are complete, and links of pages beside the code lead to their places in the site."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from detector.cli import COMMANDS
+from evaluation.cli import main
+from tools.documentation import BESIDE, commands, comments, modules, on_page_markdown, settings
+
+ROOT = Path(__file__).resolve().parents[2]
+NAV = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+
+
+def test_every_command_has_its_help() -> None:
+    titles = set(re.findall(r"^## (.*)$", commands(), re.MULTILINE))
+    assert {f"detector {name}" for name in COMMANDS} | {f"evaluation {name}" for name in main.commands} <= titles
+    assert {"detector dataset add", "mozcodec encode", "mozcodec decode", "mozcodec sweep"} <= titles
+
+
+def test_a_setting_has_the_comment_above_it() -> None:
+    text = "# of the file\n# of a\n# and more\na: 1\nb:\n  # of c\n  c: 2\n  d: 3 # of d\n"
+    assert comments(text) == {"a": "of a and more", "b.c": "of c", "b.d": "of d"}
+    (row,) = (line for line in settings().splitlines() if line.startswith("| `faces.max_border` |"))
+    assert row == (
+        "| `faces.max_border` | `float` | `0.05` | crops of which more than this share lies beyond the edge of the "
+        "image are dropped |"
+    )
+
+
+def test_every_public_module_is_in_the_reference_and_every_page_in_the_navigation() -> None:
+    found = modules()
+    names = {name for page in found.values() for name in page}
+    assert {"mozcodec.pillow", "evaluation.metrics", "detector.data.faces", "detector.training.trainer"} <= names
+    assert not [name for name in names if "._" in name]
+    for page in [*(f"reference/{name}.md" for name in found), *BESIDE]:
+        assert f"- {page}\n" in NAV, page
+
+
+@pytest.mark.parametrize(
+    ("here", "before", "after"),
+    [
+        ("mozcodec/migration.md", "(../../packages/mozcodec/migration/pillow.md)", "(migration/pillow.md)"),
+        ("mozcodec/integrations/pillow.md", "(../../../docs/results.md#mozcodec)", "(../../results.md#mozcodec)"),
+        ("answer.md", "(results.md)", "(results.md)"),
+    ],
+)
+def test_links_lead_to_places_in_the_site(here: str, before: str, after: str) -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri=here))
+    assert on_page_markdown(f"[text]{before}", page, None, None) == f"[text]{after}"
+
+
+def test_links_out_of_the_site_become_text() -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="sample.md"))
+    assert on_page_markdown("[here](../tools/sample)", page, None, None) == "here (`tools/sample`)"
+    assert on_page_markdown("[a](https://example.org)", page, None, None) == "[a](https://example.org)"
