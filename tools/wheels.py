@@ -1,18 +1,22 @@
 """``make wheels``: build sdist and wheel of each package, check them, and install each alone.
 
 Runs in the environment of requirements-release.txt. The wheels are built from the sdists, so these are complete. Beside
-each wheel, an SBOM (CycloneDX) lists what is installed with it.
+each wheel, an SBOM (CycloneDX) lists what is installed with it, and what the wheel itself holds of others' work.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import venv
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,6 +63,49 @@ def install_alone(package: str, wheels: Path) -> None:
         lines = [line for line in listed.stdout.splitlines() if not re.match(rf"({'|'.join(PACKAGES)}) @", line)]
         frozen.write_text("\n".join(lines) + "\n", encoding="utf-8")
         run("cyclonedx-py", "-r", "-i", frozen, "--format", "json", "--force", "-o", wheels / f"{package}.cdx.json")
+        complete(wheels / f"{package}.cdx.json", package, ours[0])
+
+
+def complete(sbom: Path, package: str, wheel: Path) -> None:
+    """Add to the file *sbom* the wheel that it describes and the works of others in it, with their licences.
+
+    The works are those with a folder of licences in the wheel. Their licences are those of REUSE.toml; mozjpeg has the
+    version and the hash of the source that is built. SystemExit if a work has no licence in REUSE.toml.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    carried = sorted({found[1] for name in names if (found := re.search(r"/licenses/licenses/([^/]+)/", name))})
+    document = json.loads(sbom.read_text(encoding="utf-8"))
+    version = wheel.name.split("-")[1]
+    document["metadata"]["component"] = {
+        "type": "library", "bom-ref": package, "name": package, "version": version,
+        "licenses": [{"license": {"id": "MIT"}}],
+        "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(wheel.read_bytes()).hexdigest()}],
+    }  # fmt: skip
+    document["components"] += [_work(package, name) for name in carried]
+    sbom.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _work(package: str, name: str) -> dict[str, object]:
+    """Return the component of CycloneDX for the work *name* of others in the wheel of *package*."""
+    place = f"packages/{package}/licenses/{name}/**"
+    annotations = tomllib.loads((ROOT / "REUSE.toml").read_text(encoding="utf-8"))["annotations"]
+    licences = [one["SPDX-License-Identifier"] for one in annotations if place in one["path"]]
+    if not licences:
+        raise SystemExit(f"wheels: REUSE.toml has no licence for {place}, which the wheel of {package} holds")
+    work: dict[str, object] = {"type": "library", "bom-ref": name, "name": name}
+    work["licenses"] = [{"expression": licences[0]}]
+    if name == "mozjpeg":
+        text = (ROOT / "packages" / package / "cmake" / "mozjpeg-source.txt").read_text(encoding="utf-8")
+        version, source, release, sha256 = re.search(  # type: ignore[union-attr]
+            r"mozjpeg (\d[\d.]*\d)\.\n(\S+)==(\S+) --hash=sha256:([0-9a-f]{64})", text
+        ).groups()
+        work["version"] = version
+        work["externalReferences"] = [{
+            "type": "distribution", "url": f"pkg:pypi/{source}@{release}", "comment": "the source of the build",
+            "hashes": [{"alg": "SHA-256", "content": sha256}],
+        }]  # fmt: skip
+    return work
 
 
 def publish(tag: str, files: dict[str, list[Path]], folder: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import re
 import subprocess
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -82,3 +85,31 @@ def test_a_tag_that_does_not_fit_publishes_nothing(tag: str, tmp_path: Path) -> 
     with pytest.raises(SystemExit, match="tag"):
         wheels().publish(tag, files, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_sbom_names_the_wheel_and_what_it_holds_of_others(tmp_path: Path) -> None:
+    wheel, sbom = tmp_path / "mozcodec-1.2.3-cp311-abi3-linux_x86_64.whl", tmp_path / "mozcodec.cdx.json"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for folder in (ROOT / "packages/mozcodec/licenses").iterdir():
+            archive.writestr(f"mozcodec-1.2.3.dist-info/licenses/licenses/{folder.name}/LICENSE", "")
+    sbom.write_text(json.dumps({"metadata": {}, "components": [{"name": "numpy"}]}))
+    wheels().complete(sbom, "mozcodec", wheel)
+    made = json.loads(sbom.read_text())
+    subject = made["metadata"]["component"]
+    assert (subject["name"], subject["version"]) == ("mozcodec", "1.2.3")
+    assert subject["hashes"][0]["content"] == hashlib.sha256(wheel.read_bytes()).hexdigest()
+    works = {one["name"]: one for one in made["components"]}
+    assert sorted(works) == ["jpegli", "mozjpeg", "numpy", "ssimulacra2"]
+    assert works["mozjpeg"]["licenses"] == [{"expression": "IJG AND BSD-3-Clause AND Zlib"}]
+    source = (ROOT / "packages/mozcodec/cmake/mozjpeg-source.txt").read_text()
+    assert f"mozjpeg {works['mozjpeg']['version']}." in source
+    assert works["mozjpeg"]["externalReferences"][0]["hashes"][0]["content"] in source
+
+
+def test_a_work_without_a_licence_is_refused(tmp_path: Path) -> None:
+    wheel, sbom = tmp_path / "mozcodec-1.2.3-py3-none-any.whl", tmp_path / "mozcodec.cdx.json"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("mozcodec-1.2.3.dist-info/licenses/licenses/other/LICENSE", "")
+    sbom.write_text(json.dumps({"metadata": {}, "components": []}))
+    with pytest.raises(SystemExit, match=r"no licence for packages/mozcodec/licenses/other"):
+        wheels().complete(sbom, "mozcodec", wheel)
