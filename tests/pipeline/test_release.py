@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import subprocess
+import tomllib
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -113,3 +114,23 @@ def test_a_work_without_a_licence_is_refused(tmp_path: Path) -> None:
     sbom.write_text(json.dumps({"metadata": {}, "components": []}))
     with pytest.raises(SystemExit, match=r"no licence for packages/mozcodec/licenses/other"):
         wheels().complete(sbom, "mozcodec", wheel)
+
+
+def test_the_conda_recipe_has_the_version_and_the_requirements_of_the_package() -> None:
+    recipe = YAML(typ="safe").load((ROOT / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "packages/mozcodec/pyproject.toml").read_text(encoding="utf-8"))
+
+    def plain(requirements: list[str]) -> set[str]:
+        return {one.replace(" ", "") for one in requirements}
+
+    assert recipe["context"]["version"] == project["project"]["version"]
+    python = {f"python{project['project']['requires-python']}"}
+    assert plain(recipe["requirements"]["run"]) == plain(project["project"]["dependencies"]) | python
+    assert plain(recipe["requirements"]["host"]) == plain(project["build-system"]["requires"]) | python
+
+
+def test_the_conda_recipe_renders() -> None:
+    rattler = pytest.importorskip("rattler_build")
+    recipe = rattler.Stage0Recipe.from_file(ROOT / "conda" / "recipe.yaml")
+    (variant,) = recipe.render(rattler.VariantConfig.from_file(ROOT / "conda" / "variants.yaml"))
+    assert variant.recipe.package.name == "mozcodec"
