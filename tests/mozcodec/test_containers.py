@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import mozcodec
+from mozcodec import _transform
 
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(range(200))
 
@@ -35,6 +36,15 @@ def frames(data: bytes) -> list[np.ndarray]:
             image.seek(number)
             found.append(np.asarray(image.convert("RGB")))
         return found
+
+
+def test_parts_too_short_for_an_image_are_kept_without_a_try(monkeypatch):
+    jpeg = mozcodec.encode(np.zeros((8, 8), np.uint8), 50)
+    tail, tries, rewrite = b"\xff\xd8\xff\xd9" * 1000, [], _transform._rewrite
+    monkeypatch.setattr(_transform, "_rewrite", lambda *args, **more: tries.append(1) or rewrite(*args, **more))
+    for call in (mozcodec.optimize, lambda data: mozcodec.transform(data, "rotate_180")):
+        assert call(jpeg + tail).endswith(tail)
+    assert len(tries) == 2
 
 
 def test_every_image_of_a_file_is_decoded(mpo):

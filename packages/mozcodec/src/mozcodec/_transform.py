@@ -58,6 +58,8 @@ _UPRIGHT: tuple[Operation | None, ...] = (
     "rotate_270",
 )
 """By EXIF orientation: the operation that turns the image upright."""
+_LEAST_IMAGE = 64
+"""Bytes: a frame, a scan and a quantization table take more. A file may have hundreds of thousands of shorter parts."""
 
 
 def _options(copy: Copy, repair: bool, max_pixels: int | None, max_scans: int | None) -> Any:
@@ -115,6 +117,8 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
 
 def _further(picture: bytes, struct: Any, settings: Any) -> bytes:
     """Return a further image of a file rewritten as the first one is; a damaged one stays as it is."""
+    if len(picture) < _LEAST_IMAGE:
+        return picture
     own = ffi.new("mzc_transform_options *", struct[0])
     own.crop = own.grayscale = 0
     try:
