@@ -222,6 +222,7 @@ STAGES = (
             "out/train",
             "out/explain",
             "out/audit/audit.json",
+            "out/audit/files.sha256",
         ),
         writes=(
             Output(
