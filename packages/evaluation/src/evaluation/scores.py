@@ -278,7 +278,8 @@ def _read(
 
 def _is_pickle(path: Path) -> bool:
     with regular(path).open("rb") as file:
-        return file.read(1) == b"\x80"
+        # protocols 0 and 1 begin like any text
+        return file.read(1) == b"\x80" or path.suffix in (".pickle", ".pkl")
 
 
 def of_columns(
