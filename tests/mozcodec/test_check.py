@@ -186,3 +186,14 @@ def test_a_verb_whose_files_all_differ_raises(monkeypatch, coefficients):
     ):
         with pytest.raises(mozcodec.JpegError, match="differs"):
             call()
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_coefficient_within_a_run_of_ended_blocks_is_noticed(coding):
+    flat = mozcodec.read_coefficients(mozcodec.encode(np.full((80, 80, 3), 90, np.uint8), 85))
+    data = mozcodec.write_coefficients(flat, **CODINGS[coding])
+    for value in (1, -1, 2):
+        components = [c.copy() for c in flat.components]
+        components[0][4, 5, 3, 2] = value
+        changed = Expected(dataclasses.replace(flat, components=tuple(components)))
+        assert {changed.compare(data, engine=engine) for engine in changed.engines()} == {DIFFERS}
