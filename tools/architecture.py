@@ -14,6 +14,8 @@ from pathlib import Path
 
 import click
 
+from detector.closure import absolute
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = Path("docs/architecture.md")
 PACKAGES = ("mozcodec", "evaluation", "detector")
@@ -97,10 +99,7 @@ def folder_imports(source: Path, package: str) -> dict[str, set[str]]:
 
     Imports inside functions count; those for type checkers do not run, and do not count.
     """
-    names = {}
-    for path in sorted((source / package).rglob("*.py")):
-        parts = path.relative_to(source).with_suffix("").parts
-        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    names = modules(source, package)
     units = {name.split(".")[1] for name in names if "." in name}
     found: dict[str, set[str]] = {unit: set() for unit in units}
     for name, path in names.items():
@@ -115,23 +114,32 @@ def folder_imports(source: Path, package: str) -> dict[str, set[str]]:
     return found
 
 
-def imported(name: str, path: Path) -> Iterator[str]:
-    """Yield the absolute name of everything that the module *name* in the file *path* imports when it runs."""
+def modules(source: Path, package: str) -> dict[str, Path]:
+    """Return the files of *package*, in the folder *source*, by the name of their module."""
+    names = {}
+    for path in sorted((source / package).rglob("*.py")):
+        parts = path.relative_to(source).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return names
+
+
+def imported(name: str, path: Path, *, type_checking: bool = False) -> Iterator[str]:
+    """Yield the absolute name of everything that the module *name* in the file *path* imports, functions included.
+
+    With *type_checking* also what it imports for type checkers only.
+    """
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     todo: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
     while todo:
         node = todo.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        if not type_checking and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             todo += node.orelse
             continue
         todo += ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package.split(".")
-                base = ".".join([*parents[: len(parents) - node.level + 1], *([base] if base else [])])
+            base = absolute(node, package)
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import click
 import pytest
 
+from tools import architecture
+
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("mozcodec", "detector", "evaluation")
 HEAVY = (
@@ -23,33 +25,15 @@ HEAVY = (
 
 def modules(package: str) -> dict[str, Path]:
     """Return the source files of *package* by module name."""
-    source = ROOT / "packages" / package / "src"
-    names = {}
-    for path in sorted((source / package).rglob("*.py")):
-        parts = path.relative_to(source).with_suffix("").parts
-        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    names = architecture.modules(ROOT / "packages" / package / "src", package)
     assert names, f"no sources of {package}"
     return names
-
-
-def imports(name: str, path: Path) -> Iterator[str]:
-    """Yield the absolute name of everything the module *name* imports anywhere, functions included."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package.split(".")
-                base = ".".join([*parents[: len(parents) - node.level + 1], *([base] if base else [])])
-            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 def imported(package: str, below: str = "") -> dict[str, set[str]]:
     """Return what each module of *package*, of those whose name begins with *below*, imports."""
     return {
-        name: set(imports(name, path))
+        name: set(architecture.imported(name, path, type_checking=True))
         for name, path in modules(package).items()
         if name == below or name.startswith(below and f"{below}.")
     }
@@ -145,7 +129,8 @@ def test_that_rule_finds_unchecked_uses() -> None:
 def test_the_rule_sees_relative_and_local_imports(tmp_path: Path) -> None:
     path = tmp_path / "m.py"
     path.write_text("from ..data import index\ndef f():\n    import torch.nn\n    from . import x\n")
-    assert set(imports("detector.training.m", path)) == {"detector.data.index", "torch.nn", "detector.training.x"}
+    found = set(architecture.imported("detector.training.m", path))
+    assert found == {"detector.data.index", "torch.nn", "detector.training.x"}
     assert offenders({"m": {"torch.nn", "torchless"}}, "torch") == ["m imports torch.nn"]
 
 
