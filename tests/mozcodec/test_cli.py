@@ -444,6 +444,9 @@ def test_errors_name_the_switches_of_the_command_line(tmp_path, small, capsys):
         (("encode", source, target, "-block", "17"), "-block must be", "block_size"),
         (("encode", source, target, "-smooth", "101"), "-smooth must be", "smoothing_factor"),
         (("encode", source, target, "-precision", "16"), "-lossless 1..7", "lossless=1"),
+        (("encode", source, target, "-widescans", "-baseline"), "-widescans cannot be combined with a", "'wide'"),
+        (("encode", source, target, "-widescans", "-arithmetic"), "-widescans cannot be combined with -", "'wide'"),
+        (("encode", source, target, "-distance", "1", "-fastcrush"), "allowed: -effort, -nojfif", "optimize_scans"),
     )
     for arguments, wanted, unwanted in cases:
         assert main([str(word) for word in arguments]) in (1, 2)

@@ -70,7 +70,15 @@ _SWITCHES: Mapping[str, str] = {
 }
 _ALIKE = ("arithmetic", "distance", "effort", "lossless", "parts", "precision", "progressive", "quality", "repair",
           "smallest", "ssimulacra2", "trim")  # fmt: skip
-_WHOLE = {"trellis_quant=False": "-notrellis", "overshoot_deringing=False": "-noovershoot"}
+_WHOLE = {  # in this order
+    "trellis_quant=False": "-notrellis",
+    "overshoot_deringing=False": "-noovershoot",
+    "optimize_scans='wide'": "-widescans",
+    "optimize_scans": "-fastcrush or -widescans",
+    "combined with distance": "combined with -distance",
+    "give quality or distance": "give -quality or -distance",
+    "density, effort, engine, jfif, subsampling, transfer": "-effort, -nojfif, -sample",
+}
 _NAMES = "|".join(sorted((*_SWITCHES, *_ALIKE), key=len, reverse=True))
 _ASSIGNED = re.compile(rf"\b({_NAMES})=(?:True\b|'([^']*)'|([^\s,:;)]+))")
 _FIRST = re.compile(rf"^({'|'.join(_ALIKE)}) (?=must|takes|needs|cannot|goes)")
