@@ -425,9 +425,10 @@ def test_a_wrong_settings_file_of_slurm_is_named(tmp_path: Path) -> None:
 
 SBATCH = """#!/bin/sh
 # runs a job as sbatch does: in the folder from which it was submitted, with the job's number
-cp "$1" "$(dirname "$0")/job.sh"
-sh "$1" >> "$(dirname "$0")/job.log" 2>&1 &
-echo $! >> "$(dirname "$0")/pids"
+here="$(dirname "$0")"
+cp "$1" "$here/job.sh" && cp "$1" "$here/job-$$.sh"  # the file that was submitted is removed at once
+sh "$here/job-$$.sh" >> "$here/job.log" 2>&1 &
+echo $! >> "$here/pids"
 echo "Submitted batch job $!"
 """
 
