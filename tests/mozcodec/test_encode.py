@@ -402,6 +402,7 @@ def test_errors_go_to_other_processes():
             error = pickle.loads(pickle.dumps(kind("words", 7)))
             assert (type(error), str(error), error.message_code) == (kind, "words", 7)
             assert kind.__module__ == "mozcodec"
+            assert type(kind.__new__(kind, "words")) is kind  # as tblib does, which Dask registers for all exceptions
 
 
 def test_samples_of_the_other_byte_order_are_taken(small):

@@ -66,6 +66,13 @@ class NotJpegError(JpegError):
 class OutOfMemoryError(JpegError, MemoryError):
     """There was not enough memory."""
 
+    def __new__(cls, *args: object) -> "OutOfMemoryError":
+        """Make an instance: ``MemoryError.__new__``, which is found otherwise, refuses this class.
+
+        tblib, and with it Dask, makes exceptions of other processes that way.
+        """
+        return Exception.__new__(cls, *args)
+
 
 class UnsupportedError(JpegError):
     """mozcodec or libjpeg does not support this stream or this combination of options."""
