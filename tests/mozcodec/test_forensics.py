@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import scipy.fft
-from PIL import Image
+from PIL import Image, ImageOps
 from skimage import data
 from sklearn.metrics import roc_auc_score
 
@@ -281,6 +281,87 @@ def test_a_thumbnail_of_something_else_or_turned_is_named() -> None:
     assert subjects(mozcodec.encode(edited, 90, exif=exif_of(small(PHOTO)))) == ["thumbnail"]
 
 
+def with_thumbnail(jpeg: bytes, orientation: int = 1, own: int = 1, size: int | None = None) -> bytes:
+    """Return EXIF of an orientation and a thumbnail with an orientation of its own."""
+
+    def entry(tag: int, kind: int, value: int) -> bytes:
+        stored = value.to_bytes(2, "big") + bytes(2) if kind == 3 else value.to_bytes(4, "big")
+        return tag.to_bytes(2, "big") + kind.to_bytes(2, "big") + (1).to_bytes(4, "big") + stored
+
+    first = b"\0\x01" + entry(0x0112, 3, orientation) + (26).to_bytes(4, "big")
+    length = len(jpeg) if size is None else size
+    second = b"\0\x03" + entry(0x0112, 3, own) + entry(0x0201, 4, 68) + entry(0x0202, 4, length) + bytes(4)
+    return b"MM\0*\0\0\0\x08" + first + second + jpeg
+
+
+def resized(pixels: np.ndarray, width: int, height: int) -> bytes:
+    return pillow(np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)), 80)
+
+
+THUMBNAIL = resized(COFFEE, 160, 107)
+
+
+@pytest.mark.parametrize(
+    ("thumbnail", "size", "subject", "text"),
+    [
+        (b"", 0, "damage", "the thumbnail is empty"),
+        (THUMBNAIL, 0, "damage", "the thumbnail is empty"),
+        (b"", 5000, "damage", "the thumbnail is cut off: 0 of 5000 bytes"),
+        (THUMBNAIL[:35], None, "thumbnail", "the thumbnail cannot be decoded: "),
+        (bytes(35), None, "thumbnail", "the thumbnail cannot be decoded: Not a JPEG file"),
+        (b"\xff\xd8\xff\xd9", None, "thumbnail", "the thumbnail cannot be decoded: "),
+        (THUMBNAIL[: len(THUMBNAIL) // 2], None, "damage", "the thumbnail is damaged; "),
+        (resized(COFFEE, 7, 160), None, "thumbnail", "the thumbnail of 7 x 160 pixels is too small"),
+        (pillow(np.zeros_like(COFFEE), 80), None, "thumbnail", "one colour only"),
+    ],
+)
+def test_a_damaged_thumbnail_is_stated_and_contradicts_nothing(thumbnail, size, subject, text) -> None:
+    found = forensics.metadata_report(mozcodec.encode(COFFEE, 90, exif=with_thumbnail(thumbnail, size=size)))
+    (finding,) = found.findings
+    assert (finding.kind, finding.subject) == ("note", subject) and text in finding.text
+
+
+def test_a_thumbnail_that_is_not_compressed_is_stated() -> None:
+    """Strips of RGB instead of a JPEG (EXIF 2.32, 4.5.7): tag 0x0111 in the second directory."""
+    strips = b"\0\x01" + bytes.fromhex("0111000400000001") + (14).to_bytes(4, "big") + bytes(4)
+    tiff = b"MM\0*\0\0\0\x08" + bytes(2) + (14).to_bytes(4, "big") + strips
+    (finding,) = forensics.metadata_report(mozcodec.encode(COFFEE, 90, exif=tiff)).findings
+    assert finding.kind == "note" and "the thumbnail is not compressed" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("thumbnail", "text"),
+    [
+        (resized(COFFEE, 160, 160), ["the thumbnail shows the whole image in other proportions"]),
+        (resized(COFFEE[:, 96:480], 160, 160), ["the thumbnail shows the middle of the image only"]),
+        (resized(np.pad(COFFEE, ((96, 96), (0, 0), (0, 0))), 160, 160), []),
+    ],
+)
+def test_thumbnails_of_other_proportions_contradict_nothing(thumbnail, text) -> None:
+    """Squeezed, cut to a square, and with black borders."""
+    found = forensics.metadata_report(mozcodec.encode(COFFEE, 90, exif=with_thumbnail(thumbnail)))
+    assert [one.text for one in found.findings] == text and found.thumbnail.similarity > 0.97
+    assert all(one.kind == "note" for one in found.findings)
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_thumbnail_turned_as_an_orientation_says_contradicts_nothing(orientation: int) -> None:
+    """Some programs store the thumbnail upright beside pixels that are not, others give it its own orientation."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(io.BytesIO(pillow(COFFEE, 95, exif=exif.tobytes()))) as stored:
+        upright = np.asarray(ImageOps.exif_transpose(stored))
+    small = resized(upright, upright.shape[1] // 4, upright.shape[0] // 4)
+    for pixels, tags, says in (
+        (COFFEE, with_thumbnail(small, orientation), "it is stored upright"),
+        (upright, with_thumbnail(resized(COFFEE, 144, 96), own=orientation), f"its own orientation of {orientation}"),
+    ):
+        found = forensics.metadata_report(mozcodec.encode(np.ascontiguousarray(pixels), 90, exif=tags))
+        (finding,) = found.findings
+        assert finding.kind == "note" and says in finding.text and found.thumbnail.turn != "as it is"
+    assert subjects(mozcodec.encode(COFFEE, 90, exif=with_thumbnail(small))) == ["thumbnail"]
+
+
 def test_other_sizes_dates_orientations_and_makers_are_named() -> None:
     sizes = exif_of(None, PixelXDimension=1024, PixelYDimension=768)
     assert subjects(mozcodec.encode(PHOTO, 90, exif=sizes)) == ["size"]
@@ -330,13 +411,29 @@ def test_the_boxes_of_a_c2pa_manifest_are_listed_across_segments() -> None:
     assert any("longer than the store" in problem for problem in lost.problems)
 
 
-def test_a_multi_picture_index_of_images_that_are_gone_is_a_contradiction() -> None:
-    """CIPA DC-007: an index directory with MPFVersion and NumberOfImages 2, and one image in the file."""
+def multi_picture(first: bytes, second: bytes) -> bytes:
+    """Return an MPO file of two images (CIPA DC-007): NumberOfImages and MPEntry, offsets from the byte order mark."""
+    length = 2 + 2 + 4 + 8 + 2 + 2 * 12 + 4 + 32  # marker, its length, "MPF\0", header, directory, entries
+    entries = bytes(4) + (len(first) + length).to_bytes(4, "big") + bytes(8)
+    entries += bytes(4) + len(second).to_bytes(4, "big") + (len(first) + length - 10).to_bytes(4, "big") + bytes(4)
     number = b"\xb0\x01\0\x04\0\0\0\x01\0\0\0\x02"
-    index = b"MPF\0MM\0*\0\0\0\x08\0\x02" + b"\xb0\0\0\x07\0\0\0\x040100" + number + b"\0\0\0\0"
-    file = pillow(PHOTO[:64, :64], 80)
-    segment = b"\xff\xe2" + (len(index) + 2).to_bytes(2, "big") + index
-    assert subjects(file[:2] + segment + file[2:]) == ["parts"]
+    where = b"\xb0\x02\0\x07\0\0\0\x20" + (8 + 2 + 24 + 4).to_bytes(4, "big")
+    content = b"MPF\0MM\0*\0\0\0\x08\0\x02" + number + where + bytes(4) + entries
+    segment = b"\xff\xe2" + (len(content) + 2).to_bytes(2, "big") + content
+    assert len(segment) == length
+    return first[:2] + segment + first[2:] + second
+
+
+def test_the_images_of_a_multi_picture_index_are_stated() -> None:
+    """All there: a note; gone: a contradiction; the file cut off within one: damage, no program dropped it."""
+    first, second = pillow(PHOTO[:64, :64], 80), pillow(PHOTO[:96, :96], 80)
+    whole = multi_picture(first, second)
+    (finding,) = forensics.metadata_report(whole).findings
+    expected = f"1 further in the file (picture of {len(second)} bytes); the Multi-Picture index lists them"
+    assert (finding.kind, finding.subject, finding.text) == ("note", "parts", expected)
+    assert subjects(whole[: len(whole) - len(second)]) == ["parts"]
+    cut = forensics.metadata_report(whole[:-100])
+    assert cut.contradictions == () and "lists 2 images, the file has 1 and is cut off" in cut.findings[0].text
 
 
 # ---- hostile bytes --------------------------------------------------------------------------------------------------

@@ -91,6 +91,21 @@ def _listed(data: memoryview, index: _Index | None) -> list[tuple[int, int]]:
     return sorted(found)
 
 
+def is_cut_off(data: Any) -> bool:
+    """Return whether the file ends within its first image, or within one that its index lists."""
+    view = memoryview(data).cast("B")
+    if picture_end(view) is None:
+        return True
+    index = _index_of(view)
+    for i in range(1, index.count if index else 0):
+        entry = index.entries + _ENTRY_SIZE * i  # type: ignore[union-attr]
+        size, offset = (int.from_bytes(view[entry + k : entry + k + 4], index.order) for k in (4, 8))  # type: ignore[union-attr]
+        start = index.base + offset  # type: ignore[union-attr]
+        if offset and bytes(view[start : start + 2]) == b"\xff\xd8" and start + size > len(view):
+            return True
+    return False
+
+
 def _kind_of_picture(data: memoryview) -> str:
     head = b"".join(bytes(s.data) for s in header_segments(data) if 0xE1 <= s.marker <= 0xE2)
     return "gain map" if _GAIN_MAP.search(head) else "picture"

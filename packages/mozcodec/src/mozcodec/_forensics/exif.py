@@ -8,6 +8,7 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8}
 """Bytes of a value of each TIFF type."""
 _ASCII, _SHORT, _LONG, _RATIONAL, _UNDEFINED = 2, 3, 4, 5, 7
 _EXIF_POINTER, _GPS_POINTER, _THUMBNAIL_OFFSET, _THUMBNAIL_SIZE = 0x8769, 0x8825, 0x0201, 0x0202
+_ORIENTATION, _STRIPS = 0x0112, 0x0111
 _TAGS = {
     0x0100: "ImageWidth", 0x0101: "ImageLength", 0x010E: "ImageDescription", 0x010F: "Make", 0x0110: "Model",
     0x0112: "Orientation", 0x0131: "Software", 0x0132: "DateTime", 0x013B: "Artist", 0x8298: "Copyright",
@@ -29,7 +30,9 @@ class Exif:
     """Tags of the first directory and of the EXIF directory by name; texts are cut after 1,000 characters."""
     has_gps: bool = False
     thumbnail: bytes | None = None
-    """The JPEG of the second directory."""
+    """The JPEG of the second directory; None where that is empty or not compressed."""
+    thumbnail_orientation: int | None = None
+    """The orientation that the second directory states."""
     problems: tuple[str, ...] = ()
     """Descriptions of the defects."""
 
@@ -45,16 +48,26 @@ def read_exif(tiff: bytes) -> Exif:
     pointer = first.get(_EXIF_POINTER)
     if isinstance(pointer, int):
         values |= _directory(tiff, pointer, order, problems)[0]
-    thumbnail = None
-    if second:
-        entries = _directory(tiff, second, order, problems)[0]
-        at, size = entries.get(_THUMBNAIL_OFFSET), entries.get(_THUMBNAIL_SIZE)
-        if isinstance(at, int) and isinstance(size, int) and size:
-            thumbnail = tiff[at : at + size]
-            if len(thumbnail) < size:
-                problems.append(f"the thumbnail is cut off: {len(thumbnail)} of {size} bytes")
+    thumbnail, own = _thumbnail(tiff, second, order, problems) if second else (None, None)
     named = {_TAGS[tag]: value for tag, value in values.items() if tag in _TAGS}
-    return Exif(named, has_gps, thumbnail, tuple(dict.fromkeys(problems)))
+    return Exif(named, has_gps, thumbnail, own, tuple(dict.fromkeys(problems)))
+
+
+def _thumbnail(tiff: bytes, directory: int, order: Any, problems: list[str]) -> tuple[bytes | None, int | None]:
+    """Return the JPEG that the second directory places, and the orientation that it states."""
+    entries = _directory(tiff, directory, order, problems)[0]
+    at, size, turn = (entries.get(tag) for tag in (_THUMBNAIL_OFFSET, _THUMBNAIL_SIZE, _ORIENTATION))
+    own = turn if isinstance(turn, int) else None
+    if isinstance(at, int) and size == 0:
+        problems.append("the thumbnail is empty")
+    elif isinstance(at, int) and isinstance(size, int):
+        content = tiff[at : at + size]
+        if len(content) < size:
+            problems.append(f"the thumbnail is cut off: {len(content)} of {size} bytes")
+        return content or None, own
+    elif _STRIPS in entries:
+        problems.append("the thumbnail is not compressed, and is not compared with the image")
+    return None, own
 
 
 def _directory(tiff: bytes, at: int, order: Any, problems: list[str]) -> tuple[dict[int, str | int], int]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .._containers import Part, parts_of
-from .._decode import Header, decode, read_header
+from .._containers import Part, is_cut_off, is_picture, parts_of
+from .._decode import Header, decode, oriented, read_header
 from .._errors import JpegError, JpegWarning
 from .._inputs import Source, content_of
 from .._inspect import segments_in
@@ -22,6 +22,8 @@ _JPEG_QUALITY_RESOURCE = 0x0406  # Adobe Photoshop File Formats: image resource 
 _THUMBNAIL_PIXELS, _IMAGE_PIXELS = 4_000_000, 1 << 27
 _COMPARED = 32
 """Longer side, in pixels, at which a thumbnail and the image are compared."""
+_SMALLEST = 8
+"""Side of the smallest thumbnail that is compared."""
 _TURNS = {
     (0, False): "as it is", (1, False): "turned left", (2, False): "turned by 180 degrees", (3, False): "turned right",
     (0, True): "mirrored", (1, True): "mirrored and turned left", (2, True): "mirrored and turned by 180 degrees",
@@ -51,7 +53,7 @@ class Thumbnail:
     height: int
     similarity: float | None
     """Correlation of its luma with that of the image at the same size, -1..1, the best of the eight ways to turn it;
-    None where one of the two cannot be decoded or is flat."""
+    None where one of the two cannot be decoded or is flat, or the thumbnail is smaller than 8 x 8 pixels."""
     turn: str
     """How it must be turned to match: "as it is", "turned right" ..."""
 
@@ -141,22 +143,46 @@ def _thumbnail(data: bytes, exif: Exif) -> tuple[Thumbnail | None, list[Finding]
         image, is_whole = _gray(data, _IMAGE_PIXELS)
     except JpegError as error:
         return Thumbnail(width, height, None, "as it is"), [Finding("note", "damage", f"the image: {error}")]
-    similarity, (turns, mirrored) = _similarity(small, image)
-    turn = _TURNS[turns, mirrored]
-    found = Thumbnail(width, height, similarity, turn)
-    if similarity is None:
-        return found, []
-    if similarity < THUMBNAIL_THRESHOLD and not (is_whole and small_is_whole):
-        what = "thumbnail" if is_whole else "image"
-        text = f"the {what} is damaged; the thumbnail's correlation of {similarity:.2f} with the image means nothing"
-        return found, [Finding("note", "damage", text)]
-    if similarity < THUMBNAIL_THRESHOLD:
-        text = f"the thumbnail shows another image, or another part of it: correlation {similarity:.2f}"
+    if min(height, width) < _SMALLEST:
+        text = f"the thumbnail of {width} x {height} pixels is too small to be compared with the image"
+        return Thumbnail(width, height, None, "as it is"), [Finding("note", "thumbnail", text)]
+    match = _best_match(small, image)
+    turn = _TURNS[match.turns, match.mirrored]
+    found = Thumbnail(width, height, match.similarity, turn)
+    if match.similarity is None:
+        text = "the thumbnail or the image has one colour only: they cannot be compared"
+        return found, [Finding("note", "thumbnail", text)]
+    if match.similarity < THUMBNAIL_THRESHOLD:
+        correlation = f"correlation {match.similarity:.2f}"
+        if not (is_whole and small_is_whole):
+            what = "thumbnail" if is_whole else "image"
+            text = f"the {what} is damaged; the thumbnail's {correlation} with the image means nothing"
+            return found, [Finding("note", "damage", text)]
+        text = f"the thumbnail shows another image, or another part of it: {correlation}"
         return found, [Finding("contradiction", "thumbnail", text)]
-    if (turns, mirrored) == (0, False):
-        return found, []
-    text = f"the thumbnail matches {turn}: the pixels were turned after it was made"
-    return found, [Finding("contradiction", "thumbnail", text)]
+    findings = [Finding("note", "thumbnail", f"the thumbnail {match.part}")] if match.part else []
+    if (match.turns, match.mirrored) == (0, False):
+        return found, findings
+    if stored := _stated_turn(match, exif):
+        return found, [*findings, Finding("note", "thumbnail", f"the thumbnail matches {turn}: {stored}")]
+    text = f"the thumbnail matches {turn}, which no stated orientation explains: one of the two was turned since"
+    return found, [*findings, Finding("contradiction", "thumbnail", text)]
+
+
+def _stated_turn(match: "_Match", exif: Exif) -> str:
+    """Return which stated orientation makes the thumbnail match as it does; "" if none does."""
+    probe = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    shown = oriented(_turned(probe, match.turns, match.mirrored), _allowed(exif.values.get("Orientation")))
+    if np.array_equal(shown, probe):
+        return "it is stored upright, as EXIF's orientation shows the image"
+    own = exif.thumbnail_orientation
+    if own is not None and np.array_equal(shown, oriented(probe, _allowed(own))):
+        return f"its own orientation of {own} says so"
+    return ""
+
+
+def _allowed(orientation: str | int | None) -> int:
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def _gray(data: bytes, most_pixels: int) -> tuple[NDArray[np.uint8], bool]:
@@ -184,8 +210,8 @@ class _Summed:
         """Return the means of the rectangles of a grid of *shape* over *field*; single pixels in small images."""
         sums, sizes = self.sums, (self.sums.shape[0] - 1, self.sums.shape[1] - 1)
         start, end = [], []
-        for axis, (first, size) in enumerate(zip(field[:2], sizes, strict=True)):
-            edges = np.linspace(first * size, (first + field[2]) * size, shape[axis] + 1).astype(int)
+        for axis, (first, share, size) in enumerate(zip(field[:2], field[2:], sizes, strict=True)):
+            edges = np.linspace(first * size, (first + share) * size, shape[axis] + 1).astype(int)
             start.append(np.minimum(edges[:-1], size - 1))
             end.append(np.maximum(edges[1:], start[-1] + 1))
         (top, left), (bottom, right) = start, end
@@ -193,39 +219,77 @@ class _Summed:
         return np.asarray(total / np.outer(bottom - top, right - left))
 
 
-_Field = tuple[float, float, float]
-"""A part of an image: its first row and column, and its size, as shares of the image."""
-_WHOLE: _Field = (0.0, 0.0, 1.0)
+_Field = tuple[float, float, float, float]
+"""A part of an image: its first row and column, its height and its width, as shares of the image."""
+_WHOLE: _Field = (0.0, 0.0, 1.0, 1.0)
 _PARTS: tuple[_Field, ...] = tuple(
-    (down / 4 * (1 - size), right / 4 * (1 - size), size)
+    (down / 4 * (1 - size), right / 4 * (1 - size), size, size)
     for size in (0.95, 0.9)
     for down in range(5)
     for right in range(5)
 )
 """Cameras make thumbnails of up to a tenth more or less than the image shows."""
-_FIELDS = ((_WHOLE, _WHOLE),)
-_OTHER_FIELDS = tuple((_WHOLE, part) for part in _PARTS) + tuple((part, _WHOLE) for part in _PARTS)
 
 
-def _similarity(small: NDArray[np.uint8], image: NDArray[np.uint8]) -> tuple[float | None, tuple[int, bool]]:
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """How a thumbnail fits an image best."""
+
+    similarity: float | None = None
+    turns: int = 0
+    """By how many right angles to the left it must be turned."""
+    mirrored: bool = False
+    """Whether it must be mirrored before."""
+    part: str = ""
+    """What the thumbnail shows where it is not the whole image in its proportions, in words."""
+
+
+def _turned(pixels: NDArray[np.uint8], turns: int, mirrored: bool) -> NDArray[np.uint8]:
+    return np.rot90(pixels[:, ::-1] if mirrored else pixels, turns)
+
+
+def _best_match(small: NDArray[np.uint8], image: NDArray[np.uint8]) -> _Match:
     """Return the best correlation over the eight ways to turn the thumbnail, and that way.
 
-    If it is below THUMBNAIL_THRESHOLD, fields of view that differ a little are tried, too.
+    First the thumbnail is taken to show the whole image in its proportions, with borders where it has others. If that
+    gives less than THUMBNAIL_THRESHOLD, fields of view that differ a little are tried, too, and thumbnails of other
+    proportions without borders: of the whole image, or of its middle.
     """
-    whole, shape = _Summed.of(image), (image.shape[0], image.shape[1])
-    best: tuple[float | None, tuple[int, bool]] = (None, (0, False))
-    for fields in (_FIELDS, _OTHER_FIELDS):
+    whole, best = _Summed.of(image), _Match()
+    for is_first in (True, False):
         for mirrored in (False, True):
             for turns in range(4):
-                turned = np.rot90(small[:, ::-1] if mirrored else small, turns)
-                found = _correlation(_without_borders(turned, shape), whole, fields)
-                # other turns must be clearly better: symmetric images match several
-                margin = 0.0 if best[1] == (turns, mirrored) else 0.05
-                if found is not None and (best[0] is None or found > best[0] + margin):
-                    best = found, (turns, mirrored)
-        if best[0] is None or best[0] >= THUMBNAIL_THRESHOLD:
+                turned = _turned(small, turns, mirrored)
+                for part, pixels, fields in _views(turned, (image.shape[0], image.shape[1]), is_first):
+                    found = _correlation(pixels, whole, fields)
+                    # other turns must be clearly better: symmetric images match several
+                    margin = 0.0 if (best.turns, best.mirrored) == (turns, mirrored) else 0.05
+                    if found is not None and (best.similarity is None or found > best.similarity + margin):
+                        best = _Match(found, turns, mirrored, part)
+        if best.similarity is None or best.similarity >= THUMBNAIL_THRESHOLD:
             break
     return best
+
+
+_View = tuple[str, NDArray[np.uint8], tuple[tuple[_Field, _Field], ...]]
+
+
+def _views(turned: NDArray[np.uint8], shape: tuple[int, int], is_first: bool) -> list[_View]:
+    """Return what a thumbnail may show: in words, its pixels, and pairs of the fields of it and of the image."""
+    inner = _without_borders(turned, shape)
+    if is_first:
+        return [("", inner, ((_WHOLE, _WHOLE),))]
+    others = tuple((_WHOLE, part) for part in _PARTS) + tuple((part, _WHOLE) for part in _PARTS)
+    views: list[_View] = [("", inner, others)]
+    if inner.shape != turned.shape:
+        stretch = turned.shape[1] * shape[0] / (turned.shape[0] * shape[1])  # below 1: narrower than the image
+        height, width = min(1.0, 1 / stretch), min(1.0, stretch)
+        middle = ((1 - height) / 2, (1 - width) / 2, height, width)
+        views += [
+            ("shows the whole image in other proportions", turned, ((_WHOLE, _WHOLE),)),
+            ("shows the middle of the image only", turned, ((_WHOLE, middle),)),
+        ]
+    return views
 
 
 def _without_borders(small: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -401,9 +465,16 @@ def _parts(data: bytes, parts: tuple[Part, ...]) -> list[Finding]:
             listed = _listed_images(bytes(segment.data[4:]))
     images = sum(part.kind in ("picture", "gain map") for part in parts)
     findings = []
-    if listed > images:
+    if listed > images and is_cut_off(data):
+        text = f"the Multi-Picture index lists {listed} images, the file has {images} and is cut off"
+        findings.append(Finding("note", "damage", text))
+    elif listed > images:
         text = f"the Multi-Picture index lists {listed} images, the file has {images}: a program dropped the others"
         findings.append(Finding("contradiction", "parts", text))
+    elif images > 1:
+        sizes = ", ".join(f"{part.kind} of {part.size} bytes" for part in parts[1:] if is_picture(part))
+        where = "the Multi-Picture index lists them" if listed == images else "no Multi-Picture index lists them all"
+        findings.append(Finding("note", "parts", f"{images - 1} further in the file ({sizes}); {where}"))
     rest = sum(part.size for part in parts[1:] if part.kind == "data")
     if rest:
         findings.append(Finding("note", "parts", f"{rest} bytes of unknown data follow the image"))
