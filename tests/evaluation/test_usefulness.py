@@ -135,3 +135,22 @@ def test_one_condition_is_not_called_the_best_or_the_worst(tmp_path):
 def test_impossible_margins_are_refused(margins):
     with pytest.raises(ValueError, match=r"margin of \w+ is an? "):
         Margins(**margins)
+
+
+@pytest.mark.parametrize(("separation", "warned"), [(-1.5, True), (-0.1, False), (1.5, False)])
+def test_scores_below_chance_in_every_condition_ask_whether_the_labels_are_swapped(scores_of, separation, warned):
+    scores = scores_of(seed=2, pairs=24, val_pairs=4, conditions={"raw": separation, "77": separation})
+    summary, found = summarize(scores), answered(scores)
+    aucs = [row for row in summary.rows if (row.metric, row.level, row.method) == ("auc", "frame", "all")]
+    assert all(row.hi < 0.5 for row in aucs) is warned
+    said = [note for note in summary.notes if note.startswith("real faces score higher than fakes")]
+    assert len(said) == warned
+    assert any("check that label 1 means fake" in warning for warning in found.warnings) is warned
+    if warned:
+        highest = max(aucs, key=lambda row: row.value)
+        assert f"(highest frame AUC {highest.value:.3f} [{highest.lo:.3f}, {highest.hi:.3f}])" in said[0]
+
+
+def test_reversed_scores_in_one_of_two_conditions_are_not_called_swapped_labels(scores_of):
+    summary = summarize(scores_of(seed=2, pairs=24, val_pairs=4, conditions={"raw": 1.5, "77": -1.5}))
+    assert not summary.reversed_scores()

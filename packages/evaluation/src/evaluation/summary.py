@@ -26,6 +26,7 @@ from .wilson import Range, mean_estimate, mean_of, of_share
 __all__ = ["ALL", "LEVELS", "Difference", "Row", "Settings", "Summary", "summarize"]
 
 KINDS = ("jackknife", "bootstrap")
+CHANCE = 0.5                           # the AUC of scores that say nothing about the class
 # fields of `Calibration` and their names in its reason
 CALIBRATED = {
     "ece": "ECE", "temperature": "temperature", "ece_after": "ECE after",
@@ -271,6 +272,18 @@ class Summary:
         wanted = (name, condition, level, method)
         return next((row for row in self.scalars if (row.name, row.condition, row.level, row.method) == wanted), None)
 
+    def reversed_scores(self) -> list[str]:
+        """Return a sentence if real faces score higher than fakes in every condition, by the whole interval."""
+        found = [row for row in self.rows if (row.metric, row.level, row.method) == ("auc", "frame", ALL)]
+        if not found or not all(row.hi < CHANCE for row in found):
+            return []
+        highest = max(found, key=lambda row: row.value)
+        which = "" if len(self.conditions) == 1 else "highest "
+        return [
+            f"real faces score higher than fakes ({which}frame AUC {number_with(highest.value, highest.lo, highest.hi)}): "
+            "check that label 1 means fake and that a higher score means fake; a detector without skill has .5"
+        ]
+
     def mean_auc(self, conditions: list[str], weights: list[float] | None = None, level: str = "frame") -> Range:
         """Return the weighted mean of the AUCs of *conditions* over all methods, with its interval."""
         found = {row.first: row for row in self.covariances if row.level == level}
@@ -314,7 +327,7 @@ def summarize(scores: Scores, settings: Settings | None = None, reading: Reading
     numbers = [{value: number for number, value in enumerate(values)} for values in (conditions, LEVELS, names)]
     rows.sort(key=lambda row: (numbers[0][row.condition], numbers[1][row.level], numbers[2][row.method]))
     differences.sort(key=lambda row: (numbers[1][row.level], numbers[2][row.method]))
-    return Summary(
+    found = Summary(
         settings=settings,
         conditions=conditions,
         methods=names[1:],
@@ -331,6 +344,8 @@ def summarize(scores: Scores, settings: Settings | None = None, reading: Reading
         reading=reading or Reading(),
         notes=list(scores.notes),
     )
+    found.notes.extend(found.reversed_scores())
+    return found
 
 
 def _intervals(test: Scores, val: Scores, conditions: list[str], settings: Settings) -> Jackknife | Resampled:

@@ -96,7 +96,8 @@ def answer(summary: Summary, matrix: Matrix, margins: Margins | None = None) -> 
     short, sentences = _useful(matrix, margins)
     if summary.ends():
         sentences.append(_drop(summary, margins))
-    suspicious, warnings = _suspicious(summary, matrix), _leaning(matrix)
+    suspicious = _suspicious(summary, matrix)
+    warnings = [f"{said[0].upper()}{said[1:]}." for said in summary.reversed_scores()] or _leaning(matrix)
     if suspicious and short.startswith("Yes"):
         short = "Implausibly good: check for a shortcut before relying on this result."
     return Answer(short, sentences, [*suspicious, *warnings], threshold, accused, missed, source == "val")
