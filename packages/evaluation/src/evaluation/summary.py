@@ -278,9 +278,10 @@ class Summary:
         if not found or not all(row.hi < CHANCE for row in found):
             return []
         highest = max(found, key=lambda row: row.value)
-        which = "" if len(self.conditions) == 1 else "highest "
+        which = "frame AUC" if len(self.conditions) == 1 else "highest frame AUC"
+        shown = number_with(highest.value, highest.lo, highest.hi)
         return [
-            f"real faces score higher than fakes ({which}frame AUC {number_with(highest.value, highest.lo, highest.hi)}): "
+            f"real faces score higher than fakes ({which} {shown}): "
             "check that label 1 means fake and that a higher score means fake; a detector without skill has .5"
         ]
 
