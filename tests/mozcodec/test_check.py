@@ -70,6 +70,29 @@ def test_what_was_written_is_found_the_same(coefficients, coding):
     assert expected.compare(data, by_library=True) == SAME
 
 
+def test_long_runs_and_many_corrections_are_followed():
+    """A run of ended blocks has at most 32767; of noise at quality 100 nearly all 63 coefficients are corrected."""
+    flat = mozcodec.read_coefficients(mozcodec.encode(np.full((1480, 1480), 90, np.uint8), 75))
+    flat.components[0][-1, -1, 7, 7] = 1
+    noise = np.random.default_rng(3).integers(0, 256, (64, 72), dtype=np.uint8)
+    noise = mozcodec.read_coefficients(mozcodec.encode(noise, 100))
+    script = [((0,), 0, 0, 0, 0), ((0,), 1, 63, 0, 2), ((0,), 1, 63, 2, 1), ((0,), 1, 63, 1, 0)]
+    for image in (flat, noise):
+        expected = Expected(image)
+        for data in (mozcodec.write_coefficients(image), mozcodec.write_coefficients(image, scan_script=script)):
+            assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME, SAME]
+            assert expected.compare(data, by_library=True) == SAME
+
+
+def test_coefficients_without_a_magnitude_are_left_to_the_library(coefficients):
+    components = [c.copy() for c in coefficients.components]
+    data = mozcodec.write_coefficients(coefficients)
+    expected = Expected(dataclasses.replace(coefficients, components=tuple(components)))
+    expected.arrays[0][2, 3, 1, 1] = -32768
+    assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [UNCOVERED, UNCOVERED]
+    assert expected.compare(data, by_library=True) == DIFFERS
+
+
 @pytest.mark.parametrize("coding", CODINGS)
 def test_a_planted_bit_is_noticed(coefficients, coding):
     """Of each byte one bit, of the headers all bits. What is found the same decodes to the same by libjpeg."""

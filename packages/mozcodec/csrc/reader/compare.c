@@ -1,284 +1,311 @@
 /* Compares a scan with known coefficients. Included once for each processor it is compiled for.
  *
  * A decoder has to find out each symbol before it knows where the next begins. Here the symbol is known: its code, as DHT
- * gives it, is compared with the bits that are there, so that nothing waits for anything but a sum of lengths. What the
- * coefficients leave open, how far a run of ended blocks goes, is decoded. */
+ * gives it, is compared with the bits that are there, so that nothing waits for anything but a sum of lengths. Runs of ended
+ * blocks are expected to be as long as they can be, as both encoders write them; in refinement scans, where buffers of
+ * correction bits end them too, their length is decoded. */
 #include "compare.h"
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
-static const uint8_t natural_order[64] = {
-  0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,  7,  14, 21, 28,
-  35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63
-};
-
-/* ---- which coefficients ------------------------------------------------------------------------------------------- */
-
-/* The zigzag positions of a row's coefficients, by the bits of a byte. */
-#define BIT_AT(m, i, k) ((m) & 1 << (i) ? (uint64_t)1 << (k) : 0)
-#define BYTE(m, a, b, c, d, e, f, g, h)                                                                                \
-  BIT_AT(m, 0, a) | BIT_AT(m, 1, b) | BIT_AT(m, 2, c) | BIT_AT(m, 3, d) | BIT_AT(m, 4, e) | BIT_AT(m, 5, f) |          \
-    BIT_AT(m, 6, g) | BIT_AT(m, 7, h)
-#define BYTES4(m, ...) BYTE((m), __VA_ARGS__), BYTE((m) + 1, __VA_ARGS__), BYTE((m) + 2, __VA_ARGS__), BYTE((m) + 3, __VA_ARGS__)
-#define BYTES16(m, ...)                                                                                                \
-  BYTES4(m, __VA_ARGS__), BYTES4((m) + 4, __VA_ARGS__), BYTES4((m) + 8, __VA_ARGS__), BYTES4((m) + 12, __VA_ARGS__)
-#define BYTES64(m, ...)                                                                                                \
-  BYTES16(m, __VA_ARGS__), BYTES16((m) + 16, __VA_ARGS__), BYTES16((m) + 32, __VA_ARGS__), BYTES16((m) + 48, __VA_ARGS__)
-#define BYTES256(...)                                                                                                  \
-  { BYTES64(0, __VA_ARGS__), BYTES64(64, __VA_ARGS__), BYTES64(128, __VA_ARGS__), BYTES64(192, __VA_ARGS__) }
-
-static const uint64_t positions[8][256] = {
-  BYTES256(0, 1, 5, 6, 14, 15, 27, 28),     BYTES256(2, 4, 7, 13, 16, 26, 29, 42),
-  BYTES256(3, 8, 12, 17, 25, 30, 41, 43),   BYTES256(9, 11, 18, 24, 31, 40, 44, 53),
-  BYTES256(10, 19, 23, 32, 39, 45, 52, 54), BYTES256(20, 22, 33, 38, 46, 51, 55, 60),
-  BYTES256(21, 34, 37, 47, 50, 56, 59, 61), BYTES256(35, 36, 48, 49, 57, 58, 62, 63)
-};
-
-static inline uint64_t to_zigzag(uint64_t natural)
-{
-  uint64_t set = 0;
-
-  for (int row = 0; row < 8; row++)
-    set |= positions[row][natural >> 8 * row & 255];
-  return set;
-}
-
-#if defined(__SSE2__)
-
-static inline __m128i magnitudes(const int16_t *row)
-{
-  __m128i v = _mm_loadu_si128((const __m128i *)row);
-
-  return _mm_max_epi16(v, _mm_sub_epi16(_mm_setzero_si128(), v));
-}
-
-#define FIND(name, PREDICATE)                                                                                          \
-  static void name(const int16_t (*row)[64], int count, int shift, uint64_t *set)                                      \
-  {                                                                                                                    \
-    const __m128i below = _mm_set1_epi16((short)((1 << shift) - 1)), one = _mm_set1_epi16((short)(1 << shift));        \
-    for (int x = 0; x < count; x++) {                                                                                  \
-      uint64_t natural = 0;                                                                                            \
-      for (int i = 0; i < 4; i++) {                                                                                    \
-        __m128i a = magnitudes(row[x] + 16 * i), b = magnitudes(row[x] + 16 * i + 8);                                  \
-        natural |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_packs_epi16(PREDICATE(a), PREDICATE(b))) << 16 * i;       \
-      }                                                                                                                \
-      set[x] = to_zigzag(natural);                                                                                     \
-    }                                                                                                                  \
-    (void)below, (void)one;                                                                                            \
-  }
-#define IS_ABOVE(a) _mm_cmpgt_epi16(a, below)
-#define HAS_BIT(a) _mm_cmpeq_epi16(_mm_and_si128(a, one), one)
-
-#else
-
-#define FIND(name, PREDICATE)                                                                                          \
-  static void name(const int16_t (*row)[64], int count, int shift, uint64_t *set)                                      \
-  {                                                                                                                    \
-    for (int x = 0; x < count; x++) {                                                                                  \
-      uint64_t natural = 0;                                                                                            \
-      for (int i = 0; i < 64; i++)                                                                                     \
-        natural |= (uint64_t)(PREDICATE(abs(row[x][i])) & 1) << i;                                                     \
-      set[x] = to_zigzag(natural);                                                                                     \
-    }                                                                                                                  \
-  }
-#define IS_ABOVE(a) ((a) >> shift != 0)
-#define HAS_BIT(a) ((a) >> shift)
-
-#endif
-
-FIND(find, IS_ABOVE)
-FIND(find_bits, HAS_BIT)
+#include "compare_sets.h"
 
 /* ---- bits --------------------------------------------------------------------------------------------------------- */
 
 /* The next 57 bits and more, the first one leading. */
-static inline uint64_t peek(const mzc_comparing *s, uint64_t at)
+static inline uint64_t peek(const uint8_t *data, uint64_t at)
 {
   uint64_t word;
 
-  memcpy(&word, s->data + (at >> 3), sizeof word);
+  memcpy(&word, data + (at >> 3), sizeof word);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
   word = __builtin_bswap64(word);
 #endif
   return word << (at & 7);
 }
 
-/* Not 0 where the next n bits, 1..57, are not value. */
-static inline uint64_t differs(const mzc_comparing *s, uint64_t *at, uint64_t value, unsigned n)
+/* Index of the first of a set that is not empty. */
+static inline int first_of(uint64_t set)
 {
-  uint64_t difference = peek(s, *at) >> (64 - n) ^ value;
+  return __builtin_clzll(set);
+}
 
-  *at += n;
+static inline uint64_t from_to(int Ss, int Se)
+{
+  return ~(uint64_t)0 >> Ss & ~(uint64_t)0 << (63 - Se);
+}
+
+/* The members of set that come after coefficient k. */
+static inline uint64_t after(uint64_t set, int k)
+{
+#if defined(__BMI2__)
+  return _bzhi_u64(set, (unsigned)(63 - k));
+#else
+  return set & (((uint64_t)1 << (63 - k)) - 1);
+#endif
+}
+
+/* The members of bits that are in set, the first leading. */
+static inline uint64_t gathered(uint64_t bits, uint64_t set)
+{
+#if defined(__BMI2__)
+  return _pext_u64(bits, set);
+#else
+  uint64_t value = 0;
+
+  for (; set; set = after(set, first_of(set)))
+    value = value << 1 | (bits >> (63 - first_of(set)) & 1);
+  return value;
+#endif
+}
+
+/* Bits that have to come next and have not been compared yet. */
+typedef struct {
+  uint64_t value;
+  unsigned count;
+} expectation;
+
+/* Not 0 where those bits are others: more than 57 never come, unless MZC_NO_CODE is among them. */
+static inline uint64_t compare(const uint8_t *data, uint64_t *at, expectation *e)
+{
+  uint64_t difference = peek(data, *at) >> 1 >> (63 - (e->count & 63)) ^ e->value;
+
+  if (__builtin_expect(e->count > 57, 0))
+    difference = 1;
+  else
+    *at += e->count;
+  e->value = 0;
+  e->count = 0;
   return difference;
 }
 
-static inline unsigned size_of(unsigned magnitude)
+/* count bits more, at most 57. */
+static inline uint64_t expect(const uint8_t *data, uint64_t *at, expectation *e, uint64_t value, unsigned count)
 {
-  return magnitude ? 32 - (unsigned)__builtin_clz(magnitude) : 0;
+  uint64_t difference = 0;
+
+  if (__builtin_expect(e->count + count > 57, 0))
+    difference = compare(data, at, e);
+  e->value = e->value << (count & 63) | value;
+  e->count += count;
+  return difference;
 }
 
-static inline uint64_t symbol_differs(const mzc_comparing *s, uint64_t *at, const mzc_known_code *code, unsigned run, int value,
-                                      unsigned magnitude)
+static inline uint64_t expect_code(const uint8_t *data, uint64_t *at, expectation *e, uint64_t known)
 {
-  unsigned size = size_of(magnitude);
-  uint32_t known = code->code[run << 4 | size];
-  uint64_t extra = (magnitude ^ (unsigned)(value >> 31)) & ((1u << size) - 1);
+  return expect(data, at, e, known >> 8, known & 255);
+}
 
-  return differs(s, at, (uint64_t)(known >> 5) << size | extra, (known & 31) + size);
+/* magnitude: that of value, of which the lowest bits may have been dropped. */
+static inline uint64_t expect_value(const uint8_t *data, uint64_t *at, expectation *e, const uint64_t *code, int value,
+                                    unsigned magnitude)
+{
+  unsigned size = 31 - (unsigned)__builtin_clz(magnitude << 1 | 1), extra = magnitude ^ (unsigned)(value >> 31);
+  uint64_t known = code[size];
+
+#if defined(__BMI2__)
+  extra = _bzhi_u32(extra, size);
+#else
+  extra &= (1u << size) - 1;
+#endif
+  return expect(data, at, e, known >> 8 | extra, known & 255);
 }
 
 /* The symbol among the first count, step apart, that the next bits begin with; -1: none. For what is not known. */
-static int decode(const mzc_comparing *s, uint64_t at, const mzc_known_code *code, int count, int step)
+static int decode(const uint8_t *data, uint64_t at, const mzc_known_code *code, int count, int step)
 {
-  uint64_t next = peek(s, at);
+  uint64_t next = peek(data, at);
 
   for (int symbol = 0; symbol < count; symbol += step) {
-    uint32_t known = code->code[symbol];
-    if (next >> (64 - (known & 31)) == known >> 5)
+    uint64_t known = code->code[symbol];
+    if (known != MZC_NO_CODE && next >> (64 - mzc_length_of(known, symbol)) == known >> (8 + (symbol & 15)))
       return symbol;
   }
   return -1;
 }
 
 /* The blocks of a run of ended ones that the stream has here, this one included; 0: none. */
-static inline uint32_t read_run(const mzc_comparing *s, uint64_t *at, const mzc_known_code *code)
+static inline uint32_t read_run(const uint8_t *data, uint64_t *at, const mzc_known_code *code)
 {
-  uint64_t next = peek(s, *at);
+  uint64_t next = peek(data, *at);
   int class = (int)code->eob[next >> 56] - 1;
   unsigned length;
 
   if (__builtin_expect(class < 0, 0)) {
-    int symbol = decode(s, *at, code, 0xF0, 16);
+    int symbol = decode(data, *at, code, 0xF0, 16);
     if (symbol < 0)
       return 0;
     class = symbol >> 4;
   }
-  length = code->code[class << 4] & 31;
+  length = code->code[class << 4] & 255;
   *at += length + (unsigned)class;
   return (1u << class) + (uint32_t)(next << length >> 1 >> (63 - class));
 }
 
 /* ---- scans -------------------------------------------------------------------------------------------------------- */
 
-static inline uint64_t from_to(int Ss, int Se)
-{
-  return ~(uint64_t)0 << Ss & ~(uint64_t)0 >> (63 - Se);
-}
-
-static inline uint64_t ac_differs(const mzc_comparing *s, uint64_t *at, const mzc_known_code *code, const int16_t *block,
-                                  uint64_t set, int *next)
+/* Expects the coefficients of set. *next: after the one before, then after the last. */
+static inline __attribute__((always_inline)) uint64_t expect_ac(const uint8_t *data, uint64_t *at, expectation *e,
+                                                                const mzc_known_code *code, const int16_t *block, uint64_t set,
+                                                                int Al, int *next)
 {
   uint64_t difference = 0;
 
-  for (; set; set &= set - 1) {
-    int k = __builtin_ctzll(set), run = k - *next, value = block[natural_order[k]];
+  while (set) {
+    int k = first_of(set), run = k - *next, value = block[natural_order[k]];
 
+    set = after(set, k);
     for (; __builtin_expect(run > 15, 0); run -= 16)
-      difference |= differs(s, at, code->code[0xF0] >> 5, code->code[0xF0] & 31);
-    difference |= symbol_differs(s, at, code, (unsigned)run, value, (unsigned)abs(value) >> s->Al);
+      difference |= expect_code(data, at, e, code->code[0xF0]);
+    difference |= expect_value(data, at, e, code->code + (run << 4), value, (unsigned)abs(value) >> Al);
     *next = k + 1;
   }
   return difference;
 }
 
-static int ac_first(mzc_comparing *s, int y, int first, int count)
+/* The end of a run of ended blocks, as long as it can be; 0: no run. */
+static inline uint64_t expect_run(const mzc_comparing *s, uint64_t *at, expectation *e, const mzc_known_code *code, uint32_t run)
+{
+  const uint8_t *data = s->data;
+  uint64_t difference = 0, known;
+  unsigned class;
+
+  for (; __builtin_expect(run > 0x7FFF, 0); run -= 0x7FFF) {
+    known = code->code[14 << 4];
+    difference |= expect(data, at, e, known >> 8 << 14 | 0x3FFF, (known & 255) + 14);
+    if (*at > s->end)
+      return 1;
+  }
+  class = 31 - (unsigned)__builtin_clz(run | 1);
+  known = code->code[class << 4];
+  known = run ? (known >> 8 << class | (run ^ 1u << class)) << 8 | ((known & 255) + class) : 0;
+  return difference | expect_code(data, at, e, known);
+}
+
+enum { CHUNK = 256 };
+
+static inline __attribute__((always_inline)) int compare_ac(mzc_comparing *s, int y, int first, int count, int Al)
 {
   const mzc_comparing_component *c = &s->component[0];
   const uint64_t band = from_to(s->Ss, s->Se), *above = c->above + (size_t)y * c->wide;
+  const mzc_known_code *code = c->ac;
+  const uint8_t *data = s->data;
+  const int Ss = s->Ss, Se = s->Se, end = first + count;
   uint64_t at = s->at, difference = 0;
-  uint32_t skip = s->skip;
+  uint32_t ended = s->ended;
   int16_t (*row)[64] = c->rows[y];
+  expectation e = { 0, 0 };
 
-  for (int x = first; x < first + count; x++) {
-    int next = s->Ss;
+  for (int start = first, stop; start < end; start = stop) {
+    uint16_t list[CHUNK];   /* of blocks that have coefficients: without a branch for each block */
+    int n = 0, from = start;
 
-    if (skip > 0) {
-      difference |= above[x] & band;
-      skip--;
-      continue;
+    stop = end - start < CHUNK ? end : start + CHUNK;
+    for (int x = start; x < stop; x++) {
+      list[n] = (uint16_t)(x - start);
+      n += (above[x] & band) != 0;
     }
-    if (at > s->end)
-      return -1;
-    difference |= ac_differs(s, &at, c->ac, row[x], above[x] & band, &next);
-    if (next <= s->Se) {
-      skip = read_run(s, &at, c->ac);
-      if (skip-- == 0)
+    for (int i = 0; i < n; i++) {
+      int x = start + list[i], next = Ss;
+
+      if (at > s->end)
         return -1;
+      difference |= expect_run(s, &at, &e, code, ended + (uint32_t)(x - from));
+      difference |= expect_ac(data, &at, &e, code, row[x], above[x] & band, Al, &next);
+      difference |= compare(data, &at, &e);
+      ended = next <= Se;
+      from = x + 1;
     }
+    ended += (uint32_t)(stop - from);
   }
   s->at = at;
-  s->skip = skip;
+  s->ended = ended;
   return difference != 0;
 }
 
-/* One bit for each of the set: whether the coefficient grows. */
-static inline uint64_t growth_differs(const mzc_comparing *s, uint64_t *at, uint64_t set, uint64_t bit)
+static int end_run(mzc_comparing *s)
 {
-  uint64_t difference = 0;
+  expectation e = { 0, 0 };
+  uint64_t difference = expect_run(s, &s->at, &e, s->component[0].ac, s->ended);
 
-  while (set) {
-    uint64_t value = 0;
-    unsigned n = 0;
-
-    for (; set && n < 32; n++, set &= set - 1)
-      value = value << 1 | (bit >> __builtin_ctzll(set) & 1);
-    difference |= differs(s, at, value, n);
-  }
-  return difference;
+  s->ended = 0;
+  return (difference | compare(s->data, &s->at, &e)) != 0;
 }
 
-/* Up to, but not including, the coefficient of set that comes after n others of it. */
-static inline uint64_t before(uint64_t set, int n)
+static int ac_first(mzc_comparing *s, int y, int first, int count)
+{
+  return s->Al ? compare_ac(s, y, first, count, s->Al) : compare_ac(s, y, first, count, 0);
+}
+
+/* One bit for each of the set: whether the coefficient grows. */
+static inline uint64_t expect_growth(const uint8_t *data, uint64_t *at, expectation *e, uint64_t set, uint64_t bit)
+{
+  uint64_t value = gathered(bit, set), difference = 0;
+  unsigned n = (unsigned)__builtin_popcountll(set);
+
+  if (__builtin_expect(n > 32, 0)) {
+    n -= 32;
+    difference = expect(data, at, e, value >> 32, n);
+    value &= 0xFFFFFFFF;
+    n = 32;
+  }
+  return difference | expect(data, at, e, value, n);
+}
+
+/* The coefficient of set that comes after n others of it. */
+static inline int nth(uint64_t set, int n)
 {
   for (; n > 0; n--)
-    set &= set - 1;
-  return (set & -set) - 1;
+    set = after(set, first_of(set));
+  return first_of(set);
 }
 
 static int ac_refine(mzc_comparing *s, int y, int first, int count)
 {
   const mzc_comparing_component *c = &s->component[0];
   const uint64_t band = from_to(s->Ss, s->Se), *above = c->above + (size_t)y * c->wide, *bit = c->bit + (size_t)y * c->wide;
+  const mzc_known_code *code = c->ac;
+  const uint8_t *data = s->data;
   uint64_t at = s->at, difference = 0;
   uint32_t skip = s->skip;
   int16_t (*row)[64] = c->rows[y];
+  expectation e = { 0, 0 };
 
   for (int x = first; x < first + count; x++) {
-    uint64_t known = above[x], left = band, fresh = bit[x] & ~known;
+    uint64_t known = above[x], left = band, fresh = bit[x] & ~known & band;
 
     if (at > s->end)
       return -1;
-    for (; skip == 0 && fresh & left;) {
-      int k = __builtin_ctzll(fresh & left);
-      uint64_t passed = ((uint64_t)1 << k) - 1;
-      int run = __builtin_popcountll(~known & left & passed);
-      uint32_t code;
+    if (skip == 0) {
+      while (fresh) {
+        int k = first_of(fresh);
+        uint64_t to_here = left & ~after(left, k);   /* k included */
+        int run = __builtin_popcountll(to_here & ~known) - 1;
 
-      if (run > 15) {   /* 15 zeros and those that are known between them, up to the 16th */
-        passed = before(~known & left, 15);
-        difference |= differs(s, &at, c->ac->code[0xF0] >> 5, c->ac->code[0xF0] & 31);
-      } else {
-        code = c->ac->code[run << 4 | 1];
-        difference |= differs(s, &at, (uint64_t)(code >> 5) << 1 | (row[x][natural_order[k]] > 0), (code & 31) + 1);
+        if (__builtin_expect(run > 15, 0)) {   /* 15 zeros and those that are known between them, up to the 16th */
+          to_here = left & ~after(left, nth(left & ~known, 15));
+          difference |= expect_code(data, &at, &e, code->code[0xF0]);
+        } else {
+          uint64_t one = code->code[run << 4 | 1];
+          difference |= expect(data, &at, &e, one >> 8 | (row[x][natural_order[k]] > 0), one & 255);
+          fresh = after(fresh, k);
+        }
+        left &= ~to_here;
+        difference |= expect_growth(data, &at, &e, to_here & known, bit[x]);
       }
-      difference |= growth_differs(s, &at, known & left & passed, bit[x]);
-      left &= ~passed & ~(passed + 1);
-      if (at > s->end)
-        return -1;
-    }
-    if (left && skip == 0) {
-      skip = read_run(s, &at, c->ac);
-      if (skip == 0)
-        return -1;
+      if (left) {
+        difference |= compare(data, &at, &e);
+        if (at > s->end)
+          return -1;
+        skip = read_run(data, &at, code);
+        if (skip == 0)
+          return -1;
+      }
     }
     if (left) {
-      difference |= fresh & left;
-      difference |= growth_differs(s, &at, known & left, bit[x]);
+      difference |= fresh;
+      difference |= expect_growth(data, &at, &e, known & left, bit[x]);
       skip--;
     }
   }
+  difference |= compare(data, &at, &e);
   s->at = at;
   s->skip = skip;
   return difference != 0;
@@ -287,70 +314,94 @@ static int ac_refine(mzc_comparing *s, int y, int first, int count)
 enum { WHOLE, DC_FIRST, DC_REFINE };
 
 /* Blocks beyond the edge may have any values. */
-static int read_dummy(mzc_comparing *s, mzc_comparing_component *c, int what)
+static int read_dummy(const mzc_comparing *s, uint64_t *at, mzc_comparing_component *c, int what)
 {
+  const uint8_t *data = s->data;
   int symbol, k = 1;
 
   if (what == DC_REFINE) {
-    s->at++;
+    ++*at;
     return 0;
   }
-  symbol = decode(s, s->at, c->dc, 16, 1);
+  symbol = decode(data, *at, c->dc, 16, 1);
   if (symbol < 0)
     return -1;
-  s->at += c->dc->code[symbol] & 31;
+  *at += mzc_length_of(c->dc->code[symbol], symbol);
   if (symbol > 0) {
-    int bits = (int)(peek(s, s->at) >> (64 - symbol));
+    int bits = (int)(peek(data, *at) >> (64 - symbol));
     c->last_dc += bits >> (symbol - 1) ? bits : bits - (1 << symbol) + 1;
-    s->at += (unsigned)symbol;
+    *at += (unsigned)symbol;
   }
   while (what == WHOLE && k < 64) {
-    symbol = decode(s, s->at, c->ac, 256, 1);
+    symbol = decode(data, *at, c->ac, 256, 1);
     if (symbol < 0)
       return -1;
-    s->at += (c->ac->code[symbol] & 31) + ((unsigned)symbol & 15);
+    *at += c->ac->code[symbol] & 255;   /* with the bits of the value */
     k = symbol == 0 ? 64 : k + (symbol >> 4) + 1;
   }
   return 0;
 }
 
-static inline __attribute__((always_inline)) int compare_block(mzc_comparing *s, mzc_comparing_component *c, int x, int y, int what)
+/* Expects a block of the image, or its DC coefficient. */
+static inline __attribute__((always_inline)) uint64_t expect_block(const mzc_comparing *s, uint64_t *at, expectation *e,
+                                                                   mzc_comparing_component *c, const int16_t *block,
+                                                                   uint64_t above, int what)
 {
-  const int16_t *block;
   uint64_t difference;
   int value, change, next = 1;
 
-  if (s->at > s->end)
-    return -1;
-  if (x >= c->wide || y >= c->high)
-    return read_dummy(s, c, what);
-  block = c->rows[y][x];
   if (what == DC_REFINE)
-    return differs(s, &s->at, (uint64_t)(block[0] >> s->Al & 1), 1) != 0;
+    return expect(s->data, at, e, (uint64_t)(block[0] >> s->Al & 1), 1);
   value = block[0] >> (what == DC_FIRST ? s->Al : 0);
   change = value - c->last_dc;
   c->last_dc = value;
-  difference = symbol_differs(s, &s->at, c->dc, 0, change, (unsigned)abs(change));
+  difference = expect_value(s->data, at, e, c->dc->code, change, (unsigned)abs(change));
   if (what == WHOLE) {
-    difference |= ac_differs(s, &s->at, c->ac, block, c->above[(size_t)y * c->wide + x] & ~(uint64_t)1, &next);
+    difference |= expect_ac(s->data, at, e, c->ac, block, after(above, 0), 0, &next);
     if (next < 64)
-      difference |= differs(s, &s->at, c->ac->code[0] >> 5, c->ac->code[0] & 31);
+      difference |= expect_code(s->data, at, e, c->ac->code[0]);
   }
-  return difference != 0;
+  return difference;
+}
+
+/* The blocks of component i in MCU x of a row of MCUs. */
+static inline __attribute__((always_inline)) int compare_blocks(mzc_comparing *s, uint64_t *at, expectation *e, int i, int x, int y,
+                                                                int what, uint64_t *difference)
+{
+  mzc_comparing_component *c = &s->component[i];
+
+  for (int v = 0; v < c->down; v++) {
+    int row = y * c->down + v, column = x * c->across;
+    int inside = row >= c->high ? 0 : c->wide - column < c->across ? c->wide - column : c->across;
+    const int16_t (*blocks)[64] = inside ? (const int16_t (*)[64])c->rows[row] + column : NULL;
+    const uint64_t *above = what == WHOLE ? c->above + (size_t)row * c->wide + column : NULL;
+
+    if (*at > s->end)
+      return -1;
+    for (int h = 0; h < inside && (what != WHOLE || *at <= s->end); h++)
+      *difference |= expect_block(s, at, e, c, blocks[h], what == WHOLE ? above[h] : 0, what);
+    if (__builtin_expect(inside < c->across, 0)) {
+      *difference |= compare(s->data, at, e);
+      for (int h = inside; h < c->across; h++)
+        if (read_dummy(s, at, c, what) || *at > s->end)
+          return -1;
+    }
+  }
+  return 0;
 }
 
 static inline __attribute__((always_inline)) int compare_mcus(mzc_comparing *s, int y, int first, int count, int what)
 {
-  int difference = 0;
+  uint64_t at = s->at, difference = 0;
+  expectation e = { 0, 0 };
 
-  for (int x = first; x < first + count && !difference; x++)
-    for (int i = 0; i < s->num_components; i++) {
-      mzc_comparing_component *c = &s->component[i];
-      for (int v = 0; v < c->down; v++)
-        for (int h = 0; h < c->across; h++)
-          difference |= compare_block(s, c, x * c->across + h, y * c->down + v, what);
-    }
-  return difference;
+  for (int x = first; x < first + count; x++)
+    for (int i = 0; i < s->num_components; i++)
+      if (compare_blocks(s, &at, &e, i, x, y, what, &difference))
+        return -1;
+  difference |= compare(s->data, &at, &e);
+  s->at = at;
+  return difference != 0;
 }
 
 static int sequential(mzc_comparing *s, int y, int first, int count)
@@ -368,4 +419,4 @@ static int dc_refine(mzc_comparing *s, int y, int first, int count)
   return compare_mcus(s, y, first, count, DC_REFINE);
 }
 
-const mzc_comparers MZC_COMPARERS = { find, find_bits, sequential, dc_first, dc_refine, ac_first, ac_refine };
+const mzc_comparers MZC_COMPARERS = { find, sequential, dc_first, dc_refine, ac_first, ac_refine, end_run };

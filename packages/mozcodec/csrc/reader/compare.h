@@ -9,29 +9,36 @@
 
 enum {
   MZC_COMPARE_PAD = 512,         /* bytes after the data: more than a block of the longest codes */
-  MZC_NO_CODE = 1 << 21 | 16     /* a code of 16 bits that no 16 bits are equal to */
+  MZC_NO_CODE = 128              /* more bits than are ever compared at once */
 };
 
-/* A Huffman code as read from DHT. By symbol: code << 5 | length. */
+/* A Huffman code as read from DHT. By symbol, whose lower four bits are the size of the value that follows: code << size << 8 |
+ * length + size. */
 typedef struct {
-  uint32_t code[256 + 16];
+  uint64_t code[256 + 16];
   uint8_t eob[256];              /* by the next 8 bits: 1 + the class of the end of a run of blocks that they begin with */
 } mzc_known_code;
+
+static inline unsigned mzc_length_of(uint64_t known, int symbol)
+{
+  return (unsigned)(known & 255) - ((unsigned)symbol & 15);
+}
 
 typedef struct {
   const mzc_known_code *dc, *ac;
   int across, down, wide, high;  /* blocks in an MCU; blocks of the component */
   int last_dc;
   int16_t (**rows)[64];
-  const uint64_t *above, *bit;   /* a word a block, bit k = zigzag coefficient k: |c| >> (AC refinement: Ah, otherwise Al) is
-                                    not 0; bit Al of |c| is 1 */
+  const uint64_t *above, *bit;   /* a word a block, bit 63 - k = zigzag coefficient k: |c| >> (AC refinement: Ah, otherwise Al)
+                                    is not 0; AC refinement: bit Al of |c| is 1 */
 } mzc_comparing_component;
 
 typedef struct {
   const uint8_t *data;           /* of one restart interval, without stuffing */
   uint64_t at, end;              /* bits */
   int num_components, Ss, Se, Ah, Al;
-  uint32_t skip;                 /* blocks left of a run of ended blocks */
+  uint32_t skip;                 /* AC refinement: blocks left of a run of ended blocks, whose code was read */
+  uint32_t ended;                /* other AC scans: ended blocks whose code comes next */
   mzc_comparing_component component[4];
 } mzc_comparing;
 
@@ -39,9 +46,11 @@ typedef struct {
 typedef int (*mzc_compare_mcus)(mzc_comparing *, int y, int first, int count);
 
 typedef struct {
-  void (*find)(const int16_t (*row)[64], int count, int shift, uint64_t *above);
-  void (*find_bits)(const int16_t (*row)[64], int count, int shift, uint64_t *bit);
+  /* The sets of the blocks of a component: |c| >> shift is not 0; unless NULL, bit shift - 1 of |c| is 1. Not 0: one is
+   * -32768, and the sets may be wrong. */
+  int (*find)(int16_t (**rows)[64], int wide, int high, int shift, uint64_t *above, uint64_t *bit);
   mzc_compare_mcus sequential, dc_first, dc_refine, ac_first, ac_refine;
+  int (*end_run)(mzc_comparing *);   /* after ac_first, where a restart interval ends. Not 0: it ends otherwise */
 } mzc_comparers;
 
 extern const mzc_comparers mzc_comparers_baseline, mzc_comparers_v3;

@@ -17,7 +17,7 @@ typedef struct {
   unsigned restart_interval;
   int8_t sent[4][DCTSIZE2];      /* zigzag: the Al of each coefficient so far */
   uint64_t *above[4], *bit[4];
-  int shift_above[4], shift_bit[4];   /* that they are filled for; -1: none */
+  int shift[4];                  /* that they are filled for (bit: that less one); -1: none */
   uint8_t *unstuffed;
   mzc_known_code code[2][4];     /* DC, AC */
   mzc_comparing scan;
@@ -68,7 +68,7 @@ static int fill_code(mzc_known_code *to, const unsigned char *counts, const unsi
       /* the code of ones is not allowed */
       if (symbol > largest || next >= (1u << length) - 1 || to->code[symbol] != MZC_NO_CODE)
         return -1;
-      to->code[symbol] = next << 5 | length;
+      to->code[symbol] = (uint64_t)next << (symbol & 15) << 8 | (length + (symbol & 15));
       if (length <= 8 && symbol < 0xF0 && (symbol & 15) == 0)
         memset(to->eob + (next << (8 - length)), 1 + (int)(symbol >> 4), (size_t)1 << (8 - length));
     }
@@ -144,7 +144,7 @@ static const unsigned char *next_interval(comparison *c, const unsigned char *p,
       memset(out, 0, MZC_COMPARE_PAD);
       c->scan.at = 0;
       c->scan.end = 8 * (uint64_t)(out - c->unstuffed);
-      c->scan.skip = 0;
+      c->scan.skip = c->scan.ended = 0;
       for (int i = 0; i < 4; i++)
         c->scan.component[i].last_dc = 0;
       return mark;
@@ -155,11 +155,14 @@ static const unsigned char *next_interval(comparison *c, const unsigned char *p,
 }
 
 /* The last byte is filled up with ones. */
-static int ends_here(const comparison *c)
+static int ends_here(comparison *c)
 {
-  const mzc_comparing *s = &c->scan;
-  unsigned left = (unsigned)(s->end - s->at);
+  mzc_comparing *s = &c->scan;
+  unsigned left;
 
+  if (s->at > s->end || (s->ended && c->kernels->end_run(s)))
+    return 0;
+  left = (unsigned)(s->end - s->at);
   return s->at <= s->end && s->end - s->at < 8 && s->skip == 0 &&
          (left == 0 || (s->data[s->end / 8 - 1] & ((1u << left) - 1)) == (1u << left) - 1);
 }
@@ -207,23 +210,32 @@ static int compare_data(comparison *c, const unsigned char **p, const unsigned c
 
 /* ---- scans -------------------------------------------------------------------------------------------------------- */
 
-static int fill_sets(comparison *c, int i, int shift, int bit)
+static int allocate_sets(const mzc_expected *e, int i, uint64_t **sets)
 {
-  const mzc_expected *e = c->expected;
-  uint64_t **sets = bit ? &c->bit[i] : &c->above[i];
-  int *filled = bit ? &c->shift_bit[i] : &c->shift_above[i];
-
-  if (*filled == shift)
-    return 0;
   if (*sets == NULL)
     *sets = malloc((size_t)e->wide[i] * e->high[i] * sizeof **sets);
-  if (*sets == NULL)
+  return *sets == NULL ? -1 : 0;
+}
+
+static int fill_sets(comparison *c, int i, int shift)
+{
+  const mzc_expected *e = c->expected;
+  int failed;
+
+  if (c->shift[i] == shift)
+    return 0;
+  if (c->shift[i] == 1 && shift == 0) {
+    for (size_t b = 0; b < (size_t)e->wide[i] * e->high[i]; b++)
+      c->above[i][b] |= c->bit[i][b];
+    c->shift[i] = 0;
+    return 0;
+  }
+  if (allocate_sets(e, i, &c->above[i]) || (shift > 0 && allocate_sets(e, i, &c->bit[i])))
     return -1;
-  for (int y = 0; y < e->high[i]; y++)
-    (bit ? c->kernels->find_bits : c->kernels->find)((const int16_t (*)[64])e->rows[i][y], e->wide[i], shift,
-                                                     *sets + (size_t)y * e->wide[i]);
-  *filled = shift;
-  return 0;
+  failed = c->kernels->find((int16_t (**)[64])e->rows[i], e->wide[i], e->high[i], shift, c->above[i],
+                            shift > 0 ? c->bit[i] : NULL);
+  c->shift[i] = failed ? -1 : shift;
+  return failed ? -1 : 0;
 }
 
 static int note_sent(comparison *c, const int *index, int num)
@@ -256,7 +268,7 @@ static int set_component(comparison *c, int at, int index, int dc, int ac, int n
   k->wide = e->wide[index];
   k->high = e->high[index];
   k->rows = (int16_t (**)[64])e->rows[index];
-  if (wants_ac && (fill_sets(c, index, s->Ah ? s->Ah : s->Al, 0) || (s->Ah && fill_sets(c, index, s->Al, 1))))
+  if (wants_ac && fill_sets(c, index, s->Ah ? s->Ah : s->Al))
     return MZC_UNCOVERED;
   k->above = c->above[index];
   k->bit = c->bit[index];
@@ -319,10 +331,10 @@ static int check_unsent(comparison *c)
       uint64_t lacking = 0;
       for (int k = 0; k < DCTSIZE2; k++)
         if (c->sent[i][k] == UNSENT || c->sent[i][k] > shift)
-          lacking |= (uint64_t)1 << k;
+          lacking |= (uint64_t)1 << (63 - k);
       if (lacking == 0)
         continue;
-      if (fill_sets(c, i, shift, 1))
+      if (fill_sets(c, i, shift + 1))
         return MZC_UNCOVERED;
       for (size_t b = 0; b < (size_t)e->wide[i] * e->high[i]; b++)
         whole |= c->bit[i][b] & lacking;
@@ -381,7 +393,7 @@ int mzc_compare_stream(const unsigned char *data, size_t size, const mzc_expecte
   memset(&c->scan, 0, sizeof c->scan);
   memset(c->sent, UNSENT, sizeof c->sent);
   for (int i = 0; i < 4; i++)
-    c->shift_above[i] = c->shift_bit[i] = -1;
+    c->shift[i] = -1;
   c->expected = expected;
   c->kernels = &mzc_comparers_baseline;
 #if defined(MZC_HAVE_V3)
