@@ -219,6 +219,49 @@ def test_grid_finds_a_part_of_another_grid(first: int | None) -> None:
     assert found.picture().shape == (383, 575, 3)
 
 
+def cmyk(quality: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(PHOTO[:64, :64]).convert("CMYK").save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("quality", [30, 75, 92])
+def test_rgb_and_cmyk_have_the_luma_table_for_all_components(quality: int) -> None:
+    """libjpeg's jpeg_set_colorspace (jcparam.c) gives all their components table 0."""
+    rgb = mozcodec.encode(PHOTO[:64, :64], quality, color_space="rgb", profile="fastest")
+    for file, count in ((cmyk(quality), 4), (rgb, 3)):
+        found = forensics.identify(file)
+        assert found.family == "libjpeg" and found.exact and not found.doubtful
+        assert found.quality == (quality,) * count
+        assert [(one.quality, one.quant_table) for one in forensics.estimate_quality(file)] == [(quality, 0)] * count
+
+
+def test_libjpegs_tables_after_the_frame_header_are_doubtful() -> None:
+    """Rust's image crate writes them so (its encoder.rs: SOF0, then DQT), and all else as libjpeg does."""
+    file = pillow(PHOTO[:64, :64], 75)
+    start, frame, huffman = (file.index(marker) for marker in (b"\xff\xdb", b"\xff\xc0", b"\xff\xc4"))
+    moved = file[:start] + file[frame:huffman] + file[start:frame] + file[huffman:]
+    assert np.array_equal(mozcodec.decode(moved), mozcodec.decode(file))
+    assert forensics.identify(file).doubtful is False
+    found = forensics.identify(moved)
+    assert found.doubtful and "quantization tables stand after the frame header" in found.evidence
+
+
+@pytest.mark.parametrize(("first", "last"), [(60, 90), (50, 92), (40, 90)])
+def test_an_earlier_grid_of_the_file_does_not_show_half_a_block_beside_it(first: int, last: int) -> None:
+    """Coefficients between two blocks are halves of sums of theirs, which gave evidence 8 to 12 at (0, 4) or (4, 0)."""
+    once = mozcodec.decode(pillow(np.ascontiguousarray(data.chelsea()), first))
+    found = forensics.double_compression(pillow(once, last))
+    assert found.detected and not found.shifted.detected and found.shifted.evidence < 5
+
+
+@pytest.mark.parametrize("offset", [(0, 4), (4, 0), (4, 4)])
+def test_a_grid_half_a_block_away_is_found(offset: tuple[int, int]) -> None:
+    once = mozcodec.decode(pillow(COFFEE, 70))[(8 - offset[0]) % 8 :, (8 - offset[1]) % 8 :]
+    found = forensics.double_compression(pillow(np.ascontiguousarray(once), 95))
+    assert found.aligned is False and found.shifted.offset == offset
+
+
 def test_small_images_are_refused() -> None:
     with pytest.raises(mozcodec.UnsupportedError, match="from 64 x 64 pixels on, got 63 x 80"):
         forensics.double_compression(pillow(PHOTO[:80, :63], 75))

@@ -592,19 +592,28 @@ def _alarm(row: dict[str, str]) -> bool:
 
 
 def _pairs(rows: list[dict[str, str]], title: str, column: str, level: float) -> list[str]:
+    """Return "detected, found/files (quality right)" by pair: the library's decision, then evidence from *level* on."""
     lines = [f"| {title} | " + " | ".join(str(q) for q in LAST) + " |", "|---" * (len(LAST) + 1) + "|"]
+    found = "found" if column == "evidence" else "shifted_quality"
     for first in EARLIER:
         cells = []
         for quality in LAST:
             own = [row for row in rows if (row["first"], row["quality"]) == (str(first), str(quality))]
-            hits = [row for row in own if float(row[column]) >= level]
-            if column == "shifted" and rows[0]["between"] == "crop":
-                hits = [row for row in hits if row["offset"] == "5 3"]
-            found = "found" if column == "evidence" else "shifted_quality"
+            there = [row for row in own if _is_there(row, column)]
+            hits = [row for row in there if float(row[column]) >= level]
             near = [row for row in hits if abs(int(row[found]) - first) <= 1]
-            cells.append(f"{len(hits)}/{len(own)} ({len(near)})" if own else "-")
+            detected = sum(
+                row["detected"] == "1" if column == "evidence" else float(row[column]) >= forensics.SHIFTED_THRESHOLD
+                for row in there
+            )
+            cells.append(f"{detected}, {len(hits)}/{len(own)} ({len(near)})" if own else "-")
         lines.append(f"| {first} | " + " | ".join(cells) + " |")
     return [*lines, ""]
+
+
+def _is_there(row: dict[str, str], column: str) -> bool:
+    """Whether the grid is the one that the image was cropped to."""
+    return column == "evidence" or row["between"] != "crop" or row["offset"] == "5 3"
 
 
 def splice_table(rows: list[dict[str, str]]) -> str:

@@ -87,15 +87,34 @@ class Luma:
     """(height, width)."""
 
     @cached_property
+    def shifted(self) -> ShiftedCompression:
+        """The best of the other 63 grids."""
+        return _shifted(self.pixels, self.steps)
+
+    @cached_property
     def ratios(self) -> "Ratios":
-        """:func:`requantized_ratios` of each of PLACES."""
-        free, earlier = free_coefficients(self.pixels, 4, 4), earlier_tables()
+        """:func:`requantized_ratios` of each of PLACES.
+
+        The coefficients without an earlier compression are those of blocks from row and column 4 on; if the earlier
+        compression had its blocks there, of others.
+        """
+        found = self._ratios_from(4, 4)
+        is_double = self._evidence(found)[0] >= THRESHOLD
+        if is_double and self.shifted.detected and self.shifted.offset == (4, 4):
+            return self._ratios_from(2, 5)
+        return found
+
+    def _ratios_from(self, down: int, right: int) -> "Ratios":
+        free, earlier = free_coefficients(self.pixels, down, right), earlier_tables()
         return [requantized_ratios(free[:, place], int(self.steps[place]), earlier[..., place]) for place in PLACES]
+
+    def _evidence(self, ratios: "Ratios") -> tuple[float, float, int, int]:
+        return aligned_evidence(evenly_spaced(self.blocks.reshape(-1, 64)), self.steps, ratios)
 
     @cached_property
     def aligned(self) -> tuple[float, float, int, int]:
         """See :func:`aligned_evidence`."""
-        return aligned_evidence(evenly_spaced(self.blocks.reshape(-1, 64)), self.steps, self.ratios)
+        return self._evidence(self.ratios)
 
     @property
     def is_double(self) -> bool:
@@ -153,8 +172,7 @@ def double_compression(data: Source | Luma) -> DoubleCompression:
     luma = luma_of(data)
     evidence, beyond, quality, base = luma.aligned
     count = len(evenly_spaced(luma.blocks.reshape(-1, 64)))
-    shifted = _shifted(luma.pixels, luma.steps)
-    return DoubleCompression(evidence, luma.is_double, quality, base, beyond, count, shifted)
+    return DoubleCompression(evidence, luma.is_double, quality, base, beyond, count, luma.shifted)
 
 
 def evenly_spaced(rows: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -102,6 +102,8 @@ class Identification:
 class _Structure:
     """How a file is laid out; encoders differ in it although the standard leaves it free."""
 
+    quant_first: bool
+    """Quantization tables stand before the frame header."""
     one_table_per_dqt: bool
     huffman_first: bool
     """Huffman tables stand before the frame header."""
@@ -113,13 +115,14 @@ class _Structure:
 
 
 def _structure(data: bytes, found: Inspection) -> _Structure:
-    quant, huffman, comment, before_frame, seen_frame = [], [], b"", False, False
+    quant, huffman, comment, before_frame, seen_frame, quant_first = [], [], b"", False, False, True
     for segment, _ in segments_in(data)[0]:
         content = bytes(segment.data)
         if segment.marker == SOS:
             break
         if segment.marker == DQT:
             quant.append(len(quant_tables_in(content)))
+            quant_first &= not seen_frame
         elif segment.marker == _DHT:
             huffman.append(len(huffman_tables_in(content)))
             before_frame |= not seen_frame
@@ -129,6 +132,7 @@ def _structure(data: bytes, found: Inspection) -> _Structure:
             seen_frame = True
     codes = [sum(table.counts) for table in found.huffman_tables]
     return _Structure(
+        quant_first=quant_first,
         one_table_per_dqt=max(quant, default=1) == 1 and not (len(quant) == 1 and len(set(found.quant_tables)) > 1),
         huffman_first=before_frame,
         one_table_per_dht=max(huffman, default=1) == 1,
@@ -154,6 +158,7 @@ def _agreement(family: str, layout: _Structure) -> float:
     """The share of facts that are the family's; the scan script counts twice, since programs do not change it."""
     facts = {
         "libjpeg": (
+            layout.quant_first,
             layout.one_table_per_dqt,
             layout.one_table_per_dht,
             not layout.huffman_first,
@@ -161,6 +166,7 @@ def _agreement(family: str, layout: _Structure) -> float:
             layout.script in ("sequential", "libjpeg"),
         ),
         "mozjpeg": (
+            layout.quant_first,
             not layout.one_table_per_dqt,
             not layout.huffman_first,
             not layout.standard_huffman,
@@ -168,6 +174,7 @@ def _agreement(family: str, layout: _Structure) -> float:
             layout.script in ("sequential", "other"),
         ),
         "jpegli": (
+            layout.quant_first,
             not layout.one_table_per_dqt,
             not layout.one_table_per_dht or layout.script == "jpegli",
             not layout.standard_huffman,
@@ -175,6 +182,7 @@ def _agreement(family: str, layout: _Structure) -> float:
             layout.script in ("sequential", "jpegli"),
         ),
         "ffmpeg": (
+            layout.quant_first,
             layout.huffman_first,
             layout.script == "sequential",
             layout.comment.startswith(b"Lav"),
@@ -194,6 +202,14 @@ def _tables(found: Inspection, data: bytes) -> list[NDArray[np.int64]]:
     if not tables or len(tables) != len(slots):
         raise UnsupportedError("the file has no quantization tables: lossless, or abbreviated (see tables= of decode)")
     return tables
+
+
+def _kinds(found: Inspection, count: int) -> tuple[int, ...]:
+    """Whether the encoders take their luma (0) or chroma (1) table for each component."""
+    space = found.header.color_space
+    if space == "ycck" and count == 4:
+        return (0, 1, 1, 0)
+    return (0,) * count if space in ("rgb", "cmyk") else tuple(min(c, 1) for c in range(count))
 
 
 def _apart(given: NDArray[np.int64], candidate: NDArray[np.int64]) -> float:
@@ -216,20 +232,25 @@ class ComponentQuality:
 def estimate_quality(data: Source) -> tuple[ComponentQuality, ...]:
     """Return the quality of each component's table, each by itself.
 
-    The first component is compared with the luma tables, the others with the chroma tables of the same base table. Of
+    The first component is compared with the luma tables, the others with the chroma tables of the same base table; all
+    components of RGB and CMYK, and the fourth of YCCK, with the luma tables. Of
     several that are as near (all entries are 1 at quality 100, table 1 rounds many qualities to one step) the lowest
     base table, a quality that all components have, and the highest are taken. Raises the errors of
     :func:`mozcodec.inspect`, and :class:`mozcodec.UnsupportedError` for lossless files.
     """
     stream = bytes(content_of(data))
-    return _qualities(_tables(inspect(stream), stream), slice(0, 9))
+    found = inspect(stream)
+    tables = _tables(found, stream)
+    return _qualities(tables, _kinds(found, len(tables)), slice(0, 9))
 
 
-def _qualities(tables: Sequence[NDArray[np.int64]], bases: slice) -> tuple[ComponentQuality, ...]:
+def _qualities(
+    tables: Sequence[NDArray[np.int64]], kinds: tuple[int, ...], bases: slice
+) -> tuple[ComponentQuality, ...]:
     apart = np.stack(
         [
-            np.abs(np.log(all_tables()[:, :, bases, min(c, 1)] / np.maximum(table, 1))).mean(axis=(-2, -1)).min(axis=0)
-            for c, table in enumerate(tables)
+            np.abs(np.log(all_tables()[:, :, bases, kind] / np.maximum(table, 1))).mean(axis=(-2, -1)).min(axis=0)
+            for kind, table in zip(kinds, tables, strict=True)
         ]
     )  # (components, quality, base table)
     base = int(np.argmin(apart.min(axis=1).sum(axis=0)))
@@ -244,9 +265,11 @@ def _qualities(tables: Sequence[NDArray[np.int64]], bases: slice) -> tuple[Compo
     return tuple(found)
 
 
-def _candidates(tables: Sequence[NDArray[np.int64]], layout: _Structure, is_420: bool) -> Iterator[Candidate]:
+def _candidates(
+    tables: Sequence[NDArray[np.int64]], kinds: tuple[int, ...], layout: _Structure, is_420: bool
+) -> Iterator[Candidate]:
     for family, bases in (("libjpeg", slice(0, 1)), ("mozjpeg", slice(0, 9))):
-        qualities = _qualities(tables, bases)
+        qualities = _qualities(tables, kinds, bases)
         apart = float(np.mean([one.table_distance for one in qualities]))
         values = list(dict.fromkeys(one.quality for one in qualities))
         words = "quality " + ", ".join(str(value) for value in values)
@@ -320,15 +343,16 @@ def identify(data: Source) -> Identification:
     stream = bytes(content_of(data))
     found = inspect(stream)
     tables, layout = _tables(found, stream), _structure(stream, found)
+    kinds = _kinds(found, len(tables))
     if any(table.shape != (8, 8) for table in tables) or found.header.block_size != 8:
         raise UnsupportedError(f"SmartScale block size {found.header.block_size}: only mozcodec and libjpeg 8 write it")
     is_420 = found.header.subsampling == "4:2:0"
-    ranked = sorted(_candidates(tables, layout, is_420), key=_rank)
+    ranked = sorted(_candidates(tables, kinds, layout, is_420), key=_rank)
     best, quality, distance = ranked[0], None, None
     exact = best.table_distance == 0
     if best.family in ("libjpeg", "mozjpeg") and exact:
         bases = slice(0, 1) if best.family == "libjpeg" else slice(0, 9)
-        quality = tuple(float(one.quality) for one in _qualities(tables, bases))
+        quality = tuple(float(one.quality) for one in _qualities(tables, kinds, bases))
     elif best.family in ("jpegli", "mozcodec") and exact:
         distance = _nearest_distance(tables, is_420, best.family)[:2]
     ordered = np.stack(tables).reshape(-1, 64)[:, zigzag(8)].astype(">u2")
@@ -363,6 +387,8 @@ def _evidence(found: Inspection, layout: _Structure, best: Candidate, exact: boo
         f"quantization tables in {'a segment each' if layout.one_table_per_dqt else 'one segment'}, Huffman tables in "
         f"{'a segment each' if layout.one_table_per_dht else 'one segment'}",
     ]
+    if not layout.quant_first:
+        words.append("quantization tables stand after the frame header")
     if layout.huffman_first:
         words.append("Huffman tables stand before the frame header")
     if layout.comment:

@@ -194,10 +194,14 @@ def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @cache
 def _peers(shift: int) -> tuple[int, ...]:
+    """Return the shifts whose likelihood a shift must exceed, too.
+
+    Halfway between two blocks of the file many coefficients are halves of sums of theirs, so that an earlier
+    compression on the file's own grid shows there as well: shifts of half a block must exceed the file's own grid and
+    the four shifts beside them.
+    """
     down, right = divmod(shift, 8)
-    mirrored = {(-down % 8, right), (down, -right % 8), (-down % 8, -right % 8)}
-    if (down, right) == (0, 4):
-        mirrored |= {(0, 3), (0, 5)}
-    elif (down, right) == (4, 0):
-        mirrored |= {(3, 0), (5, 0)}
-    return tuple(sorted(8 * y + x for y, x in mirrored if (y, x) != (down, right)))
+    places = {(-down % 8, right), (down, -right % 8), (-down % 8, -right % 8)}
+    if shift and down in (0, 4) and right in (0, 4):
+        places |= {(0, 0), ((down - 1) % 8, right), (down + 1, right), (down, (right - 1) % 8), (down, right + 1)}
+    return tuple(sorted(8 * y + x for y, x in places if (y, x) != (down, right)))
