@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from detector.schema import parse_yaml
 from tools.faults import FAMILIES
-from tools.faults.command import END, MARK, table
+from tools.faults.command import END, MARK, by_stage, commit, table
+from tools.faults.damage import cell, cut, flip, places, put, put_yaml
+from tools.faults.warm import Request, Warm
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,13 +23,13 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_slice_of_the_cases_holds_and_is_not_run_twice(tmp_path: Path) -> None:
     document = tmp_path / "reliability.md"
     document.write_text(f"before\n{MARK}\nold\n{END}\nafter\n")
-    command = [sys.executable, "-m", "tools", "faults", str(tmp_path / "out"), "--most", "3", "--seed", "5"]
+    command = [sys.executable, "-m", "tools", "faults", str(tmp_path / "out"), "--most", "2", "--seed", "5"]
     command += ["--document", str(document)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     results = json.loads((tmp_path / "out/results-5.json").read_text())
-    assert {name: len(cases) for name, cases in results.items()} == dict.fromkeys(FAMILIES, 3)
+    assert {name: len(cases) for name, cases in results.items()} == dict.fromkeys(FAMILIES, 2)
     assert {wrong for cases in results.values() for wrong in cases.values()} == {""}
-    assert document.read_text() == f"before\n{MARK}\n{table(results, 5)}{END}\nafter\n"
+    assert document.read_text() == f"before\n{MARK}\n{table(results, 5, commit())}{END}\nafter\n"
     results["damaged inputs"]["bit 0 of index.csv"] = "was not run again"
     (tmp_path / "out/results-5.json").write_text(json.dumps(results))
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -34,6 +38,43 @@ def test_a_slice_of_the_cases_holds_and_is_not_run_twice(tmp_path: Path) -> None
 
 def test_the_table_counts_what_held() -> None:
     results = {"damaged inputs": {"a": "", "b": "wrong", "c": ""}}
-    lines = table(results, 7).splitlines()
-    assert lines[2].endswith("| 3 | 2 | 7 |")
+    lines = table(results, 7, "abc1234").splitlines()
+    assert lines[2].endswith("| 3 | 2 | 7 | abc1234 |")
     assert "Cases that did not hold: 1." in lines and "- damaged inputs, 'b': 'wrong'" in lines
+
+
+def test_rows_of_families_that_were_not_run_are_kept_with_their_commit() -> None:
+    before = table({"bombs": {"a": ""}, "damaged inputs": {"a": ""}}, 1, "0000000")
+    after = table({"damaged inputs": {"a": "", "b": ""}}, 2, "1111111", before).splitlines()
+    assert [line.split(" | ")[2:] for line in after[2:4]] == [
+        ["2", "2", "2", "1111111 |"],
+        ["1", "1", "1", "0000000 |"],
+    ]
+
+
+def test_cases_are_counted_by_stage() -> None:
+    text = by_stage(
+        {"kills of every stage": {"train: SIGINT 0, 1 times": "", "train: SIGINT 1, 1 times": "other bytes"}}
+    )
+    assert "| train | 1 of 2 |" in text and "| faces | 0 of 0 |" in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits of the system are those of Linux")
+def test_a_trial_is_a_fork_that_ends_with_its_status_its_words_and_under_its_limit(tmp_path: Path) -> None:
+    with Warm() as warm:
+        refused = warm.run(Request(["detector", "faces", "nothing", "out"], str(tmp_path)))
+        assert refused.code == 1 and "Error: nothing: no such folder" in refused.text
+        limited = warm.run(Request(["detector", "faces", "nothing", "out"], str(tmp_path), limits={"memory": 1 << 20}))
+        assert limited.code not in (0, 99) and limited.peak < 2000
+        killed = warm.run(Request(["detector", "--help"], str(tmp_path), number=signal.SIGKILL))
+        assert killed.code == -signal.SIGKILL
+
+
+def test_damage_is_where_it_was_asked_for() -> None:
+    assert flip(0.5, 4, b"abcd") == b"abgd"
+    assert cut(0.5, b"abcd") == b"ab"
+    content = {"a": [1, {"b": 2}]}
+    assert list(places(content)) == [("a",), ("a", 0), ("a", 1), ("a", 1, "b")]
+    assert json.loads(put(("a", 1, "b"), None, json.dumps(content).encode())) == {"a": [1, {"b": None}]}
+    assert cell(0, 1, "x", b"k,v\n1,2\n3,4\n") == b"k,v\n1,x\n3,4\n"
+    assert parse_yaml(put_yaml(1, -1, b"a: 1\nb: 2\n").decode(), "params.yaml") == {"a": 1, "b": -1}

@@ -9,7 +9,6 @@ import random
 import resource
 import shutil
 import signal
-import stat
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,6 +21,7 @@ from detector.errors import DetectorError
 from evaluation.sums import SUMS
 
 from . import Case, family
+from .damage import cut, flip, places, put, replace
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 WRONG: tuple[Any, ...] = (None, [], {}, "text", -1, 1.5, True, 10**30, [[]])
@@ -172,46 +172,20 @@ def damage(seed: int, sample: Path) -> Iterator[Case]:
     for number in range(200):
         name = DAMAGED[number % len(DAMAGED)]
         position, bit = rng.random(), 1 << rng.randrange(8)
-        yield _damaged(sample, f"bit {number} of {name}", name, partial(_flip, position, bit))
+        yield _damaged(sample, f"bit {number} of {name}", name, partial(flip, position, bit))
     for number in range(150):
         name, position = DAMAGED[number % len(DAMAGED)], rng.random()
-        yield _damaged(sample, f"cut {number} of {name}", name, partial(_cut, position))
+        yield _damaged(sample, f"cut {number} of {name}", name, partial(cut, position))
     content = json.loads((sample / "summary.json").read_text(encoding="utf-8"))
-    for place in _places(content):
+    for place in places(content):
         for wrong in WRONG:
-            title = f"{'.'.join(place)} = {wrong!r}"
-            yield _damaged(sample, title, "summary.json", partial(_put, place, wrong))
+            title = f"{'.'.join(map(str, place))} = {wrong!r}"
+            yield _damaged(sample, title, "summary.json", partial(put, place, wrong))
     columns = len((sample / "index.csv").read_text(encoding="utf-8").splitlines()[1].split(","))
     for column in range(columns):
         for wrong in ("", "-1", "x", "1e9", "../x", "9" * 30, "\0", '"'):
             title = f"column {column} = {wrong!r}"
             yield _damaged(sample, title, "index.csv", partial(_cell, column, wrong))
-
-
-def _flip(position: float, bit: int, data: bytes) -> bytes:
-    changed = bytearray(data)
-    changed[int(position * len(data))] ^= bit
-    return bytes(changed)
-
-
-def _cut(position: float, data: bytes) -> bytes:
-    return data[: int(position * len(data))]
-
-
-def _places(value: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for key, item in value.items():
-        yield (*before, key)
-        if isinstance(item, dict):
-            yield from _places(item, (*before, key))
-
-
-def _put(place: tuple[str, ...], wrong: Any, data: bytes) -> bytes:
-    content = json.loads(data)
-    inner = content
-    for key in place[:-1]:
-        inner = inner[key]
-    inner[place[-1]] = wrong
-    return json.dumps(content).encode()
 
 
 def _cell(column: int, wrong: str, data: bytes) -> bytes:
@@ -298,18 +272,7 @@ def _limited(sample: Path, title: str, kind: int, limit: int) -> Case:
 def _replaced(sample: Path, name: str, kind: str, folder: Path) -> str:
     faces, out = folder / "faces", folder / "out"
     shutil.copytree(sample, faces)
-    path = faces / name
-    path.unlink()
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "socket":
-        os.mknod(path, stat.S_IFSOCK | 0o600)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    elif kind == "folder":
-        path.mkdir()
-    elif kind == "loop":
-        path.symlink_to(path.name)
+    replace(faces / name, kind)
     code, text = forked(lambda: compress(faces, out))
     if remains(folder) or out.exists():
         return "something was left behind"

@@ -35,8 +35,8 @@ COMMANDS = {row.name: (row.function, row.summary) for row in STAGES if row.comma
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called.
 
-    Errors that the user can fix (`DetectorError` and file errors of the system) end the command with their message and
-    exit status 1; any other error is a bug and shows its traceback.
+    Errors that the user can fix (`DetectorError`, file errors of the system, memory that has run out) end the command
+    with their message and exit status 1; any other error is a bug and shows its traceback.
     """
 
     def __init__(self, *args: Any, lazy: dict[str, tuple[str, str]], **kwargs: Any) -> None:
@@ -74,6 +74,12 @@ class LazyGroup(click.Group):
                 raise
             where = f"{error.filename}: " if error.filename is not None else ""
             raise click.ClickException(f"{where}{error.strerror}") from error
+        except (MemoryError, ImportError, RuntimeError) as error:
+            from evaluation.exhausted import exhausted
+
+            if (text := exhausted(error)) is None:
+                raise
+            raise click.ClickException(text) from error
 
 
 @click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})

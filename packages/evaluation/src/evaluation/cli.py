@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ._numpy import pin_numpy
+from .exhausted import exhausted
 from .paths import Command, Existing, File, Folder, GroupArgument, check_paths
 
 __all__ = ["main"]
@@ -41,6 +42,10 @@ class Group(click.Group):
             raise click.ClickException(f"{error.filename}: {error.strerror}" if named else str(error)) from error
         except ValueError as error:
             raise click.ClickException(str(error)) from error
+        except (MemoryError, ImportError, RuntimeError) as error:
+            if (text := exhausted(error)) is None:
+                raise
+            raise click.ClickException(text) from error
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

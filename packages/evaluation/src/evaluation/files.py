@@ -75,6 +75,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     try:
         yield part
         part.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # errors of writing to a full disk name no file
+        raise
     finally:
         part.unlink(missing_ok=True)
 

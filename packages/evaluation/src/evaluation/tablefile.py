@@ -28,6 +28,8 @@ __all__ = ["MISSING", "Columns", "Head", "columns", "head", "is_number"]
 BLOCK = 1 << 23                        # bytes decoded at a time
 LONGEST = 1024                         # characters of a text
 LONGEST_HEADER = 1 << 20
+LONGEST_LINE = 1 << 24                 # bytes without a line break; a compressed file of megabytes can hold gigabytes
+MOST_ROWS = 50_000_000
 DELIMITERS = ",;\t"
 MISSING = ("", "NA", "N/A", "na", "null", "NULL", "None", "NaN", "nan", "-nan")   # cells without a number
 PARQUET, GZIP, ZSTD = b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -94,6 +96,7 @@ class _Decoded(io.RawIOBase):
 
         with path.open("rb") as file:
             start = file.read(4)
+        self._path, self._line = path, 0           # bytes since the last line break
         self._file: Any = path.open("rb")
         self._read: Callable[[int], bytes] = self._file.read
         self._most = BLOCK
@@ -117,6 +120,10 @@ class _Decoded(io.RawIOBase):
                 raise ValueError(f"damaged compressed data: {error}") from None
             self.cut, data = True, b""
         buffer[: len(data)] = data
+        last = max(data.rfind(b"\n"), data.rfind(b"\r"))
+        self._line = len(data) - last - 1 if last >= 0 else self._line + len(data)
+        if self._line > LONGEST_LINE:
+            raise FileError(f"{self._path}: a line of more than {LONGEST_LINE:,} bytes: not a table of scores")
         return len(data)
 
     def close(self) -> None:
@@ -218,13 +225,16 @@ def columns(head: Head, texts: Sequence[str], numbers: Sequence[str], allow_miss
 class _Parts:
     """The pieces of columns, as they are read."""
 
-    def __init__(self, texts: list[str], numbers: list[str]) -> None:
+    def __init__(self, path: Path, texts: list[str], numbers: list[str]) -> None:
+        self.path = path
         self.texts: dict[str, list[Any]] = {name: [] for name in texts}
         self.numbers: dict[str, list[Any]] = {name: [] for name in numbers}
         self.rows = 0
 
     def add(self, batch: Any, places: dict[str, int]) -> None:
         self.rows += batch.num_rows
+        if self.rows > MOST_ROWS:
+            raise FileError(f"{self.path}: more than {MOST_ROWS:,} rows; evaluate parts of the table")
         for name, parts in self.texts.items():
             parts.append(batch.column(places[name]))
         for name, parts in self.numbers.items():
@@ -290,7 +300,7 @@ def _parse_csv(head: Head, texts: list[str], numbers: list[str], newlines: bool)
         broken += bool(row.text.strip())
         return "skip"
 
-    parts = _Parts(texts, numbers)
+    parts = _Parts(head.path, texts, numbers)
     wanted = list(dict.fromkeys(places.values()))
     with _Decoded(head.path) as source:
         try:
@@ -323,7 +333,7 @@ def _read_parquet(head: Head, texts: list[str], numbers: list[str]) -> Columns:
     import pyarrow.parquet as pq
 
     wanted = list(dict.fromkeys((*texts, *numbers)))
-    parts = _Parts(texts, numbers)
+    parts = _Parts(head.path, texts, numbers)
     try:
         with pq.ParquetFile(head.path) as file:
             for batch in file.iter_batches(batch_size=1 << 17, columns=wanted):

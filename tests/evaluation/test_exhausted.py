@@ -1,0 +1,84 @@
+"""Memory and threads that run out are one line, in both command lines; tables that would fill memory are refused."""
+
+from __future__ import annotations
+
+import errno
+import os
+import zlib
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from detector.cli import LazyGroup
+from evaluation.cli import Group
+from evaluation.exhausted import exhausted
+from evaluation.files import write_whole
+from evaluation.scores import ScoresError, read
+
+ERRORS = {
+    "numpy": (MemoryError("Unable to allocate 8. GiB for an array"), "not enough memory (Unable"),
+    "python": (MemoryError(), "not enough memory: "),
+    "linker": (ImportError("cv2.abi3.so: failed to map segment from shared object"), "not enough memory (cv2.abi3.so"),
+    "torch": (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried\nstack"), "not enough memory (Def"),
+    "threads": (RuntimeError("can't start new thread"), "no more threads (can't start new thread)"),
+}
+
+
+@pytest.mark.parametrize("group", [Group, LazyGroup])
+@pytest.mark.parametrize("name", ERRORS)
+def test_memory_and_threads_that_ran_out_are_one_line(name, group) -> None:
+    error, said = ERRORS[name]
+    result = CliRunner().invoke(commands(group, error), ["work"])
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {said}") and result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("group", [Group, LazyGroup])
+@pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), ImportError("no module named x")])
+def test_other_errors_are_not_hidden(error, group) -> None:
+    assert exhausted(error) is None
+    with pytest.raises(type(error)):
+        CliRunner().invoke(commands(group, error), ["work"], catch_exceptions=False)
+
+
+def test_a_full_disk_is_reported_with_the_file(tmp_path, monkeypatch) -> None:
+    def full(*_) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as the kernel's error of write(2): without a name
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*metrics.json'"):
+        write_whole(tmp_path / "metrics.json", "{}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def commands(group, error):
+    def work() -> None:
+        raise error
+
+    if group is Group:
+        made = group("tool")
+    else:
+        made = group("tool", lazy={"work": ("nowhere:work", "")})
+        made.get_command = lambda *_: click.Command("work", callback=work)
+    made.add_command(click.Command("work", callback=work))
+    return made
+
+
+def test_a_table_that_unpacks_to_one_huge_line_is_refused_before_it_fills_memory(tmp_path) -> None:
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    parts = [packer.compress(b"label,score\n"), *(packer.compress(b"1" * (1 << 22)) for _ in range(8)), packer.flush()]
+    table = tmp_path / "scores.csv"
+    table.write_bytes(b"".join(parts))
+    with pytest.raises(ScoresError, match=r"scores\.csv: a line of more than 16,777,216 bytes"):
+        read(table)
+
+
+def test_a_table_of_too_many_rows_is_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("evaluation.tablefile.MOST_ROWS", 1000)
+    table = tmp_path / "scores.csv"
+    table.write_text("label,score\n" + "0,0.5\n1,0.5\n" * 501)
+    with pytest.raises(ScoresError, match="more than 1,000 rows"):
+        read(table)
+    table.write_text("label,score\n" + "0,0.5\n1,0.5\n" * 500)
+    assert len(read(table)) == 1000
