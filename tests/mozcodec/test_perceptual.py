@@ -174,6 +174,58 @@ def test_auto_subsampling_follows_the_distance(image):
             assert mozcodec.read_header(file).subsampling == expected
 
 
+def chroma_detail(rgb):
+    """The root mean square of what 2 x 2 means remove from Cb and Cr, of all rows, by the definition."""
+    height, width = (2 * (side // 2) for side in rgb.shape[:2])
+    if not height:
+        return 0.0
+    red, green, blue = np.moveaxis(rgb[:height, :width].astype(float), 2, 0)
+    removed = []
+    for plane in (-0.168736 * red - 0.331264 * green + 0.5 * blue, 0.5 * red - 0.418688 * green - 0.081312 * blue):
+        blocks = plane.reshape(height // 2, 2, width // 2, 2)
+        removed.append(blocks - blocks.mean((1, 3), keepdims=True))
+    return math.sqrt(np.mean(np.square(removed).sum(0)))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "contrast", "fine"),
+    [
+        (97, 131, 30, True), (97, 131, 10, False), (255, 64, 30, True), (300, 77, 30, True), (2, 2, 100, True),
+        (1, 9, 100, False),
+    ],
+)
+def test_auto_subsampling_keeps_fine_saturated_chroma(height, width, contrast, fine):
+    x = np.mgrid[:height, :width][1]
+    rgb = np.stack([120 + contrast * (x // 2 % 2), np.full_like(x, 120), 120 + contrast * ((x + 1) // 2 % 2)], -1)
+    rgb = rgb.astype(np.uint8)
+    expected = {False: "4:2:0", True: "4:4:4"}[fine]
+    assert (chroma_detail(rgb) > 6) is fine
+    assert (chroma_detail(np.roll(rgb, 1, 0)) > 6) is fine
+    alike = {
+        "rgb": rgb, "bgr": rgb[..., ::-1].copy(), "uint16": rgb.astype(np.uint16) * 257, "float": rgb / np.float64(255),
+        "strided": np.repeat(rgb, 2, 1)[:, ::2],
+    }  # fmt: skip
+    for name, pixels in alike.items():
+        file = mozcodec.encode(pixels, distance=3, pixel_format="bgr" if name == "bgr" else None)
+        assert mozcodec.read_header(file).subsampling == expected, name
+    linear = np.where(rgb <= 0.04045 * 255, rgb / 255 / 12.92, ((rgb / 255 + 0.055) / 1.055) ** 2.4)
+    file = mozcodec.encode(linear, distance=3, transfer="linear")
+    assert mozcodec.read_header(file).subsampling == expected
+    assert {mozcodec.read_header(one.data).subsampling for one in mozcodec.sweep(rgb, distances=(2, 6))} == {expected}
+    assert mozcodec.read_header(mozcodec.encode(rgb, distance=3, subsampling="4:2:0")).subsampling == "4:2:0"
+    if fine and min(height, width) >= 8:
+        assert mozcodec.encode_to_target(rgb, ssimulacra2=50).subsampling == expected
+        assert mozcodec.encode_to_target(rgb, bytes=len(file), effort=0).subsampling == expected
+
+
+def test_fine_chroma_of_tall_images_is_measured_on_every_eighth_pair_of_rows():
+    rgb = np.full((512, 40, 3), 120, np.uint8)
+    rgb[2:8, ::2, 0] = rgb[130:136, 1::2, 2] = 255                 # rows between those that are read
+    assert mozcodec.read_header(mozcodec.encode(rgb, distance=3)).subsampling == "4:2:0"
+    rgb[::8, ::2, 0] = 255
+    assert mozcodec.read_header(mozcodec.encode(rgb, distance=3)).subsampling == "4:4:4"
+
+
 def test_metadata_and_markers_are_written(image):
     file = mozcodec.encode(
         image, distance=2, icc_profile=b"p" * 70000, exif=b"II*\0\x08\0\0\0\0\0", xmp=b"<x/>", comment="c",

@@ -169,6 +169,10 @@ int mzc_perceptual_encode(const mzc_image *image, const mzc_perceptual_options *
                           const mzc_encode_options *options, const mzc_marker *markers, int num_markers,
                           mzc_engine *engine, int cpu, mzc_buffer *out, mzc_status *status);
 
+/* The mean square of what 2 x 2 means remove from Cb and Cr (levels of 0..255, both planes together), on every eighth
+ * pair of rows of images of 256 rows and more. 0 for gray. -1: no memory. */
+int mzc_chroma_detail(const mzc_image *image, int cpu, double *mean_square);
+
 /* ---- DCT scaling and SmartScale ----------------------------------------------------------------------------------- */
 
 /* An image as DCT coefficients before quantization: each square of dct_size x dct_size samples gives block_size x

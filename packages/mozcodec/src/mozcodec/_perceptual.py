@@ -26,7 +26,9 @@ from ._pixels import address_of, check_size, code_of, with_packed_pixels
 
 LARGEST_DISTANCE = 25.0
 FULL_CHROMA_BELOW = 0.6
-"""subsampling="auto" is 4:4:4 below this distance (SSIMULACRA2 about 88), 4:2:0 from there on."""
+"""subsampling="auto" is 4:4:4 below this distance (SSIMULACRA2 about 88), 4:2:0 from there on ..."""
+FULL_CHROMA_ABOVE = 6.0
+"""... unless 2 x 2 means remove more than this from Cb and Cr (root mean square, levels of 0..255): docs/results.md."""
 _TAKEN = frozenset((*PERCEPTUAL, "subsampling", "jfif", "density", "engine"))
 _NOT_PIXELS = {
     "planes": "planes have been rounded to 8 bits and downsampled already",
@@ -44,16 +46,16 @@ class PerceptualSettings:
     distance: float
     effort: int
     sampling: tuple[int, int] | None
-    """Luma samples for each of chroma, across and down; None is the rule by distance."""
+    """Luma samples for each of chroma, across and down; None is the rule by distance and image."""
     linear: int
     coding: Any
     """The options of markers, as ``mzc_encode_options *``."""
 
-    def factors(self) -> tuple[int, int]:
-        """Return the luma sampling factors."""
+    def factors(self, image: Any) -> tuple[int, int]:
+        """Return the luma sampling factors of *image*, a ``mzc_image *``."""
         if self.sampling is not None:
             return self.sampling
-        return (1, 1) if self.distance < FULL_CHROMA_BELOW else (2, 2)
+        return (1, 1) if self.distance < FULL_CHROMA_BELOW or has_fine_chroma(image) else (2, 2)
 
 
 def check_distance(value: object) -> float:
@@ -133,6 +135,14 @@ def describe_samples(
     return struct, array
 
 
+def has_fine_chroma(image: Any) -> bool:
+    """Return whether 4:2:0 would remove so much of the chroma of a ``mzc_image *`` that 4:4:4 is smaller."""
+    mean_square = ffi.new("double *")
+    if lib.mzc_chroma_detail(image, CPU, mean_square):
+        raise OutOfMemoryError("no memory for two rows of the image")
+    return bool(mean_square[0] > FULL_CHROMA_ABOVE**2)
+
+
 def encode_perceptually(
     image: ArrayLike | Sequence[ArrayLike],
     pixel_format: str | None,
@@ -145,7 +155,7 @@ def encode_perceptually(
     struct, alive = describe_samples(image, pixel_format, settings.linear)
     perceptual = ffi.new("mzc_perceptual_options *")
     perceptual.distance, perceptual.effort = settings.distance, settings.effort
-    perceptual.h, perceptual.v = settings.factors()
+    perceptual.h, perceptual.v = settings.factors(struct)
     status = ffi.new("mzc_status *")
     failed = lib.mzc_perceptual_encode(
         struct, perceptual, settings.coding, markers[0], len(markers[1]), engine, CPU, buffer, status
@@ -286,7 +296,7 @@ class _Target:
         return float(values[0])
 
     def result(self, found: _Try) -> EncodedAtDistance:
-        name = {(1, 1): "4:4:4", (2, 2): "4:2:0", (2, 1): "4:2:2", (1, 2): "4:4:0"}[found.settings.factors()]
+        name = {(1, 1): "4:4:4", (2, 2): "4:2:0", (2, 1): "4:2:2", (1, 2): "4:4:0"}[found.settings.factors(self.struct)]
         return EncodedAtDistance(
             found.data, found.settings.distance, "gray" if self.is_gray else name, found.value, self.num_encodings
         )
@@ -335,8 +345,9 @@ def encode_to_score(
     if min(target.struct.width, target.struct.height) < 8:
         raise ValueError("SSIMULACRA2 needs at least 8 x 8 pixels; give a distance")
     start = _typical_distance(score)
-    if settings.sampling is not None or target.is_gray:
-        tries = _tries_for_score(target, score, settings.sampling, SMALLEST_DISTANCE, start)
+    sampling = (1, 1) if settings.sampling is None and has_fine_chroma(target.struct) else settings.sampling
+    if sampling is not None or target.is_gray:
+        tries = _tries_for_score(target, score, sampling, SMALLEST_DISTANCE, start)
     else:
         tries = _tries_for_score(target, score, (2, 2), _LOWEST_420, start) if start >= _LOWEST_420 else []
         found = _smallest(tries)
