@@ -1,9 +1,7 @@
 """Images, and mozjpeg's own programs as a reference."""
 
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -74,18 +72,10 @@ class Programs:
 @pytest.fixture(scope="session")
 def programs() -> Programs:
     """Build the programs once, beside mozcodec's own builds (about 15 s of CPU the first time)."""
-    build = PACKAGE / "build" / "programs"
     if shutil.which("cmake") is None:
         pytest.fail("the tests ask mozjpeg's own cjpeg and need cmake to build it: apt-get install cmake")
-    source = os.environ.get("MOZCODEC_MOZJPEG_SOURCE", "")
-    for command in (
-        ["cmake", "-S", PACKAGE, "-B", build, "-DCMAKE_BUILD_TYPE=Release", "-DMOZCODEC_PROGRAMS=ON",
-         f"-DMOZCODEC_MOZJPEG_SOURCE={source}", f"-DPython_EXECUTABLE={sys.executable}"],
-        ["cmake", "--build", build],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return Programs(build / "mozjpeg-build")
+    floor = load(PACKAGE / "benchmarks" / "floor.py")
+    return Programs(floor.programs())
 
 
 @pytest.fixture(scope="session")

@@ -108,16 +108,21 @@ class Floor:
 @cache
 def programs() -> Path:
     """Build mozjpeg's library and programs, as the tests do, and return the folder that holds them."""
+    import fcntl
+
     build = PACKAGE / "build" / "programs"
+    build.mkdir(parents=True, exist_ok=True)
     source = os.environ.get("MOZCODEC_MOZJPEG_SOURCE", "")
-    for command in (
-        ["cmake", "-S", PACKAGE, "-B", build, "-DCMAKE_BUILD_TYPE=Release", "-DMOZCODEC_PROGRAMS=ON",
-         f"-DMOZCODEC_MOZJPEG_SOURCE={source}", f"-DPython_EXECUTABLE={sys.executable}"],
-        ["cmake", "--build", build],
-    ):  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            sys.exit(f"mozjpeg cannot be built for the C loop:\n{done.stdout}{done.stderr}")
+    with (build / "programs.lock").open("w") as lock:  # one process builds; the others wait and find it built
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in (
+            ["cmake", "-S", PACKAGE, "-B", build, "-DCMAKE_BUILD_TYPE=Release", "-DMOZCODEC_PROGRAMS=ON",
+             f"-DMOZCODEC_MOZJPEG_SOURCE={source}", f"-DPython_EXECUTABLE={sys.executable}"],
+            ["cmake", "--build", build],
+        ):  # fmt: skip
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                sys.exit(f"mozjpeg cannot be built for the C loop:\n{done.stdout}{done.stderr}")
     return build / "mozjpeg-build"
 
 
