@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -103,8 +104,18 @@ def test_what_the_tests_do_not_check_survives(tree: Path, tmp_path: Path) -> Non
     assert results[0].detail.startswith("its tests fail without it: ")
 
 
+class Quick(Copy):
+    """Calls the one test of `tree` without pytest, which takes a second to start."""
+
+    def test(self, tests: Sequence[str], seconds: float | None) -> tuple[int | None, str]:
+        assert list(tests) == ["tests/test_small.py"]
+        words = [self.python, "-Bc", "import runpy\nrunpy.run_path('tests/test_small.py')['test_sign_of_negative']()"]
+        done = subprocess.run(words, cwd=self.tree, capture_output=True, text=True, timeout=seconds)
+        return done.returncode, done.stderr
+
+
 def test_a_stopped_run_resumes_and_tries_again_what_has_changed(tree: Path, tmp_path: Path) -> None:
-    copy = Copy(tree, tmp_path / "work")
+    copy = Quick(tree, tmp_path / "work")
     copy.update(files(tree))
     copy.prepare()
     caught, missed = fault("-1 if", "1 if", "wrong below 0"), fault("else 1", "else 0", "wrong above 0")
