@@ -1,12 +1,20 @@
-"""Options of the whole suite: a time budget for the slow tests."""
+"""Options of the whole suite: a time budget for the slow tests, an order and limits for several processes."""
 
 from __future__ import annotations
+
+import os
+import re
+from typing import Any
 
 import pytest
 
 from detector.system import let_idle_threads_sleep
 
 let_idle_threads_sleep()
+
+CLONE = [f"tests/pipeline/test_{name}.py" for name in ("repro", "trace", "experiments")]
+# with several processes, folders of long files begin and one of many short files ends: no process is idle for long
+ORDER = ("pipeline", "tools", "mozcodec", "detector", "evaluation")
 
 left_out: list[str] = []
 
@@ -27,10 +35,15 @@ def minutes(item: pytest.Item) -> float:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # xdist compares the names that its processes collected
+    if unstable := [item.nodeid for item in items if re.search(r" at 0x[0-9a-f]{6,}", item.nodeid)]:
+        raise pytest.UsageError(f"{unstable[0]}: the name has an address, which differs in every process; give ids")
     budget = config.getoption("--budget-minutes")
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(60 * max(30, 15 * minutes(item))))
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        items.sort(key=lambda item: ORDER.index(item.path.parent.name))
     if budget is None:
         return
     fits, total = [], 0.0
@@ -42,6 +55,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             left_out.append(f"{item.nodeid} ({minutes(item):g} min)")
     config.hook.pytest_deselected(items=[item for item in items if item not in fits])
     items[:] = fits
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file in one process, for the fixtures that they share; those of `CLONE` share one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "clone" if file in CLONE else file
+
+    return Scheduling(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -25,6 +25,7 @@ from detector.data import cluster, slurm, work
 from detector.data.work import Executor, Task, is_whole, read, result_file, run
 from detector.errors import ConfigError, DataError, DetectorError
 
+pytestmark = pytest.mark.alone
 distributed = pytest.importorskip("distributed", reason="pip install 'detector[cluster]'")
 WAIT = 120  # seconds until a state that is waited for must be there
 

@@ -50,6 +50,7 @@ from detector.weights import save_model
 from mozcodec import forensics
 from tools.browser import Browser, axe_source, browser
 
+pytestmark = pytest.mark.alone
 SECONDS = 100  # for a response; the machine may be busy
 MEBI = 1 << 20
 TOKEN = "0123456789abcdef0123"

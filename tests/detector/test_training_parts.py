@@ -141,6 +141,7 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("interruptible")
 def test_the_first_signal_is_noted_and_the_second_has_its_effect():
     terminate = signal.getsignal(signal.SIGTERM)

@@ -129,6 +129,7 @@ def test_a_turned_file_is_not_turned_again_and_its_thumbnail_turns(picture):
             assert exif.count(b"\xff\xd8") == 0
 
 
+@pytest.mark.alone
 def test_reading_is_linear_in_the_bytes_of_all_markers(small):
     chunk = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + bytes(8)
     data = mozcodec.encode(small, 80, xmp=b"x" * 65000)

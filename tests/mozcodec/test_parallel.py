@@ -75,6 +75,7 @@ def test_a_series_that_is_left_half_way_does_not_keep_the_process() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 def test_child_and_parent_go_on_after_a_fork_while_a_pool_works(small):

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.alone
 PROGRAM = """
 import json, re, sys
 from pathlib import Path

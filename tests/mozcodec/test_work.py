@@ -11,6 +11,7 @@ import pytest
 
 import mozcodec
 
+pytestmark = pytest.mark.alone
 PASSES = [((0, 1, 2), 0, 0, 0, 0), *((((c,), k, k, 0, 0)) for c in range(3) for k in range(1, 22))]  # 64 scans
 READERS = {
     "decode": mozcodec.decode,

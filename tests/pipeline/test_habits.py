@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ruamel.yaml import YAML
 
 from tools import coverage_report, pins
+from tools.scripts import load
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -122,6 +124,35 @@ def test_hooks_are_targets_of_the_makefile() -> None:
     assert {repo["repo"] for repo in config["repos"]} == {"local"}
     assert {hook["id"] for hook in hooks} == {"lint", "check", "lint-release"} <= targets
     assert all(hook["entry"] == f"make --no-print-directory {hook['id']}" for hook in hooks)
+
+
+def test_the_two_parts_of_make_test_are_all_tests_that_are_not_slow() -> None:
+    rule = re.search(r"^test: .*\n(?:\t.*\n)+", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    parts = re.findall(r'pytest -m "(.*?)"(.*)', rule[0]) if rule else []
+    assert [select for select, _ in parts] == [*["not slow and not alone"] * 2, "not slow and alone"]
+    assert [options.split()[:1] for _, options in parts] == [["--numprocesses"], ["--last-failed;"], ["&&"]]
+
+
+def test_several_processes_know_all_folders_and_the_files_that_share_a_clone() -> None:
+    conftest = load(ROOT / "tests" / "conftest.py")
+    assert sorted(conftest.ORDER) == sorted({path.parent.name for path in ROOT.glob("tests/*/test_*.py")})
+    sharing = re.compile(r"^ *def .*\b(small|fresh)_clone\b", re.M)
+    found = [path for path in ROOT.glob("tests/*/test_*.py") if sharing.search(path.read_text(encoding="utf-8"))]
+    assert sorted(conftest.CLONE) == sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
+def test_a_test_whose_name_differs_in_every_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    conftest = load(ROOT / "tests" / "conftest.py")
+    config = SimpleNamespace(getoption=lambda _: None)
+    item = SimpleNamespace(nodeid="a.py::test[1]", path=Path("tests/tools/a.py"), get_closest_marker=lambda _: None)
+    early = SimpleNamespace(**{**vars(item), "path": Path("tests/pipeline/a.py")})
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    items = [item, early]
+    conftest.pytest_collection_modifyitems(config, items)
+    assert items == [early, item]
+    item.nodeid = "a.py::test[<A object at 0x7f55cbc77150>]"
+    with pytest.raises(pytest.UsageError, match="the name has an address"):
+        conftest.pytest_collection_modifyitems(config, items)
 
 
 def test_a_package_below_its_floor_is_named() -> None:

@@ -271,6 +271,7 @@ def test_params_of_every_stage_are_parameters() -> None:
                 value = value[part]
 
 
+@pytest.mark.alone
 def test_help_takes_little_time() -> None:
     before = _children()
     subprocess.run([sys.executable, "-m", "detector.cli", "--help"], capture_output=True, check=True)
