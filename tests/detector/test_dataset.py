@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -220,7 +221,8 @@ def test_the_metadata_of_dfdc_cannot_name_files_elsewhere(tmp_path: Path) -> Non
 def test_identities_of_a_file_are_used_and_those_from_names_are_reported(tmp_path: Path) -> None:
     put(tmp_path, "real/anna/1.png", "real/7.png", "real/8.png", "fake/7.png", "fake/8_7.png", "fake/fake_7.png")
     remarks = "\n".join(find_pictures(tmp_path).remarks)
-    assert "by their names, 2 fake files belong to the groups of real ones, e.g. 7.png to that of 7.png" in remarks
+    assert "2 fake files were put with real files of the same name" in remarks
+    assert "(for example fake/7.png with real/7.png); identities.csv overrules it" in remarks
     (tmp_path / "identities.csv").write_text("path,identity\nreal/anna,anna\nfake/7.png,anna+ben\nreal/7.png,carl\n")
     found = find_pictures(tmp_path)
     assert {clip.video: clip.identity for clip in found.clips} == {
@@ -377,6 +379,26 @@ def test_one_command_makes_the_page(
     assert [line.split(":")[0] for line in text.splitlines() if line.endswith(": up to date")] == [
         "faces", "audit", "compress", "fidelity",
     ]  # fmt: skip
+
+
+def test_the_table_of_results_is_printed_once(
+    tmp_path: Path, small_tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the report stage or, if that is up to date, by `evaluation show`."""
+    called: list[str] = []
+
+    def call(name: str, _words: Sequence[str]) -> None:
+        called.append(name)
+        for path in () if name == "show" else dataset.stage(name).outputs:
+            dataset._placed(path, dataset.Dataset(small_tree), tmp_path / "out").mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr(dataset, "_call", call)
+    monkeypatch.setattr(dataset, "_check_classes", lambda _: None)
+    invoke("dataset", "add", small_tree, tmp_path / "out")
+    assert called == list(dataset.NAMES)
+    called.clear()
+    invoke("dataset", "add", small_tree, tmp_path / "out")
+    assert called == ["show"]
 
 
 def test_the_default_face_detector_is_the_best_available() -> None:

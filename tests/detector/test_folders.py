@@ -361,7 +361,7 @@ def test_the_command_prints_remarks_counts_and_failures(pictures: Path, tmp_path
     assert done.exit_code == 0, done.output
     lines = [line for line in done.output.splitlines() if not line.startswith("faces:")]
     assert lines[0].startswith("the persons are unknown: each of 5 groups")
-    assert lines[1].startswith("by their names, 2 fake files belong to the groups of real ones, e.g. carl.png to that")
+    assert lines[1].startswith("2 fake files were put with real files of the same name, in one identity and split (for")
     assert lines[2:] == [
         f"{out}:",
         "videos / faces     train     val    test     all",

@@ -231,10 +231,14 @@ def run(dataset: Dataset, out: Path, params: Params, until: str = NAMES[-1]) -> 
     record = out / DONE
     done: dict[str, str] = read_json(record, dict[str, str], "remove it") if record.exists() else {}
     keys: dict[str, str] = {}
+    current = False
     for row in STAGES:
         words = arguments(row, dataset, out, params)
         keys[row.name] = _key(row, words, dataset, params, keys)
-        if done.get(row.name) == keys[row.name] and all(_placed(path, dataset, out).exists() for path in row.outputs):
+        current = done.get(row.name) == keys[row.name] and all(
+            _placed(path, dataset, out).exists() for path in row.outputs
+        )
+        if current:
             click.echo(f"{row.name}: up to date")
         else:
             done.pop(row.name, None)
@@ -247,7 +251,7 @@ def run(dataset: Dataset, out: Path, params: Params, until: str = NAMES[-1]) -> 
             _check_classes(out / "faces")
         if row.name == until:
             break
-    if until == NAMES[-1]:
+    if until == NAMES[-1] and current:  # the report stage prints its results itself
         _call("show", ["evaluation", "show", *map(str, (out / "metrics.json", out / "tables")), "--page",
                        str(out / "report" / "index.html")])  # fmt: skip
 

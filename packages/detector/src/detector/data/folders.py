@@ -216,11 +216,11 @@ def _identified(files: Sequence[File], root: Path) -> tuple[list[File], list[str
             f"the persons{more} are unknown: each of {groups} groups (a folder, or a single file) counts as one "
             f"identity; to name them, write {root / IDENTITIES}"
         )
-        remarks += _from_names(unknown)
+        remarks += _from_names(unknown, root)
     return [described[file.path] for file in files], remarks
 
 
-def _from_names(files: Sequence[File]) -> list[str]:
+def _from_names(files: Sequence[File], root: Path) -> list[str]:
     """Return a remark on the fakes that were put with real files only because of their names, if there are any."""
     real = {file.identity: file for file in files if file.method == "original"}
     joined = [
@@ -232,8 +232,8 @@ def _from_names(files: Sequence[File]) -> list[str]:
         return []
     fake, person = joined[0]
     return [
-        f"by their names, {len(joined)} fake files belong to the groups of real ones, e.g. {fake.path.name} to that of "
-        f"{real[person].path.name}: same split, same identity; {IDENTITIES} overrules it"
+        f"{len(joined)} fake files were put with real files of the same name, in one identity and split (for example "
+        f"{fake.path.relative_to(root)} with {real[person].path.relative_to(root)}); {IDENTITIES} overrules it"
     ]
 
 
