@@ -220,7 +220,7 @@ def test_auto_subsampling_keeps_fine_saturated_chroma(height, width, contrast, f
 
 def test_fine_chroma_of_tall_images_is_measured_on_every_eighth_pair_of_rows():
     rgb = np.full((512, 40, 3), 120, np.uint8)
-    rgb[2:8, ::2, 0] = rgb[130:136, 1::2, 2] = 255                 # rows between those that are read
+    rgb[np.arange(512) % 8 > 1, ::2, 0] = 255                      # rows between those that are read
     assert mozcodec.read_header(mozcodec.encode(rgb, distance=3)).subsampling == "4:2:0"
     rgb[::8, ::2, 0] = 255
     assert mozcodec.read_header(mozcodec.encode(rgb, distance=3)).subsampling == "4:4:4"
