@@ -11,6 +11,7 @@ from skimage import data
 
 import mozcodec
 from detector.answer import condition, text, verdict
+from detector.answer.pages import images_in
 from detector.card import Calibrated, Card
 from detector.conditions import parse
 
@@ -113,3 +114,22 @@ def test_a_file_is_fake_if_a_face_is_and_real_if_all_are() -> None:
 def test_numbers_read_as_people_write_them() -> None:
     assert [text.number(value) for value in (4.68, 1234.0, 1.0, 0.5, 0.0046)] == ["4.7", "1,200", "1", "1/2", "1/220"]
     assert [text.percent(value) for value in (0.5, 0.9999, 0.0001)] == ["50.0 %", "above 99.9 %", "below 0.1 %"]
+
+
+@pytest.mark.parametrize(("suffix", "options"), [
+    ("gif", {}), ("png", {}), ("webp", {"lossless": True}), ("tiff", {}), ("tiff", {"compression": "tiff_lzw"}),
+])  # fmt: skip
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_frames_and_pages_are_counted(suffix: str, options: dict, count: int) -> None:
+    """As many as Pillow writes, here each another picture; a damaged file gives what can be read, at least one."""
+    first, *further = (Image.fromarray(np.roll(data.astronaut()[:96, :96], 7 * i, axis=1)) for i in range(count))
+    buffer = io.BytesIO()
+    first.save(buffer, suffix, save_all=True, append_images=further, **options)
+    file = buffer.getvalue()
+    assert images_in(file) == count
+    assert all(1 <= images_in(file[:end]) <= count for end in range(0, len(file), 97))
+
+
+def test_a_jpeg_is_one_image_and_directories_that_loop_end() -> None:
+    assert images_in(jpeg_by_pillow(75)) == images_in(b"") == 1
+    assert images_in(b"II*\0\x08\0\0\0\0\0" + (8).to_bytes(4, "little")) == 1

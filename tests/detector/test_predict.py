@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -242,6 +243,25 @@ def test_what_is_no_file_has_no_answer_and_stops_nothing(trained: Path, portrait
         "not a regular file",
         "",
     ]
+
+
+def test_images_that_are_not_examined_are_counted(
+    trained: Path, face_photograph: np.ndarray, tmp_path: Path
+) -> None:
+    """An animation whose first frame has a face, one whose second has, and an empty file."""
+    face, wall = Image.fromarray(face_photograph), Image.new("RGB", face_photograph.shape[1::-1], "gray")
+    face.save(tmp_path / "face.png", save_all=True, append_images=[wall])
+    wall.save(tmp_path / "wall.png", save_all=True, append_images=[face])
+    (tmp_path / "zero.jpg").touch()
+    files = [tmp_path / name for name in ("face.png", "wall.png", "zero.jpg")]
+    code, output, _ = run(*files, "--train", trained, "--json")
+    first, second, empty = (json.loads(line) for line in output.splitlines())
+    assert code == 3
+    note = "the file has 2 images (frames or pages); only the first was examined"
+    assert note in first["faces"][0]["notes"]
+    assert second["error"] == "no face found in the first of its 2 images"
+    assert (empty["error"], empty["size"]) == ("the file is empty", 0)
+    assert empty["sha256"] == hashlib.sha256(b"").hexdigest()
 
 
 def test_every_answer_is_valid_json_of_the_documented_schema(trained: Path, portrait: Path, small_tree: Path) -> None:

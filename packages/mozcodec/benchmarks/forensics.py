@@ -3,6 +3,7 @@
     python forensics.py identify IMAGES... --out FILE
     python forensics.py double IMAGES... --out FILE [--chains single,aligned,crop,resize,half,encoders]
     python forensics.py alarms IMAGES... --out FILE
+    python forensics.py pixels IMAGES... --out FILE
     python forensics.py splice IMAGES... --out FILE
     python forensics.py metadata JPEGS... --out FILE
     python forensics.py files JPEGS...
@@ -17,7 +18,9 @@ grid of blocks, cropped by 3 rows and 5 columns or made smaller in between; it p
 compressions and the detection rate at 1 % false alarms by pair of qualities. With ``encoders``, each other encoder is
 the earlier one before Pillow, or the last one after Pillow. ``alarms`` compresses the upper left 384 x 512 pixels once,
 and twice in a few ways, and prints how often `double_compression` says that there was an earlier compression: run it
-on images on which no threshold was chosen (``CID22/CID22-512/validation``). ``splice`` pastes parts of another image
+on images on which no threshold was chosen (``CID22/CID22-512/validation``). ``pixels`` prints how often the quality of
+a JPEG is found in its pixels, saved losslessly as they are, cropped or resized, and in images that never were one.
+``splice`` pastes parts of another image
 with another history and prints how well the maps of ``ghosts`` and ``grid`` find them, and their false alarms.
 ``metadata`` takes JPEG files of cameras and editors, as they are and changed without care for their metadata, and
 prints how often ``metadata_report`` finds a contradiction. ``files`` prints what ``identify`` and ``metadata_report``
@@ -345,6 +348,60 @@ def alarms_table(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
+PIXEL_QUALITIES = (15, 30, 50, 75, 85, 90, 95)
+PIXEL_CHANGES = ("as they are", "cropped by 8 x 16", "cropped by 3 x 5", "resized to 9/10", "resized to 1/2", "doubled")
+MOST_FROM_PIXELS = 90
+"""The highest quality that detector's ``predict`` takes from pixels."""
+
+
+def pixels(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield a row for the image as it is, and one for each encoder, quality and change of the decoded pixels."""
+    image = _part(path, 384, 512)
+    yield _pixels_row(path, "none", 0, "never a JPEG", image)
+    for encoder in ("libjpeg", "mozjpeg"):
+        for quality in PIXEL_QUALITIES:
+            decoded = Image.fromarray(mozcodec.decode(_encode(encoder, image, quality)))
+            width, height = decoded.size
+            for change in PIXEL_CHANGES:
+                changed = decoded
+                if change.startswith("cropped"):
+                    down, right = (int(word) for word in change.split()[2::2])
+                    changed = decoded.crop((right, down, width, height))
+                elif change != PIXEL_CHANGES[0]:
+                    tenths = {"resized to 9/10": 9, "resized to 1/2": 5, "doubled": 20}[change]
+                    size = (width * tenths // 10, height * tenths // 10)
+                    changed = decoded.resize(size, Image.Resampling.LANCZOS)
+                yield _pixels_row(path, encoder, quality, change, np.asarray(changed))
+
+
+def _pixels_row(path: Path, encoder: str, quality: int, change: str, image: np.ndarray) -> dict[str, Any]:
+    """As `estimated` in detector/answer/condition.py."""
+    file = mozcodec.encode(np.ascontiguousarray(image), 100, subsampling="4:4:4", profile="fastest")
+    found = forensics.double_compression(file)
+    stated = found.detected and found.quality <= MOST_FROM_PIXELS
+    return {
+        "image": path.stem, "encoder": encoder, "quality": quality, "change": change, "stated": int(stated),
+        "found": found.quality, "right": int(stated and abs(found.quality - quality) <= 2),
+    }  # fmt: skip
+
+
+def pixels_table(rows: list[dict[str, str]]) -> str:
+    """Return "right, stated/files" by change, encoder and quality."""
+    titles = " | ".join(map(str, PIXEL_QUALITIES))
+    lines = [f"| pixels | encoder | {titles} |", "|---" * (len(PIXEL_QUALITIES) + 2) + "|"]
+    for change in PIXEL_CHANGES:
+        for encoder in ("libjpeg", "mozjpeg"):
+            cells = []
+            for quality in PIXEL_QUALITIES:
+                wanted = (change, encoder, str(quality))
+                own = [row for row in rows if (row["change"], row["encoder"], row["quality"]) == wanted]
+                right, stated = (sum(int(row[key]) for row in own) for key in ("right", "stated"))
+                cells.append(f"{right}, {stated}/{len(own)}")
+            lines.append(f"| {change} | {encoder} | {' | '.join(cells)} |")
+    never = [row for row in rows if row["encoder"] == "none"]
+    return "\n".join([*lines, "", f"never a JPEG: {sum(int(row['stated']) for row in never)}/{len(never)} stated"])
+
+
 SELECTED: list[str] = list(CHAINS)
 """The chains that ``--chains`` names."""
 SPLICES = (
@@ -495,7 +552,7 @@ def metadata_table(rows: list[dict[str, str]]) -> str:
 
 
 WORK: dict[str, Callable[[Path], Iterator[dict[str, Any]]]] = {
-    "identify": identify, "double": double, "alarms": alarms, "splice": splice, "metadata": metadata,
+    "identify": identify, "double": double, "alarms": alarms, "pixels": pixels, "splice": splice, "metadata": metadata,
 }  # fmt: skip
 
 
@@ -659,7 +716,7 @@ def files(paths: list[Path]) -> str:
 
 
 TABLES = {
-    "identify": identification_table, "double": detection_tables, "alarms": alarms_table,
+    "identify": identification_table, "double": detection_tables, "alarms": alarms_table, "pixels": pixels_table,
     "splice": splice_table, "metadata": metadata_table,
 }  # fmt: skip
 

@@ -24,6 +24,7 @@ from ..errors import ConfigError, DataError, DetectorError
 from ..ranges import Input, distance_of, outside
 from . import condition as conditions
 from . import history, record, verdict
+from .pages import images_in
 from .people import RAW, Person, footage_of, people_of
 
 if TYPE_CHECKING:
@@ -173,6 +174,8 @@ class Examiner:
         data = None
         try:
             data = _contents(path)
+            if not data:
+                raise DataError("the file is empty")
             return self._prepare(path, name, data)
         except OSError as error:
             return Examined(self._empty(name, data, error.strerror or type(error).__name__))
@@ -185,7 +188,12 @@ class Examiner:
         footage = footage_of(path, self.options.frames)
         images = footage.images
         kind: Literal["image", "video"] = "video" if kind_of(path) == "video" else "image"
-        persons = self._people(images)
+        number = images_in(data) if kind == "image" else 1
+        try:
+            persons = self._people(images)
+        except DataError as error:
+            raise DataError(f"{error} in the first of its {number} images" if number > 1 else str(error)) from error
+        further = (f"the file has {number} images (frames or pages); only the first was examined",) * (number > 1)
         first = next(iter(images.values()))
         if kind == "video":
             found = conditions.of_video(self.card)
@@ -210,7 +218,7 @@ class Examiner:
             persons,
             self._people(images, self.reshared, whole_image=True) if self.reshared else [],
             {f"history-{what}": image for what, image in past.maps.items()},
-            tuple(sorted(footage.notes)),
+            (*sorted(footage.notes), *further),
         )
 
     def _finished(self, waiting: Sequence[_Prepared | Examined]) -> Iterator[Examined]:
@@ -262,8 +270,8 @@ class Examiner:
             caution=self.caution,
             format=record.FORMAT,
             file=name,
-            sha256=known.sha256 if known else hashlib.sha256(data).hexdigest() if data else None,
-            size=known.size if known else len(data) if data else None,
+            sha256=known.sha256 if known else None if data is None else hashlib.sha256(data).hexdigest(),
+            size=known.size if known else None if data is None else len(data),
             error=error,
             verdict=None,
             reason=None,
@@ -444,10 +452,10 @@ def _short(value: float | None) -> float | None:
 
 
 def _contents(path: Path) -> bytes:
-    """Return the bytes of the file *path*, none for a folder; DataError for a device, a socket or a named pipe."""
+    """Return the bytes of the file *path*; DataError for a folder, a device, a socket or a named pipe."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
-        return b""
+        raise DataError("a folder without images or videos")
     if not stat.S_ISREG(mode):
         raise DataError("not a regular file (a device, a socket or a named pipe); copy its data into a file")
     return path.read_bytes()
