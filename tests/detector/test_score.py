@@ -249,13 +249,14 @@ def test_faces_without_a_test_part_are_refused(packed_crops, trained, tmp_path):
     refused(score(faces, trained, tmp_path), "index.csv: no faces in the splits val and test")
 
 
-def test_a_damaged_crop_is_named_and_no_table_is_left(packed_crops, trained, tmp_path):
+def test_too_many_damaged_crops_are_named_and_no_table_is_left(packed_crops, trained, tmp_path):
     faces = copy(packed_crops["faces"], tmp_path)
-    victim = [face for face in read_index(faces) if face.split == "test"][-1]
-    with (faces / victim.shard).open("r+b") as file:
-        file.seek(victim.offset + 60)
-        file.write(b"\x00\x01\x02")
-    refused(score(faces, trained, tmp_path), victim.key, "damaged")
+    victims = [face for face in read_index(faces) if face.split == "test"][-5:]
+    for victim in victims:
+        with (faces / victim.shard).open("r+b") as file:
+            file.seek(victim.offset + 60)
+            file.write(b"\x00\x01\x02")
+    refused(score(faces, trained, tmp_path), victims[0].key, "5 of ", "damaged", "max_damaged = 0.01")
     assert not (tmp_path / "scores.csv").exists()
 
 

@@ -151,7 +151,7 @@ def judged(here: Bench, stage: Stage, folder: Path, result: Result, named: tuple
         allowed = {f".{Path(name).name}.work" for name in stage.writes}  # of tasks: the next run continues there
         if result.code == 0 or not all(Path(name).name in allowed for name in left):
             return f"left behind: {left}"
-    written = [name for name in stage.writes if (folder / name).exists()]
+    written = stage.written(folder)
     if result.code == 0:
         if len(written) != len(stage.writes):
             return f"success without all outputs, only {written}"
@@ -240,7 +240,8 @@ def kept(here: Bench, stage: Stage, folder: Path, result: Result) -> str:
     if result.code == -signal.SIGALRM:
         return "hangs"
     gone = stage.writes if stage.name == "train" else stage.withdrawn
-    old = [name for name in stage.writes if name not in gone or (folder / name).exists()]
+    written = stage.written(folder)
+    old = [name for name in stage.writes if name not in gone or name in written]
     if wrong := here.wrong(stage, folder, old):
         return f"the old output was changed ({result.code} {result.text[-500:]}): {wrong}"
     if result.code == 0:
@@ -285,7 +286,7 @@ def _full(sample: Path, stage: Stage, size: int, folder: Path) -> str:
             return f"ended with {result.code}: {result.text[-1500:]}"
         if result.code and not result.text.strip():
             return "failed without a word"
-        found = [name for name in stage.writes if (folder / name).exists()]
+        found = stage.written(folder)
         if wrong := here.wrong(stage, folder, found):
             return f"partial output ({result.code}): {wrong}"
         mount("tmpfs", folder / "out", "size=100m", 0x20)  # MS_REMOUNT

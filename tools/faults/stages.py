@@ -40,7 +40,8 @@ evaluate: {replicates: 10}
 class Stage:
     """One command: `reads` and `writes` are paths in the folder of a trial.
 
-    `left` are names that may stay there, `withdrawn` are outputs that the stage removes before it begins.
+    `left` are names that may stay there, `withdrawn` are outputs that the stage removes before it begins. `marker` is
+    the file that is written last: without it the outputs count as missing.
     """
 
     name: str
@@ -49,9 +50,16 @@ class Stage:
     writes: tuple[str, ...]
     left: tuple[str, ...] = ()
     withdrawn: tuple[str, ...] = ()
+    marker: str = ""
+
+    def written(self, folder: Path) -> list[str]:
+        """Return the outputs that are in *folder*."""
+        if self.marker and not (folder / self.marker).exists():
+            return []
+        return [name for name in self.writes if (folder / name).exists()]
 
 
-def _stage(line: str, reads: str, writes: str, left: str = "", withdrawn: str = "") -> Stage:
+def _stage(line: str, reads: str, writes: str, left: str = "", withdrawn: str = "", marker: str = "") -> Stage:
     argv = tuple(line.split())
     name = {"metrics": "evaluate"}.get(argv[1], argv[1])
     return Stage(
@@ -61,6 +69,7 @@ def _stage(line: str, reads: str, writes: str, left: str = "", withdrawn: str = 
         tuple(writes.split()),
         tuple(left.split()),
         tuple(withdrawn.split()),
+        marker,
     )
 
 
@@ -86,6 +95,7 @@ STAGES = {
             "out/compressed out/faces",
             "out/train out/history.csv",
             "out/checkpoints out/logs",
+            marker="out/train/model.json",
         ),
         _stage(
             "detector score out/faces out/train out/scores.csv --executor serial",

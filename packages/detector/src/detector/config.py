@@ -232,12 +232,16 @@ class EvaluateConfig:
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """All of params.yaml. `quality` is that of the training crops, `conditions` are what models are tested under."""
+    """All of params.yaml. `quality` is that of the training crops, `conditions` are what models are tested under.
+
+    max_damaged: share of the crops that may be damaged; up to it they are left out and listed.
+    """
 
     seed: int = number(1, 0)
     model: str = "meso4"
     quality: int = number(77, 1, 100)
     conditions: tuple[str, ...] = converted(TESTED, canonical)
+    max_damaged: float = number(0.01, 0, 0.5)
     faces: FacesConfig = field(default_factory=FacesConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
     compress: CompressConfig = field(default_factory=CompressConfig)

@@ -179,6 +179,7 @@ def explain(
     """
     from .data.files import whole_folder
     from .data.index import read_index, read_masks, write_rows
+    from .data.intact import intact, write_damaged
     from .data.shards import ShardReader
     from .data.summary import read_lossless
     from .data.work import SERIAL, working_folder
@@ -189,7 +190,8 @@ def explain(
     read_lossless(faces)
     set_threads(params.train)
     placed = Placed.here(train)
-    index, reader = read_index(faces), ShardReader(faces)
+    reader = ShardReader(faces)
+    index, damaged = intact(read_index(faces), reader, params.max_damaged)
     masks = read_masks(faces) if (faces / "masks.csv").is_file() else {}
     test = [face for face in index if face.split == "test"] or index
     layer = layer or MODELS[placed.card.model].feature_maps
@@ -204,6 +206,7 @@ def explain(
         localization = localize(explainer, forged, conditions, masks)
         write_rows(folder / "localization.csv", Localization, localization)
         _write_features(folder, explainer, described, two)
+        write_damaged(folder, damaged)
     return localization
 
 

@@ -66,7 +66,7 @@ def command(faces: Path, out: Path, summary: Path, workers: int, executor: str, 
     from evaluation.conditions import condition_key
 
     conditions = parse_all(params.conditions)
-    found = measure(faces, out, summary, conditions, workers, executor)
+    found = measure(faces, out, summary, conditions, workers, executor, params.max_damaged)
     width = max(5, *(len(str(condition)) for condition in conditions))
     for condition in conditions:
         row = found.get(condition_key(str(condition)), {})
@@ -83,6 +83,7 @@ def measure(
     conditions: Sequence[Condition],
     workers: int = 0,
     executor: str = "processes",
+    max_damaged: float = 0,
 ) -> dict[str, dict[str, float]]:
     """Measure all crops in the folder *faces* under *conditions*, write *out* and *summary*, and return the summary.
 
@@ -96,6 +97,7 @@ def measure(
     from .data.compress import crops_key
     from .data.files import sha256, whole_folder, write_json
     from .data.index import read_index, write_rows
+    from .data.intact import intact, write_damaged
     from .data.shards import ShardReader
     from .data.summary import read_lossless
     from .data.work import Executor, Task, key_of, read, run, working_folder
@@ -103,7 +105,8 @@ def measure(
 
     where = Executor(executor, workers)
     read_lossless(faces)
-    index, reader = read_index(faces), ShardReader(faces)
+    reader = ShardReader(faces)
+    index, damaged = intact(read_index(faces), reader, max_damaged)
     measured_conditions = [condition for condition in conditions if condition.steps]
 
     chunks = [index[start : start + CHUNK] for start in range(0, len(index), CHUNK)]
@@ -121,6 +124,7 @@ def measure(
         write_rows(folder / "panels.csv", Panel, panels)
         write_rows(folder / "images.csv", Row, rows)
         write_json(folder / "encoders.json", dict(encoders()))
+        write_damaged(folder, damaged)
         found = summarize(rows, index)
         origin: dict[str, Any] = {
             "faces": {"index_sha256": sha256(Path(faces) / "index.csv")},

@@ -136,7 +136,7 @@ STAGES = (
                 "with `compress` added",
             ),
         ),
-        params=("quality", "compress"),
+        params=("quality", "compress", "max_damaged"),
     ),
     Stage(
         name="fidelity",
@@ -148,7 +148,7 @@ STAGES = (
             Output("out/fidelity", "`images.csv`, `panels.csv`, `panels/*.png`, `encoders.json`"),
             Output("out/fidelity.json", "means and percentiles"),
         ),
-        params=("conditions",),
+        params=("conditions", "max_damaged"),
     ),
     Stage(
         name="train",
@@ -161,7 +161,7 @@ STAGES = (
             Output("out/plots/history.csv", "loss over the steps"),
         ),
         # compress: the encoder settings of the crops are part of the run's name
-        params=("seed", "model", "train", "compress"),
+        params=("seed", "model", "train", "compress", "max_damaged"),
         after=("out/audit.passed",),
     ),
     Stage(
@@ -174,7 +174,7 @@ STAGES = (
             Output("out/scores.csv", "one row per face and condition"),
             Output("out/scores.json", "the weights, crops and versions behind the scores"),
         ),
-        params=("conditions", "score", "train.reproducible", "train.threads"),
+        params=("conditions", "score", "train.reproducible", "train.threads", "max_damaged"),
     ),
     Stage(
         name="explain",
@@ -183,7 +183,7 @@ STAGES = (
         command="detector explain out/faces out/train out/explain",
         reads=("out/faces", "out/train"),
         writes=(Output("out/explain", "`maps.csv`, `maps/*.png`, `localization.csv`, `features.npy`, `features.csv`"),),
-        params=("conditions", "train.reproducible", "train.threads"),
+        params=("conditions", "train.reproducible", "train.threads", "max_damaged"),
     ),
     Stage(
         name="evaluate",

@@ -23,6 +23,7 @@ from .conditions import Condition, encoders, parse_all
 from .config import Params
 from .data.files import sha256, whole_file, write_json
 from .data.index import Face, read_index
+from .data.intact import Damaged, intact
 from .data.shards import ShardReader
 from .data.summary import Compress, Dataset, read_lossless
 from .data.work import SERIAL, Executor, Task, finished, key_of, working_folder
@@ -102,7 +103,8 @@ def command(
     conditions = parse_all(params.conditions)
     computed = arithmetic(params.train)
     where = Executor.of_model(executor, workers)
-    number = score(faces, train, out, conditions, params.score.batch_size, standardise, computed, where)
+    size, most = params.score.batch_size, params.max_damaged
+    number = score(faces, train, out, conditions, size, standardise, computed, where, most)
     click.echo(f"{number} faces under {len(conditions)} conditions: {out}")
 
 
@@ -115,6 +117,7 @@ def score(
     standardise: bool = False,
     computed: Arithmetic | None = None,
     where: Executor = SERIAL,
+    max_damaged: float = 0,
 ) -> int:
     """Score the crops in *faces* with the weights in *train* and write *out* and its record; return how many crops.
 
@@ -126,6 +129,8 @@ def score(
     index = [face for face in read_index(faces) if face.split in SPLITS]
     if not index:
         raise DataError(f"{faces / 'index.csv'}: no faces in the splits {' and '.join(SPLITS)}: nothing to score")
+    reader = ShardReader(faces)
+    index, damaged = intact(index, reader, max_damaged)
     scored = Scored(
         sha256(faces / "index.csv"),
         summary.dataset,
@@ -133,8 +138,8 @@ def score(
         {split: sum(face.split == split for face in index) for split in SPLITS},
     )
     with working_folder(out) as work:
-        scores = score_faces(index, ShardReader(faces), train, conditions, batch_size, standardise, where, work)
-        write_scores(out, index, conditions, scores, origin(card, scored, conditions, standardise, computed))
+        scores = score_faces(index, reader, train, conditions, batch_size, standardise, where, work)
+        write_scores(out, index, conditions, scores, origin(card, scored, conditions, standardise, computed), damaged)
     return len(index)
 
 
@@ -239,11 +244,12 @@ def write_scores(
     conditions: Sequence[Condition],
     scores: NDArray[np.float64],
     origin: Origin,
+    damaged: Sequence[Damaged] = (),
 ) -> None:
     """Write scores.csv: the faces in the order of *index*, each under the *conditions* in their order.
 
-    *origin* is written to scores.json with the hash of the table. Both files are complete before the first of them
-    appears; scores read back exactly.
+    *origin* is written to scores.json with the hash of the table, and the keys of the *damaged* crops that were left
+    out. Both files are complete before the first of them appears; scores read back exactly.
     """
     labels = [str(condition) for condition in conditions]
     with whole_file(out) as path, whole_file(out.with_suffix(".json")) as beside:
@@ -253,4 +259,6 @@ def write_scores(
             for face, row in zip(index, scores.tolist(), strict=True):
                 columns = [getattr(face, name) for name in DESCRIBING]
                 writer.writerows([*columns, label, repr(score)] for label, score in zip(labels, row, strict=True))
-        write_json(beside, sealed({"scores": {"sha256": sha256(path), "rows": scores.size}, **asdict(origin)}))
+        left_out = {"damaged": [row.key for row in damaged]} if damaged else {}
+        of_table = {"sha256": sha256(path), "rows": scores.size}
+        write_json(beside, sealed({"scores": of_table, **asdict(origin), **left_out}))

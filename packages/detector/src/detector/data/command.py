@@ -68,7 +68,9 @@ def compress(
     """Compress the crops in FACES with mozjpeg at the quality in params.yaml into packed files in OUT."""
     from .compress import compress_faces
 
-    done = compress_faces(faces, out, params.quality, params.compress, workers, splits, executor)["compress"]
+    most = params.max_damaged
+    summary = compress_faces(faces, out, params.quality, params.compress, workers, splits, executor, most)
+    done = summary["compress"]
     click.echo(f"{out}: quality {done['quality']}, {done['bytes_per_face']:.0f} bytes per face")
 
 

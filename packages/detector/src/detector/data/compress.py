@@ -17,6 +17,7 @@ from ..pipeline import stage
 from ..schema import read_json
 from .files import whole_folder, write_json
 from .index import Face, read_index, write_index
+from .intact import intact, write_damaged
 from .png import decode_png
 from .shards import ShardReader, ShardWriter
 from .summary import SUMMARY, read_lossless
@@ -66,11 +67,13 @@ def compress_faces(
     workers: int = 0,
     splits: Sequence[str] = ("train", "val"),
     executor: str = "processes",
+    max_damaged: float = 0,
 ) -> dict[str, Any]:
     """Write the crops of *splits* in the folder *faces* as packed JPEG files to *out*, and return the summary.
 
     The index has the rows of these crops with new offsets. The summary is that of *faces* with the counts of *splits*
-    and the compression settings. Raises `DataError` if *faces* is incomplete, has no crops of *splits*, or is *out*.
+    and the compression settings. Up to the share *max_damaged*, damaged crops are left out and listed in the summary
+    and ``damaged.csv`` (`intact`). Raises `DataError` if *faces* is incomplete, has no crops of *splits*, or is *out*.
     """
     faces, out, where = Path(faces), Path(out), Executor(executor, workers)
     if out.resolve() == faces.resolve():
@@ -82,6 +85,7 @@ def compress_faces(
         )
     read_lossless(faces)
     summary = _counted(read_json(faces / SUMMARY), splits)
+    index, damaged = intact(index, reader, max_damaged)
 
     chunks = [index[start : start + CHUNK] for start in range(0, len(index), CHUNK)]
     depends = key_of("encode_crops", stage("compress").code_sha256(), asdict(config), str(quality), encoder())
@@ -105,7 +109,10 @@ def compress_faces(
             "bytes_per_face": round(sum(face.size for face in rows) / len(rows), 1),
             "encoder": encoder(),
         }
+        if damaged:
+            summary["damaged"] = [row.key for row in damaged]
         write_json(folder / SUMMARY, summary)
+        write_damaged(folder, damaged)
         write_index(folder / "index.csv", rows)
     return summary
 

@@ -52,6 +52,7 @@ class Summary:
     videos: dict[str, dict[str, int]]
     faces: dict[str, dict[str, int]]
     compress: Compress | None = None
+    damaged: tuple[str, ...] = ()  # keys of crops that were left out
 
 
 def read_summary(folder: str | Path) -> Summary:

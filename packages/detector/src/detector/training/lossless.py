@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ..data.compress import read_crop
@@ -17,15 +17,22 @@ NAMES = {"train": "training", "val": "validation"}
 
 
 def lossless_faces(
-    folder: Path, reader: ShardReader, split: str, crops: Sequence[Face], size: tuple[int, int]
+    folder: Path,
+    reader: ShardReader,
+    split: str,
+    crops: Sequence[Face],
+    size: tuple[int, int],
+    left_out: Collection[str] = (),
 ) -> list[Face]:
     """Return the faces of *split* in *folder*, of which *crops* are compressed copies of *size*, in the same order.
+
+    Crops with the keys *left_out* are passed over.
 
     DataError if *folder* is compressed itself, the two do not have the same crops, or they are not of *size*: found
     before a training begins.
     """
     read_lossless(folder)
-    found = [face for face in read_index(folder) if face.split == split]
+    found = [face for face in read_index(folder) if face.split == split and face.key not in left_out]
     if [face.key for face in found] != [face.key for face in crops]:
         raise DataError(
             f"{folder / 'index.csv'}: its {NAMES[split]} crops are not those of the compressed crops; compress this "

@@ -18,6 +18,10 @@ import torch
 from ..card import CARD
 from ..config import Params
 from ..data.files import sha256
+from ..data.index import read_index
+from ..data.intact import intact
+from ..data.shards import ShardReader
+from ..data.summary import SUMMARY, read_summary
 from ..errors import DataError
 from ..models import MODELS
 from ..models.packages import PACKAGE, package_file
@@ -44,11 +48,14 @@ class Run:
     code_sha256: str
     versions: dict[str, str]  # of the libraries that compute: `LIBRARIES`
     device: str
+    damaged: tuple[str, ...] = ()  # keys of the crops that are left out
 
     @property
     def id(self) -> str:
         values = dataclasses.asdict(self)
         del values["parameters"]["train"]["checkpoint"]  # the checkpoint settings do not affect the weights
+        if not values["damaged"]:
+            del values["damaged"]
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -59,15 +66,28 @@ def describe_run(params: Params, crops: Path, device: torch.device, lossless: Pa
     The index identifies the data: it holds the checksum of every crop. DataError if there is none.
     """
     start, train = _pretrained(params), stage("train")
+    parameters = {name: value for name, value in train.values(params).items() if name != "max_damaged"}
     return Run(
-        parameters=train.values(params),
+        parameters=parameters,
         index_sha256=_index_sha256(crops),
         faces_sha256=_index_sha256(lossless) if lossless is not None else None,
         pretrained_sha256=sha256(*start) if start else None,
         code_sha256=train.code_sha256(),
         versions={name: version for name, version in versions().items() if name in LIBRARIES},
         device=device.type,
+        damaged=_damaged(params.max_damaged, crops, lossless),
     )
+
+
+def _damaged(most: float, crops: Path, lossless: Path | None) -> tuple[str, ...]:
+    """Return the keys of the training and validation crops that are left out: damaged now, or before compression."""
+    earlier = read_summary(crops).damaged if (crops / SUMMARY).exists() else ()
+    found = {*earlier}
+    for folder in (crops, lossless):
+        if folder is not None:
+            faces = [face for face in read_index(folder) if face.split in ("train", "val") and face.key not in earlier]
+            found.update(row.key for row in intact(faces, ShardReader(folder), most)[1])
+    return tuple(sorted(found))
 
 
 def _index_sha256(folder: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,16 @@ BATCH = 128
 class Validation:
     """The lossless validation crops in the folder *faces*, of which *crops* are compressed copies of *size*.
 
+    Crops with the keys *left_out* are damaged in one of the two folders.
+
     DataError if *faces* is compressed itself, or the two folders do not hold the same validation crops.
     """
 
-    def __init__(self, faces: Path, crops: Sequence[Face], size: tuple[int, int]):
+    def __init__(
+        self, faces: Path, crops: Sequence[Face], size: tuple[int, int], left_out: Collection[str] = ()
+    ):
         self.reader, self.size = ShardReader(faces), size
-        self.index = lossless_faces(faces, self.reader, "val", crops, size)
+        self.index = lossless_faces(faces, self.reader, "val", crops, size, left_out)
 
     def score(self, model: nn.Module, labels: Sequence[str], device: torch.device) -> dict[str, Any]:
         """Return the card's values for *model*, in evaluation mode, under each of the conditions *labels*.

@@ -24,6 +24,7 @@ from ..card import CARD, Card, data_of
 from ..config import Params
 from ..data.files import sha256, whole_file
 from ..data.index import Face, read_index
+from ..data.intact import DAMAGED
 from ..data.shards import ShardReader
 from ..data.summary import SUMMARY, read_summary
 from ..errors import ConfigError, DataError, DetectorError
@@ -173,7 +174,8 @@ class Trainer:
         self.params, self.config, self.run_info = params, config, run
         self.processes, self.signals, self.progress = processes, signals, progress
         self.device = processes.device
-        reader, faces = ShardReader(crops), read_index(crops)
+        left_out = set(run.damaged)
+        reader, faces = ShardReader(crops), [face for face in read_index(crops) if face.key not in left_out]
         self.summary = read_summary(crops) if (crops / SUMMARY).exists() else None
         # the compressed crops count train and val only, the lossless ones all splits
         self.data = self.summary if lossless is None else read_summary(lossless)
@@ -189,7 +191,7 @@ class Trainer:
         order = PairedOrder if config.paired else BalancedOrder
         self.order = order(self.training, config.batch_size, params.seed, processes.world_size)
         self.size = crop_size(reader, self.training[0])
-        self.lossless = None if lossless is None else Validation(lossless, validation, self.size)
+        self.lossless = None if lossless is None else Validation(lossless, validation, self.size, left_out)
         histories = self._histories(lossless, loader_threads)
         self.inputs = _inputs(run, crops, lossless)
         pin = self.device.type == "cuda"
@@ -243,7 +245,9 @@ class Trainer:
                 "train.histories: none"
             )
         reader = ShardReader(lossless)
-        faces = lossless_faces(lossless, reader, "train", self.training, self.size)
+        faces = lossless_faces(
+            lossless, reader, "train", self.training, self.size, set(self.run_info.damaged)
+        )
         return Histories(config, self.params.seed, LosslessCrops(reader, faces), threads)
 
     def introduce(self) -> None:
@@ -518,6 +522,10 @@ class Trainer:
         weights = self._chosen.get("weights") or self.ema.model.state_dict()
         check_finite_weights(weights, f"{out}: not written")
         card = dataclasses.replace(self._card(weights), log_sha256=sha256(out / "log.jsonl"))
+        (out / DAMAGED).unlink(missing_ok=True)  # of an earlier run
+        if self.run_info.damaged:
+            with whole_file(out / DAMAGED) as path:
+                path.write_text("\n".join(["key", *self.run_info.damaged]) + "\n", encoding="utf-8")
         with whole_file(out / "model_card.md") as path:
             path.write_text(self._model_card(card), encoding="utf-8")
         save_model(out, weights, card)
