@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._inputs import content_of
-from ._metadata import APP2, EOI, KEEP, MARKER, edit_metadata, header_segments, read_metadata
+from ._metadata import (
+    APP2,
+    EOI,
+    KEEP,
+    edit_metadata,
+    header_segments,
+    next_marker,
+    read_metadata,
+    segment_end,
+)
 
 _MPF = b"MPF\0"
 _MP_ENTRY = 0xB002
@@ -33,15 +42,14 @@ class Part:
 
 def picture_end(data: memoryview, start: int = 0) -> int | None:
     """Return where the image that begins at *start* ends, after its EOI; None if it has none."""
-    found = MARKER.search(data, start + 2)
-    while found is not None:
-        at = found.start()
+    at = next_marker(data, start + 2)
+    while at >= 0:
         if data[at + 1] == EOI:
             return at + 2
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if not at + 4 <= end <= len(data):
+        end = segment_end(data, at)
+        if not end:
             return None
-        found = MARKER.search(data, end)
+        at = next_marker(data, end)
     return None
 
 
@@ -168,9 +176,7 @@ def _with_lengths(first: bytes, sizes: list[tuple[int, int]]) -> bytes:
     known = dict(sizes)
 
     def item(found: re.Match[bytes]) -> bytes:
-        return _LENGTH.sub(
-            lambda m: m[1] + str(known.get(int(m[2]), int(m[2]))).encode() + m[3], found[0]
-        )
+        return _LENGTH.sub(lambda m: m[1] + str(known.get(int(m[2]), int(m[2]))).encode() + m[3], found[0])
 
     return edit_metadata(first, xmp=_ITEM.sub(item, xmp), exif=KEEP)
 

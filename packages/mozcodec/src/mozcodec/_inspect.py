@@ -12,7 +12,7 @@ from ._containers import Part, parts_of
 from ._decode import Header, read_header
 from ._encode import encode
 from ._inputs import Source, content_of
-from ._metadata import EOI, MARKER, SOS, Segment
+from ._metadata import EOI, SOS, Segment, next_marker, segment_end
 from ._mozjpeg import ffi, lib
 from ._options import SMALLEST_DISTANCE
 from ._perceptual import LARGEST_DISTANCE
@@ -136,19 +136,19 @@ def segments_in(data: bytes) -> tuple[list[tuple[Segment, int]], int]:
     """Return the segments with their ends, coded data included, and the end of the image."""
     view = memoryview(data)
     segments: list[tuple[Segment, int]] = []
-    found = MARKER.search(data, 2)
-    while found is not None:
-        start = found.start()
-        if data[start + 1] == EOI:
+    start = next_marker(data, 2)
+    while start >= 0:
+        marker, end = data[start + 1], segment_end(data, start)
+        if marker == EOI:
             return segments, start + 2
-        end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
-        if not start + 4 <= end <= len(data):
+        if not end:
             break
-        found = MARKER.search(data, end)
-        segment = Segment(start, data[start + 1], view[start + 4 : end])
-        if segment.marker == SOS:
-            end = len(data) if found is None else found.start()
+        following = next_marker(data, end)
+        segment = Segment(start, marker, view[start + 4 : end])
+        if marker == SOS:
+            end = len(data) if following < 0 else following
         segments.append((segment, end))
+        start = following
     return segments, len(data)
 
 
@@ -298,7 +298,7 @@ def inspect(data: Source, *, smartscale: bool = False) -> Inspection:
     huffman_tables: list[HuffmanTable] = []
     scans, ids, slots = [], [], []
     components: tuple[Component, ...] = ()
-    for segment, segment_end in found:
+    for segment, end_of_segment in found:
         content = bytes(segment.data)
         if segment.marker == 0xDB:
             quant_tables |= quant_tables_in(content)
@@ -310,7 +310,7 @@ def inspect(data: Source, *, smartscale: bool = False) -> Inspection:
             triples = zip(content[6::3], content[7::3], slots, strict=False)
             components = tuple(Component(name, divmod(factors, 16), slot) for name, factors, slot in triples)
         elif segment.marker == SOS:
-            scan = _scan(segment, segment_end, ids)
+            scan = _scan(segment, end_of_segment, ids)
             if scan is not None:
                 scans.append(scan)
     n = min(header.block_size, 8)

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._inputs import Source, content_of
 from ._mozjpeg import ffi
@@ -27,8 +27,7 @@ _ORIENTATION_TAG = 0x0112  # EXIF 2.32, section 4.6.4 A
 _TIFF_SHORT, _TIFF_LONG = 3, 4
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A marker segment: ``offset`` of its 0xFF in the file, its marker byte and what follows its length."""
 
     offset: int
@@ -36,17 +35,32 @@ class Segment:
     data: memoryview
 
 
+def next_marker(data: Any, at: int) -> int:
+    """Return where the next marker with a segment, or EOI, stands in bytes or a view of bytes; -1 if there is none."""
+    if at + 1 < len(data) and data[at] == 0xFF and (2 <= data[at + 1] <= 0xCF or 0xD9 <= data[at + 1] <= 0xFE):
+        return at  # the usual case: a search costs several times as much, and files may have 250,000 markers a megabyte
+    found = MARKER.search(data, at)
+    return -1 if found is None else found.start()
+
+
+def segment_end(data: Any, start: int) -> int:
+    """Return where the segment of the marker at *start* ends; 0 if that is beyond the end of the data."""
+    if start + 4 > len(data):
+        return 0
+    end = start + 2 + (data[start + 2] << 8 | data[start + 3])
+    return end if start + 4 <= end <= len(data) else 0
+
+
 def header_segments(data: bytes | bytearray | memoryview) -> Iterator[Segment]:
     """Yield the marker segments before the first scan; stops at one that is cut off."""
     view = memoryview(data).cast("B")
-    found = MARKER.search(view, 2)
-    while found is not None:
-        start = found.start()
-        segment_end = start + 2 + int.from_bytes(view[start + 2 : start + 4], "big")
-        if view[start + 1] in (SOS, EOI) or not start + 4 <= segment_end <= len(view):
+    start = next_marker(view, 2)
+    while start >= 0:
+        marker, end = view[start + 1], segment_end(view, start)
+        if marker in (SOS, EOI) or not end:
             return
-        yield Segment(start, view[start + 1], view[start + 4 : segment_end])
-        found = MARKER.search(view, segment_end)
+        yield Segment(start, marker, view[start + 4 : end])
+        start = next_marker(view, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +124,7 @@ def _with_iptc(photoshop: bytes, iptc: bytes | None) -> bytes:
     if iptc is not None:
         blocks.append((_IPTC_RESOURCE, b"\0\0", iptc))
     return b"".join(
-        b"8BIM"
-        + number.to_bytes(2, "big")
-        + name
-        + len(content).to_bytes(4, "big")
-        + content
-        + bytes(len(content) % 2)
+        b"8BIM" + number.to_bytes(2, "big") + name + len(content).to_bytes(4, "big") + content + bytes(len(content) % 2)
         for number, name, content in blocks
     )
 

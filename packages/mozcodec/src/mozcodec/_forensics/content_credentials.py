@@ -6,11 +6,11 @@ listed here; validation needs the package c2pa-python (extra ``mozcodec[c2pa]``)
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._inspect import segments_in
-from .._metadata import SOS
+from .._metadata import Segment
 
 _APP11 = 0xEB
 _MOST_BYTES = 64 << 20
@@ -42,10 +42,13 @@ class ContentCredentials:
     """C2PA's status codes of failed checks, or the damage of the store."""
 
 
-def read_content_credentials(data: bytes, provenance: str | None) -> ContentCredentials:
-    """Return the manifest store of a JPEG; *provenance* is the property dcterms:provenance of its XMP."""
+def read_content_credentials(data: bytes, segments: Sequence[Segment], provenance: str | None) -> ContentCredentials:
+    """Return the manifest store of a JPEG; *provenance* is the property dcterms:provenance of its XMP.
+
+    *segments* are those before its first scan.
+    """
     remote = provenance if provenance is not None and provenance.startswith(("http://", "https://")) else None
-    store, problems = _store(data)
+    store, problems = _store(segments)
     if store is None:
         return ContentCredentials(False, remote, (), (), "absent", problems=problems)
     labels, problems = _labels(store)
@@ -71,13 +74,11 @@ def read_content_credentials(data: bytes, provenance: str | None) -> ContentCred
     )
 
 
-def _store(data: bytes) -> tuple[bytes | None, tuple[str, ...]]:
+def _store(segments: Sequence[Segment]) -> tuple[bytes | None, tuple[str, ...]]:
     """Return the box of the C2PA manifest store, joined from its segments (ISO/IEC 19566-5, Annex D)."""
     parts: dict[int, list[tuple[int, bytes]]] = {}
-    for segment, _ in segments_in(data)[0]:
+    for segment in segments:
         content = bytes(segment.data)
-        if segment.marker == SOS:
-            break
         # "JP", number of the box, number of its segment, then the box: size, type
         if segment.marker == _APP11 and content[:2] == b"JP" and len(content) >= 16 and content[12:16] == b"jumb":
             number, order = int.from_bytes(content[2:4], "big"), int.from_bytes(content[4:8], "big")

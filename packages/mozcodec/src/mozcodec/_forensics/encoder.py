@@ -10,19 +10,10 @@ from numpy.typing import NDArray
 
 from .._errors import UnsupportedError
 from .._inputs import Source, content_of
-from .._inspect import (
-    Inspection,
-    distance_tables,
-    huffman_tables_in,
-    inspect,
-    quant_tables_in,
-    segments_in,
-)
+from .._inspect import Inspection, distance_tables, huffman_tables_in, inspect, quant_tables_in
 from .._inspect import _all_tables as all_tables
-from .._metadata import COM, DQT, SOS
 from .._pixels import zigzag
 
-_DHT = 0xC4
 _MPEG_INTRA = np.array(
     [
         [8, 16, 19, 22, 26, 27, 29, 34],
@@ -114,21 +105,20 @@ class _Structure:
     comment: bytes
 
 
-def _structure(data: bytes, found: Inspection) -> _Structure:
+def _structure(found: Inspection) -> _Structure:
     quant, huffman, comment, before_frame, seen_frame, quant_first = [], [], b"", False, False, True
-    for segment, _ in segments_in(data)[0]:
-        content = bytes(segment.data)
-        if segment.marker == SOS:
+    for segment in found.segments:
+        if segment.name == "SOS":
             break
-        if segment.marker == DQT:
-            quant.append(len(quant_tables_in(content)))
+        if segment.name == "DQT":
+            quant.append(len(quant_tables_in(segment.data)))
             quant_first &= not seen_frame
-        elif segment.marker == _DHT:
-            huffman.append(len(huffman_tables_in(content)))
+        elif segment.name == "DHT":
+            huffman.append(len(huffman_tables_in(segment.data)))
             before_frame |= not seen_frame
-        elif segment.marker == COM and not comment:
-            comment = content
-        elif 0xC0 <= segment.marker <= 0xCF:
+        elif segment.name == "COM" and not comment:
+            comment = segment.data
+        elif segment.name.startswith(("SOF", "JPG", "DAC")):
             seen_frame = True
     codes = [sum(table.counts) for table in found.huffman_tables]
     return _Structure(
@@ -191,13 +181,9 @@ def _agreement(family: str, layout: _Structure) -> float:
     return sum(facts) / len(facts)
 
 
-def _tables(found: Inspection, data: bytes) -> list[NDArray[np.int64]]:
+def _tables(found: Inspection) -> list[NDArray[np.int64]]:
     """The quantization table of each component."""
-    slots: list[int] = []
-    for segment, _ in segments_in(data)[0]:
-        if 0xC0 <= segment.marker <= 0xCF and segment.marker not in (0xC4, 0xC8, 0xCC):
-            slots = list(bytes(segment.data)[8::3])
-            break
+    slots = [component.quant_slot for component in found.components]
     tables = [found.quant_tables[slot].astype(np.int64) for slot in slots if slot in found.quant_tables]
     if not tables or len(tables) != len(slots):
         raise UnsupportedError("the file has no quantization tables: lossless, or abbreviated (see tables= of decode)")
@@ -240,7 +226,7 @@ def estimate_quality(data: Source) -> tuple[ComponentQuality, ...]:
     """
     stream = bytes(content_of(data))
     found = inspect(stream)
-    tables = _tables(found, stream)
+    tables = _tables(found)
     return _qualities(tables, _kinds(found, len(tables)), slice(0, 9))
 
 
@@ -342,7 +328,7 @@ def identify(data: Source) -> Identification:
     """
     stream = bytes(content_of(data))
     found = inspect(stream)
-    tables, layout = _tables(found, stream), _structure(stream, found)
+    tables, layout = _tables(found), _structure(found)
     kinds = _kinds(found, len(tables))
     if any(table.shape != (8, 8) for table in tables) or found.header.block_size != 8:
         raise UnsupportedError(f"SmartScale block size {found.header.block_size}: only mozcodec and libjpeg 8 write it")

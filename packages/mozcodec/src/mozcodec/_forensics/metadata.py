@@ -10,8 +10,19 @@ from .._containers import Part, is_cut_off, is_picture, parts_of
 from .._decode import Header, decode, oriented, read_header
 from .._errors import JpegError, JpegWarning
 from .._inputs import Source, content_of
-from .._inspect import segments_in
-from .._metadata import APP0, APP1, APP2, APP13, PHOTOSHOP_SIGNATURE, SOS, _resources, header_segments
+from .._metadata import (
+    APP0,
+    APP1,
+    APP2,
+    APP13,
+    PHOTOSHOP_SIGNATURE,
+    SOS,
+    Segment,
+    _resources,
+    header_segments,
+    next_marker,
+    segment_end,
+)
 from .content_credentials import ContentCredentials, read_content_credentials
 from .exif import Exif, read_exif, read_xmp
 
@@ -102,14 +113,15 @@ def metadata_report(data: Source) -> MetadataReport:
     header = read_header(stream)
     exif = Exif() if header.metadata.exif is None else read_exif(header.metadata.exif)
     xmp = {} if header.metadata.xmp is None else read_xmp(header.metadata.xmp)
-    photoshop, save_for_web = _photoshop_qualities(stream)
+    segments = list(header_segments(stream))
+    photoshop, save_for_web = _photoshop_qualities(segments)
     parts = tuple(parts_of(stream))
-    credentials = read_content_credentials(stream, next(iter(xmp.get("dcterms:provenance", ())), None))
+    credentials = read_content_credentials(stream, segments, next(iter(xmp.get("dcterms:provenance", ())), None))
     thumbnail, findings = _thumbnail(stream, exif)
     software = _software(exif, xmp, photoshop, save_for_web, credentials)
     findings += _sizes(header, exif, xmp) + _orientations(exif, xmp)
-    findings += _programs(stream, exif, software) + _dates(exif, xmp) + _source(exif, xmp)
-    findings += _parts(stream, parts) + _credentials(credentials)
+    findings += _programs(segments, exif, software) + _dates(exif, xmp) + _source(exif, xmp)
+    findings += _parts(stream, segments, parts) + _credentials(credentials)
     findings += [Finding("note", "damage", problem) for problem in exif.problems]
     return MetadataReport(
         width=header.width,
@@ -301,9 +313,7 @@ def _without_borders(small: NDArray[np.uint8], shape: tuple[int, int]) -> NDArra
     return small[top : top + rows, left : left + columns]
 
 
-def _correlation(
-    small: NDArray[np.uint8], image: _Summed, fields: tuple[tuple[_Field, _Field], ...]
-) -> float | None:
+def _correlation(small: NDArray[np.uint8], image: _Summed, fields: tuple[tuple[_Field, _Field], ...]) -> float | None:
     """Return the largest correlation of a field of the thumbnail with one of the image; None for flat ones."""
     height, width = small.shape
     shrink = max(1.0, max(height, width) / _COMPARED)
@@ -385,10 +395,10 @@ def _dates(exif: Exif, xmp: dict[str, tuple[str, ...]]) -> list[Finding]:
 # ---- programs -------------------------------------------------------------------------------------------------------
 
 
-def _photoshop_qualities(data: bytes) -> tuple[int | None, int | None]:
+def _photoshop_qualities(segments: list[Segment]) -> tuple[int | None, int | None]:
     """Return the quality that Photoshop's Save As and Save for Web wrote beside the image."""
     save_as = save_for_web = None
-    for segment in header_segments(data):
+    for segment in segments:
         content = bytes(segment.data)
         if segment.marker == APP13 and content.startswith(PHOTOSHOP_SIGNATURE):
             for number, _, value in _resources(content[len(PHOTOSHOP_SIGNATURE) :]):
@@ -420,7 +430,7 @@ def _software(
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def _programs(data: bytes, exif: Exif, software: tuple[str, ...]) -> list[Finding]:
+def _programs(segments: list[Segment], exif: Exif, software: tuple[str, ...]) -> list[Finding]:
     findings = []
     editors = ("photoshop", "lightroom", "gimp", "paint", "snapseed", "affinity", "pixelmator", "capture one", "picasa",
                "acdsee", "darktable", "canva", "facetune", "imagemagick", "irfanview", "photo gallery", "luminar",
@@ -430,7 +440,7 @@ def _programs(data: bytes, exif: Exif, software: tuple[str, ...]) -> list[Findin
             findings.append(Finding("trace", "software", f"written by an editor: {name}"))
     order = [
         "JFIF" if segment.marker == APP0 and bytes(segment.data[:5]) == b"JFIF\0" else "EXIF"
-        for segment in header_segments(data)
+        for segment in segments
         if (segment.marker == APP0 and bytes(segment.data[:5]) == b"JFIF\0")
         or (segment.marker == APP1 and bytes(segment.data[:6]) == b"Exif\0\0")
     ]
@@ -458,9 +468,9 @@ def _source(exif: Exif, xmp: dict[str, tuple[str, ...]]) -> list[Finding]:
 # ---- parts and credentials ------------------------------------------------------------------------------------------
 
 
-def _parts(data: bytes, parts: tuple[Part, ...]) -> list[Finding]:
+def _parts(data: bytes, segments: list[Segment], parts: tuple[Part, ...]) -> list[Finding]:
     listed = 0
-    for segment in header_segments(data):
+    for segment in segments:
         if segment.marker == APP2 and bytes(segment.data[:4]) == b"MPF\0":
             listed = _listed_images(bytes(segment.data[4:]))
     images = sum(part.kind in ("picture", "gain map") for part in parts)
@@ -478,7 +488,8 @@ def _parts(data: bytes, parts: tuple[Part, ...]) -> list[Finding]:
     rest = sum(part.size for part in parts[1:] if part.kind == "data")
     if rest:
         findings.append(Finding("note", "parts", f"{rest} bytes of unknown data follow the image"))
-    if not any(segment.marker == SOS for segment, _ in segments_in(data)[0]):
+    scan = next_marker(data, segments[-1].offset + 4 + len(segments[-1].data) if segments else 2)
+    if scan < 0 or data[scan + 1] != SOS or not segment_end(data, scan):
         findings.append(Finding("note", "damage", "the file has no coded image"))
     return findings
 
