@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,9 @@ class Cluster:
     """A scheduler and workers, each a process of its own. `scheduler` and `workers` are the processes, `address` is
     the scheduler's."""
 
-    def __init__(self, folder: Path, protocol: str = "tcp", environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, protocol: str = "tcp", environment: dict[str, str] | None = None, host: str = "127.0.0.1"
+    ) -> None:
         self.folder, self.protocol = folder, protocol
         self.environment = {**os.environ, "TMPDIR": str(folder), **(environment or {})}
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -111,22 +113,23 @@ class Cluster:
         file = folder / "scheduler.json"
         file.unlink(missing_ok=True)
         self.scheduler = self._start(
-            *("-m", "distributed.cli.dask_scheduler", "--protocol", protocol, "--host", "127.0.0.1", "--port", "0"),
+            *("-m", "distributed.cli.dask_scheduler", "--protocol", protocol, "--host", host, "--port", "0"),
             *("--scheduler-file", str(file), "--no-dashboard", "--no-show"),
         )
         address = wait_until(lambda: file.exists() and json.loads(file.read_text() or "{}").get("address"), "it runs")
         self.address = address.replace("tcp://", "dask://")
 
-    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, *arguments], cwd=self.folder, env=self.environment, stdout=self.log, stderr=self.log
-        )
+    def _start(self, *arguments: str, inside: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        command = [*inside, sys.executable, *arguments]
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=self.log, stderr=self.log)
 
-    def start(self, number: int) -> None:
-        """Start *number* workers: each is a process whose parent restarts it when it has died."""
+    def start(self, number: int, namespace: str | None = None) -> None:
+        """Start *number* workers, in the network *namespace* if it is given. Each is a process whose parent restarts it
+        when it has died."""
         for _ in range(number):
             command = ("-m", "detector.cli", "worker", self.address, "--workers", "1", "--memory", "0")
-            self.workers.append(self._start(*command))
+            inside = ["ip", "netns", "exec", namespace] if namespace else []
+            self.workers.append(self._start(*command, inside=inside))
 
     def end(self) -> None:
         for process in (*self.workers, self.scheduler):
@@ -189,8 +192,10 @@ def test_without_its_scheduler_a_run_ends_and_the_next_one_resumes(
     out, some = tmp_path / "work", tasks("wait", range(3), tmp_path)
     with started(tmp_path, 1) as lost:
         wait = threading.Thread(
-            target=lambda: wait_until(lambda: list(tmp_path.glob("[12].*.started")), "a task waits")
-            and (lost.scheduler.kill() or True)
+            target=lambda: (
+                wait_until(lambda: list(tmp_path.glob("[12].*.started")), "a task waits")
+                and (lost.scheduler.kill() or True)
+            )
         )
         wait.start()
         with pytest.raises(DetectorError, match=r"^dask://127\.0\.0\.1:\d+: the connection to the Dask s"):
@@ -268,6 +273,64 @@ def test_a_paused_worker_goes_on_where_it_was(tmp_path: Path) -> None:
         files = run(some, tmp_path / "work", "test", Executor(two.address))
         thread.join()
     assert [read(file) for file in files] == [b"1", b"4", b"9", b"16"]
+
+
+@contextmanager
+def second_network() -> Iterator[tuple[str, str, Callable[[bool], None]]]:
+    """Yield an address of this machine, a network namespace that reaches it, and a function that turns the connection
+    between them on and off."""
+    name, number = f"detector-{os.getpid()}", os.getpid() % 250
+    here, there, link = f"10.213.{number}.1", f"10.213.{number}.2", f"dt{os.getpid()}"
+
+    def ip(*words: str) -> None:
+        subprocess.run(["ip", *words], check=True, capture_output=True)
+
+    try:
+        ip("netns", "add", name)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"this environment does not allow network namespaces: {error.stderr.decode().strip()}")
+    try:
+        ip("link", "add", f"{link}a", "type", "veth", "peer", "name", f"{link}b", "netns", name)
+        ip("addr", "add", f"{here}/30", "dev", f"{link}a")
+        ip("link", "set", f"{link}a", "up")
+        for words in (("addr", "add", f"{there}/30", "dev", f"{link}b"), ("link", "set", f"{link}b", "up"),
+                      ("link", "set", "lo", "up")):  # fmt: skip
+            ip("-n", name, *words)
+        yield here, name, lambda on: ip("link", "set", f"{link}a", "up" if on else "down")
+    finally:
+        ip("netns", "del", name)
+
+
+@pytest.mark.slow(minutes=2)
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("ip"), reason="makes a network, which needs root and iproute2"
+)
+def test_a_worker_whose_network_is_broken_off_loses_its_task_to_another_and_ends(tmp_path: Path) -> None:
+    out, some = tmp_path / "work", tasks("wait", range(1, 7), tmp_path)
+    # both sides notice a dead connection after 5 instead of 30 seconds
+    soon = {"DISTRIBUTED__COMM__TIMEOUTS__TCP": "5s", "DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"}
+    with (
+        second_network() as (host, namespace, connect),
+        started(tmp_path, 0, host=host, environment=soon) as broken,
+    ):
+        broken.start(1, namespace)
+
+        def break_off() -> None:
+            wait_until(lambda: list(tmp_path.glob("*.started")), "the worker in the namespace has a task")
+            connect(False)
+            broken.start(1)  # a worker that the network reaches
+            # the first tasks are handed out again
+            wait_until(lambda: len({m.name.split(".")[1] for m in tmp_path.glob("*.started")}) == 2, "the other works")
+            (tmp_path / "go").touch()
+
+        thread = threading.Thread(target=break_off)
+        thread.start()
+        files = run(some, out, "test", Executor(broken.address))
+        thread.join()
+        assert [read(file) for file in files] == [str(n * n).encode() for n in range(1, 7)]
+        assert sorted(path.name for path in out.iterdir()) == sorted(f"key{n}.done" for n in range(1, 7))
+
+        wait_until(lambda: broken.workers[0].poll() is not None, "the worker without a scheduler has ended")
 
 
 @pytest.mark.slow(minutes=3)
@@ -363,9 +426,13 @@ def certificates(folder: Path) -> dict[str, str]:
 
     def build(name: Any, public: Any, is_ca: bool) -> Any:
         return (
-            x509.CertificateBuilder().subject_name(name).issuer_name(ca_name).public_key(public)
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(ca_name)
+            .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
             .sign(ca_key, hashes.SHA256())
@@ -434,9 +501,7 @@ echo "Submitted batch job $!"
 """
 
 
-def test_slurm_runs_tasks_as_jobs_that_its_settings_describe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_slurm_runs_tasks_as_jobs_that_its_settings_describe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("dask_jobqueue", reason="pip install 'detector[cluster]'")
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -523,7 +588,7 @@ def test_slurms_own_scheduler_runs_the_jobs(tmp_path: Path, monkeypatch: pytest.
     pytest.importorskip("dask_jobqueue", reason="pip install 'detector[cluster]'")
     (tmp_path / "slurm.yaml").write_text(
         "jobs: 2\nmemory: 500MB\nwalltime: '0:10:00'\nqueue: short\ninterface: lo\n"
-        "prologue: [\"touch job-$SLURM_JOB_ID\"]\n"
+        'prologue: ["touch job-$SLURM_JOB_ID"]\n'
     )
     some = tasks("wait", range(6), tmp_path)
     seen: list[str] = []
