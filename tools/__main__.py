@@ -21,6 +21,7 @@ COMMANDS = {
     "mutants": ("tools.mutants.command:command", "Apply small faults to a copy; the tests must catch each."),
     "architecture": ("tools.architecture:command", "Write the tables of files in docs/architecture.md."),
     "unlock": ("tools.unlock:command", "Repair DVC's lock files after a crash."),
+    "scale": ("tools.scale.command:command", "Test the predictions of detector plan, and simulate the executors."),
     "throughput": ("tools.throughput:command", "Measure images per second of training, loading and inference."),
 }
 

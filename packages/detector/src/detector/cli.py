@@ -22,6 +22,7 @@ COMMANDS = {row.name: (row.function, row.summary) for row in STAGES if row.comma
     "export": ("detector.export:command", "Write a trained model as a .pt2 or .onnx file, or as a folder for the Hub."),
     "convert-keras": ("detector.keras:command", "Convert the official MesoNet weights (.h5) to a trained model."),
     "grid": ("detector.experiments:command", "Run a grid of DVC experiments and keep their scores."),
+    "plan": ("detector.planning.command:command", "Predict tasks, time, disk, memory and cost of a run."),
     "worker": ("detector.data.worker:command", "Run tasks of other commands for the scheduler of a Dask cluster."),
     "verify": ("detector.data.command:verify", "Check every byte of a folder of packed crops."),
     "pack": ("detector.data.command:pack", "Pack DeepfakeBench's crops as the faces stage does."),

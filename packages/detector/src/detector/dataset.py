@@ -113,7 +113,7 @@ def add(
     model_settings(params)  # refuses an unknown model and a setting of another one before the stages run
     out.mkdir(parents=True, exist_ok=True)
     with held(out / "lock", f"is writing to {out}"):
-        _write_params(out / PARAMS, params)
+        write_params(out / PARAMS, params)
         run(dataset, out, params, until)
 
 
@@ -204,7 +204,7 @@ def _plain(params: Params) -> dict[str, Any]:
     return values
 
 
-def _write_params(path: Path, params: Params) -> None:
+def write_params(path: Path, params: Params) -> None:
     from ruamel.yaml import YAML
 
     from .data.files import whole_file

@@ -183,9 +183,13 @@ def make_faces(
     counted and listed. Raises `DataError` if there are no crops or a person is in two splits, and the errors of
     `read_data`, `detection.configured`, `check_tracked` and `work.run`.
     """
-    out, where = Path(out), Executor(executor, workers)
-    check_replaceable(out, "index.csv")
-    tree = read_data(data, config)
+    where = Executor(executor, workers)
+    check_replaceable(Path(out), "index.csv")
+    return crop_tree(read_data(data, config), Path(data), Path(out), config, where)
+
+
+def crop_tree(tree: Tree, data: Path, out: Path, config: FacesConfig, where: Executor) -> dict[str, Any]:
+    """Write the crops of the clips of *tree*, files below *data*, as `make_faces` does, and return the summary."""
     check_splits(tree.clips, data)
     # report a missing model or a replaced face detector once, here, and not in each worker
     there = replace(config, detector=detection.configured(config).name)
@@ -199,7 +203,7 @@ def make_faces(
         files = run(tasks, work, "faces", where, isolated=True)
         results = {clip.video: file for clip, file in zip(tree.clips, files, strict=True)}
         with whole_folder(out, "index.csv", sums=True) as folder:
-            summary = _write(folder, tree, results, there, Path(data))
+            summary = _write(folder, tree, results, there, data)
     return summary
 
 

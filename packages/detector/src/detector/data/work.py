@@ -14,6 +14,7 @@ import json
 import re
 import shutil
 import struct
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ __all__ = [
     "pack",
     "read",
     "run",
+    "timed",
     "unpack",
     "working_folder",
 ]
@@ -170,11 +172,28 @@ def finish(task: Task, work: Path) -> Path:
     """Return the file in the folder *work* with the result of *task*; create it unless it exists and is intact."""
     path = result_file(work, task)
     if not is_whole(path):
+        start, cpu = time.monotonic(), time.process_time()
         result = task.function(task.argument)
         with whole_file(path) as temporary, temporary.open("wb") as file:
             file.write(MAGIC + hashlib.sha256(result).digest())
             file.write(result)
+        for times in _times:
+            times.append((task, time.process_time() - cpu, time.monotonic() - start))
     return path
+
+
+_times: list[list[tuple[Task, float, float]]] = []
+
+
+@contextmanager
+def timed() -> Iterator[list[tuple[Task, float, float]]]:
+    """Yield a list that receives the tasks that this process finishes in the block, with CPU seconds and wall time."""
+    times: list[tuple[Task, float, float]] = []
+    _times.append(times)
+    try:
+        yield times
+    finally:
+        _times.remove(times)
 
 
 def result_file(work: Path, task: Task) -> Path:

@@ -1,0 +1,175 @@
+"""The command ``detector plan``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import ConfigError, DataError
+from ..options import Command, Input, Output, params_option
+
+if TYPE_CHECKING:
+    from ..config import Params
+    from .cost import Calibration, Plan, Videos
+
+CALIBRATION = Path("calibration.json")
+REMEDY = "write it again with detector plan DATA --calibrate"
+
+
+@click.command(cls=Command)
+@click.argument("data", type=Input(exists=True, file_okay=False), required=False)
+@click.option("--calibrate", is_flag=True, help="Measure this machine on a few videos of DATA; needs some minutes.")
+@click.option(
+    "--calibration",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=CALIBRATION,
+    show_default=True,
+    help="File of the calibration, which --calibrate writes.",
+)
+@click.option("--videos", type=click.IntRange(1), help="A number of videos, instead of DATA.")
+@click.option("--pictures", type=click.IntRange(1), help="A number of image files, instead of DATA.")
+@click.option("--fakes", type=click.FloatRange(0, 1), help="Share of fakes among them.  [default: as calibrated]")
+@click.option("--frames", type=click.FloatRange(1), help="Frames of a video.  [default: as calibrated]")
+@click.option("--megapixels", type=click.FloatRange(0, min_open=True), help="Of a frame.  [default: as calibrated]")
+@click.option("--megabytes", type=click.FloatRange(0), help="Of a file.  [default: as calibrated]")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Cores, with a worker each.")
+@click.option("--price", type=click.FloatRange(0), default=0.0, help="Of an hour of one core.")
+@click.option("--gpu-price", type=click.FloatRange(0), default=0.0, help="Of an hour of one GPU.")
+@click.option("--out", type=Output(dir_okay=False), help="Also write the plan to this file, as JSON.")
+@params_option
+def command(
+    data: Path | None, calibrate: bool, file: Path, videos: int | None, pictures: int | None, fakes: float | None,
+    frames: float | None, megapixels: float | None, megabytes: float | None, workers: int, price: float,
+    gpu_price: float, out: Path | None, params: Params,
+) -> None:  # fmt: skip
+    """Predict tasks, time, disk, memory and cost of the pipeline for the videos in DATA, or for a number of videos.
+
+    The prediction is for the machine and the parameters of the calibration: detector plan DATA --calibrate runs every
+    stage on a few videos of DATA. Times are CPU time, and wall time on cores with no other work.
+    """
+    from .calibrate import describe, settings_of
+    from .cost import Prices, plan
+
+    if (data is not None) + (videos is not None) + (pictures is not None) != 1:
+        raise click.UsageError("give one of DATA, --videos and --pictures")
+    given = {"frames": frames, "megapixels": megapixels, "fakes": fakes, "megabytes": megabytes}
+    if data is not None and (wrong := [name for name, value in given.items() if value is not None]):
+        raise click.UsageError(f"--{wrong[0]} is for a number of videos; {data} is examined itself")
+    if calibrate:
+        if data is None:
+            raise click.UsageError("--calibrate needs DATA, a folder of videos to measure with")
+        _calibrate(data, file, params)
+    calibration = _read(file)
+    rate = 25.0
+    if data is not None:
+        from ..data.readers import read_data
+
+        described, rate = describe(read_data(data, params.faces).clips)
+    else:
+        described = _described(calibration.videos, videos, pictures, fakes, frames, megapixels, megabytes)
+    settings = settings_of(params, rate, described.frames)
+    _check(calibration, params, file)
+    found = plan(calibration, described, settings, workers, Prices(price, gpu_price))
+    if out is not None:
+        from ..data.files import whole_file, write_json
+
+        with whole_file(out) as temporary:
+            write_json(temporary, {"machine": calibration.machine, **dataclasses.asdict(found)})
+    click.echo(text(found, calibration))
+
+
+def _calibrate(data: Path, file: Path, params: Params) -> None:
+    """Write the calibration *file*."""
+    import os
+    import tempfile
+
+    from ..arithmetic import pin
+    from ..data.files import whole_file, write_json
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    pin(params.train)
+    from .calibrate import calibrate
+
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".calibration.") as folder:
+        found = calibrate(data, params, Path(folder), lambda line: click.echo(line, err=True))
+    with whole_file(file) as temporary:
+        write_json(temporary, dataclasses.asdict(found))
+    click.echo(f"calibration: {file}", err=True)
+
+
+def _read(file: Path) -> Calibration:
+    from ..schema import read_json
+    from .cost import BYTES, STAGES, Calibration
+
+    if not file.exists():
+        raise DataError(f"{file}: no calibration there; {REMEDY}")
+    found = read_json(file, Calibration, REMEDY)
+    missing = [name for name in STAGES if name not in found.stages] + [
+        name for name in BYTES if name not in found.bytes
+    ]
+    if missing:
+        raise DataError(f"{file}: {missing[0]} is missing; {REMEDY}")
+    return found
+
+
+def _check(calibration: Calibration, params: Params, file: Path) -> None:
+    """Raise `ConfigError` if *calibration* is for another model."""
+    if calibration.settings.model != params.model:
+        raise ConfigError(
+            f"{file}: was made with model {calibration.settings.model}, the parameters say {params.model}; {REMEDY}, "
+            "or name another --calibration"
+        )
+
+
+def _described(
+    known: Videos, videos: int | None, pictures: int | None, fakes: float | None, frames: float | None,
+    megapixels: float | None, megabytes: float | None,
+) -> Videos:  # fmt: skip
+    """Return the description of a number of videos or pictures, with what is not given as in *known*."""
+    number = videos or pictures or 0
+    share = known.fake / (known.real + known.fake) if fakes is None else fakes
+    size = known.bytes / (known.real + known.fake) if megabytes is None else 1e6 * megabytes
+    return dataclasses.replace(
+        known,
+        real=number - round(number * share),
+        fake=round(number * share),
+        frames=1.0 if pictures else frames or known.frames,
+        megapixels=megapixels or known.megapixels,
+        bytes=number * size,
+        masks=0.0 if pictures else known.masks,
+        pictures=bool(pictures),
+    )
+
+
+def text(found: Plan, calibration: Calibration) -> str:
+    """Return *found* as a table and sentences."""
+    rows = [("stage", "tasks", "CPU h", "GPU h", "wall h", "read GB", "written GB", "memory MB")]
+    rows += [
+        (
+            one.stage, str(one.tasks or "-"), f"{one.cpu_hours:.3g}", f"{one.gpu_hours:.3g}", f"{one.wall_hours:.3g}",
+            f"{one.read / 1e9:.3g}", f"{one.written / 1e9:.3g}", f"{one.memory / 1e6:.0f}",
+        )
+        for one in found.stages
+    ]  # fmt: skip
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    what = "pictures" if found.videos.pictures else "videos"
+    gpu = f"{found.gpu_hours:.3g} GPU hours" if found.gpu_hours else "no GPU (calibrated without one)"
+    return "\n".join([
+        f"{found.videos.real + found.videos.fake} {what}, {found.crops} crops, {found.workers} workers, "
+        f"{calibration.machine.get('processor', 'unknown processor')}",
+        *lines,
+        f"total: {found.tasks} tasks, {found.cpu_hours:.3g} CPU hours (standard error {found.cpu_hours_error:.2g}), "
+        f"{gpu}",
+        f"wall time: {found.wall_hours:.3g} h with {found.workers} workers on idle cores",
+        f"disk: {found.disk / 1e9:.3g} GB, {found.disk_peak / 1e9:.3g} GB at most, beside "
+        f"{found.input_bytes / 1e9:.3g} GB of input; memory: {found.memory / 1e6:.0f} MB a worker",
+        f"cost: {found.cost:.2f} for the hours used, {found.cost_reserved:.2f} for all workers over the whole time",
+    ])  # fmt: skip

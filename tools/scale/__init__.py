@@ -1,0 +1,1 @@
+"""How the cost of the pipeline grows: predictions against runs, and a simulator of the executors."""
