@@ -1,4 +1,5 @@
 """Tasks on Dask clusters of real processes: workers and schedulers are killed and paused; the bytes stay the same."""
+# Over 600 lines: all tests share the cluster, and what its tasks do.
 
 from __future__ import annotations
 
