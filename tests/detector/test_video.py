@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -168,4 +170,22 @@ def test_a_file_with_sound_only_is_refused(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
     with pytest.raises(DataError, match=r"no video stream in sound\.mp4"):
+        length(path)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM])
+def test_a_machine_without_descriptors_or_memory_is_no_damaged_video(
+    number: int, tmp_path: Path, write_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4", [np.zeros((32, 32, 3), np.uint8)])
+
+    def exhausted(_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("detector.data.video.open_file", exhausted)
+    with pytest.raises(OSError, match=os.strerror(number)) as caught:
+        length(path)
+    assert caught.value.filename == str(path)
+    monkeypatch.setattr("detector.data.video.open_file", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "I/O")))
+    with pytest.raises(DataError, match="video cannot be opened"):
         length(path)

@@ -10,7 +10,10 @@ from typing import BinaryIO
 
 from .errors import DataError
 
-__all__ = ["open_file", "read_bytes"]
+__all__ = ["EXHAUSTED", "open_file", "read_bytes"]
+
+# of the machine, not of the file: such a file is not to be listed as damaged
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 MOST_BYTES = 8 << 30  # of a file that is read as a whole
 KINDS = (
