@@ -128,3 +128,11 @@ def test_ultra_hdr_files_stay_ultra_hdr_files(views):
     for result in (mozcodec.optimize(data), mozcodec.optimize(data, parts="keep")):
         assert len(mozcodec.pictures(result)) == len(mozcodec.pictures(data)) == 2
         np.testing.assert_array_equal(codecs.ultrahdr_decode(result), codecs.ultrahdr_decode(data))
+
+
+@pytest.mark.parametrize(
+    ("data", "name"), [(b"", "empty"), (b"<html>", "HTML"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"\xff\x01xx", "FF D8")]
+)
+def test_pictures_of_another_format_are_refused_by_its_name(data, name):
+    with pytest.raises(mozcodec.NotJpegError, match=f"not a JPEG but .*{name}"):
+        mozcodec.pictures(data)

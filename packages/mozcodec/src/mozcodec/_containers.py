@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ._damage import format_of
+from ._errors import NotJpegError
 from ._inputs import content_of
 from ._metadata import (
     APP2,
@@ -159,9 +161,14 @@ def is_picture(part: Part) -> bool:
 def pictures(data: Any) -> list[bytes]:
     """Return the images of a file, each a JPEG of its own: the first, then gain maps, previews, other views.
 
-    Ordinary files have one. :func:`mozcodec.inspect` lists all parts of a file.
+    Ordinary files have one. :func:`mozcodec.inspect` lists all parts of a file. Raises
+    :class:`mozcodec.NotJpegError` for data that does not begin as a JPEG.
     """
     view = memoryview(content_of(data)).cast("B")
+    if bytes(view[:2]) != b"\xff\xd8":
+        raise NotJpegError(
+            f"not a JPEG but {format_of(bytes(view[:65536])) or 'unknown data: it must begin with FF D8'}"
+        )
     return [bytes(view[part.offset : part.offset + part.size]) for part in parts_of(view) if is_picture(part)]
 
 
