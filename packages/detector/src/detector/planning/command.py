@@ -25,7 +25,7 @@ REMEDY = "write it again with detector plan DATA --calibrate"
 @click.option(
     "--calibration",
     "file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=Input(dir_okay=False),
     default=CALIBRATION,
     show_default=True,
     help="File of the calibration, which --calibrate writes.",
