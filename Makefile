@@ -47,7 +47,7 @@ check: setup ## dvc.yaml and the tables of files are current, no file is over 50
 	{ test -z "$$large" || { echo "check: over 500 kB, keep them in DVC: $$large"; exit 1; }; }
 
 test-all: test ## the slow tests too
-	@start=$$(date +%s); echo "test-all: the slow tests too (about 25 minutes on 2 cores)"; \
+	@start=$$(date +%s); echo "test-all: the slow tests too (hours on 2 cores)"; \
 	$(IN_VENV) python -m pytest -m slow && echo "test-all: done in $$(( $$(date +%s) - start )) s"
 
 coverage-report: setup ## line and branch coverage by package, with a floor for each: out/coverage (TESTS="-m slow" selects tests)
