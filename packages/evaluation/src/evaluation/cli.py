@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ._numpy import pin_numpy
+from ._threads import let_idle_threads_sleep, pin_numpy
 from .exhausted import exhausted
 from .paths import Command, Existing, File, Folder, GroupArgument, check_paths
 
@@ -52,6 +52,7 @@ class Group(click.Group):
 @click.version_option(package_name="evaluation")
 def main() -> None:
     """Evaluate a deepfake detector from its table of scores."""
+    let_idle_threads_sleep()
     pin_numpy()
 
 
