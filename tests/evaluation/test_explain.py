@@ -1,6 +1,8 @@
 """Heat maps and feature vectors on the page: numbers equal the files', the embedding repeats, damage is named."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -183,3 +185,18 @@ def test_vectors_that_are_not_finite_are_refused(folder):
     np.save(folder / "features.npy", np.full((60, 5), np.nan, np.float32))
     with pytest.raises(ValueError, match="not finite"):
         read(folder / "features.npy", folder / "features.csv")
+
+
+def test_nothing_is_printed_where_the_number_of_cores_is_not_known():
+    # as in a container without /sys; the number of cores is kept from its first count, so a process of its own
+    code = """
+import numpy as np
+from joblib.externals.loky.backend import context
+context._count_physical_cores_linux = lambda: 0
+context.physical_cores_cache = None
+from evaluation.features import embed, silhouette
+vectors = np.random.default_rng(0).normal(size=(20, 4))
+embed(vectors), silhouette(vectors, np.arange(20) % 2)
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

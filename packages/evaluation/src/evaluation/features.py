@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,12 +97,16 @@ def _clusters(rows: list[_Row]) -> Clusters | None:
     return cluster_rows(*columns) if rows and all((column != "").all() for column in columns) else None
 
 
-@contextmanager
-def _any_number_of_cores() -> Iterator[None]:
-    """Silence the warning of joblib (used by scikit-learn) where /sys does not give the number of physical cores."""
-    with warnings.catch_warnings():
+def _count_cores() -> None:
+    """Let joblib (used by scikit-learn) count physical cores once, silently where /sys does not give their number.
+
+    It would print a warning and a traceback in the middle of a report, at its first count only.
+    """
+    import joblib
+
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.filterwarnings("ignore", message="Could not find the number of physical cores", category=UserWarning)
-        yield
+        joblib.cpu_count(only_physical_cores=True)
 
 
 def embed(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -123,8 +127,8 @@ def embed(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
         standard = np.column_stack([standard, np.zeros(len(standard))])
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=SEED, n_jobs=1)
-    with _any_number_of_cores():
-        return np.asarray(tsne.fit_transform(standard), np.float64)
+    _count_cores()
+    return np.asarray(tsne.fit_transform(standard), np.float64)
 
 
 def silhouette_range(found: Features, condition: str, confidence: float = 0.95) -> Range:
@@ -156,8 +160,8 @@ def _without_each(vectors: NDArray[np.float64], label: NDArray[np.intp], code: N
     count, rows = int(code.max()) + 1, np.arange(len(code))
     member = np.zeros((len(code), 2 * count))
     member[rows, label * count + code] = 1
-    with _any_number_of_cores():
-        parts = list(pairwise_distances_chunked(vectors, reduce_func=lambda block, _start: block @ member))
+    _count_cores()
+    parts = list(pairwise_distances_chunked(vectors, reduce_func=lambda block, _start: block @ member))
     sums = np.concatenate(parts).reshape(len(code), 2, count)            # of distances, by class and cluster
     of_class = np.array([np.bincount(code[label == side], minlength=count) for side in (0, 1)])
     kept = of_class.sum(1)[:, None] - of_class                           # (2, C) rows of a class without each cluster
@@ -179,5 +183,5 @@ def silhouette(vectors: NDArray[np.float64], label: NDArray[np.int8]) -> float:
         return float("nan")
     from sklearn.metrics import silhouette_score
 
-    with _any_number_of_cores():
-        return float(silhouette_score(vectors, label))
+    _count_cores()
+    return float(silhouette_score(vectors, label))
