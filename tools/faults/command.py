@@ -98,6 +98,7 @@ def command(
     click.echo(f"seed {seed}")
     end = time.monotonic() + 60 * minutes if minutes is not None else math.inf
     stopped = ""
+    every_stage.privileged()  # before any process is started: those of another mount namespace see no small disk
     with tempfile.TemporaryDirectory() as place:
         sample = Path(place) / "faces"
         write_sample(sample)

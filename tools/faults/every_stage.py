@@ -287,6 +287,8 @@ def _full(sample: Path, stage: Stage, size: int, folder: Path) -> str:
         if result.code and not result.text.strip():
             return "failed without a word"
         found = stage.written(folder)
+        if result.code == 0 and stage.writes and not found:
+            return "succeeded without an output"
         if wrong := here.wrong(stage, folder, found):
             return f"partial output ({result.code}): {wrong}"
         mount("tmpfs", folder / "out", "size=100m", 0x20)  # MS_REMOUNT
