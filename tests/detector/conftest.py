@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,23 @@ FRAMES = 8
 PAIRS = {"train": ("000", "001"), "val": ("002", "003"), "test": ("004", "005")}
 METHODS = ("Deepfakes", "FaceSwap")
 CONFIG = FacesConfig(methods=METHODS, size=64, frames_real=4, frames_fake=2)
+
+
+@pytest.fixture
+def descriptors_below() -> Callable[[Path], int]:
+    """Return a function: how many descriptors of this process are open below a folder.
+
+    Their total is of no use: those of earlier tests are closed at any time, when garbage is collected.
+    """
+
+    def count_below(folder: Path) -> int:
+        names = []
+        for path in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                names.append(path.readlink())
+        return sum(name.is_relative_to(folder) for name in names)
+
+    return count_below
 
 
 def photograph() -> np.ndarray:

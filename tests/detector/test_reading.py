@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -
         read_bytes(path)
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
+def test_a_folder_is_no_file(tmp_path: Path, descriptors_below: Callable[[Path], int]) -> None:
     with pytest.raises(IsADirectoryError, match=tmp_path.name):
         open_file(tmp_path)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert descriptors_below(tmp_path) == 0
