@@ -31,7 +31,7 @@ unlock: setup ## repair DVC's lock files, which a killed process can leave empty
 	@$(IN_VENV) python -m tools unlock
 
 test: setup ## lint, types and every test that is not marked slow
-	@start=$$(date +%s); echo "test: everything not marked slow (about 8 minutes on 2 cores)"; \
+	@start=$$(date +%s); echo "test: everything not marked slow (about 10 minutes on 2 cores)"; \
 	$(MAKE) --no-print-directory lint && \
 	{ $(IN_VENV) python -m pytest -m "not slow and not alone" --numprocesses 2 --no-loadscope-reorder || { \
 	  echo "test: what failed, once more in one process: if it passes now, mark it alone (docs/contributing.md)"; \
