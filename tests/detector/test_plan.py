@@ -182,6 +182,7 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, monkeypatch:
     assert f"cost: {0.1 * found['cpu_hours']:.2f} for the hours used" in said
     status, said = call("--pictures", "1000", "--fakes", "0.25", "--megapixels", "2", "--megabytes", "0.5")
     assert status == 0 and "1000 pictures, 1000 crops, 1 workers" in said, said
+    assert "cost: not known without --price" in said
 
 
 @pytest.mark.parametrize(

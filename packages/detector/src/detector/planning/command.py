@@ -162,6 +162,9 @@ def text(found: Plan, calibration: Calibration) -> str:
     ]
     what = "pictures" if found.videos.pictures else "videos"
     gpu = f"{found.gpu_hours:.3g} GPU hours" if found.gpu_hours else "no GPU (calibrated without one)"
+    cost = f"cost: {found.cost:.2f} for the hours used, {found.cost_reserved:.2f} for all workers over the whole time"
+    if not found.cost_reserved:
+        cost = "cost: not known without --price, that of an hour of one core"
     return "\n".join([
         f"{found.videos.real + found.videos.fake} {what}, {found.crops} crops, {found.workers} workers, "
         f"{calibration.machine.get('processor', 'unknown processor')}",
@@ -171,5 +174,5 @@ def text(found: Plan, calibration: Calibration) -> str:
         f"wall time: {found.wall_hours:.3g} h with {found.workers} workers on idle cores",
         f"disk: {found.disk / 1e9:.3g} GB, {found.disk_peak / 1e9:.3g} GB at most, beside "
         f"{found.input_bytes / 1e9:.3g} GB of input; memory: {found.memory / 1e6:.0f} MB a worker",
-        f"cost: {found.cost:.2f} for the hours used, {found.cost_reserved:.2f} for all workers over the whole time",
+        cost,
     ])  # fmt: skip
