@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from detector.data.index import read_index, read_masks
 from detector.data.inspect import decode, unpack, verify
 from detector.data.pack import pack_deepfakebench, persons
 from detector.data.shards import ShardReader
-from detector.errors import DataError
+from detector.errors import DataError, ExhaustedError
 
 RNG = np.random.default_rng(3)
 
@@ -200,6 +202,22 @@ def test_missing_and_damaged_crops_are_listed_and_the_rest_is_packed(theirs: Pat
         ("original/071", "11", "the PNG file ends too early"),
     ]
     assert len(read_index(tmp_path / "out")) == 4
+
+
+def test_packing_ends_when_descriptors_run_out_and_lists_no_crop(
+    theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordinary = os.open
+
+    def failing(path: Any, *options: Any, **named: Any) -> int:
+        if os.fsdecode(path).endswith("071/000.png"):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
+        return ordinary(path, *options, **named)
+
+    monkeypatch.setattr("detector.reading.os.open", failing)
+    with pytest.raises(ExhaustedError, match=r"071/000\.png: Too many open files: raise the limit"):
+        pack_deepfakebench(theirs, tmp_path / "packed", tmp_path)
+    assert not (tmp_path / "packed").exists()
 
 
 def test_crops_of_other_formats_are_packed_as_rgb_png(theirs: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 from detector.data.files import sha256
 from detector.data.pictures import kind_of, read_image
 from detector.data.video import length
-from detector.errors import DataError
+from detector.errors import DataError, ExhaustedError
 from detector.reading import open_file, read_bytes
 from detector.schema import read_json, read_text
 
@@ -35,6 +36,22 @@ def special(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 def test_pipes_sockets_and_devices_are_refused_at_once(special: Path, read: object) -> None:
     with pytest.raises(DataError, match=r"special\.png: is a (named pipe|socket|device), not a regular file; name a"):
         read(special)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+@pytest.mark.parametrize("read", [open_file, read_bytes, read_text, read_json, sha256, read_image, length, kind_of])
+def test_a_machine_without_descriptors_or_memory_is_named_with_the_remedy(
+    read: object, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"{}")
+
+    def failing(name: object, *_: object) -> None:
+        raise OSError(number, os.strerror(number), str(name))
+
+    monkeypatch.setattr("detector.reading.os.open", failing)
+    with pytest.raises(ExhaustedError, match=rf"a\.png: {os.strerror(number)}: .*(limit|memory)"):
+        read(path)  # type: ignore[operator]
 
 
 def test_the_kind_of_a_pipe_is_told_by_its_name(special: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.data.video import Footage, evenly_spaced, length, per_second, read_frames
-from detector.errors import DataError
+from detector.errors import DataError, ExhaustedError
 
 COUNT = 40
 
@@ -173,19 +173,20 @@ def test_a_file_with_sound_only_is_refused(tmp_path: Path) -> None:
         length(path)
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
 def test_a_machine_without_descriptors_or_memory_is_no_damaged_video(
     number: int, tmp_path: Path, write_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_video(tmp_path / "a.mp4", [np.zeros((32, 32, 3), np.uint8)])
 
-    def exhausted(_: object) -> None:
+    def failing(_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("detector.data.video.open_file", exhausted)
-    with pytest.raises(OSError, match=os.strerror(number)) as caught:
-        length(path)
-    assert caught.value.filename == str(path)
-    monkeypatch.setattr("detector.data.video.open_file", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "I/O")))
+    with monkeypatch.context() as patch:
+        patch.setattr("detector.data.video.av.open", failing)
+        with pytest.raises(ExhaustedError, match=f"^{path}: {os.strerror(number)}: .*limit"):
+            length(path)
+    number = errno.EIO
+    monkeypatch.setattr("detector.data.video.open_file", failing)
     with pytest.raises(DataError, match="video cannot be opened"):
         length(path)

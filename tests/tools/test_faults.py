@@ -78,3 +78,17 @@ def test_damage_is_where_it_was_asked_for() -> None:
     assert json.loads(put(("a", 1, "b"), None, json.dumps(content).encode())) == {"a": [1, {"b": None}]}
     assert cell(0, 1, "x", b"k,v\n1,2\n3,4\n") == b"k,v\n1,x\n3,4\n"
     assert parse_yaml(put_yaml(1, -1, b"a: 1\nb: 2\n").decode(), "params.yaml") == {"a": 1, "b": -1}
+
+
+def test_the_cases_and_columns_of_families_without_results_are_kept() -> None:
+    kills = {"kills of every stage": {"faces: SIGINT 0": "", "predict: SIGTERM 1": "left behind: it's a lock"}}
+    before = table(kills, 1, "0000000")
+    limits = {"limits of the system for every stage": {"predict: umask 077": ""}}
+    after = table(limits, 1, "1111111", before)
+    assert "Cases that did not hold: 1; " not in after
+    assert "- kills of every stage, 'predict: SIGTERM 1'" in after
+    assert "| stage | kills of every stage | limits of the system for every stage |" in after
+    assert "| faces | 1 of 1 | 0 of 0 |" in after
+    assert "| predict | 0 of 1 | 1 of 1 |" in after
+    again = table({"kills of every stage": {"faces: SIGINT 0": ""}}, 1, "2222222", after)
+    assert "Cases that did not hold: none." in again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tempfile
 import time
 from itertools import islice
@@ -23,6 +24,7 @@ __all__ = ["by_stage", "command", "commit", "table"]
 
 assert bombs and cases and every_stage and threads  # they register their families
 SHOWN = 20  # cases that are listed below the table
+CASE = re.compile(r"- (.+?), ['\"]")  # a case below the table; the name of its family
 MARK, END = "<!-- table of make faults -->", "<!-- end of the table -->"
 
 
@@ -32,9 +34,14 @@ COLUMNS = ("what", "promised", "tried", "held", "seed", "commit")
 def table(results: dict[str, dict[str, str]], seed: int, commit: str = "", before: str = "") -> str:
     """Return the table of what was tried and what held, in Markdown, with the cases that failed below it.
 
-    Rows of the table *before* are kept for families without results.
+    Of the text *before*, what is said of families without results is kept: rows, failed cases, columns by stage.
     """
     rows = {line.split(" | ")[0].removeprefix("| "): line for line in before.splitlines() if line.startswith("| ")}
+    kept = [
+        line
+        for line in before.splitlines()
+        if (case := CASE.match(line)) and case[1] in FAMILIES and not results.get(case[1])
+    ]
     for name, found in results.items():
         held = sum(not wrong for wrong in found.values())
         if found:
@@ -44,26 +51,47 @@ def table(results: dict[str, dict[str, str]], seed: int, commit: str = "", befor
         "|---" * len(COLUMNS) + "|",
         *(rows[name] for name in FAMILIES if name in rows),
     ]
-    failed = [(name, case, wrong) for name, found in results.items() for case, wrong in found.items() if wrong]
+    failed = [
+        f"- {name}, {case!a}: {wrong[:200]!a}"
+        for name, found in results.items()
+        for case, wrong in found.items()
+        if wrong
+    ]
+    failed += kept
     listed = f"; the first {SHOWN}:" if len(failed) > SHOWN else ""
-    lines += ["", f"Cases that did not hold: {len(failed) or 'none'}{listed or '.'}", ""]
-    lines += [f"- {name}, {case!a}: {wrong[:200]!a}" for name, case, wrong in failed[:SHOWN]]
-    return "\n".join(lines).rstrip() + "\n\n" + by_stage(results)
+    lines += ["", f"Cases that did not hold: {len(failed) or 'none'}{listed or '.'}", "", *failed[:SHOWN]]
+    return "\n".join(lines).rstrip() + "\n\n" + by_stage(results, before)
 
 
-def by_stage(results: dict[str, dict[str, str]]) -> str:
-    """Return how many cases of how many held, by stage and family, in Markdown; empty without such families."""
-    families = [name for name in results if "every stage" in name and results[name]]
+def by_stage(results: dict[str, dict[str, str]], before: str = "") -> str:
+    """Return how many cases of how many held, by stage and family, in Markdown; empty without such families.
+
+    Columns of the text *before* are kept for families without results.
+    """
+    columns = _columns(before)
+    for name, of_family in results.items():
+        if "every stage" in name and of_family:
+            columns[name] = {}
+            for stage in STAGES:
+                found = [wrong for case, wrong in of_family.items() if case.startswith(f"{stage}: ")]
+                columns[name][stage] = f"{sum(not wrong for wrong in found)} of {len(found)}"
+    families = [name for name in FAMILIES if name in columns]
     if not families:
         return ""
     lines = [f"| stage | {' | '.join(families)} |", "|---" * (1 + len(families)) + "|"]
     for stage in STAGES:
-        cells = []
-        for name in families:
-            found = [wrong for case, wrong in results[name].items() if case.startswith(f"{stage}: ")]
-            cells.append(f"{sum(not wrong for wrong in found)} of {len(found)}")
-        lines.append(f"| {stage} | {' | '.join(cells)} |")
+        lines.append(f"| {stage} | {' | '.join(columns[name].get(stage, '0 of 0') for name in families)} |")
     return "\n".join(lines) + "\n"
+
+
+def _columns(text: str) -> dict[str, dict[str, str]]:
+    """Return the cells of the table by stage in *text*, by family and stage."""
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    header = next((row for row in rows if row[0] == "stage"), ["stage"])
+    return {
+        name: {row[0]: row[place] for row in rows if row[0] in STAGES and len(row) == len(header)}
+        for place, name in enumerate(header[1:], 1)
+    }
 
 
 def commit() -> str:

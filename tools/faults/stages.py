@@ -41,7 +41,8 @@ class Stage:
     """One command: `reads` and `writes` are paths in the folder of a trial.
 
     `left` are names that may stay there, `withdrawn` are outputs that the stage removes before it begins. `marker` is
-    the file that is written last: without it the outputs count as missing.
+    the file that is written last: without it the outputs count as missing. With `resumes`, the stage finds its own
+    output and does only what is missing, so it runs under limits without one.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Stage:
     left: tuple[str, ...] = ()
     withdrawn: tuple[str, ...] = ()
     marker: str = ""
+    resumes: bool = False
 
     def written(self, folder: Path) -> list[str]:
         """Return the outputs that are in *folder*."""
@@ -59,7 +61,9 @@ class Stage:
         return [name for name in self.writes if (folder / name).exists()]
 
 
-def _stage(line: str, reads: str, writes: str, left: str = "", withdrawn: str = "", marker: str = "") -> Stage:
+def _stage(
+    line: str, reads: str, writes: str, left: str = "", withdrawn: str = "", marker: str = "", resumes: bool = False
+) -> Stage:
     argv = tuple(line.split())
     name = {"metrics": "evaluate"}.get(argv[1], argv[1])
     return Stage(
@@ -70,6 +74,7 @@ def _stage(line: str, reads: str, writes: str, left: str = "", withdrawn: str = 
         tuple(left.split()),
         tuple(withdrawn.split()),
         marker,
+        resumes,
     )
 
 
@@ -96,6 +101,7 @@ STAGES = {
             "out/train out/history.csv",
             "out/checkpoints out/logs",
             marker="out/train/model.json",
+            resumes=True,
         ),
         _stage(
             "detector score out/faces out/train out/scores.csv --executor serial",
@@ -124,6 +130,7 @@ STAGES = {
             "detector predict --train out/train --frames 2 --out out/answers.jsonl image.png video.mp4",
             "out/train image.png video.mp4",
             "out/answers.jsonl",
+            resumes=True,
         ),
     )
 }

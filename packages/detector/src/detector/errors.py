@@ -1,8 +1,9 @@
 """Errors that the user can fix. The command line prints their message without a traceback and exits with 1.
 
 DetectorError
-├── ConfigError   a value in params.yaml, named with its section and its range
-└── DataError     a file or folder that is missing, damaged or of the wrong form
+├── ConfigError      a value in params.yaml, named with its section and its range
+├── DataError        a file or folder that is missing, damaged or of the wrong form
+└── ExhaustedError   descriptors or memory of the machine have run out
 """
 
 
@@ -16,3 +17,7 @@ class ConfigError(DetectorError):
 
 class DataError(DetectorError):
     """A file or folder that is missing, damaged or not what it should be."""
+
+
+class ExhaustedError(DetectorError):
+    """Descriptors or memory have run out: the fault of no file, so a file is never listed as unreadable for it."""

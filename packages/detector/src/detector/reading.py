@@ -8,12 +8,16 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import DataError
+from .errors import DataError, ExhaustedError
 
-__all__ = ["EXHAUSTED", "open_file", "read_bytes"]
+__all__ = ["check_machine", "open_file", "read_bytes"]
 
-# of the machine, not of the file: such a file is not to be listed as damaged
-EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+# errors of the machine, not of the file that was to be opened
+EXHAUSTED = {
+    errno.EMFILE: "raise the limit of this process (ulimit -n), or use fewer workers",
+    errno.ENFILE: "close files of other processes, or raise the limit of the system (sysctl fs.file-max)",
+    errno.ENOMEM: "free memory, raise the limit (ulimit -v), or use fewer workers",
+}
 
 MOST_BYTES = 8 << 30  # of a file that is read as a whole
 KINDS = (
@@ -27,17 +31,28 @@ KINDS = (
 def open_file(path: str | Path) -> BinaryIO:
     """Return the regular file *path*, open for reading; a link to one is followed.
 
-    DataError for a pipe, a socket or a device, which is not opened for longer than it takes to see that; OSError as
-    `open` raises it, for a folder too.
+    DataError for a pipe, a socket or a device, which is not opened for longer than it takes to see that; ExhaustedError
+    if the machine has no more descriptors or memory; OSError as `open` raises it, for a folder too.
     """
-    _check(Path(path).stat().st_mode, path)  # before opening, which fails for a socket without saying so
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _check(Path(path).stat().st_mode, path)  # before opening, which fails for a socket without saying so
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        check_machine(error, path)
+        raise
     try:
         _check(os.fstat(descriptor).st_mode, path)
     except BaseException:
         os.close(descriptor)
         raise
     return os.fdopen(descriptor, "rb")
+
+
+def check_machine(error: Exception, path: str | Path) -> None:
+    """Raise ExhaustedError if *path* could not be opened because descriptors or memory have run out."""
+    number = getattr(error, "errno", None)  # some errors of PyAV have one and are no OSError
+    if number in EXHAUSTED:
+        raise ExhaustedError(f"{path}: {os.strerror(number)}: {EXHAUSTED[number]}") from error
 
 
 def read_bytes(path: str | Path, most: int = MOST_BYTES) -> bytes:

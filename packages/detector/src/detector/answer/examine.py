@@ -22,6 +22,7 @@ from ..config import Params
 from ..data.pictures import kind_of
 from ..errors import ConfigError, DataError, DetectorError
 from ..ranges import Input, distance_of, outside
+from ..reading import read_bytes
 from . import condition as conditions
 from . import history, record, verdict
 from .pages import images_in
@@ -458,4 +459,4 @@ def _contents(path: Path) -> bytes:
         raise DataError("a folder without images or videos")
     if not stat.S_ISREG(mode):
         raise DataError("not a regular file (a device, a socket or a named pipe); copy its data into a file")
-    return path.read_bytes()
+    return read_bytes(path)

@@ -27,7 +27,6 @@ from .. import __version__
 from ..config import FacesConfig
 from ..errors import DataError
 from ..pipeline import stage
-from ..reading import EXHAUSTED
 from ..schema import among, in_range, parse, parse_json, within
 from ..system import cores
 from ..tracked import check_tracked
@@ -268,8 +267,6 @@ def _crop_pictures(paths: Sequence[Path], config: FacesConfig, cropped: Cropped)
             cropped.failures.append((number, str(error)))
             continue
         except OSError as error:
-            if error.errno in EXHAUSTED:
-                raise
             cropped.failures.append((number, error.strerror or str(error)))
             continue
         if view is None:
@@ -337,8 +334,6 @@ def clip_task(clip: Clip, config: FacesConfig, code: str) -> Task:
         try:
             parts.append(sha256(path) if path else "none")
         except OSError as error:  # it will be listed as unreadable, and retried in the next run
-            if error.errno in EXHAUSTED:
-                raise
             parts.append(f"{path}: {error}")
     return Task(key_of("crop_clip", code, values, *parts), clip.video, crop_clip, (clip, config))
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..progress import track as progress
+from ..reading import read_bytes
 from . import layout
 from .deepfakebench import ACTORS, LABELS, PLAIN, Video, read_deepfakebench, write_deepfakebench
 from .faces import Failure, face_key, face_row, versions
@@ -237,7 +238,7 @@ class _Locator:
 def read_crop_file(path: Path) -> tuple[bytes, tuple[int, int], bool]:
     """Return the crop in *path* as an 8-bit RGB PNG file, its height and width, and whether the file is unchanged."""
     image = read_image(path)
-    data = path.read_bytes()
+    data = read_bytes(path)
     # signature, then in IHDR 8 bits a sample and colour type 2
     as_is = data.startswith(b"\x89PNG\r\n\x1a\n") and data[24:26] == b"\x08\x02"
     return data if as_is else encode_png(image), (image.shape[0], image.shape[1]), as_is

@@ -16,7 +16,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from ..errors import DataError
-from ..reading import EXHAUSTED, open_file
+from ..reading import check_machine, open_file
 from . import display
 
 
@@ -152,8 +152,7 @@ def _open(path: str | Path) -> InputContainer:
         open_file(path).close()
         return av.open(str(path))
     except (OSError, av.FFmpegError) as error:  # some of av's errors are no OSError
-        if error.errno in EXHAUSTED:
-            raise OSError(error.errno, error.strerror, str(path)) from error
+        check_machine(error, path)
         raise DataError(f"video cannot be opened ({error.strerror})") from error
 
 
