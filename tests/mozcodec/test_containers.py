@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import re
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import mozcodec
-from mozcodec import _transform
+from mozcodec import _cli, _transform
 
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(range(200))
 
@@ -136,3 +139,204 @@ def test_ultra_hdr_files_stay_ultra_hdr_files(views):
 def test_pictures_of_another_format_are_refused_by_its_name(data, name):
     with pytest.raises(mozcodec.NotJpegError, match=f"not a JPEG but .*{name}"):
         mozcodec.pictures(data)
+
+
+# ---- indices --------------------------------------------------------------------------------------------------------
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+def index(order: str, entries: list[tuple[int, int]]) -> bytes:
+    """Return an MPF segment of (size, offset), written by CIPA DC-007, 5.2."""
+
+    def number(value: int, length: int = 4) -> bytes:
+        return value.to_bytes(length, "little" if order == "II" else "big")
+
+    head = (b"II" if order == "II" else b"MM") + number(42, 2) + number(8)
+    fields = [(0xB000, 7, 4, b"0100"), (0xB001, 4, 1, number(len(entries)))]
+    fields.append((0xB002, 7, 16 * len(entries), number(8 + 2 + 36 + 4)))
+    directory = number(3, 2) + b"".join(number(t, 2) + number(k, 2) + number(n) + v for t, k, n, v in fields)
+    body = b"".join(number(0) + number(size) + number(offset) + bytes(4) for size, offset in entries)
+    return segment(0xE2, b"MPF\0" + head + directory + number(0) + body)
+
+
+def indexed(first: bytes, others: list[bytes], order="II", *, gap=b"", add=0, segments=1, inside=None) -> bytes:
+    """Return *first* and *others* with MPF segments behind SOI; *add* makes sizes wrong, *inside* is nested."""
+    length = len(index(order, [(0, 0)] * (1 + len(others) + bool(inside))))
+    at = len(first) + segments * length
+    starts = []
+    for other in others:
+        starts.append(at + len(gap))
+        at = starts[-1] + len(other)
+    tail = b"".join(gap + other for other in others)
+    if inside:
+        others, starts = [*others, inside], [*starts, len(first) + segments * length + tail.index(inside)]
+    header = b""
+    for number in range(segments):
+        base = 2 + number * length + 8
+        sizes = [(len(o) + add, start - base) for o, start in zip(others, starts, strict=True)]
+        header += index(order, [(len(first) + segments * length, 0), *sizes])
+    return first[:2] + header + first[2:] + tail
+
+
+@pytest.fixture(scope="module")
+def jpegs(views) -> list[bytes]:
+    return [
+        mozcodec.encode(view, 90, profile="fastest", progressive=False, subsampling="4:4:4", jfif=False)
+        for view in views
+    ]
+
+
+def rewritings(data: bytes) -> dict[str, bytes]:
+    """Return the file as each verb that carries its parts writes it."""
+    exif = b"II*\0\x08\0\0\0" + bytes(6)
+    return {
+        "optimize": mozcodec.optimize(data),
+        "keep": mozcodec.optimize(data, parts="keep"),
+        "metadata": mozcodec.optimize(data, metadata=mozcodec.Metadata(icc_profile=bytes(400), comments=(b"new",))),
+        "transform": mozcodec.transform(data),
+        "comment": mozcodec.edit_metadata(data, comment="x" * 777),
+        "icc": mozcodec.edit_metadata(data, icc_profile=bytes(100_000), exif=exif),
+    }
+
+
+CASES = {
+    "little": {},
+    "big": {"order": "MM"},
+    "zeros between": {"gap": bytes(77)},
+    "data between": {"gap": b"junk" * 9},
+    "two indices": {"segments": 2},
+    "sizes too small": {"add": -100},
+    "sizes of 0": {"add": -(10**9)},
+    "sizes too large": {"add": 700},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_image_of_an_index_is_found_after_each_verb(jpegs, name):
+    options = dict(CASES[name])
+    if options.get("add") == -(10**9):
+        data = bytearray(indexed(jpegs[0], jpegs[1:]))
+        for k in (1, 2):  # the sizes of the further entries
+            at = data.index(b"0100") + 28 + 4 + 16 * k + 4
+            data[at : at + 4] = bytes(4)
+        data = bytes(data)
+    else:
+        data = indexed(jpegs[0], jpegs[1:], **options)
+    assert mozcodec.pictures(data)[1:] == jpegs[1:]
+    kinds = [part.kind for part in mozcodec.inspect(data).parts]
+    for verb, result in rewritings(data).items():
+        assert [part.kind for part in mozcodec.inspect(result).parts] == kinds, verb
+        for ours, theirs in zip(frames(result), frames(data), strict=True):
+            np.testing.assert_array_equal(ours, theirs, verb)
+
+
+def test_data_within_the_size_of_a_listed_image_stays(jpegs):
+    data = indexed(jpegs[0], [jpegs[1] + b"maker's data", jpegs[2]])
+    assert mozcodec.pictures(data)[1:] == jpegs[1:]
+    for verb, result in rewritings(data).items():
+        assert result.count(b"maker's data") == 1, verb
+        assert len(frames(result)) == 3, verb
+
+
+def test_an_image_within_another_is_still_where_the_index_says(jpegs):
+    outer = mozcodec.edit_metadata(jpegs[1], app={7: [jpegs[2]]})
+    data = indexed(jpegs[0], [outer], inside=jpegs[2])
+    assert len(frames(data)) == 3
+    for verb, result in rewritings(data).items():
+        for ours, theirs in zip(frames(result), frames(data), strict=True):
+            np.testing.assert_array_equal(ours, theirs, verb)
+    with pytest.raises(mozcodec.UnsupportedError, match="holds another one that the index names"):
+        mozcodec.transform(data, "rotate_180")
+
+
+@pytest.mark.parametrize("options", [{"parts": "drop"}, {"copy": "icc"}, {"copy": "comments"}, {"copy": "none"}])
+def test_an_image_without_its_parts_does_not_promise_them(mpo, views, options):
+    assert len(frames(mozcodec.optimize(mpo, **options))) == 1
+    hdr = mozcodec.optimize(gain_map_file(views), **options)
+    assert b"GainMap" not in (mozcodec.read_header(hdr).metadata.xmp or b"")
+
+
+@pytest.mark.alone
+def test_large_counts_in_many_indices_are_not_followed(jpegs):
+    many = segment(0xE2, b"MPF\0II*\0\x08\0\0\0\xff\xff") * 2000
+    start = time.process_time()
+    mozcodec.inspect(jpegs[0][:2] + many + jpegs[0][2:])
+    assert time.process_time() - start < 2
+
+
+# ---- XMP ------------------------------------------------------------------------------------------------------------
+
+
+def motion_photo(jpeg: bytes, items: list[tuple[str, int]], attributes: str = "", more: bytes = b"") -> bytes:
+    """Return the image with Google's XMP of a container."""
+    spaces = 'xmlns:Item="http://ns.google.com/photos/1.0/container/item/"'
+    listed = "".join(
+        f'<rdf:li><Container:Item Item:Semantic="{semantic}" Item:Length="{size}"/></rdf:li>'
+        for semantic, size in items
+    )
+    xmp = f"<rdf:Description {spaces} {attributes}>{listed}</rdf:Description>".encode()
+    return mozcodec.edit_metadata(jpeg, xmp=xmp + more)
+
+
+def lengths(data: bytes) -> list[int]:
+    metadata = mozcodec.read_header(data).metadata
+    return [int(n) for n in re.findall(rb'Item:Length="(\d+)"', metadata.xmp + (metadata.extended_xmp or b""))]
+
+
+@pytest.mark.parametrize("more", [b"", b" " * 70_000], ids=["xmp", "extended xmp"])
+def test_lengths_follow_their_parts_where_two_are_equal(views, jpegs, more):
+    gain = mozcodec.encode(views[2][..., 1].copy(), 90, profile="fastest", xmp=b'<x hdrgm:Version="1.0"/>')
+    video = VIDEO[:12] + bytes(len(gain) - 12)
+    items = [("Primary", 0), ("GainMap", len(gain)), ("MotionPhoto", len(video))]
+    data = motion_photo(jpegs[0], items, more=more) + gain + video
+    for result in (*rewritings(data).values(), mozcodec.transform(data, "rotate_180")):
+        parts = mozcodec.inspect(result).parts
+        assert [part.kind for part in parts] == ["picture", "gain map", "video"]
+        assert lengths(result) == [0, parts[1].size, parts[2].size]
+        assert result.endswith(video)
+
+
+def test_a_length_of_the_first_image_is_updated(views, jpegs):
+    gain = mozcodec.encode(views[2][..., 1].copy(), 90, profile="fastest")
+    size = len(motion_photo(jpegs[0], [("Primary", 1000), ("GainMap", len(gain))]))
+    data = motion_photo(jpegs[0], [("Primary", size), ("GainMap", len(gain))]) + gain
+    for result in rewritings(data).values():
+        assert lengths(result) == [part.size for part in mozcodec.inspect(result).parts]
+
+
+def test_the_place_of_a_micro_video_is_updated(jpegs):
+    attributes = f'GCamera:MicroVideo="1" GCamera:MicroVideoOffset="{len(VIDEO) + len(jpegs[1])}"'
+    data = indexed(motion_photo(jpegs[0], [], attributes), [jpegs[1]], gap=VIDEO)
+    for result in rewritings(data).values():
+        offset = int(re.search(rb'MicroVideoOffset="(\d+)"', mozcodec.read_header(result).metadata.xmp)[1])
+        assert result[len(result) - offset :].startswith(VIDEO)
+    dropped = mozcodec.read_header(mozcodec.optimize(data, parts="drop")).metadata.xmp
+    assert b'MicroVideo="0"' in dropped
+
+
+def test_the_extension_of_xmp_stays_beside_a_gain_map(views):
+    data = gain_map_file(views)
+    extended = b"<depth>" + b"y" * 90_000
+    digest = hashlib.md5(extended, usedforsecurity=False).hexdigest().upper().encode()
+    xmp = mozcodec.read_header(data).metadata.xmp + b'<x xmpNote:HasExtendedXMP="' + digest + b'"/>'
+    first, gain = mozcodec.pictures(data)
+    metadata = mozcodec.Metadata(xmp=xmp, extended_xmp=extended)
+    data = mozcodec.optimize(first, metadata=metadata, progressive=False) + gain
+    assert mozcodec.read_header(mozcodec.optimize(data)).metadata.extended_xmp == extended
+
+
+def test_samsungs_video_is_found_and_its_trailer_stays(jpegs):
+    directory = b"SEFH" + (107).to_bytes(4, "little") + bytes(16)
+    trailer = b"\0\0\x30\x0a\x10\0\0\0MotionPhoto_Data" + VIDEO + directory + (24).to_bytes(4, "little") + b"SEFT"
+    data = jpegs[0] + trailer
+    assert [part.kind for part in mozcodec.inspect(data).parts] == ["picture", "data", "video", "data"]
+    assert all(result.endswith(trailer) for result in rewritings(data).values())
+
+
+def test_a_jpeg_encoded_again_does_not_promise_the_other_images(mpo, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(mpo)
+    assert _cli.main(["encode", str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg"), "-quality", "50"]) == 0
+    assert len(frames((tmp_path / "b.jpg").read_bytes())) == 1

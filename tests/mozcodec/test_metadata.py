@@ -138,3 +138,39 @@ def test_reading_is_linear_in_the_bytes_of_all_markers(small):
     start = time.process_time()
     mozcodec.read_header(data[:at] + many + data[at:])
     assert time.process_time() - start < 2
+
+
+XMP = (
+    b'<rdf:Description tiff:Orientation="6" tiff:ImageWidth="64"><tiff:ImageLength>48</tiff:ImageLength>'
+    b"<exif:PixelXDimension>64</exif:PixelXDimension>%s</rdf:Description>"
+)
+
+
+@pytest.mark.parametrize("more", [b"", b" " * 70_000], ids=["xmp", "extended xmp"])
+def test_xmp_does_not_turn_a_turned_file_again(picture, more):
+    """Pillow takes the orientation of XMP where EXIF has none."""
+    pixels = picture("astronaut.png")[:48, 100:164]
+    data = mozcodec.encode(pixels, 90, xmp=XMP % more, subsampling="4:4:4")
+    turned = mozcodec.transform(data, "rotate_90")
+    metadata = mozcodec.read_header(turned).metadata
+    xmp = metadata.extended_xmp or metadata.xmp
+    assert xmp == (
+        b'<rdf:Description tiff:Orientation="1" tiff:ImageWidth="48"><tiff:ImageLength>64</tiff:ImageLength>'
+        b"<exif:PixelXDimension>48</exif:PixelXDimension>" + more + b"</rdf:Description>"
+    )
+    if not more:
+        with Image.open(io.BytesIO(turned)) as image:
+            assert ImageOps.exif_transpose(image).size == (48, 64)
+    assert mozcodec.read_header(mozcodec.transform(data)).metadata == mozcodec.read_header(data).metadata
+
+
+def test_a_crop_says_its_size_and_keeps_the_orientation(picture):
+    pixels = picture("astronaut.png")[:48, 100:164]
+    data = mozcodec.encode(pixels, 90, exif=exif_of(6), xmp=XMP % b"", subsampling="4:4:4")
+    cropped = mozcodec.transform(data, crop=(8, 8, 40, 24))
+    with Image.open(io.BytesIO(cropped)) as image:
+        exif = image.getexif()
+        assert exif[ORIENTATION] == 6
+        assert (exif.get_ifd(0x8769)[0xA002], exif.get_ifd(0x8769)[0xA003]) == image.size == (32, 16)
+    xmp = mozcodec.read_header(cropped).metadata.xmp
+    assert b'ImageWidth="32"' in xmp and b"<tiff:ImageLength>16<" in xmp and b'Orientation="6"' in xmp

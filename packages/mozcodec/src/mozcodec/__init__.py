@@ -9,6 +9,7 @@ from ._coefficients import Coefficients, coefficient_histograms, read_coefficien
 from ._containers import Part, pictures
 from ._damage import damage_found
 from ._decode import DecodeOptions, Header, decode, decode_batch, decode_many, read_header
+from ._edit import edit_metadata
 from ._encode import Encoder, encode, encode_many
 from ._engine import EngineUse, engine_used
 from ._errors import (
@@ -33,7 +34,7 @@ from ._inspect import (
     Scan,
     inspect,
 )
-from ._metadata import Metadata, edit_metadata
+from ._metadata import Metadata
 from ._options import EncodeOptions
 from ._perceptual import EncodedAtDistance
 from ._smartscale import encode_scaled, encode_smartscale

@@ -5,31 +5,40 @@ segment of the first; XMP of Google's container lists the lengths of gain maps a
 index lists is found behind the end of the image before it.
 """
 
+import hashlib
 import re
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from ._damage import format_of
 from ._errors import NotJpegError
 from ._inputs import content_of
 from ._metadata import (
+    APP1,
     APP2,
     EOI,
-    KEEP,
-    edit_metadata,
+    MAX_SEGMENT,
+    XMP_SIGNATURE,
+    Metadata,
+    Segment,
     header_segments,
     next_marker,
     read_metadata,
+    segment_bytes,
     segment_end,
+    with_metadata,
 )
 
 _MPF = b"MPF\0"
+_ISO_GAIN_MAP = b"urn:iso:std:iso:ts:21496"
 _MP_ENTRY = 0xB002
 _ENTRY_SIZE = 16
 _GAIN_MAP = re.compile(rb"hdrgm:|HDRGainMap|GainMap|urn:iso:std:iso:ts:21496")
-_ITEM = re.compile(rb"<[^<>]*Item:(?:Semantic|Length)[^<>]*>")
-_LENGTH = re.compile(rb'(Item:Length\s*=\s*["\'])(\d+)(["\'])')
+_SAMSUNG_VIDEO = re.compile(rb"MotionPhoto_Data(?=.{4}ftyp)", re.DOTALL)
+_CONTAINER_ITEM = rb"http://ns\.google\.com/photos/1\.0/container/item/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,70 +64,103 @@ def picture_end(data: memoryview, start: int = 0) -> int | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """The MP entries of a file: their positions and content."""
+# ---- the index of the Multi-Picture Format --------------------------------------------------------------------------
+
+
+class _Entry(NamedTuple):
+    """An MP entry: where it stands in the file, and what it says."""
 
     order: Any
     base: int
     """Offsets count from here: the byte order mark of the MPF segment."""
-    entries: int
-    """Position of the first entry in the file."""
-    count: int
+    at: int
+    start: int
+    """Where its image begins in the file."""
+    size: int
+    is_first: bool
 
 
-def _index_of(data: memoryview) -> _Index | None:
-    for segment in header_segments(data):
-        content = segment.data
-        if segment.marker != APP2 or bytes(content[:4]) != _MPF or len(content) < 14:
+def _entries_of_segment(segment: Segment) -> Iterator[_Entry]:
+    tiff = segment.data[4:]
+    order: Any = "little" if bytes(tiff[:2]) == b"II" else "big"
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(tiff[at : at + size], order)
+
+    base, directory = segment.offset + 8, number(4, 4)
+    for i in range(min(number(directory, 2), len(tiff) // 12)):  # there is no room for more
+        field = directory + 2 + 12 * i
+        if number(field, 2) != _MP_ENTRY:
             continue
-        tiff = content[4:]
-        order: Any = "little" if bytes(tiff[:2]) == b"II" else "big"
-
-        def number(at: int, size: int, tiff: memoryview = tiff, order: Any = order) -> int:
-            return int.from_bytes(tiff[at : at + size], order)
-
-        directory = number(4, 4)
-        for i in range(number(directory, 2)):
-            entry = directory + 2 + 12 * i
-            if number(entry, 2) == _MP_ENTRY:
-                size, at = number(entry + 4, 4), number(entry + 8, 4)
-                if at + size <= len(tiff):
-                    base = segment.offset + 8
-                    return _Index(order, base, base + at, size // _ENTRY_SIZE)
-    return None
+        size, at = number(field + 4, 4), number(field + 8, 4)
+        if at + size <= len(tiff):
+            for k in range(size // _ENTRY_SIZE):
+                entry = at + _ENTRY_SIZE * k
+                offset = number(entry + 8, 4)
+                yield _Entry(order, base, base + entry, base + offset if k else 0, number(entry + 4, 4), k == 0)
+            return
 
 
-def _listed(data: memoryview, index: _Index | None) -> list[tuple[int, int]]:
-    """Return (offset, size) of the further images that the index lists and the file holds."""
-    found = []
-    for i in range(1, index.count if index else 0):
-        entry = index.entries + _ENTRY_SIZE * i  # type: ignore[union-attr]
-        size, offset = (int.from_bytes(data[entry + k : entry + k + 4], index.order) for k in (4, 8))  # type: ignore[union-attr]
-        start = index.base + offset  # type: ignore[union-attr]
-        if offset and bytes(data[start : start + 2]) == b"\xff\xd8" and start + size <= len(data):
-            found.append((start, size))
-    return sorted(found)
+def _is_index(segment: Segment) -> bool:
+    return segment.marker == APP2 and bytes(segment.data[:4]) == _MPF
+
+
+def _entries_of(data: memoryview) -> list[_Entry]:
+    """Return the MP entries of a file, of all its MPF segments."""
+    return [entry for segment in header_segments(data) if _is_index(segment) for entry in _entries_of_segment(segment)]
+
+
+def has_index(data: memoryview) -> bool:
+    """Return whether the file has a Multi-Picture index."""
+    return any(_is_index(segment) for segment in header_segments(data))
+
+
+def _listed(data: memoryview, entries: list[_Entry]) -> list[tuple[int, int]]:
+    """Return (start, size) of the further images that the index lists and the file holds, in order."""
+    found: dict[int, int] = {}
+    for entry in entries:
+        if (
+            not entry.is_first
+            and entry.start > entry.base
+            and bytes(data[entry.start : entry.start + 2]) == b"\xff\xd8"
+        ):
+            found[entry.start] = max(entry.size, found.get(entry.start, 0))
+    return sorted(found.items())
 
 
 def is_cut_off(data: Any) -> bool:
     """Return whether the file ends within its first image, or within one that its index lists."""
     view = memoryview(data).cast("B")
-    if picture_end(view) is None:
+    end = picture_end(view)
+    if end is None:
         return True
-    index = _index_of(view)
-    for i in range(1, index.count if index else 0):
-        entry = index.entries + _ENTRY_SIZE * i  # type: ignore[union-attr]
-        size, offset = (int.from_bytes(view[entry + k : entry + k + 4], index.order) for k in (4, 8))  # type: ignore[union-attr]
-        start = index.base + offset  # type: ignore[union-attr]
-        if offset and bytes(view[start : start + 2]) == b"\xff\xd8" and start + size > len(view):
-            return True
-    return False
+    listed = _listed(view, _entries_of(view[:end]))
+    start, size = listed[-1] if listed else (0, 0)
+    return start + size > len(view) and picture_end(view, start) is None
+
+
+# ---- the parts ------------------------------------------------------------------------------------------------------
 
 
 def _kind_of_picture(data: memoryview) -> str:
     head = b"".join(bytes(s.data) for s in header_segments(data) if 0xE1 <= s.marker <= 0xE2)
     return "gain map" if _GAIN_MAP.search(head) else "picture"
+
+
+def _data_parts(data: memoryview, start: int, end: int) -> list[Part]:
+    """Return the parts of data that is no JPEG: a video, and what is around it."""
+    if bytes(data[start + 4 : start + 8]) == b"ftyp":
+        return [Part("video", start, end - start)]
+    video = _SAMSUNG_VIDEO.search(data[start:end])
+    if video is None:
+        return [Part("data", start, end - start)]
+    begin, stop = start + video.end(), end
+    if bytes(data[end - 4 : end]) == b"SEFT":  # Samsung's directory of its trailer, SEFH ... SEFT, stands at the end
+        stop = end - 8 - int.from_bytes(data[end - 8 : end - 4], "little")
+        if not begin < stop or bytes(data[stop : stop + 4]) != b"SEFH":
+            stop = end
+    parts = [Part("data", start, begin - start), Part("video", begin, stop - begin)]
+    return parts if stop == end else [*parts, Part("data", stop, end - stop)]
 
 
 def _split_tail(data: memoryview, start: int, end: int) -> list[Part]:
@@ -131,10 +173,20 @@ def _split_tail(data: memoryview, start: int, end: int) -> list[Part]:
             start = stop
             continue
         zeros = re.match(rb"\0+(?=\xff\xd8\xff)", piece)
-        size = zeros.end() if zeros else len(piece)
-        parts.append(Part("video" if bytes(piece[4:8]) == b"ftyp" else "data", start, size))
-        start += size
+        if zeros is None:
+            return parts + _data_parts(data, start, end)
+        parts.append(Part("data", start, zeros.end()))
+        start += zeros.end()
     return parts
+
+
+def _listed_end(data: memoryview, start: int, size: int, following: int) -> int:
+    """Return where a listed image ends: at its EOI, as sizes may be wrong, else as its size says.
+
+    *following* is where the next listed image begins that does not begin within its size.
+    """
+    stop = picture_end(data[: start + size], start) or picture_end(data[:following], start)
+    return stop or min(start + size if size > 1 else following, following)
 
 
 def parts_of(data: Any) -> list[Part]:
@@ -144,12 +196,15 @@ def parts_of(data: Any) -> list[Part]:
     if end is None:
         return [Part("picture", 0, len(view))]
     parts = [Part("picture", 0, end)]
-    for offset, size in _listed(view, _index_of(view[:end])):
-        if offset < end:
+    listed = _listed(view, _entries_of(view[:end]))
+    starts = [start for start, _ in listed]
+    for start, size in listed:
+        if start < end:  # within the part before
             continue
-        parts += _split_tail(view, end, offset)
-        parts.append(Part(_kind_of_picture(view[offset : offset + size]), offset, size))
-        end = offset + size
+        parts += _split_tail(view, end, start)
+        after = bisect_right(starts, max(start, start + size - 1))
+        end = _listed_end(view, start, size, starts[after] if after < len(starts) else len(view))
+        parts.append(Part(_kind_of_picture(view[start:end]), start, end - start))
     return parts + _split_tail(view, end, len(view))
 
 
@@ -175,52 +230,196 @@ def pictures(data: Any) -> list[bytes]:
 # ---- writing --------------------------------------------------------------------------------------------------------
 
 
-def _with_lengths(first: bytes, sizes: list[tuple[int, int]]) -> bytes:
-    """Return the first image with the lengths of the parts that its XMP lists: pairs of old and new size."""
-    xmp = read_metadata(first).xmp
-    if xmp is None or all(old == new for old, new in sizes):
-        return first
-    known = dict(sizes)
+class _Moves:
+    """Where what a file had is in its new form: pieces, in order of their old place."""
 
-    def item(found: re.Match[bytes]) -> bytes:
-        return _LENGTH.sub(lambda m: m[1] + str(known.get(int(m[2]), int(m[2]))).encode() + m[3], found[0])
+    def __init__(self) -> None:
+        self.old: list[int] = []
+        self.pieces: list[tuple[int, int, int, bool]] = []
+        """Old end, new start, new end, and whether the bytes between are the same."""
 
-    return edit_metadata(first, xmp=_ITEM.sub(item, xmp), exif=KEEP)
+    def add(self, old: int, old_size: int, new: int, new_size: int, same: bool) -> None:
+        self.old.append(old)
+        self.pieces.append((old + old_size, new, new + new_size, same))
+
+    def start(self, position: int) -> int | None:
+        """Return the new place of what begins at *position*, or None where that is not known."""
+        i = bisect_right(self.old, position) - 1
+        if i < 0:
+            return None
+        old_end, new, _, same = self.pieces[i]
+        if position == self.old[i]:
+            return new
+        return new + position - self.old[i] if position < old_end and same else None
+
+    def size(self, position: int, size: int) -> int:
+        """Return the new size of what began at *position* and had *size* bytes; of a piece where that was wrong."""
+        start, end = self.start(position), position + size
+        last = bisect_right(self.old, end - 1) - 1
+        old_end, new, new_end, same = self.pieces[max(last, 0)]
+        if start is not None and end == old_end and new_end > start:
+            return new_end - start
+        if start is not None and same and end < old_end and new + end - self.old[last] > start:
+            return new + end - self.old[last] - start
+        i = bisect_right(self.old, position) - 1
+        return self.pieces[i][2] - self.pieces[i][1] if i >= 0 and self.old[i] == position else size
 
 
-def _with_index(first: bytes, moved: dict[int, tuple[int, int]], old: memoryview) -> bytes:
-    """Return the first image with the new sizes and offsets of the images that its MP index lists."""
-    before, after = _index_of(old), _index_of(memoryview(first))
-    if before is None or after is None or before.count != after.count:
-        return first
-    result = bytearray(first)
-    for i in range(after.count):
-        entry, source = after.entries + _ENTRY_SIZE * i, before.entries + _ENTRY_SIZE * i
-        offset = int.from_bytes(old[source + 8 : source + 12], before.order)
-        start = 0 if i == 0 else before.base + offset
-        if start not in moved or (i and not offset):
+def _moves(old: memoryview, parts: list[Part], first: bytes, contents: list[bytes]) -> _Moves:
+    """Return where the parts are, and the segments of the first image that it still has: previews may be in them."""
+    moves = _Moves()
+    places: dict[tuple[int, bytes], list[int]] = {}
+    for segment in header_segments(first):
+        places.setdefault((segment.marker, bytes(segment.data)), []).append(segment.offset)
+    moves.add(0, parts[0].size, 0, len(first), False)
+    for segment in header_segments(old[: parts[0].size]):
+        found = places.get((segment.marker, bytes(segment.data)))
+        if found:
+            size = 4 + len(segment.data)
+            moves.add(segment.offset, size, found.pop(0) if len(found) < 100 else found[0], size, True)
+    at = len(first)
+    for part, content in zip(parts[1:], contents, strict=True):
+        moves.add(part.offset, part.size, at, len(content), content == old[part.offset : part.offset + part.size])
+        at += len(content)
+    return moves
+
+
+def _with_index(new: bytearray, num_first: int, old: memoryview, moves: _Moves) -> None:
+    """Write the new offsets and sizes into the MPF segments of a file whose first image has *num_first* bytes."""
+    before, after = _entries_of(old), _entries_of(memoryview(bytes(new[:num_first])))
+    if len(before) != len(after):  # the caller has replaced the index
+        return
+    for source, entry in zip(before, after, strict=True):
+        start = moves.start(source.start)
+        if start is None:
             continue
-        new_start, new_size = moved[start]
-        result[entry + 4 : entry + 8] = new_size.to_bytes(4, after.order)
-        result[entry + 8 : entry + 12] = (0 if i == 0 else new_start - after.base).to_bytes(4, after.order)
+        size = num_first if source.is_first else moves.size(source.start, source.size)
+        offset = 0 if source.is_first else start - entry.base
+        if 0 <= offset < 1 << 32 and size < 1 << 32:
+            new[entry.at + 4 : entry.at + 8] = size.to_bytes(4, entry.order)
+            new[entry.at + 8 : entry.at + 12] = offset.to_bytes(4, entry.order)
+
+
+# XMP: lengths of the items of Google's container, which follow each other, and where the video of a MicroVideo begins,
+# counted from the end of the file. A property is an attribute or an element.
+
+
+def xmp_property(name: bytes) -> re.Pattern[bytes]:
+    """Match the number that is the value of a property; *name* begins with a literal, so that searches are linear."""
+    return re.compile(rb"((?:" + name + rb")\s*(?:=\s*[\"']|>)\s*)(\d{1,18})(?=\s*[\"'<])")
+
+
+_VIDEO_OFFSET = xmp_property(rb":MicroVideoOffset")
+
+
+def _item_length(xmp: bytes) -> re.Pattern[bytes]:
+    prefix = re.search(rb"xmlns:([\w.-]+)\s*=\s*[\"']" + _CONTAINER_ITEM, xmp)
+    return xmp_property((re.escape(prefix[1]) if prefix else b"Item") + b":Length")
+
+
+def _with_lengths(xmp: bytes, parts: list[Part], moves: _Moves, sizes: tuple[int, int]) -> bytes:
+    """Return XMP with new lengths and offsets; *sizes* are those of the whole file, old and new."""
+    position = 0
+
+    def length(found: re.Match[bytes]) -> bytes:
+        nonlocal position
+        old = int(found[2])
+        if position == 0 and old == parts[0].size:
+            position, new = old, moves.pieces[0][2]
+        else:
+            part = next((p for p in parts[1:] if p.offset >= position and p.size == old), None)
+            if part is None:
+                return found[0]
+            position, new = part.offset + part.size, moves.size(part.offset, old)
+        return found[1] + b"%d" % new
+
+    def offset(found: re.Match[bytes]) -> bytes:
+        start = moves.start(sizes[0] - int(found[2]))
+        return found[0] if start is None else found[1] + b"%d" % (sizes[1] - start)
+
+    return _VIDEO_OFFSET.sub(offset, _item_length(xmp).sub(length, xmp))
+
+
+def with_xmp(jpeg: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """Return the image with ``change(packet)`` in place of its XMP packet and of the packet's extension."""
+    metadata = read_metadata(jpeg)
+    if metadata.xmp is None:
+        return jpeg
+    xmp, extended = change(metadata.xmp), metadata.extended_xmp
+    if extended is not None and change(extended) != extended:
+        changed = change(extended)
+        old, new = (hashlib.md5(packet, usedforsecurity=False).hexdigest().upper() for packet in (extended, changed))
+        xmp = re.sub(old.encode(), new.encode(), xmp, flags=re.IGNORECASE)
+        return with_metadata(jpeg, Metadata(xmp=xmp, extended_xmp=changed))
+    if xmp == metadata.xmp or len(xmp) > MAX_SEGMENT - len(XMP_SIGNATURE):
+        return jpeg
+    for segment in header_segments(jpeg):
+        content = bytes(segment.data)
+        if segment.marker == APP1 and content.startswith(XMP_SIGNATURE):
+            after = segment.offset + 4 + len(content)
+            return jpeg[: segment.offset] + segment_bytes(APP1, XMP_SIGNATURE + xmp) + jpeg[after:]
+    return jpeg
+
+
+def _joined(old: memoryview, parts: list[Part], first: bytes, contents: list[bytes]) -> bytes:
+    """Return a file of *first* and *contents*, the indices of *old* up to date; *parts* are those of *old*."""
+    given, rest = first, sum(map(len, contents))
+    for _ in range(3):  # a length in XMP may be that of the image that holds it
+        moves, num_first = _moves(old, parts, first, contents), len(first)
+        sizes = len(old), num_first + rest
+        first = with_xmp(given, partial(_with_lengths, parts=parts, moves=moves, sizes=sizes))
+        if len(first) == num_first:
+            break
+    result = bytearray(b"".join((first, *contents)))
+    _with_index(result, len(first), old, _moves(old, parts, first, contents))
     return bytes(result)
 
 
-def rewritten(data: memoryview, first: bytes, rewrite: Callable[[bytes], bytes]) -> bytes:
+def rewritten(data: memoryview, first: bytes, rewrite: Callable[[bytes, bool], bytes]) -> bytes:
     """Return a file of the image *first* and the further parts of *data*, its indices up to date.
 
-    ``rewrite(picture)`` is called for each further image; other parts are kept byte for byte.
+    ``rewrite(picture, is_fixed)`` is called for each further image; *is_fixed* says that the index names another image
+    within it, which would move. Other parts are kept byte for byte.
     """
     parts = parts_of(data)
+    starts = [part.offset for part in parts]
+    listed = {start for start, _ in _listed(data, _entries_of(data[: parts[0].size]))}
+    fixed = {bisect_right(starts, start) - 1 for start in listed.difference(starts)}
     contents = []
-    for part in parts[1:]:
+    for number, part in enumerate(parts[1:], 1):
         content = bytes(data[part.offset : part.offset + part.size])
-        contents.append(rewrite(content) if is_picture(part) else content)
-    sizes = [(part.size, len(content)) for part, content in zip(parts[1:], contents, strict=True)]
-    first = _with_lengths(first, sizes)
-    moved = {0: (0, len(first))}
-    at = len(first)
-    for part, content in zip(parts[1:], contents, strict=True):
-        moved[part.offset] = at, len(content)
-        at += len(content)
-    return b"".join((_with_index(first, moved, data), *contents))
+        contents.append(rewrite(content, number in fixed) if is_picture(part) else content)
+    return _joined(data, parts, first, contents)
+
+
+def with_indices(old: bytes, new: bytes) -> bytes:
+    """Return *new*, which differs from *old* in the header only, with the offsets and lengths of its further parts."""
+    view = memoryview(old)
+    end = picture_end(view)
+    if end is None or (end == len(old) and not has_index(view)):
+        return new
+    parts = parts_of(view)
+    first = new[: len(new) - (len(old) - end)]
+    return _joined(view, parts, first, [old[part.offset : part.offset + part.size] for part in parts[1:]])
+
+
+_FURTHER_ITEM = re.compile(
+    rb"<rdf:li\b[^<>]*>\s*<[\w.-]+:Item\b[^<>]*:Semantic\s*=\s*[\"'](?!Primary)[^<>]*/>\s*</rdf:li>\s*"
+)
+_HDR_VERSION = re.compile(rb"\shdrgm:Version\s*=\s*(?:\"[^\"]*\"|'[^']*')|<hdrgm:Version>[^<]*</hdrgm:Version>")
+_VIDEO_PROPERTY = xmp_property(rb":MicroVideo|:MicroVideoOffset|:MotionPhoto")
+
+
+def without_parts(first: bytes) -> bytes:
+    """Return an image whose header no longer says that other parts follow it."""
+    pieces, at = [], 0
+    for segment in header_segments(first):
+        if _is_index(segment) or (segment.marker == APP2 and bytes(segment.data[:24]) == _ISO_GAIN_MAP):
+            pieces.append(first[at : segment.offset])
+            at = segment.offset + 4 + len(segment.data)
+    stripped = b"".join((*pieces, first[at:]))
+
+    def alone(xmp: bytes) -> bytes:
+        return _VIDEO_PROPERTY.sub(rb"\g<1>0", _HDR_VERSION.sub(b"", _FURTHER_ITEM.sub(b"", xmp)))
+
+    return with_xmp(stripped, alone)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._containers import without_parts
 from ._decode import decode
 from ._metadata import Metadata, carried_segments, segments_to_write
 
@@ -162,7 +163,7 @@ def picture_from(data: bytes, name: str, copy: str) -> tuple[Pixels, list[tuple[
     and EXIF of other formats, which Pillow reads and OpenCV does not.
     """
     if is_jpeg(data):
-        return decode(data, None), carried_segments(data, copy)
+        return decode(data, None), carried_segments(without_parts(data), copy)  # the new file has one image
     if data[:2] in (b"P5", b"P6"):
         return _from_pnm(data), []
     if data[:6] == b"\x93NUMPY":

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ._inputs import Source, content_of
 from ._mozjpeg import ffi
 
 # A marker with a segment, or EOI; before it libjpeg skips fill bytes, garbage, and coded data with its 0xFF00 and RSTn.
@@ -118,7 +117,7 @@ def _iptc_of(photoshop: bytes) -> bytes | None:
     return next((content for number, _, content in _resources(photoshop) if number == _IPTC_RESOURCE), None)
 
 
-def _with_iptc(photoshop: bytes, iptc: bytes | None) -> bytes:
+def with_iptc(photoshop: bytes, iptc: bytes | None) -> bytes:
     """Return Photoshop's image resources with other IPTC records, or none."""
     blocks = [block for block in _resources(photoshop) if block[0] != _IPTC_RESOURCE]
     if iptc is not None:
@@ -229,7 +228,7 @@ def orientation_of(exif: bytes | None) -> int:
     return 1
 
 
-def _bytes(name: str, value: object) -> bytes:
+def as_bytes(name: str, value: object) -> bytes:
     if not isinstance(value, bytes | bytearray | memoryview):
         raise TypeError(f"{name} must be bytes, got {type(value).__name__}")
     return bytes(value)
@@ -255,17 +254,17 @@ def segments_to_write(
     """Return the marker segments, (marker, content), that hold these, in the order EXIF, XMP, ICC, comment."""
     segments = []
     if exif is not None:
-        tiff = _bytes("exif", exif).removeprefix(EXIF_SIGNATURE)
+        tiff = as_bytes("exif", exif).removeprefix(EXIF_SIGNATURE)
         if tiff[:2] not in (b"II", b"MM"):
             raise ValueError("exif must be a TIFF structure: it begins with II or MM")
         size = MAX_SEGMENT - len(EXIF_SIGNATURE)
         segments += [(APP1, EXIF_SIGNATURE + tiff[i : i + size]) for i in range(0, len(tiff), size)]
     if xmp is not None:
-        segments += _xmp_segments(_bytes("xmp", xmp))
+        segments += _xmp_segments(as_bytes("xmp", xmp))
     if icc_profile is not None:
-        segments += [(APP2, chunk) for chunk in _icc_segments(_bytes("icc_profile", icc_profile))]
+        segments += [(APP2, chunk) for chunk in _icc_segments(as_bytes("icc_profile", icc_profile))]
     if comment is not None:
-        text = comment.encode() if isinstance(comment, str) else _bytes("comment", comment)
+        text = comment.encode() if isinstance(comment, str) else as_bytes("comment", comment)
         segments.append((COM, _segment("comment", b"", text)))
     return segments
 
@@ -298,10 +297,10 @@ def segments_of(metadata: Metadata) -> list[tuple[int, bytes]]:
     """Return the marker segments that hold *metadata*: EXIF, XMP and its extension, ICC, IPTC, comments."""
     segments = segments_to_write(None, metadata.exif, metadata.xmp, None)
     if metadata.extended_xmp is not None:
-        segments += _extended_xmp_segments(metadata.xmp, _bytes("extended_xmp", metadata.extended_xmp))
+        segments += _extended_xmp_segments(metadata.xmp, as_bytes("extended_xmp", metadata.extended_xmp))
     segments += segments_to_write(metadata.icc_profile, None, None, None)
     if metadata.iptc is not None:
-        segments.append((APP13, PHOTOSHOP_SIGNATURE + _with_iptc(b"", _bytes("iptc", metadata.iptc))))
+        segments.append((APP13, PHOTOSHOP_SIGNATURE + with_iptc(b"", as_bytes("iptc", metadata.iptc))))
     for comment in metadata.comments:
         segments += segments_to_write(None, None, None, comment)
     return segments
@@ -321,24 +320,17 @@ def c_markers(segments: list[tuple[int, bytes]]) -> tuple[Any, list[Any]]:
 # ---- editing --------------------------------------------------------------------------------------------------------
 
 
-class _Keep:
-    """The default of :func:`edit_metadata`: what the file has."""
-
-    def __repr__(self) -> str:
-        return "KEEP"
+FIELDS = ("exif", "xmp", "icc_profile", "iptc", "comment")
 
 
-KEEP: Any = _Keep()
-_ORDER = ("exif", "xmp", "icc_profile", "iptc", "comment")
-
-
-def _segment_bytes(marker: int, content: bytes) -> bytes:
+def segment_bytes(marker: int, content: bytes) -> bytes:
+    """Return a marker segment: FF, the marker, the length and the content."""
     if len(content) > MAX_SEGMENT:
         raise ValueError(f"a JPEG segment holds at most {MAX_SEGMENT} bytes, got {len(content)}")
     return bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2, "big") + content
 
 
-def _replaced(data: bytes, new: Mapping[object, Sequence[tuple[int, bytes]]], key: Any) -> bytes:
+def replaced(data: bytes, new: Mapping[object, Sequence[tuple[int, bytes]]], key: Any) -> bytes:
     """Return *data* with the segments of every key of *new* replaced, where the first old one of the key stood.
 
     ``key(segment)`` is a segment's key. Where there was none, new ones come behind JFIF, in the order of *new*.
@@ -354,69 +346,18 @@ def _replaced(data: bytes, new: Mapping[object, Sequence[tuple[int, bytes]]], ke
         if name in new:
             pieces.append(data[at : segment.offset])
             if name not in done:
-                pieces += [_segment_bytes(*part) for part in new[name]]
+                pieces += [segment_bytes(*part) for part in new[name]]
                 done.add(name)
             at = end
-    fresh = b"".join(_segment_bytes(*part) for name in new if name not in done for part in new[name])
+    fresh = b"".join(segment_bytes(*part) for name in new if name not in done for part in new[name])
     result = data[:2] + b"".join(pieces) + data[at:]
     return result[:start] + fresh + result[start:]
-
-
-def edit_metadata(
-    data: Source,
-    *,
-    exif: bytes | None = KEEP,
-    xmp: bytes | None = KEEP,
-    icc_profile: bytes | None = KEEP,
-    iptc: bytes | None = KEEP,
-    comment: bytes | str | Sequence[bytes | str] | None = KEEP,
-    app: Mapping[int, bytes | Sequence[bytes] | None] | None = None,
-) -> bytes:
-    """Return the JPEG with other metadata and the same coded data, byte for byte.
-
-    What is given replaces all segments of its kind, where the first of them stood; None removes them; what is not given
-    stays. An XMP packet of more than 65,504 bytes is written as extended XMP, EXIF of more than 65,527 bytes in several
-    segments. *comment* may be a list. *app* replaces whole application segments by number: ``{11: [b"..."]}``, or
-    ``{11: None}``.
-
-    Raises ``ValueError`` for content that no segment holds.
-    """
-    stream = bytes(content_of(data))
-    if stream[:2] != b"\xff\xd8":
-        raise ValueError("edit_metadata takes a JPEG: it begins with FF D8")
-    old = read_metadata(stream)
-    new: dict[object, list[tuple[int, bytes]]] = {}
-    if exif is not KEEP:
-        new["exif"] = segments_to_write(None, exif, None, None)
-    if xmp is not KEEP:
-        new["xmp"] = segments_to_write(None, None, xmp, None)
-    if icc_profile is not KEEP:
-        new["icc_profile"] = segments_to_write(icc_profile, None, None, None)
-    if iptc is not KEEP and iptc != old.iptc:
-        photoshop = b"".join(
-            bytes(s.data)[len(PHOTOSHOP_SIGNATURE) :]
-            for s in header_segments(stream)
-            if kind_of(s.marker, s.data) == "iptc"
-        )
-        content = _with_iptc(photoshop, None if iptc is None else _bytes("iptc", iptc))
-        new["iptc"] = [(APP13, PHOTOSHOP_SIGNATURE + content)] if content else []
-    if comment is not KEEP:
-        comments = [] if comment is None else [comment] if isinstance(comment, str | bytes) else list(comment)
-        new["comment"] = [part for text in comments for part in segments_to_write(None, None, None, text)]
-    result = _replaced(stream, {name: new[name] for name in _ORDER if name in new}, lambda s: kind_of(s.marker, s.data))
-    for number, contents in (app or {}).items():
-        if not 0 <= number <= 15:
-            raise ValueError(f"app takes numbers 0..15, got {number}")
-        segments = [contents] if isinstance(contents, bytes | bytearray | memoryview) else contents or ()
-        parts = [(APP0 + number, _bytes(f"app[{number}]", part)) for part in segments]
-        result = _replaced(result, {APP0 + number: parts}, lambda s: s.marker)
-    return result
 
 
 def with_metadata(jpeg: bytes, metadata: Metadata) -> bytes:
     """Return *jpeg* with the fields of *metadata* that are not empty in place of its own."""
     new: dict[object, list[tuple[int, bytes]]] = {}
-    for name in _ORDER:
+    for name in FIELDS:
         value = metadata.comments if name == "comment" else getattr(metadata, name)
         if not value:
             continue
@@ -427,7 +368,7 @@ def with_metadata(jpeg: bytes, metadata: Metadata) -> bytes:
         else:
             fields: dict[str, Any] = {name: value}
             new[name] = segments_of(Metadata(**fields))
-    return _replaced(jpeg, new, lambda s: kind_of(s.marker, s.data)) if new else jpeg
+    return replaced(jpeg, new, lambda s: kind_of(s.marker, s.data)) if new else jpeg
 
 
 # ---- EXIF orientation -----------------------------------------------------------------------------------------------
@@ -469,20 +410,23 @@ class _Tiff:
 def upright_exif(exif: bytes, width: int, height: int, turn: Any) -> bytes:
     """Return EXIF for an image that was turned: orientation 1, its pixel dimensions, its thumbnail turned or dropped.
 
-    ``turn(jpeg)`` returns the thumbnail turned, or None where it cannot be.
+    ``turn(jpeg)`` returns the thumbnail turned, or None where it cannot be. With None instead of a function only the
+    dimensions change: the image was cropped.
     """
     if exif[:2] not in (b"II", b"MM"):
         return exif
     tiff = _Tiff(exif)
     first = tiff.number(4, 4)
     entries = tiff.entries(first)
-    if _ORIENTATION_TAG in entries:
+    if _ORIENTATION_TAG in entries and turn is not None:
         tiff.set(entries[_ORIENTATION_TAG], 1)
     if _EXIF_POINTER in entries:
         inner = tiff.entries(tiff.number(entries[_EXIF_POINTER], 4))
         for tag, value in ((_WIDTH_TAG, width), (_HEIGHT_TAG, height)):
             if tag in inner:
                 tiff.set(inner[tag], value)
+    if turn is None:
+        return bytes(tiff.data)
     link = first + 2 + 12 * tiff.number(first, 2)
     second = tiff.number(link, 4) if link + 4 <= len(tiff.data) else 0
     thumbnail = tiff.entries(second)

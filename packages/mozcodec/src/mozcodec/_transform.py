@@ -1,19 +1,21 @@
 """Lossless operations: optimise, rotate or crop a JPEG without decoding it to pixels."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal, Unpack
 
 import numpy as np
 
 from ._abbreviated import completed
-from ._containers import parts_of, picture_end, rewritten
+from ._containers import has_index, parts_of, picture_end, rewritten, with_xmp, without_parts, xmp_property
 from ._damage import named, note_damage, salvage
 from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, decode, limit, read_header, rectangle, source_of
+from ._edit import edit_metadata
 from ._encode import take
 from ._engine import coded_faithfully, engine, note_engine
 from ._errors import DamagedError, JpegError, LimitError, UnsupportedError, error_of
 from ._inputs import Source, content_of
-from ._metadata import Metadata, edit_metadata, read_metadata, upright_exif, with_metadata
+from ._metadata import Metadata, read_metadata, upright_exif, with_metadata
 from ._mozjpeg import ffi, lib
 from ._options import (
     MAX_DIMENSION,
@@ -115,9 +117,12 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
     return result
 
 
-def _further(picture: bytes, struct: Any, settings: Any) -> bytes:
+def _further(picture: bytes, is_fixed: bool, struct: Any, settings: Any) -> bytes:
     """Return a further image of a file rewritten as the first one is; a damaged one stays as it is."""
-    if len(picture) < _LEAST_IMAGE:
+    if is_fixed and struct.operation:
+        what = "a further image of the file holds another one that the index names"
+        raise UnsupportedError(f"{what}: parts='keep' or parts='drop'")
+    if is_fixed or len(picture) < _LEAST_IMAGE:
         return picture
     own = ffi.new("mzc_transform_options *", struct[0])
     own.crop = own.grayscale = 0
@@ -129,7 +134,7 @@ def _further(picture: bytes, struct: Any, settings: Any) -> bytes:
         raise UnsupportedError(f"a further image of the file: {error}; or parts='keep', parts='drop'") from None
     except JpegError:
         return picture
-    return _with_upright_exif(result, struct.operation) if struct.operation else result
+    return _described(result, struct.operation) if struct.operation else result
 
 
 def _transform(
@@ -140,24 +145,40 @@ def _transform(
     struct.max_memory = settings.max_memory if "max_memory" in options else MAX_MEMORY
     how = choice("parts", parts, {"rewrite": "rewrite", "keep": "keep", "drop": "drop"})
     result = _rewrite(source, struct, settings, stacklevel=3)
-    if struct.operation and struct.copy == lib.MZC_COPY_ALL:
-        result = _with_upright_exif(result, struct.operation)
+    if (struct.operation or struct.crop) and struct.copy == lib.MZC_COPY_ALL:
+        result = _described(result, struct.operation)
     if metadata is not None:
         result = with_metadata(result, metadata)
     view = memoryview(ffi.buffer(source))
     end = picture_end(view)
-    if end is None or end == len(view) or how == "drop" or struct.copy != lib.MZC_COPY_ALL:
+    if how == "drop" or struct.copy != lib.MZC_COPY_ALL:
+        return without_parts(result)
+    if end is None or (end == len(view) and not has_index(view)):
         return result
     if struct.crop and how == "rewrite" and any(part.kind == "gain map" for part in parts_of(view)):
         raise UnsupportedError("a gain map is not cropped with its image: parts='keep' or parts='drop'")
-    rewrite = (lambda picture: _further(picture, struct, settings)) if how == "rewrite" else bytes
+    rewrite = partial(_further, struct=struct, settings=settings) if how == "rewrite" else lambda picture, _: picture
     return rewritten(view, result, rewrite)
 
 
-def _with_upright_exif(jpeg: bytes, operation: int) -> bytes:
-    """Return a turned image whose EXIF says so: viewers would turn it once more."""
-    exif = read_metadata(jpeg).exif
-    if exif is None:
+_XMP_SIZES = ((rb"exif:PixelXDimension|tiff:ImageWidth", 0), (rb"exif:PixelYDimension|tiff:ImageLength", 1))
+
+
+def _described(jpeg: bytes, operation: int) -> bytes:
+    """Return a turned or cropped image whose EXIF and XMP say so: viewers would turn it once more."""
+    metadata = read_metadata(jpeg)
+    if metadata.exif is None and metadata.xmp is None:
+        return jpeg
+    header = read_header(jpeg)
+    size = header.width, header.height
+
+    def described(xmp: bytes) -> bytes:
+        for name, side in _XMP_SIZES:
+            xmp = xmp_property(name).sub(rb"\g<1>%d" % size[side], xmp)
+        return xmp_property(rb"tiff:Orientation").sub(rb"\g<1>1", xmp) if operation else xmp
+
+    jpeg = with_xmp(jpeg, described)
+    if metadata.exif is None:
         return jpeg
     struct = _options("none", False, None, None)
     struct.operation, struct.trim = operation, 0
@@ -168,9 +189,8 @@ def _with_upright_exif(jpeg: bytes, operation: int) -> bytes:
         except JpegError:
             return None
 
-    header = read_header(jpeg)
-    upright = upright_exif(exif, header.width, header.height, turn)
-    return jpeg if upright == exif else edit_metadata(jpeg, exif=upright)
+    exif = upright_exif(metadata.exif, *size, turn if operation else None)
+    return jpeg if exif == metadata.exif else edit_metadata(jpeg, exif=exif)
 
 
 def _check_pixels(source: Any, result: bytes) -> None:
@@ -242,8 +262,8 @@ def transform(
     "transverse", or "auto": upright as the EXIF orientation says. *crop* is the region (left, top, right, bottom) of
     the result that stays. *grayscale* drops the chroma.
 
-    After an operation EXIF says orientation 1 and the new size; its thumbnail is turned, or dropped where its edges
-    cannot move.
+    After an operation EXIF and XMP say orientation 1 and the new size; EXIF's thumbnail is turned, or dropped where its
+    edges cannot move. After a crop they say the new size.
 
     Blocks move as they are, so edges must fit: an image whose size is not a whole number of MCUs cannot be turned
     around its far edges, and a region begins at an MCU. Otherwise :class:`mozcodec.UnsupportedError` is raised;

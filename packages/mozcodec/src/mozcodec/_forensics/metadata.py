@@ -473,9 +473,10 @@ def _parts(data: bytes, segments: list[Segment], parts: tuple[Part, ...]) -> lis
     for segment in segments:
         if segment.marker == APP2 and bytes(segment.data[:4]) == b"MPF\0":
             listed = _listed_images(bytes(segment.data[4:]))
-    images = sum(part.kind in ("picture", "gain map") for part in parts)
+    images = sum(map(is_picture, parts))
     findings = []
-    if listed > images and is_cut_off(data):
+    if listed > 1 and is_cut_off(data):
+        images = max(images - 1, 1)  # the last is not whole
         text = f"the Multi-Picture index lists {listed} images, the file has {images} and is cut off"
         findings.append(Finding("note", "damage", text))
     elif listed > images:
