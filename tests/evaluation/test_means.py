@@ -38,3 +38,10 @@ def test_people_in_several_pairs_and_too_few_clusters():
     found = mean([1.0, 2.0, 3.0, 2.5], people)
     assert found.lo < found.value < found.hi
     assert mean([1.0, 2.0], Clusters.of(["a", "a"])).reason == "fewer than two clusters"
+
+
+def test_no_values_have_no_mean_and_a_value_for_each_row_is_required():
+    none = mean([], Clusters.of([]))
+    assert np.isnan(none[:3]).all() and none.reason == "no values"
+    with pytest.raises(ValueError, match="need one value for each of 2 rows, got 3"):
+        mean([1.0, 2.0, 3.0], Clusters.of(["a", "b"]))
