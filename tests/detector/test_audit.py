@@ -18,11 +18,13 @@ import mozcodec
 from detector.audit import make_audit
 from detector.cli import cli
 from detector.config import AuditConfig, FacesConfig
+from detector.data import work
 from detector.data.faces import make_faces
 from detector.data.index import Face, read_index, read_rows, write_rows
 from detector.data.png import encode_png
 from detector.data.shards import ShardWriter
 from detector.data.sources import describe_source
+from detector.data.work import Executor
 from detector.errors import DataError
 from evaluation.findings import Audit, findings
 
@@ -198,6 +200,27 @@ def test_unlike_crops_of_people_of_one_split_leak_nothing(tmp_path: Path) -> Non
     assert audit.near_duplicates is not None
     assert (audit.near_duplicates.num_near, audit.near_duplicates.num_compared) == (0, 12 * 12)
     assert len(audit.notes) == 1
+
+
+def test_pairs_of_many_crops_are_compared_by_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = people()
+    images["given/fake/p11/0000"] = images["given/original/p00/0000"][0][:, ::-1], *images["given/fake/p11/0000"][1:]
+    faces = plant(tmp_path / "faces", images)
+    make_audit(faces, tmp_path / "here", None, AuditConfig())
+    monkeypatch.setattr("detector.audit.MOST_HERE", 0)
+    monkeypatch.setattr("evaluation.leaks.SEARCHED", 5)  # 12 crops of train and of test in 3 x 3 parts
+    named: list[str] = []
+    finish = work.finish
+    with monkeypatch.context() as patched:
+        patched.setattr(work, "finish", lambda task, folder: named.append(task.name) or finish(task, folder))
+        audit = make_audit(faces, tmp_path / "out", None, AuditConfig())
+    assert sum(name.startswith("crops ") for name in named) == 9
+    make_audit(faces, tmp_path / "processes", None, AuditConfig(), where=Executor("processes", 2))
+    near = audit.near_duplicates
+    assert near is not None and (near.num_near, near.num_compared) == (1, 12 * 12)
+    for name in ("audit.json", "audit.csv", "leaks.csv"):
+        content = (tmp_path / "here" / name).read_bytes()
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "processes" / name).read_bytes() == content
 
 
 def test_a_person_in_two_splits_is_found(tmp_path: Path) -> None:

@@ -76,12 +76,18 @@ def test_tasks_and_units_are_those_of_the_stages() -> None:
     assert units["faces"] == {
         "tasks": 500, "decoded megapixels": 22_500, "examined megapixels": 2400, "crops": 4800, "megabytes": 1000
     }  # fmt: skip
-    across = 3840 * 480 + 3840 * 480 + 480 * 480
-    assert units["audit"]["pairs"] == across + 3840**2 + 480**2 + 480**2
+    assert units["audit"]["pairs"] == 3840 * 480 + 3840 * 480 + 480 * 480
     assert units["fidelity"]["crop-conditions"] == 4800 * 8
     assert units["train"] == {"images": 32_000, "crop-conditions": 480 * 9}
     assert units["score"]["crop-conditions"] == 960 * 9
     assert units["explain"]["crop-conditions"] == 200 * 9 + 480 * 2
+
+
+def test_pairs_of_many_crops_are_tasks() -> None:
+    # 160,000 crops: train 128,000, val 16,000, test 16,000; in parts of 65,536 a side 2 x 1, 2 x 1 and 1
+    many = dataclasses.replace(VIDEOS, real=10_000, fake=0)
+    assert tasks(many, SETTINGS, 160_000)["audit"] == 625 + 313 + 5
+    assert counts(many, SETTINGS, 1.0)["audit"]["pairs"] == 128_000 * 32_000 + 16_000**2
 
 
 def test_a_share_of_frames_without_a_face_makes_fewer_crops_of_as_many_frames() -> None:
@@ -217,7 +223,7 @@ def test_what_is_wrong_is_named(
 
 
 def test_the_constants_of_the_arithmetic_are_those_of_the_stages() -> None:
-    from detector import explain, fidelity, score
+    from detector import audit, explain, fidelity, score
     from detector.data import compress, properties
     from detector.pipeline import STAGES as ROWS
     from detector.planning import cost
@@ -229,5 +235,5 @@ def test_the_constants_of_the_arithmetic_are_those_of_the_stages() -> None:
     assert (cost.SCORED_BATCHES, cost.EXPLAINED_BATCH) == (score.BATCHES, explain.BATCH)
     defaults = {option.name: option.default for option in explain.command.params}
     assert (defaults["faces_measured"], defaults["features"]) == (cost.MEASURED, cost.FEATURES)
-    assert leaks.MOST_SAMPLED == cost.SAMPLED
+    assert (cost.COMPARED_HERE, cost.COMPARED) == (audit.MOST_HERE, leaks.SEARCHED)
     assert set(calibration().bytes) == set(BYTES)

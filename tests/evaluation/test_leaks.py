@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.leaks import BITS, distances, hashes, near_duplicates, shared
+from evaluation.leaks import BITS, Found, distances, hashes, near_duplicates, search, shared
 
 
 def cosine_transform(image):
@@ -77,12 +77,26 @@ def test_crop_pairs_between_splits_and_within_them_are_counted():
     assert near_duplicates(*hashes(images[[0, 3, 4]]), split[[0, 3, 4]], pair[[0, 3, 4]], limit=8).is_leak
 
 
+def test_the_search_finds_what_all_distances_say():
+    draw = np.random.default_rng(2)
+    one = draw.integers(0, 1 << 63, (300, 4), dtype=np.uint64)
+    bits = bits_of(one[:200]) ^ (draw.random((200, 256)) < np.linspace(0, 0.2, 200)[:, None])
+    bits[::2] ^= np.arange(256) % 2 == 1                                  # every other one is mirrored
+    other = np.packbits(bits, axis=1).view(np.uint64)
+    every = distances(one, other)
+    found = search(one, other, 24, 1000)
+    assert found.pairs == sorted((int(every[i, j]), int(i), int(j)) for i, j in np.argwhere(every <= 24))
+    assert 50 < found.number == len(found.pairs) < 200
+    assert search(one, other, 24, 3) == Found(found.number, found.pairs[:3])
+
+
 def test_blocks_do_not_change_the_counts(monkeypatch):
     images = np.concatenate([pictures(30), pictures(30, seed=0)[:5]])
     split = np.array(["train"] * 20 + ["val"] * 10 + ["test"] * 5)
     pair = np.arange(35).astype(str)
     expected = near_duplicates(*hashes(images), split, pair, limit=100)
-    monkeypatch.setattr("evaluation.leaks.BLOCK", 3)
+    for size in ("SEARCHED", "ROWS", "COLUMNS"):
+        monkeypatch.setattr(f"evaluation.leaks.{size}", {"SEARCHED": 7, "ROWS": 2, "COLUMNS": 3}[size])
     assert near_duplicates(*hashes(images), split, pair, limit=100) == expected
     assert expected.pairs[:5] == [(0, i, 30 + i) for i in range(5)]
     assert expected.num_compared == 20 * 10 + 30 * 5

@@ -6,10 +6,12 @@ statistics, `evaluation.findings` the result. The data are never changed.
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +20,14 @@ import click
 from .config import AuditConfig, Params
 from .errors import DataError, DetectorError
 from .options import Command, Input, Output, executor_option, params_option, workers_option
+from .pipeline import stage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from evaluation.findings import Audit, Leak, Shortcut
-    from evaluation.leaks import NearDuplicates
+    from evaluation.leaks import Found, NearDuplicates, Search
     from evaluation.shortcuts import Items, Property
 
     from .data.index import Face
@@ -37,6 +40,7 @@ FOLDER = Input(exists=True, file_okay=False)
 PASSED = "passed\n"  # constant, so that another audit does not make the train stage out of date
 MOST_METHODS = 8  # looked at one by one, the most frequent ones
 EXAMPLES = 10  # named in audit.json; leaks.csv has all
+MOST_HERE = 10**9  # pairs of crops that are compared in this process
 
 
 @click.command(cls=Command)
@@ -122,7 +126,10 @@ def make_audit(
         of_searched = np.array([video.partition("/")[0] for video in searched.video.tolist()])
         measured.insert(-2, _measure("missed", "frames without a crop", searched, misses, of_searched, confidence))
         split = np.array([face.split for face in index])
-        near = leaks.near_duplicates(found.hashes, found.hashed, split, items.pair, config.near_duplicate_bits)
+        near = leaks.near_duplicates(
+            found.hashes, found.hashed, split, items.pair, config.near_duplicate_bits,
+            searched=partial(_searched, work=work, where=where or SERIAL),
+        )  # fmt: skip
         rows = _leaks(index, found.items, near)
         audit = Audit(
             faces=count(index),
@@ -143,6 +150,42 @@ def make_audit(
             write_rows(folder / "leaks.csv", LeakRow, rows)
             write_json(folder / "audit.json", as_json(audit))
     return audit
+
+
+def _searched(hashed: NDArray[np.uint64], parts: Sequence[Search], work: Path, where: Executor) -> Iterable[Found]:
+    """Return the results of *parts* of *hashed*: of many crops as tasks, whose workers read the hashes from a file."""
+    from evaluation.leaks import Found, search_here
+
+    from .data.files import whole_file
+    from .data.work import Task, finished, key_of
+
+    if sum(part.pairs for part in parts) <= MOST_HERE:
+        return search_here(hashed, parts)
+    depends = key_of("search_pairs", stage("audit").code_sha256(), hashed.tobytes())
+    file = work / f"{depends}.hashes"
+    with whole_file(file) as temporary:
+        temporary.write_bytes(hashed.tobytes())
+    tasks = [
+        Task(key_of(depends, asdict(part)), f"crops {part.start} to {part.stop}", search_pairs, (file, part))
+        for part in parts
+    ]
+    results = map(json.loads, finished(tasks, work, "pairs of crops", where))
+    return (Found(result["number"], [(d, i, j) for d, i, j in result["pairs"]]) for result in results)
+
+
+def search_pairs(argument: tuple[Path, Search]) -> bytes:
+    """Return the result of a part of the comparison of the hashes in a file, as JSON."""
+    import numpy as np
+
+    from evaluation.leaks import search
+
+    file, part = argument
+
+    def rows(start: int, stop: int) -> NDArray[np.uint64]:
+        return np.fromfile(file, np.uint64, 4 * (stop - start), offset=32 * start).reshape(-1, 4)
+
+    found = search(rows(part.start, part.stop), rows(part.other_start, part.other_stop), part.limit, part.most)
+    return json.dumps(asdict(found)).encode()
 
 
 @dataclass(frozen=True, slots=True)

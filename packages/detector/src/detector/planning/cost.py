@@ -11,6 +11,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Annotated
 
 from ..schema import in_range
@@ -37,7 +38,7 @@ OF_A_TASK = {"compress": 128, "fidelity": 32}  # crops
 SOURCE_FILES, AUDITED = 16, 512  # of a task of audit
 SCORED_BATCHES, EXPLAINED_BATCH = 4, 32  # of a task
 MEASURED, FEATURES = 200, 500  # faces that explain measures and describes by default
-SAMPLED = 4000  # crops of a split that the audit compares with each other
+COMPARED_HERE, COMPARED = 10**9, 65_536  # pairs of crops that audit compares without tasks; crops a side of a task
 # units whose cost grows with the pixels of a crop
 PER_CROP = ("crops", "crop-conditions", "images")
 # what the calibration knows the size of: a crop as PNG, a mask, a crop as JPEG, a row of scores and of fidelity
@@ -203,13 +204,21 @@ def tasks(videos: Videos, settings: Settings, crops: int) -> dict[str, int]:
     several = min(2, settings.conditions)
     return {
         "faces": videos.real + videos.fake,
-        "audit": -(-(videos.real + videos.fake) // SOURCE_FILES) - (-crops // AUDITED),
+        "audit": -(-(videos.real + videos.fake) // SOURCE_FILES) - (-crops // AUDITED) + _comparisons(split),
         "compress": -(-(split["train"] + split["val"]) // OF_A_TASK["compress"]),
         "fidelity": -(-crops // OF_A_TASK["fidelity"]),
         "score": -(-(split["val"] + split["test"]) // (SCORED_BATCHES * settings.score_batch)),
         # a batch is of one condition; one more shows the examples
         "explain": settings.conditions * (1 - -masked // EXPLAINED_BATCH) + several * -(-described // EXPLAINED_BATCH),
     }
+
+
+def _comparisons(split: Mapping[str, int]) -> int:
+    """Return the number of tasks of audit that compare crops of different splits."""
+    several = list(combinations(split.values(), 2))
+    if sum(one * other for one, other in several) <= COMPARED_HERE:
+        return 0
+    return sum(-(-one // COMPARED) * -(-other // COMPARED) for one, other in several)
 
 
 def num_crops(videos: Videos, settings: Settings, found: float) -> tuple[int, int]:
@@ -232,14 +241,12 @@ def counts(videos: Videos, settings: Settings, found: float) -> dict[str, dict[s
     else:
         decoded = (clips + videos.masks * videos.fake) * videos.frames * videos.megapixels
         faces = {"decoded megapixels": decoded, "examined megapixels": examined * videos.megapixels}
-    ordered = [split[name] for name in ("train", "val", "test")]
-    across = ordered[0] * ordered[1] + ordered[0] * ordered[2] + ordered[1] * ordered[2]
     masked, described = _explained(videos, split["test"])
     explained = masked * settings.conditions + described * min(2, settings.conditions)
     return {
         "faces": {"tasks": clips, **faces, "crops": crops, "megabytes": videos.bytes / 1e6},
         "audit": {
-            "files": clips, "crops": crops, "pairs": across + sum(min(n, SAMPLED) ** 2 for n in ordered)
+            "files": clips, "crops": crops, "pairs": sum(one * other for one, other in combinations(split.values(), 2))
         },
         "compress": {"tasks": number["compress"], "crops": split["train"] + split["val"]},
         "fidelity": {"tasks": number["fidelity"], "crop-conditions": crops * settings.changing},
