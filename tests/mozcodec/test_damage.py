@@ -111,6 +111,33 @@ def test_the_account_of_a_cut_stream(files):
     assert not np.array_equal(part[damage.rows : damage.rows + 16], whole[damage.rows : damage.rows + 16])
 
 
+def test_the_account_of_a_lossless_stream_counts_its_rows(files):
+    """The MCUs of a lossless file are single samples (T.81, H.1)."""
+    pixels = mozcodec.decode(files["baseline"])
+    data = mozcodec.encode(pixels, lossless=4, profile="fastest")
+    for share in (3, 2):
+        cut = data[: len(data) * (share - 1) // share]
+        part = mozcodec.decode(cut, on_truncated="ok")
+        damage = mozcodec.damage_found()
+        assert damage.rows == next(y for y, row in enumerate(part) if not np.array_equal(row, pixels[y]))
+        assert damage.mcus == damage.rows * pixels.shape[1]
+
+
+def test_a_progressive_stream_cut_within_any_scan_is_repaired(files):
+    """Decoders smooth the rows after the damage by the scans before it: only without smoothing are all pixels equal."""
+    data = files["progressive"]
+    said = []
+    for scan in mozcodec.inspect(data).scans:
+        cut = data[: scan.offset + scan.size // 2]
+        with pytest.warns(mozcodec.JpegWarning) as caught:
+            repaired = mozcodec.optimize(cut, repair=True)
+        plain = mozcodec.decode(cut, on_truncated="ok", block_smoothing=False)
+        np.testing.assert_array_equal(mozcodec.decode(repaired, block_smoothing=False), plain)
+        said.append(any("smooth the damaged rows" in str(warning.message) for warning in caught))
+        assert said[-1] != np.array_equal(mozcodec.decode(repaired), mozcodec.decode(cut, on_truncated="ok"))
+    assert any(said)
+
+
 def test_every_verb_takes_what_a_damaged_stream_holds(programs, files):
     data = files["baseline"]
     cut = data[: len(data) * 2 // 3]

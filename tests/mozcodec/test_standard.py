@@ -192,6 +192,24 @@ def test_lossless_files_of_any_precision_convert_as_others_do():
         mozcodec.optimize(bytes(written))
 
 
+@pytest.mark.parametrize("bits", [8, 10, 16])
+def test_samples_of_a_lossless_file_come_as_stored_whatever_its_markers_say(bits):
+    """JFIF says YCbCr, and DICOM's lossless files have it with RGB: libjpeg refuses them."""
+    pixels = np.random.default_rng(0).integers(0, 1 << bits, (9, 11, 3)).astype(np.uint8 if bits == 8 else np.uint16)
+    data = mozcodec.encode(pixels, precision=bits, lossless=4)
+    adobe = data.index(b"Adobe") - 4
+    bare = data[:adobe] + data[adobe + 16 :]
+    jfif = data[:2] + b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0" + bare[2:]
+    transformed = data[: adobe + 15] + b"\1" + data[adobe + 16 :]
+    for file in (data, bare, jfif, transformed):
+        np.testing.assert_array_equal(mozcodec.decode(file, None), pixels)
+    for file in (jfif, transformed):
+        np.testing.assert_array_equal(mozcodec.decode(file, "ycbcr"), pixels)
+        for wanted in ("rgb", "bgr", "gray"):
+            with pytest.raises(mozcodec.UnsupportedError, match=r"say YCbCr, which may be wrong: pixel_format=None"):
+                mozcodec.decode(file, wanted)
+
+
 def test_lossless_files_are_not_scaled(small):
     data = mozcodec.encode(small, lossless=1)
     with pytest.raises(mozcodec.UnsupportedError, match="no DCT to scale by"):

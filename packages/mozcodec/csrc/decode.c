@@ -57,13 +57,21 @@ static void choose_color_space(mzc_decoder *decoder)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
   J_COLOR_SPACE stream = cinfo->jpeg_color_space;
-  J_COLOR_SPACE wanted = decoder->options.pixel_format < 0 ? own_color_space(stream)
-                                                           : mzc_layout_of(decoder->options.pixel_format).color_space;
+  int as_stored = decoder->options.pixel_format < 0 && mzc_is_lossless(cinfo);   /* whatever libjpeg takes them for */
+  J_COLOR_SPACE wanted = as_stored                           ? stream
+                         : decoder->options.pixel_format < 0 ? own_color_space(stream)
+                                                             : mzc_layout_of(decoder->options.pixel_format).color_space;
 
   if (stream == JCS_UNKNOWN && wanted != JCS_UNKNOWN) {
     mzc_fail(decoder->guard.status, MZC_UNSUPPORTED,
              "a file of %d components has no colour space to convert from: pixel_format=None or \"planes\"",
              cinfo->num_components);
+    stop(decoder);
+  }
+  if (stream == JCS_YCbCr && mzc_is_lossless(cinfo) && (is_rgb(wanted) || wanted == JCS_GRAYSCALE)) {
+    mzc_fail(decoder->guard.status, MZC_UNSUPPORTED,
+             "the markers of a lossless file say YCbCr, which may be wrong: pixel_format=None or \"ycbcr\" for its samples "
+             "as they are stored");
     stop(decoder);
   }
   cinfo->out_color_space = wanted;

@@ -55,7 +55,7 @@ static void note_place(j_common_ptr common)
   if (status->damage_scan > 0) {
     status->damage_row = (int)cinfo->input_iMCU_row;
     status->mcus_per_row = (int)cinfo->MCUs_per_row;
-    status->mcu_height = cinfo->max_v_samp_factor * DCTSIZE;
+    status->mcu_height = cinfo->max_v_samp_factor * (mzc_is_lossless(cinfo) ? 1 : DCTSIZE);
   }
   status->damage_offset = offset_of(cinfo);
 }

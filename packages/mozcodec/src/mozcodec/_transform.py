@@ -1,5 +1,6 @@
 """Lossless operations: optimise, rotate or crop a JPEG without decoding it to pixels."""
 
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal, Unpack
@@ -13,7 +14,7 @@ from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, decode, limit, read_head
 from ._edit import edit_metadata
 from ._encode import take
 from ._engine import coded_faithfully, engine, note_engine
-from ._errors import DamagedError, JpegError, LimitError, UnsupportedError, error_of
+from ._errors import DamagedError, JpegError, JpegWarning, LimitError, UnsupportedError, error_of
 from ._inputs import Source, content_of
 from ._metadata import Metadata, read_metadata, upright_exif, with_metadata
 from ._mozjpeg import ffi, lib
@@ -110,10 +111,15 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
         (status, result), harder = salvage(data, attempt)
     else:
         status, result = attempt(data)
-    if status.unusual and not (status.num_notes or struct.operation or struct.crop or struct.grayscale):
-        _check_pixels(data, result)
+    compared = status.unusual and not (status.num_notes or struct.operation or struct.crop or struct.grayscale)
+    smoothed = compared and not _has_same_pixels(data, result)
+    if smoothed and not (struct.repair and _has_same_pixels(data, result, block_smoothing=False)):
+        raise UnsupportedError("the file cannot be rewritten without a change of its pixels")
     note_engine(status)
     note_damage(status, harder, "warn", stacklevel=stacklevel + 1)
+    if smoothed:  # for the rows after the damage decoders go by the scans before it, which no file can say
+        text = "decoders smooth the damaged rows of the source and not those of the new file: their pixels differ"
+        warnings.warn(text, JpegWarning, stacklevel=stacklevel + 1)
     return result
 
 
@@ -193,11 +199,10 @@ def _described(jpeg: bytes, operation: int) -> bytes:
     return jpeg if exif == metadata.exif else edit_metadata(jpeg, exif=exif)
 
 
-def _check_pixels(source: Any, result: bytes) -> None:
-    """Raise :class:`UnsupportedError` unless the rewritten file decodes to the same pixels."""
-    unlimited: dict[str, Any] = {"max_pixels": None, "max_scans": None, "max_work": None, "on_truncated": "ok"}
-    if not np.array_equal(decode(source, None, **unlimited), decode(result, None, **unlimited)):
-        raise UnsupportedError("the file cannot be rewritten without a change of its pixels")
+def _has_same_pixels(source: Any, result: bytes, **options: Any) -> bool:
+    """Return whether the rewritten file decodes to the same pixels."""
+    options |= {"max_pixels": None, "max_scans": None, "max_work": None, "on_truncated": "ok"}
+    return np.array_equal(decode(source, None, **options), decode(result, None, **options))
 
 
 def optimize(
