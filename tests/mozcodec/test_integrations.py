@@ -101,6 +101,59 @@ def test_errors_of_pillows_kind(face):
         _saved(Image.fromarray(face), mozjpeg={"distance": 1.0}, quality=50)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "options"),
+    [
+        ({"quality": 0}, {"quality": 1}),  # libjpeg takes the nearest quality, Pillow passes it on
+        ({"quality": 300}, {"quality": 100}),
+        ({"subsampling": "4:2:2"}, {"subsampling": "4:2:2"}),
+        ({"keep_rgb": True}, {"color_space": "rgb", "subsampling": "4:4:4"}),
+        ({"optimize": True, "smooth": 20}, {"optimize_coding": True, "smoothing_factor": 20}),
+        ({"restart_marker_blocks": 5}, {"restart_interval": 5}),
+        ({"restart_marker_rows": 2}, {"restart_rows": 2}),
+        ({"dpi": (72, 96)}, {"density": (72, 96, "inch")}),
+    ],
+)
+@pytest.mark.usefixtures("pillow")
+def test_pillows_parameters_are_the_options_of_the_same_meaning(parameters, options, face):
+    assert _saved(Image.fromarray(face), mozjpeg=True, **parameters) == mozcodec.encode(face, **options)
+
+
+@pytest.mark.usefixtures("pillow")
+def test_pillows_tables_reach_the_file_as_pillow_writes_them(face):
+    tables = [list(range(1, 65)), [30] * 64]
+    for parameters in ({"qtables": tables}, {"qtables": tables, "quality": 40}, {"qtables": tables[:1]}):
+        plain, ours = (_saved(Image.fromarray(face), mozjpeg=m, **parameters) for m in (False, True))
+        assert Image.open(io.BytesIO(ours)).quantization == Image.open(io.BytesIO(plain)).quantization
+
+
+@pytest.mark.usefixtures("pillow")
+def test_every_mode_that_pillow_writes_as_jpeg_has_its_pixels(face):
+    image = Image.fromarray(face)
+    for mode in ("1", "L", "RGBX", "CMYK", "YCbCr"):
+        plain, ours = (_saved(image.convert(mode), mozjpeg=m, quality=95, subsampling=0) for m in (False, True))
+        first, second = Image.open(io.BytesIO(plain)), Image.open(io.BytesIO(ours))
+        assert (second.mode, second.size) == (first.mode, first.size)
+        # the quantization tables differ: both lose a little of the same image
+        difference = np.abs(np.asarray(first, int) - np.asarray(second, int))
+        assert difference.mean() < 2.5, mode
+
+
+@pytest.mark.usefixtures("pillow")
+def test_what_pillow_allows_and_a_whole_file_cannot_be_is_refused(face):
+    image = Image.fromarray(face)
+    with pytest.raises(OSError, match=r"writes whole files, not streams without tables .*streamtype=2"):
+        _saved(image, mozjpeg=True, streamtype=2)
+    with pytest.raises(OSError, match="are not subsampled"):
+        _saved(image, mozjpeg=True, keep_rgb=True, subsampling=2)
+    with pytest.raises(ValueError, match="a JPEG has at most 65535 rows and columns, got 1 x 65536"):
+        _saved(Image.new("L", (65536, 1)), mozjpeg=True)
+    damaged = bytearray(_saved(image, mozjpeg=True))
+    damaged[damaged.index(b"\xff\xc4") + 4] = 0x7F  # a Huffman table of class 7
+    with pytest.raises(OSError, match=r"cannot decode the JPEG: |truncated or corrupt"):
+        Image.open(io.BytesIO(bytes(damaged))).load()
+
+
 # ---- imageio --------------------------------------------------------------------------------------------------------
 
 
@@ -131,6 +184,23 @@ def test_imageio_reads_each_image_of_an_mpo_file(face):
     assert len(list(iio.imiter(data, plugin="mozcodec"))) == 2
     with pytest.raises(ValueError, match=r"index must be 0\.\.1"):
         iio.imread(data, plugin="mozcodec", index=2)
+
+
+def test_imageio_stacks_equal_images_only_and_writes_one(face):
+    iio = pytest.importorskip("imageio.v3")
+    import mozcodec.imageio
+
+    mixed = _saved(Image.fromarray(face), "MPO", save_all=True, append_images=[Image.fromarray(face[:100])])
+    with pytest.raises(ValueError, match=r"images of different sizes cannot be stacked: \[\(200, 213, 3\), \(100, 213"):
+        iio.imread(mixed, plugin="mozcodec", index=...)
+    assert [image.shape[0] for image in iio.imiter(mixed, plugin="mozcodec")] == [200, 100]
+    one = iio.imwrite("<bytes>", [face], plugin="mozcodec", extension=".jpg", is_batch=True)
+    assert one == mozcodec.encode(face)
+    with pytest.raises(ValueError, match="a JPEG file holds one image, got 2"):
+        iio.imwrite("<bytes>", [face, face], plugin="mozcodec", extension=".jpg", is_batch=True)
+    same = _saved(Image.fromarray(face), "MPO", save_all=True, append_images=[Image.fromarray(face)])
+    found = iio.improps(same, plugin="mozcodec", index=...)
+    assert (found.shape, found.n_images, found.is_batch) == ((2, *face.shape), 2, True)
 
 
 # ---- torchvision ----------------------------------------------------------------------------------------------------
@@ -237,6 +307,9 @@ def test_the_handler_decodes_jpeg_fields_only(face):
     assert decoder("rgb8")(".png", data) is None and decoder("rgb8")("left.JPEG", data) is not None
     assert decoder("l")(".jpg", data).dtype == np.float32
     assert decoder("rgb8", scale=4)(".jpg", data).shape == (100, 107, 3)
+    tensor = decoder("torchrgb")(".jpg", data)  # as WebDataset's own: float32 in 0..1, channels first
+    assert (str(tensor.dtype), tuple(tensor.shape)) == ("torch.float32", (3, 200, 213))
+    assert np.array_equal(tensor.numpy(), mozcodec.decode(data, layout="chw").astype(np.float32) / np.float32(255))
     with pytest.raises(ValueError, match="spec must be"):
         decoder("pil")
 

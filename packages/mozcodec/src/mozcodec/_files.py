@@ -167,10 +167,7 @@ def picture_from(data: bytes, name: str, copy: str) -> tuple[Pixels, list[tuple[
     if data[:2] in (b"P5", b"P6"):
         return _from_pnm(data), []
     if data[:6] == b"\x93NUMPY":
-        try:
-            return np.asarray(np.load(io.BytesIO(data), allow_pickle=False)), []
-        except EOFError:
-            raise ValueError("the NPY file is cut off") from None
+        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False)), []
     suffix = Path(name).suffix or "this format"
     pixels, metadata = _first_installed(f"reading {suffix}", lambda: _with_pillow(data), lambda: _with_opencv(data))
     return pixels, _segments(metadata, copy)

@@ -229,6 +229,7 @@ def orientation_of(exif: bytes | None) -> int:
 
 
 def as_bytes(name: str, value: object) -> bytes:
+    """Return *value*, the argument *name*, as bytes; TypeError if it is no buffer of bytes."""
     if not isinstance(value, bytes | bytearray | memoryview):
         raise TypeError(f"{name} must be bytes, got {type(value).__name__}")
     return bytes(value)
