@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -106,3 +107,15 @@ def test_200_runs_of_predict_under_load_all_end(tmp_path: Path) -> None:
             output, said = process.communicate(timeout=1200)
             assert process.returncode == 0, said
             assert b"image.png" in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_work_ends_the_process_without_a_traceback(number: signal.Signals) -> None:
+    code, _, error = ended(
+        f"""{STUCK}
+import atexit, os, signal
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+atexit.register(lambda: os.kill(os.getpid(), {int(number)}) or time.sleep(60))
+run(lambda: None)"""
+    )
+    assert (code, error) == (-number, "")

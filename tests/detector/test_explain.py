@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from detector.config import Params, from_mapping
 from detector.data.index import Face, read_index, read_masks
 from detector.data.png import decode_png
 from detector.data.shards import ShardReader
-from detector.errors import DetectorError
+from detector.errors import DataError, DetectorError
 from detector.explain import (
     Explained,
     Explainer,
@@ -292,3 +294,21 @@ def test_command_prints_the_shares_and_refuses_crops_of_another_size(
     assert bad.exit_code == 1
     assert "trained on crops of 64 x 64" in bad.output
     assert not (tmp_path / "bad").exists()
+
+
+def test_damaged_masks_are_left_out_and_listed(trained: Path, small_faces: Path, tmp_path: Path) -> None:
+    faces = Path(shutil.copytree(small_faces, tmp_path / "faces"))
+    masks = read_masks(faces)
+    key, slot = next((face.key, masks[face.key]) for face in read_index(faces) if face.split == "test" and face.label)
+    data = bytearray((faces / slot.shard).read_bytes())
+    data[slot.offset + slot.size // 2] ^= 4
+    (faces / slot.shard).write_bytes(data)
+    params = replace(PARAMS, max_damaged=0.5)
+    explain(faces, trained, tmp_path / "out", params, None, num_measured=100, num_features=8)
+    assert [(row["key"], row["problem"].partition(": ")[0]) for row in rows_of(tmp_path / "out/damaged.csv")] == [
+        (key, str(faces / slot.shard))
+    ]
+    measured = {row["n"] for row in rows_of(tmp_path / "out/localization.csv")}
+    assert measured
+    with pytest.raises(DataError, match=f"{slot.shard}: {key} is damaged: .* masks are damaged, more than the share"):
+        explain(faces, trained, tmp_path / "few", replace(PARAMS, max_damaged=1e-6), None, 100, 8)

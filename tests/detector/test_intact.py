@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from detector.audit import make_audit
 from detector.conditions import parse_all
-from detector.config import AugmentConfig, CheckpointConfig, CompressConfig, Params, TrainConfig
+from detector.config import AuditConfig, AugmentConfig, CheckpointConfig, CompressConfig, Params, TrainConfig
 from detector.data.compress import compress_faces
 from detector.data.index import Face, read_index
 from detector.data.intact import DAMAGED, Damaged, intact
@@ -141,3 +142,16 @@ def run(compressed: Path, faces: Path, folder: Path) -> Path:
     params = Params(train=CONFIG, max_damaged=SHARE)
     train(params, compressed, folder / "out", folder / "history.csv", folder / "checkpoints", lossless=faces)
     return folder / "out"
+
+
+def test_audit_leaves_damaged_crops_out_so_that_a_training_may_start(crops, tmp_path: Path) -> None:
+    folder = crops("faces")
+    victim = read_index(folder)[3]
+    broken(folder, victim)
+    with pytest.raises(DataError, match=f"{victim.key} is damaged: crc32"):
+        make_audit(folder, tmp_path / "audit", None, AuditConfig())
+    make_audit(folder, tmp_path / "audit", None, AuditConfig(), max_damaged=SHARE)
+    assert listed(tmp_path / "audit") == [victim.key]
+    with (tmp_path / "audit/audit.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["key"] for row in rows] == [face.key for face in read_index(folder) if face != victim]

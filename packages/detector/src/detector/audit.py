@@ -70,7 +70,7 @@ def command(
     where = Executor(executor, workers)
     if passed is not None:
         passed.unlink(missing_ok=True)
-    audit = make_audit(faces, out, data, params.audit, params.evaluate.confidence, where)
+    audit = make_audit(faces, out, data, params.audit, params.evaluate.confidence, where, params.max_damaged)
     click.echo(text(audit))
     refused = over_limit(audit)
     if refused:
@@ -91,8 +91,11 @@ def make_audit(
     config: AuditConfig,
     confidence: float = 0.95,
     where: Executor | None = None,
+    max_damaged: float = 0,
 ) -> Audit:
     """Audit the packed crops in the folder *faces*, cut from files below *data*; write the folder *out*.
+
+    Up to the share *max_damaged*, damaged crops are left out and listed in ``damaged.csv`` (`detector.data.intact`).
 
     Raises `DataError` if *faces* is not such a folder, or a file that it needs is missing or damaged.
     """
@@ -105,8 +108,10 @@ def make_audit(
 
     from .data.files import sha256, whole_folder, write_json
     from .data.index import Face, read_rows, write_rows
+    from .data.intact import intact, write_damaged
     from .data.layout import count
     from .data.properties import missed, properties, read_items, write_items
+    from .data.shards import ShardReader
     from .data.work import SERIAL, working_folder
 
     faces, out = Path(faces), Path(out)
@@ -114,6 +119,7 @@ def make_audit(
     index = read_rows(faces / "index.csv", Face)
     if not index:
         raise DataError(f"{faces / 'index.csv'}: lists no crops")
+    index, damaged = intact(index, ShardReader(faces), max_damaged)
     with working_folder(out) as work:
         found = read_items(faces, index, None if data is None else Path(data), where or SERIAL, work)
         described = {name: np.array([getattr(face, name) for face in index]) for name in ("video", "pair", "identity")}
@@ -148,6 +154,7 @@ def make_audit(
         with whole_folder(out, "audit.json", sums=True) as folder:
             write_items(folder / "audit.csv", found.items)
             write_rows(folder / "leaks.csv", LeakRow, rows)
+            write_damaged(folder, damaged)
             write_json(folder / "audit.json", as_json(audit))
     return audit
 

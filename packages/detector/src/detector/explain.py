@@ -192,8 +192,11 @@ def explain(
     placed = Placed.here(train)
     reader = ShardReader(faces)
     index, damaged = intact(read_index(faces), reader, params.max_damaged)
-    masks = read_masks(faces) if (faces / "masks.csv").is_file() else {}
     test = [face for face in index if face.split == "test"] or index
+    masks = read_masks(faces) if (faces / "masks.csv").is_file() else {}
+    used = [masks[face.key] for face in index if face.key in masks]
+    sound, others = intact(used, reader, params.max_damaged, what="masks")
+    masks, damaged = {slot.key: slot for slot in sound}, [*damaged, *others]
     layer = layer or MODELS[placed.card.model].feature_maps
     cam_layer(placed.load()[0], layer)
     conditions = parse_all(params.conditions)

@@ -21,6 +21,7 @@ __all__ = [
     "executor_option",
     "model_workers_option",
     "params_option",
+    "table_option",
     "workers_option",
 ]
 
@@ -144,4 +145,14 @@ executor_option = click.option(
     help="Where tasks run: serial, processes, dask://HOST:PORT or tls://HOST:PORT (the scheduler of a Dask cluster), "
     "or slurm (jobs as slurm.yaml describes them, or the file that DETECTOR_SLURM names). The output is the same. "
     "Also read from the environment variable DETECTOR_EXECUTOR.",
+)
+
+table_option = click.option(
+    "--table",
+    type=click.Choice(["auto", "csv", "parquet"]),
+    default="auto",
+    show_default=True,
+    envvar="DETECTOR_TABLE",
+    help="Form of the table: csv, or parquet for a sharded columnar form (a folder NAME.parquet) beside the CSV file. "
+    "auto chooses parquet for 200,000 rows and more. Also read from the environment variable DETECTOR_TABLE.",
 )

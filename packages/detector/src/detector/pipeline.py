@@ -121,7 +121,7 @@ STAGES = (
             Output("out/audit", "`audit.json`, `audit.csv` (a row per crop), `leaks.csv`"),
             Output("out/audit.passed", "always the same text; written only if training may start"),
         ),
-        params=("audit", "evaluate.confidence"),
+        params=("audit", "evaluate.confidence", "max_damaged"),
     ),
     Stage(
         name="compress",

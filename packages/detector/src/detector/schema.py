@@ -21,7 +21,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, overload
@@ -29,7 +29,7 @@ from typing import Annotated, Any, Literal, TypeVar, overload
 from evaluation.sums import KEY, Changed, check_content, check_file
 
 from .errors import DataError
-from .reading import read_bytes
+from .reading import open_file, read_bytes
 
 __all__ = [
     "LATER",
@@ -37,10 +37,13 @@ __all__ = [
     "Rules",
     "among",
     "brief",
+    "cell",
     "check_unchanged",
+    "columns_of",
     "converted",
     "csv_lines",
     "in_range",
+    "iterate_csv",
     "matching",
     "number",
     "one_of",
@@ -59,6 +62,7 @@ T = TypeVar("T")
 SHOWN = 60  # characters of a wrong value in a message
 INT64 = 1 << 63
 MOST_TEXT = 2 << 30  # bytes of a file of text
+MOST_KNOWN = 4096  # values of a column that are kept while a table is read
 LATER = {"later": True}  # metadata of a field that files of earlier versions do not have: it is never required
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
@@ -421,8 +425,8 @@ def read_json(
     return found
 
 
-def check_unchanged(path: str | Path, text: str, values: Any = None) -> None:
-    """Raise DataError if *text*, the content of the file *path*, has another hash than was recorded with it.
+def check_unchanged(path: str | Path, text: str | None = None, values: Any = None) -> None:
+    """Raise DataError if *text*, the content of the file *path* (read if None), has another hash than was recorded.
 
     *values* are the JSON values in it. Called after the content was checked, whose errors say more.
     """
@@ -457,31 +461,56 @@ def read_csv(path: str | Path, form: type[T], remedy: str = "") -> list[tuple[in
     non-negative integer. Only a field that may be None may be empty. DataError names the file, the line, the column and
     the value.
     """
+    return list(iterate_csv(path, form, remedy))
+
+
+def iterate_csv(path: str | Path, form: type[T], remedy: str = "") -> Iterator[tuple[int, T]]:
+    """Yield what `read_csv` returns, row by row: the file is never in memory as a whole.
+
+    Errors as of `read_csv`; whether it is the file that was written is known after the last row.
+    """
     fields = dataclasses.fields(form)  # type: ignore[arg-type]
     hints, checks = _hints(form), {f.name: f.metadata for f in fields}
-    rows: list[tuple[int, T]] = []
     with within(path, remedy):
-        text = read_text(path, remedy)
-        lines = csv_lines(text)
+        lines = _lines(path, remedy)
         _, header = next(lines, (1, []))
         columns = [f.name for f in fields if f.default is dataclasses.MISSING or f.name in header]
         if header != columns:
             raise Mismatch(f"expected the columns {', '.join(columns)}; got {shown(', '.join(header) or 'none')}")
+        # values that are repeated are parsed once, and are one object
+        known: dict[str, dict[str, Any]] = {name: {} for name in columns}
         for line, values in lines:
             if len(values) != len(columns):
                 raise Mismatch(f"line {line}: expected {len(columns)} values, got {len(values)}")
-            row = {
-                name: _cell(value, hints[name], checks[name], f"line {line}: {name}")
-                for name, value in zip(columns, values, strict=True)
-            }
-            rows.append((line, form(**row)))
-    check_unchanged(path, text)
-    return rows
+            row: dict[str, Any] = {}
+            for name, value in zip(columns, values, strict=True):
+                found = known[name]
+                if value not in found:
+                    if len(found) >= MOST_KNOWN:
+                        found.clear()
+                    found[value] = cell(value, hints[name], checks[name], f"line {line}: {name}")
+                row[name] = found[value]
+            yield line, form(**row)
+    check_unchanged(path)
+
+
+def _lines(path: str | Path, remedy: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of the CSV file *path*, each with the number of its last line; errors as of `read_text`."""
+    try:
+        with io.TextIOWrapper(open_file(path), encoding="utf-8-sig", newline="") as file:
+            yield from _csv_rows(file)
+    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+        read_text(path, remedy)  # raises the error that names the byte
+        raise
 
 
 def csv_lines(content: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of CSV text, each with the number of its last line; Mismatch if the text is not CSV."""
-    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+    return _csv_rows(io.StringIO(content, newline=""))
+
+
+def _csv_rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(lines, strict=True)
     try:
         for row in reader:
             yield reader.line_num, row
@@ -489,7 +518,14 @@ def csv_lines(content: str) -> Iterator[tuple[int, list[str]]]:
         raise Mismatch(f"line {reader.line_num}: not readable as CSV: {error}") from None
 
 
-def _cell(value: str, hint: Any, checks: Mapping[str, Any], place: str) -> Any:
+def columns_of(form: type) -> dict[str, tuple[Any, Mapping[str, Any]]]:
+    """Return the type and the metadata of each field of the dataclass *form*, as `cell` takes them."""
+    hints = _hints(form)
+    return {f.name: (hints[f.name], f.metadata) for f in dataclasses.fields(form)}
+
+
+def cell(value: str, hint: Any, checks: Mapping[str, Any], place: str) -> Any:
+    """Return the value of a cell of a table as the type *hint*; Mismatch, which names *place*, for a wrong one."""
     if typing.get_origin(hint) is Annotated:
         hint, checks = typing.get_args(hint)
     kinds = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else ()
@@ -507,8 +543,9 @@ def _cell(value: str, hint: Any, checks: Mapping[str, Any], place: str) -> Any:
         return _check(int(value), checks, place)
     if hint is float:
         try:
-            return _check(float(value), checks, place)
+            found = float(value)
         except ValueError:
             raise Mismatch(f"{place} must be a number, got {shown(value)}") from None
+        return _check(found, checks, place)
     return _check(_plain(value, place), checks, place)
 

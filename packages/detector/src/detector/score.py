@@ -6,7 +6,9 @@ A task (`detector.data.work`) scores a few batches. Batches are the same for any
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,20 +17,21 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.sums import sealed
+from evaluation import columnar
+from evaluation.sums import SUMS, sealed
 
 from .arithmetic import Arithmetic, arithmetic, pin, set_threads
 from .card import Card, read_card
 from .conditions import Condition, encoders, parse_all
 from .config import Params
-from .data.files import sha256, whole_file, write_json
+from .data.files import sha256, whole_file, whole_folder, write_json
 from .data.index import Face, read_index
 from .data.intact import Damaged, intact
 from .data.shards import ShardReader
 from .data.summary import Compress, Dataset, read_lossless
 from .data.work import SERIAL, Executor, Task, finished, key_of, working_folder
 from .errors import DataError
-from .options import Command, Input, Output, executor_option, model_workers_option, params_option
+from .options import Command, Input, Output, executor_option, model_workers_option, params_option, table_option
 from .provenance import Source, source, versions
 from .schema import read_json
 
@@ -39,6 +42,7 @@ __all__ = ["COLUMNS", "Origin", "Scored", "score", "score_faces", "write_scores"
 
 DESCRIBING = ("key", "video", "compression", "frame", "method", "identity", "pair", "split", "label")
 COLUMNS = (*DESCRIBING, "condition", "score")
+KINDS = dict.fromkeys(COLUMNS, "text") | {"frame": "int", "label": "int", "score": "float"}
 SPLITS = ("val", "test")
 BATCHES = 4  # of a task: conditions are applied to the next ones while the model works on one
 
@@ -84,11 +88,12 @@ class Origin:
     help="Standardise the logits by condition: shift and scale them so that the real validation crops have the same "
     "mean and standard deviation under every condition. The thresholds in model.json do not apply to such scores.",
 )
+@table_option
 @model_workers_option
 @executor_option
 @params_option
 def command(
-    faces: Path, train: Path, out: Path, standardise: bool, workers: int, executor: str, params: Params
+    faces: Path, train: Path, out: Path, standardise: bool, table: str, workers: int, executor: str, params: Params
 ) -> None:
     """Score the validation and test crops of FACES with the weights in TRAIN, and write the table OUT, a .csv file.
 
@@ -104,7 +109,7 @@ def command(
     computed = arithmetic(params.train)
     where = Executor.of_model(executor, workers)
     size, most = params.score.batch_size, params.max_damaged
-    number = score(faces, train, out, conditions, size, standardise, computed, where, most)
+    number = score(faces, train, out, conditions, size, standardise, computed, where, most, table)
     click.echo(f"{number} faces under {len(conditions)} conditions: {out}")
 
 
@@ -118,6 +123,7 @@ def score(
     computed: Arithmetic | None = None,
     where: Executor = SERIAL,
     max_damaged: float = 0,
+    table: str = "auto",
 ) -> int:
     """Score the crops in *faces* with the weights in *train* and write *out* and its record; return how many crops.
 
@@ -139,7 +145,8 @@ def score(
     )
     with working_folder(out) as work:
         scores = score_faces(index, reader, train, conditions, batch_size, standardise, where, work)
-        write_scores(out, index, conditions, scores, origin(card, scored, conditions, standardise, computed), damaged)
+        record = origin(card, scored, conditions, standardise, computed)
+        write_scores(out, index, conditions, scores, record, damaged, table)
     return len(index)
 
 
@@ -245,20 +252,35 @@ def write_scores(
     scores: NDArray[np.float64],
     origin: Origin,
     damaged: Sequence[Damaged] = (),
+    table: str = "auto",
 ) -> None:
     """Write scores.csv: the faces in the order of *index*, each under the *conditions* in their order.
 
     *origin* is written to scores.json with the hash of the table, and the keys of the *damaged* crops that were left
-    out. Both files are complete before the first of them appears; scores read back exactly.
+    out. All files are complete before the first of them appears; scores read back exactly. The folder scores.parquet
+    has the same rows in columnar form with *table* ``parquet``, and with ``auto`` for many of them
+    (`evaluation.columnar.FROM_ROWS`); otherwise one of earlier scores is removed.
     """
     labels = [str(condition) for condition in conditions]
-    with whole_file(out) as path, whole_file(out.with_suffix(".json")) as beside:
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for face, row in zip(index, scores, strict=True):
+            described = tuple(getattr(face, name) for name in DESCRIBING)
+            yield from ((*described, label, score) for label, score in zip(labels, row.tolist(), strict=True))
+
+    with ExitStack() as stack:
+        path = stack.enter_context(whole_file(out))
+        beside = stack.enter_context(whole_file(out.with_suffix(".json")))
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
-            for face, row in zip(index, scores.tolist(), strict=True):
-                columns = [getattr(face, name) for name in DESCRIBING]
-                writer.writerows([*columns, label, repr(score)] for label, score in zip(labels, row, strict=True))
+            writer.writerows((*described, repr(score)) for *described, score in rows())
+        digest = sha256(path)
         left_out = {"damaged": [row.key for row in damaged]} if damaged else {}
-        of_table = {"sha256": sha256(path), "rows": scores.size}
+        of_table = {"sha256": digest, "rows": scores.size}
         write_json(beside, sealed({"scores": of_table, **asdict(origin), **left_out}))
+        if table == "parquet" or (table == "auto" and scores.size >= columnar.FROM_ROWS):
+            folder = stack.enter_context(whole_folder(columnar.columnar(out), SUMS))
+            columnar.write(out, KINDS, rows(), digest, folder)
+        elif (columnar.columnar(out) / SUMS).is_file():
+            shutil.rmtree(columnar.columnar(out))

@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import conditions, tablefile
+from . import columnar, conditions, tablefile
 from .conditions import RAW, condition_key
 from .files import FileError, regular, sha256
 from .mapping import COLUMNS, OLD_NAME, choose, label_of_path
 from .mapping import Mapping as Chosen
 from .metrics import logit
+from .sums import Changed
 from .text import Text, first_rows
 
 __all__ = ["ALL", "COLUMNS", "Reading", "Scores", "ScoresError", "Source", "by_video", "condition_key", "read"]
@@ -240,7 +241,8 @@ def read(
     path: str | Path, allow_nan: bool = False, *, columns: Mapping[str, str] | None = None,
     allow_missing: bool = False, logits: bool = False,
 ) -> Scores:  # fmt: skip
-    """Return the `Scores` of the table at *path*: CSV, compressed CSV, Parquet, or results of DeepfakeBench.
+    """Return the `Scores` of the table at *path*: CSV, compressed CSV, Parquet (a file, or a folder of `columnar`), or
+    results of DeepfakeBench.
 
     *columns*: our column -> the table's, where it has another name. With *logits* scores pass through a sigmoid.
     Raises `ScoresError`, naming the file, the first such line, the column and the number of rows, for values out of
@@ -277,6 +279,8 @@ def _read(
 
 
 def _is_pickle(path: Path) -> bool:
+    if path.is_dir():
+        return False
     with regular(path).open("rb") as file:
         # protocols 0 and 1 begin like any text
         return file.read(1) == b"\x80" or path.suffix in (".pickle", ".pkl")
@@ -311,10 +315,20 @@ def of_columns(
         **texts,
         frame=parsed["frame"].names.astype(np.int64)[parsed["frame"].codes],
         label=parsed["label"].names.astype(np.int8)[parsed["label"].codes],
-        score=score, order=order or (GIVEN,), source=Source(sha256(path), found.rows), strata=strata,
+        score=score, order=order or (GIVEN,), source=Source(_identity(path), found.rows), strata=strata,
     )  # fmt: skip
     _check_videos(found, scores)
     return _complete(found, scores, "key" in of or {"video", "frame"} <= of.keys(), allow_nan, allow_missing, notes)
+
+
+def _identity(path: Path) -> str:
+    """Return the SHA-256 of a table; of the columnar form of a CSV file, that of the file."""
+    if not path.is_dir():
+        return sha256(path)
+    try:
+        return columnar.of_csv(path)
+    except Changed as error:
+        raise ScoresError(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)

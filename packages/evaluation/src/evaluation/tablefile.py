@@ -1,4 +1,5 @@
-"""Reading of tables in any of the usual formats into columns: CSV (comma, semicolon, tab), gzip, zstd, Parquet.
+"""Reading of tables in any of the usual formats into columns: CSV (comma, semicolon, tab), gzip, zstd, Parquet, and
+folders of Parquet files (`columnar`).
 
 The format is recognised by the content of a file, never by its name. `head` returns the names of the columns, `columns`
 those that are wanted: text as `text.Text`, numbers as float64. Files are decoded in pieces by pyarrow, so memory grows
@@ -13,6 +14,7 @@ import io
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -20,7 +22,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import columnar
 from .files import FileError, regular
+from .sums import Changed
 from .text import Text
 
 __all__ = ["MISSING", "Columns", "Head", "columns", "head", "is_number"]
@@ -135,6 +139,8 @@ class _Decoded(io.RawIOBase):
 def head(path: str | Path) -> Head:
     """Return the format and the header of a table; FileError if it is not a table."""
     path = regular(path)
+    if path.is_dir():
+        return Head(path, _shard_names(path))
     with path.open("rb") as file:
         start = file.read(4)
     if start == PARQUET:
@@ -162,6 +168,14 @@ def _parquet_names(path: Path) -> tuple[str, ...]:
     except (pa.ArrowException, OSError) as error:
         raise FileError(f"{path} is not a Parquet file: {_first_line(error)}; write it again") from None
     return names
+
+
+def _shard_names(folder: Path) -> tuple[str, ...]:
+    """Return the columns of a sharded columnar table (`columnar`); FileError for another folder or a damaged one."""
+    try:
+        return tuple(columnar.schema(folder).names)
+    except Changed as error:
+        raise FileError(str(error)) from None
 
 
 def _text_head(path: Path, data: bytes) -> Head:
@@ -335,8 +349,13 @@ def _read_parquet(head: Head, texts: list[str], numbers: list[str]) -> Columns:
     wanted = list(dict.fromkeys((*texts, *numbers)))
     parts = _Parts(head.path, texts, numbers)
     try:
-        with pq.ParquetFile(head.path) as file:
-            for batch in file.iter_batches(batch_size=1 << 17, columns=wanted):
+        with ExitStack() as stack:
+            if head.path.is_dir():
+                batches = columnar.iterate(head.path, wanted)
+            else:
+                file = stack.enter_context(pq.ParquetFile(head.path))
+                batches = file.iter_batches(batch_size=1 << 17, columns=wanted)
+            for batch in batches:
                 arrays = []
                 for name in wanted:
                     array = batch.column(batch.schema.get_field_index(name))
@@ -352,6 +371,8 @@ def _read_parquet(head: Head, texts: list[str], numbers: list[str]) -> Columns:
                 parts.add(pa.RecordBatch.from_arrays(arrays, names=wanted), {name: i for i, name in enumerate(wanted)})
     except FileError:
         raise
+    except Changed as error:
+        raise FileError(str(error)) from None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FileError(f"{head.path}: not readable as Parquet: {_first_line(error)}; write it again") from None
     return parts.columns(head, 0, False)

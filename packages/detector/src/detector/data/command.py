@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..config import Params
-from ..options import Command, Input, Output, check_paths, executor_option, params_option, workers_option
+from ..options import Command, Input, Output, check_paths, executor_option, params_option, table_option, workers_option
 
 FOLDER, NEW_FOLDER = Input(file_okay=False), Output(file_okay=False)
 PACKED = Output(replaced=True, file_okay=False)
@@ -17,10 +17,11 @@ PACKED = Output(replaced=True, file_okay=False)
 @click.command(cls=Command)
 @click.argument("data", type=FOLDER)
 @click.argument("out", type=PACKED)
+@table_option
 @workers_option
 @executor_option
 @params_option
-def faces(data: Path, out: Path, workers: int, executor: str, params: Params) -> None:
+def faces(data: Path, out: Path, table: str, workers: int, executor: str, params: Params) -> None:
     """Crop and align the faces of the videos or images in DATA into packed files in OUT.
 
     DATA is FaceForensics++, Celeb-DF v2, DFDC, or a folder with real and fake (optionally in train, val and test) or a
@@ -32,7 +33,7 @@ def faces(data: Path, out: Path, workers: int, executor: str, params: Params) ->
 
     if params.faces.yunet_model:
         check_paths({"faces.yunet_model": Path(params.faces.yunet_model)}, {"OUT": out}, ["OUT"])
-    _tell(make_faces(data, out, params.faces, workers, executor), out)
+    _tell(make_faces(data, out, params.faces, workers, executor, table), out)
 
 
 def _tell(summary: dict[str, Any], out: Path) -> None:
@@ -59,17 +60,18 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
     show_default=True,
     help="Compress this split; can be repeated. Training reads train and val.",
 )
+@table_option
 @workers_option
 @executor_option
 @params_option
 def compress(
-    faces: Path, out: Path, splits: tuple[str, ...], workers: int, executor: str, params: Params
+    faces: Path, out: Path, splits: tuple[str, ...], table: str, workers: int, executor: str, params: Params
 ) -> None:
     """Compress the crops in FACES with mozjpeg at the quality in params.yaml into packed files in OUT."""
     from .compress import compress_faces
 
     most = params.max_damaged
-    summary = compress_faces(faces, out, params.quality, params.compress, workers, splits, executor, most)
+    summary = compress_faces(faces, out, params.quality, params.compress, workers, splits, executor, most, table)
     done = summary["compress"]
     click.echo(f"{out}: quality {done['quality']}, {done['bytes_per_face']:.0f} bytes per face")
 
@@ -106,6 +108,7 @@ split_option = click.option(
 @click.option("--compression", help="Only this compression level, such as c23; required if FILE has several.")
 @click.option("--real", multiple=True, help="A label in FILE that means real; can be repeated.")
 @click.option("--fake", multiple=True, help="A label in FILE that means fake; can be repeated.")
+@table_option
 def pack(
     file: Path,
     out: Path,
@@ -114,6 +117,7 @@ def pack(
     compression: str | None,
     real: tuple[str, ...],
     fake: tuple[str, ...],
+    table: str,
 ) -> None:
     """Pack the crops listed in FILE, a dataset file of DeepfakeBench, into OUT, in the format of `detector faces`.
 
@@ -121,7 +125,7 @@ def pack(
     """
     from .pack import pack_deepfakebench
 
-    _tell(pack_deepfakebench(file, out, root, splits, compression, real, fake), out)
+    _tell(pack_deepfakebench(file, out, root, splits, compression, real, fake, table), out)
 
 
 @click.command(cls=Command)
@@ -129,10 +133,21 @@ def pack(
 @click.argument("out", type=NEW_FOLDER)
 @method_option
 @split_option
-def unpack(folder: Path, out: Path, methods: tuple[str, ...], splits: tuple[str, ...]) -> None:
+@click.option(
+    "--webdataset",
+    is_flag=True,
+    help="Write archives SPLIT-NNNNNN.tar with each crop, its label (.cls) and its row of the index (.json), for "
+    "WebDataset. Damaged crops are left out up to max_damaged (default) and listed in OUT/damaged.csv.",
+)
+def unpack(folder: Path, out: Path, methods: tuple[str, ...], splits: tuple[str, ...], webdataset: bool) -> None:
     """Write the packed crops and masks in FOLDER as loose files under OUT, as DeepfakeBench expects them."""
     from .inspect import unpack as write
 
+    if webdataset:
+        from .labelled import write_labelled
+
+        click.echo(f"{out}: {write_labelled(folder, out, methods, splits, Params().max_damaged)} crops with labels")
+        return
     click.echo(f"{out}: {write(folder, out, methods, splits)} files")
 
 

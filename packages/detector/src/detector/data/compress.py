@@ -68,12 +68,14 @@ def compress_faces(
     splits: Sequence[str] = ("train", "val"),
     executor: str = "processes",
     max_damaged: float = 0,
+    table: str = "auto",
 ) -> dict[str, Any]:
     """Write the crops of *splits* in the folder *faces* as packed JPEG files to *out*, and return the summary.
 
-    The index has the rows of these crops with new offsets. The summary is that of *faces* with the counts of *splits*
-    and the compression settings. Up to the share *max_damaged*, damaged crops are left out and listed in the summary
-    and ``damaged.csv`` (`intact`). Raises `DataError` if *faces* is incomplete, has no crops of *splits*, or is *out*.
+    The index has the rows of these crops with new offsets; *table* is that of `write_index`. The summary is that of
+    *faces* with the counts of *splits* and the compression settings. Up to the share *max_damaged*, damaged crops are
+    left out and listed in the summary and ``damaged.csv`` (`intact`). Raises `DataError` if *faces* is incomplete, has
+    no crops of *splits*, or is *out*.
     """
     faces, out, where = Path(faces), Path(out), Executor(executor, workers)
     if out.resolve() == faces.resolve():
@@ -113,7 +115,7 @@ def compress_faces(
             summary["damaged"] = [row.key for row in damaged]
         write_json(folder / SUMMARY, summary)
         write_damaged(folder, damaged)
-        write_index(folder / "index.csv", rows)
+        write_index(folder / "index.csv", rows, table)
     return summary
 
 

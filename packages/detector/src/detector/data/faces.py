@@ -173,22 +173,29 @@ class Entry(NamedTuple):
 
 
 def make_faces(
-    data: str | Path, out: str | Path, config: FacesConfig, workers: int = 0, executor: str = "processes"
+    data: str | Path,
+    out: str | Path,
+    config: FacesConfig,
+    workers: int = 0,
+    executor: str = "processes",
+    table: str = "auto",
 ) -> dict[str, Any]:
     """Write the crops of all clips in *data* to the folder *out* and return the summary.
 
     *data* has one of the layouts in `detector.data.readers`. *out* receives shards and indexes of crops and masks,
     ``geometry.csv``, ``sources.csv``, ``failures.csv``, ``summary.json`` and DeepfakeBench's JSON files, and
     ``landmarks.csv`` where the face detector gives five points. Frames without a crop and unreadable files are
-    counted and listed. Raises `DataError` if there are no crops or a person is in two splits, and the errors of
-    `read_data`, `detection.configured`, `check_tracked` and `work.run`.
+    counted and listed. *table* is that of `write_index`. Raises `DataError` if there are no crops or a person is in
+    two splits, and the errors of `read_data`, `detection.configured`, `check_tracked` and `work.run`.
     """
     where = Executor(executor, workers)
     check_replaceable(Path(out), "index.csv")
-    return crop_tree(read_data(data, config), Path(data), Path(out), config, where)
+    return crop_tree(read_data(data, config), Path(data), Path(out), config, where, table)
 
 
-def crop_tree(tree: Tree, data: Path, out: Path, config: FacesConfig, where: Executor) -> dict[str, Any]:
+def crop_tree(
+    tree: Tree, data: Path, out: Path, config: FacesConfig, where: Executor, table: str = "auto"
+) -> dict[str, Any]:
     """Write the crops of the clips of *tree*, files below *data*, as `make_faces` does, and return the summary."""
     check_splits(tree.clips, data)
     # report a missing model or a replaced face detector once, here, and not in each worker
@@ -203,7 +210,7 @@ def crop_tree(tree: Tree, data: Path, out: Path, config: FacesConfig, where: Exe
         files = run(tasks, work, "faces", where, isolated=True)
         results = {clip.video: file for clip, file in zip(tree.clips, files, strict=True)}
         with whole_folder(out, "index.csv", sums=True) as folder:
-            summary = _write(folder, tree, results, there, data)
+            summary = _write(folder, tree, results, there, data, table)
     return summary
 
 
@@ -415,7 +422,7 @@ def _stored(path: Path, number: int) -> tuple[bytes, bytes | None]:
 
 
 def _write(
-    folder: Path, tree: Tree, results: dict[str, Path], config: FacesConfig, data: Path
+    folder: Path, tree: Tree, results: dict[str, Path], config: FacesConfig, data: Path, table: str
 ) -> dict[str, Any]:
     """Write all files of the stage into *folder* and return the summary."""
     faces: list[Face] = []
@@ -493,7 +500,7 @@ def _write(
         )
     summary["remarks"] += class_remarks(faces, dropped)
     write_json(folder / "summary.json", summary)
-    write_index(folder / "index.csv", faces)
+    write_index(folder / "index.csv", faces, table)
     return summary
 
 

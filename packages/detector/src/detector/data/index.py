@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol, TypeVar
 
+from evaluation.columnar import FROM_ROWS, columnar
 from evaluation.sums import update_sums
 
 from ..errors import DataError
-from ..schema import among, brief, in_range, read_csv, shown
+from ..schema import among, brief, in_range, iterate_csv, shown
+from .columns import iterate_columns, write_columns
 from .files import whole_file
 from .shards import Checksum, RelativeName, ShardName, Slot
 
@@ -76,24 +79,34 @@ class Face:
 def read_index(path: str | Path) -> list[Face]:
     """Return the faces in the file *path* (or in ``index.csv`` of the folder *path*), sorted by key.
 
-    Raises `DataError`, naming file and line, if the file is missing, a column is missing or unknown, a value has the
-    wrong type or is out of range, a key occurs twice or out of order, or an identity is in two splits.
+    Its columnar form is read where there is one (`detector.data.columns`). Raises `DataError`, naming file and line, if
+    the file is missing, a column is missing or unknown, a value has the wrong type or is out of range, a key occurs
+    twice or out of order, or an identity is in two splits.
     """
     path = _file(path, "index.csv")
-    faces = _numbered(path, Face)
-    for line, face in faces:
+    found = []
+    for place, face in _numbered(path, Face):
         if face.label != int(face.method != "original"):
-            raise DataError(f"{path}: line {line}: label {face.label} does not fit method {shown(face.method)}")
-    found = [face for _, face in faces]
+            raise DataError(f"{path}: {place}: label {face.label} does not fit method {shown(face.method)}")
+        found.append(face)
     check_splits(found, path)
     return found
 
 
-def write_index(path: str | Path, faces: Iterable[Face]) -> None:
-    """Write *faces*, sorted by key, to *path*; the file appears whole or not at all."""
+def write_index(path: str | Path, faces: Iterable[Face], table: str = "auto") -> None:
+    """Write *faces*, sorted by key, to *path*; the file appears whole or not at all.
+
+    The columnar form beside it is written too with *table* ``parquet``, and with ``auto`` for many faces
+    (`evaluation.columnar.FROM_ROWS`); otherwise one of earlier rows is removed.
+    """
     faces = sorted(faces, key=lambda face: face.key)
     check_splits(faces, path)
     write_rows(path, Face, faces)
+    if table == "parquet" or (table == "auto" and len(faces) >= FROM_ROWS):
+        write_columns(Path(path), Face, faces)
+    else:
+        shutil.rmtree(columnar(path), ignore_errors=True)
+    update_sums(path)
 
 
 def read_masks(path: str | Path) -> dict[str, Slot]:
@@ -133,22 +146,28 @@ def count_identities(faces: Iterable[Shown]) -> dict[str, int]:
 
 
 def read_rows(path: str | Path, kind: type[Row]) -> list[Row]:
-    """Return the rows of the CSV file *path* as dataclasses *kind*, whose first field is a key: unique and sorted."""
+    """Return the rows of the CSV file *path* as dataclasses *kind*, whose first field is a key: unique and sorted.
+
+    The columnar form is read where there is one.
+    """
     return [row for _, row in _numbered(Path(path), kind)]
 
 
-def _numbered(path: Path, kind: type[Row]) -> list[tuple[int, Row]]:
-    """Return the rows of `read_rows`, each with its line number."""
-    rows = read_csv(path, kind, f"is {path.parent} the output of a completed stage?")
+def _numbered(path: Path, kind: type[Row]) -> Iterator[tuple[str, Row]]:
+    """Yield the rows of `read_rows`, each with its place: the line, or the row of the columnar form."""
     first = dataclasses.fields(kind)[0].name  # type: ignore[arg-type]
     last = ""
-    for line, row in rows:
+    if columnar(path).is_dir():
+        word, rows = "row", iterate_columns(path, kind)
+    else:
+        word, rows = "line", iterate_csv(path, kind, f"is {path.parent} the output of a completed stage?")
+    for number, row in rows:
         key = getattr(row, first)
         if key <= last:
             problem = "occurs twice" if key == last else f"follows {brief(last)}: rows must be sorted by key"
-            raise DataError(f"{path}: line {line}: {brief(key)} {problem}")
+            raise DataError(f"{path}: {word} {number}: {brief(key)} {problem}")
         last = key
-    return rows
+        yield f"{word} {number}", row
 
 
 def write_rows(path: str | Path, kind: type[Row], rows: Sequence[Row]) -> None:

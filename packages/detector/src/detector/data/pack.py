@@ -65,20 +65,21 @@ def pack_deepfakebench(
     compression: str | None = None,
     real: Collection[str] = (),
     fake: Collection[str] = (),
+    table: str = "auto",
 ) -> dict[str, Any]:
     """Write the crops listed in the DeepfakeBench file *file*, and their masks, to *out* and return the summary.
 
     *root* is the base of relative paths; if an absolute path does not exist, its last parts are searched below *root*.
-    *splits* and *compression* select videos; *real* and *fake* classify labels that do not end in real or fake. PNG
-    files of 8-bit RGB are copied, others are converted to PNG. Missing and unreadable crops are counted and listed.
-    Raises `DataError` for an unknown label, several compression levels, a person in two splits, crops of two sizes,
-    or if there are no crops.
+    *table* is that of `write_index`. *splits* and *compression* select videos; *real* and *fake* classify labels that
+    do not end in real or fake. PNG files of 8-bit RGB are copied, others are converted to PNG. Missing and unreadable
+    crops are counted and listed. Raises `DataError` for an unknown label, several compression levels, a person in two
+    splits, crops of two sizes, or if there are no crops.
     """
     file, out = Path(file), Path(out)
     check_replaceable(out, "index.csv")
     videos = list_crops(file, root, splits, compression, real, fake)
     with whole_folder(out, "index.csv", sums=True) as folder:
-        return _write(folder, videos, file, Path(root) if root is not None else None)
+        return _write(folder, videos, file, Path(root) if root is not None else None, table)
 
 
 def list_crops(
@@ -158,7 +159,7 @@ def _method(label: str, file: Path, real: Collection[str], fake: Collection[str]
     raise DataError(f"{file}: unknown label {label!r}; use --real {label} or --fake {label}")
 
 
-def _write(folder: Path, videos: Sequence[Packed], file: Path, root: Path | None) -> dict[str, Any]:
+def _write(folder: Path, videos: Sequence[Packed], file: Path, root: Path | None, table: str) -> dict[str, Any]:
     faces: list[Face] = []
     masks: list[Slot] = []
     failures: list[Failure] = []
@@ -198,7 +199,7 @@ def _write(folder: Path, videos: Sequence[Packed], file: Path, root: Path | None
     if decoded:
         summary["remarks"].append(f"{decoded} crops were not 8-bit RGB PNG files and were converted")
     write_json(folder / "summary.json", summary)
-    write_index(folder / "index.csv", faces)
+    write_index(folder / "index.csv", faces, table)
     return summary
 
 
