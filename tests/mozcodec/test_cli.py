@@ -463,3 +463,53 @@ def test_a_folder_counts_what_it_leaves_out(tmp_path, small, capsys):
     assert main(["encode", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
     assert "1 file written" in (given := capsys.readouterr().err)
     assert "3 of other formats left out" in given
+
+
+def test_links_devices_and_permissions_stay(folder, tmp_path, capsys):
+    """A rename would replace the link, the device, and the permissions of a private file."""
+    source, real, link = folder / "a.ppm", tmp_path / "real.jpg", tmp_path / "link.jpg"
+    link.symlink_to(real)
+    assert main(["encode", str(source), str(link)]) == 0
+    assert link.is_symlink() and real.is_file()
+    real.chmod(0o600)
+    assert main(["encode", str(source), str(real), "-q", "10"]) == 0
+    assert real.stat().st_mode & 0o777 == 0o600
+    written = real.read_bytes()
+    real.chmod(0o444)
+    assert main(["encode", str(source), str(real), "-q", "90"]) == 1
+    assert "the file is read-only" in capsys.readouterr().err and real.read_bytes() == written
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
+    assert main(["encode", str(source), str(pipe), "-q", "10"]) == 0
+    assert reader.communicate(timeout=60)[0] == written
+    assert pipe.is_fifo()
+
+
+def test_a_source_may_be_a_pipe(folder, tmp_path):
+    pipe, target = tmp_path / "pipe", tmp_path / "new" / "a.jpg"
+    os.mkfifo(pipe)
+    writer = subprocess.Popen(["sh", "-c", 'cat "$0" > "$1"', str(folder / "a.ppm"), str(pipe)])
+    assert main(["encode", str(pipe), str(target)]) == 0
+    assert writer.wait(60) == 0
+    assert main(["encode", str(folder / "a.ppm"), str(tmp_path / "b.jpg")]) == 0
+    assert target.read_bytes() == (tmp_path / "b.jpg").read_bytes()
+
+
+def test_warnings_name_the_file_and_come_for_each(tmp_path, small, capsys):
+    data = mozcodec.encode(small, 90, profile="fastest", progressive=False)
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (cut / name).write_bytes(data[: len(data) // 2])
+    assert main(["decode", str(cut), str(tmp_path / "out"), "-on-truncated", "warn"]) == 0
+    said = capsys.readouterr().err
+    for name in ("a.jpg", "b.jpg"):
+        assert f"{cut / name}: warning: Premature end of JPEG file (scan 1" in said
+    assert "_switches.py" not in said
+
+
+def test_errors_of_writing_name_the_target(folder, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["encode", str(folder / "a.ppm"), str(tmp_path / "file" / "x.jpg")]) == 1
+    assert "partial" not in capsys.readouterr().err

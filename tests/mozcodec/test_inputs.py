@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -271,3 +272,40 @@ def test_gray_and_ycbcr_of_every_colour_space(small):
     assert (shown[..., 1:] == 128).all()
     deep = mozcodec.encode(small.astype(np.uint16) * 257, precision=16, lossless=1)
     np.testing.assert_array_equal(mozcodec.decode(deep, "gray"), luma(small.astype(np.uint16) * 257))
+
+
+def test_a_non_blocking_file_is_read_to_its_end_or_refused(data):
+    """Its read() returns None, or a part, where the writer is slow."""
+    for sent, closed in ((b"", False), (data[:100], False), (data, True)):
+        end, start = os.pipe()
+        os.set_blocking(end, False)
+        os.write(start, sent)
+        if closed:
+            os.close(start)
+        for buffering in (-1, 0) if not closed else (-1,):
+            with open(end, "rb", buffering=buffering, closefd=False) as file:
+                if closed:
+                    np.testing.assert_array_equal(mozcodec.decode(file), mozcodec.decode(data))
+                else:
+                    with pytest.raises(BlockingIOError, match="has no data yet"):
+                        mozcodec.decode(file)
+        os.close(end)
+        if not closed:
+            os.close(start)
+
+
+def test_samples_of_out_do_not_overlap(data, small):
+    expanded = torch.empty((1, *small.shape[1:]), dtype=torch.uint8).expand(small.shape)
+    with pytest.raises(ValueError, match="the samples of out overlap"):
+        mozcodec.decode(data, out=expanded)
+    one = torch.empty((1, *small.shape), dtype=torch.uint8).expand(2, *small.shape)
+    with pytest.raises(ValueError, match="the samples of out overlap"):
+        mozcodec.decode_batch([data, data], out=one)
+    padded = torch.empty((small.shape[0], 2 * small.shape[1], 3), dtype=torch.uint8)[:, : small.shape[1]]
+    mozcodec.decode(data, out=padded)
+    np.testing.assert_array_equal(padded.numpy(), mozcodec.decode(data))
+
+
+def test_pixels_of_bfloat16_are_refused_with_a_way(small):
+    with pytest.raises(TypeError, match=r"got torch.bfloat16; of 0..1: \(image \* 255\)"):
+        mozcodec.encode(torch.from_numpy(small).bfloat16(), 77)

@@ -4,7 +4,9 @@ import argparse
 import json
 import os
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +17,7 @@ import numpy as np
 
 from ._build import build_info
 from ._decode import decode
-from ._errors import JpegError
+from ._errors import JpegError, JpegWarning
 from ._fidelity import SSIM_WINDOW, psnr, ssim
 from ._files import JPEG_SUFFIXES, PICTURE_SUFFIXES, pixels_from, write_whole
 from ._inspect import Inspection, inspect
@@ -70,7 +72,17 @@ def _is_done(job: Job) -> bool:
     return job.target.stat().st_mtime_ns >= job.source.stat().st_mtime_ns
 
 
+_converted = threading.local()
+"""``name``: the file that this thread converts."""
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning with the file that it is about."""
+    print(f"{getattr(_converted, 'name', 'mozcodec')}: warning: {message}", file=sys.stderr)
+
+
 def _run_job(job: Job, convert: Convert, force: bool) -> Outcome:
+    _converted.name = str(job.source)
     try:
         if not force and _is_done(job):
             return Outcome(job.source, skipped=True)
@@ -109,11 +121,11 @@ def _jobs(source: Path, target: Path, suffix: str | None, below: bool, suffixes:
     """Return the sources and their targets; *suffix* None keeps the source's."""
     if not source.exists():
         raise ValueError(f"{source} does not exist")
-    if source.is_file():
+    if not source.is_dir():  # a file, or a pipe
         if below:
             raise ValueError(f"{source} is a file; tree takes a folder, use encode for a file")
         return [Job(source, target / f"{source.stem}{suffix or source.suffix}" if target.is_dir() else target)]
-    if target.is_file():
+    if target.exists() and not target.is_dir():
         raise ValueError(f"{source} is a folder and {target} is a file")
     pictures = _pictures(source, below, suffixes, target)
     if not pictures:
@@ -162,7 +174,7 @@ def _summary(outcomes: Sequence[Outcome], seconds: float, others: int = 0) -> in
 def _one_stream(args: argparse.Namespace, convert: Convert, suffix: str) -> int:
     """Convert one stream from or to standard input and output, or a file; prints no summary."""
     data = sys.stdin.buffer.read() if args.source == "-" else Path(args.source).read_bytes()
-    target = Path(args.target)
+    target, _converted.name = Path(args.target), args.source
     try:
         result = convert(data, args.source, suffix if args.target == "-" else target.suffix.lower())
     except (JpegError, ValueError, TypeError, MemoryError) as error:
@@ -172,6 +184,7 @@ def _one_stream(args: argparse.Namespace, convert: Convert, suffix: str) -> int:
         sys.stdout.buffer.write(result)
         sys.stdout.flush()
     else:
+        target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, result)
     return 0
 
@@ -195,9 +208,10 @@ def _convert_files(
     if args.run is not _decode_command:
         _check_targets(jobs, args)
     start = time.perf_counter()
-    work = partial(_run_job, convert=convert, force=args.force or source.is_file())  # folders skip what is up to date
+    is_folder = source.is_dir()
+    work = partial(_run_job, convert=convert, force=args.force or not is_folder)  # folders skip what is up to date
     outcomes = list(_progress(ordered_map(work, jobs, num_threads(args.threads)), len(jobs)))
-    others = 0 if source.is_file() else _num_others(source, getattr(args, "below", False), suffixes, Path(args.target))
+    others = _num_others(source, getattr(args, "below", False), suffixes, Path(args.target)) if is_folder else 0
     return _summary(outcomes, time.perf_counter() - start, others)
 
 
@@ -413,6 +427,13 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 1 where a file failed, 2 for wrong switches."""
     args = _parser().parse_args(in_full(sys.argv[1:] if arguments is None else arguments))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", JpegWarning)  # of every file
+        warnings.showwarning = _show_warning
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
         status: int = args.run(args)
         return status

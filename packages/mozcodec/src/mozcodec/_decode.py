@@ -337,6 +337,11 @@ def _check_out_values(out: NDArray[Any], shape: tuple[int, ...], dtype: Any) -> 
         raise ValueError(f"out must have shape {shape}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out must be writable")
+    extent = out.itemsize
+    for stride, size in sorted((abs(stride), size) for stride, size in zip(out.strides, out.shape, strict=True)):
+        if size > 1 and stride < extent:
+            raise ValueError(f"the samples of out overlap, as those of an expanded tensor do: strides {out.strides}")
+        extent += stride * (size - 1)
 
 
 def _check_out(out: NDArray[Any], shape: tuple[int, ...], dtype: Any) -> None:
@@ -579,7 +584,9 @@ def decode_batch(
         raise ValueError(f"out must be an array ({len(files)}, H, W, channels) or ({len(files)}, H, W)")
     if len(files) == 0:
         return result_out  # type: ignore[no-any-return]
-    _check_out(out[0], out.shape[1:], out.dtype if out.dtype == np.uint16 else np.uint8)
+    kind = out.dtype if out.dtype == np.uint16 else np.uint8
+    _check_out_values(out, out.shape, kind)
+    _check_out(out[0], out.shape[1:], kind)
     _check_batch_work(sources, out, options)
     batch, jobs = ffi.new("mzc_decode_batch *"), ffi.new("mzc_decode_job[]", len(files))
     _fill_jobs(jobs, sources, out)

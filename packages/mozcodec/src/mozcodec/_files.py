@@ -1,7 +1,9 @@
 """Read and write image files: PPM, PGM, NPY and JPEG directly, others through Pillow or OpenCV."""
 
+import errno
 import io
 import os
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +24,26 @@ PICTURE_SUFFIXES = JPEG_SUFFIXES.union(
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write *data* to a temporary file and rename it to *path*, so that no partial file remains."""
+    """Write *data* to a temporary file and rename it to *path*, so that no partial file remains.
+
+    A link stays a link to the file, and the file's permissions stay; a device or a pipe is written to. Raises
+    ``OSError``, PermissionError for a file that is read-only.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
+    path = path.resolve()
+    mode = path.stat().st_mode if path.exists() else None
+    if mode is not None and not (mode & 0o222 and os.access(path, os.W_OK)):
+        raise PermissionError(errno.EACCES, "the file is read-only", str(path))
     partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")
     try:
         partial.write_bytes(data)
+        if mode is not None:
+            partial.chmod(stat.S_IMODE(mode))
         partial.replace(path)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error  # not the temporary file
     finally:
         partial.unlink(missing_ok=True)
 

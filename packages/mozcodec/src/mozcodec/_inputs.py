@@ -3,6 +3,7 @@
 Pillow and torch are not imported: their objects are recognised by their attributes.
 """
 
+import io
 import os
 from collections.abc import Sequence
 from mmap import mmap
@@ -42,6 +43,8 @@ def as_array(value: Any, what: str = "pixels") -> NDArray[Any]:
         raise TypeError(f"{what} must be in the memory of the CPU, this {type(value).__name__} is not: use .cpu()")
     if getattr(value, "requires_grad", False):
         value = value.detach()
+    if str(getattr(value, "dtype", "")) == "torch.bfloat16":
+        raise TypeError(f"{what} must be uint8, got torch.bfloat16; of 0..1: (image * 255).round().to(torch.uint8)")
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
         return np.from_dlpack(value)
     return np.asarray(value)
@@ -65,18 +68,25 @@ def content_of(data: Any) -> Any:
         return data
     if isinstance(data, str | os.PathLike):
         return Path(os.fsdecode(data)).read_bytes()
-    read = getattr(data, "read", None)
-    if read is not None:
-        content = read()
-        if isinstance(content, str):
-            raise TypeError("the file is open as text: open it with mode 'rb'")
-        return content
+    if hasattr(data, "read"):
+        return _content_of_file(data)
     if hasattr(data, "__dlpack__") or hasattr(data, "__cuda_array_interface__"):
         array = as_array(data, "a JPEG")
         if array.dtype != np.uint8 or array.ndim != 1:
             raise TypeError(f"a JPEG as a tensor is uint8 of one dimension, got {array.dtype} {array.shape}")
         return np.ascontiguousarray(array)
     return data
+
+
+def _content_of_file(file: Any) -> Any:
+    pieces = [file.read()]
+    if isinstance(pieces[0], str):
+        raise TypeError("the file is open as text: open it with mode 'rb'")
+    while pieces[-1] and isinstance(file, io.IOBase):  # a non-blocking one returns what there is
+        pieces.append(file.read())
+    if pieces[-1] is None:
+        raise BlockingIOError("the file is non-blocking and has no data yet: os.set_blocking(file.fileno(), True)")
+    return pieces[0] if len(pieces) <= 2 else b"".join(pieces)
 
 
 def target_of(out: Any) -> Any:
