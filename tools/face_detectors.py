@@ -188,7 +188,10 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 @click.argument("data", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--yunet", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="YuNet's ONNX file.")
 @click.option("--centerface", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Its ONNX file.")
-@click.option("--photographs", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--photographs", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of photographs with faces of different brightness.",
+)
 @click.option("--clips", type=click.IntRange(1), default=20, show_default=True, help="Clips of each of two methods.")
 def command(data: Path, yunet: Path | None, centerface: Path | None, photographs: Path | None, clips: int) -> None:
     """Print tables that compare the face detectors on planted faces, the sample videos in DATA, and photographs.

@@ -86,7 +86,10 @@ class Rate:
 
 
 @click.command()
-@click.option("--mode", "modes", type=click.Choice(list(MODES)), multiple=True, help="Can be repeated.  [default: all]")
+@click.option(
+    "--mode", "modes", type=click.Choice(list(MODES)), metavar="NAME", multiple=True,
+    help="Only this mode; can be repeated.  [default: all]",
+)
 @click.option("--crops", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Packed JPEG crops.")
 @click.option(
     "--faces",
@@ -99,14 +102,19 @@ class Rate:
     type=click.IntRange(1, 100),
     help="Draw crops as `detector compress` writes them, at this quality.  [default: 95, sequential]",
 )
-@click.option("--model", help="[default: that of the parameters]")
-@click.option("--batch", type=click.IntRange(2), help="[default: train.batch_size]")
-@click.option("--amp", help="[default: train.amp]")
+@click.option("--model", help="Name of the model.  [default: that of the parameters]")
+@click.option("--batch", type=click.IntRange(2), help="Images in a batch.  [default: train.batch_size]")
+@click.option("--amp", help="Precision.  [default: train.amp]")
 @click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of torch.  [default: train.threads]")
-@click.option("--loader-threads", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--recompress", type=click.FloatRange(0, 1), help="[default: train.augment.recompress]")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=20.0, show_default=True)
+@click.option("--loader-threads", type=click.IntRange(1), default=1, show_default=True, help="Decoding threads.")
+@click.option(
+    "--recompress", type=click.FloatRange(0, 1),
+    help="Share of recompressed crops.  [default: train.augment.recompress]",
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), default=20.0, show_default=True, help="Time of a mode."
+)
 @click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Also write the results as JSON.")
 @params_option
 def command(
@@ -132,15 +140,18 @@ def command(
 
     \b
     synthetic  the trainer's whole step on one batch in memory
-    bare       forward, backward and optimizer alone (reference of synthetic)
-    itemized   bare, and the loss read at every step, as timm's train.py does (reference of synthetic)
-    plain      fp32, NCHW, Adam, metrics of the batch at every step, as DeepfakeBench does (reference of synthetic)
+    bare       forward, backward and optimizer alone
+    itemized   bare, with the loss read at every step, as timm's train.py does
+    plain      fp32, NCHW, Adam, metrics at every step, as DeepfakeBench does
     loader     batches read, checked, decoded and edited; no model
-    pillow     loose JPEG files through Pillow to normalised tensors (reference of loader)
-    imagefolder  the same with a resize to 7/8, the usual ImageFolder recipe (reference of loader)
-    data       the trainer's whole step on batches from the loader, with random histories if --faces is given
-    files      the same without random histories (reference of data)
+    pillow     loose JPEG files through Pillow to normalised tensors
+    imagefolder  the same with a resize to 7/8, the usual ImageFolder recipe
+    data       the whole step on batches of the loader, with histories of --faces
+    files      the same without random histories
     infer      scores of batches in memory
+
+    A mode alternates with its references: synthetic with bare, itemized and plain, loader with pillow and imagefolder,
+    data with files.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     values: dict[str, Any] = {"batch_size": batch, "amp": amp, "threads": threads, "compile": compiled or None}

@@ -198,9 +198,9 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, monkeypatch:
         (("--videos", "5", "--pictures", "5"), "give one of DATA, --videos and --pictures"),
         (("--videos", "5", "--calibrate"), "--calibrate needs DATA"),
         ((".", "--frames", "3"), "--frames is for a number of videos; . is examined itself"),
-        (("--videos", "5", "--calibration", "none.json"), "none.json: no calibration there; write it again with"),
+        (("--videos", "5", "--calibration", "none.json"), "none.json: no such calibration; write it with"),
         (("--videos", "5", "--calibration", "wrong.json"), "wrong.json: stages.faces.start"),
-        (("--videos", "5", "--calibration", "part.json"), "part.json: report is missing; write it again with"),
+        (("--videos", "5", "--calibration", "part.json"), "part.json: report is missing; write it with"),
         (("--videos", "5", "--params", "other.yaml"), "was made with model meso4, the parameters say mesoinception4"),
     ],
 )

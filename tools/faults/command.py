@@ -104,7 +104,8 @@ def commit() -> str:
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False), default=Path("out/faults"))
 @click.option("--seed", default=1, show_default=True, help="Seed of the random cases.")
 @click.option(
-    "--family", "chosen", multiple=True, type=click.Choice(sorted(FAMILIES)), help="Only this family; may be repeated."
+    "--family", "chosen", multiple=True, type=click.Choice(sorted(FAMILIES)), metavar="NAME",
+    help=f"Only this family; may be repeated: {', '.join(sorted(FAMILIES))}."
 )
 @click.option("--most", type=click.IntRange(1), help="Only so many cases of each family.")
 @click.option("--again", is_flag=True, help="Run the cases that did not hold again.")

@@ -12,6 +12,7 @@ import click
 from detector.config import FacesConfig, Params, TrainConfig
 from detector.data.files import whole_file
 from detector.errors import DetectorError
+from detector.options import Group
 
 __all__ = ["PARAMS", "command"]
 
@@ -24,14 +25,19 @@ HERE = Path("tools/scale")
 CALIBRATION, EXECUTORS = HERE / "calibration.json", HERE / "executors.json"
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Test the predictions of `detector plan`, and simulate the executors at sizes that cannot be run here."""
 
 
 @command.command()
-@click.option("--data", type=click.Path(path_type=Path, exists=True), default=Path("data"), show_default=True)
-@click.option("--copies", type=click.IntRange(1, 99), multiple=True, default=COPIES, show_default=True)
+@click.option(
+    "--data", type=click.Path(path_type=Path, exists=True), default=Path("data"), show_default=True, help="The sample."
+)
+@click.option(
+    "--copies", type=click.IntRange(1, 99), multiple=True, default=COPIES, show_default=True,
+    help="Number of copies; repeatable.",
+)
 @click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Also write the rows as JSON.")
 @click.option("--document", type=click.Path(path_type=Path, dir_okay=False), help="Markdown file that gets the table.")
 def check(data: Path, copies: tuple[int, ...], out: Path | None, document: Path | None) -> None:
@@ -65,10 +71,13 @@ def check(data: Path, copies: tuple[int, ...], out: Path | None, document: Path 
 
 
 @command.command()
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=EXECUTORS, show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), default=EXECUTORS, show_default=True,
+    help="File for the time of a task by executor.",
+)
 @click.option("--document", type=click.Path(path_type=Path, dir_okay=False), help="Markdown file that gets the table.")
 def validate(out: Path, document: Path | None) -> None:
-    """Run tasks that sleep on processes and on Dask, simulate the same, and compare; OUT gets the time of a task."""
+    """Run tasks that sleep on processes and on Dask, simulate the same, and compare; --out gets the time of a task."""
     from .validate import table, validated
 
     with tempfile.TemporaryDirectory() as folder:
@@ -82,8 +91,14 @@ def validate(out: Path, document: Path | None) -> None:
 
 
 @command.command("simulate")
-@click.option("--calibration", type=click.Path(path_type=Path, exists=True), default=CALIBRATION, show_default=True)
-@click.option("--executors", type=click.Path(path_type=Path, exists=True), default=EXECUTORS, show_default=True)
+@click.option(
+    "--calibration", type=click.Path(path_type=Path, exists=True), default=CALIBRATION, show_default=True,
+    help="Costs of the stages, as detector plan --calibrate writes them.",
+)
+@click.option(
+    "--executors", type=click.Path(path_type=Path, exists=True), default=EXECUTORS, show_default=True,
+    help="Time of a task by executor, as validate writes it.",
+)
 @click.option("--document", type=click.Path(path_type=Path, dir_okay=False), help="Markdown file that gets the table.")
 def simulated(calibration: Path, executors: Path, document: Path | None) -> None:
     """Simulate the stages of large data sets on one machine, a Slurm partition and a cloud."""

@@ -24,7 +24,7 @@ import click
 
 from .config import FacesConfig, Params, read_params
 from .errors import DataError
-from .options import Command, Input, Output
+from .options import Command, Group, Input, Output
 from .pipeline import STAGES, Stage, stage
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Dataset:
     fake: tuple[str, ...] = ()
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Run the whole pipeline on real data, or show how the data are read.
 

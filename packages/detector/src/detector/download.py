@@ -11,14 +11,14 @@ import click
 from .data.files import whole_file
 from .data.published import PUBLISHED, Published, is_intact
 from .errors import DetectorError
-from .options import Command
+from .options import Command, Group
 
 __all__ = ["command", "download"]
 
 TIMEOUT = 30  # seconds without an answer
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Weights of face detectors."""
 

@@ -359,7 +359,8 @@ def with_params(known: Sequence[Experiment], params: Params) -> Experiment | Non
 @click.command(cls=Command)
 @click.argument("axes", nargs=-1, required=True, metavar="NAME=VALUE,VALUE...")
 @click.option(
-    "--out", type=Output(file_okay=False), default=Path("out/experiments"), show_default=True
+    "--out", type=Output(file_okay=False), default=Path("out/experiments"), show_default=True,
+    help="Folder for the scores and their index.",
 )
 @click.option(
     "--set", "fixed", multiple=True, metavar="NAME=VALUE",

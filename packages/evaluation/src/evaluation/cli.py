@@ -34,6 +34,15 @@ class Group(click.Group):
 
     command_class = Command
 
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # click cuts the summaries to one line
+        rows = [(name, self.commands[name].get_short_help_str(200)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -173,7 +182,7 @@ def import_(
     table of sidbench or deepsafe-bench. Only a label (0/1, real/fake, false/true) and a score (P(fake)) are needed.
 
     \b
-    evaluation import results.csv scores.csv --column score=probability --column video=clip
+    evaluation import results.csv scores.csv --column score=probability
     """
     from .importing import write
     from .scores import read
@@ -308,7 +317,7 @@ def seeds(
     """Compare groups of runs that differ by their seed: mean, spread, drop, and difference to the first group.
 
     \b
-    evaluation seeds q77=a.csv,b.csv,c.csv q10=d.csv,e.csv,f.csv --out results.md --csv results.csv
+    evaluation seeds q77=a.csv,b.csv,c.csv q10=d.csv,e.csv,f.csv --out seeds.md
     """
     from dataclasses import asdict, fields
 
@@ -342,7 +351,7 @@ def grid(
     """Tabulate the experiments of INDEX: AUC by settings, test condition and method, mean over their seeds.
 
     \b
-    evaluation grid out/experiments/experiments.csv --versus faces.frames_per_second --out grid.md --csv grid.csv
+    evaluation grid out/experiments/experiments.csv --versus model --out grid.md
     """
     from .files import write_csv, write_whole
     from .grid import csv_columns, csv_rows, document, make, read_variants, terminal, train_test
@@ -392,7 +401,7 @@ def compare(
     different faces: each test uses the rows that both detectors scored.
 
     \b
-    evaluation compare a.csv b.csv big=seed-1.csv,seed-2.csv --rev main --rev new=exp-1,exp-2 --out comparison
+    evaluation compare a.csv b.csv big=1.csv,2.csv --rev main --out comparison
     """
     import tempfile
 

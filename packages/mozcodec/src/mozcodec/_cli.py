@@ -373,7 +373,7 @@ def _add_paths(parser: argparse.ArgumentParser, source: str, target: str) -> Non
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mozcodec",
-        description="Encode, decode and optimise JPEG with mozjpeg. Takes the switches of cjpeg, djpeg and jpegtran.",
+        description="Encode, decode and optimize JPEG with mozjpeg. Takes the switches of cjpeg, djpeg and jpegtran.",
     )
     info = build_info()
     version = f"mozcodec {info['version']}, mozjpeg {info['mozjpeg_version']}, {info['linking']}"
@@ -392,27 +392,28 @@ def _parser() -> argparse.ArgumentParser:
     one = command("decode", "Decode JPEG to PPM, PGM, NPY, or a format of Pillow or OpenCV.", _decode_command)
     _add_paths(one, "JPEG, folder or -", "image, folder or -")
     decode_switches(one)
-    one = command("optimize", "Optimise, rotate or crop a JPEG without loss.", _optimize_command)
+    one = command("optimize", "Optimize, rotate or crop a JPEG without loss.", _optimize_command)
     _add_paths(one, "JPEG, folder or -", "JPEG, folder or -")
     optimize_switches(one)
     one = command("inspect", "Print the structure of a JPEG.", _inspect_command)
-    one.add_argument("files", nargs="+", metavar="JPEG")
+    one.add_argument("files", nargs="+", metavar="JPEG", help="JPEG file, or - for standard input")
     one.add_argument("--json", action="store_true", help="print JSON, with the tables")
     one = command("identify", "Print the encoder of a JPEG and its quality.", _identify_command)
-    one.add_argument("files", nargs="+", metavar="JPEG")
+    one.add_argument("files", nargs="+", metavar="JPEG", help="JPEG file, or - for standard input")
     one.add_argument("--json", action="store_true", help="print one JSON object a line for each file")
     one = command(
         "forensics",
         "Print what a JPEG says about its history: encoder, earlier compressions, parts that differ, metadata.",
         _forensics_command,
     )
-    one.add_argument("files", nargs="+", metavar="JPEG")
+    one.add_argument("files", nargs="+", metavar="JPEG", help="JPEG file, or - for standard input")
     one.add_argument("--json", action="store_true", help="print one JSON object a line for each file")
     add_switch(one, "maps", metavar="FOLDER", help="write maps of the evidence as NAME.ghosts.png and NAME.grid.png")
     one = command("sweep", "Encode one image at many qualities; prints bytes, PSNR and SSIM as CSV.", _sweep_command)
-    one.add_argument("source", metavar="IMAGE")
+    one.add_argument("source", metavar="IMAGE", help="image file")
     one.add_argument("--threads", type=int, metavar="N", help="default: the cores that this process may use")
-    add_switch(one, "qualities", type=numbers, default=list(range(10, 101, 10)), metavar="N,...|A-B:STEP")
+    add_switch(one, "qualities", type=numbers, default=list(range(10, 101, 10)), metavar="N,...|A-B:STEP",
+               help="qualities to encode at; default 10-100:10")
     add_switch(one, "scales", type=numbers, metavar="N,...", help="DCT sizes N of 8/N; default the block size's own")
     add_switch(one, "blocks", type=numbers, default=[8], metavar="N,...", help="block sizes 1..16; default 8")
     add_switch(one, "out", metavar="FOLDER", help="write the files to this folder")

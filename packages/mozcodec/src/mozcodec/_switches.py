@@ -159,14 +159,16 @@ def numbers(text: str) -> list[int]:
 
 
 def _maxmemory(group: argparse._ActionsContainer) -> None:
-    text = "limit of libjpeg's working memory, in kilobytes or megabytes"
+    text = "limit of libjpeg's working memory: N kilobytes, or NM for megabytes"
     add_switch(group, "maxmemory", type=_kilobytes, metavar="N[M]", help=text)
 
 
 def _limit_switches(group: argparse._ActionsContainer) -> None:
-    add_switch(group, "maxpixels", type=int, default=MAX_PIXELS, metavar="N", help=f"default {MAX_PIXELS}")
-    add_switch(group, "maxscans", type=int, default=MAX_SCANS, metavar="N", help=f"default {MAX_SCANS}")
-    text = "pixels x scans; default by the size of image and file"
+    text = f"refuse larger images; default {MAX_PIXELS}"
+    add_switch(group, "maxpixels", type=int, default=MAX_PIXELS, metavar="N", help=text)
+    text = f"refuse files with more scans; default {MAX_SCANS}"
+    add_switch(group, "maxscans", type=int, default=MAX_SCANS, metavar="N", help=text)
+    text = "refuse files with more pixels x scans; default by the size of image and file"
     add_switch(group, "maxwork", type=_work, default="auto", metavar="N", help=text)
 
 
@@ -178,14 +180,15 @@ def _coding_switches(parser: argparse.ArgumentParser) -> None:
         baseline="baseline JPEG",
         arithmetic="arithmetic coding",
         optimize="optimal Huffman tables",
-        fastcrush="no scan search",
-        widescans="search among more scans than mozjpeg: smaller, the same pixels",
+        fastcrush="fixed scans, without the scan search",
+        widescans="search among more scans than mozjpeg does: smaller files, the same pixels",
         revert="use libjpeg-turbo's defaults",
         nojfif="no JFIF marker",
     )
     add_switch(group, "dc-scan-opt", type=int, metavar="0|1|2", help="DC scan optimization mode")
-    add_switch(group, "restart", type=_restart, metavar="N[B]", help="restart marker every N rows (NB: blocks)")
-    add_switch(group, "scans", metavar="FILE", help="scan script")
+    text = "restart marker every N rows of MCUs; with B, every N MCUs"
+    add_switch(group, "restart", type=_restart, metavar="N[B]", help=text)
+    add_switch(group, "scans", metavar="FILE", help="file with a scan script, as of cjpeg")
     _maxmemory(group)
 
 
@@ -246,25 +249,25 @@ def encode_switches(parser: argparse.ArgumentParser) -> None:
         group,
         grayscale="gray JPEG",
         rgb="RGB JPEG",
-        quant_baseline="8-bit table entries",
+        quant_baseline="limit table entries to 8 bits",
         notrellis="no trellis quantization",
         trellis_dc="trellis quantization of DC (the default)",
         notrellis_dc="no trellis quantization of DC",
-        noovershoot="no deringing on white",
+        noovershoot="no overshoot deringing",
     )
     for tune in TUNES:
-        _add_flags(group, **{f"tune-{tune}".replace("-", "_"): f"tune for {tune}"})
+        _add_flags(group, **{f"tune-{tune}".replace("-", "_"): f"tune tables and trellis for {tune.upper()}"})
     add_switch(group, "quant-table", type=int, metavar="0..8", help="base quantization table")
     add_switch(group, "qtables", metavar="FILE", help="file of base tables, 64 numbers each")
-    add_switch(group, "qslots", type=numbers, metavar="N,...", help="the table of each component")
+    add_switch(group, "qslots", type=numbers, metavar="N,...", help="number of the table of each component")
     add_switch(group, "sample", metavar="HxV,...|J:a:b", help="sampling factors or 4:2:0 and so on")
-    add_switch(group, "dct", choices=("int", "fast", "float"), help="forward DCT")
-    add_switch(group, "smooth", type=int, metavar="0..100", help="smooth the input")
+    add_switch(group, "dct", choices=("int", "fast", "float"), help="method of the forward DCT")
+    add_switch(group, "smooth", type=int, metavar="0..100", help="strength of smoothing before encoding")
     add_switch(group, "lambda1", type=float, metavar="X", help="lambda_log_scale1 of the trellis")
     add_switch(group, "lambda2", type=float, metavar="X", help="lambda_log_scale2 of the trellis")
     add_switch(group, "trellis-dc-ver-weight", type=float, metavar="X", help="weight of vertical DC differences")
     add_switch(group, "precision", type=int, metavar="N", help="bits of a sample: 8 or 12, 2 to 16 with -lossless")
-    add_switch(group, "lossless", type=_lossless, metavar="PSV[,PT]", help="lossless JPEG")
+    add_switch(group, "lossless", type=_lossless, metavar="PSV[,PT]", help="lossless JPEG: predictor, point transform")
 
 
 def _qtables(path: str) -> list[np.ndarray]:
@@ -391,16 +394,17 @@ def decode_switches(parser: argparse.ArgumentParser) -> None:
     add_switch(group, "format", default="ppm", metavar="SUFFIX", help="format in a folder: npy, png ...; default ppm")
     add_switch(group, "scale", default="8/8", metavar="M/8", help="M = 1..16, or 1/2, 1/4, 1/8")
     add_switch(group, "crop", metavar="WxH+X+Y", help="only this part of the output")
-    add_switch(group, "dct", choices=("int", "fast", "float"), help="inverse DCT")
+    add_switch(group, "dct", choices=("int", "fast", "float"), help="method of the inverse DCT")
     add_switch(group, "idct", choices=("fast", "true"), default="fast", help="true: real 2- and 4-point transforms")
     _maxmemory(group)
     _limit_switches(group)
-    add_switch(group, "on-truncated", choices=("error", "warn", "ok"), default="error", help="damaged files")
+    text = "what to do with a damaged file; default error"
+    add_switch(group, "on-truncated", choices=("error", "warn", "ok"), default="error", help=text)
     _add_flags(
         group,
         grayscale="gray pixels",
         rgb="RGB pixels, also for gray files",
-        nosmooth="plain chroma upsampling",
+        nosmooth="repeat chroma samples instead of interpolating them",
         upright="apply the EXIF orientation",
         smartscale="read sequential SmartScale files of other encoders",
     )
@@ -454,7 +458,7 @@ def optimize_switches(parser: argparse.ArgumentParser) -> None:
     _limit_switches(group)
     add_switch(group, "copy", choices=tuple(COPY), default="all", help="markers to copy; default all")
     add_switch(group, "rotate", type=int, choices=(90, 180, 270), help="clockwise")
-    add_switch(group, "flip", choices=("horizontal", "vertical"))
+    add_switch(group, "flip", choices=("horizontal", "vertical"), help="mirror left and right, or top and bottom")
     add_switch(group, "crop", metavar="WxH+X+Y", help="only this part of the result")
     text = "further images, gain maps and data of the file; default rewrite"
     add_switch(group, "parts", choices=("rewrite", "keep", "drop"), default="rewrite", help=text)

@@ -156,7 +156,7 @@ def unpack(folder: Path, out: Path, methods: tuple[str, ...], splits: tuple[str,
 @click.argument("out", type=Output(dir_okay=False))
 @method_option
 @split_option
-@click.option("--columns", type=click.IntRange(1, 100), default=10, show_default=True)
+@click.option("--columns", type=click.IntRange(1, 100), default=10, show_default=True, help="Crops in a row.")
 @click.option("--rows", type=click.IntRange(1, 100), default=1, show_default=True, help="Rows for each method.")
 def contact_sheet(
     folder: Path, out: Path, methods: tuple[str, ...], splits: tuple[str, ...], columns: int, rows: int

@@ -16,29 +16,31 @@ if TYPE_CHECKING:
     from .cost import Calibration, Plan, Videos
 
 CALIBRATION = Path("calibration.json")
-REMEDY = "write it again with detector plan DATA --calibrate"
+REMEDY = "write it with detector plan DATA --calibrate"
 
 
 @click.command(cls=Command)
 @click.argument("data", type=Input(exists=True, file_okay=False), required=False)
-@click.option("--calibrate", is_flag=True, help="Measure this machine on a few videos of DATA; needs some minutes.")
+@click.option("--calibrate", is_flag=True, help="Measure this machine first, on a few videos of DATA; takes minutes.")
 @click.option(
     "--calibration",
     "file",
     type=Input(dir_okay=False),
     default=CALIBRATION,
     show_default=True,
-    help="File of the calibration, which --calibrate writes.",
+    help="The measured costs: --calibrate writes this file, the plan reads it.",
 )
-@click.option("--videos", type=click.IntRange(1), help="A number of videos, instead of DATA.")
-@click.option("--pictures", type=click.IntRange(1), help="A number of image files, instead of DATA.")
-@click.option("--fakes", type=click.FloatRange(0, 1), help="Share of fakes among them.  [default: as calibrated]")
-@click.option("--frames", type=click.FloatRange(1), help="Frames of a video.  [default: as calibrated]")
-@click.option("--megapixels", type=click.FloatRange(0, min_open=True), help="Of a frame.  [default: as calibrated]")
-@click.option("--megabytes", type=click.FloatRange(0), help="Of a file.  [default: as calibrated]")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Cores, with a worker each.")
-@click.option("--price", type=click.FloatRange(0), default=0.0, help="Of an hour of one core.")
-@click.option("--gpu-price", type=click.FloatRange(0), default=0.0, help="Of an hour of one GPU.")
+@click.option("--videos", type=click.IntRange(1), help="Plan for this number of videos instead of DATA.")
+@click.option("--pictures", type=click.IntRange(1), help="Plan for this number of image files instead of DATA.")
+@click.option("--fakes", type=click.FloatRange(0, 1), help="Share of fakes in that number.  [default: as calibrated]")
+@click.option("--frames", type=click.FloatRange(1), help="Frames in a video.  [default: as calibrated]")
+@click.option(
+    "--megapixels", type=click.FloatRange(0, min_open=True), help="Size of a frame.  [default: as calibrated]"
+)
+@click.option("--megabytes", type=click.FloatRange(0), help="Size of a file.  [default: as calibrated]")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Cores, each with a worker.")
+@click.option("--price", type=click.FloatRange(0), default=0.0, help="Price of an hour of one core, in any currency.")
+@click.option("--gpu-price", type=click.FloatRange(0), default=0.0, help="Price of an hour of one GPU.")
 @click.option("--out", type=Output(dir_okay=False), help="Also write the plan to this file, as JSON.")
 @params_option
 def command(
@@ -49,7 +51,8 @@ def command(
     """Predict tasks, time, disk, memory and cost of the pipeline for the videos in DATA, or for a number of videos.
 
     The prediction is for the machine and the parameters of the calibration: detector plan DATA --calibrate runs every
-    stage on a few videos of DATA. Times are CPU time, and wall time on cores with no other work.
+    stage on a few videos of DATA. Times are CPU hours, and wall hours on cores with no other work. docs/scale.md
+    explains the calculation.
     """
     from .calibrate import describe, settings_of
     from .cost import Prices, plan
@@ -106,7 +109,7 @@ def _read(file: Path) -> Calibration:
     from .cost import BYTES, STAGES, Calibration
 
     if not file.exists():
-        raise DataError(f"{file}: no calibration there; {REMEDY}")
+        raise DataError(f"{file}: no such calibration; {REMEDY}")
     found = read_json(file, Calibration, REMEDY)
     missing = [name for name in STAGES if name not in found.stages] + [
         name for name in BYTES if name not in found.bytes

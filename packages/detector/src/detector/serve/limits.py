@@ -55,19 +55,19 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("max_mib", "num_bytes", 1, 2000, "Size of a file.", MEBI),
-    Setting("max_megapixels", "pixels", 0.01, 1000, "Pixels of an image, or of a frame.", 1e6),
-    Setting("max_frames", "video_frames", 1, 10_000_000, "Frames of a video."),
-    Setting("frames", "frames", 1, 1000, "Frames of it that are scored."),
-    Setting("seconds", "seconds", 0.1, 3600, "Time to examine a file."),
-    Setting("worker_mib", "worker_bytes", 64, 1_000_000, "Memory to examine a file.", MEBI),
-    Setting("upload_seconds", "upload_seconds", 1, 86_400, "Time to receive a file."),
-    Setting("idle_seconds", "idle_seconds", 1, 600, "Time in which a client sends or takes no byte."),
-    Setting("queue", "queue", 0, 1000, "Requests that wait or are received."),
-    Setting("clients", "clients", 1, 1000, "Open connections."),
-    Setting("results", "results", 1, 1000, "Results in memory."),
-    Setting("results_mib", "results_bytes", 2, 100_000, "Size of all of them.", MEBI),
-    Setting("result_minutes", "result_seconds", 0.01, 1440, "Time that a result is kept.", 60),
+    Setting("max_mib", "num_bytes", 1, 2000, "size of a file, in MiB.", MEBI),
+    Setting("max_megapixels", "pixels", 0.01, 1000, "size of an image or frame, in megapixels.", 1e6),
+    Setting("max_frames", "video_frames", 1, 10_000_000, "frames in a video."),
+    Setting("frames", "frames", 1, 1000, "frames of a video that are scored."),
+    Setting("seconds", "seconds", 0.1, 3600, "time to examine a file."),
+    Setting("worker_mib", "worker_bytes", 64, 1_000_000, "memory to examine a file, beyond that of the weights.", MEBI),
+    Setting("upload_seconds", "upload_seconds", 1, 86_400, "time to receive a file."),
+    Setting("idle_seconds", "idle_seconds", 1, 600, "time in which a client sends or takes no byte."),
+    Setting("queue", "queue", 0, 1000, "requests that wait or are being received."),
+    Setting("clients", "clients", 1, 1000, "open connections."),
+    Setting("results", "results", 1, 1000, "results kept in memory."),
+    Setting("results_mib", "results_bytes", 2, 100_000, "size of all results in memory.", MEBI),
+    Setting("result_minutes", "result_seconds", 0.01, 1440, "time that a result is kept.", 60),
 )
 
 

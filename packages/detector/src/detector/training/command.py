@@ -58,8 +58,8 @@ def command(
 ) -> None:
     """Train on the compressed crops CROPS and write the weights to OUT.
 
-    An interrupted run continues from its last checkpoint when it is started again. SIGTERM, SIGINT and SIGUSR1 save
-    first and exit with status 75.
+    An interrupted run continues from its last checkpoint when it is started again. SIGTERM, SIGINT, SIGUSR1 and SIGHUP
+    save first and exit with status 75.
     """
     # all are read when torch is loaded
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
