@@ -26,6 +26,8 @@ from detector.data import cluster, slurm, work
 from detector.data.work import Executor, Task, is_whole, read, result_file, run
 from detector.errors import ConfigError, DataError, DetectorError
 
+from .networks import needs_network, second_network
+
 pytestmark = pytest.mark.alone
 distributed = pytest.importorskip("distributed", reason="pip install 'detector[cluster]'")
 WAIT = 120  # seconds until a state that is waited for must be there
@@ -276,36 +278,8 @@ def test_a_paused_worker_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [read(file) for file in files] == [b"1", b"4", b"9", b"16"]
 
 
-@contextmanager
-def second_network() -> Iterator[tuple[str, str, Callable[[bool], None]]]:
-    """Yield an address of this machine, a network namespace that reaches it, and a function that turns the connection
-    between them on and off."""
-    name, number = f"detector-{os.getpid()}", os.getpid() % 250
-    here, there, link = f"10.213.{number}.1", f"10.213.{number}.2", f"dt{os.getpid()}"
-
-    def ip(*words: str) -> None:
-        subprocess.run(["ip", *words], check=True, capture_output=True)
-
-    try:
-        ip("netns", "add", name)
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"this environment does not allow network namespaces: {error.stderr.decode().strip()}")
-    try:
-        ip("link", "add", f"{link}a", "type", "veth", "peer", "name", f"{link}b", "netns", name)
-        ip("addr", "add", f"{here}/30", "dev", f"{link}a")
-        ip("link", "set", f"{link}a", "up")
-        for words in (("addr", "add", f"{there}/30", "dev", f"{link}b"), ("link", "set", f"{link}b", "up"),
-                      ("link", "set", "lo", "up")):  # fmt: skip
-            ip("-n", name, *words)
-        yield here, name, lambda on: ip("link", "set", f"{link}a", "up" if on else "down")
-    finally:
-        ip("netns", "del", name)
-
-
 @pytest.mark.slow(minutes=2)
-@pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("ip"), reason="makes a network, which needs root and iproute2"
-)
+@needs_network
 def test_a_worker_whose_network_is_broken_off_loses_its_task_to_another_and_ends(tmp_path: Path) -> None:
     out, some = tmp_path / "work", tasks("wait", range(1, 7), tmp_path)
     # both sides notice a dead connection after 5 instead of 30 seconds

@@ -125,4 +125,4 @@ def test_a_batch_that_cannot_be_halved_over_the_processes_is_refused():
     with pytest.raises(ConfigError, match=r"multiple of 2 .*got 15"):
         PairedOrder(faces(), 15, seed=1)
     with pytest.raises(ConfigError, match=r"multiple of 8 .*got 12"):
-        BalancedOrder(faces(), 12, 1, world_size=4)
+        BalancedOrder(faces(), 12, 1, parts=4)

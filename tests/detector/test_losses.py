@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import textwrap
-
 import numpy as np
 import pytest
 import torch
@@ -150,35 +145,3 @@ def test_match_loss_of_the_only_map_is_zero() -> None:
 def test_bad_decay_is_named() -> None:
     with pytest.raises(ValueError, match=r"must be in \(0, 1\], got 0 and 0.9"):
         RegionalIndependenceLoss(4, 8, alpha=0)
-
-
-def test_two_processes_move_their_centers_to_the_mean_of_both(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    script = textwrap.dedent(
-        """
-        import sys, torch
-        import torch.distributed as dist
-        from detector.models.losses import moved_centers
-        rank, store = int(sys.argv[1]), sys.argv[2]
-        dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-        vectors = torch.full((2, 3, 4), float(rank)).requires_grad_()
-        centers = moved_centers(torch.zeros(3, 4), vectors, 0.5)
-        centers.sum().backward()
-        print(centers.detach().unique().tolist(), vectors.grad.unique().tolist())
-        dist.destroy_process_group()
-        """
-    )
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, str(rank), str(tmp_path / "store")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        for rank in (0, 1)
-    ]
-    outputs = [process.communicate(timeout=1200) for process in processes]
-
-    # mean of 0 and 1 is .5, half way there .25; a rank's own gradient is alpha / N = .25
-    assert [out for out, _ in outputs] == ["[0.25] [0.25]\n"] * 2, outputs

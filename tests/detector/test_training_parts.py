@@ -194,10 +194,9 @@ def test_a_signal_ends_a_step_that_does_not_end(number, grace, times, status):
 def test_one_process_alone_needs_no_group():
     with Processes() as processes:
         assert (processes.rank, processes.world_size, processes.main) == (0, 1, True)
-        module = torch.nn.Linear(1, 1)
-        assert processes.wrap(module) is module
         assert processes.any(True)
         assert not processes.any(False)
         assert processes.broadcast("value") == "value"
-        assert processes.mean(torch.tensor(3.0)) == 3
+        assert processes.rows([torch.ones(3)])[0].tolist() == [1, 1, 1]
+        assert processes.own(3, 2).tolist() == [True] * 3
         assert processes.interleave(np.arange(3), 3).tolist() == [0, 1, 2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from ruamel.yaml import YAML
 
 from detector.cli import cli
 from detector.data.work import Executor
+from detector.pipeline import stage
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "kubernetes"
 
@@ -20,17 +23,20 @@ def documents() -> list[dict[str, Any]]:
     return [one for file in sorted(FOLDER.glob("*.yaml")) for one in YAML(typ="safe", pure=True).load_all(file)]
 
 
-def of_kind(kind: str) -> dict[str, Any]:
-    (found,) = [one for one in documents() if one["kind"] == kind]
+def of_kind(kind: str, name: str = "faces") -> dict[str, Any]:
+    (found,) = [one for one in documents() if (one["kind"], one["metadata"]["name"]) == (kind, name)]
     return found
 
 
 def pods() -> dict[str, dict[str, Any]]:
-    cluster, job = of_kind("DaskCluster")["spec"], of_kind("Job")["spec"]
-    return {name: cluster[name]["spec"] for name in ("worker", "scheduler")} | {"job": job["template"]["spec"]}
+    cluster = of_kind("DaskCluster")["spec"]
+    jobs = {"job": of_kind("Job"), "train": of_kind("Job", "train")}
+    return {name: cluster[name]["spec"] for name in ("worker", "scheduler")} | {
+        name: job["spec"]["template"]["spec"] for name, job in jobs.items()
+    }
 
 
-def test_all_pods_have_one_image_and_the_two_that_read_files_share_a_folder() -> None:
+def test_all_pods_have_one_image_and_those_that_read_files_share_a_folder() -> None:
     containers = {name: pod["containers"][0] for name, pod in pods().items()}
     assert len({container["image"] for container in containers.values()}) == 1
     claims = {
@@ -38,7 +44,8 @@ def test_all_pods_have_one_image_and_the_two_that_read_files_share_a_folder() ->
         for name, pod in pods().items()
         if name != "scheduler"
     }
-    assert claims == {name: [of_kind("PersistentVolumeClaim")["metadata"]["name"]] for name in ("worker", "job")}
+    claim = of_kind("PersistentVolumeClaim")["metadata"]["name"]
+    assert claims == {name: [claim] for name in ("worker", "job", "train")}
     for name in claims:
         (mount,) = containers[name]["volumeMounts"]
         assert mount["name"] == pods()[name]["volumes"][0]["name"]
@@ -74,10 +81,51 @@ def test_a_worker_is_restarted_before_kubernetes_kills_its_pod() -> None:
     assert float(memory[:-2]) * 1e9 < int(limit[:-2]) * 2**30
 
 
-@pytest.mark.parametrize("kind", ["PersistentVolumeClaim", "Job"])
-def test_manifests_have_the_form_of_kubernetes(kind: str) -> None:
+def meeting(launcher: str) -> tuple[str, list[str]]:
+    """Return the host at which torchrun's agents meet and the other words of *launcher*; torchrun knows all of them."""
+    from torch.distributed.run import parse_args
+
+    words = launcher.split()
+    words = words[words.index("torchrun") + 1 :]
+    options = parse_args([*words, "-m", "detector.cli"])
+    assert (options.rdzv_backend, options.max_restarts) == ("c10d", 9)
+    host, _, port = options.rdzv_endpoint.partition(":")
+    assert port == "29400"
+    return host, words
+
+
+def test_the_pods_of_a_training_run_the_stage_and_meet_at_the_first() -> None:
+    job, service, pod = of_kind("Job", "train"), of_kind("Service", "train"), pods()["train"]
+    (container,) = pod["containers"]
+    host, words = meeting(container["env"][0]["value"])
+    assert container["env"][0]["name"] == "DETECTOR_LAUNCHER"
+    # Kubernetes names the pods of an indexed job by its name and their number, below the subdomain
+    assert host == f"{job['metadata']['name']}-0.{pod['subdomain']}"
+    assert pod["subdomain"] == service["metadata"]["name"] and service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["selector"] == {"job-name": job["metadata"]["name"]}
+    assert job["spec"]["completionMode"] == "Indexed"
+    assert words[:2] == ["--nnodes", f"1:{job['spec']['completions']}"]
+    assert job["spec"]["parallelism"] == job["spec"]["completions"]
+    assert f"exec {stage('train').command};" in " ".join(container["command"])
+
+
+def test_the_commands_of_the_page_and_of_slurm_are_those_of_torchrun_and_the_stage() -> None:
+    page = (FOLDER.parent / "cluster.md").read_text()
+    assert stage("train").command in page
+    launchers = re.findall(r'DETECTOR_LAUNCHER="(torchrun --nnodes[^"]*)"', page.replace("\\\n", ""))
+    assert [meeting(text)[0] for text in launchers] == ["node-1"]
+    script = FOLDER.parent / "slurm" / "train.sh"
+    subprocess.run(["sh", "-n", script], check=True)
+    (launcher,) = re.findall(r'DETECTOR_LAUNCHER="(srun [^"]*)"', script.read_text())
+    assert meeting(launcher.replace("$SLURM_JOB_NUM_NODES", "2"))[0] == "$first"
+
+
+@pytest.mark.parametrize(("kind", "name"), [
+    ("PersistentVolumeClaim", "faces"), ("Job", "faces"), ("Job", "train"), ("Service", "train")
+])  # fmt: skip
+def test_manifests_have_the_form_of_kubernetes(kind: str, name: str) -> None:
     validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate (110 MB of schemas)")
-    validate.validate(of_kind(kind), "1.30", strict=True)
+    validate.validate(of_kind(kind, name), "1.30", strict=True)
 
 
 def test_the_cluster_has_the_form_of_dasks_operator() -> None:

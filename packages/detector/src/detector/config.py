@@ -36,6 +36,7 @@ HISTORIES = (
 
 # upper bounds: what no machine needs, and what would otherwise end a run without a message
 MOST_BATCH = 16_384
+MOST_PARTS = 1024
 MOST_FRAMES = 1_000_000  # of a video
 MOST_STEPS = 1_000_000_000
 MOST_THREADS = 512
@@ -178,6 +179,8 @@ class CheckpointConfig:
 class TrainConfig:
     """The training recipe. `dropout` None is the published value of the model.
 
+    A batch is divided into `parts`, each with its own batch statistics, whose gradients are averaged in their order:
+    weights depend on the number of parts, and not on the number of processes that compute them.
     `reproducible` pins the CPU arithmetic of training and scoring (`detector.arithmetic`). `histories` None (``none``
     in params.yaml) is the paper's protocol: every crop at the training quality.
     After training, the validation crops are scored under `conditions`, to choose a threshold for each.
@@ -185,6 +188,7 @@ class TrainConfig:
 
     steps: int = number(1000, 1, MOST_STEPS)
     batch_size: int = number(32, 1, MOST_BATCH)
+    parts: int = number(1, 1, MOST_PARTS)
     micro_batch: int | Literal["auto"] = number("auto", 1, MOST_BATCH)
     paired: bool = True
     lr: float = number(2e-3, above=0)

@@ -1,7 +1,8 @@
 """The composition of batches, a function of (seed, step), so that the data state of a run is one integer.
 
 Both orders give half real and half fake crops, reals first: ``ids[:half]`` and ``ids[half:]``. With several processes
-each takes every n-th crop (`share`), and their batches together are the same for any number of processes.
+each takes every n-th crop (`share`), and their batches together are the same for any number of processes. Each
+of the parts of a batch (``train.parts``) does so too.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ def target(face: Face) -> str:
 class Order(ABC):
     """Base class of the two orders: epochs of whole batches, created on first use."""
 
-    def __init__(self, faces: Sequence[Face], batch_size: int, seed: int, world_size: int = 1):
-        """Ids are indices into *faces*. Raises ConfigError for a batch size that does not give each process equal
-        halves, DataError if a class is missing."""
-        if batch_size % (2 * world_size):
+    def __init__(self, faces: Sequence[Face], batch_size: int, seed: int, parts: int = 1):
+        """Ids are indices into *faces*. Raises ConfigError for a batch size that does not give each of the *parts* of a
+        batch equal halves, DataError if a class is missing."""
+        if batch_size % (2 * parts):
             raise ConfigError(
-                f"train.batch_size must be a multiple of {2 * world_size} (half real, half fake, {world_size} "
-                f"processes), got {batch_size}"
+                f"train.batch_size must be a multiple of {2 * parts} (half real, half fake, train.parts "
+                f"{parts}), got {batch_size}"
             )
         self.faces, self.half, self.seed = faces, batch_size // 2, seed
         self.real = np.flatnonzero([face.label == 0 for face in faces])
@@ -102,8 +103,8 @@ class PairedOrder(Order):
     used; if it has no fakes, a fake of any target.
     """
 
-    def __init__(self, faces: Sequence[Face], batch_size: int, seed: int, world_size: int = 1):
-        super().__init__(faces, batch_size, seed, world_size)
+    def __init__(self, faces: Sequence[Face], batch_size: int, seed: int, parts: int = 1):
+        super().__init__(faces, batch_size, seed, parts)
         self.methods = sorted({faces[i].method for i in self.fake.tolist()})
         self.targets = [target(face) for face in faces]
         pools: dict[tuple[str, str], list[int]] = defaultdict(list)

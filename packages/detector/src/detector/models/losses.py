@@ -38,14 +38,9 @@ def binary_cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float 
 def moved_centers(centers: Tensor, region_features: Tensor, alpha: float) -> Tensor:
     """Return *centers* (M, C) moved by *alpha* towards the batch mean of *region_features* (N, M, C).
 
-    The result carries the gradient of the mean. Under DDP its value is that of the mean over all ranks.
+    The result carries the gradient of the mean.
     """
-    mean = region_features.mean(0)
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        everywhere = mean.detach().clone()
-        torch.distributed.all_reduce(everywhere)
-        mean = mean + (everywhere / torch.distributed.get_world_size() - mean.detach())
-    return centers + alpha * (mean - centers)
+    return centers + alpha * (region_features.mean(0) - centers)
 
 
 def regional_independence_loss(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from pathlib import Path
 
 import click
 
 from ..arithmetic import pin
 from ..config import Params
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..options import Command, Input, Output, params_option
 
 
@@ -43,6 +45,12 @@ from ..options import Command, Input, Output, params_option
     help="Lossless crops that CROPS were compressed from: the source of random histories (train.histories). Their "
     "validation split gives the thresholds in model.json.",
 )
+@click.option(
+    "--launcher",
+    envvar="DETECTOR_LAUNCHER",
+    help="Program with its options that starts the processes, e.g. 'torchrun --nproc-per-node 2'; for dvc repro, set "
+    "DETECTOR_LAUNCHER. The weights are those of one process.",
+)
 @click.option("--lock-timeout", type=float, help="Seconds to wait for the lock of this run.  [default: no limit]")
 @params_option
 def command(
@@ -52,6 +60,7 @@ def command(
     checkpoints: Path | None,
     loader_threads: int | None,
     track: tuple[str, ...],
+    launcher: str | None,
     lossless: Path | None,
     lock_timeout: float | None,
     params: Params,
@@ -61,6 +70,8 @@ def command(
     An interrupted run continues from its last checkpoint when it is started again. SIGTERM, SIGINT, SIGUSR1 and SIGHUP
     save first and exit with status 75.
     """
+    if launcher and "RANK" not in os.environ:  # torchrun sets it for the processes that it starts
+        _launch(launcher)
     # all are read when torch is loaded
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     pin(params.train)
@@ -91,6 +102,20 @@ def command(
     except Stopped as stopped:
         click.echo(str(stopped), err=True)
         raise SystemExit(EXIT_CODE) from stopped
+
+
+def _launch(launcher: str) -> None:
+    """Become the program *launcher*, which starts this command in the processes of the run."""
+    # with a shared store, torchrun's agents leave a node that joins again waiting for an address that none gives it
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    try:
+        program = shlex.split(launcher)
+        os.execvp(program[0], [*program, "-m", "detector.cli", *sys.argv[1:]])
+    except (ValueError, IndexError, OSError) as error:
+        raise ConfigError(
+            f"--launcher {launcher!r} cannot be started: {error}; name a program such as torchrun, or leave the option "
+            "and DETECTOR_LAUNCHER out to train in one process"
+        ) from error
 
 
 def _keep_start(given: object, out: Path) -> None:

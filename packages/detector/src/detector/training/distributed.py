@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
 __all__ = ["Processes"]
 
@@ -43,20 +42,6 @@ class Processes:
         if self.world_size > 1:
             distributed.destroy_process_group()
 
-    def wrap(self, module: nn.Module) -> nn.Module:
-        """Return *module* with its gradients averaged over the processes."""
-        if self.world_size == 1:
-            return module
-        ids = [self.device.index] if self.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(module, device_ids=ids)
-
-    def last_of(self, module: nn.Module, last: bool) -> AbstractContextManager[None]:
-        """Return the context for one of several backward passes of a step: gradients are averaged after the *last*."""
-        if self.world_size == 1 or last:
-            return nullcontext()
-        assert isinstance(module, nn.parallel.DistributedDataParallel)
-        return module.no_sync()
-
     def any(self, flag: bool) -> bool:
         """Return whether *flag* is true in any process. All must call it at the same step."""
         if self.world_size == 1:
@@ -79,23 +64,33 @@ class Processes:
             for tensor in tensors:
                 distributed.broadcast(tensor, src=0)
 
-    def mean(self, value: Tensor) -> Tensor:
-        """Return the mean of *value* over the processes."""
-        if self.world_size > 1:
-            distributed.all_reduce(value, distributed.ReduceOp.SUM)
-            value = value / self.world_size
-        return value
+    def rows(self, own: list[Tensor]) -> list[Tensor]:
+        """Gather rows (n,); each process passes ``rows[rank::world_size]``, the same number in all of them."""
+        if self.world_size == 1:
+            return own
+        mine = torch.stack(own)
+        gathered = [torch.empty_like(mine) for _ in range(self.world_size)]
+        distributed.all_gather(gathered, mine)
+        return [rows[i] for i in range(len(own)) for rows in gathered]
 
-    def interleave(self, part: NDArray[Any], count: int) -> NDArray[Any]:
-        """Gather *count* values; each process passes ``values[rank::world_size]``."""
+    def own(self, count: int, block: int = 1) -> NDArray[np.bool_]:
+        """Return a mask (count,) of the values that this process has: of blocks of *block* values, every n-th."""
+        mask: NDArray[np.bool_] = self._owner(count, block) == self.rank
+        return mask
+
+    def interleave(self, part: NDArray[Any], count: int, block: int = 1) -> NDArray[Any]:
+        """Gather *count* values; each process passes ``values[own(count, block)]``."""
         if self.world_size == 1:
             return part
         parts: list[NDArray[Any]] = [part] * self.world_size
         distributed.all_gather_object(parts, part)
-        values = np.empty((count, *part.shape[1:]), part.dtype)
+        values, owner = np.empty((count, *part.shape[1:]), part.dtype), self._owner(count, block)
         for rank, values_of_rank in enumerate(parts):
-            values[rank :: self.world_size] = values_of_rank
+            values[owner == rank] = values_of_rank
         return values
+
+    def _owner(self, count: int, block: int) -> NDArray[np.int64]:
+        return np.arange(count) // block % self.world_size
 
 
 def _rendezvous() -> dict[str, Any]:

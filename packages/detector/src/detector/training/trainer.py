@@ -125,6 +125,7 @@ def train(
                 trainer.checkpoints.thin(1)  # they may have filled the disk
                 trainer.write_outputs(out, history)
                 trainer.checkpoints.remove()
+            processes.broadcast(None)  # a process that ends tells torchrun that the outputs are written
         finally:
             trackers.close()
             if processes.main:
@@ -181,15 +182,16 @@ class Trainer:
         self.data = self.summary if lossless is None else read_summary(lossless)
         self.training = _split(faces, "train", crops)
         validation = _split(faces, "val", crops)
-        self.validation = _share_faces(validation, processes)
-        self.num_validation = sum(face.split == "val" for face in faces)
+        self.num_validation = len(validation)
+        own = processes.own(self.num_validation, config.batch_size)  # whole batches: the same sums as in one process
+        self.validation = [face for face, mine in zip(validation, own, strict=True) if mine]
         if config.select == "best_val" and len({face.label for face in faces if face.split == "val"}) < 2:
             raise DataError(
                 "train.select is best_val, but the validation split does not have both real and fake faces to choose "
                 "by; take last, or see splits/val.json of the videos"
             )
         order = PairedOrder if config.paired else BalancedOrder
-        self.order = order(self.training, config.batch_size, params.seed, processes.world_size)
+        self.order = order(self.training, config.batch_size, params.seed, config.parts)
         self.size = crop_size(reader, self.training[0])
         self.lossless = None if lossless is None else Validation(lossless, validation, self.size, left_out)
         histories = self._histories(lossless, loader_threads)
@@ -213,7 +215,8 @@ class Trainer:
         objective = Objective(model, config.label_smoothing)
         if config.compile:
             objective.compile()  # in place: the weights keep their names
-        self.objective = processes.wrap(objective)
+        self.objective = objective
+        processes.broadcast_tensors(list(model.state_dict().values()))
         self.ema = Ema(model, config.ema_decay)
         self.precision = Precision(config.amp, self.device)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
@@ -266,6 +269,12 @@ class Trainer:
                 f"train.reproducible needs an x86-64 processor with {KERNELS}, and detector.arithmetic.pin before "
                 "torch is imported, as in detector train"
             )
+        if not self._divided:
+            n = self.processes.world_size
+            self._say(
+                f"train.parts ({self.config.parts}) is not a multiple of the {n} processes: each computes whole "
+                f"steps, and only preparing batches is divided; train.parts: {n} divides steps too, with other weights"
+            )
         if isinstance(self.order, PairedOrder) and self.order.unpaired:
             self._say(f"{self.order.unpaired} real crops have no fake of their target and are paired with any fake")
         if self.processes.main:
@@ -311,7 +320,7 @@ class Trainer:
 
     def _update(self, batch: Batch) -> None:
         """Do one step of the optimizer on *batch*."""
-        x, labels = self._inputs(batch)
+        x, labels = self._inputs(batch if self._divided else self._whole(batch))
         self._start_step(batch.step)
         loss = self._gradients(x, labels, batch.step)
         self._check(loss, "the loss", batch.step)
@@ -329,9 +338,19 @@ class Trainer:
         draws = draw(self.params.seed, batch.step, batch.ids).to(self.device, non_blocking=True)
         return augment(images, draws, self.config.augment), labels
 
+    @property
+    def _divided(self) -> bool:
+        """Whether each process computes its share of the parts of a batch, and not all of them."""
+        return self.config.parts % self.processes.world_size == 0
+
+    def _whole(self, batch: Batch) -> Batch:
+        """Return the batch that the processes have prepared shares of."""
+        gather, count = self.processes.interleave, self.config.batch_size
+        images, labels = gather(batch.images.numpy(), count), gather(batch.labels.numpy(), count)
+        return Batch(batch.step, gather(batch.ids, count), torch.from_numpy(images), torch.from_numpy(labels))
+
     def _start_step(self, step: int) -> None:
-        """Set the generators and the learning rate for the step, and clear the gradients."""
-        reseed(self.device, self.params.seed, step, self.processes.rank)
+        """Set the learning rate for the step, and clear the gradients."""
         for group in self.optimizer.param_groups:
             group["lr"] = one_cycle(step, self.config.steps, self.config.lr, self.config.warmup_ratio)
         self.optimizer.zero_grad(set_to_none=True)
@@ -343,32 +362,67 @@ class Trainer:
             self._check(norm, "the gradient", step)
         self.precision.step(self.optimizer)
         self.ema.update(step)
-        # of all processes, so that the main one's checkpoint is everybody's
         finite = torch.isfinite(norm)
         norm = torch.where(finite, norm.detach(), 0)
-        self.sums += self.processes.mean(torch.stack([loss, norm, finite.to(norm.dtype)]))
+        self.sums += torch.stack([loss, norm, finite.to(norm.dtype)])
         self.count += 1
         self.step = step + 1
 
     def _gradients(self, x: Tensor, labels: Tensor, step: int) -> Tensor:
-        """Add the gradients of the batch, `micro_batch` crops at a time, and return its loss.
+        """Set the gradients to those of the batch and return its loss.
 
-        A part takes every n-th crop, so that it is half real and half fake like the batch.
+        A batch is divided into `train.parts`. Each starts from the same buffers, and has random draws of its own;
+        losses, gradients and buffers are averaged in the order of the parts, whichever process has computed them.
         """
-        parts = -(-len(x) // self.micro_batch)
+        parts = self.config.parts
+        if parts == 1:
+            return self._part(x, labels, step, 0)
+        first, by = (self.processes.rank, self.processes.world_size) if self._divided else (0, 1)
+        own, count = range(first, parts, by), parts // by
+        # floating-point buffers are averaged; counts of batches are the same after each part
+        start = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
+        averaged, found = [(buffer, value) for buffer, value in start if buffer.is_floating_point()], []
+        for i, part in enumerate(own):
+            self.optimizer.zero_grad(set_to_none=True)
+            for buffer, value in start:
+                buffer.copy_(value)
+            images = x[i::count].contiguous(memory_format=torch.channels_last)
+            loss = self._part(images, labels[i::count], step, part)
+            gradients = [p.grad for p in self.parameters if p.grad is not None]
+            # the changes of buffers, so that the average of those that never change is exact
+            changes = [buffer - value for buffer, value in averaged]
+            found.append(torch.cat([value.flatten() for value in (loss, *gradients, *changes)]))
+        rows = self.processes.rows(found) if self._divided else found
+        total = rows[0].clone()
+        for row in rows[1:]:
+            total += row
+        values = [*gradients, *changes]
+        averages = torch.split(total[1:] / parts, [value.numel() for value in values])
+        for value, average in zip(values, averages, strict=True):
+            value.copy_(average.view_as(value))
+        for (buffer, value), change in zip(averaged, changes, strict=True):
+            torch.add(value, change, out=buffer)
+        return total[0] / parts
+
+    def _part(self, x: Tensor, labels: Tensor, step: int, part: int) -> Tensor:
+        """Add the gradients of a part of the batch, `micro_batch` crops at a time, and return its loss.
+
+        A micro-batch takes every n-th crop, so that it is half real and half fake like the batch.
+        """
+        reseed(self.device, self.params.seed, step, part)
+        number = -(-len(x) // self.micro_batch)
         total = torch.zeros((), device=self.device)
-        for i in range(parts):
-            images = x if parts == 1 else x[i::parts].contiguous(memory_format=torch.channels_last)
-            with self.processes.last_of(self.objective, i == parts - 1):
-                with self.precision.autocast():
-                    loss = self.objective(images, labels[i::parts], step) * (len(images) / len(x))
-                self.precision.backward(loss)
+        for i in range(number):
+            images = x if number == 1 else x[i::number].contiguous(memory_format=torch.channels_last)
+            with self.precision.autocast():
+                loss = self.objective(images, labels[i::number], step) * (len(images) / len(x))
+            self.precision.backward(loss)
             total += loss.detach()
         return total
 
     def _choose_micro_batch(self) -> int:
-        """Return how many crops of this process' part of a batch go through the model at a time."""
-        share_size = self.config.batch_size // self.processes.world_size
+        """Return how many crops of a part of a batch go through the model at a time."""
+        share_size = self.config.batch_size // self.config.parts
         if self.config.micro_batch != "auto":
             return min(self.config.micro_batch, share_size)
         if self.device.type != "cuda":
@@ -378,18 +432,16 @@ class Trainer:
     def _try_micro_batch(self, size: int) -> None:
         """Run a step on *size* blank crops, with memory for the optimizer's state allocated, and restore the model.
 
-        The step is the last one, which may need more memory than the first (`MultiAttention.objective`). Gradients are
-        not averaged over processes, because one may run out of memory and another not.
+        The step is the last one, which may need more memory than the first (`MultiAttention.objective`).
         """
         before = copy.deepcopy(self.model.state_dict())
         kept = [] if self.optimizer.state else [torch.empty_like(p) for p in self.parameters for _ in range(2)]
         try:
             x = torch.zeros((size, 3, *self.size), device=self.device).contiguous(memory_format=torch.channels_last)
             labels = torch.arange(size, device=self.device).float() % 2
-            with self.processes.last_of(self.objective, False):
-                with self.precision.autocast():
-                    loss = self.objective(x, labels, self.config.steps - 1)
-                loss.backward()
+            with self.precision.autocast():
+                loss = self.objective(x, labels, self.config.steps - 1)
+            loss.backward()
         finally:
             kept.clear()
             self.optimizer.zero_grad(set_to_none=True)
@@ -418,12 +470,11 @@ class Trainer:
         """Return the AUC of the averaged weights on the validation crops, None where it is undefined."""
         if not self.num_validation:
             return None
-        self.processes.broadcast_tensors(list(self.ema.model.buffers()))
         ids, size = range(len(self.validation)), self.config.batch_size
         images = (batch.images for batch in self.validation_loader.load(ids, size))
         scores = predict(self.ema.model, images, self.device, self.precision)
-        y_score = self.processes.interleave(scores, self.num_validation)
-        y_true = self.processes.interleave(self.validation_loader.labels, self.num_validation)
+        y_score = self.processes.interleave(scores, self.num_validation, size)
+        y_true = self.processes.interleave(self.validation_loader.labels, self.num_validation, size)
         value = float(auc(y_true, y_score))
         if math.isnan(value):
             return None
@@ -589,10 +640,6 @@ def _split(faces: list[Face], split: str, crops: Path) -> list[Face]:
     if not chosen and split == "train":
         raise DataError(f"{crops / 'index.csv'}: no faces in the training split; see splits/train.json of the videos")
     return chosen
-
-
-def _share_faces(faces: list[Face], processes: Processes) -> list[Face]:
-    return faces[processes.rank :: processes.world_size]
 
 
 def _take(lock: Lock, out: Path) -> None:
