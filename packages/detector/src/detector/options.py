@@ -30,12 +30,20 @@ PARAMS = f"{__name__}.params"  # key of the path of the parameter file in a cont
 
 
 class Input(click.Path):
-    """A path that the command reads. *shared*: a folder of the user's, of which only some files are read; outputs may
-    lie inside it."""
+    """A path that the command reads, or an address of fsspec, of which the command reads a copy (`detector.remote`).
+    *shared*: a folder of the user's, of which only some files are read; outputs may lie inside it."""
 
     def __init__(self, shared: bool = False, **options: Any) -> None:
         super().__init__(path_type=Path, **options)
         self.shared = shared
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and "://" in value:
+            from .remote import fetched, is_address
+
+            if is_address(value):
+                value = fetched(value)
+        return super().convert(value, param, ctx)
 
 
 class Output(click.Path):

@@ -1,0 +1,180 @@
+"""Input folders and files at an address of fsspec, such as ``s3://bucket/folder`` (the extra ``detector[remote]``).
+
+They are copied into a cache folder before a command works on them, so that all else, hashes and resuming too, is that
+of local files. Files that were copied before are kept as long as size, checksum and modification time at the address
+are those of the copy.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .errors import DataError
+from .lock import held
+from .progress import StatusLine, track
+from .reading import EXHAUSTED
+from .schema import read_json
+
+__all__ = ["CACHE", "fetched", "is_address"]
+
+CACHE = "DETECTOR_CACHE"  # environment variable that names the cache folder
+DEFAULT = Path("out") / "fetched"  # where the workers of a cluster, which share the command's folder, see it
+AT_ONCE = 8  # files that are copied at the same time
+KEPT = "fetched.json"  # what the copy is of, beside it
+# what tells that a file has changed, by file system
+TOKENS = ("ETag", "etag", "md5", "md5Hash", "crc32c", "checksum", "LastModified", "last_modified", "updated", "mtime")
+NOT_INSIDE = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|\\|\0")
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """A file at the address: its path on the file system, its name below the address, bytes, and `TOKENS`."""
+
+    path: str
+    name: str
+    size: int
+    token: str
+
+
+def is_address(value: str) -> bool:
+    """Return whether *value* is an address such as ``s3://bucket/folder``, and not a local path."""
+    return re.match(r"[a-z][a-z0-9+.-]+://", value) is not None
+
+
+def fetched(address: str) -> Path:
+    """Return the local copy of the folder or file at *address*, made or brought up to date.
+
+    The cache folder is ``out/fetched`` or the one that `CACHE` names. `DataError`, one line with the address and the
+    remedy, if the address cannot be read or the disk has no room for it.
+    """
+    with _reasons(address):
+        import fsspec  # type: ignore[import-untyped]
+
+        files, root = fsspec.core.url_to_fs(address)
+        there = _listed(files, root)
+    folder = Path(os.environ.get(CACHE) or DEFAULT) / hashlib.sha256(address.encode()).hexdigest()[:16]
+    copy = folder / (PurePosixPath(root).name or "root")
+    with held(folder.with_name(f".{folder.name}.lock"), f"is fetching {address}", wait=True):
+        _update(address, files, there, copy, folder / KEPT)
+    return copy
+
+
+def _listed(files: Any, root: str) -> list[There]:
+    """Return the files at *root*, sorted by name; the name is empty if *root* is a file itself."""
+    files.invalidate_cache()
+    found = files.find(root, detail=True)
+    if not found:
+        raise FileNotFoundError("there is no file or folder")
+    listed = []
+    for path, info in sorted(found.items()):
+        name = path[len(root) :].lstrip("/") if path != root else ""
+        if name and NOT_INSIDE.search(name):
+            raise ValueError(f"{path!r} has a name that a file below a folder cannot have")
+        token = " ".join(f"{key}={info[key]}" for key in TOKENS if info.get(key) is not None)
+        listed.append(There(path, name, int(info["size"]), token))
+    return listed
+
+
+def _update(address: str, files: Any, there: list[There], copy: Path, kept_file: Path) -> None:
+    """Make *copy* the files *there*: copy those that are new or changed, remove those that are gone."""
+    kept: dict[str, str] = {}
+    with suppress(FileNotFoundError, DataError):  # a damaged table costs a copy
+        kept = read_json(kept_file, dict[str, str])
+    wanted = {file.name: file for file in there}
+    missing = [file for file in there if not _is_there(copy / file.name, file, kept)]
+    for path in _local(copy):
+        if path.relative_to(copy).as_posix() not in wanted and path != copy:
+            path.unlink()
+    if not missing:
+        return
+    total = sum(file.size for file in missing)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    if total > (free := shutil.disk_usage(copy.parent).free):
+        raise DataError(
+            f"{address}: {total / 1e9:.1f} GB are to be copied, but {copy.parent} has room for {free / 1e9:.1f}; name "
+            f"a folder on a larger disk in {CACHE}"
+        )
+    StatusLine().say(f"{address}: copying {len(missing)} of {len(there)} files, {total / 1e6:.1f} MB, to {copy}")
+    # the table first says less than there is: a kill costs copies, and keeps no stale file
+    changed = {file.name for file in missing}
+    _note(kept_file, {name: mark for name, mark in kept.items() if name not in changed})
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        done = pool.map(lambda file: _copy(address, files, file, copy / file.name), missing)
+        for _ in track(done, len(missing), f"fetching {address}"):
+            pass
+    _note(kept_file, {file.name: _mark(file) for file in there})
+
+
+def _is_there(path: Path, file: There, kept: Mapping[str, str]) -> bool:
+    return kept.get(file.name) == _mark(file) and path.is_file() and path.stat().st_size == file.size
+
+
+def _note(path: Path, marks: Mapping[str, str]) -> None:
+    with _whole(path) as part:
+        part.write_text(json.dumps(marks, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary path that becomes *path* at the end. (`data.files` imports `options`, which imports us.)"""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")  # only the holder of the lock writes here
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _mark(file: There) -> str:
+    return f"{file.size} {file.token}"
+
+
+def _local(copy: Path) -> Iterator[Path]:
+    return (path for path in list(copy.rglob("*")) if path.is_file()) if copy.is_dir() else iter(())
+
+
+def _copy(address: str, files: Any, file: There, path: Path) -> None:
+    """Copy *file* to *path*, which appears whole; its size, and an ETag that is an MD5, are compared."""
+    with _whole(path) as part, _reasons(f"{address.rstrip('/')}/{file.name}" if file.name else address):
+        files.get_file(file.path, str(part))
+        if part.stat().st_size != file.size:
+            raise OSError(f"{part.stat().st_size} bytes were received, {file.size} are there; run it again")
+        # of an object of S3 that was written in one part without encryption by a key of its own
+        if (found := re.search(r'etag="?([0-9a-f]{32})"?(?: |$)', file.token, re.IGNORECASE)) is not None:
+            with part.open("rb") as copy:
+                received = hashlib.file_digest(copy, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            if received != found[1]:
+                raise OSError(f"the MD5 of what was received is {received}, not {found[1]}; run it again")
+
+
+@contextmanager
+def _reasons(address: str) -> Iterator[None]:
+    """Raise whatever a file system raises as a `DataError` of one line with the *address* and a remedy."""
+    scheme = address.partition("://")[0]
+    try:
+        yield
+    except ImportError as error:
+        raise DataError(
+            f"{address}: {error.name or error} is not installed; pip install 'detector[remote]' for s3, or fsspec's "
+            f"package for {scheme}"
+        ) from error
+    except Exception as error:  # every file system has exceptions of its own
+        if isinstance(error, OSError) and error.errno in (*EXHAUSTED, errno.ENOSPC, errno.EDQUOT):
+            raise
+        reason = " ".join((str(error) or type(error).__name__).split())
+        raise DataError(
+            f"{address}: cannot be read: {reason}; check the address, and the credentials and endpoint of {scheme} "
+            "(docs/cluster.md, Data at an address)"
+        ) from error

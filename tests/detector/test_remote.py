@@ -1,0 +1,206 @@
+"""Inputs at addresses of fsspec: an S3 server on loopback (moto), and fsspec's file system in memory."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from detector import remote
+from detector.cli import cli
+from detector.errors import DataError
+
+fsspec = pytest.importorskip("fsspec", reason="pip install 'detector[remote]'")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(remote.CACHE, raising=False)
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    files.pipe({"/data/a/1.txt": b"one", "/data/2.txt": b"two"})
+    yield files
+    files.store.clear()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    pytest.importorskip("s3fs", reason="pip install 'detector[remote]'")
+    moto = pytest.importorskip("moto.server", reason="pip install 'moto[server,s3]'")
+    server = moto.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """s3fs's file system with an empty bucket, for which the environment has address and credentials."""
+    import s3fs  # type: ignore[import-untyped]
+
+    settings = {"ENDPOINT_URL": server, "ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    s3fs.S3FileSystem.clear_instance_cache()
+    files = s3fs.S3FileSystem()
+    files.mkdir("bucket")
+    yield files
+    files.rm("bucket", recursive=True)
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def detector(*arguments: object) -> str:
+    result = CliRunner().invoke(cli, [*map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_copy_follows_what_is_at_the_address_and_is_made_once(
+    memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[str] = []
+    get_file = type(memory).get_file
+
+    def noted(self: Any, path: str, *rest: Any, **options: Any) -> Any:
+        copied.append(path)
+        return get_file(self, path, *rest, **options)
+
+    monkeypatch.setattr(type(memory), "get_file", noted)
+    copy = remote.fetched("memory://data")
+    assert contents(copy) == {"a/1.txt": b"one", "2.txt": b"two"}
+    assert len(copied) == 2
+    assert remote.fetched("memory://data") == copy
+    assert len(copied) == 2
+
+    (copy / "a" / "1.txt").write_bytes(b"o")
+    memory.pipe("/data/3.txt", b"three")
+    memory.rm("/data/2.txt")
+    assert contents(remote.fetched("memory://data")) == {"a/1.txt": b"one", "3.txt": b"three"}
+    assert len(copied) == 4
+    assert remote.fetched("memory://data/3.txt").read_bytes() == b"three"
+    assert not list(Path("out").rglob("*.part"))
+
+
+def test_a_name_that_leaves_the_folder_is_refused(memory: Any) -> None:
+    memory.store["/data/../../x"] = memory.store["/data/2.txt"]
+    with pytest.raises(DataError, match=r"memory://data: cannot be read: .*has a name that a file below"):
+        remote.fetched("memory://data")
+
+
+@pytest.mark.usefixtures("memory")
+def test_what_does_not_fit_on_the_disk_is_refused_before_anything_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(remote.CACHE, str(tmp_path / "small"))
+    usage = shutil.disk_usage(tmp_path)._replace(free=5)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DataError, match=r"memory://data: .* are to be copied, but .*small.* name a folder .*CACHE"):
+        remote.fetched("memory://data")
+    assert not [path for path in (tmp_path / "small").rglob("*") if path.suffix in (".txt", ".part")]
+
+
+def test_an_interrupted_copy_goes_on_with_the_files_that_are_missing(
+    memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get_file, copied = type(memory).get_file, []
+
+    def fails(self: Any, path: str, to: str, **options: Any) -> Any:
+        get_file(self, path, to, **options)
+        copied.append(path)
+        if path.endswith("1.txt"):
+            Path(to).write_bytes(b"")
+        return None
+
+    monkeypatch.setattr(type(memory), "get_file", fails)
+    with pytest.raises(DataError, match=r"memory://data/a/1\.txt: .* 0 bytes were received, 3 are there; run it again"):
+        remote.fetched("memory://data")
+    monkeypatch.setattr(type(memory), "get_file", get_file)
+    assert contents(remote.fetched("memory://data")) == {"a/1.txt": b"one", "2.txt": b"two"}
+
+
+@pytest.mark.parametrize(("value", "expected"), [("s3://b/c", True), ("gs://b", True), ("a/b", False), ("C:/x", False)])
+def test_addresses_are_told_from_paths(value: str, expected: bool) -> None:
+    assert remote.is_address(value) is expected
+
+
+def test_stages_read_shards_from_s3_as_from_a_folder(
+    bucket: Any, packed_crops: dict[str, Path], tmp_path: Path
+) -> None:
+    Path("params.yaml").write_text(
+        "conditions: [raw, 77]\ntrain: {steps: 4, batch_size: 8, eval_every: 4, conditions: [raw], threads: 1}\n"
+    )
+    for name, folder in packed_crops.items():
+        bucket.put(str(folder), f"bucket/crops/{name}", recursive=True)
+    found = {}
+    for name, place in (("here", packed_crops["faces"].parent), ("s3", "s3://bucket/crops")):
+        out = tmp_path / name
+        detector("compress", f"{place}/faces", out / "compressed")
+        crops = [f"{place}/compressed", out / "train", "--faces", f"{place}/faces"]
+        detector("train", *crops, "--history", out / "history.csv", "--checkpoints", tmp_path / "checkpoints")
+        detector("score", f"{place}/faces", out / "train", out / "scores.csv")
+        found[name] = contents(out)
+    assert len(found["s3"]) > 8
+    assert found["s3"] == found["here"]
+    detector("unpack", "s3://bucket/crops/faces", tmp_path / "loose")
+    file = next((tmp_path / "loose").glob("*.json"))
+    bucket.put(str(tmp_path / "loose"), "bucket/loose", recursive=True)
+    detector("pack", file, tmp_path / "packed-here", "--root", tmp_path / "loose")
+    detector("pack", f"s3://bucket/loose/{file.name}", tmp_path / "packed", "--root", "s3://bucket/loose")
+    assert contents(tmp_path / "packed") == contents(tmp_path / "packed-here")
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_wrong_address_or_server_is_one_line_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs
+
+    def said(address: str) -> str:
+        s3fs.S3FileSystem.clear_instance_cache()
+        with pytest.raises(DataError) as caught:
+            remote.fetched(address)
+        text = str(caught.value)
+        assert text.startswith(f"{address}: ") and len(text.splitlines()) == 1
+        return text
+
+    assert "no file or folder" in said("s3://bucket/none")
+    assert "bucket does not exist" in said("s3://no-such-bucket/faces")
+    assert "credentials and endpoint of s3" in said("s3://no-such-bucket/faces")
+    assert "Protocol not known: gopher" in said("gopher://host/faces")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    assert "Could not connect to the endpoint" in said("s3://bucket/faces")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    assert "Unable to locate credentials" in said("s3://bucket/faces")
+
+
+def test_a_damaged_transfer_is_not_kept(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket.pipe("bucket/data/1.txt", b"one")
+    get_file = type(bucket)._get_file
+
+    async def flipped(self: Any, path: str, to: str, **options: Any) -> None:
+        await get_file(self, path, to, **options)
+        Path(to).write_bytes(b"onE")
+
+    monkeypatch.setattr(type(bucket), "_get_file", flipped)
+    type(bucket).clear_instance_cache()  # instances have bound it
+    with pytest.raises(DataError, match=r"s3://bucket/data/1\.txt: .*the MD5 of what was received"):
+        remote.fetched("s3://bucket/data")
+    assert not list(Path("out").rglob("1.txt"))
