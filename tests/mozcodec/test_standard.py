@@ -62,6 +62,9 @@ def test_a_height_in_a_dnl_segment_is_taken(baseline):
     data = bytes(stream[:-2]) + b"\xff\xdc\0\4" + height + b"\xff\xd9"
     np.testing.assert_array_equal(mozcodec.decode(data), mozcodec.decode(baseline))
     np.testing.assert_array_equal(mozcodec.decode(mozcodec.optimize(data)), mozcodec.decode(baseline))
+    for on_truncated in ("error", "ok"):
+        batch = mozcodec.decode_batch([data, baseline], on_truncated=on_truncated)
+        np.testing.assert_array_equal(batch[0], batch[1])
     assert mozcodec.read_header(data).height == int.from_bytes(height, "big")
     with pytest.raises(mozcodec.DamagedError, match="DNL"):
         mozcodec.decode(bytes(stream))
@@ -75,7 +78,21 @@ def test_abbreviated_streams_take_their_tables_from_elsewhere(picture):
     image.save(strip, "JPEG", streamtype=2)
     expected = mozcodec.decode(whole.getvalue())
     np.testing.assert_array_equal(mozcodec.decode(strip.getvalue(), tables=tables.getvalue()), expected)
-    np.testing.assert_array_equal(mozcodec.decode(tables.getvalue() + strip.getvalue()), expected)
+    row = tables.getvalue() + strip.getvalue()
+    np.testing.assert_array_equal(mozcodec.decode(row), expected)
+    np.testing.assert_array_equal(mozcodec.decode_batch([row, whole.getvalue()])[0], expected)
+    for layout, axes in (("hwc", (0, 1, 2)), ("chw", (2, 0, 1))):
+        batch = mozcodec.decode_batch([strip.getvalue()] * 2, tables=tables, layout=layout)
+        np.testing.assert_array_equal(batch[1], expected.transpose(axes))
+        tables.seek(0)
+    np.testing.assert_array_equal(
+        next(mozcodec.decode_many([strip.getvalue()], tables=tables.getvalue())), expected
+    )
+    assert [part.kind for part in mozcodec.inspect(row + whole.getvalue()).parts] == ["picture", "picture"]
+    np.testing.assert_array_equal(mozcodec.decode(row + whole.getvalue(), picture=1), expected)
+    optimized = mozcodec.optimize(row)
+    np.testing.assert_array_equal(mozcodec.decode(optimized), expected)
+    assert len(mozcodec.pictures(optimized)) == 1 and len(optimized) < len(row)
     with pytest.raises(mozcodec.DamagedError):
         mozcodec.decode(strip.getvalue())
     with pytest.raises(ValueError, match="tables must be an abbreviated JPEG stream"):

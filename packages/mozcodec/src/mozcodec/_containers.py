@@ -21,6 +21,7 @@ from ._metadata import (
     APP2,
     EOI,
     MAX_SEGMENT,
+    SOS,
     XMP_SIGNATURE,
     Metadata,
     Segment,
@@ -52,11 +53,21 @@ class Part:
 
 
 def picture_end(data: memoryview, start: int = 0) -> int | None:
-    """Return where the image that begins at *start* ends, after its EOI; None if it has none."""
+    """Return where the image that begins at *start* ends, after its EOI; None if it has none.
+
+    A stream of tables (T.81, B.5) and the image behind it are one.
+    """
     at = next_marker(data, start + 2)
+    has_tables = has_scan = False
     while at >= 0:
         if data[at + 1] == EOI:
-            return at + 2
+            if has_scan or not has_tables or bytes(data[at + 2 : at + 4]) != b"\xff\xd8":
+                return at + 2
+            has_scan = True  # one stream of tables only
+            at = next_marker(data, at + 4)
+            continue
+        has_tables = True
+        has_scan = has_scan or data[at + 1] == SOS
         end = segment_end(data, at)
         if not end:
             return None

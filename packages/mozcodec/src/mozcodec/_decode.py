@@ -505,11 +505,12 @@ def read_header(data: Source, *, smartscale: bool = False) -> Header:
 # ---- many images --------------------------------------------------------------------------------------------------
 
 
-def _sources(files: Sequence[Source]) -> list[Any]:
+def _sources(files: Sequence[Source], tables: Source | None) -> list[Any]:
     sources = []
+    before = None if tables is None else content_of(tables)
     for number, data in enumerate(files):
         try:
-            sources.append(source_of(data))
+            sources.append(source_of(data if before is None else with_tables(content_of(data), before)))
         except TypeError as error:
             raise TypeError(f"file {number}: {error}") from None
     return sources
@@ -557,19 +558,20 @@ def decode_batch(
     out: Any = None,
     layout: str = "hwc",
     threads: int | None = None,
+    tables: Source | None = None,
     **options: Unpack[DecodeOptions],
 ) -> NDArray[Any]:
     """Decode JPEGs of one size in several threads: (N, H, W, 3), or (N, H, W) for gray.
 
     uint8; uint16 for files of more than 8 bits. *out* is the array to write into; without it the first file determines
     the size and the type. *threads* defaults to the cores that this process may use, the calling thread included; the
-    GIL is not held. *options* as in :func:`mozcodec.decode`.
+    GIL is not held. *tables* and *options* as in :func:`mozcodec.decode`.
 
     Raises the error of the first file that fails, with its number; the others are decoded. A file of another size
     raises :class:`mozcodec.UnsupportedError`.
     """
     if layout != "hwc":
-        return _batch_channels_first(files, pixel_format, layout, out, threads, options)
+        return _batch_channels_first(files, pixel_format, layout, out, threads, {**options, "tables": tables})
     settings = decode_options(pixel_format, options)
     if pixel_format == "planes":
         raise ValueError("decode_batch does not support pixel_format='planes'")
@@ -577,7 +579,7 @@ def decode_batch(
         raise TypeError("decode_batch takes a list of JPEGs; this is one: use decode, or pass [data]")
     result_out, out = out, target_of(out)
     files = list(files)
-    sources = _sources(files)
+    sources = _sources(files, tables)
     if out is None:
         result_out = out = _new_batch(sources, settings)
     if not isinstance(out, np.ndarray) or out.ndim not in (3, 4) or len(out) != len(files):
@@ -605,7 +607,10 @@ def decode_batch(
     for helper in helpers:
         helper.join()
     on_truncated = options.get("on_truncated", "error")
-    harder = _salvage_jobs(jobs, sources, out, pixel_format, options) if on_truncated != "error" else {}
+    if on_truncated == "error":
+        harder = _complete_jobs(jobs, sources, out, settings)
+    else:
+        harder = _salvage_jobs(jobs, sources, out, pixel_format, options)
     _report(jobs, harder, on_truncated)
     return result_out  # type: ignore[no-any-return]
 
@@ -621,6 +626,23 @@ def _batch_channels_first(
     _check_out_values(target_of(out), pixels.shape, pixels.dtype)
     target_of(out)[...] = pixels
     return out  # type: ignore[no-any-return]
+
+
+def _complete_jobs(jobs: Any, sources: list[Any], out: NDArray[Any], settings: Any) -> dict[int, Damage | None]:
+    """Decode the files whose header lacks what the rest of the file has (a height, tables); returns their numbers."""
+    found: dict[int, Damage | None] = {}
+    for number, job in enumerate(jobs):
+        whole = completed(memoryview(ffi.buffer(sources[number]))) if job.status.code == lib.MZC_DAMAGED else None
+        if whole is None:
+            continue
+        try:
+            with Decoder(whole, settings) as decoder:
+                if decoder.shape == out[number].shape and decoder.dtype == out.dtype:
+                    decoder.read(out[number])
+                    found[number] = None
+        except JpegError:
+            continue  # the job's own error is reported
+    return found
 
 
 def _salvage_jobs(
@@ -667,6 +689,7 @@ def decode_many(
     layout: str = "hwc",
     threads: int | None = None,
     apply_orientation: bool = False,
+    tables: Source | None = None,
     **options: Unpack[DecodeOptions],
 ) -> Iterator[NDArray[Any]]:
     """Decode JPEGs in several threads; yields the pixels, (H, W, C) or (H, W) as :func:`decode` does, in order.
@@ -681,6 +704,8 @@ def decode_many(
     check_layout(layout)
 
     def one(data: Source) -> NDArray[Any]:
-        return decode(data, pixel_format, layout=layout, apply_orientation=apply_orientation, **options)
+        return decode(
+            data, pixel_format, layout=layout, apply_orientation=apply_orientation, tables=tables, **options
+        )
 
     return ordered_map(one, files, threads)
