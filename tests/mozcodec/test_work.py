@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import mozcodec
+from mozcodec import forensics, jpegio
 
 pytestmark = pytest.mark.alone
 PASSES = [((0, 1, 2), 0, 0, 0, 0), *((((c,), k, k, 0, 0)) for c in range(3) for k in range(1, 22))]  # 64 scans
@@ -106,3 +108,99 @@ def test_ordinary_files_stay_within_the_budget(astronaut):
         data = mozcodec.encode(image, 50, subsampling="4:4:4", profile="fastest", progressive=True)
         assert mozcodec.decode(data, scale=1).size > 0
         mozcodec.optimize(data)
+
+
+def flat_arithmetic(side: int) -> bytes:
+    """456 bytes or fewer that decode to side x side pixels in 16 scans."""
+    script = [((0,), 0, 0, 0, 0), *((((0,), k, k, 0, 0)) for k in range(1, 16))]
+    return mozcodec.encode(np.full((side, side), 128, np.uint8), 50, arithmetic=True, scan_script=script)
+
+
+def test_the_limits_hold_for_all_images_of_a_file_together(small):
+    """Each of them is within the limits."""
+    data = mozcodec.encode(small, 80) + 30 * flat_arithmetic(2500)
+    for verb in (mozcodec.optimize, lambda data, **options: mozcodec.transform(data, "flip_vertical", **options)):
+        start = time.process_time()
+        with pytest.raises(mozcodec.LimitError, match=r"31 images of the file have \d+ pixels together.*max_pixels"):
+            verb(data)
+        assert time.process_time() - start < 0.5
+        with pytest.raises(mozcodec.LimitError, match=r"pixels x scans of the file are \d+, more than max_work"):
+            verb(data, max_pixels=None, max_work=10**9)
+        assert len(verb(data, parts="keep", trim=True) if verb is not mozcodec.optimize else verb(data, parts="keep"))
+    few = data[: -28 * len(flat_arithmetic(2500))]
+    assert len(mozcodec.pictures(mozcodec.optimize(few))) == 3
+    with pytest.raises(mozcodec.LimitError, match="3 images"):
+        mozcodec.optimize(few, max_pixels=12_000_000)
+    assert mozcodec.optimize(few, max_pixels=13_000_000) == mozcodec.optimize(few)
+
+
+def with_thumbnail(jpeg: bytes) -> bytes:
+    """EXIF of orientation 6 with a thumbnail."""
+    entries = struct.pack("<HHHIII", 1, 0x112, 3, 1, 6, 26)
+    second = struct.pack("<HHHIIHHIII", 2, 0x201, 4, 1, 56, 0x202, 4, 1, len(jpeg), 0)
+    return b"II*\0\x08\0\0\0" + entries + second + jpeg
+
+
+def test_a_thumbnail_that_says_it_is_huge_is_dropped():
+    """Its coefficients would take 8 GiB."""
+    flat = np.full((64, 64), 128, np.uint8)
+    thumbnail = bytearray(mozcodec.encode(flat, 50, profile="fastest", progressive=False, optimize_coding=False))
+    at = thumbnail.index(b"\xff\xc0")
+    image = np.zeros((64, 64, 3), np.uint8)
+    for side, kept in ((64, True), (65_000, False)):
+        thumbnail[at + 5 : at + 9] = side.to_bytes(2, "big") * 2
+        data = mozcodec.encode(image, 50, exif=with_thumbnail(bytes(thumbnail)))
+        start = time.process_time()
+        turned = mozcodec.read_header(mozcodec.transform(data, "auto")).metadata.exif
+        assert time.process_time() - start < 0.5
+        assert (turned.find(b"\xff\xd8\xff", 56) > 0) == kept
+
+
+LIMITS = {
+    "max_pixels": (1000, 5000),
+    "max_scans": (1, 200),
+    "max_work": (1000, 10**9),
+    "max_marker_bytes": (400, 10**6),
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_every_refusal_names_the_option_that_opens_the_file(limit, tmp_path, small):
+    data = mozcodec.encode(np.tile(small, (2, 2, 1))[:64, :64], 80, comment="x" * 500)
+    low, high = LIMITS[limit]
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data)
+    verbs = {
+        **READERS,
+        "histograms": mozcodec.coefficient_histograms,
+        "many": lambda data, **options: list(mozcodec.decode_many([data], **options)),
+        "luma": forensics.read_luma,
+        "jpegio": lambda _, **options: jpegio.read(path, **options),
+    }
+    for name, verb in verbs.items():
+        if (name, limit) != ("batch", "max_scans"):  # at scale 1 further scans are not read
+            with pytest.raises(mozcodec.LimitError, match=f"{limit} = {low}"):
+                verb(data, **{limit: low})
+        for enough in (high, None):
+            verb(data, **{limit: enough})
+    assert forensics.report(data, **{limit: low})["not_analysed"]["grid"].count(limit) == 1
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("verb", ["encode", "decode", "optimize", "sweep", "forensics"])
+def test_every_refusal_of_the_command_line_names_the_switch(limit, verb, tmp_path, small, capsys):
+    from mozcodec._cli import main
+    from mozcodec._switches import _SWITCHES
+
+    data = mozcodec.encode(np.tile(small, (2, 2, 1))[:64, :64], 80, comment="x" * 500)
+    source, target = tmp_path / "a.jpg", tmp_path / ("b.ppm" if verb == "decode" else "b.jpg")
+    source.write_bytes(data)
+    paths = [str(source)] if verb in ("sweep", "forensics") else [str(source), str(target)]
+    switch = f"-{_SWITCHES[limit]}"
+    low, high = LIMITS[limit]
+    status = main([verb, switch, str(low), *paths])
+    text = "".join(capsys.readouterr())
+    assert f"{switch} = {low}" in text or f"{switch} {low}" in text
+    assert status == 1 or verb == "forensics"
+    assert main([verb, switch, str(high), *paths]) == 0
+    assert switch not in "".join(capsys.readouterr())

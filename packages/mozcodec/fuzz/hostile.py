@@ -10,6 +10,7 @@ of its own; the exit status is 1 if a call took longer, or raised something that
 import argparse
 import io
 import json
+import struct
 import subprocess
 import sys
 import time
@@ -119,6 +120,28 @@ def pictures_in_a_row(size: int) -> bytes:
     return one * (size // len(one))
 
 
+def _flat_arithmetic(side: int) -> bytes:
+    """Return a few hundred bytes that decode to a large flat image in 16 scans."""
+    script = [((0,), 0, 0, 0, 0), *(((0,), k, k, 0, 0) for k in range(1, 16))]
+    return mozcodec.encode(np.full((side, side), 128, np.uint8), 50, arithmetic=True, scan_script=script)
+
+
+def _with_thumbnail(jpeg: bytes) -> bytes:
+    """Return EXIF of orientation 6 with a thumbnail."""
+    entries = struct.pack("<HHHIII", 1, 0x112, 3, 1, 6, 26)
+    second = struct.pack("<HHHIIHHIII", 2, 0x201, 4, 1, 56, 0x202, 4, 1, len(jpeg), 0)
+    return b"II*\0\x08\0\0\0" + entries + second + jpeg
+
+
+def large_thumbnails(side: int, size: int) -> bytes:
+    """Images of 8 x 8 in a row, each with a thumbnail that its header makes larger."""
+    thumbnail = bytearray(_flat_arithmetic(64))
+    at = thumbnail.index(b"\xff\xca")
+    thumbnail[at + 5 : at + 9] = side.to_bytes(2, "big") * 2
+    one = image(8, exif=_with_thumbnail(bytes(thumbnail)))
+    return one * (size // len(one))
+
+
 def nested_pictures(size: int) -> bytes:
     """SOI again and again, behind the image: none of them ends."""
     return image() + b"\xff\xd8" * (size // 2)
@@ -153,6 +176,10 @@ KINDS: dict[str, Callable[[int], bytes]] = {
     "images in a row": pictures_in_a_row,
     "empty images in a row": lambda size: image() + b"\xff\xd8\xff\xd9" * (size // 4),
     "nested images": nested_pictures,
+    "large images in a row": lambda size: image() + _flat_arithmetic(4096) * (size // 456),
+    "seven large images in a row": lambda _: image() + _flat_arithmetic(4096) * 7,
+    "small thumbnails": lambda size: large_thumbnails(276, size),
+    "huge thumbnails": lambda size: large_thumbnails(65000, size),
     "zeros behind the image": lambda size: image() + bytes(size) + b"\xff\xd8\xff",
 }  # fmt: skip
 VERBS: dict[str, Callable[[bytes], Any]] = {
@@ -167,6 +194,7 @@ VERBS: dict[str, Callable[[bytes], Any]] = {
     "optimize": mozcodec.optimize,
     "repair": lambda data: mozcodec.optimize(data, repair=True),
     "transform": lambda data: mozcodec.transform(data, "auto", trim=True),
+    "flip": lambda data: mozcodec.transform(data, "flip_vertical", trim=True),
     "read_coefficients": mozcodec.read_coefficients,
     "coefficient_histograms": mozcodec.coefficient_histograms,
     "edit_metadata": lambda data: mozcodec.edit_metadata(data, exif=None, xmp=None, comment="x"),
@@ -175,12 +203,14 @@ REFUSALS = (mozcodec.JpegError, ValueError)
 
 
 def bound(data: bytes) -> float:
-    """Return the seconds of CPU time that a call may take."""
-    try:
-        header = mozcodec.read_header(data)
-        pixels = header.width * header.height
-    except REFUSALS:
-        pixels = 0
+    """Return the seconds of CPU time that a call may take: by the pixels that the limits let through."""
+    pixels = 0
+    for picture in (data, *mozcodec.pictures(data)[1:]):
+        try:
+            header = mozcodec.read_header(picture)
+            pixels = min(134_217_728, pixels + header.width * header.height)
+        except REFUSALS:
+            continue
     return 0.5 + 0.05 * pixels / 1e6 + 2 * len(data) / 1e6
 
 

@@ -34,6 +34,8 @@ from ._switches import (
     file_switches,
     in_full,
     in_switches,
+    limit_switches,
+    limits_of,
     numbers,
     optimize_switches,
     optimizer,
@@ -329,7 +331,7 @@ def _identify_command(args: argparse.Namespace) -> int:
 def _forensics_command(args: argparse.Namespace) -> int:
     from ._forensics.command import run_report
 
-    return run_report(args.files, args.json, None if args.maps is None else Path(args.maps))
+    return run_report(args.files, args.json, None if args.maps is None else Path(args.maps), limits_of(args))
 
 
 def _closeness(data: bytes, image: np.ndarray) -> tuple[float, float] | None:
@@ -343,7 +345,7 @@ def _closeness(data: bytes, image: np.ndarray) -> tuple[float, float] | None:
 def _sweep_command(args: argparse.Namespace) -> int:
     options = encode_options_of(args)
     path = Path(args.source)
-    image = pixels_from(path.read_bytes(), path.name)
+    image = pixels_from(path.read_bytes(), path.name, limits_of(args))
     folder = None if args.out is None else Path(args.out)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -408,6 +410,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("files", nargs="+", metavar="JPEG", help="JPEG file, or - for standard input")
     one.add_argument("--json", action="store_true", help="print one JSON object a line for each file")
+    limit_switches(one)
     add_switch(one, "maps", metavar="FOLDER", help="write maps of the evidence as NAME.ghosts.png and NAME.grid.png")
     one = command("sweep", "Encode one image at many qualities; prints bytes, PSNR and SSIM as CSV.", _sweep_command)
     one.add_argument("source", metavar="IMAGE", help="image file")

@@ -25,7 +25,7 @@ from ._options import (
     with_separate_scans,
 )
 from ._pixels import address_of, same, zigzag
-from ._work import MaxWork
+from ._work import MAX_MARKER_BYTES, MaxWork
 
 MAX_COMPONENTS = 4
 
@@ -76,6 +76,7 @@ def read_coefficients(
     max_memory: int | None = MAX_MEMORY,
     max_scans: int | None = MAX_SCANS,
     max_work: MaxWork = "auto",
+    max_marker_bytes: int | None = MAX_MARKER_BYTES,
     on_truncated: Literal["error", "warn", "ok"] = "error",
     smartscale: bool = False,
 ) -> Coefficients:
@@ -86,11 +87,12 @@ def read_coefficients(
     """
     data = content_of(data)
     limits = {"max_pixels": max_pixels, "max_memory": max_memory, "max_scans": max_scans, "max_work": max_work}
+    limits["max_marker_bytes"] = max_marker_bytes
     settings = decode_options(None, {**limits, "on_truncated": on_truncated, "smartscale": smartscale})
 
     def attempt(stream: Buffer) -> tuple[Decoder, Coefficients]:
         with Decoder(stream, settings) as decoder:
-            decoder.check_work(max_work)
+            decoder.check_work(max_work, max_marker_bytes)
             header = header_of(decoder)
             if header.lossless:
                 raise UnsupportedError("a lossless file has no coefficients to read")
@@ -258,14 +260,18 @@ def coefficient_histograms(
     *,
     limit: int = 64,
     on_truncated: Literal["error", "warn", "ok"] = "error",
+    **limits: Any,
 ) -> NDArray[np.int64]:
     """Return how often each quantized value occurs at each frequency: counts of shape (8, 8, 2 * limit + 1).
 
     ``[v, u, limit + k]`` counts the value k at vertical frequency v and horizontal frequency u; values beyond +-limit
     are not counted. An image that was compressed twice shows periodic peaks and gaps where the first table's step does
-    not divide the second's (Popescu and Farid, Statistical Tools for Digital Forensics, 2004).
+    not divide the second's (Popescu and Farid, Statistical Tools for Digital Forensics, 2004). *limits* are those of
+    :func:`read_coefficients`: max_pixels, max_memory, max_scans, max_work, max_marker_bytes.
     """
-    coefficients = source if isinstance(source, Coefficients) else read_coefficients(source, on_truncated=on_truncated)
+    coefficients = (
+        source if isinstance(source, Coefficients) else read_coefficients(source, on_truncated=on_truncated, **limits)
+    )
     integer("component", component, 0, len(coefficients.components) - 1)
     integer("limit", limit, 1, 16383)
     values = coefficients.components[component].reshape(-1, 64)

@@ -31,7 +31,7 @@ from ._options import (
 )
 from ._parallel import num_threads, ordered_map
 from ._pixels import address_of, with_packed_pixels
-from ._work import check_max_work, check_work, may_exceed
+from ._work import MAX_MARKER_BYTES, check_marker_bytes, check_max_work, check_work, may_exceed
 
 MAX_PIXELS = 1 << 27
 """Default limit of pixels: 134 million, twice the largest common camera images."""
@@ -76,6 +76,8 @@ class DecodeOptions(TypedDict, total=False):
     """Limit of libjpeg's working arrays in bytes; None = none."""
     max_scans: int | None
     """Limit of scans; None = none."""
+    max_marker_bytes: int | None
+    """Limit of the bytes of the file's marker segments, 268 million by default; None = none."""
     max_work: int | Literal["auto"] | None
     """Limit of pixels x scans, a scan counted for the share of its components; None = none. "auto" (default): 268
     million + 16 a pixel + 1000 a byte of the file, which only malicious files exceed."""
@@ -221,6 +223,8 @@ def _set(options: Any, name: str, value: object) -> None:
             options.engine = choice(name, value, ENGINES)
         case "max_work":
             check_max_work(value)  # held by check_work
+        case "max_marker_bytes":
+            limit(name, value)  # held by check_work
         case "max_scans":
             options.max_scans = limit(name, value, 2**31 - 1)
         case _:
@@ -298,8 +302,9 @@ class Decoder:
         size = header.output_height, header.output_width
         return size if header.output_channels == 1 else (*size, header.output_channels)
 
-    def check_work(self, max_work: Any) -> None:
-        """Raise :class:`LimitError` if decoding exceeds the budget."""
+    def check_work(self, max_work: Any, max_marker_bytes: int | None = MAX_MARKER_BYTES) -> None:
+        """Raise :class:`LimitError` if decoding exceeds a budget."""
+        check_marker_bytes(ffi.buffer(self.source), max_marker_bytes)
         pixels = self.header.width * self.header.height
         if max_work != "auto" or pixels > 500_000:  # for small images the check costs more than it saves
             check_work(ffi.buffer(self.source), max_work, pixels)
@@ -456,7 +461,7 @@ def decode(
     # quoted: evaluated at every call, this annotation would take a third of the time of decoding a small image
     def attempt(stream: Buffer) -> "tuple[Decoder, NDArray[Any] | tuple[NDArray[Any], ...]]":
         with Decoder(stream, settings) as decoder:
-            decoder.check_work(options.get("max_work", "auto"))
+            decoder.check_work(options.get("max_work", "auto"), options.get("max_marker_bytes", MAX_MARKER_BYTES))
             if pixel_format == "planes":
                 return decoder, decoder.read_planes()
             if apply_orientation:
@@ -540,11 +545,12 @@ def _check_batch_work(sources: list[Any], out: NDArray[Any], options: DecodeOpti
     scale = options.get("scale", 8)
     pixels = None if options.get("region") is not None else out.shape[1] * out.shape[2] * 64 // scale**2
     for number, source in enumerate(sources):
-        if pixels is None or may_exceed(pixels, len(source), max_work):
-            try:
+        try:
+            check_marker_bytes(ffi.buffer(source), options.get("max_marker_bytes", MAX_MARKER_BYTES))
+            if pixels is None or may_exceed(pixels, len(source), max_work):
                 check_work(ffi.buffer(source), max_work)
-            except LimitError as error:
-                raise _numbered(number, error) from None
+        except LimitError as error:
+            raise _numbered(number, error) from None
 
 
 def _run_batch(batch: Any, alive: object) -> None:  # noqa: ARG001 - held while C works

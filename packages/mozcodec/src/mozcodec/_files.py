@@ -173,14 +173,17 @@ def _segments(metadata: Metadata, copy: str) -> list[tuple[int, bytes]]:
         raise ValueError(f"{error}; -copy none leaves it out") from None
 
 
-def picture_from(data: bytes, name: str, copy: str) -> tuple[Pixels, list[tuple[int, bytes]]]:
+def picture_from(
+    data: bytes, name: str, copy: str, limits: dict[str, Any] | None = None
+) -> tuple[Pixels, list[tuple[int, bytes]]]:
     """Return :func:`pixels_from`, and the marker segments that a JPEG of the same image keeps.
 
     *copy* is "all", "icc", "comments" or "none". It selects the segments of a JPEG as cjpeg does, and the ICC profile
-    and EXIF of other formats, which Pillow reads and OpenCV does not.
+    and EXIF of other formats, which Pillow reads and OpenCV does not. *limits* are options of :func:`mozcodec.decode`.
     """
     if is_jpeg(data):
-        return decode(data, None), carried_segments(without_parts(data), copy)  # the new file has one image
+        pixels = decode(data, None, **(limits or {}))
+        return pixels, carried_segments(without_parts(data), copy)  # the new file has one image
     if data[:2] in (b"P5", b"P6"):
         return _from_pnm(data), []
     if data[:6] == b"\x93NUMPY":
@@ -190,12 +193,12 @@ def picture_from(data: bytes, name: str, copy: str) -> tuple[Pixels, list[tuple[
     return pixels, _segments(metadata, copy)
 
 
-def pixels_from(data: bytes, name: str) -> Pixels:
+def pixels_from(data: bytes, name: str, limits: dict[str, Any] | None = None) -> Pixels:
     """Return the pixels of an image in any format, uint8 gray or RGB; the format is detected from its content.
 
     Alpha is left out, EXIF orientation is not applied. Raises ``ValueError`` or :class:`mozcodec.JpegError`.
     """
-    return picture_from(data, name, "none")[0]
+    return picture_from(data, name, "none", limits)[0]
 
 
 def bytes_of(pixels: Pixels, suffix: str, precision: int | None = None) -> bytes:

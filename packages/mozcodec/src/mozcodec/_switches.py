@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._decode import MAX_PIXELS, MAX_SCANS, decode, decode_options, limit, read_header
+from ._decode import MAX_PIXELS, MAX_SCANS, decode, decode_options, read_header
 from ._encode import encode, precision_of
 from ._errors import JpegError
 from ._files import bytes_of, is_jpeg, picture_from
@@ -18,7 +18,7 @@ from ._options import DCT_METHODS, DEFAULT_QUALITY, TUNES, DefaultQuality, codin
 from ._smartscale import encode_scaled, encode_smartscale
 from ._sweep import encode_to_target
 from ._transform import COPY, optimize, transform
-from ._work import check_max_work
+from ._work import MAX_MARKER_BYTES
 
 Convert = Callable[[bytes, str, str], bytes]
 """Takes a file's content, its name and the suffix of the result; returns the result's content."""
@@ -32,6 +32,8 @@ SHORT = {
     "optimize": {"c": "copy", "f": "flip", "o": "optimize", "p": "progressive", "r": "restart", "s": "scans",
                  "t": "transpose", "trans": "transpose", "greyscale": "grayscale", "optimise": "optimize"},
 }  # fmt: skip
+for _verb in SHORT.values():  # the programs' -max; the other limits are mozcodec's
+    _verb.update(max="maxmemory", maxm="maxmemory")
 SHORT["tree"] = SHORT["encode"]
 SHORT["sweep"] = SHORT["encode"] | {"q": "qualities", "quality": "qualities", "block": "blocks", "scale": "scales"}
 
@@ -48,6 +50,7 @@ _SWITCHES: Mapping[str, str] = {
     "max_scans": "maxscans",
     "max_memory": "maxmemory",
     "max_work": "maxwork",
+    "max_marker_bytes": "maxmarkers",
     "subsampling": "sample",
     "quant_baseline": "quant-baseline",
     "quant_tables": "qtables",
@@ -163,13 +166,26 @@ def _maxmemory(group: argparse._ActionsContainer) -> None:
     add_switch(group, "maxmemory", type=_kilobytes, metavar="N[M]", help=text)
 
 
-def _limit_switches(group: argparse._ActionsContainer) -> None:
+def limit_switches(group: argparse._ActionsContainer) -> None:
+    """Add the limits on what is decoded."""
     text = f"refuse larger images; default {MAX_PIXELS}"
     add_switch(group, "maxpixels", type=int, default=MAX_PIXELS, metavar="N", help=text)
     text = f"refuse files with more scans; default {MAX_SCANS}"
     add_switch(group, "maxscans", type=int, default=MAX_SCANS, metavar="N", help=text)
     text = "refuse files with more pixels x scans; default by the size of image and file"
     add_switch(group, "maxwork", type=_work, default="auto", metavar="N", help=text)
+    text = f"refuse files with more bytes of marker segments; default {MAX_MARKER_BYTES}"
+    add_switch(group, "maxmarkers", type=int, default=MAX_MARKER_BYTES, metavar="N", help=text)
+
+
+def limits_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of :func:`mozcodec.decode` for the switches of :func:`limit_switches` and -maxmemory."""
+    named = {"max_pixels": args.maxpixels, "max_scans": args.maxscans, "max_work": args.maxwork}
+    options: dict[str, Any] = {**named, "max_marker_bytes": args.maxmarkers}
+    if getattr(args, "maxmemory", None) is not None:
+        options["max_memory"] = args.maxmemory
+    decode_options(None, options)  # raises for invalid ones, before the first file
+    return options
 
 
 def _coding_switches(parser: argparse.ArgumentParser) -> None:
@@ -268,6 +284,7 @@ def encode_switches(parser: argparse.ArgumentParser) -> None:
     add_switch(group, "trellis-dc-ver-weight", type=float, metavar="X", help="weight of vertical DC differences")
     add_switch(group, "precision", type=int, metavar="N", help="bits of a sample: 8 or 12, 2 to 16 with -lossless")
     add_switch(group, "lossless", type=_lossless, metavar="PSV[,PT]", help="lossless JPEG: predictor, point transform")
+    limit_switches(parser.add_argument_group("limits of JPEG sources"))
 
 
 def _qtables(path: str) -> list[np.ndarray]:
@@ -314,7 +331,7 @@ _DCT = dict(zip(("int", "fast", "float"), DCT_METHODS, strict=True))
 
 def encoder(args: argparse.Namespace) -> Convert:
     """Return the conversion to JPEG for the switches; raises for invalid ones before the first file."""
-    options, quality = encode_options_of(args), args.quality
+    options, quality, limits = encode_options_of(args), args.quality, limits_of(args)
     if args.icc is not None:
         options["icc_profile"] = Path(args.icc).read_bytes()
     if args.smallest and (args.scale or args.block):
@@ -333,7 +350,7 @@ def encoder(args: argparse.Namespace) -> Convert:
     one(np.zeros((8, 8, 3), np.uint8), quality, **_for_a_trial(options))
 
     def convert(data: bytes, name: str, suffix: str) -> bytes:  # noqa: ARG001 - the signature of conversions
-        pixels, segments = picture_from(data, name, args.copy)
+        pixels, segments = picture_from(data, name, args.copy, limits)
         channels = pixels.shape[2] if pixels.ndim == 3 else 1
         layout = "cmyk" if channels == 4 and is_jpeg(data) else "two" if channels == 2 else None
         if args.icc is not None:
@@ -368,13 +385,14 @@ def _score_encoder(args: argparse.Namespace, options: dict[str, Any]) -> Convert
     """Return the conversion to the smallest JPEG with a score."""
     if not isinstance(args.quality, DefaultQuality):
         raise ValueError("use only one of -quality and -ssimulacra2")
+    limits = limits_of(args)
     own = [] if args.icc is None else segments_to_write(options.pop("icc_profile"), None, None, None)
     encode_to_target(np.zeros((8, 8, 3), np.uint8), ssimulacra2=min(args.ssimulacra2, 50), **options)
     if args.ssimulacra2 > 100:
         raise ValueError(f"-ssimulacra2 is at most 100, got {args.ssimulacra2:g}")
 
     def convert(data: bytes, name: str, suffix: str) -> bytes:  # noqa: ARG001 - as every conversion
-        pixels, segments = picture_from(data, name, args.copy)
+        pixels, segments = picture_from(data, name, args.copy, limits)
         if args.icc is not None:
             segments = [(marker, content) for marker, content in segments if not content.startswith(ICC_SIGNATURE)]
             segments += own
@@ -397,7 +415,7 @@ def decode_switches(parser: argparse.ArgumentParser) -> None:
     add_switch(group, "dct", choices=("int", "fast", "float"), help="method of the inverse DCT")
     add_switch(group, "idct", choices=("fast", "true"), default="fast", help="true: real 2- and 4-point transforms")
     _maxmemory(group)
-    _limit_switches(group)
+    limit_switches(group)
     text = "what to do with a damaged file; default error"
     add_switch(group, "on-truncated", choices=("error", "warn", "ok"), default="error", help=text)
     _add_flags(
@@ -428,9 +446,7 @@ def _geometry(text: str) -> tuple[int, int, int, int]:
 def decoder(args: argparse.Namespace) -> Convert:
     """Return the conversion from JPEG for the switches."""
     options: dict[str, Any] = {"scale": _eighths(args.scale), "on_truncated": args.on_truncated, "idct": args.idct}
-    options |= {"max_pixels": args.maxpixels, "max_scans": args.maxscans, "max_work": args.maxwork}
-    if args.maxmemory is not None:
-        options["max_memory"] = args.maxmemory
+    options |= limits_of(args)
     if args.crop is not None:
         options["region"] = _geometry(args.crop)
     if args.dct is not None:
@@ -455,7 +471,7 @@ def optimize_switches(parser: argparse.ArgumentParser) -> None:
     """Add jpegtran's switches."""
     _coding_switches(parser)
     group = parser.add_argument_group("lossless")
-    _limit_switches(group)
+    limit_switches(group)
     add_switch(group, "copy", choices=tuple(COPY), default="all", help="markers to copy; default all")
     add_switch(group, "rotate", type=int, choices=(90, 180, 270), help="clockwise")
     add_switch(group, "flip", choices=("horizontal", "vertical"), help="mirror left and right, or top and bottom")
@@ -478,8 +494,7 @@ def optimizer(args: argparse.Namespace) -> Convert:
     """Return the lossless conversion for the switches."""
     options = _coding_options(args)
     coding_options(options)  # raises for invalid ones, before the first file
-    options |= {name: limit(name, getattr(args, name.replace("_", ""))) for name in ("max_pixels", "max_scans")}
-    options |= {"repair": args.repair, "parts": args.parts, "max_work": check_max_work(args.maxwork)}
+    options |= {**limits_of(args), "repair": args.repair, "parts": args.parts}
     if args.perfect and args.trim:
         raise ValueError("-perfect and -trim exclude each other")
     operations = [f"rotate_{args.rotate}"] if args.rotate else []

@@ -8,7 +8,16 @@ from typing import Any, Literal, Unpack
 import numpy as np
 
 from ._abbreviated import completed
-from ._containers import has_index, parts_of, picture_end, rewritten, with_xmp, without_parts, xmp_property
+from ._containers import (
+    has_index,
+    is_picture,
+    parts_of,
+    picture_end,
+    rewritten,
+    with_xmp,
+    without_parts,
+    xmp_property,
+)
 from ._damage import named, note_damage, salvage
 from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, decode, limit, read_header, rectangle, source_of
 from ._edit import edit_metadata
@@ -27,7 +36,7 @@ from ._options import (
     needs_separate_scans,
     with_separate_scans,
 )
-from ._work import MaxWork, check_max_work, check_work
+from ._work import MAX_MARKER_BYTES, MaxWork, check_marker_bytes, check_max_work, check_total, check_work
 
 OPERATIONS: Mapping[str, int] = {
     "flip_horizontal": lib.MZC_FLIP_HORIZONTAL,
@@ -63,6 +72,8 @@ _UPRIGHT: tuple[Operation | None, ...] = (
 """By EXIF orientation: the operation that turns the image upright."""
 _LEAST_IMAGE = 64
 """Bytes: a frame, a scan and a quantization table take more. A file may have hundreds of thousands of shorter parts."""
+_THUMBNAIL_PIXELS = 320 * 240
+"""A thumbnail of more pixels than these and than its image has is dropped, not turned."""
 
 
 def _options(copy: Copy, repair: bool, max_pixels: int | None, max_scans: int | None) -> Any:
@@ -72,6 +83,22 @@ def _options(copy: Copy, repair: bool, max_pixels: int | None, max_scans: int | 
     struct.max_pixels = limit("max_pixels", max_pixels)
     struct.max_scans = limit("max_scans", max_scans, 2**31 - 1)
     return struct
+
+
+def _check_budgets(
+    data: Any, struct: Any, parts: Parts, max_pixels: int | None, max_work: MaxWork, max_marker_bytes: int | None
+) -> None:
+    """Raise :class:`LimitError` if the images that will be rewritten exceed a limit, each or together."""
+    check_max_work(max_work)
+    limit("max_marker_bytes", max_marker_bytes)
+    view = memoryview(data).cast("B")
+    check_marker_bytes(view, max_marker_bytes)
+    check_work(view, max_work)
+    if parts != "rewrite" or struct.copy != lib.MZC_COPY_ALL or picture_end(view) in (None, len(view)):
+        return
+    found = [part for part in parts_of(view) if is_picture(part) and part.size >= _LEAST_IMAGE]
+    if len(found) > 1:
+        check_total([view[part.offset : part.offset + part.size] for part in found], len(view), max_pixels, max_work)
 
 
 def _rewrite_once(source: Any, struct: Any, settings: Any) -> tuple[Any, bytes]:
@@ -186,11 +213,13 @@ def _described(jpeg: bytes, operation: int) -> bytes:
     jpeg = with_xmp(jpeg, described)
     if metadata.exif is None:
         return jpeg
-    struct = _options("none", False, None, None)
-    struct.operation, struct.trim = operation, 0
+    most_pixels = max(header.width * header.height, _THUMBNAIL_PIXELS)
+    struct = _options("none", False, most_pixels, MAX_SCANS)
+    struct.operation, struct.trim, struct.max_memory = operation, 0, MAX_MEMORY
 
     def turn(thumbnail: bytes) -> bytes | None:
         try:
+            check_work(thumbnail, 16 * most_pixels)
             return _rewrite(thumbnail, struct, coding_options({"progressive": False, "jfif": False}), stacklevel=5)
         except JpegError:
             return None
@@ -201,7 +230,7 @@ def _described(jpeg: bytes, operation: int) -> bytes:
 
 def _has_same_pixels(source: Any, result: bytes, **options: Any) -> bool:
     """Return whether the rewritten file decodes to the same pixels."""
-    options |= {"max_pixels": None, "max_scans": None, "max_work": None, "on_truncated": "ok"}
+    options |= {"max_pixels": None, "max_scans": None, "max_work": None, "max_marker_bytes": None, "on_truncated": "ok"}
     return np.array_equal(decode(source, None, **options), decode(result, None, **options))
 
 
@@ -215,6 +244,7 @@ def optimize(
     max_pixels: int | None = MAX_PIXELS,
     max_scans: int | None = MAX_SCANS,
     max_work: MaxWork = "auto",
+    max_marker_bytes: int | None = MAX_MARKER_BYTES,
     **options: Unpack[EncodeOptions],
 ) -> bytes:
     """Return a smaller JPEG with the same coefficients: what mozjpeg's ``jpegtran -copy all`` writes.
@@ -226,16 +256,18 @@ def optimize(
     drops them. The indices are updated. They stay with ``copy="all"`` only.
 
     *options* are those of :class:`mozcodec.EncodeOptions` that say how coefficients are coded; ``progressive=False``
-    makes a baseline file, ``arithmetic=True`` an arithmetic one. The limits on pixels, scans and work are those
-    of :func:`mozcodec.decode`, None = none; ``max_memory`` is 1 GiB unless given.
+    makes a baseline file, ``arithmetic=True`` an arithmetic one. The limits on pixels, scans, work and marker bytes
+    are those of :func:`mozcodec.decode`, None = none; those on pixels and work hold for all images of the file that
+    are rewritten together. ``max_memory`` is 1 GiB unless given.
 
     Raises :class:`mozcodec.DamagedError` for a stream that is cut off or corrupt; ``repair=True`` writes a valid file
     of what can be decoded, with a :class:`mozcodec.JpegWarning` that says what was damaged. Raises
     :class:`mozcodec.UnsupportedError` for a SmartScale stream.
     """
     data = content_of(data)
-    check_work(ffi.buffer(source_of(data)), check_max_work(max_work))
-    smaller = _transform(data, _options(copy, repair, max_pixels, max_scans), metadata, parts, options)
+    struct = _options(copy, repair, max_pixels, max_scans)
+    _check_budgets(ffi.buffer(source_of(data)), struct, parts, max_pixels, max_work, max_marker_bytes)
+    smaller = _transform(data, struct, metadata, parts, options)
     may_stay = (
         copy == "all" and metadata is None and parts == "rewrite" and not repair
         and options.keys() <= {"engine", "optimize_scans"} and options.get("optimize_scans", True) is not False
@@ -259,6 +291,7 @@ def transform(
     max_pixels: int | None = MAX_PIXELS,
     max_scans: int | None = MAX_SCANS,
     max_work: MaxWork = "auto",
+    max_marker_bytes: int | None = MAX_MARKER_BYTES,
     **options: Unpack[EncodeOptions],
 ) -> bytes:
     """Return the JPEG turned, mirrored or cut without decoding it to pixels; what ``jpegtran`` writes.
@@ -283,7 +316,7 @@ def transform(
     if operation is not None:
         struct.operation = choice("operation", operation, {**OPERATIONS, "auto": 0})
     struct.trim, struct.grayscale = flag("trim", trim), flag("grayscale", grayscale)
-    check_work(ffi.buffer(source_of(data)), check_max_work(max_work))
+    _check_budgets(ffi.buffer(source_of(data)), struct, parts, max_pixels, max_work, max_marker_bytes)
     if crop is not None:
         left, top, right, bottom = rectangle("crop", crop, MAX_DIMENSION)
         struct.crop, struct.left, struct.top = 1, left, top

@@ -1,4 +1,4 @@
-"""The budget of work of a call: pixels x scans, known from the headers before anything is decoded.
+"""The budgets of a call, checked before anything is decoded: pixels x scans and bytes of marker segments.
 
 A kilobyte can describe an image of 134 million pixels in a hundred scans. Each scan is a pass over the samples of its
 components, at up to about a nanosecond a sample even where nothing is coded.
@@ -18,6 +18,9 @@ _PER_BYTE = 1000
 """The budget by default: 268 million + 16 for each pixel + 1000 for each byte of the file. Common progressive files
 need 6 to 16 for each pixel."""
 _MOST_SCANS = 100
+
+MAX_MARKER_BYTES = 1 << 28
+"""Bytes of the marker segments of an image by default."""
 
 
 def check_max_work(value: object) -> MaxWork:
@@ -71,7 +74,40 @@ def check_work(data: Any, max_work: MaxWork, pixels: int | None = None) -> None:
         return
     if max_work is None:
         return
-    work, pixels = work_of(view)
-    most = _FREE + _PER_PIXEL * pixels + _PER_BYTE * len(view) if max_work == "auto" else max_work
-    if work > most:
+    _check([work_of(view)], len(view), max_work)
+
+
+def _check(images: list[tuple[int, int]], size: int, max_work: MaxWork) -> None:
+    work, pixels = (sum(values) for values in zip(*images, strict=True))
+    most = _FREE + _PER_PIXEL * pixels + _PER_BYTE * size if max_work == "auto" else max_work
+    if max_work is not None and work > most:
         raise LimitError(f"pixels x scans of the file are {work}, more than max_work = {most}")
+
+
+def check_total(pictures: list[Any], size: int, max_pixels: int | None, max_work: MaxWork) -> None:
+    """Raise :class:`LimitError` if the images of a file of *size* bytes exceed the limits together."""
+    images = [work_of(picture) for picture in pictures]
+    total = sum(pixels for _, pixels in images)
+    if max_pixels is not None and total > max_pixels:
+        raise LimitError(
+            f"the {len(images)} images of the file have {total} pixels together, more than max_pixels = {max_pixels}; "
+            "parts='keep' leaves the further ones as they are"
+        )
+    _check(images, size, max_work)
+
+
+def check_marker_bytes(data: Any, max_marker_bytes: int | None) -> None:
+    """Raise :class:`LimitError` if the marker segments of the image take more bytes."""
+    view = memoryview(data).cast("B")
+    if max_marker_bytes is None or len(view) <= max_marker_bytes:
+        return
+    total, found = 0, MARKER.search(view, 2)
+    while found is not None and view[found.start() + 1] != EOI:
+        at = found.start()
+        end = at + 2 + int.from_bytes(view[at + 2 : at + 4], "big")
+        total += end - at
+        if total > max_marker_bytes:
+            raise LimitError(f"the marker segments of the file take more than max_marker_bytes = {max_marker_bytes}")
+        if not at + 4 <= end <= len(view):
+            break
+        found = MARKER.search(view, end)

@@ -170,16 +170,16 @@ def zigzag_dct_1d(coef_array: NDArray[Any]) -> NDArray[Any]:
     return array.reshape(rows, 8, columns, 8).swapaxes(1, 2).reshape(-1, 64)[:, zigzag(8)]
 
 
-def read(fpath: "str | os.PathLike[str]", flag: int = DECOMPRESSED) -> DecompressedJpeg:
+def read(fpath: "str | os.PathLike[str]", flag: int = DECOMPRESSED, **limits: Any) -> DecompressedJpeg:
     """Return the coded content of the JPEG file *fpath*.
 
-    Raises ``OSError`` where the file cannot be read, ``ValueError`` for an unknown *flag*, and the errors of
-    :func:`mozcodec.read_coefficients`.
+    *limits* are those of :func:`mozcodec.read_coefficients` (max_pixels, max_work ...). Raises ``OSError`` where the
+    file cannot be read, ``ValueError`` for an unknown *flag*, and the errors of :func:`mozcodec.read_coefficients`.
     """
     if flag not in (DECOMPRESSED, ZIGZAG_DCT_1D):
         raise ValueError(f"flag must be DECOMPRESSED or ZIGZAG_DCT_1D, got {flag!r}")
     data = Path(fpath).read_bytes()
-    coefficients = read_coefficients(data)
+    coefficients = read_coefficients(data, **limits)
     if coefficients.block_size != 8 or coefficients.precision != 8:
         what = f"block size {coefficients.block_size}, {coefficients.precision} bits"
         raise UnsupportedError(f"{fpath}: {what}; use mozcodec.read_coefficients")

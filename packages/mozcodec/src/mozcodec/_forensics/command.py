@@ -20,7 +20,7 @@ def run_identify(files: Sequence[str], as_json: bool) -> int:
     return _run(files, as_json, lambda data, _: identification(data), encoder_lines)
 
 
-def run_report(files: Sequence[str], as_json: bool, maps: Path | None) -> int:
+def run_report(files: Sequence[str], as_json: bool, maps: Path | None, limits: dict[str, Any] | None = None) -> int:
     """Print everything of each file, and write its maps to the folder *maps*; return the exit status."""
     names = [Path(name).name for name in files]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -28,10 +28,11 @@ def run_report(files: Sequence[str], as_json: bool, maps: Path | None) -> int:
         raise ValueError(f"-maps: two files are named {twice[0]}, the maps of one would replace those of the other")
 
     def found_in(data: bytes, name: str) -> dict[str, Any]:
-        found = report(data)
+        found = report(data, **(limits or {}))
+        found["not_analysed"] = {key: in_switches(JpegError(text)) for key, text in found["not_analysed"].items()}
         if maps is not None and found["ghosts"] is not None:
             maps.mkdir(parents=True, exist_ok=True)
-            luma = read_luma(data)
+            luma = read_luma(data, **(limits or {}))
             for kind, pixels in (("ghosts", ghosts(luma).picture()), ("grid", grid(luma).picture())):
                 write_whole(maps / f"{Path(name).name}.{kind}.png", bytes_of(pixels, ".png"))
         return found

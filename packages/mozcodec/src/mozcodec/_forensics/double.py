@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,22 +123,22 @@ class Luma:
         return self.aligned[0] >= THRESHOLD and self.aligned[1] >= BEYOND_ONE_THRESHOLD
 
 
-def read_luma(data: Source) -> Luma:
+def read_luma(data: Source, **limits: Any) -> Luma:
     """Return the luma of a file that :func:`double_compression`, :func:`ghosts` and :func:`grid` can analyse.
 
-    They take it instead of the file, which is then decoded once. Raises the errors of
-    :func:`mozcodec.read_coefficients`, and :class:`mozcodec.UnsupportedError` for images below 64 x 64 pixels and for
-    other precisions than 8 bits.
+    They take it instead of the file, which is then decoded once. *limits* are those of
+    :func:`mozcodec.read_coefficients` (max_pixels, max_work ...). Raises its errors, and
+    :class:`mozcodec.UnsupportedError` for images below 64 x 64 pixels and for other precisions than 8 bits.
     """
     stream = content_of(data)
-    coefficients = read_coefficients(stream)
+    coefficients = read_coefficients(stream, **limits)
     size = f"{coefficients.width} x {coefficients.height}"
     if coefficients.precision != 8 or coefficients.block_size != 8 or min(coefficients.width, coefficients.height) < 64:
         raise UnsupportedError(
             f"earlier compressions are found in images of 8 bits from {_SMALLEST} x {_SMALLEST} pixels on, got {size}"
         )
     blocks = coefficients.components[0]
-    pixels = decode(stream, "gray")
+    pixels = decode(stream, "gray", **limits)
     if abs(blocks.shape[0] - -(-pixels.shape[0] // 8)) > 1 or abs(blocks.shape[1] - -(-pixels.shape[1] // 8)) > 1:
         raise UnsupportedError("earlier compressions are found in images whose first component has full resolution")
     steps = coefficients.quant_tables[0].astype(np.int64).ravel()

@@ -17,13 +17,13 @@ SCHEMA = 1
 """Number of the form that :func:`report` returns; it grows where a key changes its meaning or is dropped."""
 
 
-def report(data: Source) -> dict[str, Any]:
+def report(data: Source, **limits: Any) -> dict[str, Any]:
     """Return what all functions say of a file, as values that JSON has.
 
     Keys: ``schema``, ``encoder``, ``quality`` (a list, one entry for each component), ``double_compression``,
     ``ghosts``, ``grid`` (without their maps: the share and the bounding box of the part that differs), ``metadata`` and
-    ``not_analysed`` (key: reason), for what the file does not support; its value is None then. Raises the errors of
-    :func:`mozcodec.read_header`.
+    ``not_analysed`` (key: reason), for what the file does not support; its value is None then. *limits* are those of
+    :func:`read_luma`. Raises the errors of :func:`mozcodec.read_header`.
     """
     stream = bytes(content_of(data))
     found: dict[str, Any] = {"schema": SCHEMA, "metadata": _plain(metadata_report(stream))}
@@ -38,7 +38,7 @@ def report(data: Source) -> dict[str, Any]:
 
     fill(_OF_TABLES, stream)
     try:
-        luma: Any = read_luma(stream)
+        luma: Any = read_luma(stream, **limits)
     except JpegError as error:
         found.update(dict.fromkeys(_OF_LUMA))
         missing.update(dict.fromkeys(_OF_LUMA, str(error)))
