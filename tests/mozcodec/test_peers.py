@@ -59,6 +59,35 @@ def test_the_first_call_for_pillow_writes_a_file_of_pillows_pixels(names):
         assert np.array_equal(np.asarray(one), np.asarray(other))
 
 
+def printed(page: str, call: str) -> str:
+    """Return mozcodec's call beside another library's *call* on a migration page."""
+    text = (PACKAGE / "migration" / f"{page}.md").read_text()
+    return re.search(re.escape(f"| `{call}` | `") + "(.*?)`", text)[1]
+
+
+def test_the_calls_for_simplejpeg_write_its_pixels(names):
+    simplejpeg = pytest.importorskip("simplejpeg")
+    here = names | {"simplejpeg": simplejpeg} | {name: np.ascontiguousarray(names[name]) for name in "YUV"}
+    for call in ("encode_jpeg(image, quality=85)", "encode_jpeg_yuv_planes(Y, U, V)"):
+        theirs, ours = eval(f"simplejpeg.{call}", dict(here)), eval(printed("simplejpeg", call), dict(here))
+        np.testing.assert_array_equal(mozcodec.decode(ours), mozcodec.decode(theirs), call)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "jpeg8_encode(image)",
+        'jpeg8_encode(image, level=90, subsampling="420", optimize=True)',
+        "jpeg8_encode(image, smoothing=25)",
+        "jpeg8_encode(deep, bitspersample=12)",
+    ],
+)
+def test_the_calls_for_imagecodecs_write_its_pixels(names, call):
+    codecs = pytest.importorskip("imagecodecs")
+    theirs, ours = eval(f"codecs.{call}", names | {"codecs": codecs}), eval(printed("imagecodecs", call), dict(names))
+    np.testing.assert_array_equal(mozcodec.decode(ours, None), mozcodec.decode(theirs, None))
+
+
 def test_the_adapter_for_simplejpeg_decodes_as_pillow(names):
     simplejpeg = load(PEERS / "simplejpeg.py")
     data = simplejpeg.encode_jpeg(names["image"], 85, colorsubsampling="420")
