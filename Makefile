@@ -47,8 +47,11 @@ check: setup ## dvc.yaml and the tables of files are current, no file is over 50
 	{ test -z "$$large" || { echo "check: over 500 kB, keep them in DVC: $$large"; exit 1; }; }
 
 test-all: test ## the slow tests too
-	@start=$$(date +%s); echo "test-all: the slow tests too (hours on 2 cores)"; \
+	@start=$$(date +%s); echo "test-all: the slow tests too (at most about an hour on 2 cores)"; \
 	$(IN_VENV) python -m pytest -m slow && echo "test-all: done in $$(( $$(date +%s) - start )) s"
+
+trials: setup ## the whole trials of which make test-all has a part (TRIALS="tests/detector -k predict" selects; hours)
+	@$(IN_VENV) python -m pytest --trials -m trial $(TRIALS)
 
 coverage-report: setup ## line and branch coverage by package, with a floor for each: out/coverage (TESTS="-m slow" selects tests)
 	@$(IN_VENV) python -m tools coverage-report -- $(TESTS)
@@ -188,5 +191,5 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: help repro unlock test test-all check hooks lock architecture coverage coverage-report mutants faults grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
+.PHONY: help repro unlock test test-all trials check hooks lock architecture coverage coverage-report mutants faults grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
   real study models study-scaling sample setup lint lint-release wheels release-files wheels-ci try-mozcodec publish fuzz docs

@@ -15,6 +15,7 @@ let_idle_threads_sleep()
 CLONE = [f"tests/pipeline/test_{name}.py" for name in ("repro", "trace", "experiments")]
 # with several processes, folders of long files begin and one of many short files ends: no process is idle for long
 ORDER = ("pipeline", "tools", "mozcodec", "detector", "evaluation")
+MOST_MINUTES = 60  # of all tests marked slow
 
 left_out: list[str] = []
 
@@ -26,21 +27,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="of the tests marked slow(minutes=n), run what fits so many minutes, short ones first, and name the rest",
     )
+    parser.addoption("--trials", action="store_true", help="also run the tests marked trial(minutes=n): make trials")
 
 
 def minutes(item: pytest.Item) -> float:
-    """Return the declared minutes of a slow test."""
-    marker = item.get_closest_marker("slow")
-    return marker.kwargs.get("minutes", 2) if marker else 0
+    """Return the declared minutes of a slow test or a trial."""
+    marker = item.get_closest_marker("slow") or item.get_closest_marker("trial")
+    return marker.kwargs["minutes"] if marker else 0
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # xdist compares the names that its processes collected
     if unstable := [item.nodeid for item in items if re.search(r" at 0x[0-9a-f]{6,}", item.nodeid)]:
         raise pytest.UsageError(f"{unstable[0]}: the name has an address, which differs in every process; give ids")
+    total_slow = sum(minutes(item) for item in items if item.get_closest_marker("slow"))
+    if total_slow > MOST_MINUTES:
+        raise pytest.UsageError(
+            f"the tests marked slow declare {total_slow:g} minutes, at most {MOST_MINUTES} are allowed: make them "
+            "cheaper, or mark a whole trial of which they have a part as trial(minutes=n)"
+        )
+    trials = [item for item in items if item.get_closest_marker("trial")]
+    if trials and not config.getoption("--trials"):
+        config.hook.pytest_deselected(items=trials)
+        items[:] = [item for item in items if not item.get_closest_marker("trial")]
     budget = config.getoption("--budget-minutes")
     for item in items:
-        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+        if minutes(item) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(60 * max(30, 15 * minutes(item))))
     if os.environ.get("PYTEST_XDIST_WORKER"):
         items.sort(key=lambda item: ORDER.index(item.path.parent.name))

@@ -72,7 +72,7 @@ def test_every_family_of_models_is_trained_under_emulation() -> None:
     assert families == {(MODELS[name].builder.__module__, tuple(MODELS[name].sections)) for name in TRAINED}
 
 
-@pytest.mark.slow(minutes=10)
+@pytest.mark.trial(minutes=10)
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("model", TRAINED)
 @pytest.mark.skipif(not X86 or shutil.which("qemu-x86_64") is None, reason="needs qemu-user on x86-64")

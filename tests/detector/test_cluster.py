@@ -258,7 +258,7 @@ def test_stages_write_the_same_bytes_on_a_cluster(
     assert len(found) > 8 and found == stages("serial")
 
 
-@pytest.mark.slow(minutes=2)
+@pytest.mark.trial(minutes=2)
 def test_a_paused_worker_goes_on_where_it_was(tmp_path: Path) -> None:
     some = tasks("wait", range(1, 5), tmp_path)
     with started(tmp_path, 2) as two:
@@ -278,7 +278,7 @@ def test_a_paused_worker_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [read(file) for file in files] == [b"1", b"4", b"9", b"16"]
 
 
-@pytest.mark.slow(minutes=2)
+@pytest.mark.trial(minutes=2)
 @needs_network
 def test_a_worker_whose_network_is_broken_off_loses_its_task_to_another_and_ends(tmp_path: Path) -> None:
     out, some = tmp_path / "work", tasks("wait", range(1, 7), tmp_path)
@@ -554,7 +554,7 @@ def slurm_says(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-@pytest.mark.slow(minutes=2)
+@pytest.mark.trial(minutes=2)
 @pytest.mark.skipif(
     os.geteuid() != 0 or None in map(shutil.which, ("slurmctld", "slurmd", "sbatch")),
     reason="needs root and the packages slurmctld, slurmd and slurm-client",

@@ -355,8 +355,16 @@ def ready(kind: str, root: Path, tree: Path, faces: Path) -> Path:
     return root
 
 
-@pytest.mark.slow(minutes=4)
-@pytest.mark.parametrize("kind", ["plain", "faceforensics", "celebdf", "dfdc", "deepfakebench"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("plain", marks=pytest.mark.slow(minutes=4)),
+        *(
+            pytest.param(kind, marks=pytest.mark.trial(minutes=4))
+            for kind in ("faceforensics", "celebdf", "dfdc", "deepfakebench")
+        ),
+    ],
+)
 def test_one_command_makes_the_page(
     kind: str,
     tmp_path: Path,

@@ -89,8 +89,14 @@ def test_output_that_cannot_be_written_is_an_error() -> None:
     assert (done.returncode, done.stderr) == (1, "Error: <stdout>: No space left on device\n")
 
 
-@pytest.mark.slow(minutes=30)
-def test_200_runs_of_predict_under_load_all_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(16, marks=pytest.mark.slow(minutes=3)),
+        pytest.param(200, marks=pytest.mark.trial(minutes=30)),
+    ],
+)
+def test_runs_of_predict_under_load_all_end(tmp_path: Path, number: int) -> None:
     """Eight at a time, so on few cores they are under load; one that hangs fails by its timeout.
 
     Half of them detect a face, half take the image as a crop.
@@ -100,7 +106,7 @@ def test_200_runs_of_predict_under_load_all_end(tmp_path: Path) -> None:
     photograph = data.astronaut()[:256, 65:321]
     cv2.imwrite(str(tmp_path / "image.png"), photograph[..., ::-1])
     command = [sys.executable, "-m", "detector.cli", "predict", "image.png", "--train", "train"]
-    for _ in range(25):
+    for _ in range(number // 8):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         runs = [subprocess.Popen([*command, *more], cwd=tmp_path, **pipes) for more in ([], ["--aligned"]) * 4]
         for process in runs:

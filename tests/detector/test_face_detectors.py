@@ -107,7 +107,7 @@ def planted(size: int) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
 
 
 @needs_yunet
-@pytest.mark.slow(minutes=3)
+@pytest.mark.trial(minutes=3)
 @pytest.mark.parametrize("size", [20, 24, 32, 40, 80, 160, 400])
 def test_faces_of_every_size_are_found_in_5000_pixels(size: int) -> None:
     image, truth = planted(size)

@@ -81,7 +81,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.slow(minutes=1.5)
+@pytest.mark.trial(minutes=1.5)
 def test_framing_does_not_separate_real_from_forged(faces: Path) -> None:
     found = leaks.table(features(faces))
     assert leaks.shortcuts(found, over_all=0.60, per_method=0.65) == []

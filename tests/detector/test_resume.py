@@ -184,8 +184,13 @@ def test_a_run_beside_an_orphan_that_is_ended_goes_on_from_its_checkpoint(crops,
     assert training.outputs == whole
 
 
-@pytest.mark.slow(minutes=2)
-@pytest.mark.parametrize("amp", ["off", "bf16", "fp16"])
+@pytest.mark.parametrize(
+    "amp",
+    [
+        pytest.param("off", marks=pytest.mark.slow(minutes=2)),
+        *(pytest.param(amp, marks=pytest.mark.trial(minutes=2)) for amp in ("bf16", "fp16")),
+    ],
+)
 def test_kills_at_random_moments_change_nothing(crops, tmp_path, amp):
     alone = Training(tmp_path / "alone", crops, amp=amp)
     alone.finish()
@@ -222,7 +227,7 @@ def test_torchrun_that_is_asked_to_stop_saves_once_and_goes_on_at_the_next_step(
     assert training.outputs == alone.outputs
 
 
-@pytest.mark.slow(minutes=1.5)
+@pytest.mark.trial(minutes=1.5)
 def test_a_worker_of_torchrun_that_is_killed_is_started_again_and_goes_on(crops, tmp_path):
     alone = Training(tmp_path / "alone", crops, steps=200, every=500, command=(*TORCHRUN, "-m", "detector.cli"))
     assert "going on" not in alone.finish()

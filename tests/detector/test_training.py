@@ -477,7 +477,7 @@ def test_all_augmentations_together_train_and_repeat(runs):
     assert runs.outputs("a") == runs.outputs("b")
 
 
-@pytest.mark.slow(minutes=1.5)
+@pytest.mark.trial(minutes=1.5)
 @pytest.mark.filterwarnings("default")  # warnings of inductor itself
 def test_a_compiled_model_trains_alike(runs):
     # the compiler draws dropout differently, and Adam's first steps amplify small differences: compare one gradient

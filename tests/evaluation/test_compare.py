@@ -234,7 +234,7 @@ def test_commits_tags_and_experiments_are_read_through_dvc(tmp_path, write_score
     assert (result.exit_code, "not in DVC's cache; run `dvc pull`" in result.output) == (1, True)
 
 
-@pytest.mark.slow(minutes=1)
+@pytest.mark.trial(minutes=1)
 def test_experiments_of_dvc_are_compared_by_their_names(tmp_path, write_scores, monkeypatch):
     repo = tmp_path / "repo"
     (repo / "tables").mkdir(parents=True)

@@ -247,7 +247,7 @@ def test_print_opens_folded_parts_and_keeps_headings_with_what_follows(printed, 
         assert lines[-1] not in titles
 
 
-@pytest.mark.slow(minutes=2)
+@pytest.mark.trial(minutes=2)
 def test_a_page_of_nine_conditions_and_fifty_methods_stays_below_5_mb(tmp_path, rows_of, write_table, make_sources):
     conditions = {name: value for name, value in CONDITIONS.items() if ">" not in name}
     methods = [f"method{i}" for i in range(50)]

@@ -139,7 +139,7 @@ def test_restart_intervals_end_at_65535_as_in_cjpeg(programs, small):
     np.testing.assert_array_equal(mozcodec.decode(data), mozcodec.decode(without))
 
 
-@pytest.mark.slow(minutes=3)
+@pytest.mark.trial(minutes=3)
 def test_every_quality_gives_cjpegs_bytes_on_19_images(programs, picture):
     pictures = {name: picture(name) for name in PICTURES}
     assert differing(programs, pictures, SWITCHES[:1], every_quality()) == []

@@ -40,7 +40,7 @@ def test_bytes_are_those_of_other_processors_and_compilers(effort):
     assert total.hexdigest() == EXPECTED[effort]
 
 
-@pytest.mark.slow(minutes=10)
+@pytest.mark.trial(minutes=10)
 def test_other_compilers_write_the_same_bytes():
     compilers = load(COMPILERS)
     installed = [name for name, one in compilers.COMPILERS.items() if one.is_installed()]

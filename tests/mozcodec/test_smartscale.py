@@ -84,9 +84,14 @@ def test_streams_of_ijgs_encoder_are_read_exactly(block_size, picture, ijg):
     assert (exact, refused) == ((18, 0) if block_size >= 8 else (15, 3))
 
 
-@pytest.mark.slow(minutes=0.5)
 @pytest.mark.parametrize("version", ["8d", "9f"])
-@pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("astronaut.png", marks=pytest.mark.slow(minutes=0.5)),
+        *(pytest.param(name, marks=pytest.mark.trial(minutes=0.5)) for name in ("chelsea.png", "coffee.png")),
+    ],
+)
 def test_streams_of_whole_images_are_read_exactly(name, version, picture, ijg):
     for block_size in BLOCKS:
         exact, refused = check_read(ijg, picture(name), block_size, version)
@@ -379,9 +384,15 @@ def test_random_streams_are_read_as_ijg_reads_them(ijg, picture):
     check_random_cases(ijg, picture, 1, 300)
 
 
-@pytest.mark.slow(minutes=3)
-def test_ten_thousand_random_streams_are_read_as_ijg_reads_them(ijg, picture):
-    check_random_cases(ijg, picture, 2, 10_000)
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(2_000, marks=pytest.mark.slow(minutes=1)),
+        pytest.param(10_000, marks=pytest.mark.trial(minutes=3)),
+    ],
+)
+def test_thousands_of_random_streams_are_read_as_ijg_reads_them(ijg, picture, number):
+    check_random_cases(ijg, picture, 2, number)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 9), (17, 33), (1, 300), (300, 1)])

@@ -112,7 +112,7 @@ def test_weights_trained_on_other_frames_score_the_same_faces_unless_their_crops
     assert scored_on(small, first) is small
 
 
-@pytest.mark.slow(minutes=3)
+@pytest.mark.trial(minutes=3)
 def test_another_model_is_one_command(copy):
     copy.run("dvc", "exp", "run", "-S", "model=efficientnet_b4", *TINY)
 
@@ -120,7 +120,7 @@ def test_another_model_is_one_command(copy):
     assert copy.json("out/metrics.json")["q77"]["frame"]["auc"] >= 0
 
 
-@pytest.mark.slow(minutes=2)
+@pytest.mark.trial(minutes=2)
 def test_another_precision_is_one_command(copy):
     before = (copy.path / "out/train/weights.safetensors").read_bytes()
     copy.run("dvc", "exp", "run", "-S", "train.amp=bf16")
@@ -139,8 +139,13 @@ def parameters(record: dict) -> dict:
     return record["params"]["params.yaml"]["data"]
 
 
-@pytest.mark.slow(minutes=4)
-@pytest.mark.parametrize("start", [("dvc", "queue", "start"), ("dvc", "exp", "run", "--run-all")])
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(("dvc", "queue", "start"), marks=pytest.mark.slow(minutes=4)),
+        pytest.param(("dvc", "exp", "run", "--run-all"), marks=pytest.mark.trial(minutes=4)),
+    ],
+)
 def test_four_qualities_wait_in_a_queue_and_all_are_run(copy, start):
     copy.run("dvc", "exp", "run", "--queue", "-S", "quality=77,60,15,10", *TINY)
     copy.run(*start)
@@ -155,7 +160,7 @@ def test_four_qualities_wait_in_a_queue_and_all_are_run(copy, start):
     assert all("q10" in headline["auc"] for headline in found.values())
 
 
-@pytest.mark.slow(minutes=4)
+@pytest.mark.trial(minutes=4)
 def test_the_grid_reads_dvcs_records_runs_nothing_twice_and_tests_all_on_the_same_faces(copy):
     copy.run("dvc", "exp", "run", "--name", "by-hand", "-S", "quality=10", *TINY)
     copy.run("git", "checkout", "--quiet", ".")

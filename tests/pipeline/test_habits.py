@@ -89,8 +89,13 @@ def test_every_requirement_of_the_packages_is_locked() -> None:
     assert wanted - set(locked()) == {"mozcodec", "evaluation"}, HINT
 
 
-@pytest.mark.slow(minutes=2)
-@pytest.mark.parametrize("package", ["evaluation", "mozcodec"])
+@pytest.mark.parametrize(
+    "package",
+    [
+        pytest.param("evaluation", marks=pytest.mark.slow(minutes=2)),
+        pytest.param("mozcodec", marks=pytest.mark.trial(minutes=2)),
+    ],
+)
 def test_uv_sync_installs_a_package_of_the_workspace(package: str, tmp_path: Path) -> None:
     uv = shutil.which("uv", path=str(ROOT / ".venv" / "bin")) or shutil.which("uv")
     if uv is None:
@@ -124,6 +129,28 @@ def test_hooks_are_targets_of_the_makefile() -> None:
     assert {repo["repo"] for repo in config["repos"]} == {"local"}
     assert {hook["id"] for hook in hooks} == {"lint", "check", "lint-release"} <= targets
     assert all(hook["entry"] == f"make --no-print-directory {hook['id']}" for hook in hooks)
+
+
+def test_slow_tests_of_more_than_an_hour_are_refused_and_trials_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    conftest = load(ROOT / "tests" / "conftest.py")
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+
+    def item(name: str, **kinds: float) -> SimpleNamespace:
+        marks = {kind: SimpleNamespace(kwargs={"minutes": minutes}) for kind, minutes in kinds.items()}
+        return SimpleNamespace(nodeid=name, get_closest_marker=marks.get, add_marker=lambda _: None)
+
+    def collected(items: list[SimpleNamespace], **options: object) -> list[str]:
+        given = {"--trials": False, "--budget-minutes": None} | options
+        hook = SimpleNamespace(pytest_deselected=lambda items: None)  # noqa: ARG005  (pluggy's keyword)
+        conftest.pytest_collection_modifyitems(SimpleNamespace(getoption=given.get, hook=hook), items)
+        return [item.nodeid for item in items]
+
+    tests = [item("fast"), item("first", slow=40), item("second", slow=20), item("whole", trial=300)]
+    assert collected(list(tests)) == ["fast", "first", "second"]
+    assert collected(list(tests), **{"--trials": True}) == ["fast", "first", "second", "whole"]
+    assert collected(list(tests), **{"--budget-minutes": 30}) == ["fast", "second"]
+    with pytest.raises(pytest.UsageError, match="the tests marked slow declare 61 minutes, at most 60 are allowed"):
+        collected([*tests, item("third", slow=1)])
 
 
 def test_the_two_parts_of_make_test_are_all_tests_that_are_not_slow() -> None:

@@ -56,7 +56,7 @@ def picked(row, what: str) -> bool:
     return (row.what, row.level, row.method, row.unit) == (what, "frame", "all", "pair")
 
 
-@pytest.mark.slow(minutes=7)
+@pytest.mark.trial(minutes=7)
 def test_three_seeds_detect_at_77_and_lose_at_10(crops, compressed, tmp_path):
     runs = []
     for seed in (1, 2, 3):
@@ -74,7 +74,7 @@ def test_three_seeds_detect_at_77_and_lose_at_10(crops, compressed, tmp_path):
     assert drop.lo > 0
 
 
-@pytest.mark.slow(minutes=4)
+@pytest.mark.trial(minutes=4)
 def test_nothing_is_learnt_with_the_face_greyed_out(crops, tmp_path):
     """Background, hair, ears and neck stay; everything a forgery can touch is grey (columns .19-.81, rows .20-.98)."""
     reader, faces, grey = ShardReader(crops), read_index(crops), []

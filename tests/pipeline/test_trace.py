@@ -200,7 +200,7 @@ def test_a_stage_is_out_of_date_exactly_when_a_file_changes_that_it_can_load(cop
         path.write_text(before)
 
 
-@pytest.mark.slow(minutes=3)
+@pytest.mark.trial(minutes=3)
 @pytest.mark.parametrize(
     ("model", "more"),
     [

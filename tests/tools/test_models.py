@@ -147,7 +147,7 @@ def test_the_readme_has_the_numbers_of_the_results() -> None:
         assert [value.strip("| ") for value in row[3:]] == [value.partition(" (")[0] for value in full[6:9]]
 
 
-@pytest.mark.slow(minutes=5)
+@pytest.mark.trial(minutes=5)
 def test_a_run_of_the_smallest_size_is_continued_and_refuses_other_parameters(
     tmp_path: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,7 +40,7 @@ def run(name: str, folder: Path) -> nbformat.NotebookNode:
 
 
 @pytest.mark.filterwarnings("default")  # of the kernel's client
-@pytest.mark.parametrize("name", [pytest.param("paper", marks=pytest.mark.slow(minutes=2)), "scores"])
+@pytest.mark.parametrize("name", [pytest.param("paper", marks=pytest.mark.trial(minutes=2)), "scores"])
 def test_a_notebook_runs_and_shows_its_outputs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))

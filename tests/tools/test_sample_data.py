@@ -140,7 +140,7 @@ def test_regenerated_clips_are_the_committed_ones(data, tmp_path):
     assert_same_clips(data, tmp_path, remake(tmp_path))
 
 
-@pytest.mark.slow(minutes=1)
+@pytest.mark.trial(minutes=1)
 def test_another_kind_of_cpu_makes_the_same_clips_up_to_the_encoder(data, tmp_path):
     # NumPy without AVX2 and AVX-512 stands in for another kind
     script = f"import runpy; runpy.run_path({__file__!r})['remake'](__import__('pathlib').Path({str(tmp_path)!r}))"

@@ -70,7 +70,7 @@ def test_the_table_compares_the_sums() -> None:
     ]
 
 
-@pytest.mark.slow(minutes=4)
+@pytest.mark.trial(minutes=4)
 def test_the_simulator_agrees_with_processes_and_dask(tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="pip install 'detector[cluster]'")
     rows, _ = validated(tmp_path, 60, (1, 4))
@@ -79,7 +79,7 @@ def test_the_simulator_agrees_with_processes_and_dask(tmp_path: Path) -> None:
     assert all(-0.25 < row.error < 0.1 for row in rows), rows
 
 
-@pytest.mark.slow(minutes=15)
+@pytest.mark.trial(minutes=15)
 def test_the_predicted_cpu_time_is_that_of_a_run_at_1_4_and_16_times_the_data(tmp_path: Path) -> None:
     import subprocess
     import sys

@@ -96,7 +96,7 @@ def test_the_recipes_are_those_of_the_document() -> None:
     assert RECIPES["mozjpeg"].share == HistoriesConfig().share
 
 
-@pytest.mark.slow(minutes=8)
+@pytest.mark.trial(minutes=8)
 def test_a_small_study_is_made_continued_and_refuses_other_settings(tmp_path: Path, pack: Pack) -> None:
     (tmp_path / "params.yaml").write_text(
         "faces: {size: 32}\ntrain: {steps: 2, batch_size: 8, eval_every: 2, log_every: 1}\n"

@@ -25,7 +25,7 @@ def test_the_whole_protocol_is_listed_without_running_anything(tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow(minutes=3)
+@pytest.mark.trial(minutes=3)
 def test_every_line_runs_once_and_every_check_holds(tmp_path: Path) -> None:
     done = run("--quick", "--out", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
