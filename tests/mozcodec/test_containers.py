@@ -267,6 +267,21 @@ def test_large_counts_in_many_indices_are_not_followed(jpegs):
     assert time.process_time() - start < 2
 
 
+def test_a_damaged_further_image_is_not_left_unturned_unsaid(jpegs):
+    broken = bytearray(jpegs[1])
+    broken[len(broken) // 2 : len(broken) // 2 + 40] = bytes(40)
+    data = indexed(jpegs[0], [bytes(broken), jpegs[2]])
+    assert mozcodec.pictures(mozcodec.optimize(data))[1] == broken
+    with pytest.raises(mozcodec.DamagedError, match=r"a further image of the file: .*parts='keep'"):
+        mozcodec.transform(data, "rotate_180")
+    with pytest.warns(mozcodec.JpegWarning):
+        turned = mozcodec.transform(data, "rotate_180", repair=True)
+    found = mozcodec.decode(turned, picture=1).astype(int)
+    expected = mozcodec.decode(bytes(broken), on_truncated="ok")[::-1, ::-1]
+    assert np.abs(found - expected).mean() < 1
+    assert mozcodec.pictures(mozcodec.transform(data, "rotate_180", parts="keep"))[1] == broken
+
+
 # ---- XMP ------------------------------------------------------------------------------------------------------------
 
 

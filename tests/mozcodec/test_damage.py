@@ -111,6 +111,14 @@ def test_the_account_of_a_cut_stream(files):
     assert not np.array_equal(part[damage.rows : damage.rows + 16], whole[damage.rows : damage.rows + 16])
 
 
+@pytest.mark.parametrize("name", ["baseline", "progressive"])
+def test_rows_before_the_begin_of_another_image_are_returned(files, name):
+    data = files[name]
+    for more in (files["baseline"], b"\xff\xd8" + EOI):
+        pixels = mozcodec.decode(data[: -len(EOI)] + more, on_truncated="ok")
+        np.testing.assert_array_equal(pixels, mozcodec.decode(data))
+
+
 def test_the_account_of_a_lossless_stream_counts_its_rows(files):
     """The MCUs of a lossless file are single samples (T.81, H.1)."""
     pixels = mozcodec.decode(files["baseline"])

@@ -6,13 +6,14 @@ A stream is *whole* (perhaps with an oddity that changes no pixel: bytes between
 accepts them.
 """
 
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ._engine import this_thread
 from ._errors import Damage, DamagedError, JpegError, JpegWarning, NotJpegError, damage_of
-from ._metadata import EOI, MARKER, SOS
+from ._metadata import EOI, SOS
 from ._mozjpeg import ffi
 
 R = TypeVar("R")
@@ -90,16 +91,21 @@ def named(error: JpegError, source: Any) -> JpegError:
 # ---- partial streams ------------------------------------------------------------------------------------------------
 
 _MOST_CUTS = 12
+_SOI = 0xD8
+_MARKER_OR_SOI = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
 
 
 def _cut_before(data: Any, offset: int) -> bytes | None:
     """Return *data* up to the last segment that begins before *offset*, with an EOI; None if no scan remains."""
     view = _view(data)
     start, scans = 0, 0
-    found = MARKER.search(view, 2)
+    found = _MARKER_OR_SOI.search(view, 2)
     while found is not None and found.start() < offset:
         marker = view[found.start() + 1]
         if marker == EOI:
+            break
+        if marker == _SOI:  # of another image
+            start = found.start()
             break
         start = found.start()
         end = start + 2 + int.from_bytes(view[start + 2 : start + 4], "big")
@@ -108,7 +114,7 @@ def _cut_before(data: Any, offset: int) -> bytes | None:
         scans += marker == SOS
         if marker == SOS and end >= offset:
             scans -= 1
-        found = MARKER.search(view, end)
+        found = _MARKER_OR_SOI.search(view, end)
     return bytes(view[:start]) + b"\xff\xd9" if scans > 0 else None
 
 

@@ -150,6 +150,14 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
     return result
 
 
+def _has_header(picture: bytes) -> bool:
+    """Return whether an image can be decoded in part: data that only begins as one is kept as it is."""
+    try:
+        return bool(read_header(picture).width)
+    except JpegError:
+        return False
+
+
 def _further(picture: bytes, is_fixed: bool, struct: Any, settings: Any) -> bytes:
     """Return a further image of a file rewritten as the first one is; a damaged one stays as it is."""
     if is_fixed and struct.operation:
@@ -165,7 +173,9 @@ def _further(picture: bytes, is_fixed: bool, struct: Any, settings: Any) -> byte
         if not struct.operation:
             return picture
         raise UnsupportedError(f"a further image of the file: {error}; or parts='keep', parts='drop'") from None
-    except JpegError:
+    except JpegError as error:
+        if struct.operation and isinstance(error, DamagedError) and _has_header(picture):
+            raise DamagedError(f"a further image of the file: {error}; or parts='keep', parts='drop'") from None
         return picture
     return _described(result, struct.operation) if struct.operation else result
 
