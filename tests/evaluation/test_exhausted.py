@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import zlib
 
 import click
@@ -11,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from detector.cli import LazyGroup
+from detector.data.files import whole_file as detector_file
 from evaluation.cli import Group
 from evaluation.exhausted import exhausted
-from evaluation.files import write_whole
+from evaluation.files import whole_file, write_whole
 from evaluation.scores import ScoresError, read
 
 ERRORS = {
@@ -82,3 +84,14 @@ def test_a_table_of_too_many_rows_is_refused(tmp_path, monkeypatch) -> None:
         read(table)
     table.write_text("label,score\n" + "0,0.5\n1,0.5\n" * 500)
     assert len(read(table)) == 1000
+
+
+@pytest.mark.parametrize("whole", [whole_file, detector_file])
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path, whole):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        with whole(pipe) as path:
+            path.write_bytes(b"{}")
+        assert reader.communicate(timeout=60)[0] == b"{}"
+    assert pipe.is_fifo()

@@ -174,3 +174,21 @@ def test_a_crop_says_its_size_and_keeps_the_orientation(picture):
         assert (exif.get_ifd(0x8769)[0xA002], exif.get_ifd(0x8769)[0xA003]) == image.size == (32, 16)
     xmp = mozcodec.read_header(cropped).metadata.xmp
     assert b'ImageWidth="32"' in xmp and b"<tiff:ImageLength>16<" in xmp and b'Orientation="6"' in xmp
+
+
+def test_iptc_of_any_length_comes_back(small):
+    iptc = b"\x1c\x02\x78\x84\0\0\0\x01" + bytes(range(256)) * 600
+    data = mozcodec.edit_metadata(mozcodec.encode(small, 80), iptc=iptc)
+    assert names(data).count("APP13") == 3
+    assert mozcodec.read_header(data).metadata.iptc == iptc
+    with Image.open(io.BytesIO(mozcodec.optimize(data))) as image:
+        assert image.size == small.shape[1::-1]
+    assert mozcodec.optimize(data, metadata=mozcodec.Metadata(iptc=b"short")).count(b"Photoshop 3.0") == 1
+    assert names(mozcodec.edit_metadata(data, iptc=None)).count("APP13") == 0
+
+
+def test_a_comment_may_be_any_bytes_and_another_format_is_named(small):
+    data = mozcodec.edit_metadata(mozcodec.encode(small, 80), comment=bytearray(b"text"))
+    assert mozcodec.read_header(data).metadata.comments == (b"text",)
+    with pytest.raises(mozcodec.NotJpegError, match="not a JPEG but PNG"):
+        mozcodec.edit_metadata(b"\x89PNG\r\n\x1a\n", comment="x")

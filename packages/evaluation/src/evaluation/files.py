@@ -70,6 +70,9 @@ class FileError(ValueError):
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside *path*, renamed to *path* if the block succeeds; missing folders are made."""
     path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a device or a pipe, which a rename would replace
+        yield path
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

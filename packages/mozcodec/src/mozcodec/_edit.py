@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._containers import with_indices
+from ._damage import format_of
+from ._errors import NotJpegError
 from ._inputs import Source, content_of
 from ._metadata import (
     APP0,
-    APP13,
     FIELDS,
     PHOTOSHOP_SIGNATURE,
     as_bytes,
     header_segments,
     kind_of,
+    photoshop_segments,
     read_metadata,
     replaced,
     segments_to_write,
@@ -28,6 +30,7 @@ class _Keep:
 
 
 KEEP: Any = _Keep()
+_TEXT = str | bytes | bytearray | memoryview
 
 
 def edit_metadata(
@@ -47,11 +50,12 @@ def edit_metadata(
     segments. *comment* may be a list. *app* replaces whole application segments by number: ``{11: [b"..."]}``, or
     ``{11: None}``. Offsets and lengths of further parts of the file are updated.
 
-    Raises ``ValueError`` for content that no segment holds.
+    Raises ``ValueError`` for content that no segment holds, :class:`mozcodec.NotJpegError` for data that is no JPEG.
     """
     stream = bytes(content_of(data))
     if stream[:2] != b"\xff\xd8":
-        raise ValueError("edit_metadata takes a JPEG: it begins with FF D8")
+        what = format_of(stream) or "unknown data: it must begin with FF D8"
+        raise NotJpegError(f"not a JPEG but {what}")
     old = read_metadata(stream)
     new: dict[object, list[tuple[int, bytes]]] = {}
     if exif is not KEEP:
@@ -67,9 +71,9 @@ def edit_metadata(
             if kind_of(s.marker, s.data) == "iptc"
         )
         content = with_iptc(photoshop, None if iptc is None else as_bytes("iptc", iptc))
-        new["iptc"] = [(APP13, PHOTOSHOP_SIGNATURE + content)] if content else []
+        new["iptc"] = photoshop_segments(content)
     if comment is not KEEP:
-        comments = [] if comment is None else [comment] if isinstance(comment, str | bytes) else list(comment)
+        comments = [] if comment is None else [comment] if isinstance(comment, _TEXT) else list(comment)
         new["comment"] = [part for text in comments for part in segments_to_write(None, None, None, text)]
     result = replaced(stream, {name: new[name] for name in FIELDS if name in new}, lambda s: kind_of(s.marker, s.data))
     for number, contents in (app or {}).items():

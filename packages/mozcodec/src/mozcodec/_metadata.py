@@ -128,6 +128,12 @@ def with_iptc(photoshop: bytes, iptc: bytes | None) -> bytes:
     )
 
 
+def photoshop_segments(resources: bytes) -> list[tuple[int, bytes]]:
+    """Return the marker segments of Photoshop's image resources, which are joined when they are read."""
+    size = MAX_SEGMENT - len(PHOTOSHOP_SIGNATURE)
+    return [(APP13, PHOTOSHOP_SIGNATURE + resources[i : i + size]) for i in range(0, len(resources), size)]
+
+
 def kind_of(marker: int, content: bytes | memoryview) -> str | None:
     """Return which field of :class:`Metadata` a segment belongs to, or None."""
     start = bytes(content[:40])
@@ -301,7 +307,7 @@ def segments_of(metadata: Metadata) -> list[tuple[int, bytes]]:
         segments += _extended_xmp_segments(metadata.xmp, as_bytes("extended_xmp", metadata.extended_xmp))
     segments += segments_to_write(metadata.icc_profile, None, None, None)
     if metadata.iptc is not None:
-        segments.append((APP13, PHOTOSHOP_SIGNATURE + with_iptc(b"", as_bytes("iptc", metadata.iptc))))
+        segments += photoshop_segments(with_iptc(b"", as_bytes("iptc", metadata.iptc)))
     for comment in metadata.comments:
         segments += segments_to_write(None, None, None, comment)
     return segments

@@ -29,6 +29,9 @@ def whole_file(path: str | Path, *, sync: bool = False) -> Iterator[Path]:
     those of a new file (umask, default ACL).
     """
     path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a device or a pipe, which a rename would replace
+        yield path
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
