@@ -18,6 +18,7 @@ COMMANDS = {
     "coverage-report": ("tools.coverage_report:command", "Measure line and branch coverage of the tests, by package."),
     "faults": ("tools.faults.command:command", "Damage, limit and kill a stage in many ways; see what held."),
     "face-detectors": ("tools.face_detectors:command", "Compare the face detectors by size, brightness and class."),
+    "large-tables": ("tools.large_tables:command", "Measure the readers of an index of 1.8 million crops."),
     "mutants": ("tools.mutants.command:command", "Apply small faults to a copy; the tests must catch each."),
     "architecture": ("tools.architecture:command", "Write the tables of files in docs/architecture.md."),
     "unlock": ("tools.unlock:command", "Repair DVC's lock files after a crash."),

@@ -106,3 +106,10 @@ def test_names_in_two_splits_are_named_with_an_item_of_each():
     names = [["anna", "ben"], ["anna"], ["carl"], ["carl"], []]
     found = shared(names, ["train", "test", "val", "val", "test"], ["1", "2", "3", "4", "5"])
     assert [(one.name, one.items) for one in found] == [("anna", {"train": "1", "test": "2"})]
+
+
+def test_crops_of_which_none_has_a_hash_have_no_near_duplicates() -> None:
+    hashed, valid = hashes(np.full((4, 32, 32), 7.0))
+    assert not valid.any()
+    found = near_duplicates(hashed, valid, np.array(["train", "test"] * 2), np.array(list("abcd")), 10)
+    assert (found.num_compared, found.num_near, found.pairs) == (0, 0, [])

@@ -169,13 +169,14 @@ def load() -> None:
     let_idle_threads_sleep()
     pin_numpy()
     os.environ.setdefault("MPLBACKEND", "Agg")
+    import click
     import matplotlib.pyplot
     import pyarrow.parquet
     import scipy.stats
     import sklearn.metrics
     import torch
 
-    assert matplotlib and pyarrow and scipy and sklearn and torch
+    assert click and matplotlib and pyarrow and scipy and sklearn and torch
 
 
 def main() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -118,14 +119,17 @@ def measure(
     ]
     with working_folder(Path(out)) as work, whole_folder(out, "images.csv", sums=True) as folder:
         files = run(tasks, work, "fidelity", where)
-        # JSON reads back every float exactly
-        rows = [Row(**values) for file in files for values in json.loads(read(file))]
+
+        def rows() -> Iterator[Row]:  # not a list: a large set of crops has tens of millions
+            for file in files:
+                yield from (Row(**values) for values in json.loads(read(file)))  # reads back every float exactly
+
         panels = [panel for face in examples(index) for panel in draw(folder, reader, face, measured_conditions)]
         write_rows(folder / "panels.csv", Panel, panels)
-        write_rows(folder / "images.csv", Row, rows)
+        write_rows(folder / "images.csv", Row, rows())
         write_json(folder / "encoders.json", dict(encoders()))
         write_damaged(folder, damaged)
-        found = summarize(rows, index)
+        found = summarize(rows(), index)
         origin: dict[str, Any] = {
             "faces": {"index_sha256": sha256(Path(faces) / "index.csv")},
             "panels_sha256": sha256(folder / "panels.csv"),
@@ -169,7 +173,7 @@ def row(key: str, condition: str, image: np.ndarray, metrics: Metrics) -> Row:
     return Row(key, condition, round(psnr, 4), round(ssim, 6), size, round(8 * size / (height * width), 5))
 
 
-def summarize(rows: Sequence[Row], index: Sequence[Face]) -> dict[str, dict[str, float]]:
+def summarize(rows: Iterable[Row], index: Sequence[Face]) -> dict[str, dict[str, float]]:
     """Return, for every condition, the mean of each measure, its 95 % interval and its percentiles 5, 50 and 95.
 
     Intervals (``_lo``, ``_hi``) are by pairs of people (`evaluation.clusters`), left out with fewer than two. Keys are
@@ -182,17 +186,24 @@ def summarize(rows: Sequence[Row], index: Sequence[Face]) -> dict[str, dict[str,
 
     columns = (np.array([getattr(face, name) for face in index]) for name in ("video", "pair", "identity"))
     clusters, place = cluster_rows(*columns), {face.key: number for number, face in enumerate(index)}
+    names = ("psnr", "ssim", "bytes", "bits_per_pixel")
+    measured: dict[str, tuple[array[float], ...]] = {}  # by condition: place of the face, then the measures
+    for row in rows:
+        columns_of_one = measured.setdefault(row.condition, (array("d"), *(array("d") for _ in names)))
+        values_of_one = (place[row.key], *(getattr(row, name) for name in names))
+        for column, value in zip(columns_of_one, values_of_one, strict=True):
+            column.append(value)
     found: dict[str, dict[str, float]] = {}
-    for condition, key in condition_keys(row.condition for row in rows).items():
-        at = [row for row in rows if row.condition == condition]
+    for condition, key in condition_keys(measured).items():
+        places, *every = (np.frombuffer(column) for column in measured[condition])
         numbers: dict[str, float] = {}
-        for name in ("psnr", "ssim", "bytes", "bits_per_pixel"):
-            finite = [row for row in at if math.isfinite(getattr(row, name))]
-            values = [getattr(row, name) for row in finite]
-            if len(values) < len(at):
-                numbers[f"{name}_infinite"] = len(at) - len(values)
-            if values:
-                average = mean(values, clusters[np.array([place[row.key] for row in finite])])
+        for name, of_all in zip(names, every, strict=True):
+            finite = np.isfinite(of_all)
+            values = of_all[finite]
+            if len(values) < len(of_all):
+                numbers[f"{name}_infinite"] = len(of_all) - len(values)
+            if len(values):
+                average = mean(values, clusters[places[finite].astype(np.intp)])
                 numbers[name] = round(average.value, 5)
                 if math.isfinite(average.lo):
                     numbers |= {f"{name}_lo": round(average.lo, 5), f"{name}_hi": round(average.hi, 5)}

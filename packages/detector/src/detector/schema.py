@@ -41,6 +41,7 @@ __all__ = [
     "check_unchanged",
     "columns_of",
     "converted",
+    "csv_file_lines",
     "csv_lines",
     "in_range",
     "iterate_csv",
@@ -472,7 +473,7 @@ def iterate_csv(path: str | Path, form: type[T], remedy: str = "") -> Iterator[t
     fields = dataclasses.fields(form)  # type: ignore[arg-type]
     hints, checks = _hints(form), {f.name: f.metadata for f in fields}
     with within(path, remedy):
-        lines = _lines(path, remedy)
+        lines = csv_file_lines(path, remedy)
         _, header = next(lines, (1, []))
         columns = [f.name for f in fields if f.default is dataclasses.MISSING or f.name in header]
         if header != columns:
@@ -494,8 +495,11 @@ def iterate_csv(path: str | Path, form: type[T], remedy: str = "") -> Iterator[t
     check_unchanged(path)
 
 
-def _lines(path: str | Path, remedy: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of the CSV file *path*, each with the number of its last line; errors as of `read_text`."""
+def csv_file_lines(path: str | Path, remedy: str = "") -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of the CSV file *path*, each with the number of its last line, as the file is read.
+
+    Mismatch if it is not CSV; errors of the file as of `read_text`.
+    """
     try:
         with io.TextIOWrapper(open_file(path), encoding="utf-8-sig", newline="") as file:
             yield from _csv_rows(file)

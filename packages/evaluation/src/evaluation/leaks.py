@@ -12,6 +12,7 @@ pairs are compared by e, which few of them pass; the work grows with the product
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ def hashes(gray: ArrayLike) -> tuple[Words, NDArray[np.bool_]]:
 
 
 def _packed(bits: NDArray[np.bool_]) -> Words:
-    return np.packbits(bits.reshape(len(bits), -1), axis=1).view(np.uint64)
+    return np.packbits(bits.reshape(len(bits), math.prod(bits.shape[1:])), axis=1).view(np.uint64)
 
 
 ODD = LOW * LOW // 2                    # bits of odd horizontal frequency

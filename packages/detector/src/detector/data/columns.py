@@ -1,7 +1,7 @@
 """Tables of dataclasses in their columnar form, the folder ``index.parquet`` beside ``index.csv``.
 
-The same rows and the same checks as of the CSV file (`detector.schema`), in a fifth of the time and a third of the disk
-space. A value that many rows share is checked once, and is one object in memory.
+The same rows and the same checks as of the CSV file (`detector.schema`), in less disk space. A value that many rows
+share is checked once for each batch, and is one object in memory.
 """
 
 from __future__ import annotations

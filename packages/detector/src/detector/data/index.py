@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol, TypeVar
@@ -170,7 +170,7 @@ def _numbered(path: Path, kind: type[Row]) -> Iterator[tuple[str, Row]]:
         yield f"{word} {number}", row
 
 
-def write_rows(path: str | Path, kind: type[Row], rows: Sequence[Row]) -> None:
+def write_rows(path: str | Path, kind: type[Row], rows: Iterable[Row]) -> None:
     """Write dataclasses *kind* as the CSV file *path*, which appears whole or not at all, and update its hash.
 
     NaN is an empty cell, as in the tables of `evaluation`.

@@ -6,10 +6,13 @@ import csv
 import io
 import json
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -21,7 +24,7 @@ from evaluation.shortcuts import Items, Property
 
 from ..errors import DataError
 from ..pipeline import stage
-from ..schema import Mismatch, check_unchanged, csv_lines, read_text, shown, within
+from ..schema import Mismatch, check_unchanged, csv_file_lines, csv_lines, read_text, shown, within
 from ..system import cores
 from . import alignment
 from .appearance import sharpness
@@ -88,10 +91,15 @@ class Measured:
     """The items of all crops, their thumbnails (N, 192) and hashes (N, 4), and notes on what could not be examined."""
 
     items: list[Item]
-    thumbnails: NDArray[np.float64]
+    thumbnails: NDArray[np.uint8]
     hashes: NDArray[np.uint64]
     hashed: NDArray[np.bool_]
     notes: list[str]
+
+    def at(self, rows: NDArray[np.intp]) -> Measured:
+        """Return those of the crops at the positions *rows* (n,)."""
+        items = [self.items[row] for row in rows.tolist()]
+        return Measured(items, self.thumbnails[rows], self.hashes[rows], self.hashed[rows], self.notes)
 
 
 def read_items(
@@ -101,7 +109,7 @@ def read_items(
 
     Tasks run at *where* and leave their results in the folder *work*; without it, nothing is kept.
     """
-    files = {key: row["file"] for key, row in _table(faces / "sources.csv", ("file",)).items()}
+    files = {key: sys.intern(file) for key, file in _rows(faces / "sources.csv", ("file",))}
     notes = []
     if not files:
         why = "as crops of `detector pack` and of earlier versions"
@@ -117,7 +125,7 @@ def read_items(
             described |= {source.file: source for source in (SourceFile(*row) for row in json.loads(result))}
     reader, cuts = ShardReader(faces), _Cuts(faces)
     pixels = _Pixels.joined(map(_Pixels.loads, finished(crop_tasks(reader, index), work, "crops", where)))
-    hashed, valid = hashes(pixels.gray)
+    hashed, valid = pixels.hashes, pixels.hashed
     items = []
     for face, size, sharp, colour, words, there in zip(
         *(index, pixels.size.tolist(), pixels.sharpness.tolist(), pixels.colour.tolist(), hashed, valid), strict=True
@@ -170,7 +178,9 @@ def examine_crops(argument: tuple[Path, Sequence[Face]]) -> bytes:
     """Return the `_Pixels` of crops of a folder, as bytes."""
     folder, faces = argument
     reader = ShardReader(folder)
-    return _Pixels.joined(_pixels(decode(reader.read(face, check=True))) for face in faces).dumps()
+    measured = [_pixels(decode(reader.read(face, check=True))) for face in faces]
+    size, sharp, colour, thumbnails, gray = (np.concatenate(column) for column in zip(*measured, strict=True))
+    return _Pixels(size, sharp, colour, thumbnails, *hashes(gray)).dumps()
 
 
 def write_items(path: Path, items: Sequence[Item]) -> None:
@@ -185,13 +195,14 @@ def write_items(path: Path, items: Sequence[Item]) -> None:
 @dataclass(frozen=True, slots=True)
 class _Pixels:
     """What is measured in the pixels of n crops: height (n,), sharpness (n,), means of red, green and blue (n, 3),
-    thumbnails (n, 192) and small gray images (n, 32, 32)."""
+    thumbnails (n, 192), hashes (n, 4) and whether each has one (n,)."""
 
     size: NDArray[np.int64]
     sharpness: NDArray[np.float64]
     colour: NDArray[np.float64]
-    thumbnails: NDArray[np.float64]
-    gray: NDArray[np.float64]
+    thumbnails: NDArray[np.uint8]
+    hashes: NDArray[np.uint64]
+    hashed: NDArray[np.bool_]
 
     @classmethod
     def joined(cls, some: Iterable[_Pixels]) -> _Pixels:
@@ -209,13 +220,14 @@ class _Pixels:
             return cls(*(arrays[name] for name in arrays.files))
 
 
-def _pixels(image: NDArray[np.uint8]) -> _Pixels:
+def _pixels(image: NDArray[np.uint8]) -> tuple[NDArray[Any], ...]:
+    """Return height, sharpness, means, thumbnail and small gray image (32, 32) of a crop, each as an array of one."""
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     colours, grays = (
-        cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA).astype(np.float64)
+        np.asarray(cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
         for pixels, side in ((image, THUMBNAIL), (gray, GRAY))
     )
-    return _Pixels(
+    return (
         np.array([len(image)]),
         np.array([round(sharpness(np.asarray(gray, np.uint8)), 4)]),
         np.array([[round(float(value), 3) for value in image.mean(axis=(0, 1))]]),
@@ -239,8 +251,14 @@ class _Cuts:
 
     def __init__(self, faces: Path) -> None:
         self.path = faces / "geometry.csv"
-        self.geometry = _table(self.path, (*XY[:4], "found"))
-        self.landmarks = _table(faces / "landmarks.csv", XY)
+
+    @cached_property
+    def geometry(self) -> dict[str, dict[str, str]]:
+        return _table(self.path, (*XY[:4], "found"))
+
+    @cached_property
+    def landmarks(self) -> dict[str, dict[str, str]]:
+        return _table(self.path.with_name("landmarks.csv"), XY)
 
     def of(self, face: Face, source: SourceFile, size: int) -> _Cut:
         """Return how *face*, *size* pixels wide, was cut from an image of the size of *source*."""
@@ -277,27 +295,30 @@ def _beyond(matrix: NDArray[np.float64], size: int, width: float, height: float)
 
 
 def _table(path: Path, columns: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return the rows of the CSV file *path* by key, empty if there is none; it must have *columns*, and may have more.
+    """Return the *columns* of the CSV file *path* by key, empty if there is no such file."""
+    return {key: dict(zip(columns, values, strict=True)) for key, *values in _rows(path, columns)}
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the key and the *columns* of each row of the CSV file *path*, none if there is no such file; it may have
+    more columns.
 
     Other stages own these files, and not all versions have the same columns.
     """
     if not path.exists():
-        return {}
+        return
     with within(path, REMEDY):
-        text = read_text(path, REMEDY)
-        lines = csv_lines(text)
+        lines = csv_file_lines(path, REMEDY)
         _, header = next(lines, (1, []))
         missing = [name for name in ("key", *columns) if name not in header]
         if missing:
             raise Mismatch(f"no column {', '.join(missing)}; got {shown(', '.join(header) or 'none')}")
-        rows = {}
+        places = [header.index(name) for name in ("key", *columns)]
         for line, values in lines:
             if len(values) != len(header):
                 raise Mismatch(f"line {line}: expected {len(header)} values, got {len(values)}")
-            row = dict(zip(header, values, strict=True))
-            rows[row["key"]] = row
-    check_unchanged(path, text)
-    return rows
+            yield tuple(values[place] for place in places)
+    check_unchanged(path)
 
 
 def properties(found: Measured) -> Iterator[tuple[str, str, list[Property]]]:
@@ -333,7 +354,7 @@ def properties(found: Measured) -> Iterator[tuple[str, str, list[Property]]]:
     for name, (title, content) in each.items():
         yield name, title, [content]
     yield "together", "all properties together", [content for _, content in each.values() if content.known.any()]
-    thumbnail = Property(found.thumbnails, linear=True)
+    thumbnail = Property(found.thumbnails.astype(np.float64), linear=True)
     yield "thumbnail", f"the crop as {THUMBNAIL} x {THUMBNAIL} pixels", [thumbnail]
 
 

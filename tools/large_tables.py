@@ -1,0 +1,235 @@
+"""``python -m tools large-tables``: memory and time of what reads a large index and large scores.
+
+The index has 1,800,000 crops (5,000 videos of FaceForensics++ with 360 frames each), the scores 10,000,000 rows. All
+rows of the index point to one crop of 16 x 16 pixels, so archives take no space, and work on pixels is replaced by
+constant results: what is measured is the handling of tables, tasks and results. Each part runs in a process of its own
+and prints its CPU seconds and the peak of its memory.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from detector.data.index import Face
+from detector.errors import DetectorError
+
+VIDEOS, SCORED = 5000, 8
+METHODS = ("original", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
+CONDITIONS = ("raw", "95", "77", "60", "30", "15", "10", "5")
+
+
+def rows(crops: int, slot: Any) -> Iterator[Face]:
+    """Yield an index of *crops* rows: videos of 1,000 people in five methods, sorted by key."""
+    frames = -(-crops // VIDEOS)
+    people = VIDEOS // len(METHODS)
+    number = 0
+    for method in sorted(METHODS, key=lambda name: f"{name}/"):
+        for person in range(people):
+            # pairs of people share a split, 720 for training, 140 each for validation and test
+            other, split = person ^ 1, "train" if person < 720 else "val" if person < 860 else "test"
+            real = method == "original"
+            name = f"{person:03d}" if real else f"{person:03d}_{other:03d}"
+            identity = f"{person:03d}" if real else f"{person:03d}+{other:03d}"
+            video, pair = f"{method}/{name}", f"{min(person, other):03d}_{max(person, other):03d}"
+            for frame in range(frames):
+                if number == crops:
+                    return
+                number += 1
+                yield Face(
+                    f"c23/{video}/{frame:04d}", video, "c23", frame, method, identity, pair, split, int(not real),
+                    slot.shard, slot.offset, slot.size, slot.crc32, 0, 0.0, round(1 + frame / 997, 5), 1.0,
+                    round(frame / 83 - 2, 3), 0, "frame", round(0.9 + frame / 5000, 4),
+                )  # fmt: skip
+
+
+def make(out: Path, crops: int) -> str:
+    """Write the folder of crops."""
+    from detector.data.files import write_json
+    from detector.data.index import write_index
+    from detector.data.png import encode_png
+    from detector.data.shards import ShardWriter
+
+    out.mkdir(parents=True, exist_ok=True)
+    with ShardWriter(out / "faces") as shards:
+        slot = shards.add("crop", encode_png(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)))
+    write_index(out / "faces/index.csv", rows(crops, slot), "parquet")
+    splits = dict.fromkeys(("train", "val", "test"), 1)
+    counts = {"dataset": {"name": "rows"}, "parameters": {"size": 16}, "identities": splits, "videos": {}, "faces": {}}
+    write_json(out / "faces/summary.json", counts)
+    return f"{sum(path.stat().st_size for path in (out / 'faces/index.parquet').iterdir()) >> 20} MiB of Parquet"
+
+
+def read_csv(out: Path, crops: int) -> str:
+    """Read index.csv."""
+    from detector.data import index
+
+    index.columnar = lambda path: Path(path).with_suffix(".none")  # type: ignore[assignment, attr-defined]
+    assert len(index.read_index(out / "faces")) == crops
+    return f"{(out / 'faces/index.csv').stat().st_size >> 20} MiB of CSV"
+
+
+def read_parquet(out: Path, crops: int) -> str:
+    """Read index.parquet."""
+    from detector.data.index import read_index
+
+    assert len(read_index(out / "faces")) == crops
+    return ""
+
+
+def sampler(out: Path, crops: int) -> str:
+    """Set the two orders of the training crops up and draw the first batch of each."""
+    from detector.data.index import read_index
+    from detector.loading.order import BalancedOrder, PairedOrder
+
+    del crops
+    faces = [face for face in read_index(out / "faces") if face.split == "train"]
+    for order in (BalancedOrder, PairedOrder):
+        assert len(order(faces, 32, 1).batch(0)) == 32
+    return f"{len(faces)} training crops"
+
+
+def compress(out: Path, crops: int) -> str:
+    """Compress the training and validation crops: tasks, results, archives and index, without the encoder."""
+    from detector.config import CompressConfig
+    from detector.data import compress as stage
+    from detector.data.work import pack
+
+    del crops
+    stage.encode_crops = lambda argument: pack([b"\xff\xd8jpeg"] * len(argument[1]))
+    summary = stage.compress_faces(out / "faces", out / "compressed", 77, CompressConfig(), 1, executor="serial")
+    return f"{summary['compress']['bytes'] // 6} crops"
+
+
+def fidelity(out: Path, crops: int) -> str:
+    """Measure all crops under eight conditions: tasks, rows and their summary, without the pixels."""
+    from detector import fidelity as stage
+    from detector.conditions import parse_all
+
+    def measured(argument: Any) -> bytes:
+        _, faces, labels = argument
+        values = {"psnr": 30.0, "ssim": 0.9, "bytes": 1000, "bits_per_pixel": 1.25}
+        return json.dumps([{"key": f.key, "condition": c, **values} for f in faces for c in labels]).encode()
+
+    stage.measure_crops, stage.draw = measured, lambda *_: []
+    found = stage.measure(
+        out / "faces", out / "fidelity", out / "fidelity.json", parse_all(CONDITIONS), executor="serial"
+    )
+    assert found["n"]["faces"] == crops
+    return f"{crops * (len(CONDITIONS) - 1)} rows"
+
+
+def audit(out: Path, crops: int) -> str:
+    """Audit all crops but for the search for near-duplicates, with constant pixels."""
+    from detector.audit import make_audit
+    from detector.config import AuditConfig
+    from detector.data import properties as stage
+
+    def examined(argument: Any) -> bytes:
+        n = len(argument[1])
+        rng = np.random.default_rng(n)
+        thumbnails = rng.integers(0, 256, (n, 192), dtype=np.uint8)
+        words = rng.integers(0, 1 << 63, (n, 4)).astype(np.uint64)
+        flat = np.zeros(n, bool)
+        return stage._Pixels(np.full(n, 16), rng.random(n), rng.random((n, 3)), thumbnails, words, flat).dumps()
+
+    stage.examine_crops = examined
+    found = make_audit(out / "faces", out / "audit", None, AuditConfig())
+    return f"{len(found.shortcuts)} properties of {crops} crops"
+
+
+def scores(out: Path, crops: int) -> str:
+    """Score 1,250,000 crops under eight conditions: tasks, resume table, both forms of the table; without the model."""
+    from detector import score as stage
+    from detector.conditions import parse_all
+    from detector.data.compress import crops_key
+    from detector.data.index import read_index
+    from detector.data.shards import ShardReader
+    from detector.data.work import SERIAL, Task, finished, key_of, working_folder
+
+    index = read_index(out / "faces")
+    # of ten million rows, all are to be evaluated
+    index = [replace(face, split="test") for face in index if face.split == "train"][: crops * 25 // 36]
+    conditions, reader = parse_all(CONDITIONS), ShardReader(out / "faces")
+
+    def scored(argument: Sequence[Face]) -> bytes:
+        rng = np.random.default_rng(len(argument))
+        shift = np.array([face.label for face in argument])[:, None]
+        return bytes((rng.normal(size=(len(argument), SCORED)) + shift).tobytes())
+
+    size = stage.BATCHES * 128
+    with working_folder(out / "scores.csv") as work:
+        chunks = [index[start : start + size] for start in range(0, len(index), size)]
+        tasks = [Task(crops_key("x", reader, chunk), chunk[0].key, scored, chunk) for chunk in chunks]
+        logits = np.concatenate([np.frombuffer(r).reshape(-1, SCORED) for r in finished(tasks, work, "score", SERIAL)])
+        stage.asdict = lambda _: {"weights_sha256": key_of("none")}  # type: ignore[assignment, attr-defined]
+        stage.write_scores(out / "scores.csv", index, conditions, 1 / (1 + np.exp(-logits)), None)  # type: ignore[arg-type]
+    return f"{logits.size} rows"
+
+
+def evaluate(out: Path, name: str) -> str:
+    """Run ``evaluation metrics`` on a form of the scores."""
+    from evaluation.cli import main
+
+    arguments = ["metrics", str(out / name), str(out / f"{name}.json"), "--tables", str(out / f"{name}-tables")]
+    main([*arguments, "--quiet"], standalone_mode=False)
+    return ""
+
+
+def metrics_csv(out: Path, crops: int) -> str:
+    """Evaluate scores.csv."""
+    del crops
+    (out / "scores.json").unlink(missing_ok=True)
+    return evaluate(out, "scores.csv")
+
+
+def metrics_parquet(out: Path, crops: int) -> str:
+    """Evaluate scores.parquet."""
+    del crops
+    (out / "scores.json").unlink(missing_ok=True)
+    evaluate(out, "scores.parquet")
+    one, other = (out / f"scores.{kind}.json" for kind in ("csv", "parquet"))
+    return "the same metrics" if one.exists() and one.read_bytes() == other.read_bytes() else "other metrics"
+
+
+def peak() -> int:
+    """Return the most memory that this process has taken, in MiB; DetectorError elsewhere than on Linux."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        raise DetectorError(f"{status}: no such file: memory is measured on Linux")
+    return int(status.read_text().partition("VmHWM:")[2].split()[0]) >> 10
+
+
+PARTS = {
+    part.__name__.replace("_", "-"): part
+    for part in (
+        make, read_csv, read_parquet, sampler, compress, fidelity, audit, scores, metrics_csv, metrics_parquet
+    )
+}  # fmt: skip
+
+
+@click.command("large-tables")
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)), help="Only this part; repeatable.")
+@click.option("--crops", default=1_800_000, show_default=True, type=click.IntRange(VIDEOS))
+@click.option("--here", is_flag=True, hidden=True)
+def command(out: Path, parts: tuple[str, ...], crops: int, here: bool) -> None:
+    """Measure the memory and time of the readers of large tables in OUT; parts use the output of earlier ones."""
+    for name in parts or PARTS:
+        if not here:
+            again = [sys.executable, "-m", "tools", "large-tables", str(out), "--part", name, "--crops", str(crops)]
+            subprocess.run([*again, "--here"], check=True)
+            continue
+        start, cpu = time.monotonic(), time.process_time()
+        said = PARTS[name](out, crops)
+        used, wall = time.process_time() - cpu, time.monotonic() - start
+        click.echo(f"{name}: {used:.1f} CPU s, {wall:.1f} s, {peak()} MiB at the peak; {said}")
