@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "packages" / "mozcodec"
 
 
-@pytest.mark.slow(minutes=2)
+@pytest.mark.slow(minutes=3)
 @pytest.mark.timeout(1800)
 def test_ten_thousand_mutated_streams_make_no_report():
     """2,000 of each target, or those that are not done yet for this state of the sources. ``make fuzz``: a million."""
