@@ -163,6 +163,15 @@ def test_stages_read_shards_from_s3_as_from_a_folder(
     assert contents(tmp_path / "packed") == contents(tmp_path / "packed-here")
 
 
+def test_faces_reads_videos_from_s3_as_from_a_folder(bucket: Any, small_tree: Path, small_faces: Path) -> None:
+    Path("params.yaml").write_text(
+        "faces: {methods: [Deepfakes, FaceSwap], size: 64, frames_real: 4, frames_fake: 2}\n"
+    )
+    bucket.put(str(small_tree), "bucket/videos", recursive=True)
+    detector("faces", "s3://bucket/videos", "faces", "--executor", "serial")
+    assert contents(Path("faces")) == contents(small_faces)
+
+
 @pytest.mark.usefixtures("bucket")
 def test_a_wrong_address_or_server_is_one_line_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
