@@ -186,6 +186,7 @@ def test_wrong_pixels_are_refused(pixels, error, words):
         ({"quality": 0}, ValueError, "quality must be 1..100, got 0"),
         ({"quality": 100.5}, ValueError, "quality must be 1..100, got 100.5"),
         ({"quality": float("nan")}, ValueError, "quality must be finite"),
+        ({"quality": 10**400}, ValueError, "quality must be finite"),
         ({"quality": "75"}, TypeError, "got '75'"),
         ({"quality": True}, TypeError, "got True"),
         ({"quality": []}, ValueError, "one to four numbers, got 0"),

@@ -203,9 +203,13 @@ def real(name: str, value: object) -> float:
     """Return *value* as a finite ``float``."""
     if isinstance(value, BOOLEANS) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not math.isfinite(value):
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be finite, got an integer of more than 1,024 bits") from None
+    if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {value}")
-    return float(value)
+    return number
 
 
 def flag(name: str, value: object) -> int:

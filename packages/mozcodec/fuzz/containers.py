@@ -1,0 +1,180 @@
+"""Fuzz files of several images: wrong offsets and sizes in the index, images cut off, repeated, with junk between them.
+
+    python packages/mozcodec/fuzz/containers.py                           # 10,000 cases
+    python packages/mozcodec/fuzz/containers.py --cases 500 --seed 7
+    python packages/mozcodec/fuzz/containers.py --cases 2000 --sanitized  # under ASan and UBSan
+
+Each case is a Multi-Picture file of two to four images with up to four defects. A failure is a signal, an exception
+other than mozcodec's own, or an image that is lost or changes its pixels. A case is a pure function of the seed and its
+number. The exit status is 1 if a case failed.
+"""
+
+import argparse
+import subprocess
+import sys
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mozcodec
+
+REFUSALS = (mozcodec.JpegError, ValueError)
+_INDEX = 2 + 4 + 4  # SOI, marker and length, "MPF\0": the byte order mark
+
+
+def _image(rng: np.random.Generator) -> bytes:
+    y, x = np.mgrid[: 16 * rng.integers(1, 4), : 16 * rng.integers(1, 4)]  # whole MCUs: every image can be turned
+    pixels = np.dstack([x * 5, y * 5, x + y]).astype(np.uint8) ^ rng.integers(0, 16, (*x.shape, 3), np.uint8)
+    return mozcodec.encode(pixels, int(rng.integers(20, 96)), profile="fastest", progressive=bool(rng.integers(2)))
+
+
+def multi_picture(images: list[bytes], gap: bytes = b"") -> bytes:
+    """Return a file of several images, with *gap* between them and an MP index of their offsets."""
+    entries_at, count = 8 + 2 + 2 * 12 + 4, len(images)
+    size = len(images[0]) + 4 + 4 + entries_at + 16 * count
+    entries, at = b"", 0
+    for i, image in enumerate(images):
+        length = size if i == 0 else len(image)
+        entries += bytes(4) + length.to_bytes(4, "little") + (at and at - _INDEX).to_bytes(4, "little") + bytes(4)
+        at += length + len(gap)
+    numbers = [count.to_bytes(4, "little"), (16 * count).to_bytes(4, "little"), entries_at.to_bytes(4, "little")]
+    directory = b"\2\0\x01\xb0\4\0\1\0\0\0" + numbers[0] + b"\x02\xb0\7\0" + numbers[1] + numbers[2] + bytes(4)
+    content = b"MPF\0II*\0\x08\0\0\0" + directory + entries
+    segment = b"\xff\xe2" + (len(content) + 2).to_bytes(2, "big") + content
+    return gap.join((images[0][:2] + segment + images[0][2:], *images[1:]))
+
+
+def _spoil_index(rng: np.random.Generator, data: bytearray) -> None:
+    """A byte of the index, or a whole field of an entry."""
+    length = int.from_bytes(data[4:6], "big")
+    if rng.integers(2):
+        data[int(rng.integers(6, 4 + length))] = int(rng.integers(256))
+        return
+    at = _INDEX + 38 + 16 * int(rng.integers(2)) + 4 * int(rng.integers(1, 3))
+    value = rng.choice([0, 1, 2, len(data) // 2, len(data), 2**31, 2**32 - 1])
+    data[at : at + 4] = int(value).to_bytes(4, "little")
+
+
+def _spoil_tail(rng: np.random.Generator, data: bytearray) -> None:
+    """Bytes behind the first image: cut off, put between, repeated."""
+    middle = len(data) // 2
+    at = int(rng.integers(middle, len(data)))
+    match int(rng.integers(4)):
+        case 0:
+            del data[at:]
+        case 1:
+            data[at:at] = rng.bytes(int(rng.integers(1, 40)))
+        case 2:
+            data += data[at:]
+        case _:
+            data += bytes(int(rng.integers(1, 40))) + b"\xff\xd8\xff"[: int(rng.integers(4))]
+
+
+def draw_case(seed: int, number: int) -> tuple[bytes, int]:
+    """Return the file of case *number* and the number of its defects."""
+    rng = np.random.default_rng((seed, number))
+    data = bytearray(multi_picture([_image(rng) for _ in range(rng.integers(2, 5))], bytes(int(rng.integers(3)) * 4)))
+    defects = int(rng.integers(5))
+    for _ in range(defects):
+        (_spoil_index if rng.integers(2) else _spoil_tail)(rng, data)
+    return bytes(data), defects
+
+
+def _pixels(image: bytes) -> Any:
+    try:
+        # without smoothing: in the rows after damage it goes by the scans before it, which a repaired file cannot say
+        return mozcodec.decode(image, None, on_truncated="ok", block_smoothing=False)
+    except REFUSALS:
+        return None
+
+
+VERBS = {
+    "optimize": mozcodec.optimize,
+    "repair": lambda data: mozcodec.optimize(data, repair=True),
+    "keep": lambda data: mozcodec.optimize(data, parts="keep"),
+    "flip": lambda data: mozcodec.transform(data, "flip_vertical"),
+    "metadata": lambda data: mozcodec.edit_metadata(data, comment="x"),
+}
+
+
+def _is_whole(image: bytes) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            mozcodec.decode(image, None)
+        except (*REFUSALS, mozcodec.JpegWarning):
+            return False
+    return True
+
+
+def _check(name: str, before: list[Any], after: list[Any]) -> None:
+    assert len(after) == len(before), f"{name}: {len(before)} images became {len(after)}"
+    for i, (one, other) in enumerate(zip(before, after, strict=True)):
+        if name == "flip":
+            expected = one if one is None else one[::-1]
+            may_stay = i > 0  # a further image that is damaged stays as it is
+            same = np.array_equal(expected, other) or (may_stay and np.array_equal(one, other))
+        else:
+            same = np.array_equal(one, other)
+        assert one is None or same, f"{name}: image {i} has other pixels"
+
+
+def run_case(seed: int, number: int) -> str:
+    """Return how many verbs refused the file; raise AssertionError for a wrong result."""
+    data, defects = draw_case(seed, number)
+    for read in (mozcodec.inspect, mozcodec.read_header, lambda d: mozcodec.decode(d, None, picture=1)):
+        try:
+            read(data)
+        except REFUSALS:
+            continue
+    images = mozcodec.pictures(data)
+    before = [_pixels(picture) for picture in images]
+    # damage may leave values that no code has: repair writes the nearest
+    whole = [pixels if _is_whole(picture) else None for picture, pixels in zip(images, before, strict=True)]
+    refused = 0
+    for name, verb in VERBS.items():
+        try:
+            result = verb(data)
+        except REFUSALS:
+            assert defects, f"{name}: a file without a defect is refused"
+            refused += 1
+            continue
+        _check(name, whole if name == "repair" else before, [_pixels(picture) for picture in mozcodec.pictures(result)])
+    return f"{refused} refused"
+
+
+def run(cases: int, seed: int) -> int:
+    """Print what failed and how many cases had which result; return the number of failures."""
+    found: Counter[str] = Counter()
+    warnings.simplefilter("ignore")
+    for number in range(cases):
+        try:
+            found[run_case(seed, number)] += 1
+        except Exception as error:
+            found["failed"] += 1
+            print(f"seed {seed}, case {number}: {type(error).__name__}: {error}", flush=True)
+    print(f"seed {seed}, {cases} cases: {dict(found)}", flush=True)
+    return found["failed"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--sanitized", action="store_true", help="build with ASan and UBSan, and run that")
+    args = parser.parse_args()
+    if args.sanitized:
+        sys.path.insert(0, str(Path(__file__).parent))
+        import options
+
+        environment = options.sanitized(options.PACKAGE / "build" / "fuzz" / "sanitized")
+        command = [sys.executable, "-P", __file__, "--cases", str(args.cases), "--seed", str(args.seed)]
+        return subprocess.run(command, env=environment, check=False).returncode
+    return 1 if run(args.cases, args.seed) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
