@@ -192,3 +192,23 @@ def test_a_comment_may_be_any_bytes_and_another_format_is_named(small):
     assert mozcodec.read_header(data).metadata.comments == (b"text",)
     with pytest.raises(mozcodec.NotJpegError, match="not a JPEG but PNG"):
         mozcodec.edit_metadata(b"\x89PNG\r\n\x1a\n", comment="x")
+
+
+def test_a_thumbnail_may_grow_and_its_size_may_be_wrong(picture):
+    """A size of 4 GB asked for as much memory."""
+    rng = np.random.default_rng(0)
+    thumbnail = rng.integers(0, 256, (16, 24, 3)).astype(np.uint8)
+    exif = exif_of(6, thumbnail=thumbnail)
+    size = len(exif) - exif.index(b"\xff\xd8")
+    order = "little" if exif[:2] == b"II" else "big"
+    wrong = exif.replace(size.to_bytes(4, order), (4_000_000_000).to_bytes(4, order), 1)
+    assert wrong != exif
+    pixels = picture("astronaut.png")[:48, 100:164]
+    for content in (exif, wrong):
+        data = mozcodec.encode(pixels, 90, exif=content, subsampling="4:4:4")
+        for operation in ("rotate_90", "rotate_180", "transpose"):
+            turned = mozcodec.transform(data, operation)
+            with Image.open(io.BytesIO(turned)) as image:
+                found = image.getexif().get_ifd(ExifTags.IFD.IFD1)
+            jpeg = mozcodec.read_header(turned).metadata.exif[found[0x0201] :][: found[0x0202]]
+            assert sorted(mozcodec.read_header(jpeg).shape) == [16, 24]

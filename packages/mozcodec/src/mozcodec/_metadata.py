@@ -439,12 +439,16 @@ def upright_exif(exif: bytes, width: int, height: int, turn: Any) -> bytes:
     thumbnail = tiff.entries(second)
     if _THUMBNAIL_OFFSET in thumbnail and _THUMBNAIL_SIZE in thumbnail:
         at, size = tiff.value(thumbnail[_THUMBNAIL_OFFSET]), tiff.value(thumbnail[_THUMBNAIL_SIZE])
+        size = max(0, min(size, len(tiff.data) - at))  # the file may say anything
         turned = turn(bytes(tiff.data[at : at + size]))
+        if turned is not None and len(turned) > size and at + size == len(tiff.data):
+            tiff.data += bytes(len(turned) - size)  # the thumbnail is the last
+            size = len(turned)
         if turned is not None and len(turned) <= size:
             tiff.data[at : at + size] = turned + bytes(size - len(turned))
             tiff.set(thumbnail[_THUMBNAIL_SIZE], len(turned))
         else:
-            tiff.data[at : at + size] = bytes(max(0, min(size, len(tiff.data) - at)))
+            tiff.data[at : at + size] = bytes(size)
             tiff.put(link, 4, 0)
     if _ORIENTATION_TAG in thumbnail and tiff.number(link, 4):
         tiff.set(thumbnail[_ORIENTATION_TAG], 1)
