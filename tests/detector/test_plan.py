@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shlex
 from pathlib import Path
 
 import pytest
@@ -237,3 +238,16 @@ def test_the_constants_of_the_arithmetic_are_those_of_the_stages() -> None:
     assert (defaults["faces_measured"], defaults["features"]) == (cost.MEASURED, cost.FEATURES)
     assert (cost.COMPARED_HERE, cost.COMPARED) == (audit.MOST_HERE, leaks.SEARCHED)
     assert set(calibration().bytes) == set(BYTES)
+
+
+def test_the_example_of_the_documentation_is_what_the_command_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).resolve().parents[2]
+    monkeypatch.chdir(root)
+    page = (root / "docs" / "scale.md").read_text(encoding="utf-8")
+    session = page.partition("```console\n$ detector ")[2].partition("\n```\n")[0].replace("\\\n", "")
+    command, *shown = session.splitlines()
+    found = CliRunner().invoke(cli, shlex.split(command))
+    assert found.exit_code == 0, found.output
+    printed = found.output.splitlines()
+    assert len(shown) > 5
+    assert [line for line in shown if line != "..." and line not in printed] == []

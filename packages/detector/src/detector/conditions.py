@@ -300,7 +300,7 @@ def parse(label: str | int) -> Condition:
 
 
 def parse_all(labels: Iterable[str | int]) -> list[Condition]:
-    """Return the conditions with these *labels*, in order."""
+    """Return the conditions with these *labels*, in order; ConfigError names the label and step that is wrong."""
     return [parse(label) for label in labels]
 
 

@@ -348,7 +348,7 @@ def logloss_of_each(y_true: ArrayLike, y_score: ArrayLike) -> Floats:
 
 
 def brier_of_each(y_true: ArrayLike, y_score: ArrayLike) -> Floats:
-    """Return (score - label)^2 of each sample."""
+    """Return (score - label)^2 of each sample, float64 (N,)."""
     labels, scores = _checked(y_true, y_score)
     return np.square(scores - labels)
 

@@ -41,7 +41,8 @@ def _pair(a: Picture, b: Picture) -> tuple[Any, Any, Any]:
 def psnr(a: Picture, b: Picture) -> float:
     """Return the peak signal-to-noise ratio in dB of two uint8 images, (H, W) or (H, W, C); inf for equal ones.
 
-    10 log10(255² / mean squared error) over all samples, as scikit-image computes it.
+    10 log10(255² / mean squared error) over all samples, as scikit-image computes it. ValueError for other dtypes or
+    different shapes.
     """
     first, second, alive = _pair(a, b)
     value = lib.mzc_psnr(first, second)
@@ -97,7 +98,8 @@ def ssimulacra2(reference: Picture, distorted: Picture) -> float:
     Both are uint8 sRGB of one shape, gray or RGB, at least 8 x 8 pixels. It is version 2.1 of the published metric
     (https://github.com/cloudinary/ssimulacra2), with its weights; scores agree to about 0.1. As there, images of
     fewer than 256 pixels a side have fewer than six scales, and their scores do not compare with those of larger
-    ones. Very bad files have negative scores.
+    ones. Very bad files have negative scores. ValueError for other dtypes, different
+    shapes and smaller images.
     """
     return compare(reference, distorted)[0]
 
