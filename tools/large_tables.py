@@ -220,7 +220,9 @@ PARTS = {
 @click.command("large-tables")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)), help="Only this part; repeatable.")
-@click.option("--crops", default=1_800_000, show_default=True, type=click.IntRange(VIDEOS))
+@click.option(
+    "--crops", default=1_800_000, show_default=True, type=click.IntRange(VIDEOS), help="Rows of the index that is made."
+)
 @click.option("--here", is_flag=True, hidden=True)
 def command(out: Path, parts: tuple[str, ...], crops: int, here: bool) -> None:
     """Measure the memory and time of the readers of large tables in OUT; parts use the output of earlier ones."""
