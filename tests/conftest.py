@@ -41,7 +41,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if unstable := [item.nodeid for item in items if re.search(r" at 0x[0-9a-f]{6,}", item.nodeid)]:
         raise pytest.UsageError(f"{unstable[0]}: the name has an address, which differs in every process; give ids")
     total_slow = sum(minutes(item) for item in items if item.get_closest_marker("slow"))
-    if total_slow > MOST_MINUTES:
+    # not in the processes of xdist, which would end with an internal error
+    if total_slow > MOST_MINUTES and not hasattr(config, "workerinput"):
         raise pytest.UsageError(
             f"the tests marked slow declare {total_slow:g} minutes, at most {MOST_MINUTES} are allowed: make them "
             "cheaper, or mark a whole trial of which they have a part as trial(minutes=n)"

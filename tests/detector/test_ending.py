@@ -92,7 +92,7 @@ def test_output_that_cannot_be_written_is_an_error() -> None:
 @pytest.mark.parametrize(
     "number",
     [
-        pytest.param(16, marks=pytest.mark.slow(minutes=3)),
+        pytest.param(8, marks=pytest.mark.slow(minutes=1)),
         pytest.param(200, marks=pytest.mark.trial(minutes=30)),
     ],
 )
