@@ -61,7 +61,7 @@ def repository(tmp_path: Path) -> Clone:
 
 def set_params(clone: Clone, **audit: float | None) -> None:
     with (clone.path / "params.yaml").open("w") as file:
-        YAML().dump({"audit": audit, "evaluate": {"confidence": 0.95}}, file)
+        YAML().dump({"audit": audit, "evaluate": {"confidence": 0.95}, "max_damaged": 0.01}, file)
 
 
 def runs(clone: Clone) -> int:
