@@ -5,22 +5,11 @@ import pickle
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from sklearn.metrics import roc_auc_score
 
-from evaluation.cli import main
 from evaluation.scores import ScoresError, read
 
-
-def run(*args):
-    return CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)
-
-
-def small(rows=40, seed=0):
-    """Labels and scores of a detector that works somewhat."""
-    generator = np.random.default_rng(seed)
-    label = np.arange(rows) % 2
-    return label, np.clip(0.5 + 0.3 * (label - 0.5) + generator.normal(0, 0.2, rows), 0, 1)
+from .small import run, small
 
 
 def bench(folder, images=None, label=None, score=None, protocol=4):

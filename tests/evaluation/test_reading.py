@@ -12,25 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from evaluation.cli import main
 from evaluation.files import FileError, read_json, sha256
 from evaluation.scores import ScoresError, read
 
-
-def run(*args):
-    return CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)
-
-
-def small(rows=40, seed=0):
-    """Labels and scores of a detector that works somewhat."""
-    generator = np.random.default_rng(seed)
-    label = np.arange(rows) % 2
-    return label, np.clip(0.5 + 0.3 * (label - 0.5) + generator.normal(0, 0.2, rows), 0, 1)
+from .small import run, small
 
 
 def written(path, rows, delimiter=",", encode=lambda data: data):
