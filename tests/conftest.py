@@ -36,6 +36,11 @@ def minutes(item: pytest.Item) -> float:
     return marker.kwargs["minutes"] if marker else 0
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name bytes by their argument and a number: compressed or encoded bytes can have the time of day in them."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # xdist compares the names that its processes collected
     if unstable := [item.nodeid for item in items if re.search(r" at 0x[0-9a-f]{6,}", item.nodeid)]:
