@@ -53,8 +53,8 @@ test-all: test ## the slow tests too
 trials: setup ## the whole trials of which make test-all has a part (TRIALS="tests/detector -k predict" selects; hours)
 	@$(IN_VENV) python -m pytest --trials -m trial $(TRIALS)
 
-coverage-report: setup ## line and branch coverage by package, with a floor for each: out/coverage (TESTS="-m slow" selects tests)
-	@$(IN_VENV) python -m tools coverage-report -- $(TESTS)
+coverage-report: setup ## line and branch coverage of each package by its own tests, with floors: out/coverage (PACKAGE=detector; TESTS="-m slow": no floors)
+	@$(IN_VENV) python -m tools coverage-report $(addprefix --package ,$(PACKAGE)) -- $(TESTS)
 
 coverage: setup ## simulate how often the intervals of evaluation contain the true value (resumable, hours): docs/results.md
 	@$(IN_VENV) python -m tools coverage out/intervals --table docs/results.md \

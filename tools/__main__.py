@@ -15,7 +15,10 @@ COMMANDS = {
     "study": ("tools.study.command:command", "Compare training recipes on new people, under many JPEG histories."),
     "models": ("tools.models.command:command", "Train every model with random histories and compare them."),
     "coverage": ("tools.coverage.simulate:command", "Simulate the coverage of evaluation's intervals."),
-    "coverage-report": ("tools.coverage_report:command", "Measure line and branch coverage of the tests, by package."),
+    "coverage-report": (
+        "tools.coverage_report:command",
+        "Measure each package's line and branch coverage by its own tests.",
+    ),
     "faults": ("tools.faults.command:command", "Damage, limit and kill a stage in many ways; see what held."),
     "face-detectors": ("tools.face_detectors:command", "Compare the face detectors by size, brightness and class."),
     "large-tables": ("tools.large_tables:command", "Measure the readers of an index of 1.8 million crops."),

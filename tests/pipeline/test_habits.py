@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from tools import coverage_report, pins
@@ -183,16 +184,39 @@ def test_a_test_whose_name_differs_in_every_process_is_refused(monkeypatch: pyte
 
 
 def test_a_package_below_its_floor_is_named() -> None:
-    def report(covered: int) -> dict[str, object]:
+    def counts(covered: int) -> list[int]:
         summary = {"num_statements": 150, "covered_lines": covered, "num_branches": 50, "covered_branches": 50}
-        return {"files": {"packages/mozcodec/src/mozcodec/a.py": {"summary": summary}}}
+        report = {"files": {"packages/mozcodec/src/mozcodec/a.py": {"summary": summary}}}
+        return coverage_report.totals(report)["packages/mozcodec"]
 
-    assert coverage_report.below(report(144)) == []
-    assert coverage_report.below(report(143)) == ["packages/mozcodec: 96.50 % covered, the floor is 97 %"]
-    assert "96.5%" in coverage_report.table(report(143))
+    assert coverage_report.below("mozcodec", counts(144)) == []
+    low = "packages/mozcodec: 96.50 % covered by tests/mozcodec, the floor is 97 %"
+    assert coverage_report.below("mozcodec", counts(143)) == [low]
+    assert "96.50 %" in coverage_report.table({"packages/mozcodec": counts(143)})
+
+
+def test_coverage_is_measured_in_every_process_and_a_failed_test_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)  # the settings of coverage.py are what is tested
+    files = {
+        "packages/mozcodec/src/small.py": "import os, sys\nif len(sys.argv) > 1:\n    os._exit(3)\n"
+        "os.execv(sys.executable, [sys.executable, '-c', 'pass'])\n",
+        "tests/mozcodec/test_small.py": "import subprocess, sys\n\ndef test():\n"
+        "    subprocess.run([sys.executable, 'packages/mozcodec/src/small.py'], check=True)\n    assert False\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(coverage_report, "ROOT", tmp_path)
+    done = CliRunner().invoke(coverage_report.command, ["--package", "mozcodec"])
+    assert done.exit_code == 1
+    low = "packages/mozcodec: 66.67 % covered by tests/mozcodec, the floor is 97 %"  # 3 of 4 lines, 1 of 2 branches
+    assert f"Error: tests/mozcodec: some tests failed; {low}\n" in done.output, done.output
+    assert (tmp_path / "out/coverage/mozcodec/index.html").exists()
 
 
 def test_the_floors_are_those_of_the_contributing_page() -> None:
     text = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
-    for folder, floor in coverage_report.FLOORS.items():
-        assert f"{folder.partition('/')[2]} {floor:g} %" in text
+    for package, floor in coverage_report.FLOORS.items():
+        assert f"{package} {floor:g} %" in text
