@@ -36,7 +36,7 @@ def minutes(item: pytest.Item) -> float:
     return marker.kwargs["minutes"] if marker else 0
 
 
-def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name bytes by their argument and a number: compressed or encoded bytes can have the time of day in them."""
     return argname if isinstance(val, bytes) else None
 
