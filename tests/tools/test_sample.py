@@ -105,7 +105,8 @@ def test_killed_run_of_many_processes_leaves_whole_clips_and_gives_the_same_byte
     for path in out.rglob("videos/[0-9]*.mp4"):
         assert len(read_video(path)) == 2
     generate(out, **SMALL)  # one process
-    assert contents(out) == contents(small)
+    found, expected = contents(out), contents(small)
+    assert {name for name in {*found, *expected} if found.get(name) != expected.get(name)} == set()
 
 
 def test_dataset_json_says_that_the_faces_are_synthetic(small):
