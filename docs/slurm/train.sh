@@ -9,8 +9,10 @@
 set -eu
 . "${VENV:-.venv}/bin/activate"
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-# a GPU each: --nproc-per-node gpu. Above, --nodes is a maximum for torchrun: it goes on with those that are left
-DETECTOR_LAUNCHER="srun torchrun --nnodes 1:$SLURM_JOB_NUM_NODES --nproc-per-node 1 --max-restarts 9
-  --rdzv-backend c10d --rdzv-endpoint $first:29400 --rdzv-id $SLURM_JOB_ID"
+port=$((20000 + SLURM_JOB_ID % 10000)) # one for each job: two may share a machine
+# A GPU each: --nproc-per-node gpu. If torchrun ends on one machine, the job ends and is resumed as a whole: srun would
+# otherwise report its failure when the others have finished, and dvc would not keep the weights.
+DETECTOR_LAUNCHER="srun --kill-on-bad-exit=1 torchrun --nnodes $SLURM_JOB_NUM_NODES --nproc-per-node 1 --max-restarts 9
+  --rdzv-backend c10d --rdzv-endpoint $first:$port --rdzv-id $SLURM_JOB_ID"
 export DETECTOR_LAUNCHER
 exec dvc repro train

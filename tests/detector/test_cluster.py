@@ -1,5 +1,4 @@
 """Tasks on Dask clusters of real processes: workers and schedulers are killed and paused; the bytes stay the same."""
-# Over 600 lines: all tests share the cluster, and what its tasks do.
 
 from __future__ import annotations
 
@@ -10,7 +9,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -497,88 +495,3 @@ def test_slurm_runs_tasks_as_jobs_that_its_settings_describe(tmp_path: Path, mon
     assert "export FROM_PROLOGUE=1" in job and "export OPENBLAS_CORETYPE='Haswell'" in job
     pids = [int(line) for line in (programs / "pids").read_text().split()]
     wait_until(lambda: not any("dask_worker" in command_line(pid) for pid in pids), "the jobs have ended")
-
-
-SLURM = """ClusterName=test
-SlurmctldHost={host}(127.0.0.1)
-AuthType=auth/none
-CredType=cred/none
-SlurmUser=root
-SlurmdUser=root
-SlurmctldPort={port}
-SlurmdPort={other}
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
-ProctrackType=proctrack/pgid
-TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
-MpiDefault=none
-SlurmdParameters=config_overrides
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=2000
-PartitionName=short Nodes=ALL Default=YES MaxTime=INFINITE State=UP
-"""
-
-
-@contextmanager
-def slurm_of_one_node(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Run Slurm's own controller and node on this machine; needs the packages slurmctld, slurmd and slurm-client."""
-    for name in ("state", "spool"):
-        (folder / name).mkdir(parents=True)
-    ports = []
-    for _ in range(2):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            ports.append(free.getsockname()[1])
-    host = socket.gethostname().partition(".")[0]
-    (folder / "slurm.conf").write_text(SLURM.format(host=host, port=ports[0], other=ports[1], folder=folder))
-    (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
-    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
-    with (folder / "log").open("wb") as log:
-        daemons = [
-            subprocess.Popen([name, "-D"], stdout=log, stderr=log, cwd=folder) for name in ("slurmctld", "slurmd")
-        ]
-        try:
-            wait_until(lambda: "idle" in slurm_says("sinfo", "-h", "-o", "%T"), "the node is idle")
-            yield
-        finally:
-            for daemon in reversed(daemons):
-                daemon.terminate()
-                daemon.wait()
-
-
-def slurm_says(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-
-
-@pytest.mark.trial(minutes=2)
-@pytest.mark.skipif(
-    os.geteuid() != 0 or None in map(shutil.which, ("slurmctld", "slurmd", "sbatch")),
-    reason="needs root and the packages slurmctld, slurmd and slurm-client",
-)
-def test_slurms_own_scheduler_runs_the_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("dask_jobqueue", reason="pip install 'detector[cluster]'")
-    (tmp_path / "slurm.yaml").write_text(
-        "jobs: 2\nmemory: 500MB\nwalltime: '0:10:00'\nqueue: short\ninterface: lo\n"
-        'prologue: ["touch job-$SLURM_JOB_ID"]\n'
-    )
-    some = tasks("wait", range(6), tmp_path)
-    seen: list[str] = []
-    with slurm_of_one_node(tmp_path / "slurm", monkeypatch):
-
-        def go() -> None:
-            # two tasks at once: one in each job
-            wait_until(lambda: len(list(tmp_path.glob("[1-9].*.started"))) > 1, "two tasks have started")
-            seen.extend(slurm_says("squeue", "-h", "-o", "%T %P").splitlines())
-            (tmp_path / "go").touch()
-
-        thread = threading.Thread(target=go)
-        thread.start()
-        files = run(some, tmp_path / "work", "test", Executor("slurm"))
-        thread.join()
-        assert [read(file) for file in files] == [str(n * n).encode() for n in range(6)]
-        assert seen == ["RUNNING short"] * 2 and len(list(tmp_path.glob("job-*"))) == 2
-        wait_until(lambda: not slurm_says("squeue", "-h", "-t", "PENDING,RUNNING"), "the jobs have ended")
