@@ -12,19 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.config import Params, from_mapping
-from detector.errors import DetectorError
-from detector.experiments import (
-    Experiment,
-    combinations,
-    experiment_name,
-    free_name,
-    holds_scores,
-    overrides,
-    scored_on,
-    setting,
-    with_settings,
-)
+from detector.experiments import combinations, overrides, with_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["-S", "train.steps=2", "-S", "train.eval_every=2"]
@@ -34,82 +22,6 @@ TINY = ["-S", "train.steps=2", "-S", "train.eval_every=2"]
 def copy(small_clone, tmp_path):
     shutil.copytree(small_clone.path, tmp_path / "copy", symlinks=True)
     return dataclasses.replace(small_clone, path=tmp_path / "copy")
-
-
-def test_grid_is_every_combination_with_the_last_axis_fastest():
-    grid = combinations(overrides(["quality=77,10", "seed=1,2"]))
-
-    assert [tuple(row.values()) for row in grid] == [("77", "1"), ("77", "2"), ("10", "1"), ("10", "2")]
-
-
-def test_experiments_are_named_after_their_settings():
-    assert experiment_name({"quality": "77", "train.amp": "bf16", "faces.frames_per_second": "4"}) == (
-        "quality-77.amp-bf16.frames-per-second-4"
-    )
-    assert free_name("seed-1", ["seed-1", "seed-1-2"]) == "seed-1-3"
-
-
-def test_an_axis_without_values_says_how_to_write_one():
-    with pytest.raises(DetectorError, match="quality=77,10"):
-        overrides(["quality"])
-
-
-def test_settings_are_checked_before_anything_runs():
-    params = with_settings({"train": {"steps": 30}}, {"train.amp": "bf16", "faces.frames_per_second": "null"})
-
-    assert (params.train.steps, params.train.amp, params.faces.frames_per_second) == (30, "bf16", None)
-    assert [setting(params, name) for name in ("faces.frames_per_second", "train.lr")] == ["null", "0.002"]
-    for name, value, message in (
-        ("quality", "500", r"quality must be 1\.\.100"),
-        ("train.stepps", "3", r"did you mean train\.steps"),
-        ("quality.high", "3", "quality is not a section"),
-    ):
-        with pytest.raises(DetectorError, match=message):
-            with_settings({"quality": 77}, {name: value})
-
-
-def lock(quality: int = 77, used: str = "w") -> dict:
-    """A dvc.lock of four stages, scores made from the weights *used* of an experiment whose weights are w."""
-
-    def stage(deps: dict[str, str], outs: dict[str, str], **params) -> dict:
-        named = {"deps": deps, "outs": outs}
-        return {"params": {"params.yaml": params}} | {
-            kind: [{"path": path, "md5": md5} for path, md5 in entries.items()] for kind, entries in named.items()
-        }
-
-    return {
-        "stages": {
-            "faces": stage({"data": "d"}, {"out/faces": "f"}),
-            "compress": stage({"out/faces": "f"}, {"out/compressed": "c"}, quality=quality),
-            "train": stage({"out/compressed": "c"}, {"out/train": "w"}),
-            "score": stage(
-                {"out/faces": "f", "out/train": used}, {"out/scores.csv": "s"}, **{"train.threads": "auto"}
-            ),
-        }
-    }
-
-
-def test_scores_that_other_parameters_or_weights_made_are_no_record():
-    values = {"quality": 77, "train": {"threads": "auto"}}
-    assert holds_scores(values, lock())
-    assert not holds_scores(values | {"quality": 10}, lock())
-    assert not holds_scores(values | {"train": {"threads": 1}}, lock())
-    assert not holds_scores(values, lock(used="of another training"))
-    assert not holds_scores(values, {"stages": {}})
-
-
-def test_weights_trained_on_other_frames_score_the_same_faces_unless_their_crops_differ():
-    def experiment(name: str, **faces) -> Experiment:
-        record = lock()
-        record["stages"]["faces"]["outs"][0]["md5"] = name
-        return Experiment(name, name, from_mapping(Params, {"faces": faces}), record)
-
-    first = experiment("first")
-
-    assert scored_on(first, first) is first
-    assert scored_on(experiment("often", frames_per_second=25), first) is first
-    small = experiment("small", size=64, frames_per_second=25)
-    assert scored_on(small, first) is small
 
 
 @pytest.mark.trial(minutes=3)
