@@ -259,6 +259,30 @@ def test_an_image_without_its_parts_does_not_promise_them(mpo, views, options):
     assert b"GainMap" not in (mozcodec.read_header(hdr).metadata.xmp or b"")
 
 
+ITEMS = {
+    "attributes": '<rdf:li><C:Item I:Semantic="{0}" I:Length="{1}"/></rdf:li>',
+    "attributes of the list": '<rdf:li I:Semantic="{0}" I:Length="{1}"/>',
+    "elements": '<rdf:li rdf:parseType="Resource"><C:Item rdf:parseType="Resource"><I:Semantic>{0}</I:Semantic>'
+    "<I:Length>{1}</I:Length></C:Item></rdf:li>",
+    "elements of a description": "<rdf:li>\n<C:Item><rdf:Description><I:Mime>image/jpeg</I:Mime><I:Semantic> {0} "
+    "</I:Semantic><I:Length>{1}</I:Length></rdf:Description></C:Item>\n</rdf:li>",
+}
+
+
+@pytest.mark.parametrize("form", ITEMS)
+def test_no_form_of_the_list_of_items_promises_parts_that_are_dropped(form, jpegs):
+    listed = "".join(ITEMS[form].format(semantic, len(jpegs[1])) for semantic in ("Primary", "GainMap", "MotionPhoto"))
+    names = "<dc:subject><rdf:Bag><rdf:li>GainMap</rdf:li></rdf:Bag></dc:subject>"  # another list
+    spaces = 'xmlns:I="http://ns.google.com/photos/1.0/container/item/"'
+    xmp = f"<rdf:Description {spaces}>{names}<C:Directory><rdf:Seq>{listed}</rdf:Seq></C:Directory></rdf:Description>"
+    data = mozcodec.edit_metadata(jpegs[0], xmp=xmp.encode()) + jpegs[1]
+    kept = mozcodec.read_header(mozcodec.optimize(data)).metadata.xmp
+    assert b"MotionPhoto" in kept
+    found = mozcodec.read_header(mozcodec.optimize(data, parts="drop")).metadata.xmp.decode()
+    first = ITEMS[form].format("Primary", len(jpegs[1]))
+    assert found == xmp.replace(listed, first)
+
+
 @pytest.mark.alone
 def test_large_counts_in_many_indices_are_not_followed(jpegs):
     many = segment(0xE2, b"MPF\0II*\0\x08\0\0\0\xff\xff") * 2000

@@ -7,6 +7,7 @@ import pickle
 import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import psutil
@@ -227,6 +228,18 @@ def test_libjpegs_errors_keep_their_text(small):
         mozcodec.encode(small, scan_script="0: 0 63 0 0;")
     with pytest.raises(mozcodec.LimitError, match="Memory limit exceeded"):
         mozcodec.encode(np.zeros((500, 500, 3), np.uint8), max_memory=10_000)
+
+
+def test_components_that_share_no_scan_are_refused_with_the_way_to_code_them(small):
+    way = r"subsampling=4x4,1x1,1x1: .*ten blocks an MCU.*scan_script"
+    for call in (mozcodec.encode, partial(mozcodec.encode_scaled, dct_size=8)):
+        with pytest.raises(mozcodec.UnsupportedError, match=way):
+            call(small, subsampling="4x4,1x1,1x1", progressive=False)
+    coefficients = mozcodec.read_coefficients(
+        mozcodec.encode(small, subsampling="4x4,1x1,1x1", scan_script="0: 0 63 0 0; 1: 0 63 0 0; 2: 0 63 0 0;")
+    )
+    with pytest.raises(mozcodec.UnsupportedError, match="ten blocks an MCU"):
+        mozcodec.write_coefficients(coefficients, scan_script="0 1 2: 0 63 0 0;")
 
 
 def test_twelve_bits_lose_less_than_eight(astronaut):

@@ -129,6 +129,67 @@ def test_a_turned_file_is_not_turned_again_and_its_thumbnail_turns(picture):
             assert exif.count(b"\xff\xd8") == 0
 
 
+def with_all_thumbnails(pixels: np.ndarray) -> tuple[bytes, bytes]:
+    """Return an image with thumbnails in EXIF, JFIF's extension, Photoshop's resources and XMP, and that thumbnail."""
+    exif = exif_of(6, thumbnail=pixels[:16, :24].copy())
+    thumbnail = exif[exif.index(b"\xff\xd8") :]
+    resource = b"8BIM\x04\x0c\0\0" + (28 + len(thumbnail)).to_bytes(4, "big") + bytes(28) + thumbnail
+    resources = resource + bytes(len(thumbnail) % 2) + b"8BIM\x04\x04\0\0\0\0\0\4IPTC"
+    packet = b"<x><xmp:Thumbnails><rdf:Alt><rdf:li>/9j/</rdf:li></rdf:Alt></xmp:Thumbnails><y/></x>"
+    data = mozcodec.encode(pixels, 90, exif=exif, xmp=packet, subsampling="4:4:4")
+    data = mozcodec.edit_metadata(data, app={13: b"Photoshop 3.0\0" + resources})
+    extension = b"JFXX\0\x10" + thumbnail
+    return data[:20] + b"\xff\xe0" + (2 + len(extension)).to_bytes(2, "big") + extension + data[20:], thumbnail
+
+
+def test_no_thumbnail_shows_what_was_cropped_away(picture):
+    pixels = picture("astronaut.png")[:48, 100:164]
+    data, thumbnail = with_all_thumbnails(pixels)
+    for unchanged in (mozcodec.optimize(data), mozcodec.transform(data, crop=(0, 0, 64, 48))):
+        assert unchanged.count(thumbnail) == 3 and b":Thumbnails" in unchanged
+    for options in ({"crop": (8, 8, 40, 40)}, {"crop": (8, 8, 40, 40), "operation": "rotate_90"}):
+        part = mozcodec.transform(data, **options)
+        metadata = mozcodec.read_header(part).metadata
+        assert part.count(b"\xff\xd8") == 1
+        assert (metadata.iptc, metadata.xmp) == (b"IPTC", b"<x><y/></x>")
+        with Image.open(io.BytesIO(part)) as image:
+            assert not image.getexif().get_ifd(ExifTags.IFD.IFD1)
+            assert image.getexif()[ORIENTATION] == (1 if "operation" in options else 6)
+            assert image.getexif().get_ifd(0x8769)[0xA002] == image.width == 32
+    turned = mozcodec.transform(data, "rotate_90")
+    assert turned.count(thumbnail) == 0 and turned.count(b"\xff\xd8") == 2  # EXIF's is turned, the others are dropped
+    assert b":Thumbnails" not in turned and "APP13" in names(turned)
+
+
+def test_a_thumbnail_that_is_not_where_exif_says_erases_nothing(picture):
+    pixels = picture("astronaut.png")[:48, 100:164]
+    exif = exif_of(6, thumbnail=pixels[:16, :24].copy())
+    order = "little" if exif[:2] == b"II" else "big"
+    at = exif.index(b"\xff\xd8")
+    wrong = exif.replace(at.to_bytes(4, order), (0).to_bytes(4, order), 1)
+    data = mozcodec.encode(pixels, 90, exif=wrong, subsampling="4:4:4")
+    for options in ({"operation": "rotate_180"}, {"crop": (0, 0, 32, 32)}):
+        found = mozcodec.read_header(mozcodec.transform(data, **options)).metadata.exif
+        assert found[:4] == exif[:4] and b"\x12\x01" in found.replace(b"\x01\x12", b"\x12\x01")
+
+
+def test_a_thumbnail_of_samples_is_dropped_from_a_turned_image(picture):
+    pixels = picture("astronaut.png")[:48, 100:164]
+    exif = exif_of(6, thumbnail=np.zeros((8, 8, 3), np.uint8))
+    order = "little" if exif[:2] == b"II" else "big"
+    at, size = exif.index(b"\xff\xd8"), len(exif) - exif.index(b"\xff\xd8")
+    for old, new in (((0x0201, 4, 1, at), 0x0111), ((0x0202, 4, 1, size), 0x0117)):
+        kinds = [value.to_bytes(length, order) for value, length in zip(old, (2, 2, 4, 4), strict=True)]
+        exif = exif.replace(b"".join(kinds), new.to_bytes(2, order) + b"".join(kinds[1:]))
+    exif = exif[:at] + b"s" * size
+    data = mozcodec.encode(pixels, 90, exif=exif, subsampling="4:4:4")
+    for options in ({"operation": "rotate_90"}, {"crop": (0, 0, 32, 32)}):
+        result = mozcodec.transform(data, **options)
+        with Image.open(io.BytesIO(result)) as image:
+            assert not image.getexif().get_ifd(ExifTags.IFD.IFD1)
+        assert b"ssss" not in result
+
+
 @pytest.mark.alone
 def test_reading_is_linear_in_the_bytes_of_all_markers(small):
     chunk = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + bytes(8)

@@ -20,6 +20,7 @@ from ._options import (
     EncodeOptions,
     choice,
     coding_options,
+    encoder_error,
     integer,
     needs_separate_scans,
     with_separate_scans,
@@ -240,7 +241,7 @@ def write_coefficients(
         settings,
         status,
     ):
-        error = error_of(status)
+        error = encoder_error(status, settings)
         if not needs_separate_scans(str(error), settings):
             raise error
         settings = with_separate_scans(settings, len(arrays))

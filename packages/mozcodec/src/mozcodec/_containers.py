@@ -414,11 +414,25 @@ def with_indices(old: bytes, new: bytes) -> bytes:
     return _joined(view, parts, first, [old[part.offset : part.offset + part.size] for part in parts[1:]])
 
 
-_FURTHER_ITEM = re.compile(
-    rb"<rdf:li\b[^<>]*>\s*<[\w.-]+:Item\b[^<>]*:Semantic\s*=\s*[\"'](?!Primary)[^<>]*/>\s*</rdf:li>\s*"
-)
+_LIST_ITEM = re.compile(rb"<([\w.-]+:)?li\b[^<>]*>|</(?:[\w.-]+:)?li\s*>\s*")
+_SEMANTIC = re.compile(rb":Semantic\s*(?:=\s*[\"']|>)\s*(?=\w)(?!Primary)")
 _HDR_VERSION = re.compile(rb"\shdrgm:Version\s*=\s*(?:\"[^\"]*\"|'[^']*')|<hdrgm:Version>[^<]*</hdrgm:Version>")
 _VIDEO_PROPERTY = xmp_property(rb":MicroVideo|:MicroVideoOffset|:MotionPhoto")
+
+
+def _without_further_items(xmp: bytes) -> bytes:
+    """Return XMP whose list of a file's parts has the first image only; a property is an attribute or an element."""
+    pieces, at, begun = [], 0, -1
+    for tag in _LIST_ITEM.finditer(xmp):
+        closes, is_empty = tag[0].startswith(b"</"), tag[0].endswith(b"/>")
+        if not closes:
+            begun = tag.start()  # the innermost: an item has no list within it
+        if (closes or is_empty) and begun >= at and _SEMANTIC.search(xmp, begun, tag.end()):
+            pieces.append(xmp[at:begun])
+            at = tag.end()
+        if closes or is_empty:
+            begun = -1
+    return b"".join((*pieces, xmp[at:]))
 
 
 def without_parts(first: bytes) -> bytes:
@@ -431,6 +445,6 @@ def without_parts(first: bytes) -> bytes:
     stripped = b"".join((*pieces, first[at:]))
 
     def alone(xmp: bytes) -> bytes:
-        return _VIDEO_PROPERTY.sub(rb"\g<1>0", _HDR_VERSION.sub(b"", _FURTHER_ITEM.sub(b"", xmp)))
+        return _VIDEO_PROPERTY.sub(rb"\g<1>0", _HDR_VERSION.sub(b"", _without_further_items(xmp)))
 
     return with_xmp(stripped, alone)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._engine import coded, handed_over, note_engine, this_thread
-from ._errors import JpegWarning, LimitError, error_of
+from ._errors import JpegWarning, LimitError
 from ._inputs import Background, check_layout, picture_of, target_of
 from ._metadata import DQT, SOF3, c_markers, header_segments, segments_to_write
 from ._mozjpeg import ffi, lib
@@ -20,6 +20,7 @@ from ._options import (
     Quality,
     choice,
     encode_options,
+    encoder_error,
     flag,
     integer,
 )
@@ -119,7 +120,7 @@ def _run(
         )
     del alive
     if failed:
-        raise error_of(status)
+        raise encoder_error(status, settings)
     thread.status = status
     if status.num_warnings:
         _warn(status)
@@ -391,7 +392,7 @@ class PreparedPicture:
         status = ffi.new("mzc_status *")
         handle = lib.mzc_prepare(struct, settings, status)
         if handle == ffi.NULL:
-            raise error_of(status)
+            raise encoder_error(status, settings)
         self._handle = ffi.gc(handle, lib.mzc_prepared_close)
 
     def encode(
@@ -408,7 +409,7 @@ class PreparedPicture:
             settings,
             status,
         ):
-            raise error_of(status)
+            raise encoder_error(status, settings)
         note_engine(status)
         if status.num_warnings:
             _warn(status)

@@ -117,15 +117,21 @@ def _iptc_of(photoshop: bytes) -> bytes | None:
     return next((content for number, _, content in _resources(photoshop) if number == _IPTC_RESOURCE), None)
 
 
-def with_iptc(photoshop: bytes, iptc: bytes | None) -> bytes:
-    """Return Photoshop's image resources with other IPTC records, or none."""
-    blocks = [block for block in _resources(photoshop) if block[0] != _IPTC_RESOURCE]
-    if iptc is not None:
-        blocks.append((_IPTC_RESOURCE, b"\0\0", iptc))
+def _without_resources(photoshop: bytes, numbers: tuple[int, ...]) -> bytes:
     return b"".join(
         b"8BIM" + number.to_bytes(2, "big") + name + len(content).to_bytes(4, "big") + content + bytes(len(content) % 2)
-        for number, name, content in blocks
+        for number, name, content in _resources(photoshop)
+        if number not in numbers
     )
+
+
+def with_iptc(photoshop: bytes, iptc: bytes | None) -> bytes:
+    """Return Photoshop's image resources with other IPTC records, or none."""
+    others = _without_resources(photoshop, (_IPTC_RESOURCE,))
+    if iptc is None:
+        return others
+    start = b"8BIM" + _IPTC_RESOURCE.to_bytes(2, "big") + b"\0\0"
+    return others + start + len(iptc).to_bytes(4, "big") + iptc + bytes(len(iptc) % 2)
 
 
 def photoshop_segments(resources: bytes) -> list[tuple[int, bytes]]:
@@ -382,6 +388,41 @@ def with_metadata(jpeg: bytes, metadata: Metadata) -> bytes:
 
 _EXIF_POINTER, _WIDTH_TAG, _HEIGHT_TAG = 0x8769, 0xA002, 0xA003
 _THUMBNAIL_OFFSET, _THUMBNAIL_SIZE = 0x0201, 0x0202
+_STRIP_OFFSET, _STRIP_SIZE = 0x0111, 0x0117
+_JFIF_EXTENSION = b"JFXX\0"
+_PHOTOSHOP_THUMBNAILS = (0x0409, 0x040C)
+_XMP_THUMBNAILS = re.compile(rb"<(/?)[\w.-]+:Thumbnails\b[^<>]*?(/?)>")
+
+
+def without_thumbnails(jpeg: bytes) -> bytes:
+    """Return an image without the thumbnails of JFIF's extension and of Photoshop's resources."""
+    new: dict[object, list[tuple[int, bytes]]] = {}
+    photoshop = b""
+    for segment in header_segments(jpeg):
+        if segment.marker == APP0 and bytes(segment.data[:5]) == _JFIF_EXTENSION:
+            new["jfxx"] = []
+        elif kind_of(segment.marker, segment.data) == "iptc":
+            photoshop += segment.data[len(PHOTOSHOP_SIGNATURE) :]
+    if any(block[0] in _PHOTOSHOP_THUMBNAILS for block in _resources(photoshop)):
+        new["iptc"] = photoshop_segments(_without_resources(photoshop, _PHOTOSHOP_THUMBNAILS))
+
+    def key(segment: Segment) -> str | None:
+        is_extension = segment.marker == APP0 and bytes(segment.data[:5]) == _JFIF_EXTENSION
+        return "jfxx" if is_extension else kind_of(segment.marker, segment.data)
+
+    return replaced(jpeg, new, key) if new else jpeg
+
+
+def without_xmp_thumbnails(xmp: bytes) -> bytes:
+    """Return XMP without its thumbnails, which are JPEGs in base 64 (xmp:Thumbnails)."""
+    pieces, at, begun = [], 0, -1
+    for tag in _XMP_THUMBNAILS.finditer(xmp):
+        if not tag[1] and begun < 0:
+            begun = tag.start()
+        if (tag[1] or tag[2]) and begun >= 0:
+            pieces.append(xmp[at:begun])
+            at, begun = tag.end(), -1
+    return b"".join((*pieces, xmp[at:]))
 
 
 class _Tiff:
@@ -414,11 +455,11 @@ class _Tiff:
         self.put(at, 2 if self.number(at - 6, 2) == _TIFF_SHORT else 4, value)
 
 
-def upright_exif(exif: bytes, width: int, height: int, turn: Any) -> bytes:
+def upright_exif(exif: bytes, width: int, height: int, turn: Any, is_part: bool = False) -> bytes:
     """Return EXIF for an image that was turned: orientation 1, its pixel dimensions, its thumbnail turned or dropped.
 
-    ``turn(jpeg)`` returns the thumbnail turned, or None where it cannot be. With None instead of a function only the
-    dimensions change: the image was cropped.
+    ``turn(jpeg)`` returns the thumbnail turned, or None where it cannot be. With None instead of a function the image
+    was not turned, and its orientation stays. The thumbnail of an image that is only a part of what it was is dropped.
     """
     if exif[:2] not in (b"II", b"MM"):
         return exif
@@ -432,7 +473,7 @@ def upright_exif(exif: bytes, width: int, height: int, turn: Any) -> bytes:
         for tag, value in ((_WIDTH_TAG, width), (_HEIGHT_TAG, height)):
             if tag in inner:
                 tiff.set(inner[tag], value)
-    if turn is None:
+    if turn is None and not is_part:
         return bytes(tiff.data)
     link = first + 2 + 12 * tiff.number(first, 2)
     second = tiff.number(link, 4) if link + 4 <= len(tiff.data) else 0
@@ -440,7 +481,7 @@ def upright_exif(exif: bytes, width: int, height: int, turn: Any) -> bytes:
     if _THUMBNAIL_OFFSET in thumbnail and _THUMBNAIL_SIZE in thumbnail:
         at, size = tiff.value(thumbnail[_THUMBNAIL_OFFSET]), tiff.value(thumbnail[_THUMBNAIL_SIZE])
         size = max(0, min(size, len(tiff.data) - at))  # the file may say anything
-        turned = turn(bytes(tiff.data[at : at + size]))
+        turned = None if is_part else turn(bytes(tiff.data[at : at + size]))
         if turned is not None and len(turned) > size and at + size == len(tiff.data):
             tiff.data += bytes(len(turned) - size)  # the thumbnail is the last
             size = len(turned)
@@ -448,8 +489,15 @@ def upright_exif(exif: bytes, width: int, height: int, turn: Any) -> bytes:
             tiff.data[at : at + size] = turned + bytes(size - len(turned))
             tiff.set(thumbnail[_THUMBNAIL_SIZE], len(turned))
         else:
-            tiff.data[at : at + size] = bytes(size)
+            if tiff.data[at : at + 2] == b"\xff\xd8":  # else it is not where the file says
+                tiff.data[at : at + size] = bytes(size)
             tiff.put(link, 4, 0)
+    elif _STRIP_OFFSET in thumbnail:  # samples, not a JPEG
+        at = tiff.value(thumbnail[_STRIP_OFFSET])
+        size = tiff.value(thumbnail[_STRIP_SIZE]) if _STRIP_SIZE in thumbnail else 0
+        if at >= second + 2 + 12 * tiff.number(second, 2) and at + size <= len(tiff.data):
+            tiff.data[at : at + size] = bytes(size)
+        tiff.put(link, 4, 0)
     if _ORIENTATION_TAG in thumbnail and tiff.number(link, 4):
         tiff.set(thumbnail[_ORIENTATION_TAG], 1)
     return bytes(tiff.data)

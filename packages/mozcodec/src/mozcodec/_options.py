@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._errors import JpegError, UnsupportedError, error_of
 from ._mozjpeg import ffi, lib
 
 Quality = float | Sequence[float] | None
@@ -535,6 +536,19 @@ def with_separate_scans(settings: Any, num_components: int) -> Any:
 def needs_separate_scans(message: str, settings: Any) -> bool:
     """Return whether libjpeg refused to interleave the components, and the scans are left to the encoder."""
     return "too large for interleaved scan" in message and settings.num_scans == 0
+
+
+def encoder_error(status: Any, settings: Any) -> JpegError:
+    """Return the exception for *status* of an encoder; one for components that share no scan says how to code them."""
+    error = error_of(status)
+    if "too large for interleaved scan" not in str(error):
+        return error
+    factors = [(settings.h_samp_factor[i], settings.v_samp_factor[i]) for i in range(settings.num_sampling)]
+    named = f"subsampling={','.join(f'{h}x{v}' for h, v in factors)}: " if factors else ""
+    way = "give smaller factors, or a scan_script of scans of one component each ('0: 0 63 0 0; 1: 0 63 0 0; ...')"
+    return UnsupportedError(
+        f"{named}{error}: the components of a scan may have ten blocks an MCU in all; {way}", error.message_code
+    )
 
 
 CODING = frozenset(

@@ -14,11 +14,10 @@ from numpy.typing import ArrayLike
 
 from ._encode import NO_MARKERS, encode, take
 from ._engine import coded, note_engine
-from ._errors import error_of
 from ._inputs import Background, picture_of
 from ._metadata import c_markers, segments_to_write
 from ._mozjpeg import ffi, lib
-from ._options import EncodeOptions, Quality, encode_options, integer, is_sequential
+from ._options import EncodeOptions, Quality, encode_options, encoder_error, integer, is_sequential
 from ._pixels import describe
 
 _WITHOUT_MEANING: Mapping[str, tuple[object, str]] = {
@@ -65,7 +64,7 @@ class ScaledPicture:
         handle = lib.mzc_dct_open(struct, settings, block_size, dct_size, status)
         del alive
         if handle == ffi.NULL:
-            raise error_of(status)
+            raise encoder_error(status, settings)
         self._handle = ffi.gc(handle, lib.mzc_dct_close)
         self._block_size = block_size
 
@@ -82,7 +81,7 @@ class ScaledPicture:
             settings,
             status,
         ):
-            raise error_of(status)
+            raise encoder_error(status, settings)
         note_engine(status)
         return take(out)
 

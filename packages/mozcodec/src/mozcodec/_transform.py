@@ -25,13 +25,21 @@ from ._encode import take
 from ._engine import coded_faithfully, engine, note_engine
 from ._errors import DamagedError, JpegError, JpegWarning, LimitError, UnsupportedError, error_of
 from ._inputs import Source, content_of
-from ._metadata import Metadata, read_metadata, upright_exif, with_metadata
+from ._metadata import (
+    Metadata,
+    read_metadata,
+    upright_exif,
+    with_metadata,
+    without_thumbnails,
+    without_xmp_thumbnails,
+)
 from ._mozjpeg import ffi, lib
 from ._options import (
     MAX_DIMENSION,
     EncodeOptions,
     choice,
     coding_options,
+    encoder_error,
     flag,
     needs_separate_scans,
     with_separate_scans,
@@ -121,7 +129,7 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
             settings,
             status,
         ):
-            error = named(error_of(status), whole)
+            error = named(encoder_error(status, settings), whole)
             if struct.crop and str(error) == "Invalid crop request":  # the request is wrong, not the stream
                 raise JpegError(f"{error}: the region does not lie within the image", error.message_code)
             if needs_separate_scans(str(error), settings):
@@ -189,7 +197,9 @@ def _transform(
     how = choice("parts", parts, {"rewrite": "rewrite", "keep": "keep", "drop": "drop"})
     result = _rewrite(source, struct, settings, stacklevel=3)
     if (struct.operation or struct.crop) and struct.copy == lib.MZC_COPY_ALL:
-        result = _described(result, struct.operation)
+        was = read_header(data) if struct.crop else None
+        size = None if was is None else (was.width, was.height)
+        result = _described(result, struct.operation, size)
     if metadata is not None:
         result = with_metadata(result, metadata)
     view = memoryview(ffi.buffer(source))
@@ -207,15 +217,23 @@ def _transform(
 _XMP_SIZES = ((rb"exif:PixelXDimension|tiff:ImageWidth", 0), (rb"exif:PixelYDimension|tiff:ImageLength", 1))
 
 
-def _described(jpeg: bytes, operation: int) -> bytes:
-    """Return a turned or cropped image whose EXIF and XMP say so: viewers would turn it once more."""
+def _described(jpeg: bytes, operation: int, before: tuple[int, int] | None = None) -> bytes:
+    """Return a turned or cropped image whose EXIF and XMP say so: viewers would turn it once more.
+
+    *before* is the size of the image before it was cropped. Thumbnails are turned or dropped.
+    """
+    header = read_header(jpeg)
+    size = header.width, header.height
+    is_part = before is not None and sorted(before) != sorted(size)
+    if operation or is_part:
+        jpeg = without_thumbnails(jpeg)
     metadata = read_metadata(jpeg)
     if metadata.exif is None and metadata.xmp is None:
         return jpeg
-    header = read_header(jpeg)
-    size = header.width, header.height
 
     def described(xmp: bytes) -> bytes:
+        if operation or is_part:
+            xmp = without_xmp_thumbnails(xmp)
         for name, side in _XMP_SIZES:
             xmp = xmp_property(name).sub(rb"\g<1>%d" % size[side], xmp)
         return xmp_property(rb"tiff:Orientation").sub(rb"\g<1>1", xmp) if operation else xmp
@@ -234,7 +252,7 @@ def _described(jpeg: bytes, operation: int) -> bytes:
         except JpegError:
             return None
 
-    exif = upright_exif(metadata.exif, *size, turn if operation else None)
+    exif = upright_exif(metadata.exif, *size, turn if operation else None, is_part)
     return jpeg if exif == metadata.exif else edit_metadata(jpeg, exif=exif)
 
 
@@ -311,7 +329,8 @@ def transform(
     the result that stays. *grayscale* drops the chroma.
 
     After an operation EXIF and XMP say orientation 1 and the new size; EXIF's thumbnail is turned, or dropped where its
-    edges cannot move. After a crop they say the new size.
+    edges cannot move. After a crop they say the new size, and the thumbnail is dropped. Thumbnails of JFIF's extension,
+    of Photoshop's resources and of XMP are dropped after both.
 
     Blocks move as they are, so edges must fit: an image whose size is not a whole number of MCUs cannot be turned
     around its far edges, and a region begins at an MCU. Otherwise :class:`mozcodec.UnsupportedError` is raised;
