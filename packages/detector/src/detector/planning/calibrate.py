@@ -341,6 +341,8 @@ class _Faces:
             if shape is not None:
                 work.append(shape[0] * shape[1] / 1e6)
                 seconds.append(_seconds(partial(crop_clip, (clip, self.config))))
+        if not work:
+            raise _unreadable(self.large.tree.clips[0])
         return ratio(work, seconds)
 
 
@@ -360,8 +362,12 @@ def _decoded(clip: Clip, config: FacesConfig) -> int:
 def _megapixels(clip: Clip) -> float:
     shape = _shape(clip)
     if shape is None:
-        raise DataError(f"{clip.path}: cannot be read; calibrate on readable videos")
+        raise _unreadable(clip)
     return shape[1] / 1e6
+
+
+def _unreadable(clip: Clip) -> DataError:
+    return DataError(f"{clip.path}: cannot be read; calibrate on readable files")
 
 
 def _audit(small: _Chain, large: _Chain) -> StageRates:
