@@ -114,6 +114,34 @@ def test_a_planted_bit_is_noticed(coefficients, coding):
     assert noticed > unnoticed  # those in JFIF, in component ids, in codes of fixed tables that no block uses
 
 
+@pytest.mark.parametrize("coding", ["default", "sequential", "restarts", "deep approximation"])
+def test_a_planted_bit_in_a_long_scan_is_noticed(coding):
+    """Scans are compared in pieces of some kilobytes."""
+    noise = np.random.default_rng(5).integers(0, 256, (340, 350, 3), dtype=np.uint8)
+    noise = mozcodec.read_coefficients(mozcodec.encode(noise, 95))
+    data = mozcodec.write_coefficients(noise, **CODINGS[coding])
+    expected, rng = Expected(noise), np.random.default_rng(6)
+    scan = max(mozcodec.inspect(data).scans, key=lambda scan: scan.size)
+    assert scan.size > 3 * 4096
+    for at in rng.integers(scan.offset + 16, scan.offset + scan.size, 80):
+        wrong = bytearray(data)
+        wrong[at] ^= 1 << int(rng.integers(8))
+        for engine in expected.engines():
+            assert expected.compare(bytes(wrong), engine=engine) != SAME
+    assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME, SAME]
+
+
+@pytest.mark.skipif(not _engine.CPU, reason="needs the engine")
+def test_a_benchmark_can_leave_the_comparison_out(coefficients):
+    """The switch belongs to one engine, and the bytes stay."""
+    data = mozcodec.write_coefficients(coefficients)
+    lib.mzc_engine_leave_unproven(_engine.engine(), 1)
+    try:
+        assert mozcodec.write_coefficients(coefficients) == data
+    finally:
+        lib.mzc_engine_leave_unproven(_engine.engine(), 0)
+
+
 def test_other_coefficients_and_tables_are_noticed(coefficients):
     rng = np.random.default_rng(2)
     for coding in CODINGS.values():

@@ -66,9 +66,12 @@ int mzc_check_written(const mzc_buffer *written, const mzc_expected *expected, c
 {
   mzc_status own;
   const char *what = NULL;
-  int result = mzc_compare_stream(written->data, written->size, expected, mzc_engine_uses_v3(engine), &what);
+  int result;
 
+  if (mzc_engine_leaves_unproven(engine))
+    return 0;
   memset(&own, 0, sizeof own);
+  result = mzc_compare_stream(written->data, written->size, expected, mzc_engine_uses_v3(engine), &what);
   if (result == MZC_UNCOVERED)
     result = mzc_compare_by_library(written->data, written->size, expected, &own, &what);
   if (result == MZC_SAME)

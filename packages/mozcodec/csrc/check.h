@@ -15,8 +15,8 @@ typedef struct {
 
 enum { MZC_SAME, MZC_DIFFERS, MZC_UNCOVERED };
 
-/* MZC_UNCOVERED: the stream is of a kind that this does not read. *what: what differs. Memory: a byte for each of the
- * stream, 24 for each block. is_v3: the processor is of x86-64-v3. */
+/* MZC_UNCOVERED: the stream is of a kind that this does not read. *what: what differs. Memory: 8 KB for
+ * each scan, sets of a row of MCUs. is_v3: the processor is of x86-64-v3. */
 int mzc_compare_stream(const unsigned char *data, size_t size, const mzc_expected *expected, int is_v3,
                        const char **what);
 /* The same by libjpeg's decoder, for streams of every kind; the error of the status where it cannot read the stream. */

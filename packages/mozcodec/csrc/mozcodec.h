@@ -149,6 +149,8 @@ typedef struct mzc_engine mzc_engine;
 int mzc_engine_cpu(const char *requested);
 mzc_engine *mzc_engine_new(int cpu);   /* NULL: out of memory */
 void mzc_engine_free(mzc_engine *engine);
+/* For the benchmark that measures what the comparison costs: 1: what this engine writes is not compared with its source. */
+void mzc_engine_leave_unproven(mzc_engine *engine, int unproven);
 
 void mzc_default_encode_options(mzc_encode_options *options);
 /* engine: NULL = the library codes everything. */

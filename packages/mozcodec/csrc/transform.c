@@ -272,8 +272,6 @@ static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_
 #endif
   if (mzc_finish_coefficients(&t->target, written, options->engine, engine, t->guard.status))
     return -1;
-  if (engine)
-    mzc_engine_trim(engine);     /* the comparison needs memory of its own */
   if (mzc_destination_check(&t->destination, t->guard.status) || check_written(t, written, transform, options, engine))
     return -1;
   jpeg_finish_decompress(&t->source);

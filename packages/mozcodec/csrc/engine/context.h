@@ -51,6 +51,7 @@ struct mzc_engine {
   int sequential, trellis, trellis_dc, own_dct, simd_dct, deringing, plain_from_library, declined;
   int may_hand_over;                           /* to the library, where that takes much less memory */
   int wide;                                    /* bands.c searches too */
+  int unproven;                                /* what it writes is not compared with its source */
   int row;                                     /* of MCUs, in the main pass */
   mzc_lambda lambda;
   mzc_quantizer quantizer[NUM_QUANT_TBLS];

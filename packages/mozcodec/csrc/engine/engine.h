@@ -22,6 +22,8 @@ mzc_engine *mzc_engine_new(int cpu);
 void mzc_engine_free(mzc_engine *engine);
 /* Whether its kernels are those of x86-64-v3; not without an engine. */
 int mzc_engine_uses_v3(const mzc_engine *engine);
+void mzc_engine_leave_unproven(mzc_engine *engine, int unproven);
+int mzc_engine_leaves_unproven(const mzc_engine *engine);
 
 /* Frees the memory that only a large image needs; call it after each use. */
 void mzc_engine_trim(mzc_engine *engine);

@@ -40,6 +40,16 @@ int mzc_engine_uses_v3(const mzc_engine *engine)
   return engine != NULL && engine->kernels == mzc_kernels_of(MZC_CPU_V3);
 }
 
+void mzc_engine_leave_unproven(mzc_engine *engine, int unproven)
+{
+  engine->unproven = unproven;
+}
+
+int mzc_engine_leaves_unproven(const mzc_engine *engine)
+{
+  return engine != NULL && engine->unproven;
+}
+
 typedef void *(*visitor)(void *array, size_t *capacity, size_t size, size_t *total);
 
 static void visit_bytes(mzc_bytes *b, visitor visit, size_t *total)

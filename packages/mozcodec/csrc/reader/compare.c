@@ -141,6 +141,18 @@ static inline uint32_t read_run(const uint8_t *data, uint64_t *at, const mzc_kno
 
 /* ---- scans -------------------------------------------------------------------------------------------------------- */
 
+/* Not 0: the interval ends before. */
+static inline __attribute__((always_inline)) int is_beyond(mzc_comparing *s, uint64_t *at)
+{
+  if (__builtin_expect(*at <= s->limit, 1))
+    return 0;
+  s->at = *at;
+  if (mzc_compare_further(s))
+    return 1;
+  *at = s->at;
+  return 0;
+}
+
 /* Expects the coefficients of set. *next: after the one before, then after the last. */
 static inline __attribute__((always_inline)) uint64_t expect_ac(const uint8_t *data, uint64_t *at, expectation *e,
                                                                 const mzc_known_code *code, const int16_t *block, uint64_t set,
@@ -161,7 +173,7 @@ static inline __attribute__((always_inline)) uint64_t expect_ac(const uint8_t *d
 }
 
 /* The end of a run of ended blocks, as long as it can be; 0: no run. */
-static inline uint64_t expect_run(const mzc_comparing *s, uint64_t *at, expectation *e, const mzc_known_code *code, uint32_t run)
+static inline uint64_t expect_run(mzc_comparing *s, uint64_t *at, expectation *e, const mzc_known_code *code, uint32_t run)
 {
   const uint8_t *data = s->data;
   uint64_t difference = 0, known;
@@ -170,7 +182,7 @@ static inline uint64_t expect_run(const mzc_comparing *s, uint64_t *at, expectat
   for (; __builtin_expect(run > 0x7FFF, 0); run -= 0x7FFF) {
     known = code->code[14 << 4];
     difference |= expect(data, at, e, known >> 8 << 14 | 0x3FFF, (known & 255) + 14);
-    if (*at > s->end)
+    if (is_beyond(s, at))
       return 1;
   }
   class = 31 - (unsigned)__builtin_clz(run | 1);
@@ -184,7 +196,7 @@ enum { CHUNK = 256 };
 static inline __attribute__((always_inline)) int compare_ac(mzc_comparing *s, int y, int first, int count, int Al)
 {
   const mzc_comparing_component *c = &s->component[0];
-  const uint64_t band = from_to(s->Ss, s->Se), *above = c->above + (size_t)y * c->wide;
+  const uint64_t band = from_to(s->Ss, s->Se), *above = c->above + (size_t)(y - c->top) * c->wide;
   const mzc_known_code *code = c->ac;
   const uint8_t *data = s->data;
   const int Ss = s->Ss, Se = s->Se, end = first + count;
@@ -205,7 +217,7 @@ static inline __attribute__((always_inline)) int compare_ac(mzc_comparing *s, in
     for (int i = 0; i < n; i++) {
       int x = start + list[i], next = Ss;
 
-      if (at > s->end)
+      if (is_beyond(s, &at))
         return -1;
       difference |= expect_run(s, &at, &e, code, ended + (uint32_t)(x - from));
       difference |= expect_ac(data, &at, &e, code, row[x], above[x] & band, Al, &next);
@@ -260,7 +272,7 @@ static inline int nth(uint64_t set, int n)
 static int ac_refine(mzc_comparing *s, int y, int first, int count)
 {
   const mzc_comparing_component *c = &s->component[0];
-  const uint64_t band = from_to(s->Ss, s->Se), *above = c->above + (size_t)y * c->wide, *bit = c->bit + (size_t)y * c->wide;
+  const uint64_t band = from_to(s->Ss, s->Se), *above = c->above + (size_t)(y - c->top) * c->wide, *bit = c->bit + (size_t)(y - c->top) * c->wide;
   const mzc_known_code *code = c->ac;
   const uint8_t *data = s->data;
   uint64_t at = s->at, difference = 0;
@@ -271,7 +283,7 @@ static int ac_refine(mzc_comparing *s, int y, int first, int count)
   for (int x = first; x < first + count; x++) {
     uint64_t known = above[x], left = band, fresh = bit[x] & ~known & band;
 
-    if (at > s->end)
+    if (is_beyond(s, &at))
       return -1;
     if (skip == 0) {
       while (fresh) {
@@ -292,8 +304,6 @@ static int ac_refine(mzc_comparing *s, int y, int first, int count)
       }
       if (left) {
         difference |= compare(data, &at, &e);
-        if (at > s->end)
-          return -1;
         skip = read_run(data, &at, code);
         if (skip == 0)
           return -1;
@@ -374,16 +384,19 @@ static inline __attribute__((always_inline)) int compare_blocks(mzc_comparing *s
     int row = y * c->down + v, column = x * c->across;
     int inside = row >= c->high ? 0 : c->wide - column < c->across ? c->wide - column : c->across;
     const int16_t (*blocks)[64] = inside ? (const int16_t (*)[64])c->rows[row] + column : NULL;
-    const uint64_t *above = what == WHOLE ? c->above + (size_t)row * c->wide + column : NULL;
+    const uint64_t *above = what == WHOLE ? c->above + (size_t)(row - c->top) * c->wide + column : NULL;
 
-    if (*at > s->end)
+    if (is_beyond(s, at))
       return -1;
-    for (int h = 0; h < inside && (what != WHOLE || *at <= s->end); h++)
+    for (int h = 0; h < inside; h++) {
+      if (what == WHOLE && h > 0 && is_beyond(s, at))
+        return -1;
       *difference |= expect_block(s, at, e, c, blocks[h], what == WHOLE ? above[h] : 0, what);
+    }
     if (__builtin_expect(inside < c->across, 0)) {
       *difference |= compare(s->data, at, e);
       for (int h = inside; h < c->across; h++)
-        if (read_dummy(s, at, c, what) || *at > s->end)
+        if (is_beyond(s, at) || read_dummy(s, at, c, what))
           return -1;
     }
   }

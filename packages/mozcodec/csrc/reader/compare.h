@@ -9,6 +9,8 @@
 
 enum {
   MZC_COMPARE_PAD = 512,         /* bytes after the data: more than a block of the longest codes */
+  MZC_COMPARE_BYTES = 4096,      /* of a scan at a time */
+  MZC_MAX_SHIFT = 7,             /* see find */
   MZC_NO_CODE = 128              /* more bits than are ever compared at once */
 };
 
@@ -29,26 +31,32 @@ typedef struct {
   int across, down, wide, high;  /* blocks in an MCU; blocks of the component */
   int last_dc;
   int16_t (**rows)[64];
+  int top;                       /* the row of blocks that above and bit begin with */
   const uint64_t *above, *bit;   /* a word a block, bit 63 - k = zigzag coefficient k: |c| >> (AC refinement: Ah, otherwise Al)
                                     is not 0; AC refinement: bit Al of |c| is 1 */
 } mzc_comparing_component;
 
 typedef struct {
-  const uint8_t *data;           /* of one restart interval, without stuffing */
-  uint64_t at, end;              /* bits */
+  uint8_t data[MZC_COMPARE_BYTES + MZC_COMPARE_PAD];   /* of one restart interval, without stuffing */
+  uint64_t at, end, limit;       /* bits; beyond limit: see mzc_compare_further */
+  const uint8_t *next, *stop;    /* what comes after data in the file; the marker that ends the scan */
+  const uint8_t *marker;         /* the one that ends the interval, once data reach up to it */
   int num_components, Ss, Se, Ah, Al;
   uint32_t skip;                 /* AC refinement: blocks left of a run of ended blocks, whose code was read */
   uint32_t ended;                /* other AC scans: ended blocks whose code comes next */
   mzc_comparing_component component[4];
 } mzc_comparing;
 
+/* Moves data on, so that they hold a block after bit at. Not 0: at is beyond the end of the interval. */
+int mzc_compare_further(mzc_comparing *);
+
 /* MCUs first .. first + count - 1 in row y of them; of a scan of one component: blocks. Not 0: they are others. */
 typedef int (*mzc_compare_mcus)(mzc_comparing *, int y, int first, int count);
 
 typedef struct {
-  /* The sets of the blocks of a component: |c| >> shift is not 0; unless NULL, bit shift - 1 of |c| is 1. Not 0: one is
-   * -32768, and the sets may be wrong. */
-  int (*find)(int16_t (**rows)[64], int wide, int high, int shift, uint64_t *above, uint64_t *bit);
+  /* The sets of a row of blocks, at most MZC_MAX_SHIFT: at sets + i * stride, i of 0 .. shift: |c| >> i is not 0; i of
+   * shift + 1 .. 2 * shift: bit i - shift - 1 of |c| is 1. Not 0: one is -32768, and the sets may be wrong. */
+  int (*find)(const int16_t (*row)[64], int count, int shift, uint64_t *sets, size_t stride);
   mzc_compare_mcus sequential, dc_first, dc_refine, ac_first, ac_refine;
   int (*end_run)(mzc_comparing *);   /* after ac_first, where a restart interval ends. Not 0: it ends otherwise */
 } mzc_comparers;

@@ -53,25 +53,24 @@ static inline uint64_t signs(__m256i low, __m256i high)
   return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
 }
 
-static inline __attribute__((always_inline)) int find_in_row(const orders *o, const int16_t (*row)[64], int count, int shift,
-                                                             uint64_t *above, uint64_t *bit)
+static inline __attribute__((always_inline)) int find_levels(const orders *o, const int16_t (*row)[64], int count, int shift,
+                                                             uint64_t *sets, size_t stride)
 {
-  const __m256i below = _mm256_set1_epi16((short)((1 << shift) - 1));
-  const __m128i left = _mm_cvtsi32_si128(16 - shift);   /* 16: no bit */
+  const __m256i below = _mm256_set1_epi16((short)((1 << shift) - 1)), sign = _mm256_set1_epi16(-128);
   __m256i all = _mm256_setzero_si256();
 
   for (int x = 0; x < count; x++) {
     __m256i v[4], rows[4], low, high;
+    uint64_t set;
 
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++) {   /* bytes: the sign: above; the lower bits: those of |c| */
       __m256i a = _mm256_abs_epi16(_mm256_loadu_si256((const __m256i *)(row[x] + 16 * i)));
-      __m256i is_above = _mm256_cmpgt_epi16(a, below);
 
       all = _mm256_or_si256(all, a);
-      v[i] = is_above;
-      if (bit)   /* the sign: above; the lowest bit: bit */
-        v[i] = _mm256_sub_epi16(_mm256_add_epi16(is_above, is_above), _mm256_srai_epi16(_mm256_sll_epi16(a, left), 15));
+      v[i] = _mm256_and_si256(_mm256_cmpgt_epi16(a, below), sign);
+      if (shift > 0)
+        v[i] = _mm256_or_si256(v[i], _mm256_and_si256(a, below));
     }
     low = _mm256_packs_epi16(v[0], v[1]);
     high = _mm256_packs_epi16(v[2], v[3]);
@@ -81,26 +80,30 @@ static inline __attribute__((always_inline)) int find_in_row(const orders *o, co
     rows[3] = _mm256_permute4x64_epi64(high, 0xDD);
     low = reordered(o, rows, 0);
     high = reordered(o, rows, 1);
-    above[x] = signs(low, high);
-    if (bit)
-      bit[x] = signs(_mm256_slli_epi16(low, 7), _mm256_slli_epi16(high, 7));
+    set = signs(low, high);
+    sets[(size_t)shift * stride + x] = set;
+    for (int i = shift; i > 0; i--) {
+      const __m128i left = _mm_cvtsi32_si128(8 - i);
+      uint64_t bit = signs(_mm256_sll_epi16(low, left), _mm256_sll_epi16(high, left));
+
+      set |= bit;
+      sets[(size_t)(shift + i) * stride + x] = bit;
+      sets[(size_t)(i - 1) * stride + x] = set;
+    }
   }
   return _mm256_movemask_epi8(_mm256_srai_epi16(all, 15)) != 0;
 }
 
-static int find(int16_t (**rows)[64], int wide, int high, int shift, uint64_t *above, uint64_t *bit)
+static int find(const int16_t (*row)[64], int count, int shift, uint64_t *sets, size_t stride)
 {
   const orders o = make_orders();
-  int has_lowest = 0;
 
-  for (int y = 0; y < high; y++, above += wide) {
-    const int16_t (*row)[64] = (const int16_t (*)[64])rows[y];
-
-    has_lowest |= bit ? find_in_row(&o, row, wide, shift, above, bit) : find_in_row(&o, row, wide, shift, above, NULL);
-    if (bit)
-      bit += wide;
+  switch (shift) {
+  case 0: return find_levels(&o, row, count, 0, sets, stride);
+  case 1: return find_levels(&o, row, count, 1, sets, stride);
+  case 2: return find_levels(&o, row, count, 2, sets, stride);
+  default: return find_levels(&o, row, count, shift, sets, stride);
   }
-  return has_lowest;
 }
 
 #else
@@ -148,62 +151,62 @@ static inline uint64_t natural_bits(__m128i a, __m128i b)
   return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(a, b));
 }
 
-static int find_in_row(const int16_t (*row)[64], int count, int shift, uint64_t *above, uint64_t *bit)
+static int find(const int16_t (*row)[64], int count, int shift, uint64_t *sets, size_t stride)
 {
-  const __m128i below = _mm_set1_epi16((short)((1 << shift) - 1)), one = _mm_set1_epi16((short)(1 << shift >> 1));
+  const __m128i below = _mm_set1_epi16((short)((1 << shift) - 1));
   __m128i all = _mm_setzero_si128();
 
   for (int x = 0; x < count; x++) {
-    uint64_t natural = 0, bits = 0;
+    uint64_t natural = 0, set;
+    __m128i a[8];
 
-    for (int i = 0; i < 4; i++) {
-      __m128i a = magnitudes(row[x] + 16 * i), b = magnitudes(row[x] + 16 * i + 8);
-
-      all = _mm_or_si128(all, _mm_or_si128(a, b));
-      natural |= natural_bits(_mm_cmpgt_epi16(a, below), _mm_cmpgt_epi16(b, below)) << 16 * i;
-      if (bit)
-        bits |= natural_bits(_mm_cmpeq_epi16(_mm_and_si128(a, one), one), _mm_cmpeq_epi16(_mm_and_si128(b, one), one))
-                << 16 * i;
+    for (int i = 0; i < 8; i++) {
+      a[i] = magnitudes(row[x] + 8 * i);
+      all = _mm_or_si128(all, a[i]);
     }
-    above[x] = to_zigzag(natural);
-    if (bit)
-      bit[x] = to_zigzag(bits);
+    for (int i = 0; i < 4; i++)
+      natural |= natural_bits(_mm_cmpgt_epi16(a[2 * i], below), _mm_cmpgt_epi16(a[2 * i + 1], below)) << 16 * i;
+    set = to_zigzag(natural);
+    sets[(size_t)shift * stride + x] = set;
+    for (int level = shift; level > 0; level--) {
+      const __m128i left = _mm_cvtsi32_si128(16 - level);
+      uint64_t bit;
+
+      natural = 0;
+      for (int i = 0; i < 4; i++)
+        natural |= natural_bits(_mm_srai_epi16(_mm_sll_epi16(a[2 * i], left), 15),
+                                _mm_srai_epi16(_mm_sll_epi16(a[2 * i + 1], left), 15)) << 16 * i;
+      bit = to_zigzag(natural);
+      set |= bit;
+      sets[(size_t)(shift + level) * stride + x] = bit;
+      sets[(size_t)(level - 1) * stride + x] = set;
+    }
   }
   return _mm_movemask_epi8(_mm_srai_epi16(all, 15)) != 0;
 }
 
 #else
 
-static int find_in_row(const int16_t (*row)[64], int count, int shift, uint64_t *above, uint64_t *bit)
+static int find(const int16_t (*row)[64], int count, int shift, uint64_t *sets, size_t stride)
 {
   int has_lowest = 0;
 
   for (int x = 0; x < count; x++) {
-    uint64_t natural = 0, bits = 0;
+    for (int level = 0; level <= 2 * shift; level++) {
+      uint64_t natural = 0;
 
-    for (int i = 0; i < 64; i++) {
-      natural |= (uint64_t)(abs(row[x][i]) >> shift != 0) << i;
-      bits |= (uint64_t)(abs(row[x][i]) << 1 >> shift & 1) << i;
-      has_lowest |= row[x][i] == INT16_MIN;
+      for (int i = 0; i < 64; i++) {
+        int a = abs(row[x][i]);
+        natural |= (uint64_t)(level <= shift ? a >> level != 0 : a >> (level - shift - 1) & 1) << i;
+        has_lowest |= row[x][i] == INT16_MIN;
+      }
+      sets[(size_t)level * stride + x] = to_zigzag(natural);
     }
-    above[x] = to_zigzag(natural);
-    if (bit)
-      bit[x] = to_zigzag(bits);
   }
   return has_lowest;
 }
 
 #endif
-
-static int find(int16_t (**rows)[64], int wide, int high, int shift, uint64_t *above, uint64_t *bit)
-{
-  int has_lowest = 0;
-
-  for (int y = 0; y < high; y++)
-    has_lowest |= find_in_row((const int16_t (*)[64])rows[y], wide, shift, above + (size_t)y * wide,
-                              bit ? bit + (size_t)y * wide : NULL);
-  return has_lowest;
-}
 
 #endif
 

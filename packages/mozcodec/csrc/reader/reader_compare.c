@@ -1,26 +1,34 @@
 /* Whether a Huffman stream of 8 bits has the given frame, tables and coefficients: segments and scans; compare.c compares
- * the codes. It shares nothing with what writes a file, nor with the reader. */
+ * the codes. It shares nothing with what writes a file, nor with the reader. All scans are compared at once, a row of MCUs
+ * of each, so that the coefficients are read from memory once. */
 #include "../check.h"
 #include "../stream.h"
 #include "compare.h"
 
-enum { UNSENT = -1 };
+enum { UNSENT = -1, MAX_SCANS = 64, MAX_CODES = 256 };
+
+typedef struct {
+  mzc_comparing codes;
+  mzc_compare_mcus compare;
+  int index[4];                  /* of its components */
+  unsigned restart_interval, to_go, restarts;
+} compared_scan;
 
 typedef struct {
   const mzc_expected *expected;
   const mzc_comparers *kernels;
   const char *what;              /* differs */
-  int progressive, frames, scans;
+  int progressive, frames, num_scans, num_codes;
   int id[4], table_of[4];
   UINT16 tables[4][DCTSIZE2];
-  int has_table[4], has_code[2][4];
+  int has_table[4];
   unsigned restart_interval;
   int8_t sent[4][DCTSIZE2];      /* zigzag: the Al of each coefficient so far */
-  uint64_t *above[4], *bit[4];
-  int shift[4];                  /* that they are filled for (bit: that less one); -1: none */
-  uint8_t *unstuffed;
-  mzc_known_code code[2][4];     /* DC, AC */
-  mzc_comparing scan;
+  int shift[4];                  /* of the sets that the scans need, -1: none */
+  uint64_t *sets[4];             /* of the rows of blocks in a row of MCUs */
+  const mzc_known_code *code[2][4];     /* DC, AC: the latest of each */
+  mzc_known_code *codes[MAX_CODES];
+  compared_scan *scan[MAX_SCANS];
 } comparison;
 
 static int unlike(comparison *c, const char *what)
@@ -31,19 +39,19 @@ static int unlike(comparison *c, const char *what)
 
 /* ---- tables ------------------------------------------------------------------------------------------------------- */
 
+static const uint8_t order[64] = {
+  0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,
+  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46,
+  53, 60, 61, 54, 47, 55, 62, 63
+};
+
 static int read_dqt(comparison *c, const unsigned char *p, size_t size)
 {
-  static const uint8_t order[64] = {
-    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,
-    7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46,
-    53, 60, 61, 54, 47, 55, 62, 63
-  };
-
   while (size > 0) {
     int wide = *p >> 4, index = *p & 15;
     size_t length = 1 + 64 * (size_t)(wide + 1);
 
-    if (wide > 1 || index > 3 || size < length || c->scans > 0)
+    if (wide > 1 || index > 3 || size < length || c->num_scans > 0)
       return MZC_UNCOVERED;
     for (int k = 0; k < DCTSIZE2; k++)
       c->tables[index][order[k]] = wide ? (UINT16)(p[1 + 2 * k] << 8 | p[2 + 2 * k]) : p[1 + k];
@@ -80,14 +88,19 @@ static int read_dht(comparison *c, const unsigned char *p, size_t size)
   while (size > 0) {
     int is_ac = *p >> 4, index = *p & 15;
     size_t length = 17;
+    mzc_known_code *code;
 
-    if (is_ac > 1 || index > 3 || size < length)
+    if (is_ac > 1 || index > 3 || size < length || c->num_codes == MAX_CODES)
       return MZC_UNCOVERED;
     for (int i = 1; i <= 16; i++)
       length += p[i];
-    if (size < length || length > 17 + 256 || fill_code(&c->code[is_ac][index], p + 1, p + 17, is_ac ? 255 : 15))
+    code = malloc(sizeof *code);
+    if (code == NULL)
+      return MZC_UNCOVERED;
+    c->codes[c->num_codes++] = code;
+    if (size < length || length > 17 + 256 || fill_code(code, p + 1, p + 17, is_ac ? 255 : 15))
       return unlike(c, "a Huffman table is invalid");
-    c->has_code[is_ac][index] = 1;
+    c->code[is_ac][index] = code;
     p += length;
     size -= length;
   }
@@ -129,122 +142,187 @@ static int check_tables(comparison *c)
 
 /* ---- coded data --------------------------------------------------------------------------------------------------- */
 
-/* The bytes up to the next marker. Returns where that is, NULL at the end of the stream. */
-static const unsigned char *next_interval(comparison *c, const unsigned char *p, const unsigned char *end)
+int mzc_compare_further(mzc_comparing *s)
 {
-  uint8_t *out = c->unstuffed;
+  size_t used = (size_t)(s->at >> 3), have = (size_t)(s->end >> 3);
 
-  for (;;) {
-    const unsigned char *mark = memchr(p, 0xFF, (size_t)(end - p));
-    if (mark == NULL || mark + 1 >= end)
-      return NULL;
-    memcpy(out, p, (size_t)(mark - p));
-    out += mark - p;
-    if (mark[1] != 0) {
-      memset(out, 0, MZC_COMPARE_PAD);
-      c->scan.at = 0;
-      c->scan.end = 8 * (uint64_t)(out - c->unstuffed);
-      c->scan.skip = c->scan.ended = 0;
-      for (int i = 0; i < 4; i++)
-        c->scan.component[i].last_dc = 0;
-      return mark;
+  if (s->marker || used > have)
+    return s->at > s->end;
+  have -= used;
+  memmove(s->data, s->data + used, have);
+  s->at &= 7;
+  while (have < MZC_COMPARE_BYTES && s->marker == NULL) {
+    size_t left = (size_t)(s->stop - s->next), room = MZC_COMPARE_BYTES - have, n = left < room ? left : room;
+    const uint8_t *mark = memchr(s->next, 0xFF, n);
+
+    n = mark ? (size_t)(mark - s->next) : n;
+    memcpy(s->data + have, s->next, n);
+    have += n;
+    s->next += n;
+    if (mark && mark[1] == 0) {
+      s->data[have++] = 0xFF;
+      s->next += 2;
+    } else if (mark || s->next == s->stop) {
+      s->marker = s->next;
     }
-    *out++ = 0xFF;
-    p = mark + 2;
   }
+  memset(s->data + have, 0, MZC_COMPARE_PAD);
+  s->end = 8 * (uint64_t)have;
+  s->limit = s->marker ? s->end : s->end - 8 * MZC_COMPARE_PAD;
+  return s->at > s->limit;
+}
+
+static void begin_interval(mzc_comparing *s, const uint8_t *next)
+{
+  s->next = next;
+  s->marker = NULL;
+  s->at = s->end = 0;
+  s->skip = s->ended = 0;
+  for (int i = 0; i < 4; i++)
+    s->component[i].last_dc = 0;
+  mzc_compare_further(s);
 }
 
 /* The last byte is filled up with ones. */
-static int ends_here(comparison *c)
+static int ends_here(const comparison *c, mzc_comparing *s)
 {
-  mzc_comparing *s = &c->scan;
   unsigned left;
 
-  if (s->at > s->end || (s->ended && c->kernels->end_run(s)))
+  if (s->ended && c->kernels->end_run(s))
     return 0;
+  if (s->marker == NULL)
+    mzc_compare_further(s);
   left = (unsigned)(s->end - s->at);
-  return s->at <= s->end && s->end - s->at < 8 && s->skip == 0 &&
+  return s->marker && s->at <= s->end && s->end - s->at < 8 && s->skip == 0 &&
          (left == 0 || (s->data[s->end / 8 - 1] & ((1u << left) - 1)) == (1u << left) - 1);
 }
 
-static mzc_compare_mcus comparer(const comparison *c)
+/* MCUs 0 .. wide - 1 of a row. */
+static int compare_row(comparison *c, compared_scan *scan, int y, int wide)
 {
-  if (!c->progressive)
-    return c->kernels->sequential;
-  if (c->scan.Ss == 0)
-    return c->scan.Ah ? c->kernels->dc_refine : c->kernels->dc_first;
-  return c->scan.Ah ? c->kernels->ac_refine : c->kernels->ac_first;
+  mzc_comparing *s = &scan->codes;
+
+  for (int x = 0, n; x < wide; x += n) {
+    n = wide - x;
+    if (scan->restart_interval && scan->to_go == 0) {
+      if (!ends_here(c, s) || s->marker == s->stop || s->marker[1] != 0xD0 + (scan->restarts++ & 7))
+        return unlike(c, "a restart interval");
+      begin_interval(s, s->marker + 2);
+      scan->to_go = scan->restart_interval;
+    }
+    if (scan->restart_interval) {
+      n = (unsigned)n < scan->to_go ? n : (int)scan->to_go;
+      scan->to_go -= (unsigned)n;
+    }
+    if (scan->compare(s, y, x, n))
+      return unlike(c, "coefficients");
+  }
+  return MZC_SAME;
 }
 
-static int compare_data(comparison *c, const unsigned char **p, const unsigned char *end, int wide, int high)
-{
-  mzc_compare_mcus compare = comparer(c);
-  unsigned to_go = c->restart_interval, restarts = 0;
-  const unsigned char *mark = next_interval(c, *p, end);
+/* ---- all scans, row by row ---------------------------------------------------------------------------------------- */
 
-  for (int y = 0; y < high; y++)
-    for (int x = 0, n; x < wide; x += n) {
-      if (mark == NULL)
-        return unlike(c, "the end of a scan");
-      n = wide - x;
-      if (c->restart_interval && to_go == 0) {
-        if (!ends_here(c) || mark[1] != 0xD0 + (restarts++ & 7))
-          return unlike(c, "a restart interval");
-        mark = next_interval(c, mark + 2, end);
-        to_go = c->restart_interval;
-        n = 0;
-        continue;
-      }
-      if (c->restart_interval) {
-        n = (unsigned)n < to_go ? n : (int)to_go;
-        to_go -= (unsigned)n;
-      }
-      if (compare(&c->scan, y, x, n))
-        return unlike(c, "coefficients");
+static int allocate_sets(comparison *c)
+{
+  const mzc_expected *e = c->expected;
+
+  for (int i = 0; i < e->num_components; i++) {
+    size_t stride = (size_t)e->v[i] * e->wide[i];
+
+    if (c->shift[i] < 0)
+      continue;
+    c->sets[i] = malloc((2 * (size_t)c->shift[i] + 1) * stride * sizeof *c->sets[i]);
+    if (c->sets[i] == NULL)
+      return -1;
+  }
+  for (int j = 0; j < c->num_scans; j++) {
+    mzc_comparing *s = &c->scan[j]->codes;
+    int shift = s->Ah ? s->Ah : s->Al;
+
+    for (int at = 0; at < s->num_components && (s->Ss > 0 || !c->progressive); at++) {
+      int i = c->scan[j]->index[at];
+      size_t stride = (size_t)e->v[i] * e->wide[i];
+
+      s->component[at].above = c->sets[i] + (size_t)shift * stride;
+      s->component[at].bit = c->sets[i] + (size_t)(c->shift[i] + shift) * stride;
     }
-  if (mark == NULL || !ends_here(c) || (mark[1] & ~7) == 0xD0)
-    return unlike(c, "the end of a scan");
-  *p = mark;
+  }
+  return 0;
+}
+
+/* Row y of MCUs of a whole frame: of the scans of component i alone. */
+static int compare_component(comparison *c, int i, int y)
+{
+  const mzc_expected *e = c->expected;
+  int top = y * e->v[i], end = top + e->v[i] < e->high[i] ? top + e->v[i] : e->high[i];
+  size_t stride = (size_t)e->v[i] * e->wide[i];
+
+  for (int row = top; row < end; row++) {
+    if (c->shift[i] >= 0 && c->kernels->find((const int16_t (*)[64])e->rows[i][row], e->wide[i], c->shift[i],
+                                             c->sets[i] + (size_t)(row - top) * e->wide[i], stride))
+      return MZC_UNCOVERED;
+    for (int j = 0; j < c->num_scans; j++)
+      if (c->scan[j]->codes.num_components == 1 && c->scan[j]->index[0] == i) {
+        c->scan[j]->codes.component[0].top = top;
+        if (compare_row(c, c->scan[j], row, e->wide[i]))
+          return MZC_DIFFERS;
+      }
+  }
+  return MZC_SAME;
+}
+
+static int compare_scans(comparison *c)
+{
+  const mzc_expected *e = c->expected;
+  int most_h = 1, most_v = 1, wide, high, result;
+
+  if (allocate_sets(c))
+    return MZC_UNCOVERED;
+  for (int i = 0; i < e->num_components; i++) {
+    most_h = e->h[i] > most_h ? e->h[i] : most_h;
+    most_v = e->v[i] > most_v ? e->v[i] : most_v;
+  }
+  wide = (e->width + 8 * most_h - 1) / (8 * most_h);
+  high = (e->height + 8 * most_v - 1) / (8 * most_v);
+  for (int y = 0; y < high; y++) {
+    for (int i = 0; i < e->num_components; i++) {
+      result = compare_component(c, i, y);
+      if (result)
+        return result;
+    }
+    for (int j = 0; j < c->num_scans; j++) {
+      compared_scan *scan = c->scan[j];
+
+      for (int at = 0; at < scan->codes.num_components; at++)
+        scan->codes.component[at].top = y * e->v[scan->index[at]];
+      if (scan->codes.num_components > 1 && compare_row(c, scan, y, wide))
+        return MZC_DIFFERS;
+    }
+  }
+  for (int j = 0; j < c->num_scans; j++)
+    if (!ends_here(c, &c->scan[j]->codes) || c->scan[j]->codes.marker != c->scan[j]->codes.stop)
+      return unlike(c, "the end of a scan");
   return MZC_SAME;
 }
 
 /* ---- scans -------------------------------------------------------------------------------------------------------- */
 
-static int allocate_sets(const mzc_expected *e, int i, uint64_t **sets)
+static mzc_compare_mcus comparer(const comparison *c, const mzc_comparing *s)
 {
-  if (*sets == NULL)
-    *sets = malloc((size_t)e->wide[i] * e->high[i] * sizeof **sets);
-  return *sets == NULL ? -1 : 0;
+  if (!c->progressive)
+    return c->kernels->sequential;
+  if (s->Ss == 0)
+    return s->Ah ? c->kernels->dc_refine : c->kernels->dc_first;
+  return s->Ah ? c->kernels->ac_refine : c->kernels->ac_first;
 }
 
-static int fill_sets(comparison *c, int i, int shift)
+static int note_sent(comparison *c, const compared_scan *scan)
 {
-  const mzc_expected *e = c->expected;
-  int failed;
+  const mzc_comparing *s = &scan->codes;
 
-  if (c->shift[i] == shift)
-    return 0;
-  if (c->shift[i] == 1 && shift == 0) {
-    for (size_t b = 0; b < (size_t)e->wide[i] * e->high[i]; b++)
-      c->above[i][b] |= c->bit[i][b];
-    c->shift[i] = 0;
-    return 0;
-  }
-  if (allocate_sets(e, i, &c->above[i]) || (shift > 0 && allocate_sets(e, i, &c->bit[i])))
-    return -1;
-  failed = c->kernels->find((int16_t (**)[64])e->rows[i], e->wide[i], e->high[i], shift, c->above[i],
-                            shift > 0 ? c->bit[i] : NULL);
-  c->shift[i] = failed ? -1 : shift;
-  return failed ? -1 : 0;
-}
-
-static int note_sent(comparison *c, const int *index, int num)
-{
-  const mzc_comparing *s = &c->scan;
-
-  for (int i = 0; i < num; i++)
+  for (int i = 0; i < s->num_components; i++)
     for (int k = s->Ss; k <= s->Se; k++) {
-      int8_t *sent = &c->sent[index[i]][k];
+      int8_t *sent = &c->sent[scan->index[i]][k];
       if (s->Ah == 0 ? *sent != UNSENT : *sent != s->Ah || s->Al != s->Ah - 1)
         return MZC_UNCOVERED;
       *sent = (int8_t)s->Al;
@@ -252,39 +330,58 @@ static int note_sent(comparison *c, const int *index, int num)
   return MZC_SAME;
 }
 
-static int set_component(comparison *c, int at, int index, int dc, int ac, int num)
+static int set_component(comparison *c, compared_scan *scan, int at, int dc, int ac)
 {
   const mzc_expected *e = c->expected;
-  mzc_comparing *s = &c->scan;
+  mzc_comparing *s = &scan->codes;
   mzc_comparing_component *k = &s->component[at];
-  int wants_dc = s->Ss == 0 && s->Ah == 0, wants_ac = !c->progressive || s->Ss > 0;
+  int index = scan->index[at], wants_dc = s->Ss == 0 && s->Ah == 0, wants_ac = !c->progressive || s->Ss > 0;
+  int shift = s->Ah ? s->Ah : s->Al;
 
-  if ((wants_dc && (dc > 3 || !c->has_code[0][dc])) || (wants_ac && (ac > 3 || !c->has_code[1][ac])))
+  if ((wants_dc && (dc > 3 || !c->code[0][dc])) || (wants_ac && (ac > 3 || !c->code[1][ac])))
     return unlike(c, "a Huffman table that is not there");
-  k->dc = &c->code[0][dc & 3];
-  k->ac = &c->code[1][ac & 3];
-  k->across = num > 1 ? e->h[index] : 1;
-  k->down = num > 1 ? e->v[index] : 1;
+  if (wants_ac && shift > MZC_MAX_SHIFT)
+    return MZC_UNCOVERED;
+  if (wants_ac && shift > c->shift[index])
+    c->shift[index] = shift;
+  k->dc = c->code[0][dc & 3];
+  k->ac = c->code[1][ac & 3];
+  k->across = s->num_components > 1 ? e->h[index] : 1;
+  k->down = s->num_components > 1 ? e->v[index] : 1;
   k->wide = e->wide[index];
   k->high = e->high[index];
   k->rows = (int16_t (**)[64])e->rows[index];
-  if (wants_ac && fill_sets(c, index, s->Ah ? s->Ah : s->Al))
-    return MZC_UNCOVERED;
-  k->above = c->above[index];
-  k->bit = c->bit[index];
   return MZC_SAME;
+}
+
+/* The marker that ends a scan; NULL: none. */
+static const unsigned char *end_of_scan(const unsigned char *p, const unsigned char *end)
+{
+  for (;; p += 2) {
+    p = memchr(p, 0xFF, (size_t)(end - p));
+    if (p == NULL || p + 1 >= end)
+      return NULL;
+    if (p[1] != 0 && (p[1] & ~7) != 0xD0)
+      return p;
+  }
 }
 
 static int read_scan(comparison *c, const unsigned char *p, size_t size, const unsigned char **data, const unsigned char *end)
 {
   const mzc_expected *e = c->expected;
-  mzc_comparing *s = &c->scan;
-  int num = size > 0 ? p[0] : 0, index[4], most_h = 1, most_v = 1, wide, high, result;
+  compared_scan *scan;
+  mzc_comparing *s;
+  int num = size > 0 ? p[0] : 0, result;
 
-  if (c->frames != 1 || num < 1 || num > 4 || size != (size_t)(4 + 2 * num))
+  if (c->frames != 1 || num < 1 || num > 4 || size != (size_t)(4 + 2 * num) || c->num_scans == MAX_SCANS)
     return MZC_UNCOVERED;
-  if (c->scans++ == 0 && check_tables(c))
+  if (c->num_scans == 0 && check_tables(c))
     return MZC_DIFFERS;
+  scan = malloc(sizeof *scan);
+  if (scan == NULL)
+    return MZC_UNCOVERED;
+  c->scan[c->num_scans++] = scan;
+  s = &scan->codes;
   s->num_components = num;
   s->Ss = p[1 + 2 * num];
   s->Se = p[2 + 2 * num];
@@ -294,53 +391,48 @@ static int read_scan(comparison *c, const unsigned char *p, size_t size, const u
                      : s->Ss != 0 || s->Se != 63 || s->Ah != 0 || s->Al != 0)
     return MZC_UNCOVERED;
   for (int i = 0; i < num; i++) {
-    index[i] = -1;
+    scan->index[i] = -1;
     for (int j = 0; j < e->num_components; j++)
       if (c->id[j] == p[1 + 2 * i])
-        index[i] = j;
-    if (index[i] < 0)
+        scan->index[i] = j;
+    if (scan->index[i] < 0)
       return unlike(c, "a component of a scan");
-    result = set_component(c, i, index[i], p[2 + 2 * i] >> 4, p[2 + 2 * i] & 15, num);
+    result = set_component(c, scan, i, p[2 + 2 * i] >> 4, p[2 + 2 * i] & 15);
     if (result)
       return result;
   }
-  result = note_sent(c, index, num);
+  result = note_sent(c, scan);
   if (result)
     return result;
-  for (int i = 0; i < e->num_components; i++) {
-    most_h = e->h[i] > most_h ? e->h[i] : most_h;
-    most_v = e->v[i] > most_v ? e->v[i] : most_v;
-  }
-  wide = num > 1 ? (e->width + 8 * most_h - 1) / (8 * most_h) : e->wide[index[0]];
-  high = num > 1 ? (e->height + 8 * most_v - 1) / (8 * most_v) : e->high[index[0]];
-  return compare_data(c, data, end, wide, high);
+  s->stop = end_of_scan(*data, end);
+  if (s->stop == NULL)
+    return unlike(c, "the end of a scan");
+  scan->compare = comparer(c, s);
+  scan->restart_interval = scan->to_go = c->restart_interval;
+  scan->restarts = 0;
+  begin_interval(s, *data);
+  *data = s->stop;
+  return MZC_SAME;
 }
 
 /* What no scan has sent must be 0. */
 static int check_unsent(comparison *c)
 {
   const mzc_expected *e = c->expected;
-  static const uint8_t one[64] = { 0 };
+  static const uint8_t all_sent[DCTSIZE2] = { 0 };
 
   for (int i = 0; i < e->num_components; i++) {
-    uint64_t whole = 0;
+    int lacking[DCTSIZE2];
 
-    if (memcmp(c->sent[i], one, sizeof one) == 0)
+    if (memcmp(c->sent[i], all_sent, sizeof all_sent) == 0)
       continue;
-    for (int shift = 0; shift < 15; shift++) {
-      uint64_t lacking = 0;
-      for (int k = 0; k < DCTSIZE2; k++)
-        if (c->sent[i][k] == UNSENT || c->sent[i][k] > shift)
-          lacking |= (uint64_t)1 << (63 - k);
-      if (lacking == 0)
-        continue;
-      if (fill_sets(c, i, shift + 1))
-        return MZC_UNCOVERED;
-      for (size_t b = 0; b < (size_t)e->wide[i] * e->high[i]; b++)
-        whole |= c->bit[i][b] & lacking;
-    }
-    if (whole)
-      return unlike(c, "coefficients that no scan sends");
+    for (int k = 0; k < DCTSIZE2; k++)
+      lacking[order[k]] = c->sent[i][k] == UNSENT ? 0xFFFF : (1 << c->sent[i][k]) - 1;
+    for (int y = 0; y < e->high[i]; y++)
+      for (int x = 0; x < e->wide[i]; x++)
+        for (int k = 0; k < DCTSIZE2; k++)
+          if (abs(e->rows[i][y][x][k]) & lacking[k])
+            return unlike(c, "coefficients that no scan sends");
   }
   return MZC_SAME;
 }
@@ -381,16 +473,25 @@ static int read_segments(comparison *c, const unsigned char *data, size_t size)
   return result;
 }
 
+static int compare_all(comparison *c, const unsigned char *data, size_t size)
+{
+  int result = read_segments(c, data, size);
+
+  if (result == MZC_SAME && c->num_scans > 0)
+    result = compare_scans(c);
+  if (result == MZC_SAME && !c->expected->partial)
+    result = c->num_scans > 0 ? check_unsent(c) : unlike(c, "scans");
+  return result;
+}
+
 int mzc_compare_stream(const unsigned char *data, size_t size, const mzc_expected *expected, int is_v3,
                        const char **what)
 {
-  comparison *c = malloc(sizeof *c);
-  int result = MZC_UNCOVERED;
+  comparison *c = calloc(1, sizeof *c);
+  int result;
 
   if (c == NULL)
-    return result;
-  memset(c, 0, offsetof(comparison, code));
-  memset(&c->scan, 0, sizeof c->scan);
+    return MZC_UNCOVERED;
   memset(c->sent, UNSENT, sizeof c->sent);
   for (int i = 0; i < 4; i++)
     c->shift[i] = -1;
@@ -401,18 +502,14 @@ int mzc_compare_stream(const unsigned char *data, size_t size, const mzc_expecte
     c->kernels = &mzc_comparers_v3;
 #endif
   (void)is_v3;
-  c->unstuffed = malloc(size + MZC_COMPARE_PAD);
-  c->scan.data = c->unstuffed;
-  if (c->unstuffed != NULL)
-    result = read_segments(c, data, size);
-  if (result == MZC_SAME && !expected->partial)
-    result = c->scans > 0 ? check_unsent(c) : unlike(c, "scans");
+  result = compare_all(c, data, size);
   *what = c->what;
-  for (int i = 0; i < 4; i++) {
-    free(c->above[i]);
-    free(c->bit[i]);
-  }
-  free(c->unstuffed);
+  for (int i = 0; i < 4; i++)
+    free(c->sets[i]);
+  for (int i = 0; i < c->num_scans; i++)
+    free(c->scan[i]);
+  for (int i = 0; i < c->num_codes; i++)
+    free(c->codes[i]);
   free(c);
   return result;
 }

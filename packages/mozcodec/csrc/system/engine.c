@@ -27,6 +27,18 @@ int mzc_engine_uses_v3(const mzc_engine *engine)
   return 0;
 }
 
+void mzc_engine_leave_unproven(mzc_engine *engine, int unproven)
+{
+  (void)engine;
+  (void)unproven;
+}
+
+int mzc_engine_leaves_unproven(const mzc_engine *engine)
+{
+  (void)engine;
+  return 0;
+}
+
 void mzc_engine_trim(mzc_engine *engine)
 {
   (void)engine;
