@@ -31,10 +31,12 @@ from detector.data.alignment import align, crop
 from detector.data.detection import make_detector, track
 from detector.data.index import read_index
 from detector.data.pictures import read_image
+from detector.data.png import encode_png
 from detector.data.shards import ShardReader
 from detector.errors import DataError
 from detector.inference import predict
 from detector.precision import Precision
+from detector.predict import _map_names
 from detector.ranges import Ranges, Span
 from detector.score import score_faces
 from detector.weights import load_model, save_model
@@ -484,9 +486,16 @@ def test_odd_file_names_are_shown_escaped(trained: Path, portrait: Path, tmp_pat
 
 
 def test_maps_are_drawn_without_a_bundle(trained: Path, portrait: Path, tmp_path: Path) -> None:
-    assert run(portrait, "--train", trained, "--explain", tmp_path / "maps")[0] == 0
-    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["face.png-person-1-frame-000000-grad_cam.png"]
-    assert read_image(next((tmp_path / "maps").iterdir())).shape == (64, 64, 3)
+    other = tmp_path / "other" / portrait.name  # of the same name, with maps of its own
+    other.parent.mkdir()
+    other.write_bytes(encode_png(np.ascontiguousarray(read_image(portrait)[:, ::-1])))
+    assert run(portrait, other, "--train", trained, "--explain", tmp_path / "maps")[0] == 0
+    paths = sorted((tmp_path / "maps").iterdir())
+    part = "person-1-frame-000000-grad_cam.png"
+    assert [path.name for path in paths] == [f"face.png-2-{part}", f"face.png-{part}"]
+    assert [read_image(path).shape for path in paths] == [(64, 64, 3)] * 2
+    assert paths[0].read_bytes() != paths[1].read_bytes()
+    assert _map_names(["a/x", "b/x-2", "b/x", "c/x"]) == {"a/x": "x", "b/x-2": "x-2", "b/x": "x-3", "c/x": "x-4"}
 
 
 def test_an_answer_does_not_depend_on_the_other_files(trained: Path, portrait: Path, tmp_path: Path) -> None:

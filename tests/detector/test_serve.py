@@ -755,11 +755,12 @@ def test_changed_weights_are_not_used(stub: Callable[..., Running], tmp_path: Pa
 
 def test_nothing_is_kept_on_disk_unless_asked(stub: Callable[..., Running], tmp_path: Path) -> None:
     running = stub(keep=str(tmp_path / "kept"))
-    _, values, address = running.post(b"fine", "face.png")
-    folder = tmp_path / "kept" / address.rpartition("/")[2]
-    assert {path.name: path.read_bytes() for path in folder.iterdir()}.keys() == {"face.png", "answer.json"}
-    assert (folder / "face.png").read_bytes() == b"fine"
-    assert json.loads((folder / "answer.json").read_text()) == values
+    for name, kept in (("face.png", "face.png"), ("answer.json", "upload-answer.json")):
+        _, values, address = running.post(b"fine", name)
+        folder = tmp_path / "kept" / address.rpartition("/")[2]
+        assert {path.name for path in folder.iterdir()} == {kept, "answer.json"}
+        assert (folder / kept).read_bytes() == b"fine"
+        assert json.loads((folder / "answer.json").read_text()) == values
 
 
 def test_a_worker_can_write_no_file(service: Running) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -112,6 +113,7 @@ def command(
     options = Options(prior, frames, aligned, reshared, maps=bool(explain or evidence))
     examiner = Examiner(train, params, options)
     missing = 0
+    maps = _map_names([name_of(path) for path in paths])
     with _Lines(out) as lines:
         before = done_before(out, lines.kept, examiner.settings)
         results: Iterator[Examined]
@@ -129,7 +131,7 @@ def command(
             if (examined.answer.file, examined.answer.sha256) not in before:
                 lines.add(as_line(examined.answer))
             if explain is not None:
-                _write_maps(explain, examined)
+                _write_maps(explain, maps[examined.answer.file], examined)
             click.echo(as_line(examined.answer) if as_json else f"\n{text(examined.answer)}")
     if before and evidence is None:
         click.echo(f"{len(before)} of {len(paths)} files were answered before in {out}", err=True)
@@ -232,11 +234,24 @@ def _check_outputs(files: Sequence[Path], outputs: Sequence[Path]) -> None:
             raise DataError(f"{out}: would overwrite an input; give another path")
 
 
-def _write_maps(folder: Path, examined: Examined) -> None:
+def _map_names(names: Sequence[str]) -> dict[str, str]:
+    """Return what the maps of each file of *names* are called: its last part, numbered where an earlier file has it."""
     from .answer.bundle import plain
+
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        numbered = (f"{plain(name)}-{number}" for number in itertools.count(2))
+        found[name] = next(one for one in itertools.chain([plain(name)], numbered) if one not in taken)
+        taken.add(found[name])
+    return found
+
+
+def _write_maps(folder: Path, name: str, examined: Examined) -> None:
+    """Write the maps of the file that is called *name* there to *folder*."""
     from .data.files import whole_file
     from .data.png import encode_png
 
-    for name, image in examined.maps.items():
-        with whole_file(folder / f"{plain(examined.answer.file)}-{name}.png") as path:
+    for part, image in examined.maps.items():
+        with whole_file(folder / f"{name}-{part}.png") as path:
             path.write_bytes(encode_png(image))

@@ -140,7 +140,9 @@ class Service:
         from ..answer.bundle import plain
 
         assert self.keep is not None
-        files = {plain(result.upload.name): result.upload.read(), "answer.json": result.parts["answer.json"]}
+        name, answer = plain(result.upload.name), "answer.json"
+        name = f"upload-{name}" if name == answer else name
+        files = {name: result.upload.read(), answer: result.parts[answer]}
         try:
             await asyncio.to_thread(write_kept, self.keep / result.id, files)
         except OSError as error:
