@@ -95,6 +95,23 @@ def test_a_copy_follows_what_is_at_the_address_and_is_made_once(
     assert not list(Path("out").rglob("*.part"))
 
 
+def test_files_and_folders_that_take_each_others_names_are_followed(memory: Any) -> None:
+    remote.fetched("memory://data")
+
+    def becomes(files: dict[str, bytes]) -> dict[str, bytes]:
+        memory.rm("/data", recursive=True)
+        memory.pipe(files)
+        copy = remote.fetched("memory://data")
+        folders = [path for path in copy.rglob("*") if path.is_dir()]
+        assert all(any(folder.iterdir()) for folder in folders)  # there are no empty folders at an address
+        return contents(copy) if copy.is_dir() else {"": copy.read_bytes()}
+
+    assert becomes({"/data/a": b"one", "/data/2.txt/b": b"two"}) == {"a": b"one", "2.txt/b": b"two"}
+    assert becomes({"/data/a": b"one"}) == {"a": b"one"}
+    assert becomes({"/data": b"all"}) == {"": b"all"}
+    assert becomes({"/data/a": b"one"}) == {"a": b"one"}
+
+
 def test_a_name_that_leaves_the_folder_is_refused(memory: Any) -> None:
     memory.store["/data/../../x"] = memory.store["/data/2.txt"]
     with pytest.raises(DataError, match=r"memory://data: cannot be read: .*has a name that a file below"):
@@ -198,6 +215,15 @@ def test_a_wrong_address_or_server_is_one_line_with_the_way_out(
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     assert "Unable to locate credentials" in said("s3://bucket/faces")
+
+
+def test_other_bytes_of_the_same_size_are_copied(bucket: Any) -> None:
+    bucket.pipe({"bucket/data/1.txt": b"one", "bucket/data/2.txt": b"two"})
+    copy = remote.fetched("s3://bucket/data")
+    before = (copy / "2.txt").stat().st_mtime_ns
+    bucket.pipe("bucket/data/1.txt", b"ONE")
+    assert contents(remote.fetched("s3://bucket/data")) == {"1.txt": b"ONE", "2.txt": b"two"}
+    assert (copy / "2.txt").stat().st_mtime_ns == before
 
 
 def test_a_damaged_transfer_is_not_kept(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:

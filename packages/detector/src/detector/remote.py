@@ -13,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -93,9 +93,7 @@ def _update(address: str, files: Any, there: list[There], copy: Path, kept_file:
         kept = read_json(kept_file, dict[str, str])
     wanted = {file.name: file for file in there}
     missing = [file for file in there if not _is_there(copy / file.name, file, kept)]
-    for path in _local(copy):
-        if path.relative_to(copy).as_posix() not in wanted and path != copy:
-            path.unlink()
+    _keep_only(copy, wanted)
     if not missing:
         return
     total = sum(file.size for file in missing)
@@ -141,8 +139,15 @@ def _mark(file: There) -> str:
     return f"{file.size} {file.token}"
 
 
-def _local(copy: Path) -> Iterator[Path]:
-    return (path for path in list(copy.rglob("*")) if path.is_file()) if copy.is_dir() else iter(())
+def _keep_only(copy: Path, names: Collection[str]) -> None:
+    """Remove the files of *copy* that are not in *names*, and the folders that are empty then."""
+    paths = [*copy.rglob("*"), copy] if copy.exists() else []
+    for path in sorted(paths, reverse=True):  # what is in a folder, then the folder
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif ("" if path == copy else path.relative_to(copy).as_posix()) not in names:
+            path.unlink()
 
 
 def _copy(address: str, files: Any, file: There, path: Path) -> None:
