@@ -158,4 +158,10 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str: 
             return f"{match[1]} (`{path.removeprefix('docs/')}`)"
         return f"[{match[1]}]({posixpath.relpath(place, posixpath.dirname(here))}{mark}{anchor})"
 
+    # in cells of tables, GitHub needs the backslash in `a\|b`, and Python-Markdown shows it
+    markdown = re.sub(r"^\|.*$", lambda row: re.sub(r"`[^`]*`", _without_escapes, row[0]), markdown, flags=re.MULTILINE)
     return re.sub(r"(?<!!)\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)", inside, markdown)
+
+
+def _without_escapes(code: re.Match[str]) -> str:
+    return code[0].replace("\\|", "|")

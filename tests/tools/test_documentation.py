@@ -54,6 +54,25 @@ def test_links_lead_to_places_in_the_site(here: str, before: str, after: str) ->
     assert on_page_markdown(f"[text]{before}", page, None, None) == f"[text]{after}"
 
 
+def test_code_in_a_table_shows_its_bars() -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="reference/settings.md"))
+    assert on_page_markdown("| `float \\| None` | a \\| b |", page, None, None) == "| `float | None` | a \\| b |"
+
+
+def test_docstrings_of_the_reference_are_markdown() -> None:
+    griffe = pytest.importorskip("griffe", reason="make docs installs it")
+    from tools.docstrings import Docstrings, as_markdown
+
+    text = "Return *it*.\n\n>>> f(1)   # one\n2\n\nSee :func:`mozcodec.encode` and :meth:`run`."
+    shown = "Return *it*.\n\n\n```pycon\n>>> f(1)   # one\n2\n\n```\n\nSee [`mozcodec.encode`][] and `run`."
+    assert as_markdown(text) == shown
+    source = "packages/mozcodec/src"
+    package = griffe.load("mozcodec", search_paths=[ROOT / source], extensions=griffe.load_extensions(Docstrings))
+    for found in (package, package["_encode.encode"], package["torch.JPEG"], package["_options.EncodeOptions.engine"]):
+        assert not re.search(r":\w+:`|(?<!```pycon\n)\A>>> ", found.docstring.value), found.path
+    assert "```pycon\n>>> data = mozcodec.encode(" in package.docstring.value  # that of the package itself, too
+
+
 def test_links_out_of_the_site_become_text() -> None:
     page = SimpleNamespace(file=SimpleNamespace(src_uri="sample.md"))
     assert on_page_markdown("[here](../tools/sample)", page, None, None) == "here (`tools/sample`)"
