@@ -274,7 +274,7 @@ def test_the_transform_takes_what_torchvision_v2_takes(face):
     assert jpeg(tensor[:0].new_empty(0, 3, 8, 8)).shape == (0, 3, 8, 8)
 
 
-@pytest.mark.parametrize("quality", [0, 101, (50, 40), (1.5, 3), True])
+@pytest.mark.parametrize("quality", [0, 101, (50, 40), (1.5, 3), True, (30,), (1, 2, 3), 7.5, None, "75"])
 def test_wrong_qualities_are_refused(quality):
     _import_torchvision()
     from mozcodec.torch import JPEG
@@ -285,12 +285,22 @@ def test_wrong_qualities_are_refused(quality):
 
 def test_wrong_pixels_and_encoders_are_refused(face):
     tensor = _tensor(face)
+    import torch
+
     from mozcodec.torch import JPEG
 
-    with pytest.raises(TypeError, match="uint8"):
+    with pytest.raises(TypeError, match=r"uint8.*got torch.float32.*before v2\.ToDtype"):
         JPEG(50)(tensor.float())
-    with pytest.raises(ValueError, match="encoder must be"):
-        JPEG(50, encoder="jpegli")
+    with pytest.raises(TypeError, match=r"drop alpha with image\[\.\.\., :3, :, :\]"):
+        JPEG(50)(torch.cat([tensor, tensor[:1]]))
+    for encoder in ("jpegli", None, 3, ["mozjpeg"]):
+        with pytest.raises(ValueError, match="encoder must be"):
+            JPEG(50, encoder=encoder)
+    with pytest.raises(ValueError, match="cannot have precision 12"):
+        JPEG(50, encoder={"precision": 12})
+    with pytest.raises(TypeError, match=r"generator must be a torch\.Generator or None, got 3"):
+        JPEG((30, 95), generator=3)
+    assert JPEG(np.int64(50)).quality == (50, 50)
     with pytest.raises(ValueError, match="cannot have distance"):
         JPEG(50, encoder={"distance": 1})
 

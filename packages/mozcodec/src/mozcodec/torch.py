@@ -32,20 +32,25 @@ ENCODERS: dict[str, Mapping[str, Any]] = {
 
 
 def _range(quality: int | Sequence[int]) -> tuple[int, int]:
-    low, high = (quality, quality) if isinstance(quality, int) else tuple(quality)
-    if not all(isinstance(q, int) and not isinstance(q, bool) for q in (low, high)) or not 1 <= low <= high <= 100:
-        raise ValueError(f"quality must be an integer 1..100, or (low, high) of them, got {quality!r}")
-    return low, high
+    given = (quality, quality) if isinstance(quality, int | np.integer) else quality
+    pair = tuple(given) if isinstance(given, Sequence | np.ndarray) else ()
+    if len(pair) == 2 and all(isinstance(q, int | np.integer) and not isinstance(q, bool) for q in pair):
+        low, high = (int(q) for q in pair)
+        if 1 <= low <= high <= 100:
+            return low, high
+    raise ValueError(f"quality must be an integer 1..100, or (low, high) of them, got {quality!r}")
 
 
 def _options(encoder: str | Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(encoder, str):
-        if encoder not in ENCODERS:
+    if not isinstance(encoder, Mapping):
+        if not isinstance(encoder, str) or encoder not in ENCODERS:
             raise ValueError(f"encoder must be {' or '.join(ENCODERS)}, or options of encode, got {encoder!r}")
         encoder = ENCODERS[encoder]
     for name in ("quality", "distance"):
         if name in encoder:
             raise ValueError(f"encoder cannot have {name}: the transform chooses the quality")
+    if encoder.get("precision", 8) != 8:
+        raise ValueError(f"encoder cannot have precision {encoder['precision']}: images have 8 bits")
     encode_options(75, encoder)  # raise for wrong options here, not at the first image
     return dict(encoder)
 
@@ -59,12 +64,22 @@ def _interleaved(image: Any) -> Any:
     return torch.stack([torch.from_numpy(plane) for plane in image], -1).numpy()
 
 
+def _remedy(image: Any) -> str:
+    """Return what makes *image*, which `JPEG` refuses, one that it takes, if there is such a thing."""
+    if image.ndim >= 3 and image.shape[-3] == 4:
+        return ": drop alpha with image[..., :3, :, :]"
+    if image.dtype.is_floating_point:
+        return ": put it before v2.ToDtype(torch.float32, scale=True), or v2.ToDtype(torch.uint8, scale=True) before it"
+    return ""
+
+
 class JPEG(v2.Transform):  # type: ignore[misc]  # torchvision has no types
     """Compress images to JPEG and decompress them.
 
     Takes what transforms of torchvision v2 take: uint8 tensors (..., C, H, W) with C = 1 or 3 in the CPU's memory,
     ``tv_tensors.Image`` and ``Video``, images of Pillow (L and RGB), and structures of these with labels, boxes and
-    masks, which pass. The result has the input's type and shape; its memory is channels-last, as that of torchvision's
+    masks, which pass. Arrays of NumPy pass, too, as through the transforms of torchvision: ``v2.ToImage`` makes images
+    of them. The result has the input's type and shape; its memory is channels-last, as that of torchvision's
     ``decode_jpeg``, and such inputs are not copied.
 
     *quality* is an integer 1..100, or (low, high), from which a quality is drawn uniformly, both ends included; every
@@ -86,6 +101,8 @@ class JPEG(v2.Transform):  # type: ignore[misc]  # torchvision has no types
         threads: int | None = 1,
     ) -> None:
         super().__init__()
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise TypeError(f"generator must be a torch.Generator or None, got {generator!r}")
         self.quality = _range(quality)
         self.encoder = encoder
         self.generator = generator
@@ -110,7 +127,8 @@ class JPEG(v2.Transform):  # type: ignore[misc]  # torchvision has no types
         if isinstance(inpt, tv_tensors.TVTensor) and not isinstance(inpt, tv_tensors.Image | tv_tensors.Video):
             return inpt  # boxes, masks and key points have no pixels
         if inpt.dtype != torch.uint8 or inpt.ndim < 3 or inpt.shape[-3] not in (1, 3):
-            raise TypeError(f"JPEG takes uint8 (..., 1 or 3, H, W), got {inpt.dtype} {tuple(inpt.shape)}")
+            given = f"{inpt.dtype} {tuple(inpt.shape)}{_remedy(inpt)}"
+            raise TypeError(f"JPEG takes uint8 (..., 1 or 3, H, W), got {given}")
         if inpt.device.type != "cpu":
             raise TypeError(f"JPEG takes tensors in the memory of the CPU, this one is on {inpt.device}: use .cpu()")
         plain = inpt if type(inpt) is torch.Tensor else inpt.as_subclass(torch.Tensor)
