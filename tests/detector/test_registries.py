@@ -194,13 +194,19 @@ def test_every_face_detector_has_what_its_users_need(name: str) -> None:
     if row.weights is None:
         detector = row.build(None)
         assert detector.eyes_at.shape == (2, 2)
-        assert detector.find(np.zeros((96, 96, 3), np.uint8)) is None
+        black = np.zeros((96, 96, 3), np.uint8)
+        assert detector.find(black) is None
+        assert detector.find_all(black) == []
+        assert detector.certainty(black) == 0
+        assert detector.surer >= 0
     else:
         assert type(None) in get_args(settings_of_faces[row.weights])
         assert row.digest is not None
         with pytest.raises(ConfigError, match=f"faces.{row.weights}"):
             row.build(None)
     assert row.stand_in is None or detection.DETECTORS[row.stand_in].works()
+    guide = (Path(__file__).resolve().parents[2] / "docs/faceforensics.md").read_text(encoding="utf-8")
+    assert f"\n| `{name}` " in guide  # the table of face detectors
 
 
 def test_the_choices_of_the_parameter_are_the_table() -> None:
