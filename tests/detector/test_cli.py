@@ -148,7 +148,7 @@ def test_damage_is_listed_and_fails(here: Path, small_faces: Path) -> None:
 
 def test_the_systems_own_errors_are_one_line_too(here: Path, small_faces: Path) -> None:
     (here / "out").write_text("a file")
-    assert fails("compress", small_faces, "out/compressed") == "Error: out: File exists"
+    assert fails("compress", small_faces, "out/compressed") == "Error: out/compressed: out is not a folder"
 
 
 def test_the_command_is_installed() -> None:

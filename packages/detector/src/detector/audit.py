@@ -38,6 +38,7 @@ __all__ = ["LeakRow", "command", "make_audit"]
 
 FOLDER = Input(exists=True, file_okay=False)
 PASSED = "passed\n"  # constant, so that another audit does not make the train stage out of date
+MARKER = "audit.json"
 MOST_METHODS = 8  # looked at one by one, the most frequent ones
 MOST_MEASURED = 200_000  # crops whose properties are compared
 EXAMPLES = 10  # named in audit.json; leaks.csv has all
@@ -65,10 +66,11 @@ def command(
     """
     from evaluation.findings import over_limit, text
 
-    from .data.files import whole_file
+    from .data.files import check_replaceable, whole_file
     from .data.work import Executor
 
     where = Executor(executor, workers)
+    check_replaceable(out, MARKER)
     if passed is not None:
         passed.unlink(missing_ok=True)
     audit = make_audit(faces, out, data, params.audit, params.evaluate.confidence, where, params.max_damaged)
@@ -157,11 +159,11 @@ def make_audit(
             ),
             notes=found.notes,
         )
-        with whole_folder(out, "audit.json", sums=True) as folder:
+        with whole_folder(out, MARKER, sums=True) as folder:
             write_items(folder / "audit.csv", found.items)
             write_rows(folder / "leaks.csv", LeakRow, rows)
             write_damaged(folder, damaged)
-            write_json(folder / "audit.json", as_json(audit))
+            write_json(folder / MARKER, as_json(audit))
     return audit
 
 

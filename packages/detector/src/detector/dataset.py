@@ -58,7 +58,7 @@ def command() -> None:
 
 root_option = click.option(
     "--root",
-    type=Input(shared=True, file_okay=False),
+    type=Input(shared=True, exists=True, file_okay=False),
     help="Folder that the paths in a dataset file of DeepfakeBench, or their last parts, are relative to.",
 )
 real_option = click.option("--real", multiple=True, help="A label of such a file that means real; can be repeated.")

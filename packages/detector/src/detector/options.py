@@ -9,8 +9,11 @@ from typing import Any
 
 import click
 
+from evaluation.outputs import check_writable
+
 from .config import Params, read_params
 from .errors import DataError
+from .reading import check_kind
 
 __all__ = [
     "PARAMS",
@@ -31,7 +34,12 @@ PARAMS = f"{__name__}.params"  # key of the path of the parameter file in a cont
 
 class Input(click.Path):
     """A path that the command reads, or an address of fsspec, of which the command reads a copy (`detector.remote`).
-    *shared*: a folder of the user's, of which only some files are read; outputs may lie inside it."""
+
+    *shared*: a folder of the user's, of which only some files are read; outputs may lie inside it.
+
+    Pipes, sockets and devices are refused, but for several inputs of one parameter: the command says for each of them
+    what is wrong with it.
+    """
 
     def __init__(self, shared: bool = False, **options: Any) -> None:
         super().__init__(path_type=Path, **options)
@@ -43,7 +51,10 @@ class Input(click.Path):
 
             if is_address(value):
                 value = fetched(value)
-        return super().convert(value, param, ctx)
+        path = super().convert(value, param, ctx)
+        if isinstance(path, Path) and path.exists() and (param is None or param.nargs == 1):
+            check_kind(path.stat().st_mode, path)
+        return path
 
 
 class Output(click.Path):
@@ -55,7 +66,10 @@ class Output(click.Path):
 
 
 class Command(click.Command):
-    """A command that refuses to write to what it reads; every path among its parameters is an `Input` or `Output`."""
+    """A command that refuses to write to what it reads, and outputs that nothing can be written to.
+
+    Every path among its parameters is an `Input` or `Output`.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         read: dict[str, Path] = {"--params": ctx.meta[PARAMS]} if PARAMS in ctx.meta else {}
@@ -64,6 +78,7 @@ class Command(click.Command):
         shared: list[str] = []
         for name, kind, path in _paths(self, ctx):
             if isinstance(kind, Output):
+                check_writable(path, folder=None if kind.file_okay and kind.dir_okay else kind.dir_okay)
                 written[name] = path
                 replaced += [name] if kind.replaced else []
             else:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from .errors import DataError, ExhaustedError
 
-__all__ = ["check_machine", "open_file", "read_bytes"]
+__all__ = ["check_kind", "check_machine", "open_file", "read_bytes"]
 
 # errors of the machine, not of the file that was to be opened
 EXHAUSTED = {
@@ -73,6 +73,11 @@ def read_bytes(path: str | Path, most: int = MOST_BYTES) -> bytes:
 def _check(mode: int, path: str | Path) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    check_kind(mode, path)
+
+
+def check_kind(mode: int, path: str | Path) -> None:
+    """Raise DataError if *path*, of the file mode *mode*, is a pipe, a socket or a device."""
     for found, words in KINDS:
         if found(mode):
             raise DataError(f"{path}: is {words}, not a regular file; name a file (copy the data to one)")

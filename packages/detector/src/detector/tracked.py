@@ -19,7 +19,8 @@ def check_tracked(name: str, parameter: str, path: Path) -> None:
     """
     root = os.environ.get("DVC_ROOT")
     reads = stage(name).reads
-    if root is None or any(path.resolve().is_relative_to((Path(root) / read).resolve()) for read in reads):
+    resolved = Path(os.path.realpath(path))
+    if root is None or any(resolved.is_relative_to(os.path.realpath(Path(root) / read)) for read in reads):
         return
     folder = next(read for read in reads if read.split("/")[0] == "pretrained")
     raise ConfigError(

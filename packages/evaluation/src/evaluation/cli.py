@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -326,10 +327,10 @@ def seeds(
     from .summary import Settings
 
     settings = Settings(replicates, confidence, seed, intervals)
-    read = _groups(groups)
+    read, above = _groups(groups), _note(note, dataset)
     rows = compare_groups(read, settings)
     if out:
-        write_whole(out, document(read, rows, settings, _note(note, dataset)))
+        write_whole(out, document(read, rows, settings, above))
     if csv_path:
         write_csv(csv_path, [f.name for f in fields(SeedRow)], map(asdict, rows))
     click.echo(terminal(read, rows, settings))
@@ -363,9 +364,10 @@ def grid(
     scores = {path: Path(path) for variant in variants for path in variant.group.paths}
     check_paths(scores, {name: path for name, path in written.items() if path})
     rates = read_rates(fidelity, variants[0].group.runs[0].conditions) if fidelity else {}
+    above = _note(note, dataset)
     found = make(variants, versus, Settings(replicates, confidence, seed, intervals), rates)
     if out:
-        write_whole(out, document(found, _note(note, dataset)))
+        write_whole(out, document(found, above))
     if csv_path:
         write_csv(csv_path, csv_columns(found), csv_rows(found))
     if figure:
@@ -427,17 +429,17 @@ def compare(
             Group(label, named, tuple(read(file, allow_nan=allow_nan) for file in files))
             for label, files, named in listed
         ]
+    note = _note(None, dataset)
     board = of_groups(groups, metric, level, confidence, versus, conditions)
     click.echo(leaderboard.text(board))
     if out:
         sources = [(label, name) for label, _, names in listed for name in names]
-        note = _note(None, dataset)
         click.echo(f"page: {leaderboard.write(out, board, sources, [note] if note else [])}")
 
 
 def _labelled(tables: tuple[tuple[str, tuple[str, ...]], ...]) -> list[tuple[str, tuple[str, ...]]]:
     """Name tables without a label after the shortest end of their path that no other one has."""
-    whole = [Path(files[0]).resolve() for _, files in tables]
+    whole = [Path(os.path.realpath(files[0])) for _, files in tables]
     taken = {label for label, _ in tables if label}
 
     def name(path: Path) -> str:

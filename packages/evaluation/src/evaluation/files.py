@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import json
 import math
 import os
@@ -22,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TextIO, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,8 @@ DIGITS = 6
 OLD_NAMES = {"condition": "quality"}  # column -> its name in files of older versions
 MAX_PIXELS = 1 << 24
 MAX_BYTES = 1 << 26
+MAX_TEXT = 1 << 31  # bytes of a file that is read as a whole
+MAX_LINE = 1 << 24  # characters
 MAX_DEPTH = 50
 SHOWN = 60  # characters of a value in an error
 
@@ -70,19 +73,20 @@ class FileError(ValueError):
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside *path*, renamed to *path* if the block succeeds; missing folders are made."""
     path = Path(path)
-    if path.exists() and not (path.is_file() or path.is_dir()):  # a device or a pipe, which a rename would replace
-        yield path
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    direct = path.exists() and not (path.is_file() or path.is_dir())  # a device or a pipe: a rename would replace it
+    if not direct:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    part = path if direct else path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
-        part.replace(path)
+        if not direct:
+            part.replace(path)
     except OSError as error:
         error.filename = error.filename or str(path)  # errors of writing to a full disk name no file
         raise
     finally:
-        part.unlink(missing_ok=True)
+        if not direct:
+            part.unlink(missing_ok=True)
 
 
 def write_whole(path: str | Path, data: bytes | str) -> None:
@@ -258,7 +262,7 @@ def _lines(origin: _Origin) -> Iterator[tuple[str, list[str]]]:
     """Yield the place and the cells of the header, then of each row, which must have as many, skipping empty lines."""
     try:
         with regular(origin.path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
+            reader = csv.reader(_bounded(file, origin), strict=True)
             header = next(reader, [])
             yield "line 1", header
             for row in reader:
@@ -272,6 +276,17 @@ def _lines(origin: _Origin) -> Iterator[tuple[str, list[str]]]:
     except UnicodeDecodeError:
         _text(origin)  # raises the error that names the byte
         raise
+
+
+def _bounded(file: TextIO, origin: _Origin) -> Iterator[str]:
+    """Yield the lines of *file*; FileError for one without an end, such as that of a file of zeros."""
+    for number in itertools.count(1):
+        line = file.readline(MAX_LINE)
+        if len(line) == MAX_LINE:
+            raise origin.error(f"line {number}", f"has {MAX_LINE} characters or more, so this is no table")
+        if not line:
+            return
+        yield line
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +319,7 @@ def _within(folder: str | Path, name: str, remedy: str) -> _Origin:
     """Return the file *name* of *folder*; FileError for a path outside the folder and for a missing file."""
     path = Path(folder) / name.replace("\0", "")
     origin = _Origin(path, remedy)
-    if not path.resolve().is_relative_to(Path(folder).resolve()):
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise origin.error("", f"is outside the folder {folder}")
     if "\0" in name or not path.is_file():
         raise origin.error("", "no such image")
@@ -327,8 +342,11 @@ def _picture(data: bytes, origin: _Origin) -> Picture:
 
 
 def _text(origin: _Origin) -> str:
+    size = regular(origin.path).stat().st_size
+    if size > MAX_TEXT:
+        raise origin.error("", f"has {size} bytes, more than the {MAX_TEXT} that are read as a whole")
     try:
-        return regular(origin.path).read_bytes().decode("utf-8-sig")
+        return origin.path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise origin.error(f"byte {error.start}", "not text in UTF-8") from None
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import click
+
+from .outputs import check_writable
 
 __all__ = ["Command", "Existing", "File", "Folder", "GroupArgument", "check_paths"]
 
@@ -40,9 +44,11 @@ class GroupArgument(click.ParamType):  # type: ignore[type-arg]  # not generic a
 
 
 class Command(click.Command):
-    """A command that refuses to overwrite a file or folder that it reads."""
+    """A command that refuses to overwrite a file or folder that it reads, and paths that cannot be read or written."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        from .files import regular
+
         read: dict[str, Path] = {}
         written: dict[str, Path] = {}
         names: dict[str, Sequence[str]] = {}
@@ -58,7 +64,12 @@ class Command(click.Command):
                 written[name] = value
                 names |= {name: param.type.names()} if isinstance(param.type, Folder) else {}
         check_paths(read, written, names)
-        return super().invoke(ctx)
+        for path in read.values():
+            regular(path)
+        with ExitStack() as stack:
+            for name, path in written.items():
+                check_writable(path, stack, folder=name in names)
+            return super().invoke(ctx)
 
 
 def check_paths(
@@ -71,8 +82,9 @@ def check_paths(
     """
     from .origin import is_record, origin_path
 
-    inputs = {name: path.resolve() for name, path in read.items()}
-    outputs = {name: path.resolve() for name, path in written.items()}
+    # realpath: Path.resolve raises RuntimeError for a loop of links
+    inputs = {name: Path(os.path.realpath(path)) for name, path in read.items()}
+    outputs = {name: Path(os.path.realpath(path)) for name, path in written.items()}
     for out, path in outputs.items():
         shown, remedy = written[out], f"give {out} another path"
         for name, source in inputs.items():

@@ -19,9 +19,10 @@ from ._build import build_info
 from ._decode import decode
 from ._errors import JpegError, JpegWarning
 from ._fidelity import SSIM_WINDOW, psnr, ssim
-from ._files import JPEG_SUFFIXES, PICTURE_SUFFIXES, pixels_from, write_whole
+from ._files import JPEG_SUFFIXES, PICTURE_SUFFIXES, make_parent, pixels_from, write_whole
 from ._inspect import Inspection, inspect
 from ._parallel import num_threads, ordered_map
+from ._reading import read_source
 from ._sweep import sweep
 from ._switches import (
     Convert,
@@ -64,7 +65,7 @@ class Job:
 
     def is_in_place(self) -> bool:
         """Return whether the target is the source itself."""
-        return self.target.exists() and self.target.resolve() == self.source.resolve()
+        return self.target.exists() and os.path.realpath(self.target) == os.path.realpath(self.source)
 
 
 def _is_done(job: Job) -> bool:
@@ -88,9 +89,9 @@ def _run_job(job: Job, convert: Convert, force: bool) -> Outcome:
     try:
         if not force and _is_done(job):
             return Outcome(job.source, skipped=True)
-        data = job.source.read_bytes()
+        data = read_source(job.source)
         result = convert(data, job.source.name, job.target.suffix.lower())
-        job.target.parent.mkdir(parents=True, exist_ok=True)
+        make_parent(job.target)
         write_whole(job.target, result)
         return Outcome(job.source, len(data), len(result))
     except (JpegError, ValueError, TypeError, OSError, MemoryError) as error:
@@ -99,12 +100,12 @@ def _run_job(job: Job, convert: Convert, force: bool) -> Outcome:
 
 def _files_in(folder: Path, below: bool, leave_out: Path) -> list[Path]:
     found = sorted(folder.rglob("*") if below else folder.iterdir())
-    inside = leave_out.resolve()
+    inside = Path(os.path.realpath(leave_out))
     return [
         path
         for path in found
         if path.is_file() and not path.name.startswith(".")
-        and (inside == folder.resolve() or inside not in path.resolve().parents)
+        and (inside == Path(os.path.realpath(folder)) or inside not in Path(os.path.realpath(path)).parents)
     ]  # fmt: skip
 
 
@@ -115,7 +116,7 @@ def _pictures(folder: Path, below: bool, suffixes: frozenset[str], leave_out: Pa
 def _num_others(folder: Path, below: bool, suffixes: frozenset[str], leave_out: Path) -> int:
     """Return the number of files that a folder holds and no job takes."""
     files = _files_in(folder, below, leave_out)
-    ours = suffixes | JPEG_SUFFIXES if leave_out.resolve() == folder.resolve() else suffixes
+    ours = suffixes | JPEG_SUFFIXES if os.path.realpath(leave_out) == os.path.realpath(folder) else suffixes
     return sum(path.suffix.lower() not in ours for path in files)
 
 
@@ -175,7 +176,7 @@ def _summary(outcomes: Sequence[Outcome], seconds: float, others: int = 0) -> in
 
 def _one_stream(args: argparse.Namespace, convert: Convert, suffix: str) -> int:
     """Convert one stream from or to standard input and output, or a file; prints no summary."""
-    data = sys.stdin.buffer.read() if args.source == "-" else Path(args.source).read_bytes()
+    data = read_source(args.source)
     target, _converted.name = Path(args.target), args.source
     try:
         result = convert(data, args.source, suffix if args.target == "-" else target.suffix.lower())
@@ -186,7 +187,7 @@ def _one_stream(args: argparse.Namespace, convert: Convert, suffix: str) -> int:
         sys.stdout.buffer.write(result)
         sys.stdout.flush()
     else:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_parent(target)
         write_whole(target, result)
     return 0
 
@@ -309,8 +310,7 @@ def _inspect_command(args: argparse.Namespace) -> int:
     everything: dict[str, Any] = {}
     for name in args.files:
         try:
-            data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-            everything[name] = _facts(inspect(data))
+            everything[name] = _facts(inspect(read_source(name)))
         except (JpegError, OSError, MemoryError) as error:
             print(f"{name}: {type(error).__name__}: {in_switches(error)}", file=sys.stderr)
             failed = 1
@@ -345,7 +345,10 @@ def _closeness(data: bytes, image: np.ndarray) -> tuple[float, float] | None:
 def _sweep_command(args: argparse.Namespace) -> int:
     options = encode_options_of(args)
     path = Path(args.source)
-    image = pixels_from(path.read_bytes(), path.name, limits_of(args))
+    try:
+        image = pixels_from(read_source(path), path.name, limits_of(args))
+    except (JpegError, ValueError) as error:
+        raise type(error)(f"{path}: {error}") from error
     folder = None if args.out is None else Path(args.out)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

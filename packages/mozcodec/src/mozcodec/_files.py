@@ -23,17 +23,33 @@ PICTURE_SUFFIXES = JPEG_SUFFIXES.union(
 )
 
 
+def make_parent(path: Path) -> None:
+    """Make the folder of *path*; NotADirectoryError with *path* where that is a file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(errno.ENOTDIR, f"{error.filename} is not a folder", str(path)) from None
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write *data* to a temporary file and rename it to *path*, so that no partial file remains.
 
     A link stays a link to the file, and the file's permissions stay; a device or a pipe is written to. Raises
     ``OSError``, PermissionError for a file that is read-only.
     """
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is not None and stat.S_ISBLK(mode):
+        raise OSError(errno.EINVAL, "is a disk: name a file", str(path))
+    if mode is not None and not stat.S_ISREG(mode):
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, str(path)) from error  # a full device names no path
         return
     path = path.resolve()
-    mode = path.stat().st_mode if path.exists() else None
     if mode is not None and not (mode & 0o222 and os.access(path, os.W_OK)):
         raise PermissionError(errno.EACCES, "the file is read-only", str(path))
     partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")

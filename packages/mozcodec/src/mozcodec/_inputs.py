@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._reading import read_source
+
 Buffer = bytes | bytearray | memoryview | mmap | NDArray[np.uint8]
 
 Source = Any
@@ -67,7 +69,7 @@ def content_of(data: Any) -> Any:
     if isinstance(data, bytes | bytearray | memoryview | mmap | np.ndarray):
         return data
     if isinstance(data, str | os.PathLike):
-        return Path(os.fsdecode(data)).read_bytes()
+        return read_source(Path(os.fsdecode(data)))
     if hasattr(data, "read"):
         return _content_of_file(data)
     if hasattr(data, "__dlpack__") or hasattr(data, "__cuda_array_interface__"):

@@ -14,7 +14,8 @@ from ._encode import encode, precision_of
 from ._errors import JpegError
 from ._files import bytes_of, is_jpeg, picture_from
 from ._metadata import ICC_SIGNATURE, segments_to_write, with_segments
-from ._options import DCT_METHODS, DEFAULT_QUALITY, TUNES, DefaultQuality, coding_options
+from ._options import DCT_METHODS, DEFAULT_QUALITY, TUNES, DefaultQuality, coding_options, parse_scan_script
+from ._reading import read_source
 from ._smartscale import encode_scaled, encode_smartscale
 from ._sweep import encode_to_target
 from ._transform import COPY, optimize, transform
@@ -233,7 +234,12 @@ def _coding_options(args: argparse.Namespace) -> dict[str, Any]:
     if args.restart is not None:
         options[args.restart[0]] = args.restart[1]
     if args.scans is not None:
-        options["scan_script"] = Path(args.scans).read_text()
+        try:
+            options["scan_script"] = parse_scan_script(_text(args.scans))
+        except ValueError as error:
+            raise ValueError(f"{args.scans}: {error}") from None
+        if not options["scan_script"]:
+            raise ValueError(f"{args.scans} has no scans")
     return options
 
 
@@ -287,8 +293,15 @@ def encode_switches(parser: argparse.ArgumentParser) -> None:
     limit_switches(parser.add_argument_group("limits of JPEG sources"))
 
 
+def _text(path: str) -> str:
+    try:
+        return read_source(Path(path)).decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not text in UTF-8") from None
+
+
 def _qtables(path: str) -> list[np.ndarray]:
-    lines = (line.partition("#")[0] for line in Path(path).read_text().splitlines())
+    lines = (line.partition("#")[0] for line in _text(path).splitlines())
     entries = [int(word) for word in " ".join(lines).split()]
     if not entries or len(entries) % 64:
         raise ValueError(f"{path} has {len(entries)} numbers, which is not a multiple of 64")
@@ -333,7 +346,7 @@ def encoder(args: argparse.Namespace) -> Convert:
     """Return the conversion to JPEG for the switches; raises for invalid ones before the first file."""
     options, quality, limits = encode_options_of(args), args.quality, limits_of(args)
     if args.icc is not None:
-        options["icc_profile"] = Path(args.icc).read_bytes()
+        options["icc_profile"] = read_source(Path(args.icc))
     if args.smallest and (args.scale or args.block):
         raise ValueError("-smallest cannot be combined with -scale or -block")
     one: Callable[..., bytes] = encode

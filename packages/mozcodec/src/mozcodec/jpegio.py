@@ -28,6 +28,7 @@ from ._files import write_whole
 from ._inspect import huffman_tables_in, quant_tables_in, segments_in
 from ._metadata import DQT, SOS, Metadata, read_metadata
 from ._pixels import zigzag
+from ._reading import read_source
 
 __all__ = [
     "DCTJPEG",
@@ -178,7 +179,7 @@ def read(fpath: "str | os.PathLike[str]", flag: int = DECOMPRESSED, **limits: An
     """
     if flag not in (DECOMPRESSED, ZIGZAG_DCT_1D):
         raise ValueError(f"flag must be DECOMPRESSED or ZIGZAG_DCT_1D, got {flag!r}")
-    data = Path(fpath).read_bytes()
+    data = read_source(Path(fpath))
     coefficients = read_coefficients(data, **limits)
     if coefficients.block_size != 8 or coefficients.precision != 8:
         what = f"block size {coefficients.block_size}, {coefficients.precision} bits"

@@ -101,7 +101,7 @@ split_option = click.option(
 @click.argument("out", type=PACKED)
 @click.option(
     "--root",
-    type=Input(shared=True, file_okay=False),
+    type=Input(shared=True, exists=True, file_okay=False),
     help="Folder that the paths in FILE, or their last parts, are relative to.  [default: from FILE]",
 )
 @split_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -78,7 +79,7 @@ def compress_faces(
     no crops of *splits*, or is *out*.
     """
     faces, out, where = Path(faces), Path(out), Executor(executor, workers)
-    if out.resolve() == faces.resolve():
+    if os.path.realpath(out) == os.path.realpath(faces):
         raise DataError(f"{out}: refusing to replace the lossless crops by compressed ones; name another folder")
     index, reader = [face for face in read_index(faces) if face.split in splits], ShardReader(faces)
     if not index:

@@ -30,7 +30,8 @@ def whole_file(path: str | Path, *, sync: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     if path.exists() and not (path.is_file() or path.is_dir()):  # a device or a pipe, which a rename would replace
-        yield path
+        with _named(path):
+            yield path
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -38,19 +39,27 @@ def whole_file(path: str | Path, *, sync: bool = False) -> Iterator[Path]:
     mode = stat.S_IMODE(os.fstat(handle).st_mode)
     os.close(handle)
     try:
-        yield temporary
-        temporary.chmod(mode)  # some writers replace the file
-        if sync:
-            _fsync(temporary)
-        temporary.replace(path)
-        if sync:
-            _fsync(path.parent)
-    except OSError as error:
-        if error.filename is None:  # the error of a write to a full disk has no file name
-            error.filename = str(path)
-        raise
+        with _named(path):
+            yield temporary
+            temporary.chmod(mode)  # some writers replace the file
+            if sync:
+                _fsync(temporary)
+            temporary.replace(path)
+            if sync:
+                _fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Give errors that name no file *path*, such as that of a write to a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _fsync(path: Path) -> None:
@@ -97,21 +106,18 @@ def whole_folder(path: str | Path, marker: str, *, resume: bool = False, sums: b
             shutil.rmtree(leftover, ignore_errors=True)
         check_replaceable(path, marker)
         try:
-            if kept is None:
-                part.mkdir()
-            else:  # renamed, so that a process that has lost its lock no longer writes into it
-                kept.replace(part)
-            yield part
-            if sums:
-                write_sums(part)
-            lock.check()
-            if path.exists():
-                path.replace(old)
-            part.replace(path)
-        except OSError as error:
-            if error.filename is None:  # the error of a write to a full disk has no file name
-                error.filename = str(path)
-            raise
+            with _named(path):
+                if kept is None:
+                    part.mkdir()
+                else:  # renamed, so that a process that has lost its lock no longer writes into it
+                    kept.replace(part)
+                yield part
+                if sums:
+                    write_sums(part)
+                lock.check()
+                if path.exists():
+                    path.replace(old)
+                part.replace(path)
         finally:
             if old.exists() and not path.exists():
                 old.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,5 +80,5 @@ def describe_data(data: str | Path) -> Dataset:
     """Return the content of ``dataset.json`` in *data*, or a record with the folder's name if there is none."""
     path = Path(data) / "dataset.json"
     if not path.exists():
-        return Dataset(Path(data).resolve().name, None, "the videos came without a dataset.json")
+        return Dataset(Path(os.path.realpath(data)).name, None, "the videos came without a dataset.json")
     return read_json(path, Dataset, 'expected {"name": "...", "synthetic": true or false, "note": "..."}')

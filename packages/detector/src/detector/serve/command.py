@@ -16,6 +16,7 @@ from ..config import Params
 from ..errors import DataError
 from ..options import PARAMS, Command, Input, Output, params_option
 from ..predict import train_option
+from ..schema import read_text
 from .limits import MEBI, SETTINGS, Limits, limits_of
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def check_extra() -> None:
 def read_token(file: Path | None) -> str | None:
     """Return the token in *file*, or in the environment variable, or None; DataError if it is too short."""
     if file is not None:
-        where, value = str(file), file.read_text(encoding="utf-8").strip()
+        where, value = str(file), read_text(file).strip()
     else:
         where, value = TOKEN_VARIABLE, os.environ.get(TOKEN_VARIABLE, "").strip()
         if not value:

@@ -123,5 +123,6 @@ def _keep_start(given: object, out: Path) -> None:
     start = Path(given) if isinstance(given, str) else None
     if start is None or not start.exists():  # published weights, or none
         return
-    if out.resolve() in (start.resolve(), start.resolve().parent):
+    first = Path(os.path.realpath(start))
+    if Path(os.path.realpath(out)) in (first, first.parent):
         raise DataError(f"{out}: OUT would overwrite {start}, which training starts from; give OUT another path")

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._errors import JpegError
 from .._files import bytes_of, write_whole
+from .._reading import read_source
 from .._switches import in_switches
 from .double import read_luma
 from .ghosts import ghosts
@@ -49,8 +50,7 @@ def _run(
     failed = 0
     for name in files:
         try:
-            data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-            found = function(data, name)
+            found = function(read_source(name), name)
         except (JpegError, OSError, MemoryError) as error:
             print(f"{name}: {type(error).__name__}: {in_switches(error)}", file=sys.stderr)
             failed = 1
