@@ -410,6 +410,21 @@ def test_images_come_back_from_every_format(small, small_gray):
     np.testing.assert_array_equal(pixels_from(bytes_of(deep, ".ppm"), ""), deep)
 
 
+def test_samples_of_more_than_8_bits_are_written_where_the_format_holds_them(small, monkeypatch):
+    cv2 = pytest.importorskip("cv2")
+    deep = small.astype(np.uint16) * 16
+    for suffix in (".png", ".tif"):
+        for pixels in (deep, deep[..., 0].copy()):  # Pillow has no images of 16-bit colour
+            written = cv2.imdecode(np.frombuffer(bytes_of(pixels, suffix), np.uint8), cv2.IMREAD_UNCHANGED)
+            np.testing.assert_array_equal(written if written.ndim == 2 else written[..., ::-1], pixels)
+    for suffix in (".bmp", ".gif", ".webp"):
+        with pytest.raises(ValueError, match=r"samples of 8 bits, these have 16: write \.png"):
+            bytes_of(deep, suffix)
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(ValueError, match=r"16-bit colour needs OpenCV; without it write \.ppm or \.npy"):
+        bytes_of(deep, ".png")
+
+
 def test_pnm_headers_with_comments_are_read(small):
     data = b"P6 # made by hand\n# two lines\n64\t48\n255\n" + small.tobytes()
     np.testing.assert_array_equal(pixels_from(data, ""), small)
@@ -463,6 +478,22 @@ def test_a_folder_counts_what_it_leaves_out(tmp_path, small, capsys):
     assert main(["encode", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
     assert "1 file written" in (given := capsys.readouterr().err)
     assert "3 of other formats left out" in given
+
+
+def test_a_folder_names_links_to_nothing_and_counts_linked_folders(tmp_path, small, capsys):
+    source = tmp_path / "in"
+    (source / "sub").mkdir(parents=True)
+    (source / "sub" / "a.ppm").write_bytes(bytes_of(small, ".ppm"))
+    (source / "again").symlink_to("sub")
+    (source / "sub" / "up").symlink_to("..")
+    assert main(["tree", str(source), str(tmp_path / "out")]) == 0
+    assert "2 linked folders not followed" in capsys.readouterr().err
+    (source / "missing.ppm").symlink_to("nowhere.ppm")
+    (source / "loop.ppm").symlink_to("loop.ppm")
+    assert main(["tree", str(source), str(tmp_path / "out")]) == 1
+    given = capsys.readouterr().err
+    assert "1 up to date" in given and "2 failed" in given
+    assert "missing.ppm: FileNotFoundError" in given and "loop.ppm: OSError" in given
 
 
 def test_links_devices_and_permissions_stay(folder, tmp_path, capsys):

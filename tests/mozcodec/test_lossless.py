@@ -268,12 +268,13 @@ def test_coefficients_that_fit_no_jpeg_are_refused(files, change, words):
 
 
 def test_lossless_files_have_no_coefficients(small):
-    data = mozcodec.encode(small, lossless=1)
-    with pytest.raises(mozcodec.UnsupportedError, match="a lossless file has no coefficients"):
-        mozcodec.read_coefficients(data)
-    for call in (mozcodec.optimize, mozcodec.transform):
-        with pytest.raises(mozcodec.UnsupportedError, match=r"a lossless file \(SOF3\) has no coefficients"):
-            call(data)
+    five_bits = mozcodec.encode(small >> 3, lossless=1, precision=5)
+    for data in (mozcodec.encode(small, lossless=1), five_bits):
+        with pytest.raises(mozcodec.UnsupportedError, match="a lossless file has no coefficients"):
+            mozcodec.read_coefficients(data)
+        for call in (mozcodec.optimize, mozcodec.transform):
+            with pytest.raises(mozcodec.UnsupportedError, match=r"a lossless file \(SOF3\) has no coefficients"):
+                call(data)
 
 
 def test_twelve_bit_coefficients_go_back_exactly(small):

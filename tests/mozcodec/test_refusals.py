@@ -170,3 +170,18 @@ def test_wrong_switches_are_named(switches, message, tmp_path, capsys):
     found = capsys.readouterr().err
     assert status not in (0, None), found
     assert re.search(message, found), found
+
+
+@pytest.mark.parametrize("value", [b"Exif", {"exif": b"II"}, [1], 5])
+def test_metadata_of_another_type_is_refused_by_name(value):
+    coefficients = mozcodec.read_coefficients(FILE)
+    for call in (
+        lambda: mozcodec.optimize(FILE, metadata=value),
+        lambda: mozcodec.transform(FILE, "rotate_90", metadata=value),
+        lambda: mozcodec.write_coefficients(coefficients, metadata=value),
+    ):
+        with pytest.raises(TypeError, match=r"metadata must be a mozcodec\.Metadata, got"):
+            call()
+    if not isinstance(value, dict):
+        with pytest.raises(TypeError, match=r"app maps numbers 0\.\.15 to bytes.*; got"):
+            mozcodec.edit_metadata(FILE, app=value)

@@ -98,13 +98,24 @@ def _run_job(job: Job, convert: Convert, force: bool) -> Outcome:
         return Outcome(job.source, error=f"{type(error).__name__}: {in_switches(error)}")
 
 
+def _is_broken(path: Path) -> bool:
+    """Return whether *path* is a link to nothing: its file is missing, which is an error and not a choice."""
+    return path.is_symlink() and not path.exists()
+
+
+def _num_linked_folders(folder: Path, leave_out: Path) -> int:
+    """Return the number of links to folders below a folder: they are not followed, as they may lead back."""
+    found = (path for path in folder.rglob("*") if path.is_symlink() and path.is_dir())
+    return sum(os.path.realpath(path) != os.path.realpath(leave_out) for path in found)
+
+
 def _files_in(folder: Path, below: bool, leave_out: Path) -> list[Path]:
     found = sorted(folder.rglob("*") if below else folder.iterdir())
     inside = Path(os.path.realpath(leave_out))
     return [
         path
         for path in found
-        if path.is_file() and not path.name.startswith(".")
+        if (path.is_file() or _is_broken(path)) and not path.name.startswith(".")
         and (inside == Path(os.path.realpath(folder)) or inside not in Path(os.path.realpath(path)).parents)
     ]  # fmt: skip
 
@@ -153,7 +164,7 @@ def _progress(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
         print(file=sys.stderr)
 
 
-def _summary(outcomes: Sequence[Outcome], seconds: float, others: int = 0) -> int:
+def _summary(outcomes: Sequence[Outcome], seconds: float, others: int = 0, linked: int = 0) -> int:
     """Print the summary, and return the exit status."""
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     skipped = sum(outcome.skipped for outcome in outcomes)
@@ -166,6 +177,8 @@ def _summary(outcomes: Sequence[Outcome], seconds: float, others: int = 0) -> in
         words.append(f"{skipped} up to date, skipped (--force overwrites)")
     if others:
         words.append(f"{others} of other formats left out")
+    if linked:
+        words.append(f"{linked} linked {'folder' if linked == 1 else 'folders'} not followed")
     print(f"{', '.join(words)}, {seconds:.2f} s", file=sys.stderr)
     if failed:
         print(f"{len(failed)} failed:", file=sys.stderr)
@@ -214,8 +227,10 @@ def _convert_files(
     is_folder = source.is_dir()
     work = partial(_run_job, convert=convert, force=args.force or not is_folder)  # folders skip what is up to date
     outcomes = list(_progress(ordered_map(work, jobs, num_threads(args.threads)), len(jobs)))
-    others = _num_others(source, getattr(args, "below", False), suffixes, Path(args.target)) if is_folder else 0
-    return _summary(outcomes, time.perf_counter() - start, others)
+    below, target = getattr(args, "below", False), Path(args.target)
+    others = _num_others(source, below, suffixes, target) if is_folder else 0
+    linked = _num_linked_folders(source, target) if is_folder and below else 0
+    return _summary(outcomes, time.perf_counter() - start, others, linked)
 
 
 # ---- commands -------------------------------------------------------------------------------------------------------

@@ -232,6 +232,8 @@ def write_coefficients(
         struct.blocks[i] = ffi.cast("int16_t *", address_of(blocks))
     _set_tables(struct, coefficients)
     _set_unsent(struct, coefficients.unsent, len(arrays))
+    if metadata is not None and not isinstance(metadata, Metadata):
+        raise TypeError(f"metadata must be a mozcodec.Metadata, got {type(metadata).__name__}")
     markers = c_markers(segments_of(metadata)) if metadata else NO_MARKERS
     out, status = ffi.new("mzc_buffer *"), ffi.new("mzc_status *")
     if coded_faithfully(

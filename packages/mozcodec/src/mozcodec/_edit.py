@@ -52,6 +52,8 @@ def edit_metadata(
 
     Raises ``ValueError`` for content that no segment holds, :class:`mozcodec.NotJpegError` for data that is no JPEG.
     """
+    if app is not None and not isinstance(app, Mapping):
+        raise TypeError(f"app maps numbers 0..15 to bytes, or a list of them: {{11: b'...'}}; got {type(app).__name__}")
     stream = bytes(content_of(data))
     if stream[:2] != b"\xff\xd8":
         what = format_of(stream) or "unknown data: it must begin with FF D8"

@@ -230,5 +230,12 @@ def bytes_of(pixels: Pixels, suffix: str, precision: int | None = None) -> bytes
         return buffer.getvalue()
     if suffix not in PICTURE_SUFFIXES or suffix in JPEG_SUFFIXES:
         raise ValueError(f"images are written as .ppm, .pgm, .npy, .png, .bmp, .tif, .webp or .gif, not {suffix!r}")
+    if pixels.dtype == np.uint16 and suffix not in (".png", ".tif", ".tiff"):
+        raise ValueError(f"{suffix} holds samples of 8 bits, these have 16: write .png, .tif, .ppm or .npy")
+    if pixels.dtype == np.uint16 and pixels.ndim == 3:  # Pillow has no such images
+        try:
+            return _save_with_opencv(pixels, suffix)
+        except ImportError:
+            raise ValueError(f"{suffix} of 16-bit colour needs OpenCV; without it write .ppm or .npy") from None
     ways = (lambda: _save_with_pillow(pixels, suffix), lambda: _save_with_opencv(pixels, suffix))
     return bytes(_first_installed(f"writing {suffix}", *ways))

@@ -19,7 +19,6 @@ Quality = float | Sequence[float] | None
 """A number 1..100, one for each quantization table, or None for no -quality switch at all."""
 
 
-
 class DefaultQuality(int):
     """The quality of a call that gives none: 75, and distinguishable from a 75 that was given together with
     ``distance``."""
@@ -73,7 +72,6 @@ ENGINES = {"auto": lib.MZC_ENGINE_AUTO, "library": lib.MZC_ENGINE_LIBRARY, "fast
 DCT_METHODS = {"islow": lib.MZC_DCT_ISLOW, "ifast": lib.MZC_DCT_IFAST, "float": lib.MZC_DCT_FLOAT}
 DCT_NAMES = {**DCT_METHODS, "int": lib.MZC_DCT_ISLOW, "fast": lib.MZC_DCT_IFAST}
 """With the words of cjpeg's and djpeg's -dct."""
-
 
 
 def _largest_dimension() -> int:
@@ -394,9 +392,7 @@ _SETTERS: dict[str, Callable[[Any, object], None]] = {
             "jfif",
         )
     },
-    **{
-        name: _real_setter(name) for name in ("lambda_log_scale1", "lambda_log_scale2", "trellis_delta_dc_weight")
-    },
+    **{name: _real_setter(name) for name in ("lambda_log_scale1", "lambda_log_scale2", "trellis_delta_dc_weight")},
     "optimize_scans": _set_optimize_scans,
     "dc_scan_opt_mode": _integer_setter("dc_scan_opt_mode", 0, 2),
     "quant_table": _integer_setter("quant_table", 0, 8),
@@ -545,7 +541,7 @@ def encoder_error(status: Any, settings: Any) -> JpegError:
         return error
     factors = [(settings.h_samp_factor[i], settings.v_samp_factor[i]) for i in range(settings.num_sampling)]
     named = f"subsampling={','.join(f'{h}x{v}' for h, v in factors)}: " if factors else ""
-    way = "give smaller factors, or a scan_script of scans of one component each ('0: 0 63 0 0; 1: 0 63 0 0; ...')"
+    way = "give smaller factors, or scan_script with one component in each scan ('0: 0 63 0 0; 1: 0 63 0 0; ...')"
     return UnsupportedError(
         f"{named}{error}: the components of a scan may have ten blocks an MCU in all; {way}", error.message_code
     )

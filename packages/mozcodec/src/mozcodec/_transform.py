@@ -130,6 +130,8 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
             status,
         ):
             error = named(encoder_error(status, settings), whole)
+            if "data precision" in str(error) and read_header(ffi.buffer(whole)).lossless:
+                raise UnsupportedError("a lossless file (SOF3) has no coefficients to transcode", error.message_code)
             if struct.crop and str(error) == "Invalid crop request":  # the request is wrong, not the stream
                 raise JpegError(f"{error}: the region does not lie within the image", error.message_code)
             if needs_separate_scans(str(error), settings):
@@ -194,6 +196,8 @@ def _transform(
     settings = coding_options(options)
     source = source_of(data)
     struct.max_memory = settings.max_memory if "max_memory" in options else MAX_MEMORY
+    if metadata is not None and not isinstance(metadata, Metadata):
+        raise TypeError(f"metadata must be a mozcodec.Metadata, got {type(metadata).__name__}")
     how = choice("parts", parts, {"rewrite": "rewrite", "keep": "keep", "drop": "drop"})
     result = _rewrite(source, struct, settings, stacklevel=3)
     if (struct.operation or struct.crop) and struct.copy == lib.MZC_COPY_ALL:

@@ -133,6 +133,8 @@ def read_luma(data: Source, **limits: Any) -> Luma:
     stream = content_of(data)
     coefficients = read_coefficients(stream, **limits)
     size = f"{coefficients.width} x {coefficients.height}"
+    if coefficients.precision != 8 or coefficients.block_size != 8:
+        size += f" of {coefficients.precision} bits in blocks of {coefficients.block_size} x {coefficients.block_size}"
     if coefficients.precision != 8 or coefficients.block_size != 8 or min(coefficients.width, coefficients.height) < 64:
         raise UnsupportedError(
             f"earlier compressions are found in images of 8 bits from {_SMALLEST} x {_SMALLEST} pixels on, got {size}"
