@@ -254,6 +254,14 @@ def test_every_reader_recognises_its_form_and_the_first_one_reads(small_tree: Pa
     assert all(reader.help for reader in readers.READERS.values())
 
 
+@pytest.mark.parametrize("name", readers.READERS)
+def test_every_reader_is_in_the_documentation_and_leaves_other_folders_alone(name: str, tmp_path: Path) -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs/faceforensics.md").read_text(encoding="utf-8")
+    table = guide.partition("\n| layout ")[2].partition("\n\n")[0].lower().replace("-", "")
+    assert name in table
+    assert not readers.READERS[name].recognises(tmp_path)
+
+
 def test_a_new_form_of_data_needs_its_row_only(
     small_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
