@@ -34,7 +34,7 @@ test: setup ## lint, types and every test that is not marked slow
 	@start=$$(date +%s); echo "test: everything not marked slow (about 10 minutes on 2 cores)"; \
 	$(MAKE) --no-print-directory lint && \
 	{ $(IN_VENV) python -m pytest -m "not slow and not alone" --numprocesses 2 --no-loadscope-reorder || { \
-	  echo "test: what failed, once more in one process: if it passes now, mark it alone (docs/contributing.md)"; \
+	  test $$? -eq 1 && echo "test: what failed, once more in one process: if it passes now, mark it alone (docs/contributing.md)" && \
 	  $(IN_VENV) python -m pytest -m "not slow and not alone" --last-failed; }; } && \
 	$(IN_VENV) python -m pytest -m "not slow and alone" && echo "test: done in $$(( $$(date +%s) - start )) s"
 

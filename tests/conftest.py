@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ ORDER = ("pipeline", "tools", "mozcodec", "detector", "evaluation")
 MOST_MINUTES = 60  # of all tests marked slow
 
 left_out: list[str] = []
+renamed: list[str] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,7 +44,6 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # xdist compares the names that its processes collected
     if unstable := [item.nodeid for item in items if re.search(r" at 0x[0-9a-f]{6,}", item.nodeid)]:
         raise pytest.UsageError(f"{unstable[0]}: the name has an address, which differs in every process; give ids")
     total_slow = sum(minutes(item) for item in items if item.get_closest_marker("slow"))
@@ -75,12 +76,39 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = fits
 
 
+def differing_names(collections: list[list[str]]) -> list[str]:
+    """Return the names that only some processes collected, if at each position all of them have a test of one file.
+
+    End the run with status 2 otherwise: no failed test is known that `make test` could repeat.
+    """
+    for names in zip_longest(*collections, fillvalue="no test"):
+        if len({name.partition("::")[0] for name in names}) > 1:
+            pytest.exit(
+                f"the processes collected different tests: {' and '.join(names)} are at one position; "
+                "compare two runs of pytest --collect-only -q",
+                returncode=2,
+            )
+    return sorted(set().union(*collections).difference(set.intersection(*map(set, collections))))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep the tests of a file in one process, for the fixtures that they share; those of `CLONE` share one."""
+    """Keep the tests of a file in one process, for the fixtures that they share; those of `CLONE` share one.
+
+    xdist refuses to start if the names of two processes differ. A name can have a time or a path in it; tests are sent
+    by their position, so the names of the first process do for all.
+    """
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
+        def schedule(self) -> None:
+            if self.collection is None:
+                collections = list(self.registered_collections.values())
+                renamed.extend(differing_names(collections))
+                for node in self.registered_collections:
+                    self.registered_collections[node] = collections[0]
+            super().schedule()
+
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
             return "clone" if file in CLONE else file
@@ -93,3 +121,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("left out: more than the time budget")
         for line in left_out:
             terminalreporter.write_line(line)
+    if renamed:
+        terminalreporter.section("names that differ between two processes: give ids")
+        for name in renamed:
+            terminalreporter.write_line(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -181,6 +182,41 @@ def test_a_test_whose_name_differs_in_every_process_is_refused(monkeypatch: pyte
     item.nodeid = "a.py::test[<A object at 0x7f55cbc77150>]"
     with pytest.raises(pytest.UsageError, match="the name has an address"):
         conftest.pytest_collection_modifyitems(config, items)
+
+
+def test_names_that_differ_in_two_processes_stop_no_run_and_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    (tmp_path / "tools").mkdir()
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    for name in ("test_a.py", "test_b.py"):
+        (tmp_path / "tools" / name).write_text(
+            "import os, pytest\n\n@pytest.mark.parametrize('value', [str(os.getpid()), 'same'])\n"
+            "def test_it(value):\n    assert value\n"
+        )
+    options = ["-n", "2", "-p", "no:cacheprovider", "-c", "none.ini", "--rootdir", "."]
+    (tmp_path / "none.ini").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "."], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 passed" in done.stdout
+    said = done.stdout.partition("names that differ between two processes: give ids")[2]
+    assert len(re.findall(r"tools/test_[ab]\.py::test_it\[\d+\]", said)) == 4
+    assert "same" not in said
+
+
+def test_other_tests_in_another_process_end_the_run_as_no_failed_test_does() -> None:
+    conftest = load(ROOT / "tests" / "conftest.py")
+    first = ["a.py::test[1]", "b.py::test"]
+    assert conftest.differing_names([first, list(first)]) == []
+    assert conftest.differing_names([first, ["a.py::test[2]", "b.py::test"]]) == ["a.py::test[1]", "a.py::test[2]"]
+    for other in (first[:1], first[::-1], [*first, "c.py::test"]):
+        with pytest.raises(pytest.exit.Exception, match="the processes collected different tests") as ended:
+            conftest.differing_names([first, other])
+        assert ended.value.returncode == 2  # make test repeats failed tests after status 1 only
+    assert "test $$? -eq 1 &&" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def test_a_package_below_its_floor_is_named() -> None:
