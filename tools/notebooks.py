@@ -64,6 +64,9 @@ def notebook(text: str) -> dict[str, Any]:
         cells += _console(block) if language == "console" else _python(block)
         position = match.end()
     cells += [_words(text[position:])]
+    if any("...\n" in output["text"] for cell in cells for output in cell.get("outputs", ()) if "text" in output):
+        cells[0]["source"][-1] += "\n"
+        cells[0]["source"] += ["\n", "In the outputs, `...` stands for lines left out here; a run shows all of them."]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     numbered = [{"id": f"cell-{i}", **cell} for i, cell in enumerate(cell for cell in cells if cell["source"])]
     return {"cells": numbered, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
