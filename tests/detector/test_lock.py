@@ -21,6 +21,7 @@ from types import SimpleNamespace
 import pytest
 
 from detector import lock as lock_module
+from detector.data.files import whole_folder
 from detector.errors import DataError, DetectorError
 from detector.lock import LEASE, Holder, Lock, held
 from detector.system import boot_id, pid_namespace, process_start
@@ -211,6 +212,84 @@ def test_the_lock_of_a_machine_without_a_sign_of_life_is_taken_over_after_its_le
     assert [str(one) for one in said] == [f"process {elsewhere.pid} on node-a"]
     assert json.loads(path.read_text())["pid"] == os.getpid()
     assert [one.name for one in path.parent.iterdir()] == ["lock"]
+
+
+# -- containers: namespaces of their own for processes, host name and mounts, and another boot id ----------------------
+
+ISOLATE = ("unshare", "--uts", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "sh", "-c")
+ENTER = 'hostname node-c && mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
+SHORT = "from detector import lock; lock.BEAT, lock.LEASE = 0.1, 1.0\n"
+WITHOUT_FLOCK = "import fcntl; fcntl.flock = lambda *_: None\n"  # as on a share without network locks
+WRITE = """
+import sys, time
+from detector.data.files import whole_folder
+with whole_folder(sys.argv[1], "marker") as part:
+    (part / "half").write_text("")
+    print("held", flush=True)
+    time.sleep(3600)
+"""
+
+
+@pytest.fixture
+def container(tmp_path):
+    """Return a function that starts Python in a container and waits until it says that it holds the lock."""
+    boot = tmp_path / "boot_id"
+    boot.write_text("00000000-0000-0000-0000-00000000c0de\n")
+    inside = [*ISOLATE, ENTER, str(boot)]
+    if sys.platform != "linux" or subprocess.run([*inside, "true"], capture_output=True).returncode:
+        pytest.skip("no namespaces can be made here")
+    running = []
+
+    def start(code: str, *arguments: object) -> subprocess.Popen:
+        command = [*inside, sys.executable, "-c", code, *map(str, arguments)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        running.append(process)
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield start
+    for process in running:
+        process.kill()  # its process 1 is killed with it
+        process.communicate()
+
+
+@pytest.mark.parametrize("flock", [SHORT, SHORT + WITHOUT_FLOCK], ids=["flock", "no-flock"])
+def test_a_live_container_keeps_its_lock_and_that_of_a_dead_one_is_taken_over(path, container, monkeypatch, flock):
+    process = container(flock + HOLD, path)
+    said = json.loads(path.read_text())
+    assert (said["host"], said["pid"]) == ("node-c", 1)
+    assert said["boot"] not in ("", boot_id()) and said["namespace"] != pid_namespace()
+
+    def clock() -> float:  # of its signs of life, 0.1 s each
+        while True:
+            with contextlib.suppress(ValueError):  # half written
+                return json.loads(path.read_text())["beat"] / 10
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lock_module, "time", SimpleNamespace(monotonic=clock, sleep=time.sleep))
+        with pytest.raises(DetectorError, match="process 1 on node-c still holds the lock after 3 s"):
+            Lock(path).acquire(lambda _: None, timeout=3)
+    process.kill()
+    process.wait()
+    assert path.exists()
+    assert Lock(path).acquire(lambda _: None, timeout=300) is True
+    assert json.loads(path.read_text())["boot"] == boot_id()
+
+
+def test_the_folder_that_a_dead_container_was_writing_is_removed_and_that_of_a_live_one_stays(tmp_path, container):
+    out = tmp_path / "shared" / "out"
+    process = container(SHORT + WITHOUT_FLOCK + WRITE, out)
+    parts = list(out.parent.glob(".out.*.part"))
+    assert len(parts) == 1
+    lock = Lock(out.parent / ".out.lock")
+    assert str(lock.try_acquire()) == "process 1 on node-c"
+    assert (parts[0] / "half").exists()
+    process.kill()
+    process.wait()
+    with whole_folder(out, "marker") as part:
+        (part / "marker").write_text("")
+    assert [found.name for found in out.parent.iterdir()] == ["out"]
+    assert [found.name for found in out.iterdir()] == ["marker"]
 
 
 def test_a_lock_that_the_server_keeps_for_a_dead_machine_is_taken_over(path):
