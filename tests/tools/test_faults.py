@@ -70,6 +70,13 @@ def test_a_trial_is_a_fork_that_ends_with_its_status_its_words_and_under_its_lim
         assert killed.code == -signal.SIGKILL
 
 
+def test_what_trials_write_does_not_depend_on_the_work_tree() -> None:
+    """Cards of trained models name the commit and whether files differ from it."""
+    code = "from tools.faults.warm import load; load(); from detector.provenance import source; print(source())"
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said == "Source(commit=None, modified=None, reason='the package does not lie in a git work tree')\n"
+
+
 def test_damage_is_where_it_was_asked_for() -> None:
     assert flip(0.5, 4, b"abcd") == b"abgd"
     assert cut(0.5, b"abcd") == b"ab"
