@@ -145,7 +145,7 @@ def test_every_quality_gives_cjpegs_bytes_on_19_images(programs, picture):
     assert differing(programs, pictures, SWITCHES[:1], every_quality()) == []
 
 
-@pytest.mark.slow(minutes=2)
+@pytest.mark.slow(minutes=1)
 def test_every_switch_gives_cjpegs_bytes_on_4_images(programs, picture):
     pictures = {name: picture(name) for name in ("clock_motion.png", "color.png", "page.png", "chelsea.png")}
     assert differing(programs, pictures, SWITCHES, QUALITIES) == []

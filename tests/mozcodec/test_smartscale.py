@@ -277,7 +277,7 @@ def test_coefficients_of_every_pair_are_within_a_step_of_ijgs(picture, ijg):
     assert unequal < 0.02 * present
 
 
-@pytest.mark.slow(minutes=1)
+@pytest.mark.slow(minutes=0.5)
 def test_coefficients_of_colour_images_are_within_a_step_of_ijgs(picture, ijg):
     image = picture("chelsea.png")
     # 6 and 7: their subsampled chroma would have 12 and 14 points
@@ -387,7 +387,7 @@ def test_random_streams_are_read_as_ijg_reads_them(ijg, picture):
 @pytest.mark.parametrize(
     "number",
     [
-        pytest.param(2_000, marks=pytest.mark.slow(minutes=1)),
+        pytest.param(2_000, marks=pytest.mark.slow(minutes=0.5)),
         pytest.param(10_000, marks=pytest.mark.trial(minutes=3)),
     ],
 )

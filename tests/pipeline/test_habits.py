@@ -94,7 +94,7 @@ def test_every_requirement_of_the_packages_is_locked() -> None:
 @pytest.mark.parametrize(
     "package",
     [
-        pytest.param("evaluation", marks=pytest.mark.slow(minutes=2)),
+        pytest.param("evaluation", marks=pytest.mark.slow(minutes=1)),
         pytest.param("mozcodec", marks=pytest.mark.trial(minutes=2)),
     ],
 )

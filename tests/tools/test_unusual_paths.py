@@ -327,7 +327,7 @@ def test_unusual_files_are_refused_by_name_and_nothing_is_written(
     assert not (wrong := refusals(command, FAST)), "\n".join(wrong)
 
 
-@pytest.mark.slow(minutes=3)
+@pytest.mark.slow(minutes=0.5)
 def test_all_kinds_of_unusual_files_are_refused_by_name(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
