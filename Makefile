@@ -140,7 +140,8 @@ $(VENV)/.docs: requirements-docs.txt constraints.txt $(VENV)/.complete
 fuzz: setup ## mozcodec's reader on mutated streams and its options at random, a million of each; under sanitizers; resumable
 	@$(IN_VENV) python $(MOZCODEC)/fuzz/run.py && $(IN_VENV) python $(MOZCODEC)/fuzz/options.py run \
 		&& $(IN_VENV) python $(MOZCODEC)/fuzz/options.py run --cases 200000 --sanitized \
-		&& $(IN_VENV) python $(MOZCODEC)/fuzz/hostile.py
+		&& $(IN_VENV) python $(MOZCODEC)/fuzz/hostile.py && $(IN_VENV) python $(MOZCODEC)/fuzz/containers.py \
+		&& $(IN_VENV) python $(MOZCODEC)/fuzz/streams.py
 
 # -- release: docs/releasing.md ----------------------------------------------------------------------------------------
 

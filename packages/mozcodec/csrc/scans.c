@@ -57,22 +57,32 @@ static int frame_ids(const mzc_segment *s, int *ids)
 int mzc_sends_everything(const unsigned char *data, size_t size)
 {
   signed char bits[MAX_COMPONENTS][DCTSIZE2];
-  int ids[MAX_COMPONENTS], num_components = 0;
+  int ids[MAX_COMPONENTS], num_components = 0, progressive = 0;
   mzc_segment segment;
   scan_header scan;
 
   memset(bits, -1, sizeof bits);
   mzc_segments(&segment, data, size);
   while (mzc_next_segment(&segment)) {
-    if (mzc_is_sof(segment.marker))
+    if (mzc_is_sof(segment.marker)) {
       num_components = frame_ids(&segment, ids);
+      progressive = segment.marker == M_SOF2 || segment.marker == M_SOF10;
+    }
     if (segment.marker != M_SOS)
       continue;
-    if (parse_scan(&segment, &scan))
+    if (parse_scan(&segment, &scan) &&
+        (progressive || scan.components < 1 || scan.components > 4 ||
+         segment.content_size != (size_t)(4 + 2 * scan.components)))
       return 0;
+    if (!progressive) {   /* a scan sends all of its components, whatever it says of coefficients */
+      scan.Ss = scan.Al = 0;
+      scan.Se = DCTSIZE2 - 1;
+    }
     for (int i = 0; i < scan.components; i++) {
       int component = 0;
 
+      if (scan.components == num_components)   /* in order: ids may repeat */
+        component = i;
       while (component < num_components && ids[component] != scan.ids[i])
         component++;
       if (component == num_components)

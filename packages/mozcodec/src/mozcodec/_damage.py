@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ._abbreviated import completed
 from ._engine import this_thread
 from ._errors import Damage, DamagedError, JpegError, JpegWarning, NotJpegError, damage_of
 from ._metadata import EOI, SOS
@@ -160,6 +161,8 @@ def salvage(data: Any, attempt: Callable[[Any], R]) -> tuple[R, Damage | None]:
             return attempt(data), first.damage if first else None
         except DamagedError as error:
             first = first or error
+            complete = completed(_view(data))
+            data = data if complete is None else complete  # what was decoded, so that the offset is one in it
             shorter = None if error.offset is None else _cut_before(data, min(error.offset, len(data)))
             if shorter is None or len(shorter) >= len(data):
                 raise first from None
