@@ -20,7 +20,7 @@ from detector.errors import DataError
 from detector.score import COLUMNS, KINDS, write_scores
 from evaluation import columnar
 from evaluation.scores import read
-from evaluation.sums import SUMS, write_sums
+from evaluation.sums import SUMS, Changed, write_sums
 from tools.faults.sample import write_sample
 
 
@@ -66,6 +66,26 @@ def test_text_is_dictionary_coded_and_large_tables_have_several_parts(tmp_path: 
     assert pa.types.is_dictionary(columnar.schema(folder).field("method").type)
     found = [row for batch in columnar.iterate(folder) for row in zip(*(c.to_pylist() for c in batch), strict=True)]
     assert found == rows
+
+
+def test_parts_that_are_missing_or_of_another_table_are_noticed(tmp_path: Path) -> None:
+    one, other = (
+        columnar.write(tmp_path / f"{name}.csv", {"key": "name"}, [(f"{name}{n}",) for n in range(5)], name * 64,
+                       rows_a_part=2)
+        for name in "ab"
+    )  # fmt: skip
+    assert columnar.of_csv(one) == "a" * 64
+    shutil.copy(other / "part-001.parquet", one / "part-001.parquet")
+    write_sums(one)
+    with pytest.raises(Changed, match=r"a\.parquet: its parts are not of one table; write the table again"):
+        columnar.of_csv(one)
+    (other / "part-002.parquet").unlink()
+    with pytest.raises(Changed, match=r"b\.parquet: has 2 parts, files\.sha256 lists 3; write the table again"):
+        list(columnar.iterate(other))
+    write_sums(other)
+    shutil.move(other / "part-000.parquet", other / "part-002.parquet")
+    with pytest.raises(Changed, match=r"b\.parquet|files\.sha256"):
+        columnar.parts(other)
 
 
 def test_an_edited_csv_file_is_noticed(faces: Path) -> None:
