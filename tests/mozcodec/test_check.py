@@ -84,6 +84,22 @@ def test_long_runs_and_many_corrections_are_followed():
             assert expected.compare(data, by_library=True) == SAME
 
 
+@pytest.mark.parametrize("share", [0.005, 0.05, 0.5])
+def test_wide_rows_and_long_runs_of_zeros_are_followed(share):
+    """More blocks in a row than are prepared at once, runs of more than 15 zeros, coefficients of every size."""
+    image = mozcodec.read_coefficients(mozcodec.encode(np.zeros((40, 2400, 3), np.uint8), 75, subsampling="4:2:0"))
+    rng = np.random.default_rng(7)
+    for blocks in image.components:
+        few = (rng.random(blocks.shape) < share) * rng.integers(-1, 2, blocks.shape)
+        large = (rng.random(blocks.shape) < share / 9) * rng.integers(-1000, 1001, blocks.shape)
+        blocks[...] = np.where(large, large, few)
+    expected = Expected(image)
+    for coding in CODINGS.values():
+        data = mozcodec.write_coefficients(image, **coding, engine="fast" if coding == {} else "auto")
+        assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME, SAME]
+        assert expected.compare(data, by_library=True) == SAME
+
+
 def test_coefficients_without_a_magnitude_are_left_to_the_library(coefficients):
     components = [c.copy() for c in coefficients.components]
     data = mozcodec.write_coefficients(coefficients)

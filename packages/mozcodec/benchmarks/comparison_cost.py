@@ -69,6 +69,8 @@ def _optimize(jpeg: bytes, progressive: bool, unproven: bool) -> Callable[[], by
 def cost(jpeg: bytes, progressive: bool, rounds: int) -> tuple[Spread, Spread]:
     """Return the time with the comparison over that without it, and their difference in seconds."""
     without, compared = (Call(_optimize(jpeg, progressive, unproven)) for unproven in (True, False))
+    if without() != compared():
+        raise SystemExit("the comparison found a difference: the file was written in another way")
     timed = interleave(without, {"compared": compared}, rounds, SAMPLE)
     return timed.ratios["compared"], timed.extra["compared"]
 
