@@ -11,12 +11,14 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from detector.data.index import read_index
 from detector.data.work import Executor, read, run
+from detector.remote import START
 
 from .test_cluster import (
     children,
@@ -28,9 +30,10 @@ from .test_cluster import (
     tasks,
     wait_until,
 )
+from .test_remote import bucket, server
 
 pytestmark = pytest.mark.alone
-__all__ = ["here"]  # the fixture, used by every test
+__all__ = ["bucket", "here", "server"]  # fixtures; every test uses here
 
 PARAMS = """
 conditions: [raw, 77, "turbo:60"]
@@ -156,3 +159,22 @@ def test_a_full_disk_on_one_worker_alone_costs_no_task(tmp_path: Path) -> None:
             assert len({mark.name.split(".")[1] for mark in tmp_path.glob("*.started")}) == 2
     assert [read(file) for file in files] == [str(n * n).encode() for n in range(40)]
     assert len(list((tmp_path / "work").iterdir())) == 40
+
+
+@pytest.mark.slow(minutes=0.5)
+def test_workers_copy_the_videos_of_their_tasks_from_s3(
+    bucket: Any,
+    small_tree: Path,
+    small_faces: Path,
+    tmp_path: Path,
+) -> None:
+    bucket.put(str(small_tree), "bucket/videos", recursive=True)
+    Path("params.yaml").write_text(PARAMS)
+    (tmp_path / "scratch").mkdir()
+    with started(tmp_path, 2, environment={"TMPDIR": str(tmp_path / "scratch")}) as two:
+        detector("faces", "s3://bucket/videos", "out/faces", "--executor", two.address)
+    assert contents(Path("out/faces")) == contents(small_faces)
+    copies = list(Path("out/fetched").rglob("*.mp4"))
+    assert len(copies) == len(list(small_tree.rglob("*.mp4")))
+    assert max(path.stat().st_size for path in copies) <= START  # no video in the folder that the machines share
+    assert not list((tmp_path / "scratch").glob("detector-*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,13 +181,103 @@ def test_stages_read_shards_from_s3_as_from_a_folder(
     assert contents(tmp_path / "packed") == contents(tmp_path / "packed-here")
 
 
-def test_faces_reads_videos_from_s3_as_from_a_folder(bucket: Any, small_tree: Path, small_faces: Path) -> None:
-    Path("params.yaml").write_text(
-        "faces: {methods: [Deepfakes, FaceSwap], size: 64, frames_real: 4, frames_fake: 2}\n"
-    )
+FACES = "faces: {methods: [Deepfakes, FaceSwap], size: 64, frames_real: 4, frames_fake: 2}\n"
+
+
+def test_tasks_of_faces_copy_their_videos_from_s3_with_the_crops_of_a_folder(
+    bucket: Any, small_tree: Path, small_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("params.yaml").write_text(FACES)
     bucket.put(str(small_tree), "bucket/videos", recursive=True)
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    largest = max(path.stat().st_size for path in small_tree.rglob("*.mp4"))
+    copied: list[str] = []
+    receive = remote._receive
+
+    def noted(files: Any, file: Any, path: Path) -> None:
+        receive(files, file, path)
+        copied.append(file.name)
+        # the copies of one clip and its mask, without a name; the videos are not in the copy of the folder
+        assert not [path for path in (tmp_path / "scratch").rglob("*") if path.is_file() and not path.is_symlink()]
+        assert not [path for path in Path("out/fetched").rglob("*.mp4") if path.stat().st_size > remote.START]
+
+    monkeypatch.setattr(remote, "_receive", noted)
+    detector("faces", "s3://bucket/videos", "faces", "--executor", "serial")
+    assert largest > remote.START
+    assert contents(Path("faces")) == contents(small_faces)
+    videos = sorted(path.relative_to(small_tree).as_posix() for path in small_tree.rglob("*.mp4"))
+    assert sorted(name for name in copied if name.endswith(".mp4")) == videos  # each once
+    assert not list((tmp_path / "scratch").iterdir())
+    # another command that needs the whole files gets them, and tasks then read those
+    monkeypatch.setattr(remote, "_receive", receive)
+    assert contents(remote.fetched("s3://bucket/videos")) == contents(small_tree)
+    monkeypatch.setattr(remote, "_receive", None)
+    detector("faces", "s3://bucket/videos", "again", "--executor", "serial")
+    assert contents(Path("again")) == contents(small_faces)
+
+
+def test_faces_resumes_with_the_videos_that_are_missing(
+    bucket: Any, small_tree: Path, small_faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("params.yaml").write_text(FACES)
+    bucket.put(str(small_tree), "bucket/videos", recursive=True)
+    receive, copied = remote._receive, []
+
+    def damaged(files: Any, file: Any, path: Path) -> None:
+        copied.append(file.name)
+        if len(copied) == 16:
+            files.pipe(file.path, b"another video")  # changed while the command runs
+        receive(files, file, path)
+
+    monkeypatch.setattr(remote, "_receive", damaged)
+    result = CliRunner().invoke(cli, ["faces", "s3://bucket/videos", "faces", "--executor", "serial"])
+    assert result.exit_code == 1 and not Path("faces").exists()
+    assert re.search(r"s3://bucket/videos/\S+\.mp4: cannot be read: 13 bytes were received, ", result.output)
+    before = {name for name in copied[:-1] if name.endswith(".mp4")}
+    wrong, name = copied[-1], f"bucket/videos/{copied[-1]}"
+    bucket.put(str(small_tree / wrong), name)
+    copied.clear()
+
+    def noted(files: Any, file: Any, path: Path) -> None:
+        copied.append(file.name)
+        receive(files, file, path)
+
+    monkeypatch.setattr(remote, "_receive", noted)
     detector("faces", "s3://bucket/videos", "faces", "--executor", "serial")
     assert contents(Path("faces")) == contents(small_faces)
+    again = before & set(copied)
+    assert len(before) > 8
+    assert len(again) <= 1  # at most the video whose mask was damaged
+
+
+def test_plain_folders_of_videos_are_copied_as_a_whole(bucket: Any, small_tree: Path) -> None:
+    Path("params.yaml").write_text("faces: {size: 64, frames_real: 2, frames_fake: 2}\n")
+    for name, method in (("real", "original_sequences/youtube"), ("fake", "manipulated_sequences/Deepfakes")):
+        bucket.put(str(small_tree / method / "c23/videos"), f"bucket/plain/{name}", recursive=True)
+        shutil.copytree(small_tree / method / "c23/videos", Path("plain") / name)
+    detector("faces", "s3://bucket/plain", "faces", "--executor", "serial")
+    detector("faces", "plain", "here", "--executor", "serial")
+    assert {name: data for name, data in contents(Path("faces")).items() if name.endswith((".tar", "index.csv"))} == {
+        name: data for name, data in contents(Path("here")).items() if name.endswith((".tar", "index.csv"))
+    }
+
+
+def test_no_room_for_the_copy_of_a_task_is_named(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory.pipe("/data/3.mp4", bytes(1000))
+    copy, later = remote.placed("memory://data", {".mp4"})
+    (video,) = later.values()
+    assert (copy / "3.mp4").read_bytes() == bytes(400)
+    with video.copied() as path:
+        assert path.name == "3.mp4" and path.read_bytes() == bytes(1000)
+    assert not path.is_symlink()
+    usage = shutil.disk_usage(".")._replace(free=5)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with (
+        pytest.raises(DataError, match=r"memory://data/3\.mp4: .* to be copied, but .* on a larger disk in TMPDIR"),
+        video.copied(),
+    ):
+        pass
 
 
 @pytest.mark.usefixtures("bucket")

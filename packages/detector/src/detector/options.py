@@ -16,6 +16,7 @@ from .errors import DataError
 from .reading import check_kind
 
 __all__ = [
+    "ADDRESS",
     "PARAMS",
     "Command",
     "Group",
@@ -30,26 +31,32 @@ __all__ = [
 ]
 
 PARAMS = f"{__name__}.params"  # key of the path of the parameter file in a context
+ADDRESS = f"{__name__}.address"
 
 
 class Input(click.Path):
     """A path that the command reads, or an address of fsspec, of which the command reads a copy (`detector.remote`).
 
-    *shared*: a folder of the user's, of which only some files are read; outputs may lie inside it.
+    *shared*: a folder of the user's, of which only some files are read; outputs may lie inside it. *placed*: the
+    command itself makes the copy, whose path it is given, with the address in the context's meta as `ADDRESS`.
 
     Pipes, sockets and devices are refused, but for several inputs of one parameter: the command says for each of them
     what is wrong with it.
     """
 
-    def __init__(self, shared: bool = False, **options: Any) -> None:
+    def __init__(self, shared: bool = False, placed: bool = False, **options: Any) -> None:
         super().__init__(path_type=Path, **options)
         self.shared = shared
+        self.placed = placed
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str) and "://" in value:
-            from .remote import fetched, is_address
+            from .remote import copy_of, fetched, is_address
 
-            if is_address(value):
+            if is_address(value) and self.placed and ctx is not None:
+                ctx.meta[ADDRESS] = value
+                value = copy_of(value)
+            elif is_address(value):
                 value = fetched(value)
         path = super().convert(value, param, ctx)
         if isinstance(path, Path) and path.exists() and (param is None or param.nargs == 1):

@@ -3,6 +3,8 @@
 They are copied into a cache folder before a command works on them, so that all else, hashes and resuming too, is that
 of local files. Files that were copied before are kept as long as size, checksum and modification time at the address
 are those of the copy.
+
+Files that only tasks read (`placed`) stay at the address: each task copies its own (`Later.copied`), where it runs.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -26,12 +29,13 @@ from .progress import StatusLine, track
 from .reading import EXHAUSTED
 from .schema import read_json
 
-__all__ = ["CACHE", "fetched", "is_address"]
+__all__ = ["CACHE", "Later", "copy_of", "fetched", "is_address", "placed"]
 
 CACHE = "DETECTOR_CACHE"  # environment variable that names the cache folder
 DEFAULT = Path("out") / "fetched"  # where the workers of a cluster, which share the command's folder, see it
 AT_ONCE = 8  # files that are copied at the same time
 KEPT = "fetched.json"  # what the copy is of, beside it
+START = 400  # bytes of a file that stays at the address, which tell what kind of file it is
 # what tells that a file has changed, by file system
 TOKENS = ("ETag", "etag", "md5", "md5Hash", "crc32c", "checksum", "LastModified", "last_modified", "updated", "mtime")
 NOT_INSIDE = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|\\|\0")
@@ -47,6 +51,42 @@ class There:
     token: str
 
 
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A file at *address* that a task copies."""
+
+    address: str
+    file: There
+
+    @property
+    def identity(self) -> str:
+        """What the content is known by before it is read: size, and checksum or modification time."""
+        return _mark(self.file)
+
+    @contextmanager
+    def copied(self) -> Iterator[Path]:
+        """Yield the path of a copy that is gone after the block, and after a kill, as it has no name on the disk.
+
+        It is in the folder for temporary files (``TMPDIR``). The last part of the path is that of the address.
+        `DataError` if there is no room, the file cannot be read, or its size or MD5 is not that at the address.
+        """
+        with tempfile.TemporaryFile() as copy, tempfile.TemporaryDirectory(prefix="detector-") as links:
+            if self.file.size > (free := shutil.disk_usage(links).free):
+                raise DataError(
+                    f"{self.address}: {self.file.size / 1e9:.1f} GB are to be copied, but {tempfile.gettempdir()} has "
+                    f"room for {free / 1e9:.1f}; name a folder on a larger disk in TMPDIR"
+                )
+            path = Path(f"/proc/self/fd/{copy.fileno()}")
+            if not path.exists():
+                raise DataError(f"{self.address}: a task needs /proc for its copy; mount it, or copy the data yourself")
+            with _reasons(self.address):
+                files, _ = _opened(self.address)
+                _receive(files, self.file, path)
+            link = Path(links) / PurePosixPath(self.address).name
+            link.symlink_to(path)
+            yield link
+
+
 def is_address(value: str) -> bool:
     """Return whether *value* is an address such as ``s3://bucket/folder``, and not a local path."""
     return re.match(r"[a-z][a-z0-9+.-]+://", value) is not None
@@ -58,16 +98,43 @@ def fetched(address: str) -> Path:
     The cache folder is ``out/fetched`` or the one that `CACHE` names. `DataError`, one line with the address and the
     remedy, if the address cannot be read or the disk has no room for it.
     """
-    with _reasons(address):
-        import fsspec  # type: ignore[import-untyped]
+    return placed(address, ())[0]
 
-        files, root = fsspec.core.url_to_fs(address)
+
+def placed(address: str, suffixes: Collection[str]) -> tuple[Path, dict[Path, Later]]:
+    """Return the copy that `fetched` makes, but files with one of *suffixes* only with their first `START` bytes.
+
+    These are returned by their paths in the copy, for tasks to copy. Whole files that an earlier call has copied are
+    not among them.
+    """
+    with _reasons(address):
+        files, root = _opened(address)
         there = _listed(files, root)
-    folder = Path(os.environ.get(CACHE) or DEFAULT) / hashlib.sha256(address.encode()).hexdigest()[:16]
-    copy = folder / (PurePosixPath(root).name or "root")
+    copy = copy_of(address)
+    folder = copy.parent
     with held(folder.with_name(f".{folder.name}.lock"), f"is fetching {address}", wait=True):
-        _update(address, files, there, copy, folder / KEPT)
-    return copy
+        left = _update(address, files, there, copy, folder / KEPT, suffixes)
+    return copy, {copy / file.name: Later(_address_of(address, file), file) for file in left}
+
+
+def copy_of(address: str) -> Path:
+    """Return the path of the copy of what is at *address*; it may not be there yet."""
+    with _reasons(address):
+        _, root = _opened(address)
+    folder = Path(os.environ.get(CACHE) or DEFAULT) / hashlib.sha256(address.encode()).hexdigest()[:16]
+    return folder / (PurePosixPath(root).name or "root")
+
+
+def _opened(address: str) -> tuple[Any, str]:
+    """Return the file system of *address* and the path on it."""
+    import fsspec  # type: ignore[import-untyped]
+
+    files, root = fsspec.core.url_to_fs(address)
+    return files, root
+
+
+def _address_of(address: str, file: There) -> str:
+    return f"{address.rstrip('/')}/{file.name}" if file.name else address
 
 
 def _listed(files: Any, root: str) -> list[There]:
@@ -86,17 +153,25 @@ def _listed(files: Any, root: str) -> list[There]:
     return listed
 
 
-def _update(address: str, files: Any, there: list[There], copy: Path, kept_file: Path) -> None:
-    """Make *copy* the files *there*: copy those that are new or changed, remove those that are gone."""
+def _update(
+    address: str, files: Any, there: list[There], copy: Path, kept_file: Path, suffixes: Collection[str]
+) -> list[There]:
+    """Make *copy* the files *there*: copy those that are new or changed, remove those that are gone.
+
+    Returns the files with one of *suffixes* of which the copy has only the start.
+    """
     kept: dict[str, str] = {}
     with suppress(FileNotFoundError, DataError):  # a damaged table costs a copy
         kept = read_json(kept_file, dict[str, str])
     wanted = {file.name: file for file in there}
-    missing = [file for file in there if not _is_there(copy / file.name, file, kept)]
+    absent = [file for file in there if not _is_there(copy / file.name, file, kept)]
+    left = [file for file in absent if PurePosixPath(file.name).suffix.lower() in suffixes]
+    starts = {file.name for file in left}
+    missing = [file for file in absent if file.name not in starts or not _has_start(copy / file.name, file, kept)]
     _keep_only(copy, wanted)
     if not missing:
-        return
-    total = sum(file.size for file in missing)
+        return left
+    total = sum(min(file.size, START) if file.name in starts else file.size for file in missing)
     copy.parent.mkdir(parents=True, exist_ok=True)
     if total > (free := shutil.disk_usage(copy.parent).free):
         raise DataError(
@@ -108,14 +183,21 @@ def _update(address: str, files: Any, there: list[There], copy: Path, kept_file:
     changed = {file.name for file in missing}
     _note(kept_file, {name: mark for name, mark in kept.items() if name not in changed})
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        done = pool.map(lambda file: _copy(address, files, file, copy / file.name), missing)
+        done = pool.map(
+            lambda file: _copy(address, files, file, copy / file.name, start=file.name in starts), missing
+        )
         for _ in track(done, len(missing), f"fetching {address}"):
             pass
-    _note(kept_file, {file.name: _mark(file) for file in there})
+    _note(kept_file, {file.name: _start_mark(file) if file.name in starts else _mark(file) for file in there})
+    return left
 
 
 def _is_there(path: Path, file: There, kept: Mapping[str, str]) -> bool:
     return kept.get(file.name) == _mark(file) and path.is_file() and path.stat().st_size == file.size
+
+
+def _has_start(path: Path, file: There, kept: Mapping[str, str]) -> bool:
+    return kept.get(file.name) == _start_mark(file) and path.is_file()
 
 
 def _note(path: Path, marks: Mapping[str, str]) -> None:
@@ -139,6 +221,10 @@ def _mark(file: There) -> str:
     return f"{file.size} {file.token}"
 
 
+def _start_mark(file: There) -> str:
+    return f"start of {_mark(file)}"
+
+
 def _keep_only(copy: Path, names: Collection[str]) -> None:
     """Remove the files of *copy* that are not in *names*, and the folders that are empty then."""
     paths = [*copy.rglob("*"), copy] if copy.exists() else []
@@ -150,18 +236,26 @@ def _keep_only(copy: Path, names: Collection[str]) -> None:
             path.unlink()
 
 
-def _copy(address: str, files: Any, file: There, path: Path) -> None:
-    """Copy *file* to *path*, which appears whole; its size, and an ETag that is an MD5, are compared."""
-    with _whole(path) as part, _reasons(f"{address.rstrip('/')}/{file.name}" if file.name else address):
-        files.get_file(file.path, str(part))
-        if part.stat().st_size != file.size:
-            raise OSError(f"{part.stat().st_size} bytes were received, {file.size} are there; run it again")
-        # of an object of S3 that was written in one part without encryption by a key of its own
-        if (found := re.search(r'etag="?([0-9a-f]{32})"?(?: |$)', file.token, re.IGNORECASE)) is not None:
-            with part.open("rb") as copy:
-                received = hashlib.file_digest(copy, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-            if received != found[1]:
-                raise OSError(f"the MD5 of what was received is {received}, not {found[1]}; run it again")
+def _copy(address: str, files: Any, file: There, path: Path, start: bool) -> None:
+    """Copy *file*, or only its *start*, to *path*, which appears whole."""
+    with _whole(path) as part, _reasons(_address_of(address, file)):
+        if start:
+            part.write_bytes(files.cat_file(file.path, start=0, end=START)[:START] if file.size else b"")
+        else:
+            _receive(files, file, part)
+
+
+def _receive(files: Any, file: There, path: Path) -> None:
+    """Copy *file* to *path*; its size, and an ETag that is an MD5, are compared."""
+    files.get_file(file.path, str(path))
+    if path.stat().st_size != file.size:
+        raise OSError(f"{path.stat().st_size} bytes were received, {file.size} are there; run it again")
+    # of an object of S3 that was written in one part without encryption by a key of its own
+    if (found := re.search(r'etag="?([0-9a-f]{32})"?(?: |$)', file.token, re.IGNORECASE)) is not None:
+        with path.open("rb") as copy:
+            received = hashlib.file_digest(copy, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if received != found[1]:
+            raise OSError(f"the MD5 of what was received is {received}, not {found[1]}; run it again")
 
 
 @contextmanager

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..config import Params
-from ..options import Command, Input, Output, check_paths, executor_option, params_option, table_option, workers_option
+from ..options import (
+    ADDRESS,
+    Command,
+    Input,
+    Output,
+    check_paths,
+    executor_option,
+    params_option,
+    table_option,
+    workers_option,
+)
+
+if TYPE_CHECKING:
+    from ..remote import Later
 
 FOLDER, NEW_FOLDER = Input(file_okay=False), Output(file_okay=False)
 PACKED = Output(replaced=True, file_okay=False)
 
 
 @click.command(cls=Command)
-@click.argument("data", type=FOLDER)
+@click.argument("data", type=Input(placed=True, file_okay=False))
 @click.argument("out", type=PACKED)
 @table_option
 @workers_option
@@ -33,7 +46,22 @@ def faces(data: Path, out: Path, table: str, workers: int, executor: str, params
 
     if params.faces.yunet_model:
         check_paths({"faces.yunet_model": Path(params.faces.yunet_model)}, {"OUT": out}, ["OUT"])
-    _tell(make_faces(data, out, params.faces, workers, executor, table), out)
+    address = click.get_current_context().meta.get(ADDRESS)
+    later = _placed(address) if address else {}
+    _tell(make_faces(data, out, params.faces, workers, executor, table, later), out)
+
+
+def _placed(address: str) -> dict[Path, Later]:
+    """Copy what is at *address*, and return the videos that stay there until their tasks read them."""
+    from ..remote import fetched, placed
+    from .folders import is_plain
+    from .pictures import VIDEOS
+
+    copy, later = placed(address, VIDEOS)
+    if not is_plain(copy):
+        return later
+    fetched(address)  # the content of files of the same size is compared before there are tasks
+    return {}
 
 
 def _tell(summary: dict[str, Any], out: Path) -> None:

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
 import av
@@ -27,6 +28,7 @@ from .. import __version__
 from ..config import FacesConfig
 from ..errors import DataError
 from ..pipeline import stage
+from ..remote import Later
 from ..schema import among, in_range, parse, parse_json, within
 from ..system import cores
 from ..tracked import check_tracked
@@ -179,22 +181,30 @@ def make_faces(
     workers: int = 0,
     executor: str = "processes",
     table: str = "auto",
+    later: Mapping[Path, Later] | None = None,
 ) -> dict[str, Any]:
     """Write the crops of all clips in *data* to the folder *out* and return the summary.
 
     *data* has one of the layouts in `detector.data.readers`. *out* receives shards and indexes of crops and masks,
     ``geometry.csv``, ``sources.csv``, ``failures.csv``, ``summary.json`` and DeepfakeBench's JSON files, and
     ``landmarks.csv`` where the face detector gives five points. Frames without a crop and unreadable files are
-    counted and listed. *table* is that of `write_index`. Raises `DataError` if there are no crops or a person is in
+    counted and listed. *table* is that of `write_index`. The content of the files *later* is copied by the task of the
+    clip (`remote.placed`). Raises `DataError` if there are no crops or a person is in
     two splits, and the errors of `read_data`, `detection.configured`, `check_tracked` and `work.run`.
     """
     where = Executor(executor, workers)
     check_replaceable(Path(out), "index.csv")
-    return crop_tree(read_data(data, config), Path(data), Path(out), config, where, table)
+    return crop_tree(read_data(data, config), Path(data), Path(out), config, where, table, later or {})
 
 
 def crop_tree(
-    tree: Tree, data: Path, out: Path, config: FacesConfig, where: Executor, table: str = "auto"
+    tree: Tree,
+    data: Path,
+    out: Path,
+    config: FacesConfig,
+    where: Executor,
+    table: str = "auto",
+    later: Mapping[Path, Later] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write the crops of the clips of *tree*, files below *data*, as `make_faces` does, and return the summary."""
     check_splits(tree.clips, data)
@@ -206,7 +216,7 @@ def crop_tree(
     code = code_version()
     with working_folder(out) as work:
         with ThreadPoolExecutor(cores()) as pool:  # hashing releases the GIL
-            tasks = list(pool.map(lambda clip: clip_task(clip, there, code), tree.clips))
+            tasks = list(pool.map(lambda clip: clip_task(clip, there, code, later), tree.clips))
         files = run(tasks, work, "faces", where, isolated=True)
         results = {clip.video: file for clip, file in zip(tree.clips, files, strict=True)}
         with whole_folder(out, "index.csv", sums=True) as folder:
@@ -222,6 +232,15 @@ def crop_clip(argument: tuple[Clip, FacesConfig]) -> bytes:
         return _packed(crop_frames(*argument))
     finally:
         cv2.setNumThreads(threads)
+
+
+def crop_copied(argument: tuple[Clip, FacesConfig, Mapping[Path, Later]]) -> bytes:
+    """Return the crops of a clip, as `crop_clip`, whose files are elsewhere: copies that last as long as this call."""
+    clip, config, later = argument
+    with ExitStack() as stack:
+        copies = {path: stack.enter_context(file.copied()) for path, file in later.items()}
+        mask = copies.get(clip.mask, clip.mask) if clip.mask else None
+        return crop_clip((replace(clip, path=copies.get(clip.path, clip.path), mask=mask), config))
 
 
 def crop_frames(clip: Clip, config: FacesConfig) -> Cropped:
@@ -329,20 +348,27 @@ def _crop_masks(path: Path, size: int, cropped: Cropped) -> None:
     cropped.failures += [(number, f"mask: {reason}") for number, reason in footage.missing.items()]
 
 
-def clip_task(clip: Clip, config: FacesConfig, code: str) -> Task:
+def clip_task(
+    clip: Clip, config: FacesConfig, code: str, later: Mapping[Path, Later] = MappingProxyType({})
+) -> Task:
     """Return the task of a clip, for the code with the hash *code*.
 
-    All parameters of the stage count, except those that select clips and the frame count of the other class.
+    All parameters of the stage count, except those that select clips and the frame count of the other class. The task
+    copies those of the clip's files that are among *later*.
     """
     values = {name: value for name, value in asdict(config).items() if name not in NOT_OF_A_CLIP}
     del values["frames_real" if clip.label else "frames_fake"]
     parts = [*detection.weights_digest(config).values()]
+    elsewhere = {path: later[path] for path in (clip.path, clip.mask) if path and path in later}
     for path in (*(clip.pictures or [clip.path]), clip.mask):
         try:
-            parts.append(sha256(path) if path else "none")
+            parts.append(elsewhere[path].identity if path in elsewhere else sha256(path) if path else "none")
         except OSError as error:  # it will be listed as unreadable, and retried in the next run
             parts.append(f"{path}: {error}")
-    return Task(key_of("crop_clip", code, values, *parts), clip.video, crop_clip, (clip, config))
+    key = key_of("crop_clip", code, values, *parts)
+    if elsewhere:
+        return Task(key, clip.video, crop_copied, (clip, config, elsewhere))
+    return Task(key, clip.video, crop_clip, (clip, config))
 
 
 def code_version() -> str:
