@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -169,6 +170,40 @@ def test_killing_everything_in_the_middle_of_training_changes_no_weight(other_se
     assert "resuming from step" in printed
     assert weights(clone) == expected
     assert not list((clone.path / "out/checkpoints").glob("*/step-*"))
+
+
+@pytest.mark.slow(minutes=1.5)
+def test_a_launcher_changes_no_result_of_the_stages(copy):
+    params = copy.path / "params.yaml"
+    params.write_text(params.read_text().replace("parts: 1", "parts: 2", 1))
+    copy.run("dvc", "repro", "evaluate")
+    alone = results(copy)
+    for name in ("out/train", "out/scores.csv", "out/logs"):
+        path = copy.path / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    launcher = f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node 2"
+    launched = dataclasses.replace(copy, env={**copy.env, "DETECTOR_LAUNCHER": launcher})
+    for name in ("train", "score", "evaluate"):  # --force: DVC would take the results from its cache
+        assert name in stages_run(launched.run("dvc", "repro", "--force", "--single-item", name))
+
+    log = [json.loads(line) for line in (copy.path / "out/logs/train.jsonl").read_text().splitlines()]
+    assert log[0]["processes"] == 2
+    assert results(copy) == alone
+    assert "up to date" in launched.run("dvc", "status", "train", "score", "evaluate")
+    assert not stages_run(copy.run("dvc", "repro", "evaluate"))  # without the launcher, which is no dependency
+
+
+def results(clone) -> dict[str, str]:
+    """Return the hash of each file that train, score and evaluate write."""
+    files = [
+        file
+        for name in ("train", "score", "evaluate")
+        for path in stage(name).outputs
+        for file in [clone.path / path, *(clone.path / path).rglob("*")]
+        if file.is_file()
+    ]
+    return {str(file.relative_to(clone.path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 @pytest.mark.parametrize("other_seed", [400], indirect=True)  # not finished before it is stopped
