@@ -59,7 +59,7 @@ class Input(click.Path):
             elif is_address(value):
                 value = fetched(value)
         path = super().convert(value, param, ctx)
-        if isinstance(path, Path) and path.exists() and (param is None or param.nargs == 1):
+        if isinstance(path, Path) and (param is None or param.nargs == 1) and path.exists():
             check_kind(path.stat().st_mode, path)
         return path
 
