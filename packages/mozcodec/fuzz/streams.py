@@ -11,11 +11,7 @@ other than mozcodec's own, an error where none is allowed, or other pixels. A ca
 its number. The exit status is 1 if a case failed.
 """
 
-import argparse
-import subprocess
 import sys
-import warnings
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +19,9 @@ from typing import Any
 import numpy as np
 
 import mozcodec
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests load this file by its path, and -P leaves its folder out
+import seeded
 
 EOI = b"\xff\xd9"
 Rule = Callable[[np.random.Generator, bytes], bytes]
@@ -272,34 +271,8 @@ def run_case(seed: int, number: int) -> str:
 
 def run(cases: int, seed: int) -> int:
     """Print what failed and how many cases had which result; return the number of failures."""
-    found: Counter[str] = Counter()
-    warnings.simplefilter("ignore")
-    for number in range(cases):
-        try:
-            found[run_case(seed, number)] += 1
-        except Exception as error:
-            found["failed"] += 1
-            rules = draw_case(seed, number)[2]
-            print(f"seed {seed}, case {number}, {rules}: {type(error).__name__}: {error}", flush=True)
-    print(f"seed {seed}, {cases} cases: {dict(found)}", flush=True)
-    return found["failed"]
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--sanitized", action="store_true", help="build with ASan and UBSan, and run that")
-    args = parser.parse_args()
-    if args.sanitized:
-        sys.path.insert(0, str(Path(__file__).parent))
-        import options
-
-        environment = options.sanitized(options.PACKAGE / "build" / "fuzz" / "sanitized")
-        command = [sys.executable, "-P", __file__, "--cases", str(args.cases), "--seed", str(args.seed)]
-        return subprocess.run(command, env=environment, check=False).returncode
-    return 1 if run(args.cases, args.seed) else 0
+    return seeded.run(run_case, cases, seed, lambda seed, number: f", {draw_case(seed, number)[2]}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(seeded.main(__file__, __doc__, run))
