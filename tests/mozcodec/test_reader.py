@@ -44,6 +44,37 @@ def test_random_streams_and_options_decode_alike(identity):
     assert row["used"]["fast"] > 200
 
 
+def test_coefficients_of_common_streams_are_the_readers(identity, astronaut):
+    crop = np.ascontiguousarray(astronaut[40:171, 180:309])
+    for options in ({}, {"progressive": False}, {"restart_interval": 3}, {"subsampling": "4:1:1"}):
+        data = mozcodec.encode(crop, 90, **options)
+        who, ours, words = identity.coefficients(data, {}, "auto")
+        assert who == "fast"
+        assert ("library", ours, words) == identity.coefficients(data, {}, "library")
+
+
+def test_random_streams_are_optimized_alike(identity):
+    """The reader takes the coefficients of undamaged streams, or the library from the beginning."""
+    alike = []
+    for number in range(60):
+        data, _ = identity.decode_case(number)
+        found = [optimized(data, engine) for engine in ("auto", "library")]
+        assert found[0] == found[1], number
+        alike.append(isinstance(found[0][0], bytes))
+    assert 20 < sum(alike) < 60
+
+
+def optimized(data: bytes, engine: str) -> tuple[object, list[str]]:
+    """Return the file or words, and the words of the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            found: object = mozcodec.optimize(data, repair=True, max_scans=5, engine=engine)
+        except mozcodec.JpegError as error:
+            found = str(error)
+    return found, [str(w.message) for w in caught]
+
+
 @pytest.mark.parametrize("progressive", [True, False])
 @pytest.mark.parametrize("restart_interval", [0, 1, 5])
 def test_common_streams_are_the_readers(astronaut, progressive, restart_interval):

@@ -34,6 +34,9 @@ from PIL import Image
 
 import mozcodec
 from mozcodec import _mozjpeg
+from mozcodec._coefficients import _read
+from mozcodec._decode import Decoder, decode_options, header_of
+from mozcodec._mozjpeg import ffi, lib
 
 Case = tuple[np.ndarray, object, dict]
 CHUNK = 500
@@ -350,11 +353,25 @@ def decoded(data: bytes, options: dict, engine: str) -> list:
     return found + [str(w.message) for w in caught]
 
 
+def coefficients(data: bytes, options: dict, engine: str) -> tuple[str, object, tuple[str, str, int]]:
+    """Return what read them, the coefficients or the error message, and what the status says of damage."""
+    kept = {name: options[name] for name in ("on_truncated", "max_scans") if name in options}
+    try:
+        with Decoder(data, decode_options(None, {**kept, "engine": engine})) as decoder:
+            status = decoder.status
+            found: object = _read(decoder, header_of(decoder))
+    except (mozcodec.JpegError, ValueError) as error:
+        return "", (type(error).__name__, str(error)), ("", "", 0)
+    words = (ffi.string(status.warning).decode(), ffi.string(status.note).decode(), status.damage_offset)
+    return "fast" if status.engine == lib.MZC_ENGINE_FAST else "library", found, words
+
+
 def compare_decoding(data: bytes, options: dict) -> tuple[bool, str]:
-    """Return whether both decode to the same result, and which one "auto" took ("fast", or why not)."""
+    """Return whether both give the same pixels and coefficients, and which "auto" took ("fast", or why not)."""
     ours = decoded(data, options, "auto")
     used = mozcodec.engine_used() if isinstance(ours[0], tuple) else None
     same = ours == decoded(data, options, "library")
+    same &= coefficients(data, options, "auto")[1:] == coefficients(data, options, "library")[1:]
     return same, "refused" if used is None else used.reason or used.name
 
 

@@ -16,6 +16,25 @@ static void copy_component(j_decompress_ptr cinfo, jvirt_barray_ptr array, int i
   }
 }
 
+/* By the reader, or by the library where it gives up. */
+static jvirt_barray_ptr *read_arrays(mzc_decoder *decoder)
+{
+  mzc_reader_options options = mzc_decoder_reader_options(decoder);
+  jvirt_barray_ptr *arrays;
+
+  options.for_coefficients = 1;
+  decoder->guard.status->engine = MZC_ENGINE_LIBRARY;
+  if (decoder->options.engine == MZC_ENGINE_LIBRARY || mzc_reader_begin(&decoder->reader, &decoder->cinfo, &options))
+    return jpeg_read_coefficients(&decoder->cinfo);
+  arrays = jpeg_read_coefficients(&decoder->cinfo);
+  if (mzc_reader_end(&decoder->reader, &decoder->rest)) {
+    mzc_decoder_start_again(decoder);
+    return jpeg_read_coefficients(&decoder->cinfo);
+  }
+  decoder->guard.status->engine = MZC_ENGINE_FAST;
+  return arrays;
+}
+
 static void put_in_place(const mzc_decoder *decoder, int i, int16_t *blocks)
 {
   const jpeg_component_info *component = &decoder->cinfo.comp_info[i];
@@ -34,7 +53,7 @@ int mzc_decoder_read_coefficients(mzc_decoder *decoder, int16_t **blocks, uint16
   decoder->guard.status = status;
   if (setjmp(decoder->guard.jump))
     return -1;
-  arrays = jpeg_read_coefficients(cinfo);
+  arrays = read_arrays(decoder);
   mzc_note_sent(cinfo, 0, sent);
   for (int i = 0; i < cinfo->num_components && i < 4; i++) {
     const JQUANT_TBL *table = cinfo->comp_info[i].quant_table;

@@ -281,7 +281,6 @@ static int open_stream(mzc_decoder *decoder, const unsigned char *data, size_t s
   check_region(decoder);
   if (decoder->options.scale == 1)
     leave_out_scans(decoder, data, size);
-  decoder->header_warnings = decoder->guard.status->num_warnings;
   fill_header(decoder, header);
   return 0;
 }
@@ -349,35 +348,41 @@ static void note_engine(mzc_decoder *decoder, const char *reason)
   }
 }
 
-static void forget_warnings(mzc_status *status)
-{
-  status->num_warnings = status->num_notes = 0;
-  status->damage_known = status->damage_scan = status->damage_row = status->mcus_per_row = status->mcu_height = 0;
-  status->damage_offset = status->error_offset = -1;
-}
-
-/* Starts decoding again from the first byte. */
-static void start_again(mzc_decoder *decoder)
+void mzc_decoder_start_again(mzc_decoder *decoder)
 {
   boolean block_smoothing = decoder->cinfo.do_block_smoothing;
 
   jpeg_abort_decompress(&decoder->cinfo);
-  decoder->guard.saw_end = decoder->guard.clean_scan_end = decoder->read_by_reader = 0;
-  forget_warnings(decoder->guard.status);
+  mzc_guard_forget(&decoder->guard);
   read_header(decoder, decoder->data, decoder->size);
   decoder->cinfo.do_block_smoothing = block_smoothing;
 }
 
+mzc_reader_options mzc_decoder_reader_options(const mzc_decoder *decoder)
+{
+  mzc_reader_options options;
+
+  memset(&options, 0, sizeof options);
+  options.cpu = decoder->options.cpu;
+  options.block_size = decoder->smartscale.block_size;
+  options.max_scans = decoder->options.max_scans;
+  options.for_part = decoder->options.right > 0;
+  options.max_memory = decoder->options.max_memory;
+  return options;
+}
+
 static const char *start_reader(mzc_decoder *decoder)
 {
-  const char *reason = mzc_reader_begin(decoder);
+  mzc_reader_options options = mzc_decoder_reader_options(decoder);
+  const char *reason = mzc_reader_begin(&decoder->reader, &decoder->cinfo, &options);
 
   if (reason != NULL)
     return reason;
   jpeg_start_decompress(&decoder->cinfo);
-  reason = mzc_reader_end(decoder);
+  reason = mzc_reader_end(&decoder->reader, &decoder->rest);
+  decoder->read_by_reader = reason == NULL;
   if (reason != NULL)
-    start_again(decoder);
+    mzc_decoder_start_again(decoder);
   return reason;
 }
 

@@ -16,7 +16,6 @@ struct mzc_decoder {
   size_t size;
   int read_by_reader;
   size_t rest;                  /* then: bytes after EOI */
-  int header_warnings;
   mzc_reader *reader;
   unsigned char *rewritten;     /* the stream that libjpeg reads if it is not the caller's */
   int bits;                     /* of the samples of a lossless file that libjpeg reads as one of 16 bits; 0 = others */
@@ -24,6 +23,11 @@ struct mzc_decoder {
 };
 
 int mzc_is_lossless(j_decompress_ptr cinfo);
+
+/* What the reader has to know to read the stream of a decoder. */
+mzc_reader_options mzc_decoder_reader_options(const struct mzc_decoder *decoder);
+/* Opens the stream once more, from its first byte. */
+void mzc_decoder_start_again(struct mzc_decoder *decoder);
 
 /* Whether the scans in the data send every coefficient to its last bit. */
 int mzc_sends_everything(const unsigned char *data, size_t size);

@@ -196,6 +196,16 @@ struct jpeg_error_mgr *mzc_guard_init(mzc_guard *guard, mzc_status *status)
   return &guard->base;
 }
 
+void mzc_guard_forget(mzc_guard *guard)
+{
+  mzc_status *status = guard->status;
+
+  guard->saw_end = guard->clean_scan_end = 0;
+  status->num_warnings = status->num_notes = 0;
+  status->damage_known = status->damage_scan = status->damage_row = status->mcus_per_row = status->mcu_height = 0;
+  status->damage_offset = status->error_offset = -1;
+}
+
 int mzc_fail(mzc_status *status, int code, const char *format, ...)
 {
   va_list arguments;

@@ -36,6 +36,8 @@ typedef struct {
 } mzc_guard;
 
 struct jpeg_error_mgr *mzc_guard_init(mzc_guard *guard, mzc_status *status);
+/* Forgets warnings, notes and ends: the data will be read again from its beginning. */
+void mzc_guard_forget(mzc_guard *guard);
 /* After jpeg_create_decompress: notes how scans end. */
 void mzc_watch_scan_ends(j_decompress_ptr cinfo);
 /* An oddity that leaves the image whole. */

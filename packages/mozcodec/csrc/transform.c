@@ -17,6 +17,7 @@ typedef struct {
   mzc_destination destination;
   mzc_scan_limit scan_limit;
   mzc_expected expected;
+  mzc_reader *reader;
 } transcoder;
 
 /* ---- markers ------------------------------------------------------------------------------------------------------ */
@@ -136,6 +137,14 @@ static void request_workspace(transcoder *t, jpeg_transform_info *info, const mz
 
 /* ---- the stages of jpegtran --------------------------------------------------------------------------------------- */
 
+/* What is done again where the reader gives up. */
+static void read_header(transcoder *t, const unsigned char *data, size_t size, const mzc_transform_options *options)
+{
+  jpeg_mem_src(&t->source, data, size);
+  save_markers(&t->source, options->copy);
+  jpeg_read_header(&t->source, TRUE);
+}
+
 static void open_source(transcoder *t, const unsigned char *data, size_t size, const mzc_transform_options *options)
 {
   j_decompress_ptr source = &t->source;
@@ -146,9 +155,7 @@ static void open_source(transcoder *t, const unsigned char *data, size_t size, c
   t->guard.size = size;
   mzc_limit_scans(source, &t->scan_limit, options->max_scans);
   mzc_limit_memory((j_common_ptr)source, options->max_memory);
-  jpeg_mem_src(source, data, size);
-  save_markers(source, options->copy);
-  jpeg_read_header(source, TRUE);
+  read_header(t, data, size, options);
   mzc_limit_pixels(source, options->max_pixels);
   if (mzc_is_lossless(source)) {
     mzc_fail(t->guard.status, MZC_UNSUPPORTED, "a lossless file (SOF3) has no coefficients to transcode");
@@ -245,6 +252,24 @@ static int check_written(transcoder *t, jvirt_barray_ptr *arrays, const mzc_tran
   return mzc_check_written(t->destination.out, e, engine, t->guard.status);
 }
 
+/* By the reader, or by the library where it gives up. Returns 0 when the library has to start again. */
+static int read_source(transcoder *t, const mzc_transform_options *transform, const mzc_encode_options *options,
+                       const mzc_engine *engine, jvirt_barray_ptr **arrays)
+{
+  mzc_reader_options reading;
+  size_t rest;
+  int own;
+
+  memset(&reading, 0, sizeof reading);
+  reading.cpu = engine ? 1 + mzc_engine_uses_v3(engine) : 0;
+  reading.block_size = DCTSIZE;
+  reading.max_scans = transform->max_scans;
+  reading.for_coefficients = 1;
+  own = options->engine != MZC_ENGINE_LIBRARY && mzc_reader_begin(&t->reader, &t->source, &reading) == NULL;
+  *arrays = jpeg_read_coefficients(&t->source);
+  return !own || mzc_reader_end(&t->reader, &rest) == NULL;
+}
+
 static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_transform_options *transform,
                const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_engine *engine)
 {
@@ -260,7 +285,16 @@ static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
   request_workspace(t, &info, transform);
 #endif
-  written = read = jpeg_read_coefficients(&t->source);
+  if (!read_source(t, transform, options, engine, &read)) {
+    jpeg_abort_decompress(&t->source);
+    mzc_guard_forget(&t->guard);
+    read_header(t, data, size, transform);
+#ifndef MOZCODEC_SYSTEM_MOZJPEG
+    request_workspace(t, &info, transform);
+#endif
+    read = jpeg_read_coefficients(&t->source);
+  }
+  written = read;
   check_coefficients(t, read, transform->repair);
   jpeg_copy_critical_parameters(&t->source, &t->target);
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
@@ -302,6 +336,7 @@ int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_op
   result = run(&t, data, size, transform, options, markers, num_markers, engine);
   jpeg_destroy_compress(&t.target);
   jpeg_destroy_decompress(&t.source);
+  mzc_reader_free(t.reader);
   mzc_forget_expected(&t.expected);
   if (engine)
     mzc_engine_trim(engine);

@@ -1,5 +1,7 @@
 /* Markers, scans and restart intervals; entropy.c decodes the coefficients. */
 #define JPEG_INTERNALS
+#include "reader.h"
+
 #include "../decode.h"
 #include "../stream.h"
 
@@ -17,6 +19,9 @@ typedef struct {
 
 struct mzc_reader {
   const mzc_readers *kernels;
+  j_decompress_ptr cinfo;
+  int max_scans, num_warnings;          /* those of the header */
+  size_t rest;
   void (*monitor)(j_common_ptr);
   const char *gave_up;
 
@@ -397,9 +402,9 @@ static int latch_quant_tables(j_decompress_ptr cinfo)
   return 0;
 }
 
-static int read_stream(mzc_decoder *decoder, j_decompress_ptr cinfo, int max_scans)
+static int read_stream(mzc_reader *reader)
 {
-  mzc_reader *reader = decoder->reader;
+  j_decompress_ptr cinfo = reader->cinfo;
 
   for (int i = 0; i < NUM_HUFF_TBLS; i++) {
     reader->dc[i] = cinfo->dc_huff_tbl_ptrs[i];
@@ -408,14 +413,18 @@ static int read_stream(mzc_decoder *decoder, j_decompress_ptr cinfo, int max_sca
   reader->restart_interval = cinfo->restart_interval;
   reader->at = cinfo->src->next_input_byte;
   reader->end = reader->at + cinfo->src->bytes_in_buffer;
-  if (allocate(reader, cinfo) || read_scans(reader, cinfo, max_scans) || latch_quant_tables(cinfo))
+  if (allocate(reader, cinfo) || read_scans(reader, cinfo, reader->max_scans) || latch_quant_tables(cinfo))
     return -1;
-  decoder->read_by_reader = 1;
-  decoder->rest = (size_t)(reader->end - reader->at) - 2;
+  reader->rest = (size_t)(reader->end - reader->at) - 2;
   cinfo->input_scan_number = reader->num_scans;
   cinfo->master->last_good_iMCU_row = cinfo->total_iMCU_rows - 1;
   cinfo->input_iMCU_row = cinfo->total_iMCU_rows;
   return 0;
+}
+
+static int warnings(j_decompress_ptr cinfo)
+{
+  return ((const mzc_guard *)cinfo->err)->status->num_warnings;
 }
 
 /* libjpeg calls this when everything is set up and before it reads the first coded byte: all reading of coded data
@@ -423,22 +432,19 @@ static int read_stream(mzc_decoder *decoder, j_decompress_ptr cinfo, int max_sca
 static void monitor(j_common_ptr common)
 {
   j_decompress_ptr cinfo = (j_decompress_ptr)common;
-  mzc_decoder *decoder = cinfo->client_data;
-  mzc_reader *reader = decoder->reader;
+  mzc_reader *reader = cinfo->client_data;
 
   cinfo->progress->progress_monitor = reader->monitor;
-  if (decoder->guard.status->num_warnings != decoder->header_warnings ||
-      read_stream(decoder, cinfo, decoder->options.max_scans))
+  if (warnings(cinfo) != reader->num_warnings || read_stream(reader))
     reader->gave_up = "the stream is damaged or uncommon";
   cinfo->inputctl->finish_input_pass(cinfo);
   cinfo->inputctl->eoi_reached = TRUE;
 }
 
 /* Whether the coefficients of the whole image fit in memory; libjpeg keeps only one MCU. */
-static int fits(const mzc_decoder *decoder)
+static int fits(const struct jpeg_decompress_struct *cinfo, int64_t limit)
 {
-  const struct jpeg_decompress_struct *cinfo = &decoder->cinfo;
-  int64_t limit = decoder->options.max_memory, bytes = 0;
+  int64_t bytes = 0;
 
   for (int i = 0; i < cinfo->num_components; i++) {
     const jpeg_component_info *component = &cinfo->comp_info[i];
@@ -449,13 +455,11 @@ static int fits(const mzc_decoder *decoder)
          (limit <= 0 || 4 * (bytes + 256 * (int64_t)cinfo->num_components * (cinfo->image_width + 64)) <= limit);
 }
 
-static const char *why_not(const mzc_decoder *decoder)
+static const char *why_not(const struct jpeg_decompress_struct *cinfo, const mzc_reader_options *options)
 {
-  const struct jpeg_decompress_struct *cinfo = &decoder->cinfo;
-
-  if (decoder->options.cpu == 0)
+  if (options->cpu == 0)
     return "an installed libmozjpeg";
-  if (decoder->smartscale.block_size != DCTSIZE)
+  if (options->block_size != DCTSIZE)
     return "SmartScale";
   if (cinfo->arith_code)
     return "arithmetic coding";
@@ -467,45 +471,51 @@ static const char *why_not(const mzc_decoder *decoder)
     for (int j = 0; j < i; j++)
       if (cinfo->comp_info[i].component_id == cinfo->comp_info[j].component_id)
         return "two components of one name";
-  if (!cinfo->inputctl->has_multiple_scans && decoder->options.right > 0)
+  if (cinfo->inputctl->has_multiple_scans || options->for_coefficients)
+    return NULL;
+  if (options->for_part)
     return "part of a sequential image";
-  if (!cinfo->inputctl->has_multiple_scans && !fits(decoder))
+  if (!fits(cinfo, options->max_memory))
     return "a large sequential image";
   return NULL;
 }
 
-const char *mzc_reader_begin(mzc_decoder *decoder)
+const char *mzc_reader_begin(mzc_reader **begun, j_decompress_ptr cinfo, const mzc_reader_options *options)
 {
-  j_decompress_ptr cinfo = &decoder->cinfo;
-  const char *reason = why_not(decoder);
+  const char *reason = why_not(cinfo, options);
   mzc_reader *reader;
 
   if (reason != NULL)
     return reason;
-  reader = decoder->reader = malloc(sizeof *reader);
+  reader = *begun = malloc(sizeof *reader);
   if (reader == NULL)
     return "no memory";
   memset(reader, 0, offsetof(mzc_reader, dc_code));
   memset(&reader->reading, 0, sizeof reader->reading);
   reader->kernels = &mzc_readers_baseline;
 #if defined(MZC_HAVE_V3)
-  if (decoder->options.cpu == 2)
+  if (options->cpu == 2)
     reader->kernels = &mzc_readers_v3;
 #endif
+  reader->cinfo = cinfo;
+  reader->max_scans = options->max_scans;
+  reader->num_warnings = warnings(cinfo);
   reader->monitor = cinfo->progress->progress_monitor;
   cinfo->progress->progress_monitor = monitor;
-  cinfo->client_data = decoder;
+  cinfo->client_data = reader;
   cinfo->inputctl->has_multiple_scans = TRUE;   /* so that libjpeg makes arrays of all coefficients */
   return NULL;
 }
 
-const char *mzc_reader_end(mzc_decoder *decoder)
+const char *mzc_reader_end(mzc_reader **begun, size_t *rest)
 {
-  const char *reason = decoder->reader->gave_up;
+  mzc_reader *reader = *begun;
+  const char *reason = reader->gave_up;
 
-  decoder->cinfo.progress->progress_monitor = decoder->reader->monitor;
-  mzc_reader_free(decoder->reader);
-  decoder->reader = NULL;
+  reader->cinfo->progress->progress_monitor = reader->monitor;
+  *rest = reader->rest;
+  mzc_reader_free(reader);
+  *begun = NULL;
   return reason;
 }
 

@@ -2,15 +2,15 @@
 #include "../decode.h"
 #include "../check.h"
 
-const char *mzc_reader_begin(mzc_decoder *decoder)
+const char *mzc_reader_begin(mzc_reader **reader, j_decompress_ptr cinfo, const mzc_reader_options *options)
 {
-  (void)decoder;
+  (void)reader, (void)cinfo, (void)options;
   return "an installed libmozjpeg";
 }
 
-const char *mzc_reader_end(mzc_decoder *decoder)
+const char *mzc_reader_end(mzc_reader **reader, size_t *rest)
 {
-  (void)decoder;
+  (void)reader, (void)rest;
   return NULL;
 }
 
