@@ -379,3 +379,69 @@ def test_a_jpeg_encoded_again_does_not_promise_the_other_images(mpo, tmp_path):
     (tmp_path / "a.jpg").write_bytes(mpo)
     assert _cli.main(["encode", str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg"), "-quality", "50"]) == 0
     assert len(frames((tmp_path / "b.jpg").read_bytes())) == 1
+
+
+# ---- previews -------------------------------------------------------------------------------------------------------
+
+PREVIEW, DISPARITY = 0x010002, 0x020002  # MP types of CIPA DC-007
+
+
+@pytest.fixture(scope="module")
+def camera_file(views) -> bytes:
+    """Return a 96 x 128 image, a preview of half its size, another view and a preview that cannot be halved."""
+    code = {"profile": "fastest", "progressive": False, "subsampling": "4:4:4", "jfif": False}
+    first = views[0]
+    sizes = [first, first[::2, ::2], views[1], first[:90:3, ::3]]
+    one, *others = (mozcodec.encode(view, 90, **code) for view in sizes)
+    data = bytearray(indexed(one, others))
+    entries = data.index(b"MPF\0") + 4 + 50
+    for k, kind in enumerate((0x030000, PREVIEW, DISPARITY, PREVIEW)):
+        at = entries + 16 * k
+        data[at : at + 4] = kind.to_bytes(4, "little")
+    data[entries + 12 : entries + 16] = b"\2\0\4\0"  # the first depends on entries 2 and 4
+    return bytes(data)
+
+
+def kinds_of(data: bytes) -> list[str]:
+    return [part.kind for part in mozcodec.inspect(data).parts]
+
+
+def test_previews_are_cropped_where_that_is_exact_and_dropped_otherwise(camera_file):
+    assert kinds_of(camera_file) == ["picture", "preview", "picture", "preview"]
+    before = [mozcodec.decode(camera_file, picture=number) for number in range(3)]
+    cropped = mozcodec.transform(camera_file, crop=(32, 16, 112, 80))
+    assert kinds_of(cropped) == ["picture", "preview", "picture"]  # a third of 32 is no MCU; the other view is whole
+    wanted = [before[0][16:80, 32:112], before[1][8:40, 16:56], before[2]]
+    for found in ([mozcodec.decode(cropped, picture=number) for number in range(3)], frames(cropped)):
+        for ours, theirs in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    entries = cropped.index(b"MPF\0") + 4 + 50
+    assert cropped[entries + 12 : entries + 16] == b"\2\0\0\0"  # the first no longer depends on what was dropped
+    assert kinds_of(mozcodec.transform(camera_file, crop=(8, 8, 112, 80))) == ["picture", "picture"]
+    assert kinds_of(mozcodec.transform(camera_file, crop=(8, 8, 112, 80), parts="keep")) == kinds_of(camera_file)
+    assert kinds_of(mozcodec.transform(camera_file, crop=(0, 0, 128, 96))) == kinds_of(camera_file)
+
+
+def test_previews_turn_and_those_that_cannot_are_dropped(camera_file):
+    turned = mozcodec.transform(camera_file, "rotate_90", crop=(16, 32, 80, 112))
+    assert kinds_of(turned) == ["picture", "preview", "picture"]
+    wanted = np.rot90(mozcodec.decode(camera_file, picture=1), -1)[16:56, 8:40].astype(int)
+    np.testing.assert_allclose(frames(turned)[1], wanted, atol=2)  # the inverse DCT rounds rows before columns
+    assert kinds_of(mozcodec.transform(camera_file, "flip_vertical")) == ["picture", "preview", "picture"]  # 30 rows
+    assert kinds_of(mozcodec.transform(camera_file, "flip_horizontal")) == ["picture", "preview", "picture"]
+    assert kinds_of(mozcodec.optimize(camera_file)) == kinds_of(camera_file)
+
+
+def test_a_preview_within_a_segment_does_not_show_what_was_cropped_away(jpegs):
+    first = mozcodec.edit_metadata(jpegs[0], app={7: [b"maker" + jpegs[2]]})
+    data = bytearray(indexed(first, [jpegs[1]]))
+    entries = data.index(b"MPF\0") + 4 + 50
+    start = data.index(jpegs[2]) - (data.index(b"MPF\0") + 4)
+    data[entries + 16 : entries + 32] = b"".join(
+        n.to_bytes(4, "little") for n in (PREVIEW, len(jpegs[2]), start, 0)
+    )
+    for verb in (lambda d: mozcodec.transform(d, crop=(0, 0, 64, 64)), lambda d: mozcodec.transform(d, "rotate_180")):
+        result = verb(bytes(data))
+        assert jpegs[2][20:] not in result and b"maker\0\0\0" in result
+        assert len(frames(result)) == 1 and kinds_of(result) == ["picture", "picture"]
+    assert jpegs[2] in mozcodec.optimize(bytes(data))

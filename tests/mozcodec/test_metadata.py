@@ -157,8 +157,50 @@ def test_no_thumbnail_shows_what_was_cropped_away(picture):
             assert image.getexif()[ORIENTATION] == (1 if "operation" in options else 6)
             assert image.getexif().get_ifd(0x8769)[0xA002] == image.width == 32
     turned = mozcodec.transform(data, "rotate_90")
-    assert turned.count(thumbnail) == 0 and turned.count(b"\xff\xd8") == 2  # EXIF's is turned, the others are dropped
+    # EXIF's and that of JFIF's extension are turned, the others are dropped
+    assert turned.count(thumbnail) == 0 and turned.count(b"\xff\xd8") == 3
     assert b":Thumbnails" not in turned and "APP13" in names(turned)
+
+
+def app0(content: bytes) -> bytes:
+    return b"\xff\xe0" + (2 + len(content)).to_bytes(2, "big") + content
+
+
+def test_the_thumbnails_of_jfif_stay_turn_and_do_not_show_what_was_cropped_away(picture):
+    pixels = picture("astronaut.png")[:48, 100:164]
+    thumbnail, colours = pixels[::8, ::8], bytes(range(256)) * 3  # 6 rows of 8
+    data = mozcodec.encode(pixels, 90, subsampling="4:4:4")
+    indices = thumbnail[..., 0]
+    jfif = app0(data[6:18] + b"\x08\x06" + thumbnail.tobytes())
+    extensions = [
+        app0(b"JFXX\0\x13\x08\x06" + thumbnail.tobytes()),
+        app0(b"JFXX\0\x11\x08\x06" + colours + indices.tobytes()),
+    ]
+    data = data[:2] + jfif + b"".join(extensions) + data[20:]
+    header = len(jfif) + sum(map(len, extensions))
+    assert mozcodec.optimize(data, progressive=False)[2 : 2 + header] == data[2 : 2 + header]
+    assert mozcodec.transform(data, grayscale=True)[2 : 2 + header] == data[2 : 2 + header]
+    turns = {
+        "rotate_90": lambda a: np.rot90(a, -1), "rotate_180": lambda a: a[::-1, ::-1], "rotate_270": np.rot90,
+        "flip_horizontal": np.fliplr, "flip_vertical": np.flipud, "transpose": lambda a: a.swapaxes(0, 1),
+        "transverse": lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    }  # fmt: skip
+    for operation, turn in turns.items():
+        turned = mozcodec.transform(data, operation)
+        size = bytes(turn(indices).shape[::-1])
+        wanted = [
+            jfif[4:16] + size + turn(thumbnail).tobytes(), b"JFXX\0\x13" + size + turn(thumbnail).tobytes(),
+            b"JFXX\0\x11" + size + colours + turn(indices).tobytes(),
+        ]  # fmt: skip
+        assert turned[2 : 2 + header] == b"".join(map(app0, wanted)), operation
+    part = mozcodec.transform(data, "rotate_90", crop=(0, 0, 40, 40))
+    assert names(part).count("APP0") == 1 and part[2:20] == app0(jfif[4:16] + bytes(2))
+    for wrong in (b"\x09\x06" + thumbnail.tobytes(), b"\0\x06" + thumbnail.tobytes(), b"\x08\x06"):  # not its size
+        odd = data[:2] + app0(jfif[4:16] + wrong) + app0(b"JFXX\0\x13" + wrong) + app0(b"JFXX\0") + data[2 + header :]
+        assert names(mozcodec.transform(odd, "rotate_90")).count("APP0") == 1
+        assert names(mozcodec.optimize(odd)).count("APP0") == 3
+    assert names(mozcodec.optimize(data, copy="none")).count("APP0") == 1
+    assert "APP0" not in names(mozcodec.optimize(data, copy="none", jfif=False))
 
 
 def test_a_thumbnail_that_is_not_where_exif_says_erases_nothing(picture):

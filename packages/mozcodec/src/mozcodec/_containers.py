@@ -8,7 +8,7 @@ index lists is found behind the end of the image before it.
 import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -35,8 +35,9 @@ from ._metadata import (
 
 _MPF = b"MPF\0"
 _ISO_GAIN_MAP = b"urn:iso:std:iso:ts:21496"
-_MP_ENTRY = 0xB002
-_ENTRY_SIZE = 16
+_MP_COUNT, _MP_ENTRY, _MP_IDS = 0xB001, 0xB002, 0xB003
+_ENTRY_SIZE, _ID_SIZE = 16, 33
+_PREVIEW, _GAIN_MAP_IMAGE = 0x01, 0x05  # the first byte of an MP type: "large thumbnail", "gain map image"
 _GAIN_MAP = re.compile(rb"hdrgm:|HDRGainMap|GainMap|urn:iso:std:iso:ts:21496")
 _SAMSUNG_VIDEO = re.compile(rb"MotionPhoto_Data(?=.{4}ftyp)", re.DOTALL)
 _CONTAINER_ITEM = rb"http://ns\.google\.com/photos/1\.0/container/item/"
@@ -47,7 +48,7 @@ class Part:
     """One part of a file."""
 
     kind: str
-    """"picture", "gain map", "video" or "data"."""
+    """"picture", "preview" (a smaller form of the first image), "gain map", "video" or "data"."""
     offset: int
     size: int
 
@@ -89,6 +90,8 @@ class _Entry(NamedTuple):
     """Where its image begins in the file."""
     size: int
     is_first: bool
+    type: int
+    """What its image is (CIPA DC-007, 5.2.3.3.1)."""
 
 
 def _entries_of_segment(segment: Segment) -> Iterator[_Entry]:
@@ -107,8 +110,9 @@ def _entries_of_segment(segment: Segment) -> Iterator[_Entry]:
         if at + size <= len(tiff):
             for k in range(size // _ENTRY_SIZE):
                 entry = at + _ENTRY_SIZE * k
-                offset = number(entry + 8, 4)
-                yield _Entry(order, base, base + entry, base + offset if k else 0, number(entry + 4, 4), k == 0)
+                offset, size_of, type_of = number(entry + 8, 4), number(entry + 4, 4), number(entry, 4) & 0xFFFFFF
+                start = base + offset if k else 0
+                yield _Entry(order, base, base + entry, start, size_of, k == 0, type_of)
             return
 
 
@@ -153,7 +157,11 @@ def is_cut_off(data: Any) -> bool:
 # ---- the parts ------------------------------------------------------------------------------------------------------
 
 
-def _kind_of_picture(data: memoryview) -> str:
+def _kind_of_picture(data: memoryview, mp_type: int = 0) -> str:
+    if mp_type >> 16 == _PREVIEW:
+        return "preview"
+    if mp_type >> 16 == _GAIN_MAP_IMAGE:
+        return "gain map"
     head = b"".join(bytes(s.data) for s in header_segments(data) if 0xE1 <= s.marker <= 0xE2)
     return "gain map" if _GAIN_MAP.search(head) else "picture"
 
@@ -207,7 +215,9 @@ def parts_of(data: Any) -> list[Part]:
     if end is None:
         return [Part("picture", 0, len(view))]
     parts = [Part("picture", 0, end)]
-    listed = _listed(view, _entries_of(view[:end]))
+    entries = _entries_of(view[:end])
+    types = {entry.start: entry.type for entry in entries}
+    listed = _listed(view, entries)
     starts = [start for start, _ in listed]
     for start, size in listed:
         if start < end:  # within the part before
@@ -215,13 +225,13 @@ def parts_of(data: Any) -> list[Part]:
         parts += _split_tail(view, end, start)
         after = bisect_right(starts, max(start, start + size - 1))
         end = _listed_end(view, start, size, starts[after] if after < len(starts) else len(view))
-        parts.append(Part(_kind_of_picture(view[start:end]), start, end - start))
+        parts.append(Part(_kind_of_picture(view[start:end], types[start]), start, end - start))
     return parts + _split_tail(view, end, len(view))
 
 
 def is_picture(part: Part) -> bool:
     """Return whether *part* is a JPEG."""
-    return part.kind in ("picture", "gain map")
+    return part.kind in ("picture", "preview", "gain map")
 
 
 def pictures(data: Any) -> list[bytes]:
@@ -248,6 +258,8 @@ class _Moves:
         self.old: list[int] = []
         self.pieces: list[tuple[int, int, int, bool]] = []
         """Old end, new start, new end, and whether the bytes between are the same."""
+        self.dropped: set[int] = set()
+        """Where parts began that the new form does not have."""
 
     def add(self, old: int, old_size: int, new: int, new_size: int, same: bool) -> None:
         self.old.append(old)
@@ -265,6 +277,8 @@ class _Moves:
 
     def size(self, position: int, size: int) -> int:
         """Return the new size of what began at *position* and had *size* bytes; of a piece where that was wrong."""
+        if position in self.dropped:
+            return 0
         start, end = self.start(position), position + size
         last = bisect_right(self.old, end - 1) - 1
         old_end, new, new_end, same = self.pieces[max(last, 0)]
@@ -276,7 +290,7 @@ class _Moves:
         return self.pieces[i][2] - self.pieces[i][1] if i >= 0 and self.old[i] == position else size
 
 
-def _moves(old: memoryview, parts: list[Part], first: bytes, contents: list[bytes]) -> _Moves:
+def _moves(old: memoryview, parts: list[Part], first: bytes, contents: Sequence[bytes | None]) -> _Moves:
     """Return where the parts are, and the segments of the first image that it still has: previews may be in them."""
     moves = _Moves()
     places: dict[tuple[int, bytes], list[int]] = {}
@@ -290,14 +304,65 @@ def _moves(old: memoryview, parts: list[Part], first: bytes, contents: list[byte
             moves.add(segment.offset, size, found.pop(0) if len(found) < 100 else found[0], size, True)
     at = len(first)
     for part, content in zip(parts[1:], contents, strict=True):
+        if content is None:
+            moves.dropped.add(part.offset)
+            continue
         moves.add(part.offset, part.size, at, len(content), content == old[part.offset : part.offset + part.size])
         at += len(content)
     return moves
 
 
+def _without_entries(first: bytes, old: memoryview, dropped: set[int]) -> bytes:
+    """Return *first* without the MP entries of the images that began at *dropped*; its segments keep their sizes."""
+    result = bytearray(first)
+    before = [one for one in header_segments(old) if _is_index(one)]
+    after = [one for one in header_segments(first) if _is_index(one)]
+    if [len(one.data) for one in before] != [len(one.data) for one in after]:  # the caller has replaced the index
+        return first
+    for source, segment in zip(before, after, strict=True):
+        entries = list(_entries_of_segment(source))
+        gone = [k for k, entry in enumerate(entries) if not entry.is_first and entry.start in dropped]
+        if gone:
+            _remove_entries(result, segment, entries, gone)
+    return bytes(result)
+
+
+def _remove_entries(result: bytearray, segment: Segment, entries: list[_Entry], gone: list[int]) -> None:
+    order, base, count = entries[0].order, segment.offset + 8, len(entries)
+    left = [k for k in range(count) if k not in gone]
+    names = {old + 1: new for new, old in enumerate(left, 1)}  # entries name others by their numbers, from 1
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(result[base + at : base + at + size], order)
+
+    def put(at: int, size: int, value: int) -> None:
+        result[base + at : base + at + size] = value.to_bytes(size, order)
+
+    def pack(at: int, size: int) -> None:
+        kept = b"".join(bytes(result[base + at + size * k : base + at + size * (k + 1)]) for k in left)
+        result[base + at : base + at + size * count] = kept + bytes(size * len(gone))
+
+    directory = number(4, 4)
+    for i in range(min(number(directory, 2), len(segment.data) // 12)):
+        field = directory + 2 + 12 * i
+        tag, length, at = number(field, 2), number(field + 4, 4), number(field + 8, 4)
+        if tag == _MP_COUNT:
+            put(field + 8, 4, len(left))
+        elif tag == _MP_ENTRY and length == _ENTRY_SIZE * count:
+            pack(at, _ENTRY_SIZE)
+            for k in range(len(left)):
+                for place in (at + _ENTRY_SIZE * k + 12, at + _ENTRY_SIZE * k + 14):
+                    put(place, 2, names.get(number(place, 2), 0))
+            put(field + 4, 4, _ENTRY_SIZE * len(left))
+        elif tag == _MP_IDS and length == _ID_SIZE * count and 4 + at + length <= len(segment.data):
+            pack(at, _ID_SIZE)
+            put(field + 4, 4, _ID_SIZE * len(left))
+
+
 def _with_index(new: bytearray, num_first: int, old: memoryview, moves: _Moves) -> None:
     """Write the new offsets and sizes into the MPF segments of a file whose first image has *num_first* bytes."""
     before, after = _entries_of(old), _entries_of(memoryview(bytes(new[:num_first])))
+    before = [entry for entry in before if entry.is_first or entry.start not in moves.dropped]
     if len(before) != len(after):  # the caller has replaced the index
         return
     for source, entry in zip(before, after, strict=True):
@@ -372,35 +437,70 @@ def with_xmp(jpeg: bytes, change: Callable[[bytes], bytes]) -> bytes:
     return jpeg
 
 
-def _joined(old: memoryview, parts: list[Part], first: bytes, contents: list[bytes]) -> bytes:
-    """Return a file of *first* and *contents*, the indices of *old* up to date; *parts* are those of *old*."""
-    given, rest = first, sum(map(len, contents))
+def _joined(
+    old: memoryview,
+    parts: list[Part],
+    first: bytes,
+    contents: Sequence[bytes | None],
+    dropped: frozenset[int] = frozenset(),
+) -> bytes:
+    """Return a file of *first* and *contents*, the indices of *old* up to date; *parts* are those of *old*.
+
+    A part whose content is None is dropped, and so are the index's entries of what began at *dropped*.
+    """
+    written = [content for content in contents if content is not None]
+    gone = dropped.union(part.offset for part, content in zip(parts[1:], contents, strict=True) if content is None)
+    if gone:
+        first = _without_entries(first, old, set(gone))
+    given, rest = first, sum(map(len, written))
     for _ in range(3):  # a length in XMP may be that of the image that holds it
         moves, num_first = _moves(old, parts, first, contents), len(first)
         sizes = len(old), num_first + rest
         first = with_xmp(given, partial(_with_lengths, parts=parts, moves=moves, sizes=sizes))
         if len(first) == num_first:
             break
-    result = bytearray(b"".join((first, *contents)))
-    _with_index(result, len(first), old, _moves(old, parts, first, contents))
+    result = bytearray(b"".join((first, *written)))
+    moves = _moves(old, parts, first, contents)
+    moves.dropped |= dropped
+    _with_index(result, len(first), old, moves)
     return bytes(result)
 
 
-def rewritten(data: memoryview, first: bytes, rewrite: Callable[[bytes, bool], bytes]) -> bytes:
+def _without_inner_previews(first: bytes, data: memoryview, parts: list[Part]) -> tuple[bytes, frozenset[int]]:
+    """Return *first* with zeros in place of previews within its segments, and where those began in *data*."""
+    result, gone = bytearray(first), set()
+    entries = [entry for entry in _entries_of(data[: parts[0].size]) if entry.type >> 16 == _PREVIEW]
+    moves = _moves(data, parts, first, [b""] * (len(parts) - 1))
+    for start, size in _listed(data[: parts[0].size], entries):
+        at = moves.start(start)
+        if at is not None:
+            end = picture_end(data[: start + size], start) or start + size
+            result[at : at + end - start] = bytes(end - start)
+        gone.add(start)
+    return bytes(result), frozenset(gone)
+
+
+def rewritten(
+    data: memoryview, first: bytes, rewrite: Callable[[bytes, bool, str], bytes | None], is_changed: bool = False
+) -> bytes:
     """Return a file of the image *first* and the further parts of *data*, its indices up to date.
 
-    ``rewrite(picture, is_fixed)`` is called for each further image; *is_fixed* says that the index names another image
-    within it, which would move. Other parts are kept byte for byte.
+    ``rewrite(picture, is_fixed, kind)`` is called for each further image, and returns None to drop it; *is_fixed* says
+    that the index names another image within it, which would move. Other parts are kept byte for byte. With
+    *is_changed*, previews within the segments of the first image are dropped: they cannot be rewritten.
     """
     parts = parts_of(data)
     starts = [part.offset for part in parts]
     listed = {start for start, _ in _listed(data, _entries_of(data[: parts[0].size]))}
     fixed = {bisect_right(starts, start) - 1 for start in listed.difference(starts)}
-    contents = []
+    dropped: frozenset[int] = frozenset()
+    if is_changed:
+        first, dropped = _without_inner_previews(first, data, parts)
+    contents: list[bytes | None] = []
     for number, part in enumerate(parts[1:], 1):
         content = bytes(data[part.offset : part.offset + part.size])
-        contents.append(rewrite(content, number in fixed) if is_picture(part) else content)
-    return _joined(data, parts, first, contents)
+        contents.append(rewrite(content, number in fixed, part.kind) if is_picture(part) else content)
+    return _joined(data, parts, first, contents, dropped)
 
 
 def with_indices(old: bytes, new: bytes) -> bytes:

@@ -389,28 +389,22 @@ def with_metadata(jpeg: bytes, metadata: Metadata) -> bytes:
 _EXIF_POINTER, _WIDTH_TAG, _HEIGHT_TAG = 0x8769, 0xA002, 0xA003
 _THUMBNAIL_OFFSET, _THUMBNAIL_SIZE = 0x0201, 0x0202
 _STRIP_OFFSET, _STRIP_SIZE = 0x0111, 0x0117
-_JFIF_EXTENSION = b"JFXX\0"
 _PHOTOSHOP_THUMBNAILS = (0x0409, 0x040C)
 _XMP_THUMBNAILS = re.compile(rb"<(/?)[\w.-]+:Thumbnails\b[^<>]*?(/?)>")
 
 
-def without_thumbnails(jpeg: bytes) -> bytes:
-    """Return an image without the thumbnails of JFIF's extension and of Photoshop's resources."""
-    new: dict[object, list[tuple[int, bytes]]] = {}
-    photoshop = b""
-    for segment in header_segments(jpeg):
-        if segment.marker == APP0 and bytes(segment.data[:5]) == _JFIF_EXTENSION:
-            new["jfxx"] = []
-        elif kind_of(segment.marker, segment.data) == "iptc":
-            photoshop += segment.data[len(PHOTOSHOP_SIGNATURE) :]
-    if any(block[0] in _PHOTOSHOP_THUMBNAILS for block in _resources(photoshop)):
-        new["iptc"] = photoshop_segments(_without_resources(photoshop, _PHOTOSHOP_THUMBNAILS))
+def without_photoshop_thumbnails(jpeg: bytes) -> bytes:
+    """Return an image without the thumbnails of Photoshop's resources."""
 
     def key(segment: Segment) -> str | None:
-        is_extension = segment.marker == APP0 and bytes(segment.data[:5]) == _JFIF_EXTENSION
-        return "jfxx" if is_extension else kind_of(segment.marker, segment.data)
+        return kind_of(segment.marker, segment.data)
 
-    return replaced(jpeg, new, key) if new else jpeg
+    photoshop = b"".join(
+        bytes(one.data[len(PHOTOSHOP_SIGNATURE) :]) for one in header_segments(jpeg) if key(one) == "iptc"
+    )
+    if not any(block[0] in _PHOTOSHOP_THUMBNAILS for block in _resources(photoshop)):
+        return jpeg
+    return replaced(jpeg, {"iptc": photoshop_segments(_without_resources(photoshop, _PHOTOSHOP_THUMBNAILS))}, key)
 
 
 def without_xmp_thumbnails(xmp: bytes) -> bytes:

@@ -30,7 +30,7 @@ from ._metadata import (
     read_metadata,
     upright_exif,
     with_metadata,
-    without_thumbnails,
+    without_photoshop_thumbnails,
     without_xmp_thumbnails,
 )
 from ._mozjpeg import ffi, lib
@@ -44,6 +44,7 @@ from ._options import (
     needs_separate_scans,
     with_separate_scans,
 )
+from ._thumbnails import with_jfif_thumbnail, with_turned_thumbnails
 from ._work import MAX_MARKER_BYTES, MaxWork, check_marker_bytes, check_max_work, check_total, check_work
 
 OPERATIONS: Mapping[str, int] = {
@@ -157,6 +158,8 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
     if smoothed:  # for the rows after the damage decoders go by the scans before it, which no file can say
         text = "decoders smooth the damaged rows of the source and not those of the new file: their pixels differ"
         warnings.warn(text, JpegWarning, stacklevel=stacklevel + 1)
+    if struct.copy == lib.MZC_COPY_ALL:
+        result = with_jfif_thumbnail(result, memoryview(ffi.buffer(source_of(data))))
     return result
 
 
@@ -168,13 +171,42 @@ def _has_header(picture: bytes) -> bool:
         return False
 
 
-def _further(picture: bytes, is_fixed: bool, struct: Any, settings: Any) -> bytes:
-    """Return a further image of a file rewritten as the first one is; a damaged one stays as it is."""
-    if is_fixed and struct.operation:
+def _preview(picture: bytes, struct: Any, settings: Any, before: tuple[int, int]) -> bytes | None:
+    """Return a preview of an image of the size *before*, turned and cropped as it is; None where that is not exact."""
+    own = ffi.new("mzc_transform_options *", struct[0])
+    own.grayscale = own.trim = own.repair = 0
+    try:
+        header = read_header(picture)
+        size = header.width, header.height
+        if struct.crop and (struct.width, struct.height) in (before, before[::-1]):
+            own.crop = 0  # all of the image
+        elif struct.crop:
+            if struct.trim or size[0] * before[1] != size[1] * before[0]:
+                return None
+            scaled = [edge * size[0] for edge in (struct.left, struct.top, struct.width, struct.height)]
+            if any(edge % before[0] for edge in scaled):
+                return None
+            own.left, own.top, own.width, own.height = (edge // before[0] for edge in scaled)
+        result = _rewrite(picture, own, settings, stacklevel=4)
+    except JpegError:
+        return None
+    return _described(result, struct.operation, size if struct.crop else None)
+
+
+def _further(
+    picture: bytes, is_fixed: bool, kind: str, struct: Any, settings: Any, before: tuple[int, int]
+) -> bytes | None:
+    """Return a further image of a file rewritten as the first one is; a damaged one stays as it is.
+
+    A preview that cannot follow the first image, which had the size *before*, is dropped: None.
+    """
+    if is_fixed and (struct.operation or struct.crop):
         what = "a further image of the file holds another one that the index names"
         raise UnsupportedError(f"{what}: parts='keep' or parts='drop'")
     if is_fixed or len(picture) < _LEAST_IMAGE:
         return picture
+    if kind == "preview" and (struct.operation or struct.crop):
+        return _preview(picture, struct, settings, before)
     own = ffi.new("mzc_transform_options *", struct[0])
     own.crop = own.grayscale = 0
     try:
@@ -200,10 +232,12 @@ def _transform(
         raise TypeError(f"metadata must be a mozcodec.Metadata, got {type(metadata).__name__}")
     how = choice("parts", parts, {"rewrite": "rewrite", "keep": "keep", "drop": "drop"})
     result = _rewrite(source, struct, settings, stacklevel=3)
-    if (struct.operation or struct.crop) and struct.copy == lib.MZC_COPY_ALL:
-        was = read_header(data) if struct.crop else None
-        size = None if was is None else (was.width, was.height)
-        result = _described(result, struct.operation, size)
+    is_changed = struct.operation or struct.crop
+    before = (0, 0)
+    if is_changed and struct.copy == lib.MZC_COPY_ALL:
+        was = read_header(data)
+        before = was.width, was.height
+        result = _described(result, struct.operation, before if struct.crop else None)
     if metadata is not None:
         result = with_metadata(result, metadata)
     view = memoryview(ffi.buffer(source))
@@ -214,8 +248,22 @@ def _transform(
         return result
     if struct.crop and how == "rewrite" and any(part.kind == "gain map" for part in parts_of(view)):
         raise UnsupportedError("a gain map is not cropped with its image: parts='keep' or parts='drop'")
-    rewrite = partial(_further, struct=struct, settings=settings) if how == "rewrite" else lambda picture, _: picture
-    return rewritten(view, result, rewrite)
+    if how == "keep":
+        return rewritten(view, result, lambda picture, *_: picture)
+    # the scale of previews: their width over that of the image, which turns with them
+    rewrite = partial(_further, struct=struct, settings=settings, before=before)
+    return rewritten(view, result, rewrite, is_changed=bool(is_changed))
+
+
+def _turned_thumbnail(thumbnail: bytes, operation: int, most_pixels: int) -> bytes | None:
+    """Return a thumbnail turned, or None if it is no JPEG, has more pixels or has edges that cannot move."""
+    struct = _options("none", False, most_pixels, MAX_SCANS)
+    struct.operation, struct.trim, struct.max_memory = operation, 0, MAX_MEMORY
+    try:
+        check_work(thumbnail, 16 * most_pixels)
+        return _rewrite(thumbnail, struct, coding_options({"progressive": False, "jfif": False}), stacklevel=5)
+    except JpegError:
+        return None
 
 
 _XMP_SIZES = ((rb"exif:PixelXDimension|tiff:ImageWidth", 0), (rb"exif:PixelYDimension|tiff:ImageLength", 1))
@@ -229,8 +277,9 @@ def _described(jpeg: bytes, operation: int, before: tuple[int, int] | None = Non
     header = read_header(jpeg)
     size = header.width, header.height
     is_part = before is not None and sorted(before) != sorted(size)
+    turn = partial(_turned_thumbnail, operation=operation, most_pixels=max(size[0] * size[1], _THUMBNAIL_PIXELS))
     if operation or is_part:
-        jpeg = without_thumbnails(jpeg)
+        jpeg = with_turned_thumbnails(without_photoshop_thumbnails(jpeg), operation, None if is_part else turn)
     metadata = read_metadata(jpeg)
     if metadata.exif is None and metadata.xmp is None:
         return jpeg
@@ -245,17 +294,6 @@ def _described(jpeg: bytes, operation: int, before: tuple[int, int] | None = Non
     jpeg = with_xmp(jpeg, described)
     if metadata.exif is None:
         return jpeg
-    most_pixels = max(header.width * header.height, _THUMBNAIL_PIXELS)
-    struct = _options("none", False, most_pixels, MAX_SCANS)
-    struct.operation, struct.trim, struct.max_memory = operation, 0, MAX_MEMORY
-
-    def turn(thumbnail: bytes) -> bytes | None:
-        try:
-            check_work(thumbnail, 16 * most_pixels)
-            return _rewrite(thumbnail, struct, coding_options({"progressive": False, "jfif": False}), stacklevel=5)
-        except JpegError:
-            return None
-
     exif = upright_exif(metadata.exif, *size, turn if operation else None, is_part)
     return jpeg if exif == metadata.exif else edit_metadata(jpeg, exif=exif)
 
@@ -282,10 +320,10 @@ def optimize(
     """Return a smaller JPEG with the same coefficients: what mozjpeg's ``jpegtran -copy all`` writes.
 
     By default progressive with searched scans, and the given bytes where those are fewer. *copy* says which markers
-    stay: "all", "icc", "comments" or "none"; *metadata* replaces those of its fields that are not empty. *parts* says
-    what becomes of further parts of the file (gain maps, other images, a Motion Photo's video, appended data):
-    "rewrite" does to the images what is done to the first and keeps the rest byte for byte, "keep" keeps all, "drop"
-    drops them. The indices are updated. They stay with ``copy="all"`` only.
+    stay: "all" (thumbnails included), "icc", "comments" or "none"; *metadata* replaces those of its fields that are not
+    empty. *parts* says what becomes of further parts of the file (gain maps, other images, a Motion Photo's video,
+    appended data): "rewrite" does to the images what is done to the first and keeps the rest byte for byte, "keep"
+    keeps all, "drop" drops them. The indices are updated. They stay with ``copy="all"`` only.
 
     *options* are those of :class:`mozcodec.EncodeOptions` that say how coefficients are coded; ``progressive=False``
     makes a baseline file, ``arithmetic=True`` an arithmetic one. The limits on pixels, scans, work and marker bytes
@@ -332,9 +370,10 @@ def transform(
     "transverse", or "auto": upright as the EXIF orientation says. *crop* is the region (left, top, right, bottom) of
     the result that stays. *grayscale* drops the chroma.
 
-    After an operation EXIF and XMP say orientation 1 and the new size; EXIF's thumbnail is turned, or dropped where its
-    edges cannot move. After a crop they say the new size, and the thumbnail is dropped. Thumbnails of JFIF's extension,
-    of Photoshop's resources and of XMP are dropped after both.
+    After an operation EXIF and XMP say orientation 1 and the new size; the thumbnails of EXIF, of JFIF and of its
+    extension are turned, or dropped where their edges cannot move. After a crop they say the new size, and these
+    thumbnails are dropped. Thumbnails of Photoshop's resources and of XMP are dropped after both. Previews that a
+    Multi-Picture index names are turned and cropped where that is exact, and dropped otherwise.
 
     Blocks move as they are, so edges must fit: an image whose size is not a whole number of MCUs cannot be turned
     around its far edges, and a region begins at an MCU. Otherwise :class:`mozcodec.UnsupportedError` is raised;
