@@ -80,7 +80,7 @@ def audit_of(face_photograph: np.ndarray, tmp_path: Path) -> Callable[..., Audit
                 path = data / name / f"{number:02d}.{'jpg' if content[0] == 0xFF else 'png'}"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-        make_faces(data, tmp_path / "faces", CONFIG, workers=1)
+        make_faces(data, tmp_path / "faces", CONFIG, executor="serial")
         return make_audit(tmp_path / "faces", tmp_path / "audit", data, AuditConfig())
 
     return run
@@ -274,7 +274,7 @@ def test_an_identical_file_in_two_splits_is_found(small_tree: Path, tmp_path: Pa
     videos = data / "original_sequences/youtube/c23/videos"
     shutil.copy(videos / "000.mp4", videos / "004.mp4")
     config = FacesConfig(methods=("Deepfakes", "FaceSwap"), size=64, frames_real=2, frames_fake=1)
-    make_faces(data, tmp_path / "faces", config, workers=1)
+    make_faces(data, tmp_path / "faces", config, executor="serial")
     audit = make_audit(tmp_path / "faces", tmp_path / "out", data, AuditConfig())
     assert ("file", 1) in [(leak.kind, leak.count) for leak in audit.leaks]
     files = next(leak for leak in audit.leaks if leak.kind == "file")

@@ -225,7 +225,7 @@ def test_a_person_in_two_given_splits_is_refused_with_both_videos(tmp_path: Path
     with pytest.raises(
         DataError, match=r": identity anna is in split test \(fake/anna\+ben\) and in train \(original/anna"
     ):
-        make_faces(tmp_path, tmp_path / "out", FacesConfig(), workers=1)
+        make_faces(tmp_path, tmp_path / "out", FacesConfig(), executor="serial")
 
 
 @pytest.mark.parametrize(
@@ -377,5 +377,5 @@ def test_images_without_any_face_end_the_run_with_a_remedy(tmp_path: Path) -> No
     with pytest.raises(
         DataError, match=r"no face in any of 2 videos, e\.g\. fake/b, b\.png: not an image .*; try another faces"
     ):
-        make_faces(tmp_path / "data", tmp_path / "out", FacesConfig(), workers=1)
+        make_faces(tmp_path / "data", tmp_path / "out", FacesConfig(), executor="serial")
     assert not (tmp_path / "out").exists()

@@ -138,6 +138,7 @@ def test_a_node_is_lost_and_the_others_go_on_from_the_checkpoint(packed_crops, t
     assert two.leftovers == []
 
 
+@pytest.mark.slow(minutes=0.3)
 def test_a_launcher_starts_the_processes_of_a_stage(packed_crops, tmp_path):
     training = Training(tmp_path / "run", packed_crops, steps=20)
     launcher = f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node 2"

@@ -132,7 +132,7 @@ CONFIG = FacesConfig(methods=("Deepfakes",), size=64, frames_real=3, frames_fake
 
 
 def test_a_clip_with_two_people_one_forged_comes_out_as_two_people(couples: Path, tmp_path: Path) -> None:
-    make_faces(couples, tmp_path / "out", CONFIG, workers=1)
+    make_faces(couples, tmp_path / "out", CONFIG, executor="serial")
     faces = read_index(tmp_path / "out")
     assert Counter((face.video, face.face, face.label, face.method) for face in faces) == {
         ("original/000", 0, 0, "original"): 3,
@@ -147,7 +147,7 @@ def test_a_clip_with_two_people_one_forged_comes_out_as_two_people(couples: Path
 def test_the_largest_face_is_used_alone_with_a_remark_if_the_mask_lies_elsewhere(
     couples: Path, tmp_path: Path
 ) -> None:
-    summary = make_faces(couples, tmp_path / "out", replace(CONFIG, people="largest"), workers=1)
+    summary = make_faces(couples, tmp_path / "out", replace(CONFIG, people="largest"), executor="serial")
     assert {face.video for face in read_index(tmp_path / "out")} == {"original/000", "Deepfakes/000_001"}
     assert any("in 1 fake clips the mask lies outside the largest face" in remark for remark in summary["remarks"])
 
@@ -155,7 +155,7 @@ def test_the_largest_face_is_used_alone_with_a_remark_if_the_mask_lies_elsewhere
 def test_without_masks_all_persons_of_a_fake_clip_count_as_fake_with_a_remark(couples: Path, tmp_path: Path) -> None:
     shutil.copytree(couples, tmp_path / "data")
     shutil.rmtree(tmp_path / "data/manipulated_sequences/Deepfakes/masks")
-    summary = make_faces(tmp_path / "data", tmp_path / "out", CONFIG, workers=1)
+    summary = make_faces(tmp_path / "data", tmp_path / "out", CONFIG, executor="serial")
     labels = defaultdict(set)
     for face in read_index(tmp_path / "out"):
         labels[face.video].add(face.label)
@@ -168,7 +168,7 @@ def test_every_face_of_an_image_is_a_clip_of_its_own(face_photograph: np.ndarray
         (tmp_path / "data" / name / "a").mkdir(parents=True)
         for i in range(2):
             Image.fromarray(beside(face_photograph, i + 2 * (name == "fake"))).save(tmp_path / f"data/{name}/a/{i}.png")
-    make_faces(tmp_path / "data", tmp_path / "out", FacesConfig(size=64, people="all"), workers=1)
+    make_faces(tmp_path / "data", tmp_path / "out", FacesConfig(size=64, people="all"), executor="serial")
     videos = Counter(face.video for face in read_index(tmp_path / "out"))
     assert videos == {
         f"{method}/{name}": number

@@ -227,12 +227,12 @@ def cut_portraits(tmp_path: Path, face_photograph: np.ndarray) -> Path:
 
 def test_the_stage_drops_what_the_image_cuts_and_counts_it_by_class(cut_portraits: Path, tmp_path: Path) -> None:
     # a limit that all of the fakes and none of the cut reals pass; with 1 nothing is dropped
-    make_faces(cut_portraits, tmp_path / "all", FacesConfig(size=64, max_border=1), workers=1)
+    make_faces(cut_portraits, tmp_path / "all", FacesConfig(size=64, max_border=1), executor="serial")
     border = {face.key: face.border for face in read_index(tmp_path / "all")}
     assert len(border) == 8
     assert all((share or 0) > 0.05 for key, share in border.items() if "original" in key)
     assert all(share == 0 for key, share in border.items() if "/fake/" in key)
-    summary = make_faces(cut_portraits, tmp_path / "kept", FacesConfig(size=64), workers=1)
+    summary = make_faces(cut_portraits, tmp_path / "kept", FacesConfig(size=64), executor="serial")
     assert summary["dropped_beyond_image"] == {"real": 4, "fake": 0}
     assert summary["failures"]["reasons"] == {"more than 5 % of the crop lies beyond the image": 4}
     assert {face.label for face in read_index(tmp_path / "kept")} == {1}
@@ -260,7 +260,7 @@ def test_the_index_and_geometry_say_how_each_crop_was_cut(small_faces: Path) -> 
 def test_without_landmarks_the_index_says_so_with_roll_0(
     small_tree: Path, small_config: FacesConfig, tmp_path: Path
 ) -> None:
-    make_faces(small_tree, tmp_path / "out", replace(small_config, detector="lbp"), workers=1)
+    make_faces(small_tree, tmp_path / "out", replace(small_config, detector="lbp"), executor="serial")
     assert {(face.landmarks, face.roll) for face in read_index(tmp_path / "out")} == {("none", 0.0)}
     with (tmp_path / "out" / "geometry.csv").open(newline="") as file:
         assert {row["left_eye_x"] for row in csv.DictReader(file)} == {""}  # no invented position
@@ -283,7 +283,7 @@ def test_tables_of_earlier_versions_are_still_read(small_faces: Path, tmp_path: 
 def test_the_framing_changes_the_crops_and_stands_in_the_summary(
     small_tree: Path, small_faces: Path, small_config: FacesConfig, tmp_path: Path
 ) -> None:
-    make_faces(small_tree, tmp_path / "out", replace(small_config, framing="tight"), workers=1)
+    make_faces(small_tree, tmp_path / "out", replace(small_config, framing="tight"), executor="serial")
     assert json.loads((tmp_path / "out/summary.json").read_text())["parameters"]["framing"] == "tight"
     tight = {face.key: face.scale or 0 for face in read_index(tmp_path / "out")}
     for wide in read_index(small_faces):

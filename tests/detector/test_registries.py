@@ -286,7 +286,7 @@ def test_a_new_form_of_data_needs_its_row_only(
         (videos / f"{name}.mp4").write_bytes(source.read_bytes())
         with (videos / "list.txt").open("a") as file:
             file.write(f"{name}.mp4 {method}\n")
-    make_faces(videos, tmp_path / "faces", FacesConfig(size=32, frames_real=2, frames_fake=2), workers=1)
+    make_faces(videos, tmp_path / "faces", FacesConfig(size=32, frames_real=2, frames_fake=2), executor="serial")
     assert {face.method for face in read_index(tmp_path / "faces")} == {"original", "Swapped"}
 
 

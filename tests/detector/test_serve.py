@@ -412,23 +412,31 @@ def test_an_endless_stream_ends(service: Running) -> None:
 
 def test_slow_clients_are_told_or_cut_off(service: Running) -> None:
     head = b"POST /v1/answers HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
-    assert service.raw(head + b"x").startswith(b"HTTP/1.1 408")  # a body that stops
-    assert service.raw(b"GET / HTTP/1.1\r\nHost: loc") == b""  # a head that stops
-    assert service.raw(b"") == b""
 
-    with socket.create_connection(("127.0.0.1", service.port), SECONDS) as connection:  # five bytes a second
-        connection.sendall(head)
-        with contextlib.suppress(OSError):
-            for _ in range(300):
-                connection.sendall(b"x")
-                connection.settimeout(0.2)
-                with contextlib.suppress(TimeoutError):
-                    answer = connection.recv(65536)
-                    break
-            connection.settimeout(SECONDS)
-            while part := connection.recv(65536):  # head and body can come separately
-                answer += part
-    assert b"takes more than 6 seconds" in answer
+    def five_bytes_a_second() -> bytes:
+        answer = b""
+        with socket.create_connection(("127.0.0.1", service.port), SECONDS) as connection:
+            connection.sendall(head)
+            with contextlib.suppress(OSError):
+                for _ in range(300):
+                    connection.sendall(b"x")
+                    connection.settimeout(0.2)
+                    with contextlib.suppress(TimeoutError):
+                        answer = connection.recv(65536)
+                        break
+                connection.settimeout(SECONDS)
+                while part := connection.recv(65536):  # head and body can come separately
+                    answer += part
+        return answer
+
+    with ThreadPoolExecutor(4) as threads:  # at the same time: each waits for its limit
+        trickle = threads.submit(five_bytes_a_second)
+        body_stops, head_stops, silent = (
+            threads.submit(service.raw, sent) for sent in (head + b"x", b"GET / HTTP/1.1\r\nHost: loc", b"")
+        )
+        assert body_stops.result().startswith(b"HTTP/1.1 408")
+        assert head_stops.result() == silent.result() == b""
+        assert b"takes more than 6 seconds" in trickle.result()
 
 
 def test_a_client_that_does_not_read_is_cut_off(service: Running) -> None:

@@ -117,7 +117,12 @@ def test_plots_show_needs_no_network(copy):
 
 @pytest.mark.parametrize(
     ("override", "words"),
-    [("quality=500", "quality"), ("model=mesoo4", "meso4"), ("train.amp=bf17", "amp"), ("+train.stepps=3", "steps")],
+    [
+        ("quality=500", "quality"),
+        pytest.param("model=mesoo4", "meso4", marks=pytest.mark.slow(minutes=0.2)),
+        pytest.param("train.amp=bf17", "amp", marks=pytest.mark.slow(minutes=0.2)),
+        ("+train.stepps=3", "steps"),
+    ],
 )
 def test_a_bad_parameter_is_named_before_anything_is_spent(copy, override, words):
     failed = subprocess.run(
@@ -144,32 +149,37 @@ def trainers(clone) -> list[int]:
     return [json.loads(lock.read_text())["pid"] for lock in locks]
 
 
-@pytest.fixture
-def other_seed(copy, request):
-    """The copy with another seed in params.yaml, and the weights of an undisturbed training with it.
-
-    With a parameter it trains so many steps.
-    """
-    params = copy.path / "params.yaml"
-    steps = getattr(request, "param", 60)
-    params.write_text(params.read_text().replace("seed: 1", "seed: 2", 1).replace("steps: 60", f"steps: {steps}", 1))
-    options = ("--faces", "out/faces", "--history", "undisturbed/history.csv")
-    copy.run("detector", "train", "out/compressed", "undisturbed", *options)
-    return copy, hashlib.sha256((copy.path / "undisturbed/weights.safetensors").read_bytes()).hexdigest()
+STEPS = 200  # of a training that must not have ended before it is stopped
 
 
-def test_killing_everything_in_the_middle_of_training_changes_no_weight(other_seed):
-    clone, expected = other_seed
+def with_another_seed(clone) -> None:
+    params = clone.path / "params.yaml"
+    params.write_text(params.read_text().replace("seed: 1", "seed: 2", 1).replace("steps: 60", f"steps: {STEPS}", 1))
 
-    process = clone.start("dvc", "repro", start_new_session=True)
-    wait_for_checkpoint(clone, process)
+
+@pytest.fixture(scope="module")
+def undisturbed(small_clone, tmp_path_factory) -> str:
+    """The hash of the weights of a training with another seed that nobody disturbs."""
+    path = tmp_path_factory.mktemp("undisturbed") / "copy"
+    shutil.copytree(small_clone.path, path, symlinks=True)
+    clone = dataclasses.replace(small_clone, path=path)
+    with_another_seed(clone)
+    clone.run("detector", "train", "out/compressed", "out/train", "--faces", "out/faces", "--history", "history.csv")
+    return weights(clone)
+
+
+@pytest.mark.slow(minutes=1)
+def test_killing_everything_in_the_middle_of_training_changes_no_weight(copy, undisturbed):
+    with_another_seed(copy)
+    process = copy.start("dvc", "repro", "train", start_new_session=True)
+    wait_for_checkpoint(copy, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    printed = clone.run("dvc", "repro")
+    printed = copy.run("dvc", "repro", "train")
 
     assert "resuming from step" in printed
-    assert weights(clone) == expected
-    assert not list((clone.path / "out/checkpoints").glob("*/step-*"))
+    assert weights(copy) == undisturbed
+    assert not list((copy.path / "out/checkpoints").glob("*/step-*"))
 
 
 @pytest.mark.slow(minutes=1.5)
@@ -206,18 +216,16 @@ def results(clone) -> dict[str, str]:
     return {str(file.relative_to(clone.path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-@pytest.mark.parametrize("other_seed", [400], indirect=True)  # not finished before it is stopped
-def test_killing_dvc_alone_leaves_a_trainer_that_the_rerun_waits_for(other_seed):
-    clone, expected = other_seed
-
-    process = clone.start("dvc", "repro", start_new_session=True)
-    wait_for_checkpoint(clone, process)
-    (orphan,) = orphans = trainers(clone)
+def test_killing_dvc_alone_leaves_a_trainer_that_the_rerun_waits_for(copy, undisturbed):
+    with_another_seed(copy)
+    process = copy.start("dvc", "repro", "train", start_new_session=True)
+    wait_for_checkpoint(copy, process)
+    (orphan,) = orphans = trainers(copy)
     os.kill(orphan, signal.SIGSTOP)  # it outlives the start of the rerun
     os.kill(process.pid, signal.SIGKILL)
     process.stdout.close()
     process.wait()
-    rerun = clone.start("dvc", "repro")
+    rerun = copy.start("dvc", "repro", "train")
     printed = ""
     while "waiting until it is done" not in printed:
         line = rerun.stdout.readline()
@@ -227,6 +235,6 @@ def test_killing_dvc_alone_leaves_a_trainer_that_the_rerun_waits_for(other_seed)
     printed += rerun.communicate()[0]
 
     assert rerun.returncode == 0, printed
-    assert not trainers(clone)
+    assert not trainers(copy)
     assert any(str(pid) in printed for pid in orphans)
-    assert weights(clone) == expected
+    assert weights(copy) == undisturbed
