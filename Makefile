@@ -31,11 +31,12 @@ unlock: setup ## repair DVC's lock files, which a killed process can leave empty
 	@$(IN_VENV) python -m tools unlock
 
 test: setup ## lint, types and every test that is not marked slow
-	@start=$$(date +%s); echo "test: everything not marked slow (about 10 minutes on 2 cores)"; \
-	$(MAKE) --no-print-directory lint && \
+	@start=$$(date +%s); echo "test: lint and everything not marked slow (about 8 minutes on 2 cores)"; said=$$(mktemp); \
+	nice $(MAKE) --no-print-directory lint >$$said 2>&1 & linting=$$!; \
 	{ $(IN_VENV) python -m pytest -m "not slow and not alone" --numprocesses 2 --no-loadscope-reorder || { \
 	  test $$? -eq 1 && echo "test: what failed, once more in one process: if it passes now, mark it alone (docs/contributing.md)" && \
-	  $(IN_VENV) python -m pytest -m "not slow and not alone" --last-failed; }; } && \
+	  $(IN_VENV) python -m pytest -m "not slow and not alone" --last-failed; }; }; status=$$?; \
+	wait $$linting || { status=1; echo "test: make lint failed:"; }; cat $$said; rm -f $$said; test $$status -eq 0 && \
 	$(IN_VENV) python -m pytest -m "not slow and alone" && echo "test: done in $$(( $$(date +%s) - start )) s"
 
 lint: setup ## ruff and mypy
@@ -72,6 +73,9 @@ architecture: setup ## write the tables of packages and source files in docs/arc
 
 mutants: setup ## apply small faults to a copy, one at a time; the tests must catch each (FAULTS="resume lock": only these)
 	@$(IN_VENV) python -m tools mutants $(FAULTS)
+
+repeats: setup ## run the tests 20 times in random orders under load, and list those that ever fail (resumable, hours; FILES= OPTIONS="--number 5 --minutes 4")
+	@$(IN_VENV) python -m tools repeats $(OPTIONS) $(FILES)
 
 faults: setup ## damage, limit and kill a stage in many ways (resumable, minutes): docs/reliability.md
 	@$(IN_VENV) python -m tools faults --document docs/reliability.md
@@ -192,5 +196,5 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	  echo "setup: data/ differs from data.dvc. Keep yours: dvc add data. Restore the sample: dvc checkout --force data.dvc" >&2; exit 1; }; \
 	touch $@
 
-.PHONY: help repro unlock test test-all trials check hooks lock architecture coverage coverage-report mutants faults grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
+.PHONY: help repro unlock test test-all trials check hooks lock architecture coverage coverage-report mutants faults repeats grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
   real study models study-scaling sample setup lint lint-release wheels release-files wheels-ci try-mozcodec publish fuzz docs

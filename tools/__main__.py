@@ -23,6 +23,7 @@ COMMANDS = {
     "face-detectors": ("tools.face_detectors:command", "Compare the face detectors by size, brightness and class."),
     "large-tables": ("tools.large_tables:command", "Measure the readers of an index of 1.8 million crops."),
     "mutants": ("tools.mutants.command:command", "Apply small faults to a copy; the tests must catch each."),
+    "repeats": ("tools.repeats:command", "Run the tests many times under load; list those that ever fail."),
     "architecture": ("tools.architecture:command", "Write the tables of files in docs/architecture.md."),
     "unlock": ("tools.unlock:command", "Repair DVC's lock files after a crash."),
     "scale": ("tools.scale.command:command", "Test the predictions of detector plan, and simulate the executors."),
