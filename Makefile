@@ -188,6 +188,7 @@ $(VENV)/.complete: $(BUILD_INPUTS)
 	echo "setup: installing into $(VENV) (about 2 minutes the first time: torch, DVC, and mozjpeg is compiled)"; \
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || exit 1; \
 	$(BIN)/python -m pip install -qq --requirement requirements.txt || exit 1; \
+	$(BIN)/python -m pip install -qq --no-deps --constraint constraints.txt dask-kubernetes || exit 1; \
 	touch $@; echo "setup: environment ready after $$(( $$(date +%s) - start )) s;  . $(VENV)/bin/activate"
 
 $(VENV)/.data: data.dvc $(VENV)/.complete

@@ -10,7 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 GROUPS = {"dev": "requirements.txt", "docs": "requirements-docs.txt", "release": "requirements-release.txt"}
-ELSEWHERE = {"cffconvert", "cibuildwheel"}  # installed in environments of their own
+# installed in environments of their own; without its requirements
+ELSEWHERE = {"cffconvert", "cibuildwheel", "dask-kubernetes"}
 
 
 def lines(path: Path) -> list[str]:

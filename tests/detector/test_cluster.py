@@ -166,6 +166,39 @@ def started(folder: Path, workers: int, **options: Any) -> Iterator[Cluster]:
         cluster.end()
 
 
+@contextmanager
+def killing(cluster: Cluster, work: Path, every: int, most: int) -> Iterator[list[int]]:
+    """Kill a worker of *cluster*, drawn at random, for each *every* results in the folder *work*, *most* in all; yield
+    the list of those killed. The number does not depend on the speed of the machine."""
+    killed: list[int] = []
+    ended = threading.Event()
+
+    def kill() -> None:
+        draw = random.Random(0)
+        while not ended.wait(0.05) and len(killed) < most:
+            if len(list(work.glob("*.done"))) >= every * (len(killed) + 1):
+                processes = [child for nanny in cluster.workers for child in children(nanny.pid)]
+                busy = [pid for pid in processes if "multiprocessing.spawn" in command_line(pid)]
+                if busy:
+                    killed.append(draw.choice(busy))
+                    end_process(killed[-1])
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        ended.set()
+        thread.join()
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def test_a_cluster_finishes_the_innocent_and_names_the_hopeless_after_three_tries(tmp_path: Path) -> None:
     out = tmp_path / "work"
     some = tasks("die", range(12), tmp_path)
@@ -308,42 +341,14 @@ def test_a_worker_whose_network_is_broken_off_loses_its_task_to_another_and_ends
 
 @pytest.mark.slow(minutes=3)
 def test_a_thousand_tasks_survive_twenty_kills_of_workers(tmp_path: Path) -> None:
-    out, ended = tmp_path / "work", threading.Event()
-    some = tasks("slow", range(1000), tmp_path)
-    kills = 0
-    with started(tmp_path, 4) as four:
-
-        def kill() -> None:
-            nonlocal kills
-            draw = random.Random(0)
-            while not ended.wait(0.05) and kills < 20:
-                # one for every 40 finished tasks, so that the number does not depend on the speed of the machine
-                if len(list(out.glob("*.done"))) >= 40 * (kills + 1):
-                    processes = [child for nanny in four.workers for child in children(nanny.pid)]
-                    busy = [pid for pid in processes if "multiprocessing.spawn" in command_line(pid)]
-                    if busy:
-                        end_process(draw.choice(busy))
-                        kills += 1
-
-        thread = threading.Thread(target=kill)
-        thread.start()
-        try:
-            files = run(some, out, "test", Executor(four.address))
-        finally:
-            ended.set()
-            thread.join()
-    assert kills >= 10
+    out, some = tmp_path / "work", tasks("slow", range(1000), tmp_path)
+    with started(tmp_path, 4) as four, killing(four, out, every=40, most=20) as killed:
+        files = run(some, out, "test", Executor(four.address))
+    assert len(killed) >= 10
     assert [read(file) for file in files] == [str(n * n).encode() for n in range(1000)]
     assert len(list(out.iterdir())) == 1000
     again = sum(len((tmp_path / f"{n}.ran").read_text()) - 1 for n in range(1000))
-    assert again <= kills  # only the tasks that were running when a worker was killed
-
-
-def command_line(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
+    assert again <= len(killed)  # only the tasks that were running when a worker was killed
 
 
 def test_a_missing_scheduler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,16 +18,7 @@ from detector.data.index import read_index
 from detector.data.work import Executor, read, run
 from detector.remote import START
 
-from .test_cluster import (
-    children,
-    command_line,
-    distributed,
-    end_process,
-    here,
-    started,
-    tasks,
-    wait_until,
-)
+from .test_cluster import distributed, here, killing, started, tasks, wait_until
 from .test_remote import bucket, server
 
 pytestmark = pytest.mark.alone
@@ -99,29 +88,10 @@ def test_a_thousand_videos_survive_kills_of_workers_and_none_is_lost_or_there_tw
         Path(f"data/splits/{split}.json").write_text(json.dumps(some))
     Path("params.yaml").write_text("faces: {methods: [Deepfakes], size: 32, frames_real: 1}\n")
 
-    work, kills, ended = Path("out/.faces.work"), 0, threading.Event()
-    with started(tmp_path, 4) as four:
-
-        def kill() -> None:
-            nonlocal kills
-            draw = random.Random(0)
-            while not ended.wait(0.05) and kills < 12:
-                # one for every 70 finished videos, so that the number does not depend on the speed of the machine
-                if len(list(work.glob("*.done"))) >= 70 * (kills + 1):
-                    processes = [child for nanny in four.workers for child in children(nanny.pid)]
-                    busy = [pid for pid in processes if "multiprocessing.spawn" in command_line(pid)]
-                    if busy:
-                        end_process(draw.choice(busy))
-                        kills += 1
-
-        thread = threading.Thread(target=kill)
-        thread.start()
-        try:
-            detector("faces", "data", "out/faces", "--executor", four.address)
-        finally:
-            ended.set()
-            thread.join()
-    assert kills >= 8
+    work = Path("out/.faces.work")
+    with started(tmp_path, 4) as four, killing(four, work, every=70, most=12) as killed:
+        detector("faces", "data", "out/faces", "--executor", four.address)
+    assert len(killed) >= 8
     videos = [face.video for face in read_index(Path("out/faces"))]
     failed = [line.split(",")[0] for line in Path("out/faces/failures.csv").read_text().splitlines()[1:]]
     assert sorted([*videos, *failed]) == [f"original/{number:03d}" for number in range(1000)]

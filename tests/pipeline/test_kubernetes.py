@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
@@ -124,15 +126,60 @@ def test_the_commands_of_the_page_and_of_slurm_are_those_of_torchrun_and_the_sta
     ("PersistentVolumeClaim", "faces"), ("Job", "faces"), ("Job", "train"), ("Service", "train")
 ])  # fmt: skip
 def test_manifests_have_the_form_of_kubernetes(kind: str, name: str) -> None:
-    validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate (110 MB of schemas)")
-    validate.validate(of_kind(kind, name), "1.30", strict=True)
+    import kubernetes_validate  # type: ignore[import-untyped]
+
+    kubernetes_validate.validate(of_kind(kind, name), "1.30", strict=True)
+    wrong = {**of_kind(kind, name), "spce": {}}
+    with pytest.raises(kubernetes_validate.ValidationError, match="spce"):
+        kubernetes_validate.validate(wrong, "1.30", strict=True)
 
 
 def test_the_cluster_has_the_form_of_dasks_operator() -> None:
-    operator = pytest.importorskip("dask_kubernetes", reason="pip install dask-kubernetes")
     import jsonschema
 
-    folder = Path(operator.__file__).parent / "operator/deployment/helm/dask-kubernetes-operator/crds"
-    definition = YAML(typ="safe", pure=True).load(folder / "daskcluster.yaml")
+    try:
+        files = [file for file in distribution("dask-kubernetes").files or [] if file.name == "daskcluster.yaml"]
+    except PackageNotFoundError:
+        pytest.skip("pip install --no-deps dask-kubernetes, as make setup does")
+    (definition,) = [YAML(typ="safe", pure=True).load(file.locate()) for file in files if file.parent.name == "crds"]
     (version,) = [one for one in definition["spec"]["versions"] if one["name"] == "v1"]
-    jsonschema.validate(of_kind("DaskCluster"), version["schema"]["openAPIV3Schema"])
+    form = version["schema"]["openAPIV3Schema"]
+    jsonschema.validate(of_kind("DaskCluster"), form)
+    wrong = of_kind("DaskCluster")
+    wrong["spec"]["worker"]["replicas"] = "8"
+    with pytest.raises(jsonschema.ValidationError, match="'8' is not of type 'integer'"):
+        jsonschema.validate(wrong, form)
+
+
+def commands() -> list[list[str]]:
+    """Return the words of every command that a container runs."""
+    containers = [pod["containers"][0] for pod in pods().values()]
+    found = []
+    for container in containers:
+        words = [*container.get("command", []), *container.get("args", [])]
+        if words[0] == "sh":
+            found += [line.split() for line in re.findall(r"exec ([^;]+);", words[-1])]
+        else:
+            found.append(words)
+    return found
+
+
+def test_the_command_lines_of_all_containers_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed.cli.dask_scheduler import main
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("compressed", "faces"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+
+    known = {("detector", "worker"), ("detector", "train"), ("dask", "scheduler"), ("dvc", "repro")}
+    assert {(program, command) for program, command, *_ in commands()} == known
+    for program, command, *words in commands():
+        if program == "dvc":
+            assert all(stage(name) for name in words)
+            continue
+        parser = main if program == "dask" else cli.get_command(click.Context(cli), command)
+        assert parser is not None
+        try:
+            parser.make_context(command, list(words), resilient_parsing=False)
+        except click.ClickException as error:
+            pytest.fail(f"{program} {command} {' '.join(words)}: {error.format_message()}")
