@@ -15,8 +15,9 @@ from detector.cli import LazyGroup
 from detector.data.files import whole_file as detector_file
 from evaluation.cli import Group
 from evaluation.exhausted import exhausted
-from evaluation.files import whole_file, write_whole
+from evaluation.files import write_whole
 from evaluation.scores import ScoresError, read
+from evaluation.whole import whole_file
 
 ERRORS = {
     "numpy": (MemoryError("Unable to allocate 8. GiB for an array"), "not enough memory (Unable"),

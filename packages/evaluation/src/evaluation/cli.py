@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 from pathlib import Path
@@ -131,13 +132,14 @@ def metrics(
     SCORES is a table as `detector score` writes it, or that of another tool (see `import`). Exit status 1 if nothing
     can be computed.
     """
-    from .files import write_json
+    from .files import json_text
     from .matrix import evaluate
     from .origin import check_recorded
     from .scores import Reading, read
     from .strata import strata
     from .summary import Settings, summarize
-    from .tables import headline_json, metrics_json, text, write_tables
+    from .tables import headline_json, metrics_json, tables_files, text
+    from .whole import write_together
 
     settings = Settings(replicates, confidence, seed, intervals)
     reading = Reading(dict(columns), allow_nan, allow_missing, logits)
@@ -153,15 +155,16 @@ def metrics(
     summary = summarize(found, settings, reading)
     matrix = evaluate(found, confidence)
     test = found.where(split="test")                   # not before: a large table is copied here
-    if tables:
-        write_tables(tables, summary, test, matrix, strata(test, confidence))
-    if headline:
-        write_json(headline, headline_json(summary, matrix))
-    write_json(out, metrics_json(summary, matrix))
+    parts = strata(test, confidence)
+    write_together(itertools.chain(
+        tables_files(tables, summary, test, matrix, parts) if tables else (),
+        ((headline, json_text(headline_json(summary, matrix))),) if headline else (),
+        ((out, json_text(metrics_json(summary, matrix))),),
+    ))  # fmt: skip
     if quiet:
         for note in summary.notes:
             click.echo(f"note: {note}", err=True)
-    click.echo(f"metrics: {out}" if quiet else text(summary, matrix, strata(test, confidence)))
+    click.echo(f"metrics: {out}" if quiet else text(summary, matrix, parts))
 
 
 def _nothing_left(notes: tuple[str, ...]) -> str:
@@ -322,17 +325,18 @@ def seeds(
     """
     from dataclasses import asdict, fields
 
-    from .files import write_csv, write_whole
+    from .files import csv_text
     from .seeds import SeedRow, compare_groups, document, terminal
     from .summary import Settings
+    from .whole import write_together
 
     settings = Settings(replicates, confidence, seed, intervals)
     read, above = _groups(groups), _note(note, dataset)
     rows = compare_groups(read, settings)
-    if out:
-        write_whole(out, document(read, rows, settings, above))
-    if csv_path:
-        write_csv(csv_path, [f.name for f in fields(SeedRow)], map(asdict, rows))
+    write_together([
+        *([(out, document(read, rows, settings, above))] if out else []),
+        *([(csv_path, csv_text([f.name for f in fields(SeedRow)], map(asdict, rows)))] if csv_path else []),
+    ])  # fmt: skip
     click.echo(terminal(read, rows, settings))
 
 
@@ -354,10 +358,11 @@ def grid(
     \b
     evaluation grid out/experiments/experiments.csv --versus model --out grid.md
     """
-    from .files import write_csv, write_whole
+    from .files import csv_text
     from .grid import csv_columns, csv_rows, document, make, read_variants, terminal, train_test
     from .material import read_rates
     from .summary import Settings
+    from .whole import write_together
 
     variants = read_variants(index)
     written = {"--out": out, "--csv": csv_path, "--figure": figure}
@@ -366,14 +371,16 @@ def grid(
     rates = read_rates(fidelity, variants[0].group.runs[0].conditions) if fidelity else {}
     above = _note(note, dataset)
     found = make(variants, versus, Settings(replicates, confidence, seed, intervals), rates)
+    files: list[tuple[Path, bytes | str]] = []
     if out:
-        write_whole(out, document(found, above))
+        files.append((out, document(found, above)))
     if csv_path:
-        write_csv(csv_path, csv_columns(found), csv_rows(found))
+        files.append((csv_path, csv_text(csv_columns(found), csv_rows(found))))
     if figure:
         from .plots import png, train_test_matrices
 
-        write_whole(figure, png(train_test_matrices(train_test(found))))
+        files.append((figure, png(train_test_matrices(train_test(found)))))
+    write_together(files)
     click.echo(terminal(found))
 
 

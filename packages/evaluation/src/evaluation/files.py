@@ -1,7 +1,8 @@
 """Reading and writing of JSON and CSV files.
 
-Files are written atomically: under a temporary name in the same folder, then renamed. They end in a newline and
-depend only on their input. Numbers are written with six digits, undefined ones as empty cells in CSV.
+Files are written atomically: in a temporary folder beside them, then renamed; those of one command together
+(`whole.write_together`). They end in a newline and depend only on their input. Numbers are written with six digits,
+undefined ones as empty cells in CSV.
 
 Everything read is checked against a schema, which is an ordinary dataclass: `read_json` returns one instance of it,
 `read_csv` one instance per row. A file that does not fit raises `FileError` with the file, the place in it, the value
@@ -20,7 +21,6 @@ import os
 import stat
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TextIO, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -29,13 +29,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .sums import KEY, Changed, check_content, check_file
+from .whole import write_together
 
 __all__ = [
     "FileError",
     "Picture",
     "check",
     "check_unchanged",
+    "csv_text",
     "iterate_csv",
+    "json_text",
     "read_csv",
     "read_json",
     "read_json_lines",
@@ -45,7 +48,7 @@ __all__ = [
     "regular",
     "rounded",
     "sha256",
-    "whole_file",
+    "sha256_of",
     "write_csv",
     "write_json",
     "write_whole",
@@ -69,39 +72,28 @@ class FileError(ValueError):
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside *path*, renamed to *path* if the block succeeds; missing folders are made."""
-    path = Path(path)
-    direct = path.exists() and not (path.is_file() or path.is_dir())  # a device or a pipe: a rename would replace it
-    if not direct:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    part = path if direct else path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        if not direct:
-            part.replace(path)
-    except OSError as error:
-        error.filename = error.filename or str(path)  # errors of writing to a full disk name no file
-        raise
-    finally:
-        if not direct:
-            part.unlink(missing_ok=True)
-
-
 def write_whole(path: str | Path, data: bytes | str) -> None:
     """Write *data* to *path*, which appears whole."""
-    with whole_file(path) as part:
-        part.write_bytes(data if isinstance(data, bytes) else data.encode())
+    write_together([(path, data)])
 
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write *value* as indented JSON; NaN and infinity raise ValueError."""
-    write_whole(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_whole(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return *value* as indented JSON; NaN and infinity raise ValueError."""
+    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write mappings as CSV with the header *columns*; nan becomes an empty cell, other numbers have six digits.
+    """Write what `csv_text` returns to *path*."""
+    write_whole(path, csv_text(columns, rows))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return mappings as CSV with the header *columns*; nan becomes an empty cell, other numbers have six digits.
 
     Thresholds are written exactly: a rounded one could classify the score that it was taken from differently.
     """
@@ -109,7 +101,7 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[s
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _cell(row[name], exact=name == "threshold") for name in columns} for row in rows)
-    write_whole(path, out.getvalue())
+    return out.getvalue()
 
 
 def _cell(value: Any, exact: bool) -> Any:
@@ -127,6 +119,11 @@ def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file, 64 hexadecimal digits."""
     with regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of(data: str) -> str:
+    """Return the SHA-256 of the file that *data* is written to, 64 hexadecimal digits."""
+    return hashlib.sha256(data.encode()).hexdigest()
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .files import whole_file
 from .scores import COLUMNS, Scores
 from .text import Text
+from .whole import whole_file
 
 __all__ = ["write"]
 

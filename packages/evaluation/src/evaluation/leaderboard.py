@@ -13,11 +13,12 @@ from . import page
 from .clusters import UNIT_NAMES
 from .compare import MEAN, WORST, Board, Standing, Test
 from .conditions import title
-from .files import write_csv, write_whole
+from .files import csv_text
 from .metrics import METRICS
 from .printed import number, number_with
 from .seeds import SD
 from .tables import text_table
+from .whole import write_together
 
 __all__ = ["text", "write"]
 
@@ -118,7 +119,8 @@ def text(board: Board) -> str:
 
 
 def write(out: Path, board: Board, sources: Sequence[tuple[str, str]], caveats: Sequence[str] = ()) -> Path:
-    """Write ``leaderboard.csv``, ``tests.csv``, ``compare.md`` and ``index.html`` into *out*; return the page's path.
+    """Write ``leaderboard.csv``, ``tests.csv``, ``compare.md`` and ``index.html`` into *out*, all or none; return the
+    page's path.
 
     *sources*: entry and file of each run.
     """
@@ -136,11 +138,12 @@ def write(out: Path, board: Board, sources: Sequence[tuple[str, str]], caveats: 
     entries = [page.Entry(anchor, words) for anchor, words, content in found if content]
     head = [page.Block(f"<h1>{TITLE}</h1>", f"# {TITLE}"), page.note(*caveats) if caveats else page.NOTHING]
     whole = page.joined([*head, page.contents(entries), *(content for *_, content in found)])
-    write_csv(out / "leaderboard.csv", [f.name for f in fields(Standing)], map(asdict, board.standings))
-    write_csv(out / "tests.csv", [f.name for f in fields(Test)], map(asdict, board.tests))
-    for table in whole.tables:
-        write_whole(out / page.TABLES / f"{table.name}.csv", table.csv())
-    write_whole(out / "compare.md", f"{whole.markdown}\n")
     path = out / "index.html"
-    write_whole(path, page.page(TITLE, whole))
+    write_together([
+        (out / "leaderboard.csv", csv_text([f.name for f in fields(Standing)], map(asdict, board.standings))),
+        (out / "tests.csv", csv_text([f.name for f in fields(Test)], map(asdict, board.tests))),
+        *((out / page.TABLES / f"{table.name}.csv", table.csv()) for table in whole.tables),
+        (out / "compare.md", f"{whole.markdown}\n"),
+        (path, page.page(TITLE, whole)),
+    ])  # fmt: skip
     return path

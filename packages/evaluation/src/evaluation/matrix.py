@@ -32,13 +32,13 @@ import numpy as np
 from . import metrics
 from .clusters import UNIT_NAMES, Clusters, cluster
 from .conditions import condition_keys
-from .files import read_csv, rounded, write_csv
+from .files import csv_text, read_csv, rounded
 from .jackknife import Estimate, Sample, Side
 from .scores import Scores, by_video
 from .wilson import Range, largest_gap, mean_of, of_rates, of_share, worst
 from .wins import Wins
 
-__all__ = ["Cell", "Decision", "Figure", "Matrix", "as_json", "evaluate", "read", "write"]
+__all__ = ["Cell", "Decision", "Figure", "Matrix", "as_json", "evaluate", "read", "written"]
 
 LEVELS = ("frame", "video")
 FILES = ("matrix.csv", "matrix_figures.csv", "decisions.csv")
@@ -258,17 +258,17 @@ def _decisions(
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def write(folder: str | Path, matrix: Matrix) -> None:
-    """Write matrix.csv, matrix_figures.csv and decisions.csv into *folder*."""
+def written(matrix: Matrix) -> Iterator[tuple[str, str]]:
+    """Yield name and content of matrix.csv, matrix_figures.csv and decisions.csv."""
     parts: tuple[tuple[type, Sequence[Any]], ...] = (
         (Cell, matrix.cells), (Figure, matrix.figures), (Decision, matrix.decisions)
     )  # fmt: skip
     for name, (kind, rows) in zip(FILES, parts, strict=True):
-        write_csv(Path(folder) / name, [f.name for f in fields(kind)], (asdict(row) for row in rows))
+        yield name, csv_text([f.name for f in fields(kind)], (asdict(row) for row in rows))
 
 
 def read(folder: str | Path, conditions: list[str], unit: str, remedy: str) -> Matrix:
-    """Return the matrix that `write` wrote into *folder*."""
+    """Return the matrix whose files (`written`) are in *folder*."""
     cells, figures, decisions = (Path(folder) / name for name in FILES)
     return Matrix(
         conditions,

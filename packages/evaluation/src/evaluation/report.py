@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from . import checks, made, mistakes, page, plots
-from .files import write_whole
 from .material import Material, Sources, load
 from .sections import body, question
+from .whole import write_together
 
 __all__ = ["Material", "Sources", "build", "gather"]
 
@@ -28,14 +29,18 @@ def gather(sources: Sources) -> Material:
 
 
 def build(out: Path, material: Material) -> Path:
-    """Write figures, tables, citation, ``report.md`` and, last, ``index.html`` into *out*; return its path."""
-    whole = body(material)
-    for name, draw in whole.charts:
-        write_whole(out / f"{name}.png", plots.png(draw(plots.LIGHT)))
-    for table in whole.tables:
-        write_whole(out / page.TABLES / f"{table.name}.csv", table.csv())
-    write_whole(out / made.CITATION, made.bibtex(material))
-    write_whole(out / "report.md", f"{whole.markdown}\n")
+    """Write figures, tables, citation, ``report.md`` and ``index.html`` into *out*, all or none; return its path."""
     path = out / "index.html"
-    write_whole(path, page.page(question(material.summary), whole))
+    write_together(_files(path, material))
     return path
+
+
+def _files(path: Path, material: Material) -> Iterator[tuple[Path, bytes | str]]:
+    whole, out = body(material), path.parent
+    for name, draw in whole.charts:
+        yield out / f"{name}.png", plots.png(draw(plots.LIGHT))
+    for table in whole.tables:
+        yield out / page.TABLES / f"{table.name}.csv", table.csv()
+    yield out / made.CITATION, made.bibtex(material)
+    yield out / "report.md", f"{whole.markdown}\n"
+    yield path, page.page(question(material.summary), whole)

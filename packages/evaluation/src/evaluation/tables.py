@@ -16,16 +16,17 @@ import numpy as np
 
 from .clusters import UNIT_NAMES
 from .conditions import condition_key, condition_keys
-from .files import FileError, read_csv, read_json, rounded, sha256, write_csv, write_json
+from .files import FileError, csv_text, json_text, read_csv, read_json, rounded, sha256, sha256_of
 from .matrix import FILES as MATRIX_FILES
 from .matrix import Matrix, as_json
 from .matrix import read as read_matrix
-from .matrix import write as write_matrix
+from .matrix import written as matrix_written
 from .metrics import METRICS, headline
 from .printed import footnoted, number, number_with
 from .scores import ALL, Reading, Scores, Source, by_video
 from .strata import Stratum
 from .summary import LEVELS, Calibration, Covariance, DeLong, Difference, Row, Scalar, Settings, Summary
+from .whole import write_together
 from .wilson import Range
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "number",
     "read_results",
     "read_strata",
+    "tables_files",
     "text",
     "text_table",
     "videos_table",
@@ -147,35 +149,46 @@ def _names(row_type: type) -> list[str]:
 def write_tables(
     folder: str | Path, summary: Summary, test: Scores, matrix: Matrix, strata: Sequence[Stratum] = ()
 ) -> None:
-    """Write the tables of *summary* and *matrix*, videos.csv and settings.json into *folder*.
+    """Write the tables of *summary* and *matrix*, videos.csv and settings.json into *folder*, all or none."""
+    write_together(tables_files(folder, summary, test, matrix, strata))
 
-    settings.json is written last. It holds the settings, the conditions, the versions, what identifies the scores file,
+
+def tables_files(
+    folder: str | Path, summary: Summary, test: Scores, matrix: Matrix, strata: Sequence[Stratum] = ()
+) -> Iterator[tuple[Path, str | None]]:
+    """Yield path and content of the files of `write_tables`, None for a table that is to be removed.
+
+    settings.json is the last. It holds the settings, the conditions, the versions, what identifies the scores file,
     and the SHA-256 of every table, so that a table that was changed or belongs to another run is noticed.
     """
-    folder = Path(folder)
-    write_csv(folder / "metrics.csv", _names(Row), map(asdict, summary.rows))
-    write_csv(folder / "differences.csv", _names(Difference), map(asdict, summary.differences))
-    write_csv(folder / "delong.csv", _names(DeLong), map(asdict, summary.delong))
-    write_csv(folder / "calibration.csv", _names(Calibration), map(asdict, summary.calibration))
-    write_csv(folder / "scalars.csv", _names(Scalar), map(asdict, summary.scalars))
-    write_csv(folder / "covariances.csv", _names(Covariance), map(asdict, summary.covariances))
-    write_csv(folder / "videos.csv", VIDEOS, videos_table(test))
-    write_matrix(folder, matrix)
-    if strata:
-        write_csv(folder / STRATA, _names(Stratum), map(asdict, strata))
-    else:
-        (folder / STRATA).unlink(missing_ok=True)
+    folder, hashes = Path(folder), {}
+    for name, content in _tables(summary, test, matrix, strata):
+        hashes[name] = sha256_of(content)
+        yield folder / name, content
+    if not strata:
+        yield folder / STRATA, None
     source = {"scores": asdict(summary.source)} if summary.source else {}
-    written = [*TABLES, *([STRATA] if strata else [])]
-    hashes = {"tables": {name: sha256(folder / name) for name in written}}
     settings = asdict(summary.settings) | {"conditions": summary.conditions, "matrix_unit": matrix.unit}
     counts = {"n": summary.n, "dropped": summary.dropped, "undefined": summary.undefined}
     reading = {} if summary.reading == Reading() else {"reading": asdict(summary.reading)}
     notes = {"notes": summary.notes} if summary.notes else {}
-    write_json(
-        folder / "settings.json",
-        settings | source | reading | {"versions": versions()} | counts | notes | hashes,
-    )
+    stored = settings | source | reading | {"versions": versions()} | counts | notes | {"tables": hashes}
+    yield folder / "settings.json", json_text(stored)
+
+
+def _tables(
+    summary: Summary, test: Scores, matrix: Matrix, strata: Sequence[Stratum]
+) -> Iterator[tuple[str, str]]:  # fmt: skip
+    yield "metrics.csv", csv_text(_names(Row), map(asdict, summary.rows))
+    yield "differences.csv", csv_text(_names(Difference), map(asdict, summary.differences))
+    yield "delong.csv", csv_text(_names(DeLong), map(asdict, summary.delong))
+    yield "calibration.csv", csv_text(_names(Calibration), map(asdict, summary.calibration))
+    yield "scalars.csv", csv_text(_names(Scalar), map(asdict, summary.scalars))
+    yield "covariances.csv", csv_text(_names(Covariance), map(asdict, summary.covariances))
+    yield "videos.csv", csv_text(VIDEOS, videos_table(test))
+    yield from matrix_written(matrix)
+    if strata:
+        yield STRATA, csv_text(_names(Stratum), map(asdict, strata))
 
 
 TABLES = (
@@ -214,7 +227,7 @@ class _Head:
 
 
 def read_results(metrics: str | Path, folder: str | Path) -> tuple[Summary, Matrix]:
-    """Return what `write_tables` and `write_json` wrote.
+    """Return what `evaluation metrics` wrote: metrics.json and the folder of `write_tables`.
 
     FileError names a file that does not fit its schema, that was changed since, or that belongs to another run.
     Everything in metrics.json follows from the tables, so an edited value in it is found and named.
