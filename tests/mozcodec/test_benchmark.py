@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.scripts import load
+
 PACKAGE = Path(__file__).resolve().parents[2] / "packages" / "mozcodec"
 BENCHMARKS = PACKAGE / "benchmarks"
 C_LOOP = "C loop, same build"
@@ -101,3 +103,41 @@ def test_all_documents_have_the_same_numbers():
         numbers = re.fullmatch(r" (\d\.\d{3}) ", cells[2])
         if numbers and "image of" not in cells[1]:
             assert numbers[1] in results, cells
+
+
+def test_each_goal_has_the_time_of_ours_over_the_references(programs):  # noqa: ARG001
+    command = [sys.executable, str(BENCHMARKS / "goals.py"), "optimize", "plain", "--rounds", "1", "--no-counters"]
+    done = subprocess.run([*command, "--pictures", "face 32"], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    table = rows_of(done.stdout)
+    assert list(table) == ["lossless optimisation", "plain 4:2:0 encode of q75"]
+    assert table["lossless optimisation"][0] == "4 x 1"
+    for row in table.values():
+        assert re.fullmatch(r"[\d.]+ (met|\*\*missed\*\*)", row[3])
+        ratio, goal = float(row[1]), float(row[3].split()[0])
+        assert ("met" in row[3].split()) == (ratio <= goal)
+
+
+CALLGRIND = """version: 1
+desc: Trigger: Client Request: encode|ours|10|case
+events: Ir Dr Dw I1mr D1mr D1mw ILmr DLmr DLmw Bc Bcm Bi Bim
+
+fn=choose
+10 100 9 9 0 2 1 0 0 0 9 3 1 1
+cfn=count'2
+calls=5 20
+11 900 0 0 0 9
++1 50
+
+fn=count'2
+20 7 0 0 0 1
+fn=count.loop
+* 3
+"""
+
+
+def test_counters_are_those_of_each_function_alone():
+    callgrind = load(BENCHMARKS / "callgrind.py")
+    label, found = callgrind.parse(CALLGRIND)
+    assert label == "encode|ours|10|case"
+    assert found == {"choose": callgrind.Counts(150, 4, 3), "count": callgrind.Counts(10, 0, 1)}

@@ -55,11 +55,18 @@ static void copy_markers(j_decompress_ptr source, j_compress_ptr target)
  * leaks memory, so they are checked before. */
 static int block_in_range(const JCOEF *block, int limit)
 {
-  int within = block[0] >= -limit - 1 && block[0] <= limit;
+  JCOEF least = 0, most = 0;   /* of 16 bits, of which the compiler makes vectors */
 
-  for (int k = 1; k < DCTSIZE2; k++)
-    within &= block[k] >= -limit && block[k] <= limit;
-  return within;
+  for (int k = 0; k < DCTSIZE2; k++) {
+    least = block[k] < least ? block[k] : least;
+    most = block[k] > most ? block[k] : most;
+  }
+  if (most > limit || least < -limit - 1)
+    return 0;
+  for (int k = 1; k < DCTSIZE2 && least < -limit; k++)   /* the DC coefficient may be smaller by 1 */
+    if (block[k] < -limit)
+      return 0;
+  return 1;
 }
 
 static void clamp_block(JCOEF *block, int limit)
