@@ -145,7 +145,8 @@ fuzz: setup ## mozcodec's reader on mutated streams and its options at random, a
 	@$(IN_VENV) python $(MOZCODEC)/fuzz/run.py && $(IN_VENV) python $(MOZCODEC)/fuzz/options.py run \
 		&& $(IN_VENV) python $(MOZCODEC)/fuzz/options.py run --cases 200000 --sanitized \
 		&& $(IN_VENV) python $(MOZCODEC)/fuzz/hostile.py && $(IN_VENV) python $(MOZCODEC)/fuzz/containers.py \
-		&& $(IN_VENV) python $(MOZCODEC)/fuzz/streams.py
+		&& $(IN_VENV) python $(MOZCODEC)/fuzz/streams.py && $(IN_VENV) python $(MOZCODEC)/fuzz/inputs.py \
+		&& $(IN_VENV) python $(MOZCODEC)/fuzz/commands.py
 
 # -- release: docs/releasing.md ----------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ._damage import format_of
 from ._errors import NotJpegError
-from ._inputs import content_of
+from ._inputs import view_of
 from ._metadata import (
     APP1,
     APP2,
@@ -240,7 +240,7 @@ def pictures(data: Any) -> list[bytes]:
     Ordinary files have one. :func:`mozcodec.inspect` lists all parts of a file. Raises
     :class:`mozcodec.NotJpegError` for data that does not begin as a JPEG.
     """
-    view = memoryview(content_of(data)).cast("B")
+    view = view_of(data)
     if bytes(view[:2]) != b"\xff\xd8":
         raise NotJpegError(
             f"not a JPEG but {format_of(bytes(view[:65536])) or 'unknown data: it must begin with FF D8'}"

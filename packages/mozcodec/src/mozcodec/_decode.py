@@ -15,7 +15,7 @@ from ._containers import pictures
 from ._damage import named, note_damage, salvage
 from ._engine import CPU, note_engine
 from ._errors import Damage, DamagedError, JpegError, LimitError, error_of
-from ._inputs import Buffer, Source, channels_first, check_layout, content_of, target_of
+from ._inputs import WANTED, Buffer, Source, channels_first, check_layout, content_of, target_of
 from ._metadata import Metadata, orientation_of, read_metadata
 from ._mozjpeg import ffi, lib
 from ._options import (
@@ -175,8 +175,7 @@ def source_of(data: Source) -> Any:
             data = np.frombuffer(data, np.uint8)
         return ffi.from_buffer("unsigned char[]", data)
     except (TypeError, BufferError, ValueError) as error:
-        wanted = "a JPEG is bytes or a contiguous buffer of them, a path or an open file"
-        raise TypeError(f"{wanted}, got {type(data).__name__}: {error}") from None
+        raise TypeError(f"{WANTED}, got {type(data).__name__}: {error}") from None
 
 
 # ---- options --------------------------------------------------------------------------------------------------------
@@ -345,7 +344,8 @@ def _check_out_values(out: NDArray[Any], shape: tuple[int, ...], dtype: Any) -> 
     extent = out.itemsize
     for stride, size in sorted((abs(stride), size) for stride, size in zip(out.strides, out.shape, strict=True)):
         if size > 1 and stride < extent:
-            raise ValueError(f"the samples of out overlap, as those of an expanded tensor do: strides {out.strides}")
+            what = f"the samples of out overlap, as those of an expanded tensor do: strides {out.strides}"
+            raise ValueError(f"{what}; use a copy")
         extent += stride * (size - 1)
 
 

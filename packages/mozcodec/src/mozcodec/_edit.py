@@ -6,7 +6,7 @@ from typing import Any
 from ._containers import with_indices
 from ._damage import format_of
 from ._errors import NotJpegError
-from ._inputs import Source, content_of
+from ._inputs import Source, view_of
 from ._metadata import (
     APP0,
     FIELDS,
@@ -54,7 +54,7 @@ def edit_metadata(
     """
     if app is not None and not isinstance(app, Mapping):
         raise TypeError(f"app maps numbers 0..15 to bytes, or a list of them: {{11: b'...'}}; got {type(app).__name__}")
-    stream = bytes(content_of(data))
+    stream = bytes(view_of(data))
     if stream[:2] != b"\xff\xd8":
         what = format_of(stream) or "unknown data: it must begin with FF D8"
         raise NotJpegError(f"not a JPEG but {what}")

@@ -74,7 +74,7 @@ def lend(out: Writable) -> tuple[Any, memoryview]:
     try:
         view = memoryview(target_of(out)).cast("B")
     except TypeError as error:
-        raise TypeError(f"out must be a contiguous buffer of bytes: {error}") from None
+        raise TypeError(f"out must be a contiguous buffer of bytes, got {type(out).__name__}: {error}") from None
     if view.readonly:
         raise ValueError("out must be writable")
     buffer = ffi.new("mzc_buffer *")

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ._engine import CPU
 from ._errors import OutOfMemoryError
+from ._inputs import picture_of
 from ._mozjpeg import ffi, lib
 from ._pixels import address_of, describe, with_packed_pixels
 
@@ -32,6 +33,12 @@ def _check_pair(a: Picture, b: Picture) -> None:
         raise ValueError(f"an image is an array (H, W) or (H, W, C) with at least one pixel, got {a.shape}")
 
 
+def _array(image: Any) -> Picture:
+    """Return what :func:`mozcodec.encode` takes as an array, with its channels last."""
+    array: Picture = image if isinstance(image, np.ndarray) else picture_of(image, None)[0]
+    return array
+
+
 def _pair(a: Picture, b: Picture) -> tuple[Any, Any, Any]:
     _check_pair(a, b)
     first, second = _samples(a), _samples(b)
@@ -44,6 +51,7 @@ def psnr(a: Picture, b: Picture) -> float:
     10 log10(255² / mean squared error) over all samples, as scikit-image computes it. ValueError for other dtypes or
     different shapes.
     """
+    a, b = _array(a), _array(b)
     first, second, alive = _pair(a, b)
     value = lib.mzc_psnr(first, second)
     del alive
@@ -57,6 +65,7 @@ def ssim(a: Picture, b: Picture) -> float:
     (Wang et al., Image quality assessment: from error visibility to structural similarity, 2004). ValueError for
     smaller images, OutOfMemoryError where there is no memory for it.
     """
+    a, b = _array(a), _array(b)
     first, second, alive = _pair(a, b)
     if min(a.shape[:2]) < SSIM_WINDOW:
         raise ValueError(f"SSIM needs at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels, got {a.shape}")
@@ -83,6 +92,7 @@ def ms_ssim(a: Picture, b: Picture) -> float:
     2003). A scale whose mean is negative makes it 0.
     ValueError for other shapes, OutOfMemoryError where there is no memory for it.
     """
+    a, b = _array(a), _array(b)
     first, second, alive = _pair(a, b)
     _check_gray_or_rgb("MS-SSIM", a, MS_SSIM_SMALLEST)
     value = ffi.new("double *")
@@ -106,7 +116,7 @@ def ssimulacra2(reference: Picture, distorted: Picture) -> float:
 
 def compare(reference: Picture, distorted: Picture, slopes: Any = ffi.NULL) -> tuple[float, float]:
     """Return the SSIMULACRA2 score and the weighted error below it; *slopes* may take the error's derivatives."""
-    reference, distorted = np.asarray(reference), np.asarray(distorted)
+    reference, distorted = _array(reference), _array(distorted)
     _check_pair(reference, distorted)
     _check_gray_or_rgb("SSIMULACRA2", reference, SSIMULACRA2_SMALLEST)
     first, first_alive = describe(reference, None)

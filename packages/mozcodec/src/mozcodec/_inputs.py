@@ -47,9 +47,12 @@ def as_array(value: Any, what: str = "pixels") -> NDArray[Any]:
         value = value.detach()
     if str(getattr(value, "dtype", "")) == "torch.bfloat16":
         raise TypeError(f"{what} must be uint8, got torch.bfloat16; of 0..1: (image * 255).round().to(torch.uint8)")
-    if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-        return np.from_dlpack(value)
-    return np.asarray(value)
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
+        return np.asarray(value)
+    except (ValueError, BufferError) as error:  # rows of several lengths, a tensor that cannot be exported
+        raise ValueError(f"{what} must be an array, got {type(value).__name__}: {error}") from None
 
 
 def type_hint(dtype: np.dtype[Any]) -> str:
@@ -69,7 +72,10 @@ def content_of(data: Any) -> Any:
     if isinstance(data, bytes | bytearray | memoryview | mmap | np.ndarray):
         return data
     if isinstance(data, str | os.PathLike):
-        return read_source(Path(os.fsdecode(data)))
+        path = os.fsdecode(data)
+        if "\0" in path:
+            raise ValueError(f"a path has no null character, got {path[:40]!r}: JPEG data is passed as bytes")
+        return read_source(Path(path))
     if hasattr(data, "read"):
         return _content_of_file(data)
     if hasattr(data, "__dlpack__") or hasattr(data, "__cuda_array_interface__"):
@@ -78,6 +84,18 @@ def content_of(data: Any) -> Any:
             raise TypeError(f"a JPEG as a tensor is uint8 of one dimension, got {array.dtype} {array.shape}")
         return np.ascontiguousarray(array)
     return data
+
+
+WANTED = "a JPEG is bytes or a contiguous buffer of them, a path or an open file"
+
+
+def view_of(data: Any) -> memoryview:
+    """Return the bytes that *data* names as a view of one dimension; TypeError where they are no buffer."""
+    content = content_of(data)
+    try:
+        return memoryview(content).cast("B")
+    except (TypeError, BufferError, ValueError) as error:
+        raise TypeError(f"{WANTED}, got {type(content).__name__}: {error}") from None
 
 
 def _content_of_file(file: Any) -> Any:

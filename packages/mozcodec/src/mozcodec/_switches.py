@@ -71,21 +71,28 @@ _SWITCHES: Mapping[str, str] = {
     "on_truncated": "on-truncated",
     "optimize_coding": "optimize",
     "trellis_quant_dc": "trellis-dc",
+    "trellis_quant": "notrellis",
+    "overshoot_deringing": "noovershoot",
+    "color_space": "grayscale or -rgb",
 }
 _ALIKE = ("arithmetic", "distance", "effort", "lossless", "parts", "precision", "progressive", "quality", "repair",
-          "smallest", "ssimulacra2", "trim")  # fmt: skip
+          "scale", "smallest", "ssimulacra2", "trim")  # fmt: skip
 _WHOLE = {  # in this order
     "trellis_quant=False": "-notrellis",
     "overshoot_deringing=False": "-noovershoot",
     "optimize_scans='wide'": "-widescans",
     "optimize_scans": "-fastcrush or -widescans",
     "combined with distance": "combined with -distance",
+    "need pixel_format='rgba', 'bgra', 'argb', 'abgr', 'cmyk' or 'ycck'": "are not encoded: mozcodec decode -rgb first",
+    "need pixel_format='two': a file of two components without a colour space": "are not encoded here: use Python",
     "give quality or distance": "give -quality or -distance",
     "density, effort, engine, jfif, subsampling, transfer": "-effort, -nojfif, -sample",
 }
 _NAMES = "|".join(sorted((*_SWITCHES, *_ALIKE), key=len, reverse=True))
 _ASSIGNED = re.compile(rf"\b({_NAMES})=(?:True\b|'([^']*)'|([^\s,:;)]+))")
-_FIRST = re.compile(rf"^({'|'.join(_ALIKE)}) (?=must|takes|needs|cannot|goes)")
+_SUBJECTS: Mapping[str, str] = {**{name: name for name in _ALIKE}, "profile": "revert", "tune": "tune-..."}
+"""Words that are options where they begin a text."""
+_FIRST = re.compile(rf"^({'|'.join(_SUBJECTS)}) (?=must|takes|needs|cannot|goes)")
 _NAMED = re.compile(rf"(?<![\w-])({'|'.join(sorted(_SWITCHES, key=len, reverse=True))})\b")
 
 
@@ -101,7 +108,7 @@ def in_switches(error: BaseException) -> str:
         name, value = found[1], found[2] or found[3]
         return f"-{_SWITCHES.get(name, name)}" + (f" {value}" if value else "")
 
-    text = _FIRST.sub(r"-\1 ", _ASSIGNED.sub(assigned, text))
+    text = _FIRST.sub(lambda found: f"-{_SUBJECTS[found[1]]} ", _ASSIGNED.sub(assigned, text))
     return _NAMED.sub(lambda found: f"-{_SWITCHES[found[1]]}", text)
 
 
