@@ -178,3 +178,10 @@ def test_experiments_on_other_test_faces_are_refused(index, write_scores):
 
     assert result.exit_code == 1
     assert "did not score the same test faces" in result.output
+
+
+def test_scores_that_are_not_there_are_named_with_the_index(index):
+    (index.parent / "q77-fnull-s2.csv").unlink()
+    result = run("grid", index)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {index}: the scores of q77-fnull-s2 are not at ")

@@ -50,13 +50,19 @@ class Group(click.Group):
             return super().invoke(ctx)
         except OSError as error:
             named = error.filename is not None and error.strerror is not None
-            raise click.ClickException(f"{error.filename}: {error.strerror}" if named else str(error)) from error
+            raise _shown_error(f"{error.filename}: {error.strerror}" if named else str(error)) from error
         except ValueError as error:
-            raise click.ClickException(str(error)) from error
+            raise _shown_error(str(error)) from error
         except (MemoryError, ImportError, RuntimeError) as error:
             if (text := exhausted(error)) is None:
                 raise
             raise click.ClickException(text) from error
+
+
+def _shown_error(message: str) -> click.ClickException:
+    from .files import one_line
+
+    return click.ClickException(one_line(message))
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

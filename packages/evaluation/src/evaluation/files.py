@@ -20,7 +20,7 @@ import math
 import os
 import stat
 import types
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TextIO, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -39,6 +39,7 @@ __all__ = [
     "csv_text",
     "iterate_csv",
     "json_text",
+    "one_line",
     "read_csv",
     "read_json",
     "read_json_lines",
@@ -63,10 +64,17 @@ MAX_TEXT = 1 << 31  # bytes of a file that is read as a whole
 MAX_LINE = 1 << 24  # characters
 MAX_DEPTH = 50
 SHOWN = 60  # characters of a value in an error
+LONGEST = 1200  # characters of an error
 
 
 class FileError(ValueError):
     """A file that cannot be used; the message names the file, the place, the value and the way out."""
+
+
+def one_line(message: str) -> str:
+    """Return *message* for a terminal: control characters and halves of characters escaped, a long middle left out."""
+    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 300]} ... {shown[-300:]}"
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
@@ -197,17 +205,22 @@ def check_unchanged(
         raise FileError(str(error)) from None
 
 
-def read_csv(path: str | Path, schema: type[T], remedy: str = "") -> list[T]:
+def read_csv(
+    path: str | Path, schema: type[T], remedy: str = "", words: Mapping[str, Collection[str]] | None = None
+) -> list[T]:
     """Return the rows of a CSV file as instances of the dataclass *schema*; other columns are ignored.
 
-    An empty cell of a float column is nan. Fields with a default may be missing from the file.
+    An empty cell of a float column is nan. Fields with a default may be missing from the file. *words* are the texts
+    that a column may hold, by its name.
     """
-    rows = list(iterate_csv(path, schema, remedy))
+    rows = list(iterate_csv(path, schema, remedy, words))
     check_unchanged(path)
     return rows
 
 
-def iterate_csv(path: str | Path, schema: type[T], remedy: str = "") -> Iterator[T]:
+def iterate_csv(
+    path: str | Path, schema: type[T], remedy: str = "", words: Mapping[str, Collection[str]] | None = None
+) -> Iterator[T]:
     """Yield what `read_csv` returns, row by row; the file is read as far as rows are taken."""
     origin = _Origin(Path(path), remedy)
     hints = get_type_hints(schema)
@@ -226,6 +239,10 @@ def iterate_csv(path: str | Path, schema: type[T], remedy: str = "") -> Iterator
         values = {
             field: _cell_value(row[i], kind, origin, f"{line}, column {name}") for field, name, i, kind in places
         }
+        for of, name, i, _ in places:
+            if words and of in words and row[i] not in words[of]:
+                listed = ", ".join(sorted(words[of]))
+                raise origin.error(f"{line}, column {name}", f"expected one of {listed}, found {_shown(row[i])}")
         try:
             found = schema(**values)
         except ValueError as error:
@@ -363,6 +380,8 @@ def _parse_json(text: str, origin: _Origin, place: str) -> Any:
         value = json.loads(text, object_pairs_hook=unique, parse_constant=constant)
         if _depth(value) > MAX_DEPTH:
             raise RecursionError
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
         return value
     except json.JSONDecodeError as error:
         where = place or f"line {error.lineno}, column {error.colno}"
@@ -371,6 +390,8 @@ def _parse_json(text: str, origin: _Origin, place: str) -> Any:
         raise
     except RecursionError:
         raise origin.error(place, f"nested more than {MAX_DEPTH} levels deep") from None
+    except UnicodeEncodeError:
+        raise origin.error(place, "holds half of a character, an escaped surrogate") from None
     except ValueError as error:
         raise origin.error(place, f"not JSON: {error}") from None
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .clusters import UNIT_NAMES
 from .conditions import RAW
-from .files import read_table
+from .files import FileError, read_table
 from .scores import ALL, read
 from .seeds import Group, SeedRow, cell, compare_groups, how, runs_text, tested
 from .summary import Settings
@@ -85,6 +85,10 @@ def read_variants(path: str | Path) -> list[Variant]:
     names = [name for name in columns if name not in (*DESCRIBING, "seed")]
     found: dict[tuple[str, ...], dict[str, dict[str, str]]] = {}
     for row in rows:
+        if not (scores := path.parent / row["scores"]).is_file():
+            raise FileError(
+                f"{path}: the scores of {row['experiment']} are not at {scores}; make them again, or remove its row"
+            )
         seeds = found.setdefault(tuple(row[name] for name in names), {})
         if row["seed"] in seeds:
             again = f"{seeds[row['seed']]['experiment']} and {row['experiment']}"

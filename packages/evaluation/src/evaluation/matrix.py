@@ -270,12 +270,13 @@ def written(matrix: Matrix) -> Iterator[tuple[str, str]]:
 def read(folder: str | Path, conditions: list[str], unit: str, remedy: str) -> Matrix:
     """Return the matrix whose files (`written`) are in *folder*."""
     cells, figures, decisions = (Path(folder) / name for name in FILES)
+    words = {"level": LEVELS}
     return Matrix(
         conditions,
         unit,
-        read_csv(cells, Cell, remedy),
-        read_csv(figures, Figure, remedy),
-        read_csv(decisions, Decision, remedy),
+        read_csv(cells, Cell, remedy, words),
+        read_csv(figures, Figure, remedy, words),
+        read_csv(decisions, Decision, remedy, words | {"threshold_source": ("fixed", "val")}),
     )
 
 

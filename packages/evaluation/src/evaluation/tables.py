@@ -6,7 +6,7 @@ Undefined numbers are empty cells in CSV, ``-`` with the reason in text, and lef
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -197,6 +197,7 @@ TABLES = (
 )  # fmt: skip
 STRATA = "strata.csv"
 AGAIN = "run `evaluation metrics` again to rewrite it"
+WORDS: dict[str, Collection[str]] = {"level": LEVELS, "unit": UNIT_NAMES, "threshold_source": ("", "fixed", "val")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +244,7 @@ def read_results(metrics: str | Path, folder: str | Path) -> tuple[Summary, Matr
     for name in TABLES:
         if sha256(folder / name) != stored.tables.get(name):
             raise FileError(f"{folder / name}: is not the table that {folder / 'settings.json'} describes; {AGAIN}")
-    rows = read_csv(folder / "metrics.csv", Row, AGAIN)
+    rows = read_csv(folder / "metrics.csv", Row, AGAIN, WORDS | {"metric": METRICS})
     try:
         settings = Settings(stored.replicates, stored.confidence, stored.seed, stored.intervals)
     except ValueError as error:
@@ -260,19 +261,18 @@ def read_results(metrics: str | Path, folder: str | Path) -> tuple[Summary, Matr
         n={"frames": 0, "videos": 0, "pairs": 0} | stored.n,
         dropped=stored.dropped,
         rows=rows,
-        differences=read_csv(folder / "differences.csv", Difference, AGAIN),
-        calibration=read_csv(folder / "calibration.csv", Calibration, AGAIN),
-        delong=read_csv(folder / "delong.csv", DeLong, AGAIN),
-        scalars=read_csv(folder / "scalars.csv", Scalar, AGAIN),
-        covariances=read_csv(folder / "covariances.csv", Covariance, AGAIN),
+        differences=read_csv(folder / "differences.csv", Difference, AGAIN, WORDS | {"metric": METRICS}),
+        calibration=read_csv(folder / "calibration.csv", Calibration, AGAIN, WORDS),
+        delong=read_csv(folder / "delong.csv", DeLong, AGAIN, WORDS),
+        scalars=read_csv(folder / "scalars.csv", Scalar, AGAIN, WORDS),
+        covariances=_covariances(folder / "covariances.csv"),
         undefined=stored.undefined,
         source=stored.scores,
         reading=stored.reading,
         notes=stored.notes,
     )
     matrix = read_matrix(folder, stored.conditions, stored.matrix_unit, AGAIN)
-    named = {row.condition for row in rows} | {c for cell in matrix.cells for c in (cell.real, cell.fake)}
-    unknown = sorted((named | {d.condition for d in matrix.decisions} - {""}) - set(stored.conditions))
+    unknown = sorted(_conditions(summary, matrix) - {""} - set(stored.conditions))
     if unknown or len(set(condition_keys(stored.conditions))) < len(stored.conditions):
         raise FileError(
             f"{folder / 'settings.json'}: conditions are {', '.join(stored.conditions)[:60]}, the tables have "
@@ -282,6 +282,31 @@ def read_results(metrics: str | Path, folder: str | Path) -> tuple[Summary, Matr
     return summary, matrix
 
 
+def _conditions(summary: Summary, matrix: Matrix) -> set[str]:
+    """Return the names of conditions in all tables."""
+    of_one: tuple[Sequence[Any], ...] = (
+        summary.rows, summary.calibration, summary.delong, summary.scalars, matrix.decisions
+    )  # fmt: skip
+    of_two = (
+        *((row.high, row.low) for row in summary.differences),
+        *((row.first, row.second) for row in summary.covariances),
+        *((row.real, row.fake) for row in matrix.cells),
+        *((row.real, row.fake) for row in matrix.figures),
+    )
+    return {row.condition for rows in of_one for row in rows} | {name for pair in of_two for name in pair}
+
+
+def _covariances(path: Path) -> list[Covariance]:
+    """Return the rows of covariances.csv; FileError if one is missing."""
+    rows = read_csv(path, Covariance, AGAIN, WORDS)
+    held = {(row.level, row.first, row.second) for row in rows}
+    for level, first, _ in sorted(held):
+        for second in sorted({row.first for row in rows if row.level == level}):
+            if (level, first, second) not in held:
+                raise FileError(f"{path}: has no covariance of {first} and {second} at level {level}; {AGAIN}")
+    return rows
+
+
 def read_strata(folder: str | Path) -> list[Stratum]:
     """Return strata.csv of `write_tables`, nothing where the scores had no other columns."""
     path, stored = Path(folder) / STRATA, read_json(Path(folder) / "settings.json", _Stored, AGAIN)
@@ -289,7 +314,7 @@ def read_strata(folder: str | Path) -> list[Stratum]:
         return []
     if not path.is_file() or sha256(path) != stored.tables[STRATA]:
         raise FileError(f"{path}: is not the table that {path.with_name('settings.json')} describes; {AGAIN}")
-    return read_csv(path, Stratum, AGAIN)
+    return read_csv(path, Stratum, AGAIN, {"unit": UNIT_NAMES})
 
 
 def _check_same(path: str | Path, folder: Path, expected: dict[str, Any]) -> None:
