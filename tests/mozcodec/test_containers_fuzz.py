@@ -40,3 +40,21 @@ def test_a_lost_image_and_other_pixels_are_reported(fuzzer, monkeypatch, capsys)
         monkeypatch.setattr(fuzzer, "VERBS", {"optimize": verb})
         assert fuzzer.run(8, 1) > 0
         assert words in capsys.readouterr().out
+
+
+def test_a_preview_that_shows_what_was_cropped_away_is_reported(fuzzer, monkeypatch):
+    seed = next(seed for seed in range(50) if _crops(fuzzer, monkeypatch, seed))
+    fuzzer._check_crop(seed, 0)
+
+
+def _crops(fuzzer, monkeypatch, seed: int) -> bool:
+    """Return whether keeping the previews of case *seed* is reported: its region is less than the image."""
+    whole = mozcodec.transform
+    monkeypatch.setattr(mozcodec, "transform", lambda data, **options: whole(data, parts="keep", **options))
+    try:
+        fuzzer._check_crop(seed, 0)
+    except AssertionError:
+        return True
+    finally:
+        monkeypatch.undo()
+    return False

@@ -47,6 +47,12 @@ def multi_picture(images: list[bytes], gap: bytes = b"") -> bytes:
     return gap.join((images[0][:2] + segment + images[0][2:], *images[1:]))
 
 
+def with_preview(data: bytes, number: int) -> bytes:
+    """Return the file with image *number* of its index as a preview of the first (a "large thumbnail")."""
+    at = _INDEX + 38 + 16 * number
+    return data[:at] + b"\x02\0\1\0" + data[at + 4 :]
+
+
 def _spoil_index(rng: np.random.Generator, data: bytearray) -> None:
     """A byte of the index, or a whole field of an entry."""
     length = int.from_bytes(data[4:6], "big")
@@ -122,8 +128,28 @@ def _check(name: str, before: list[Any], after: list[Any]) -> None:
         assert one is None or same, f"{name}: image {i} has other pixels"
 
 
+def _check_crop(seed: int, number: int) -> None:
+    """Check that after a crop no preview shows more than its share, and that no other image is lost or changes."""
+    rng = np.random.default_rng((seed, number, 1))
+    first, *others = [_image(rng) for _ in range(3)]
+    half = _pixels(first)[::2, ::2]
+    preview = mozcodec.encode(np.ascontiguousarray(half), 90, profile="fastest", progressive=False, subsampling="4:4:4")
+    data = with_preview(multi_picture([first, preview, *others]), 1)
+    height, width = _pixels(first).shape[:2]
+    left, top = (int(rng.integers(0, size // 16)) * 16 for size in (width, height))
+    result = mozcodec.transform(data, crop=(left, top, width, height))
+    images = [_pixels(image) for image in mozcodec.pictures(result)]
+    kept = len(images) == 4
+    # chroma is interpolated over the edge of a region
+    images[0], uncut = (mozcodec.decode(image, fancy_upsampling=False) for image in (result, first))
+    wanted = [uncut[top:, left:], *([_pixels(preview)[top // 2 :, left // 2 :]] * kept), *map(_pixels, others)]
+    _check("crop", wanted, images)
+    assert kept or (left // 2) % 8 or (top // 2) % 8, "a preview is dropped that can be cropped"
+
+
 def run_case(seed: int, number: int) -> str:
     """Return how many verbs refused the file; raise AssertionError for a wrong result."""
+    _check_crop(seed, number)
     data, defects = draw_case(seed, number)
     for read in (mozcodec.inspect, mozcodec.read_header, lambda d: mozcodec.decode(d, None, picture=1)):
         try:
