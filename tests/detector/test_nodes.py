@@ -139,6 +139,27 @@ def test_a_node_is_lost_and_the_others_go_on_from_the_checkpoint(packed_crops, t
 
 
 @pytest.mark.slow(minutes=0.3)
+@pytest.mark.slow(minutes=1.5)
+@needs_network
+def test_the_node_at_which_they_meet_is_lost_and_all_start_again_from_the_checkpoint(packed_crops, tmp_path, alone):
+    with nodes(tmp_path / "two", packed_crops, 2, every=1, number="1:2") as (two, namespace):
+        first = two.join()
+        other = two.join(namespace)
+        two.wait_for(first, 12)
+        two.lose(first)
+        # its agent cannot go on without the place where they meet, and says so
+        said = other.communicate(timeout=600)[1]
+        assert other.returncode != 0, said
+        two.agents.remove(other)
+        assert not (two.folder / "out/train/weights.safetensors").exists()
+        two.join()
+        two.join(namespace)
+        said = two.wait()
+    assert "resuming from step " in said
+    assert two.outputs == alone[2]
+    assert two.leftovers == []
+
+
 def test_a_launcher_starts_the_processes_of_a_stage(packed_crops, tmp_path):
     training = Training(tmp_path / "run", packed_crops, steps=20)
     launcher = f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node 2"
