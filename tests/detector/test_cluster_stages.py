@@ -16,10 +16,10 @@ import pytest
 
 from detector.data.index import read_index
 from detector.data.work import Executor, read, run
-from detector.remote import START
+from detector.remote import START, fetched
 
 from .test_cluster import distributed, here, killing, started, tasks, wait_until
-from .test_remote import bucket, server
+from .test_remote import bucket, server, write_plain
 
 pytestmark = pytest.mark.alone
 __all__ = ["bucket", "here", "server"]  # fixtures; every test uses here
@@ -148,3 +148,18 @@ def test_workers_copy_the_videos_of_their_tasks_from_s3(
     assert len(copies) == len(list(small_tree.rglob("*.mp4")))
     assert max(path.stat().st_size for path in copies) <= START  # no video in the folder that the machines share
     assert not list((tmp_path / "scratch").glob("detector-*"))
+
+
+@pytest.mark.slow(minutes=0.5)
+def test_workers_copy_images_and_videos_of_plain_folders_from_s3(
+    bucket: Any, small_tree: Path, face_photograph: np.ndarray, tmp_path: Path
+) -> None:
+    bucket.put(str(write_plain(tmp_path / "plain", small_tree, face_photograph)), "bucket/plain", recursive=True)
+    (tmp_path / "scratch").mkdir()
+    with started(tmp_path, 2, environment={"TMPDIR": str(tmp_path / "scratch")}) as two:
+        detector("faces", "s3://bucket/plain", "out/faces", "--executor", two.address)
+    copies = [path for path in Path("out/fetched").rglob("*") if path.suffix in (".png", ".mp4")]
+    assert copies and max(path.stat().st_size for path in copies) <= START
+    assert not list((tmp_path / "scratch").glob("detector-*"))
+    detector("faces", str(fetched("s3://bucket/plain")), "here", "--executor", "serial")
+    assert contents(Path("out/faces")) == contents(Path("here"))

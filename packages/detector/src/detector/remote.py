@@ -59,6 +59,21 @@ class Later:
     file: There
 
     @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.file.size
+
+    @property
+    def md5(self) -> str | None:
+        """The MD5 of the content where the ETag is one."""
+        return _md5(self.file)
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of the content, which is copied for this."""
+        with self.copied() as path, path.open("rb") as copy:
+            return hashlib.file_digest(copy, "sha256").hexdigest()
+
+    @property
     def identity(self) -> str:
         """What the content is known by before it is read: size, and checksum or modification time."""
         return _mark(self.file)
@@ -250,12 +265,17 @@ def _receive(files: Any, file: There, path: Path) -> None:
     files.get_file(file.path, str(path))
     if path.stat().st_size != file.size:
         raise OSError(f"{path.stat().st_size} bytes were received, {file.size} are there; run it again")
-    # of an object of S3 that was written in one part without encryption by a key of its own
-    if (found := re.search(r'etag="?([0-9a-f]{32})"?(?: |$)', file.token, re.IGNORECASE)) is not None:
+    if (wanted := _md5(file)) is not None:
         with path.open("rb") as copy:
             received = hashlib.file_digest(copy, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-        if received != found[1]:
-            raise OSError(f"the MD5 of what was received is {received}, not {found[1]}; run it again")
+        if received != wanted:
+            raise OSError(f"the MD5 of what was received is {received}, not {wanted}; run it again")
+
+
+def _md5(file: There) -> str | None:
+    """Return the ETag of an object of S3 that was written in one part without encryption by a key of its own."""
+    found = re.search(r'etag="?([0-9a-f]{32})"?(?: |$)', file.token, re.IGNORECASE)
+    return found and found[1]
 
 
 @contextmanager

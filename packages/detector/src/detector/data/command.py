@@ -52,16 +52,11 @@ def faces(data: Path, out: Path, table: str, workers: int, executor: str, params
 
 
 def _placed(address: str) -> dict[Path, Later]:
-    """Copy what is at *address*, and return the videos that stay there until their tasks read them."""
-    from ..remote import fetched, placed
-    from .folders import is_plain
-    from .pictures import VIDEOS
+    """Copy what is at *address*, and return the videos and images that stay there until their tasks read them."""
+    from ..remote import placed
+    from .pictures import IMAGES, VIDEOS
 
-    copy, later = placed(address, VIDEOS)
-    if not is_plain(copy):
-        return later
-    fetched(address)  # the content of files of the same size is compared before there are tasks
-    return {}
+    return placed(address, IMAGES | VIDEOS)[1]
 
 
 def _tell(summary: dict[str, Any], out: Path) -> None:

@@ -1,6 +1,7 @@
 """The faces stage: videos to aligned, lossless crops.
 
-Each clip is one task (`detector.data.work`), so an interrupted run resumes with the remaining clips.
+Each video is one task (`detector.data.work`), so an interrupted run resumes with the remaining ones. Images are tasks
+in groups: those of a clip of many are divided, and those of clips of few are put together.
 """
 # Over 600 lines: one stage, read from top to bottom; what other modules could use is outside.
 
@@ -43,7 +44,7 @@ from .published import packaged
 from .readers import read_data
 from .shards import ShardWriter, Slot
 from .summary import describe_data
-from .work import Executor, Task, key_of, run, working_folder
+from .work import LONGEST_GROUP, Executor, Part, Task, as_one, grouped, key_of, parts_of, run, working_folder
 
 NO_FACE = "no face found"
 LEFT_OUT = "faces seen in too few frames, or never with eyes, are left out"
@@ -164,13 +165,16 @@ class Stored:
     notes: list[str]
 
 
+Result = Path | Part  # of a task
+
+
 class Entry(NamedTuple):
-    """A crop to write: its key, clip and description, and its number in the file of the clip's result."""
+    """A crop to write: its key, clip and description, and its number in the result of the clip."""
 
     key: str
     clip: Clip
     cut: Cut
-    result: Path
+    result: Result
     number: int
 
 
@@ -194,7 +198,8 @@ def make_faces(
     """
     where = Executor(executor, workers)
     check_replaceable(Path(out), "index.csv")
-    return crop_tree(read_data(data, config), Path(data), Path(out), config, where, table, later or {})
+    later = later or {}
+    return crop_tree(read_data(data, config, later), Path(data), Path(out), config, where, table, later)
 
 
 def crop_tree(
@@ -215,13 +220,43 @@ def crop_tree(
         check_tracked("faces", f"faces.{weights}", file)
     code = code_version()
     with working_folder(out) as work:
+        pieces = [piece for clip in tree.clips for piece in divided(clip)]
         with ThreadPoolExecutor(cores()) as pool:  # hashing releases the GIL
-            tasks = list(pool.map(lambda clip: clip_task(clip, there, code, later), tree.clips))
-        files = run(tasks, work, "faces", where, isolated=True)
-        results = {clip.video: file for clip, file in zip(tree.clips, files, strict=True)}
+            tasks = list(pool.map(lambda piece: clip_task(piece, there, code, later), pieces))
+        groups = _groups(pieces, tasks, later)
+        files = run([as_one(group) for group in groups], work, "faces", where, isolated=True)
+        found: dict[str, Result] = {}
+        for group, file in zip(groups, files, strict=True):
+            found |= zip((task.key for task in group), parts_of(file, len(group)), strict=True)
+        results: dict[str, list[Result]] = defaultdict(list)
+        for piece, task in zip(pieces, tasks, strict=True):
+            results[piece.video].append(found[task.key])
         with whole_folder(out, "index.csv", sums=True) as folder:
             summary = _write(folder, tree, results, there, data, table)
     return summary
+
+
+def divided(clip: Clip) -> list[Clip]:
+    """Return *clip* or, if it has many images, clips of `LONGEST_GROUP` of them each, in their order."""
+    starts = range(0, len(clip.pictures), LONGEST_GROUP)
+    if len(starts) < 2:
+        return [clip]
+    return [replace(clip, pictures=clip.pictures[start : start + LONGEST_GROUP]) for start in starts]
+
+
+def _groups(pieces: Sequence[Clip], tasks: Sequence[Task], later: Mapping[Path, Later]) -> list[list[Task]]:
+    """Return *tasks*, one for each of *pieces*, in groups: of single images several, of all else one."""
+
+    def size(path: Path) -> int:
+        try:
+            return later[path].size if path in later else path.stat().st_size
+        except OSError:  # it will be listed as unreadable
+            return 0
+
+    single = [len(piece.pictures) == 1 for piece in pieces]
+    some = [(task, size(piece.path)) for piece, task, one in zip(pieces, tasks, single, strict=True) if one]
+    others = [[task] for task, one in zip(tasks, single, strict=True) if not one]
+    return others + grouped([task for task, _ in some], [bytes_ for _, bytes_ in some])
 
 
 def crop_clip(argument: tuple[Clip, FacesConfig]) -> bytes:
@@ -240,7 +275,8 @@ def crop_copied(argument: tuple[Clip, FacesConfig, Mapping[Path, Later]]) -> byt
     with ExitStack() as stack:
         copies = {path: stack.enter_context(file.copied()) for path, file in later.items()}
         mask = copies.get(clip.mask, clip.mask) if clip.mask else None
-        return crop_clip((replace(clip, path=copies.get(clip.path, clip.path), mask=mask), config))
+        images = tuple(copies.get(path, path) for path in clip.pictures)
+        return crop_clip((replace(clip, path=copies.get(clip.path, clip.path), mask=mask, pictures=images), config))
 
 
 def crop_frames(clip: Clip, config: FacesConfig) -> Cropped:
@@ -359,8 +395,9 @@ def clip_task(
     values = {name: value for name, value in asdict(config).items() if name not in NOT_OF_A_CLIP}
     del values["frames_real" if clip.label else "frames_fake"]
     parts = [*detection.weights_digest(config).values()]
-    elsewhere = {path: later[path] for path in (clip.path, clip.mask) if path and path in later}
-    for path in (*(clip.pictures or [clip.path]), clip.mask):
+    files = (*(clip.pictures or [clip.path]), clip.mask)
+    elsewhere = {path: later[path] for path in files if path and path in later}
+    for path in files:
         try:
             parts.append(elsewhere[path].identity if path in elsewhere else sha256(path) if path else "none")
         except OSError as error:  # it will be listed as unreadable, and retried in the next run
@@ -423,10 +460,10 @@ def _described(cut: Cut) -> dict[str, Any]:
     }
 
 
-def _load(path: Path) -> Cropped:
-    """Return what `_packed` made, in the file *path*, without images and masks; `_stored` returns them."""
+def _load(path: Result) -> Cropped:
+    """Return what `_packed` made, in the result *path*, without images and masks; `_stored` returns them."""
     place, remedy = f"{path}, cropped.json", "remove the file and run the command again"
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         content = archive.read("cropped.json").decode("utf-8", "replace")
     with within(place, remedy):
         described = parse(parse_json(content, place, remedy), Stored)
@@ -440,15 +477,15 @@ def _load(path: Path) -> Cropped:
     return cropped
 
 
-def _stored(path: Path, number: int) -> tuple[bytes, bytes | None]:
-    """Return image and mask of the crop *number* in the file *path*."""
-    with zipfile.ZipFile(path) as archive:
+def _stored(path: Result, number: int) -> tuple[bytes, bytes | None]:
+    """Return image and mask of the crop *number* in the result *path*."""
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         mask = f"mask/{number}"
         return archive.read(f"crop/{number}"), archive.read(mask) if mask in archive.namelist() else None
 
 
 def _write(
-    folder: Path, tree: Tree, results: dict[str, Path], config: FacesConfig, data: Path, table: str
+    folder: Path, tree: Tree, results: dict[str, list[Result]], config: FacesConfig, data: Path, table: str
 ) -> dict[str, Any]:
     """Write all files of the stage into *folder* and return the summary."""
     faces: list[Face] = []
@@ -462,8 +499,7 @@ def _write(
     noted: dict[str, list[str]] = defaultdict(list)
     several = outside = 0
     for clip in sorted(tree.clips, key=lambda clip: f"{clip.video}/"):
-        result = results[clip.video]
-        cropped = _load(result)
+        cropped, stored = _joined(results[clip.video])
         for note in cropped.notes:
             noted[note].append(clip.video)
         shown = _shown(clip, cropped.cuts)
@@ -476,7 +512,7 @@ def _write(
             if len(key.encode()) > LONGEST_KEY:
                 failures.append(Failure(clip.video, _frame_name(clip, cut.frame), f"{key}: the name is too long"))
                 continue
-            entries.append(Entry(key, one, cut, result, n))
+            entries.append(Entry(key, one, cut, *stored[n]))
         dropped[clip.label] += sum(reason == beyond_reason(config.max_border) for _, reason in cropped.failures)
         failures += [
             Failure(clip.video, _frame_name(clip, number), reason)
@@ -528,6 +564,20 @@ def _write(
     write_json(folder / "summary.json", summary)
     write_index(folder / "index.csv", faces, table)
     return summary
+
+
+def _joined(results: Sequence[Result]) -> tuple[Cropped, list[tuple[Result, int]]]:
+    """Return what the tasks of a clip found, and for each crop the result that has it and its number there."""
+    cropped, stored = Cropped(), []
+    for n, result in enumerate(results):
+        one, first = _load(result), n * LONGEST_GROUP  # `divided`
+        cropped.cuts += [replace(cut, frame=first + cut.frame) for cut in one.cuts]
+        cropped.failures += [
+            (number if number is None else first + number, reason) for number, reason in one.failures
+        ]
+        cropped.notes += one.notes
+        stored += [(result, number) for number in range(len(one.cuts))]
+    return cropped, stored
 
 
 def _shown(clip: Clip, cuts: Sequence[Cut]) -> list[Clip]:

@@ -22,11 +22,13 @@ have the same name in two splits, which is reported. In a manifest without ident
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from ..errors import DataError
+from ..remote import Later
 from ..schema import Mismatch, brief, csv_lines, parse, read_text, shown, within
 from .files import sha256
 from .index import SPLITS
@@ -65,8 +67,11 @@ def is_plain(root: str | Path) -> bool:
     return (root / MANIFEST).is_file() or any((place / name).is_dir() for place in places for name in CLASSES)
 
 
-def find_pictures(root: str | Path) -> Tree:
+def find_pictures(root: str | Path, later: Mapping[Path, Later] = MappingProxyType({})) -> Tree:
     """Return the images and videos below *root* as clips; see the module for the rules.
+
+    Of the files *later*, the folder has only the start (`remote.placed`); they are compared by their MD5 if all
+    those of one size have one, and otherwise read once for this.
 
     Raises `DataError`, naming the file and the remedy, for a folder without files or with one class only, an invalid
     manifest or table of identities, and identical files that are labelled both real and fake or are in two splits.
@@ -89,7 +94,7 @@ def find_pictures(root: str | Path) -> Tree:
     if len(labels) < 2:
         what = "no images" if not labels else f"only {'real' if labels.pop() else 'fake'} images"
         raise DataError(f"{root}: {what}; both {root / 'real'} and {root / 'fake'} are needed, or a {MANIFEST}")
-    family = families([file.identity.split("+") for file in files] + _same_persons(files))
+    family = families([file.identity.split("+") for file in files] + _same_persons(files, later))
     classes: dict[str, set[int]] = defaultdict(set)
     for file in files:
         classes[family(file.identity.split("+")[0])].add(int(file.method != "original"))
@@ -273,16 +278,17 @@ def _forged_from(files: Iterable[File]) -> list[File]:
     return [replace(file, identity=shown(file)) for file in files]
 
 
-def _same_persons(files: Sequence[File]) -> list[list[str]]:
+def _same_persons(files: Sequence[File], later: Mapping[Path, Later]) -> list[list[str]]:
     """Return the persons in each pair of identical files; only files of the same size are read."""
     by_size: dict[int, list[File]] = defaultdict(list)
     for file in files:
-        by_size[file.path.stat().st_size].append(file)
+        there = later.get(file.path)
+        by_size[there.size if there else file.path.stat().st_size].append(file)
     pairs = []
     for size, alike in by_size.items():
         first: dict[str, File] = {}
-        for file in alike if len(alike) > 1 and size else []:
-            one = first.setdefault(sha256(file.path), file)
+        for content, file in _contents(alike, later) if len(alike) > 1 and size else []:
+            one = first.setdefault(content, file)
             if one is not file:
                 pairs.append((one, file))
     for one, other in pairs:
@@ -292,6 +298,14 @@ def _same_persons(files: Sequence[File]) -> list[list[str]]:
         if one.split != other.split:
             raise DataError(f"{both}, in the splits {one.split} and {other.split}; remove one")
     return [[*one.identity.split("+"), *other.identity.split("+")] for one, other in pairs]
+
+
+def _contents(files: Sequence[File], later: Mapping[Path, Later]) -> Iterator[tuple[str, File]]:
+    """Yield *files*, each with a hash of its content; all hashes are of one kind."""
+    known = [there.md5 if (there := later.get(file.path)) else None for file in files]
+    for file, md5 in zip(files, known, strict=True):
+        there = later.get(file.path)
+        yield md5 if md5 and all(known) else there.sha256() if there else sha256(file.path), file
 
 
 def _clips(files: Sequence[File], family: Callable[[str], str], split: Mapping[str, str]) -> list[Clip]:

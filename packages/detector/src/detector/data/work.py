@@ -10,6 +10,7 @@ executor, the number of workers, or the order in which tasks finish.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -20,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..errors import ConfigError, DetectorError
 from ..lock import held
@@ -31,12 +32,16 @@ from .files import whole_file
 __all__ = [
     "SERIAL",
     "Executor",
+    "Part",
     "Task",
+    "as_one",
     "finish",
     "finished",
+    "grouped",
     "is_whole",
     "key_of",
     "pack",
+    "parts_of",
     "read",
     "run",
     "timed",
@@ -47,6 +52,10 @@ __all__ = [
 MAGIC = b"detector task 1\n"
 HEADER = len(MAGIC) + 32  # and the SHA-256 of the rest
 NAMED = 20  # lost tasks in the message
+# tasks of one small file each are done in groups
+FEWEST_GROUPS = 64
+LONGEST_GROUP = 64
+LARGEST_GROUP = 64 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +227,69 @@ def read(path: Path) -> bytes:
     with path.open("rb") as file:
         file.seek(HEADER)
         return file.read()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The result of one task of a group (`grouped`): `size` bytes at `start` of the file `path`."""
+
+    path: Path
+    start: int
+    size: int
+
+    def open(self, _mode: str = "rb") -> IO[bytes]:
+        """Return the result as a file, as `Path.open` does."""
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            return io.BytesIO(file.read(self.size))
+
+
+def grouped(tasks: Sequence[Task], sizes: Sequence[int]) -> list[list[Task]]:
+    """Return *tasks*, which need *sizes* bytes, in groups that are long enough that handing them out costs little.
+
+    There are at least about `FEWEST_GROUPS` groups, of at most `LONGEST_GROUP` tasks and `LARGEST_GROUP` bytes (or one
+    task). Where a group ends follows from the keys of its tasks, so one more input changes one or two groups.
+    """
+    mean = 1
+    while mean < LONGEST_GROUP // 2 and 2 * mean * FEWEST_GROUPS <= len(tasks):
+        mean *= 2
+    groups: list[list[Task]] = []
+    total, ended = 0, True
+    for task, size in zip(tasks, sizes, strict=True):
+        if ended or total + size > LARGEST_GROUP:
+            groups.append([])
+            total = 0
+        groups[-1].append(task)
+        total += size
+        ended = int(task.key[:8], 16) % mean == 0 or len(groups[-1]) == LONGEST_GROUP
+    return groups
+
+
+def as_one(tasks: Sequence[Task]) -> Task:
+    """Return a task that does *tasks*, one after the other; `parts_of` finds their results in its file."""
+    first, *others = tasks
+    if not others:
+        return first
+    name = f"{first.name} ... {others[-1].name} ({len(tasks)} tasks)"
+    key = key_of("as_one", *(task.key for task in tasks))
+    return Task(key, name, _do_all, tuple((task.function, task.argument) for task in tasks))
+
+
+def _do_all(tasks: Sequence[tuple[Callable[[Any], bytes], Any]]) -> bytes:
+    return pack(function(argument) for function, argument in tasks)
+
+
+def parts_of(path: Path, number: int) -> list[Path] | list[Part]:
+    """Return the results of the *number* tasks that `as_one` made one of, whose result is in the file *path*."""
+    if number == 1:
+        return [path]
+    with path.open("rb") as file:
+        file.seek(HEADER)
+        counts = file.read(8 * (1 + number))
+    found, *sizes = struct.unpack(f"<{1 + number}Q", counts)
+    assert found == number
+    starts = [HEADER + len(counts) + sum(sizes[:n]) for n in range(number)]
+    return [Part(path, start, size) for start, size in zip(starts, sizes, strict=True)]
 
 
 def pack(items: Iterable[bytes]) -> bytes:
