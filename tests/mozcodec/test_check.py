@@ -56,17 +56,20 @@ class Expected:
         _coefficients._set_tables(struct, coefficients)
 
     def compare(self, data, *, by_library=False, engine=None):
-        return lib.mzc_compare_coefficients(self.struct, data, len(data), by_library, engine or ffi.NULL)
+        by = lib.MZC_BY_LIBRARY if by_library else lib.MZC_BY_COMPARISON
+        if engine == "v3":
+            by, engine = lib.MZC_BY_COMPARISON_OF_V3, _engine.engine()
+        return lib.mzc_compare_coefficients(self.struct, data, len(data), by, engine or ffi.NULL)
 
     def engines(self):
-        return [None, _engine.engine()]  # plain x86-64; this processor
+        return [None, "v3", _engine.engine()]  # any processor; x86-64-v3; this one, with AVX-512 where it has that
 
 
 @pytest.mark.parametrize("coding", CODINGS)
 def test_what_was_written_is_found_the_same(coefficients, coding):
     expected = Expected(coefficients)
     data = mozcodec.write_coefficients(coefficients, **CODINGS[coding])
-    assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME, SAME]
+    assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME] * 3
     assert expected.compare(data, by_library=True) == SAME
 
 
@@ -80,7 +83,7 @@ def test_long_runs_and_many_corrections_are_followed():
     for image in (flat, noise):
         expected = Expected(image)
         for data in (mozcodec.write_coefficients(image), mozcodec.write_coefficients(image, scan_script=script)):
-            assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME, SAME]
+            assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME] * 3
             assert expected.compare(data, by_library=True) == SAME
 
 
@@ -96,8 +99,32 @@ def test_wide_rows_and_long_runs_of_zeros_are_followed(share):
     expected = Expected(image)
     for coding in CODINGS.values():
         data = mozcodec.write_coefficients(image, **coding, engine="fast" if coding == {} else "auto")
-        assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME, SAME]
+        assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME] * 3
         assert expected.compare(data, by_library=True) == SAME
+
+
+@pytest.mark.parametrize("coding", ["default", "sequential", "fixed script", "fixed tables"])
+def test_each_change_of_long_codes_is_noticed(coding):
+    """Values of many bits, of which four codes are longer than 57 bits, and runs of 62 zeros whose codes are rare."""
+    image = mozcodec.read_coefficients(mozcodec.encode(np.zeros((48, 56), np.uint8), 75))
+    rng = np.random.default_rng(11)
+    blocks = image.components[0]
+    blocks[...] = rng.integers(-700, 701, blocks.shape)
+    blocks[:, ::3] = 0
+    blocks[:, ::3, 7, 7] = rng.integers(400, 500, blocks[:, ::3, 7, 7].shape)
+    data = mozcodec.write_coefficients(image, **CODINGS[coding])
+    assert [Expected(image).compare(data, engine=engine) for engine in Expected(image).engines()] == [SAME] * 3
+    changes = [(at, step) for at in rng.integers(0, blocks.size, 150) for step in (-1, 1)]
+    changes += [(at * 64 + 63, step) for at in range(blocks.size // 64) for step in (1, -1, 300)]
+    for at, step in changes:
+        changed = blocks.copy()
+        changed.reshape(-1)[at] += step
+        expected = Expected(dataclasses.replace(image, components=(changed,)))
+        assert {expected.compare(data, engine=engine) for engine in expected.engines()} == {DIFFERS}
+    moved = blocks.copy()
+    moved[0, 0, 7, 7], moved[0, 0, 7, 6] = 0, moved[0, 0, 7, 7]
+    expected = Expected(dataclasses.replace(image, components=(moved,)))
+    assert {expected.compare(data, engine=engine) for engine in expected.engines()} == {DIFFERS}
 
 
 def test_coefficients_without_a_magnitude_are_left_to_the_library(coefficients):
@@ -105,7 +132,7 @@ def test_coefficients_without_a_magnitude_are_left_to_the_library(coefficients):
     data = mozcodec.write_coefficients(coefficients)
     expected = Expected(dataclasses.replace(coefficients, components=tuple(components)))
     expected.arrays[0][2, 3, 1, 1] = -32768
-    assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [UNCOVERED, UNCOVERED]
+    assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [UNCOVERED] * 3
     assert expected.compare(data, by_library=True) == DIFFERS
 
 
@@ -144,7 +171,10 @@ def test_a_planted_bit_in_a_long_scan_is_noticed(coding):
         wrong[at] ^= 1 << int(rng.integers(8))
         for engine in expected.engines():
             assert expected.compare(bytes(wrong), engine=engine) != SAME
-    assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME, SAME]
+    for size in (20, 900, scan.size // 2):  # nothing is expected beyond the end of a scan
+        shorter = data[: scan.offset + size] + data[scan.offset + scan.size :]
+        assert SAME not in {expected.compare(shorter, engine=engine) for engine in expected.engines()}
+    assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME] * 3
 
 
 @pytest.mark.skipif(not _engine.CPU, reason="needs the engine")

@@ -14,10 +14,12 @@ typedef struct {
 } mzc_expected;
 
 enum { MZC_SAME, MZC_DIFFERS, MZC_UNCOVERED };
+/* Code for every processor of the platform; for x86-64-v3; for that and what else this processor has (AVX-512). */
+enum { MZC_FOR_ALL, MZC_FOR_V3, MZC_FOR_THIS };
 
 /* MZC_UNCOVERED: the stream is of a kind that this does not read. *what: what differs. Memory: 8 KB for
- * each scan, sets of a row of MCUs. is_v3: the processor is of x86-64-v3. */
-int mzc_compare_stream(const unsigned char *data, size_t size, const mzc_expected *expected, int is_v3,
+ * each scan and for each of its pairs of tables, sets of a row of MCUs. processor: one of MZC_FOR_*. */
+int mzc_compare_stream(const unsigned char *data, size_t size, const mzc_expected *expected, int processor,
                        const char **what);
 /* The same by libjpeg's decoder, for streams of every kind; the error of the status where it cannot read the stream. */
 int mzc_compare_by_library(const unsigned char *data, size_t size, const mzc_expected *expected, mzc_status *status,

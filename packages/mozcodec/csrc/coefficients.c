@@ -194,18 +194,20 @@ static int expect(const mzc_coefficients *coefficients, int partial, mzc_expecte
   return 0;
 }
 
-int mzc_compare_coefficients(const mzc_coefficients *coefficients, const unsigned char *data, size_t size, int by_library,
+int mzc_compare_coefficients(const mzc_coefficients *coefficients, const unsigned char *data, size_t size, int by,
                              mzc_engine *engine)
 {
   mzc_expected expected;
   mzc_status status;
   const char *what = NULL;
-  int result = -1;
+  int result = -1, processor = MZC_FOR_ALL;
 
   memset(&status, 0, sizeof status);
+  if (mzc_engine_uses_v3(engine))
+    processor = by == MZC_BY_COMPARISON_OF_V3 ? MZC_FOR_V3 : MZC_FOR_THIS;
   if (expect(coefficients, 0, &expected) == 0)
-    result = by_library ? mzc_compare_by_library(data, size, &expected, &status, &what)
-                        : mzc_compare_stream(data, size, &expected, mzc_engine_uses_v3(engine), &what);
+    result = by == MZC_BY_LIBRARY ? mzc_compare_by_library(data, size, &expected, &status, &what)
+                                  : mzc_compare_stream(data, size, &expected, processor, &what);
   mzc_forget_expected(&expected);
   return result;
 }

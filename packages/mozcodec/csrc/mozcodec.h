@@ -298,7 +298,8 @@ int mzc_write_coefficients(const mzc_coefficients *coefficients, const mzc_encod
                            const mzc_marker *markers, int num_markers, mzc_engine *engine, mzc_buffer *out,
                            mzc_status *status);
 /* For tests: whether the data has these coefficients: 0; 1: others; 2: only libjpeg can tell; -1: no memory. */
-int mzc_compare_coefficients(const mzc_coefficients *coefficients, const unsigned char *data, size_t size, int by_library,
+enum { MZC_BY_COMPARISON, MZC_BY_LIBRARY, MZC_BY_COMPARISON_OF_V3 };   /* the last: without AVX-512 */
+int mzc_compare_coefficients(const mzc_coefficients *coefficients, const unsigned char *data, size_t size, int by,
                              mzc_engine *engine);
 
 enum {

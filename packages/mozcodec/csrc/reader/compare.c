@@ -257,7 +257,7 @@ static int end_run(mzc_comparing *s)
   return (difference | compare(s->data, &s->at, &e)) != 0;
 }
 
-static int ac_first(mzc_comparing *s, int y, int first, int count)
+__attribute__((unused)) static int ac_first(mzc_comparing *s, int y, int first, int count)
 {
   return s->Al ? compare_ac(s, y, first, count, s->Al) : compare_ac(s, y, first, count, 0);
 }
@@ -448,4 +448,11 @@ static int dc_refine(mzc_comparing *s, int y, int first, int count)
   return compare_mcus(s, y, first, count, DC_REFINE);
 }
 
-const mzc_comparers MZC_COMPARERS = { find, sequential, dc_first, dc_refine, ac_first, ac_refine, end_run };
+#if defined(__AVX512VBMI2__)
+#include "compare_tokens.h"
+
+const mzc_comparers MZC_COMPARERS = { find, sequential_by_tokens, dc_first, dc_refine, ac_first_by_tokens, ac_refine, end_run,
+                                      fill_words };
+#else
+const mzc_comparers MZC_COMPARERS = { find, sequential, dc_first, dc_refine, ac_first, ac_refine, end_run, NULL };
+#endif

@@ -11,7 +11,9 @@ enum {
   MZC_COMPARE_PAD = 512,         /* bytes after the data: more than a block of the longest codes */
   MZC_COMPARE_BYTES = 4096,      /* of a scan at a time */
   MZC_MAX_SHIFT = 7,             /* see find */
-  MZC_NO_CODE = 128              /* more bits than are ever compared at once */
+  MZC_NO_CODE = 128,             /* more bits than are ever compared at once */
+  MZC_NO_WORD = 4 * 16,          /* see mzc_comparing.words */
+  MZC_AC_WORDS = 128
 };
 
 /* A Huffman code as read from DHT. By symbol, whose lower four bits are the size of the value that follows: code << size << 8 |
@@ -29,7 +31,7 @@ static inline unsigned mzc_length_of(uint64_t known, int symbol)
 typedef struct {
   const mzc_known_code *dc, *ac;
   int across, down, wide, high;  /* blocks in an MCU; blocks of the component */
-  int last_dc;
+  int last_dc, slot;             /* slot: see mzc_comparing.words */
   int16_t (**rows)[64];
   int top;                       /* the row of blocks that above and bit begin with */
   const uint64_t *above, *bit;   /* a word a block, bit 63 - k = zigzag coefficient k: |c| >> (AC refinement: Ah, otherwise Al)
@@ -45,6 +47,11 @@ typedef struct {
   uint32_t skip;                 /* AC refinement: blocks left of a run of ended blocks, whose code was read */
   uint32_t ended;                /* other AC scans: ended blocks whose code comes next */
   mzc_comparing_component component[4];
+  /* Of comparers that list tokens. As in mzc_known_code, at slot << 4 (a pair of tables): DC differences by size, in progressive
+   * AC scans runs of ended blocks by class; at MZC_NO_WORD: nothing, with no bits; at MZC_AC_WORDS + (slot << 10 | run << 4 | size): a
+   * coefficient after that many zeros, the codes of 16 zeros among them included. MZC_NO_CODE: also those that are too long. */
+  uint64_t *words;
+  const mzc_known_code *slot_dc[4], *slot_ac[4];
 } mzc_comparing;
 
 /* Moves data on, so that they hold a block after bit at. Not 0: at is beyond the end of the interval. */
@@ -59,8 +66,9 @@ typedef struct {
   int (*find)(const int16_t (*row)[64], int count, int shift, uint64_t *sets, size_t stride);
   mzc_compare_mcus sequential, dc_first, dc_refine, ac_first, ac_refine;
   int (*end_run)(mzc_comparing *);   /* after ac_first, where a restart interval ends. Not 0: it ends otherwise */
+  void (*fill_words)(uint64_t *words, const mzc_known_code *);   /* of a slot; NULL: sequential and ac_first need none */
 } mzc_comparers;
 
-extern const mzc_comparers mzc_comparers_baseline, mzc_comparers_v3;
+extern const mzc_comparers mzc_comparers_baseline, mzc_comparers_v3, mzc_comparers_v4;
 
 #endif

@@ -16,7 +16,37 @@ static const uint8_t natural_order[64] = {
 };
 
 /* Sets have zigzag coefficient k at bit 63 - k: the first one leads, as in the stream. */
-#if defined(__AVX2__)
+#if defined(__AVX512VBMI2__)
+
+/* Of 64 coefficients in reversed zigzag order, those with one of the bits. */
+static inline uint64_t having(__m512i low, __m512i high, __m512i bits)
+{
+  return _mm512_test_epi16_mask(low, bits) | (uint64_t)_mm512_test_epi16_mask(high, bits) << 32;
+}
+
+static int find(const int16_t (*row)[64], int count, int shift, uint64_t *sets, size_t stride)
+{
+  __m512i low, high, all = _mm512_setzero_si512();
+  int16_t reversed[64];
+
+  for (int k = 0; k < 64; k++)
+    reversed[63 - k] = natural_order[k];
+  low = _mm512_loadu_si512(reversed);
+  high = _mm512_loadu_si512(reversed + 32);
+  for (int x = 0; x < count; x++) {
+    __m512i a = _mm512_abs_epi16(_mm512_loadu_si512(row[x])), b = _mm512_abs_epi16(_mm512_loadu_si512(row[x] + 32));
+    __m512i first = _mm512_permutex2var_epi16(a, low, b), second = _mm512_permutex2var_epi16(a, high, b);
+
+    all = _mm512_or_si512(all, _mm512_or_si512(a, b));
+    for (int i = 0; i <= shift; i++)
+      sets[(size_t)i * stride + x] = having(first, second, _mm512_set1_epi16((short)(0xFFFFu << i)));
+    for (int i = 0; i < shift; i++)
+      sets[(size_t)(shift + 1 + i) * stride + x] = having(first, second, _mm512_set1_epi16((short)(1 << i)));
+  }
+  return _mm512_movepi16_mask(all) != 0;
+}
+
+#elif defined(__AVX2__)
 
 /* Bytes from positions of rows 2i and 2i + 1 (natural order) to the lower or upper half of the reversed zigzag order: byte
  * n of the lower half is coefficient 63 - n. */

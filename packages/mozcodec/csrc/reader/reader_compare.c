@@ -330,6 +330,40 @@ static int note_sent(comparison *c, const compared_scan *scan)
   return MZC_SAME;
 }
 
+/* Runs of ended blocks, the bits of their length included, by class. */
+static uint64_t run_word(const mzc_known_code *code, unsigned class)
+{
+  uint64_t known = code->code[class << 4];
+
+  return known == MZC_NO_CODE ? known : (known >> 8 << class) << 8 | ((known & 255) + class);
+}
+
+static int make_words(const comparison *c, mzc_comparing *s)
+{
+  int slots = 0;
+
+  s->words = malloc((MZC_AC_WORDS + 1024 * (size_t)s->num_components) * sizeof *s->words);
+  if (s->words == NULL)
+    return -1;
+  for (int i = 0; i < s->num_components; i++) {
+    mzc_comparing_component *k = &s->component[i];
+
+    for (k->slot = 0; k->slot < slots; k->slot++)
+      if (s->slot_dc[k->slot] == k->dc && s->slot_ac[k->slot] == k->ac)
+        break;
+    if (k->slot < slots)
+      continue;
+    s->slot_dc[slots] = k->dc;
+    s->slot_ac[slots] = k->ac;
+    c->kernels->fill_words(s->words + MZC_AC_WORDS + (slots << 10), k->ac);
+    for (unsigned i = 0; i < 16; i++)
+      s->words[(slots << 4) + (int)i] = c->progressive ? run_word(k->ac, i) : k->dc->code[i];
+    slots++;
+  }
+  s->words[MZC_NO_WORD] = 0;
+  return 0;
+}
+
 static int set_component(comparison *c, compared_scan *scan, int at, int dc, int ac)
 {
   const mzc_expected *e = c->expected;
@@ -380,6 +414,7 @@ static int read_scan(comparison *c, const unsigned char *p, size_t size, const u
   scan = malloc(sizeof *scan);
   if (scan == NULL)
     return MZC_UNCOVERED;
+  scan->codes.words = NULL;
   c->scan[c->num_scans++] = scan;
   s = &scan->codes;
   s->num_components = num;
@@ -408,6 +443,8 @@ static int read_scan(comparison *c, const unsigned char *p, size_t size, const u
   if (s->stop == NULL)
     return unlike(c, "the end of a scan");
   scan->compare = comparer(c, s);
+  if (c->kernels->fill_words && (!c->progressive || s->Ss > 0) && s->Ah == 0 && make_words(c, s))
+    return MZC_UNCOVERED;
   scan->restart_interval = scan->to_go = c->restart_interval;
   scan->restarts = 0;
   begin_interval(s, *data);
@@ -484,7 +521,16 @@ static int compare_all(comparison *c, const unsigned char *data, size_t size)
   return result;
 }
 
-int mzc_compare_stream(const unsigned char *data, size_t size, const mzc_expected *expected, int is_v3,
+#if defined(MZC_HAVE_V4)
+static int has_avx512(void)
+{
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi2");
+}
+#endif
+
+int mzc_compare_stream(const unsigned char *data, size_t size, const mzc_expected *expected, int processor,
                        const char **what)
 {
   comparison *c = calloc(1, sizeof *c);
@@ -498,16 +544,22 @@ int mzc_compare_stream(const unsigned char *data, size_t size, const mzc_expecte
   c->expected = expected;
   c->kernels = &mzc_comparers_baseline;
 #if defined(MZC_HAVE_V3)
-  if (is_v3)
+  if (processor >= MZC_FOR_V3)
     c->kernels = &mzc_comparers_v3;
 #endif
-  (void)is_v3;
+#if defined(MZC_HAVE_V4)
+  if (processor >= MZC_FOR_THIS && has_avx512())
+    c->kernels = &mzc_comparers_v4;
+#endif
+  (void)processor;
   result = compare_all(c, data, size);
   *what = c->what;
   for (int i = 0; i < 4; i++)
     free(c->sets[i]);
-  for (int i = 0; i < c->num_scans; i++)
+  for (int i = 0; i < c->num_scans; i++) {
+    free(c->scan[i]->codes.words);
     free(c->scan[i]);
+  }
   for (int i = 0; i < c->num_codes; i++)
     free(c->codes[i]);
   free(c);
