@@ -23,7 +23,7 @@ from detector.errors import DataError
 @pytest.fixture(scope="module")
 def compressed(small_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out") / "compressed"
-    compress_faces(small_faces, out, 60, CompressConfig())
+    compress_faces(small_faces, out, 60, CompressConfig(), executor="serial")
     return out
 
 
@@ -75,7 +75,7 @@ def test_options_reach_the_encoder(face_photograph: np.ndarray) -> None:
 
 
 def test_other_splits_are_compressed_when_named(small_faces: Path, tmp_path: Path) -> None:
-    compress_faces(small_faces, tmp_path / "test", 60, CompressConfig(), splits=["test"])
+    compress_faces(small_faces, tmp_path / "test", 60, CompressConfig(), splits=["test"], executor="serial")
     assert {face.split for face in read_index(tmp_path / "test")} == {"test"}
     faces = Path(shutil.copytree(small_faces, tmp_path / "faces"))
     write_index(faces / "index.csv", [face for face in read_index(faces) if face.split == "test"])
@@ -101,7 +101,7 @@ def test_a_damaged_crop_stops_it_by_name_and_leaves_the_old_output(
 
 def test_a_folder_without_crops_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"index\.csv: no such file"):
-        compress_faces(tmp_path, tmp_path / "out", 77, CompressConfig())
+        compress_faces(tmp_path, tmp_path / "out", 77, CompressConfig(), executor="serial")
 
 
 def test_the_lossless_crops_are_not_replaced(small_faces: Path, tmp_path: Path) -> None:

@@ -209,7 +209,8 @@ def test_deepfakedetection_becomes_crops_with_masks(
     shutil.copy(small_tree / "original_sequences/youtube/c23/videos/004.mp4", originals / "07__hugging_happy.mp4")
     for kind in ("c23", "masks"):
         shutil.copy(fake / kind / "videos/004_005.mp4", forged / kind / "videos/07_12__hugging_happy__1A2B3C4D.mp4")
-    summary = make_faces(tmp_path / "data", tmp_path / "out", replace(small_config, methods=("DeepFakeDetection",)))
+    config = replace(small_config, methods=("DeepFakeDetection",))
+    summary = make_faces(tmp_path / "data", tmp_path / "out", config, executor="serial")
     assert summary["identities"] == {"train": 0, "val": 0, "test": 2}
     # the clips' crops do not depend on their names
     crcs = {face.key.rpartition("/")[0]: face.crc32 for face in read_index(tmp_path / "out")}

@@ -113,7 +113,8 @@ def test_panels_show_a_face_and_its_forgeries_raw_and_under_each_condition(measu
 
 
 def test_raw_alone_has_panels_and_no_measures(small_faces: Path, tmp_path: Path) -> None:
-    found = measure(small_faces, tmp_path / "fidelity", tmp_path / "fidelity.json", parse_all(["raw"]))
+    conditions = parse_all(["raw"])
+    found = measure(small_faces, tmp_path / "fidelity", tmp_path / "fidelity.json", conditions, executor="serial")
     assert list(found) == ["n"]
     assert rows(tmp_path / "fidelity/images.csv") == []
     assert {row["condition"] for row in rows(tmp_path / "fidelity/panels.csv")} == {"raw"}

@@ -172,7 +172,7 @@ def test_the_training_quality_matters_with_random_histories(packed_crops: dict[s
         '{"dataset": {"name": "drawn", "synthetic": true, "note": "-"}, "parameters": {}, "identities": {}, '
         '"videos": {}, "faces": {}}'
     )
-    compress_faces(ten, tmp_path / "compressed", 10, CompressConfig())
+    compress_faces(ten, tmp_path / "compressed", 10, CompressConfig(), executor="serial")
     other = {"faces": packed_crops["faces"], "compressed": tmp_path / "compressed"}
     found = {
         (name, share): weights(run(packed, tmp_path, f"{name}-{share}", histories=HistoriesConfig(share)))

@@ -100,7 +100,7 @@ def test_unpacked_files_are_the_members_and_the_json_finds_them(small_faces: Pat
 
 
 def test_a_second_quality_joins_the_first_in_the_json(small_faces: Path, tmp_path: Path) -> None:
-    compress_faces(small_faces, tmp_path / "compressed", 10, CompressConfig(), splits=["test"])
+    compress_faces(small_faces, tmp_path / "compressed", 10, CompressConfig(), splits=["test"], executor="serial")
     unpack(small_faces, tmp_path / "loose", splits=["test"])
     unpack(tmp_path / "compressed", tmp_path / "loose", splits=["test"])
     videos = read_deepfakebench(tmp_path / "loose/FF-DF.json")

@@ -153,7 +153,9 @@ def test_a_table_that_is_not_called_csv_is_refused(packed_crops, trained, tmp_pa
 @pytest.fixture(scope="module")
 def compressed(packed_crops, tmp_path_factory):
     out = tmp_path_factory.mktemp("compressed") / "crops"
-    compress_faces(packed_crops["faces"], out, 60, CompressConfig(subsampling="4:4:4"), splits=("train", "val", "test"))
+    splits = ("train", "val", "test")
+    config = CompressConfig(subsampling="4:4:4")
+    compress_faces(packed_crops["faces"], out, 60, config, splits=splits, executor="serial")
     return out
 
 

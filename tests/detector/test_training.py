@@ -282,7 +282,7 @@ def test_a_run_after_another_says_that_it_replaces_it_and_leaves_no_file_of_it(r
 
 def test_the_data_card_counts_the_test_crops_too(packed_crops, tmp_path):
     compressed = tmp_path / "compressed"
-    compress_faces(packed_crops["faces"], compressed, 77, CompressConfig())
+    compress_faces(packed_crops["faces"], compressed, 77, CompressConfig(), executor="serial")
     params, out = Params(train=dataclasses.replace(CONFIG, steps=2, conditions=("raw",))), tmp_path / "out"
     train(params, compressed, out, tmp_path / "h.csv", tmp_path / "checkpoints", lossless=packed_crops["faces"])
     data = json.loads((out / "model.json").read_text())["data"]

@@ -4,6 +4,8 @@ import copy
 import csv
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,12 +42,21 @@ def write_explain(folder, scores):
     return ["--explain", folder]
 
 
-@pytest.fixture
-def everything(tmp_path, write_scores, rows_of, make_sources):
-    """The `Sources` of a whole page, all files in tmp_path."""
+@pytest.fixture(scope="module")
+def of_one_run(tmp_path_factory, write_table, rows_of, make_sources):
+    """The folder with all files of a whole page, not to be written to, and the options that name them."""
+    folder = tmp_path_factory.mktemp("run")
     rows = rows_of(pairs=2, val_pairs=1, frames=1)
-    options = make_sources(tmp_path, write_scores(rows=rows))
-    return from_options([*options, *write_explain(tmp_path / "explain", rows)])
+    options = make_sources(folder, write_table(folder / "scores.csv", rows))
+    return folder, [*options, *write_explain(folder / "explain", rows)]
+
+
+@pytest.fixture
+def everything(of_one_run, tmp_path):
+    """The `Sources` of a whole page, all files in tmp_path."""
+    folder, options = of_one_run
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return from_options([tmp_path / one.relative_to(folder) if isinstance(one, Path) else one for one in options])
 
 
 def test_files_of_one_run_go_together(everything):

@@ -136,7 +136,8 @@ PHOTOS = {"astronaut": PHOTO, "coffee": data.coffee()[:384, :512], "cat": data.c
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_a_second_compression_shows_the_first_and_its_quality(name: str) -> None:
-    for first, last in ((60, 75), (60, 90), (80, 90), (85, 95)):
+    pairs = ((60, 75), (60, 90), (80, 90), (85, 95))
+    for first, last in pairs if name == "astronaut" else pairs[::3]:
         for table in (0, 3):
             before = mozcodec.decode(mozcodec.encode(PHOTOS[name], first, quant_table=table))
             for data_ in (pillow(before, last), mozcodec.encode(before, last)):

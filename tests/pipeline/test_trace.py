@@ -90,7 +90,7 @@ def paths_of(entry: Entry, *kinds: str) -> list[str]:
 
 def covers(paths: Iterable[str], file: str) -> bool:
     """Return whether *file* is one of *paths* or in a folder of them."""
-    return any(Path(file).is_relative_to(path) for path in paths)
+    return any(file == path or file.startswith(f"{path}/") for path in paths)
 
 
 def is_temporary(file: str, outputs: Iterable[str]) -> bool:

@@ -47,7 +47,7 @@ def pack(folder: Path) -> tuple[Path, Path]:
     faces, crops = folder / "faces", folder / "compressed"
     pairs = [("test", "004", "005"), ("test", "006", "007"), ("train", "000", "001"), ("val", "002", "003")]
     write_sample(faces, pairs, 32)
-    compress_faces(faces, crops, 77, CompressConfig())
+    compress_faces(faces, crops, 77, CompressConfig(), executor="serial")
     return faces, crops
 
 
