@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ FREE = {f"packages/detector/src/{name.replace('.', '/')}.py" for name in NOT_COU
 # the parameters, and what an interrupted run leaves under names that say what it is of
 FREE_FILES = ("params.yaml", "out/checkpoints", "out/logs")
 ENDINGS = (".part", ".lock", ".work")  # the last: results of finished tasks, found by the hash of their inputs
+TOGETHER = re.compile(r"\.evaluation-[0-9a-f]{8}\.(new|part)")
 TINY = ("train.steps=2", "train.eval_every=2")
 
 Entry = Mapping[str, Any]
@@ -94,10 +96,16 @@ def covers(paths: Iterable[str], file: str) -> bool:
 
 
 def is_temporary(file: str, outputs: Iterable[str]) -> bool:
-    """Return whether *file* is (in) what becomes one of *outputs*, its tasks or its lock: ``.name.*`` beside it."""
+    """Return whether *file* is (in) what becomes one of *outputs*, its tasks or its lock: ``.name.*`` beside it.
+
+    Of evaluation's folders beside it, in which all files of a command are written first, it is the folder itself or
+    the file of that name.
+    """
     for output in map(Path, outputs):
         if Path(file).is_relative_to(output.parent):
-            first = Path(file).relative_to(output.parent).parts[0]
+            first, *below = Path(file).relative_to(output.parent).parts
+            if TOGETHER.fullmatch(first) and (not below or below[1:] == [output.name]):
+                return True
             # a temporary file may itself be written under a temporary name
             if first.startswith(".") and first.lstrip(".").startswith(f"{output.name}.") and first.endswith(ENDINGS):
                 return True

@@ -30,7 +30,10 @@ class Record:
         if event == "open" and isinstance(args[0], str | bytes):
             mode, flags = args[1], args[2]
             writes = set(mode) & set("wxa+") if mode else flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            self("write" if writes else "read", os.path.abspath(os.fsdecode(args[0])))  # noqa: PTH100 (links are not followed)
+            path = os.fsdecode(args[0])
+            # shutil.rmtree opens the names in a folder relative to its descriptor, which is not said here
+            if writes or os.path.dirname(path) or os.path.lexists(path):  # noqa: PTH120
+                self("write" if writes else "read", os.path.abspath(path))  # noqa: PTH100 (links are not followed)
 
     def modules(self):
         for name in tuple(sys.modules):
