@@ -202,6 +202,10 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, monkeypatch:
         (("--videos", "5", "--calibration", "none.json"), "none.json: no such calibration; write it with"),
         (("--videos", "5", "--calibration", "wrong.json"), "wrong.json: stages.faces.start"),
         (("--videos", "5", "--calibration", "part.json"), "part.json: report is missing; write it with"),
+        (("--videos", "5", "--gpu-price", "3"), "calibration.json: was made without a GPU"),
+        (("--videos", "5", "--price", "nan"), "nan is not a number in the range 0<=x<=1000000000.0"),
+        (("--videos", "5", "--frames", "inf"), "inf is not in the range"),
+        (("--videos", str(10**13)), "is not in the range 1<=x<=1000000000000"),
         (("--videos", "5", "--params", "other.yaml"), "was made with model meso4, the parameters say mesoinception4"),
     ],
 )

@@ -167,3 +167,32 @@ def test_what_a_killed_process_has_left_is_removed_and_that_of_a_living_one_is_n
             process.stdout.close()
     write_together([(path, "newest")])
     assert tree(tmp_path) == {"a": b"newest"}
+
+
+FEW = """
+import os, resource, sys
+from pathlib import Path
+from evaluation.whole import write_together
+
+folder = Path(sys.argv[1])
+_, most = limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+lowest = os.dup(0)
+os.close(lowest)
+failed = 0
+for more in range(10):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + more, most))
+    try:
+        write_together([(folder / "a", str(more)), (folder / "b/c", str(more))])
+    except OSError:
+        failed += 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    print(sorted(path.name for path in folder.rglob("*")))
+print(failed)
+"""
+
+
+def test_few_descriptors_leave_nothing_behind(tmp_path):
+    found = subprocess.run([sys.executable, "-c", FEW, str(tmp_path)], capture_output=True, text=True, check=True)
+    *lists, failed = found.stdout.splitlines()
+    assert set(lists) == {"[]", "['a', 'b', 'c']"}
+    assert 0 < int(failed) < 10

@@ -18,6 +18,7 @@ from .reading import check_kind
 __all__ = [
     "ADDRESS",
     "PARAMS",
+    "Between",
     "Command",
     "Group",
     "Input",
@@ -32,6 +33,16 @@ __all__ = [
 
 PARAMS = f"{__name__}.params"  # key of the path of the parameter file in a context
 ADDRESS = f"{__name__}.address"
+
+
+class Between(click.FloatRange):
+    """A number in a range; ``nan``, which click takes as in every range, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if found != found:
+            self.fail(f"{value} is not a number in the range {self._describe_range()}", param, ctx)
+        return found
 
 
 class Input(click.Path):

@@ -14,7 +14,7 @@ import click
 from .arithmetic import pin
 from .config import Params
 from .errors import DataError
-from .options import Command, Input, Output, params_option
+from .options import Between, Command, Input, Output, params_option
 from .schema import parse, parse_json, read_text, within
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ train_option = click.option(
 @click.argument("files", nargs=-1, required=True, type=Input(shared=True))
 @train_option
 @click.option(
-    "--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
+    "--prior", type=Between(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
     help="Probability of a forgery before the score is known.",
 )  # fmt: skip
 @click.option("--frames", type=click.IntRange(1), default=16, show_default=True, help="Frames scored per video.")

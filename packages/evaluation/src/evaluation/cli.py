@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ._threads import let_idle_threads_sleep, pin_numpy
-from .exhausted import exhausted
+from .exhausted import exhausted, one_line
 from .paths import Command, Existing, File, Folder, GroupArgument, check_paths
 
 __all__ = ["main"]
@@ -50,19 +50,14 @@ class Group(click.Group):
             return super().invoke(ctx)
         except OSError as error:
             named = error.filename is not None and error.strerror is not None
-            raise _shown_error(f"{error.filename}: {error.strerror}" if named else str(error)) from error
+            text = f"{error.filename}: {error.strerror}" if named else str(error)
+            raise click.ClickException(one_line(text)) from error
         except ValueError as error:
-            raise _shown_error(str(error)) from error
+            raise click.ClickException(one_line(str(error))) from error
         except (MemoryError, ImportError, RuntimeError) as error:
-            if (text := exhausted(error)) is None:
+            if (found := exhausted(error)) is None:
                 raise
-            raise click.ClickException(text) from error
-
-
-def _shown_error(message: str) -> click.ClickException:
-    from .files import one_line
-
-    return click.ClickException(one_line(message))
+            raise click.ClickException(found) from error
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["exhausted"]
+__all__ = ["exhausted", "one_line"]
+
+LONGEST = 1200  # characters of an error
 
 MEMORY = (
     "failed to map segment",              # the dynamic linker: a library does not fit into the address space
@@ -25,3 +27,9 @@ def exhausted(error: BaseException) -> str | None:
     if any(words in lower for words in THREADS):
         return f"no more threads ({said}): raise the limit (ulimit -u), or use fewer workers and threads"
     return None
+
+
+def one_line(message: str) -> str:
+    """Return *message* for a terminal: control characters and halves of characters escaped, a long middle left out."""
+    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 300]} ... {shown[-300:]}"

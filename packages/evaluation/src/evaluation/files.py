@@ -39,7 +39,6 @@ __all__ = [
     "csv_text",
     "iterate_csv",
     "json_text",
-    "one_line",
     "read_csv",
     "read_json",
     "read_json_lines",
@@ -64,17 +63,10 @@ MAX_TEXT = 1 << 31  # bytes of a file that is read as a whole
 MAX_LINE = 1 << 24  # characters
 MAX_DEPTH = 50
 SHOWN = 60  # characters of a value in an error
-LONGEST = 1200  # characters of an error
 
 
 class FileError(ValueError):
     """A file that cannot be used; the message names the file, the place, the value and the way out."""
-
-
-def one_line(message: str) -> str:
-    """Return *message* for a terminal: control characters and halves of characters escaped, a long middle left out."""
-    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
-    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 300]} ... {shown[-300:]}"
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------

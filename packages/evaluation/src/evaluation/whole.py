@@ -27,7 +27,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             yield path
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(path.parent) as place:
+        with _temporary(path.parent, {path.name}) as place:
             part = place / MADE / path.name
             yield part
             part.replace(path)
@@ -45,6 +45,7 @@ def write_together(files: Iterable[tuple[str | Path, bytes | str | None]]) -> No
     try:
         with ExitStack() as stack:
             places: dict[Path, Path] = {}  # temporary folder by folder
+            names: dict[Path, set[str]] = {}  # written into it
             steps: list[tuple[Path, Path | None, bytes | None]] = []  # path, where it is written, or what is written
             for name, content in files:
                 path, data = Path(name), content.encode() if isinstance(content, str) else content
@@ -58,7 +59,8 @@ def write_together(files: Iterable[tuple[str | Path, bytes | str | None]]) -> No
                     made += [folder for folder in reversed((above, *above.parents)) if not folder.exists()]
                     above.mkdir(parents=True, exist_ok=True)
                     if above not in places:
-                        places[above] = stack.enter_context(_temporary(above))
+                        places[above] = stack.enter_context(_temporary(above, names.setdefault(above, set())))
+                    names[above].add(path.name)
                     steps.append((path, places[above], None))
                     if data is not None:
                         (places[above] / MADE / path.name).write_bytes(data)
@@ -98,9 +100,10 @@ def _put(steps: Iterable[tuple[Path, Path | None, bytes | None]]) -> None:
 
 
 @contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
-    """Yield a new folder in *folder*, removed at the end; those that killed processes have left are removed first.
+def _temporary(folder: Path, names: set[str]) -> Iterator[Path]:
+    """Yield a new folder in *folder*, with two folders for the files *names*; it is removed at the end.
 
+    Those that killed processes have left are removed first.
     It is locked while its process lives, which the kernel sees to; no PID is compared. It gets the name by which others
     find it when it is locked.
     """
@@ -119,7 +122,19 @@ def _temporary(folder: Path) -> Iterator[Path]:
             yield place
     finally:
         for path in (new, place):
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path, names)
+
+
+def _remove(place: Path, names: Iterable[str]) -> None:
+    """Remove a temporary folder; no descriptor is needed, of which a process may have none left."""
+    for part in (place / MADE, place / KEPT):
+        for name in names:
+            with suppress(OSError):
+                (part / name).unlink()
+        with suppress(OSError):
+            part.rmdir()
+    with suppress(OSError):
+        place.rmdir()
 
 
 @contextmanager

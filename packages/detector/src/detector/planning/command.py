@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import ConfigError, DataError
-from ..options import Command, Input, Output, params_option
+from ..options import Between, Command, Input, Output, params_option
 
 if TYPE_CHECKING:
     from ..config import Params
     from .cost import Calibration, Plan, Videos
 
 CALIBRATION = Path("calibration.json")
+MOST = 10**12  # of what is counted
 REMEDY = "write it with detector plan DATA --calibrate"
 
 
@@ -30,17 +31,19 @@ REMEDY = "write it with detector plan DATA --calibrate"
     show_default=True,
     help="The measured costs: --calibrate writes this file, the plan reads it.",
 )
-@click.option("--videos", type=click.IntRange(1), help="Plan for this number of videos instead of DATA.")
-@click.option("--pictures", type=click.IntRange(1), help="Plan for this number of image files instead of DATA.")
-@click.option("--fakes", type=click.FloatRange(0, 1), help="Share of fakes in that number.  [default: as calibrated]")
-@click.option("--frames", type=click.FloatRange(1), help="Frames in a video.  [default: as calibrated]")
+@click.option("--videos", type=click.IntRange(1, MOST), help="Plan for this number of videos instead of DATA.")
+@click.option("--pictures", type=click.IntRange(1, MOST), help="Plan for this number of image files instead of DATA.")
+@click.option("--fakes", type=Between(0, 1), help="Share of fakes in that number.  [default: as calibrated]")
+@click.option("--frames", type=Between(1, 1e9), help="Frames in a video.  [default: as calibrated]")
 @click.option(
-    "--megapixels", type=click.FloatRange(0, min_open=True), help="Size of a frame.  [default: as calibrated]"
+    "--megapixels", type=Between(0, 1e6, min_open=True), help="Size of a frame.  [default: as calibrated]"
 )
-@click.option("--megabytes", type=click.FloatRange(0), help="Size of a file.  [default: as calibrated]")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Cores, each with a worker.")
-@click.option("--price", type=click.FloatRange(0), default=0.0, help="Price of an hour of one core, in any currency.")
-@click.option("--gpu-price", type=click.FloatRange(0), default=0.0, help="Price of an hour of one GPU.")
+@click.option("--megabytes", type=Between(0, 1e9), help="Size of a file.  [default: as calibrated]")
+@click.option(
+    "--workers", type=click.IntRange(1, MOST), default=1, show_default=True, help="Cores, each with a worker."
+)
+@click.option("--price", type=Between(0, 1e9), default=0.0, help="Price of an hour of one core, in any currency.")
+@click.option("--gpu-price", type=Between(0, 1e9), default=0.0, help="Price of an hour of one GPU.")
 @click.option("--out", type=Output(dir_okay=False), help="Also write the plan to this file, as JSON.")
 @params_option
 def command(
@@ -76,6 +79,11 @@ def command(
         described = _described(calibration.videos, videos, pictures, fakes, frames, megapixels, megabytes)
     settings = settings_of(params, rate, described.frames)
     _check(calibration, params, file)
+    if gpu_price and not _has_gpu(calibration):
+        raise ConfigError(
+            f"{file}: was made without a GPU, so the hours of one are not known; leave --gpu-price out, or "
+            "calibrate on a machine with a GPU"
+        )
     found = plan(calibration, described, settings, workers, Prices(price, gpu_price))
     if out is not None:
         from ..data.files import whole_file, write_json
@@ -128,6 +136,10 @@ def _check(calibration: Calibration, params: Params, file: Path) -> None:
         )
 
 
+def _has_gpu(calibration: Calibration) -> bool:
+    return any(rates.gpu for rates in calibration.stages.values())
+
+
 def _described(
     known: Videos, videos: int | None, pictures: int | None, fakes: float | None, frames: float | None,
     megapixels: float | None, megabytes: float | None,
@@ -150,10 +162,12 @@ def _described(
 
 def text(found: Plan, calibration: Calibration) -> str:
     """Return *found* as a table and sentences."""
+    gpus = _has_gpu(calibration)
     rows = [("stage", "tasks", "CPU h", "GPU h", "wall h", "read GB", "written GB", "memory MB")]
     rows += [
         (
-            one.stage, str(one.tasks or "-"), f"{one.cpu_hours:.3g}", f"{one.gpu_hours:.3g}", f"{one.wall_hours:.3g}",
+            one.stage, str(one.tasks or "-"), f"{one.cpu_hours:.3g}",
+            f"{one.gpu_hours:.3g}" if gpus else "-", f"{one.wall_hours:.3g}",
             f"{one.read / 1e9:.3g}", f"{one.written / 1e9:.3g}", f"{one.memory / 1e6:.0f}",
         )
         for one in found.stages
@@ -164,7 +178,7 @@ def text(found: Plan, calibration: Calibration) -> str:
         for row in rows
     ]
     what = "pictures" if found.videos.pictures else "videos"
-    gpu = f"{found.gpu_hours:.3g} GPU hours" if found.gpu_hours else "no GPU (calibrated without one)"
+    gpu = f"{found.gpu_hours:.3g} GPU hours" if gpus else "GPU hours not known (calibrated without one)"
     cost = f"cost: {found.cost:.2f} for the hours used, {found.cost_reserved:.2f} for all workers over the whole time"
     if not found.cost_reserved:
         cost = "cost: not known without --price, that of an hour of one core"
