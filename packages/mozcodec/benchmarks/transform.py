@@ -2,13 +2,24 @@
 
     python packages/mozcodec/benchmarks/transform.py [--rounds N] [--sizes PIXELS ...]
 
-Each round runs every transform on the same images at the same qualities, one after the other; the table has the median
-over the rounds of CPU time an image, of ratios to mozcodec's, and their range. Libraries that are not installed, or
-that lack their compiled operators, are left out and named.
+The torchvision of the package index is built for CUDA, and its JPEG operators load only beside a torch for CUDA; a
+GPU is not needed. An environment of its own, about 6 GB:
+
+    python -m venv peers
+    peers/bin/pip install torch==2.13.0 torchvision==0.28.0 albumentations==2.0.8 opencv-python-headless scikit-image
+    peers/bin/pip install packages/mozcodec
+
+(where pip would find a torch for the CPU, with ``PIP_CONFIG_FILE=/dev/null`` and without ``PIP_FIND_LINKS``).
+
+Each round runs every transform with quality=(30, 95) on the same images, one after the other, each of them first in
+turn; the table has the median over the rounds of CPU time an image, of ratios to mozcodec's, and their range.
+albumentations takes arrays (H, W, 3), which are given to it as such in every row. Libraries that are not installed,
+or that lack their compiled operators, are left out and named. Ends with status 1 if pixels differ from torchvision's.
 """
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,106 +28,110 @@ import numpy as np
 import torch
 from skimage import data
 
-import mozcodec
-from mozcodec.torch import ENCODERS, JPEG
+from mozcodec.torch import JPEG
 
-OURS = "mozcodec, turbo"
-QUALITIES = (35, 60, 77, 90)
+QUALITY = (30, 95)
+OURS = "mozcodec"
+BATCH = 32
 
 
-def _torchvision() -> Callable[[Any, int], Any]:
+def _torchvision() -> Callable[[Any], Any]:
     from torchvision.transforms import v2
 
-    def run(tensor: Any, quality: int) -> Any:
-        return v2.JPEG(quality)(tensor)
-
-    run(torch.zeros(3, 16, 16, dtype=torch.uint8), 75)
-    return run
+    v2.JPEG(75)(torch.zeros(3, 16, 16, dtype=torch.uint8))
+    return v2.JPEG(QUALITY)  # type: ignore[no-any-return]
 
 
-def _albumentations() -> Callable[[Any, int], Any]:
+def _albumentations() -> Callable[[Any], Any]:
     import albumentations
 
-    made = {q: albumentations.ImageCompression(quality_range=(q, q), p=1) for q in QUALITIES}
+    transform = albumentations.ImageCompression(quality_range=QUALITY, p=1)
 
-    def run(array: Any, quality: int) -> Any:
-        return made[quality](image=array)["image"]
-
-    return run
-
-
-def _opencv() -> Callable[[Any, int], Any]:
-    import cv2
-
-    def run(array: Any, quality: int) -> Any:
-        return cv2.imdecode(cv2.imencode(".jpg", array, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+    def run(images: Any) -> Any:
+        if images.ndim == 3:
+            return transform(image=images)["image"]
+        return [transform(image=image)["image"] for image in images]
 
     return run
 
 
-def _mozcodec_alone() -> Callable[[Any, int], Any]:
-    return lambda array, quality: mozcodec.decode(mozcodec.encode(array, quality, **ENCODERS["turbo"]))
-
-
-def _mozcodec(encoder: str) -> Callable[[Any, int], Any]:
-    made = {q: JPEG(q, encoder=encoder) for q in QUALITIES}
-    return lambda tensor, quality: made[quality](tensor)
-
-
-ON_ARRAYS = {
-    "albumentations": _albumentations,
-    "OpenCV's functions": _opencv,
-    "mozcodec's functions": _mozcodec_alone,
-}
-"""Those that take (H, W, 3) arrays; the others take tensors (3, H, W), contiguous, and `OURS` also channels-last ones,
-whose pixels lie in memory as those of the arrays do."""
-
-
-def contenders() -> dict[str, Callable[[Any, int], Any]]:
+def contenders() -> dict[str, Callable[[Any], Any]]:
     """Return the transforms that this installation has."""
-    found = {OURS: _mozcodec("turbo"), "mozcodec, turbo, contiguous": _mozcodec("turbo")}
-    for name, make in (("torchvision", _torchvision), *ON_ARRAYS.items()):
+    found: dict[str, Callable[[Any], Any]] = {OURS: JPEG(QUALITY)}
+    for name, make in (("torchvision", _torchvision), ("albumentations", _albumentations)):
         try:
             found[name] = make()
         except (ImportError, RuntimeError) as error:
             print(f"left out: {name} ({str(error).splitlines()[0]})")
-    return found | {"mozcodec, mozjpeg": _mozcodec("mozjpeg")}
+    return found
 
 
-def measure(size: int, rounds: int) -> dict[str, list[float]]:
+def differing_pixels(size: int) -> int:
+    """Return at how many qualities the pixels differ from torchvision's."""
+    from torchvision.transforms import v2
+
+    tensor = torch.from_numpy(_images(size)[0]).permute(2, 0, 1)
+    return sum(not torch.equal(JPEG(q)(tensor), v2.JPEG(q)(tensor)) for q in range(1, 101, 3))
+
+
+def _images(size: int) -> Any:
+    """Return BATCH parts of a photograph, (N, H, W, 3)."""
+    whole = np.concatenate([data.astronaut()] * 2, axis=1)
+    return np.stack([whole[:size, 16 * i : 16 * i + size] for i in range(BATCH)])
+
+
+def measure(
+    transforms: dict[str, Callable[[Any], Any]], size: int, batched: bool, contiguous: bool, rounds: int
+) -> dict[str, list[float]]:
     """Return milliseconds of CPU an image, by transform and round."""
-    images = [np.ascontiguousarray(data.astronaut()[i * 16 : i * 16 + size, :size]) for i in range(2)]
-    tensors = [torch.from_numpy(image).permute(2, 0, 1).contiguous() for image in images]
-    channels_last = [torch.from_numpy(image).permute(2, 0, 1) for image in images]  # as decode_jpeg returns them
-    times: dict[str, list[float]] = {}
-    transforms = contenders()
-    for _ in range(rounds):
-        for name, run in transforms.items():
-            inputs: list[Any] = images if name in ON_ARRAYS else tensors
-            inputs = channels_last if name == OURS else inputs
+    arrays = _images(size)
+    tensors = torch.from_numpy(arrays).permute(0, 3, 1, 2)
+    if contiguous:
+        tensors = tensors.contiguous()
+    times: dict[str, list[float]] = {name: [] for name in transforms}
+    names = list(transforms)
+    for i in range(rounds):
+        torch.manual_seed(i)
+        for name in names[i % len(names) :] + names[: i % len(names)]:
+            images = arrays if name == "albumentations" else tensors
+            calls = [images] * (4 if size < 256 else 2) if batched else list(images) * (4 if size < 256 else 1)
+            run = transforms[name]
+            run(calls[0])
             start = time.process_time()
-            for image in inputs:
-                for quality in QUALITIES:
-                    run(image, quality)
-            times.setdefault(name, []).append(1000 * (time.process_time() - start) / len(images) / len(QUALITIES))
+            for given in calls:
+                run(given)
+            number = len(calls) * (BATCH if batched else 1)
+            times[name].append(1000 * (time.process_time() - start) / number)
     return times
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--sizes", type=int, nargs="+", default=(128, 224, 448))
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--sizes", type=int, nargs="+", default=(64, 128, 224, 256, 512))
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print("| pixels | transform | ms an image | CPU time, mozcodec = 1 (range) |\n| --- | --- | --- | --- |")
+    transforms = contenders()
+    others = [name for name in transforms if name != OURS]
+    titles = [f"{name}, times as long" for name in others]
+    print("| " + " | ".join(["pixels", "images", "memory", "mozcodec, ms an image", *titles]) + " |")
+    print("| --- " * (4 + len(others)) + "|")
     for size in args.sizes:
-        times = measure(size, args.rounds)
-        ours = times[OURS]
-        for name, values in times.items():
-            ratios = [value / base for value, base in zip(values, ours, strict=True)]
-            spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-            print(f"| {size} x {size} | {name} | {statistics.median(values):.2f} | {spread} |")
+        for batched in (False, True):
+            for contiguous in (True, False):
+                times = measure(transforms, size, batched, contiguous, args.rounds)
+                row = [f"{size} x {size}", str(BATCH) if batched else "1", "planes" if contiguous else "channels-last"]
+                row.append(f"{statistics.median(times[OURS]):.3f}")
+                for name in others:
+                    ratios = [theirs / ours for theirs, ours in zip(times[name], times[OURS], strict=True)]
+                    row.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+                print("| " + " | ".join(row) + " |", flush=True)
+    if "torchvision" not in transforms:
+        return 0
+    differing = sum(differing_pixels(size) for size in args.sizes)
+    print(f"pixels differ from torchvision's at {differing} of {34 * len(args.sizes)} sizes and qualities")
+    return 1 if differing else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -330,6 +330,24 @@ int mzc_transform(const unsigned char *data, size_t size, const mzc_transform_op
                   const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_engine *engine,
                   mzc_buffer *out, mzc_status *status);
 
+/* ---- recompression ------------------------------------------------------------------------------------------------ */
+
+/* Images of one size, of 8 bits. */
+typedef struct {
+  const unsigned char *pixels;  /* first sample of the first image */
+  ptrdiff_t image_stride, row_stride;
+  ptrdiff_t plane_stride;       /* bytes from a plane to the next of three; 0: the samples of a pixel lie side by side */
+  int width, height, num_images;
+  int pixel_format, out_pixel_format;   /* gray or RGB of any order */
+  unsigned char *out;           /* pixels of out_pixel_format */
+  ptrdiff_t out_image_stride, out_row_stride;
+} mzc_recompression;
+
+/* The pixels that a file of each image decodes to, without coding the file; options: of each image. -1 at the first image
+ * that failed, of number num_done: MZC_UNSUPPORTED for options, formats and coefficients for which it has to go through a file. */
+int mzc_recompress(const mzc_recompression *call, const mzc_encode_options *const *options, mzc_engine *engine,
+                   int *num_done, mzc_status *status);
+
 /* ---- fidelity ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {

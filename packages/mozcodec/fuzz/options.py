@@ -412,6 +412,11 @@ def _run_encode(case: Case) -> str:
     library = mozcodec.encode(case.pixels, case.quality, **case.more, **{**case.options, "engine": "library"})
     _check(data == library, "the engines differ")
     _check_decoding(data, np.random.default_rng(zlib.crc32(data)))
+    is_gray = case.pixels.ndim == 2 or case.pixels.shape[2] == 1
+    pixel_format = case.more.get("pixel_format", "gray" if is_gray else "rgb")
+    again = mozcodec.recompress(case.pixels, case.quality, **case.more, **{**case.options, "engine": "auto"})
+    whole = _decode(data, pixel_format).reshape(case.pixels.shape)
+    _check(np.array_equal(again, whole), "recompress and the file differ")
     return _compare(case, data)
 
 

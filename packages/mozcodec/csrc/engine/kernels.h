@@ -49,6 +49,8 @@ typedef struct {
    * the end that is returned may be written. */
   uint8_t *(*write_mcus)(mzc_mcu_part *parts, int num_parts, int num_mcus, mzc_waiting_bits *, uint8_t *out);
   uint8_t *(*stuff)(const uint8_t *from, const uint8_t *end, uint8_t *to);
+  /* num pixels of three planes, side by side. */
+  void (*interleave)(const uint8_t *const plane[3], size_t num, uint8_t *out);
 } mzc_kernels;
 
 /* What this processor runs (mzc_engine_cpu). */

@@ -37,6 +37,7 @@ from ._inspect import (
 from ._metadata import Metadata
 from ._options import EncodeOptions
 from ._perceptual import EncodedAtDistance
+from ._recompress import recompress
 from ._smartscale import encode_scaled, encode_smartscale
 from ._sweep import Encoded, SweepPoint, encode_to_target, sweep
 from ._transform import optimize, transform
@@ -89,6 +90,7 @@ __all__ = [
     "psnr",
     "read_coefficients",
     "read_header",
+    "recompress",
     "ssim",
     "ssimulacra2",
     "sweep",

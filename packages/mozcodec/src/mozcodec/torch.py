@@ -12,8 +12,10 @@ import numpy as np
 
 from ._decode import decode
 from ._encode import encode
+from ._mozjpeg import lib
 from ._options import encode_options
 from ._parallel import num_threads
+from ._recompress import Batch, is_interleaved, is_planar, recompress
 
 try:
     import torch
@@ -55,13 +57,10 @@ def _options(encoder: str | Mapping[str, Any]) -> dict[str, Any]:
     return dict(encoder)
 
 
-def _interleaved(image: Any) -> Any:
-    """Return *image* (C, H, W) as (H, W, C), a view if its memory is channels-last."""
-    pixels = image.transpose(1, 2, 0)
-    if pixels.flags.c_contiguous:
-        return pixels
-    # torch interleaves several times faster than NumPy
-    return torch.stack([torch.from_numpy(plane) for plane in image], -1).numpy()
+def _strides(images: torch.Tensor) -> tuple[int, int, int, int]:
+    """Return the strides of *images* (C, H, W) or (N, C, H, W) in the order N, H, W, C."""
+    *n, c, h, w = images.stride()
+    return (n[0] if n else 0), h, w, c
 
 
 def _remedy(image: Any) -> str:
@@ -132,18 +131,11 @@ class JPEG(v2.Transform):  # type: ignore[misc]  # torchvision has no types
         if inpt.device.type != "cpu":
             raise TypeError(f"JPEG takes tensors in the memory of the CPU, this one is on {inpt.device}: use .cpu()")
         plain = inpt if type(inpt) is torch.Tensor else inpt.as_subclass(torch.Tensor)
-        images = plain.numpy()  # views in NumPy cost a tenth of those in torch
-        results = np.empty((*images.shape[:-3], *images.shape[-2:], images.shape[-3]), np.uint8)
-        if images.ndim == 3:  # the views of a batch take as long as a small image
-            if results.size:
-                self._compress(_interleaved(images), qualities[0], results)
-            out = torch.from_numpy(results.transpose(2, 0, 1))
-        else:
-            if results.size:
-                self._compress_all(
-                    images.reshape(-1, *images.shape[-3:]), results.reshape(-1, *results.shape[-3:]), qualities
-                )
-            out = torch.from_numpy(np.moveaxis(results, -1, -3))
+        *batch, channels, height, width = plain.shape
+        out = torch.empty((*batch, height, width, channels), dtype=torch.uint8)
+        if out.numel():
+            self._compress(plain, qualities, out)
+        out = out.permute(2, 0, 1) if plain.ndim == 3 else out.movedim(-1, -3)
         return out if plain is inpt else tv_tensors.wrap(out, like=inpt)
 
     def forward(self, *inputs: Any) -> Any:
@@ -152,33 +144,39 @@ class JPEG(v2.Transform):  # type: ignore[misc]  # torchvision has no types
             return self.transform(inputs[0], self.make_params([inputs[0]]))
         return super().forward(*inputs)
 
-    def _compress_all(self, images: Any, results: Any, qualities: list[int]) -> None:
-        """Write *images* (N, C, H, W) after compression to *results* (N, H, W, C)."""
+    def _compress(self, images: torch.Tensor, qualities: list[int], out: torch.Tensor) -> None:
+        """Write *images* (..., C, H, W) after compression to *out* (..., H, W, C)."""
+        if images.ndim > 4:
+            images = images.reshape(-1, *images.shape[-3:])
+        channels, height, width = images.shape[-3:]
+        number = 1 if images.ndim == 3 else len(images)
+        shape, strides = (number, height, width, channels), _strides(images)
+        if not (is_interleaved(shape, strides) or is_planar(shape, strides)):
+            images = images.contiguous()
+            strides = _strides(images)
+        options, code = (self._gray_options, lib.MZC_GRAY) if channels == 1 else (self._encode_options, lib.MZC_RGB)
+        settings = [encode_options(quality, options) for quality in qualities[:number]]
+        batch = Batch(images.data_ptr(), shape, strides, out.data_ptr(), code)
 
-        def compress(i: int) -> None:
-            self._compress(_interleaved(images[i]), qualities[i], results[i])
+        def through_file(i: int) -> None:
+            pixels = (images if images.ndim == 3 else images[i]).permute(1, 2, 0).contiguous().numpy()
+            result = out.view(shape)[i].numpy()
+            format_, target = ("gray", result[..., 0]) if channels == 1 else ("rgb", result)
+            decode(encode(pixels, qualities[i], **options), format_, out=target)
 
-        threads = min(self.threads, len(images))
+        threads = min(self.threads, number)
         if threads == 1:
-            for i in range(len(images)):
-                compress(i)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(compress, range(len(images))))
-
-    def _compress(self, pixels: Any, quality: int, out: Any) -> None:
-        """Write *pixels* (H, W, 3) or (H, W, 1) after compression to *out*."""
-        if pixels.shape[2] == 1:
-            decode(encode(pixels, quality, **self._gray_options), "gray", out=out[..., 0])
-        else:
-            decode(encode(pixels, quality, **self._encode_options), "rgb", out=out)
+            batch.recompress(settings, 0, number, through_file)
+            return
+        bounds = [number * i // threads for i in range(threads + 1)]
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda k: batch.recompress(settings, bounds[k], bounds[k + 1], through_file), range(threads)))
 
     def _transform_pillow(self, image: Any, quality: int) -> Any:
         if image.mode not in ("L", "RGB"):
             raise TypeError(f"JPEG takes images of Pillow in mode L or RGB, got {image.mode}: use .convert('RGB')")
         from PIL import Image
 
-        pixels = np.atleast_3d(np.asarray(image))
-        out = np.empty_like(pixels)
-        self._compress(pixels, quality, out)
-        return Image.fromarray(out[..., 0] if image.mode == "L" else out)
+        pixels = np.asarray(image)
+        options = self._gray_options if image.mode == "L" else self._encode_options
+        return Image.fromarray(recompress(pixels, quality, **options))

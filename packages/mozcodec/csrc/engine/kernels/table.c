@@ -11,8 +11,10 @@
 #include "emission.c"
 #include "sequential.c"
 #include "onepass.c"
+#include "interleave.c"
 
 const mzc_kernels MZC_KERNELS = {
   MZC_KERNELS_NAME, read_row, set_rates, choose_dc, choose_ac, round_dc, round_row, gather_row, coarser, flush_statistics, count_level,
-  count_scan, count_bands, fold, build_huffman, write_scan, write_dc, count_dc, count_sequential, write_sequential, write_mcus, stuff
+  count_scan, count_bands, fold, build_huffman, write_scan, write_dc, count_dc, count_sequential, write_sequential, write_mcus, stuff,
+  interleave
 };
