@@ -49,7 +49,6 @@ from detector.serve.upload import plain_name
 from detector.weights import save_model
 from tools.browser import Browser, axe_source, browser
 
-pytestmark = pytest.mark.alone
 SECONDS = 100  # for a response; the machine may be busy
 MEBI = 1 << 20
 TOKEN = "0123456789abcdef0123"

@@ -90,6 +90,7 @@ def test_experiment_at_another_quality_reruns_only_what_depends_on_it(copy):
     assert not stages_run(back)
 
 
+@pytest.mark.slow(minutes=0.6)
 def test_other_conditions_score_again_and_do_not_train(copy):
     printed = copy.run("dvc", "exp", "run", "-S", 'conditions=[raw,77,turbo:90,"turbo:90>resize:0.5>moz:60"]')
 
