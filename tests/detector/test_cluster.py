@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from detector.data import cluster, slurm, work
-from detector.data.work import Executor, Task, is_whole, read, result_file, run
+from detector.data.work import Executor, Task, as_one, is_whole, read, result_file, run
 from detector.errors import ConfigError, DataError, DetectorError
 
 from .networks import needs_network, second_network
@@ -213,6 +213,13 @@ def test_a_cluster_finishes_the_innocent_and_names_the_hopeless_after_three_trie
             run(some, out, "test", Executor(two.address))
         assert len((tmp_path / "3.ran").read_text()) == 6
         assert len((tmp_path / "4.ran").read_text()) < 4
+
+        # of a group, the hopeless task is named as if it were alone
+        group = as_one(tasks("die", range(1, 5), tmp_path))
+        with pytest.raises(DetectorError, match=r"^1 tasks .*\ntask 3: the worker process died 3 times"):
+            run([group], tmp_path / "group", "test", Executor(two.address))
+        assert [read(tmp_path / "group" / f"key{n}.done") for n in (1, 2, 4)] == [b"1", b"4", b"16"]
+        assert len(list((tmp_path / "group").iterdir())) == 3
 
         files = run(tasks("square", range(20, 29)), out, "test", Executor(two.address))
         assert [read(file) for file in files] == [str(n * n).encode() for n in range(20, 29)]

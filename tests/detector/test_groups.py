@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,9 @@ from detector.config import FacesConfig
 from detector.data import faces as stage
 from detector.data import work
 from detector.data.png import encode_png
+from detector.data.readers import read_data
 from detector.data.work import Part, Task, as_one, finish, grouped, parts_of, read
-from detector.errors import DataError
+from detector.errors import DataError, DetectorError
 
 CONFIG = FacesConfig(size=32, detector="lbp")
 
@@ -107,6 +110,67 @@ def test_grouped_images_give_the_output_of_single_ones(
     failed = (tmp_path / "one" / "failures.csv").read_text()
     assert "original/one,26b.png," in failed and "fake/40,40.png," in failed
     assert len((tmp_path / "one" / "index.csv").read_text().splitlines()) > 20
+
+
+def test_the_results_of_the_images_of_a_clip_are_joined_to_that_of_the_clip(
+    face_photograph: np.ndarray, tmp_path: Path
+) -> None:
+    data = write_images(tmp_path / "data", face_photograph)
+    (clip,) = (clip for clip in read_data(data, CONFIG).clips if len(clip.pictures) == 7)
+    task = stage.clip_task(clip, CONFIG, stage.code_version())
+    assert task.division is not None
+    pieces = task.division.divide(task.argument)
+    assert [piece.name for piece in pieces][3:5] == ["original/one, 26.png", "original/one, 26b.png"]
+    assert task.division.join([finish(piece, tmp_path) for piece in pieces]) == task.function(task.argument)
+    alone = replace(clip, pictures=clip.pictures[:1])
+    assert stage.clip_task(alone, CONFIG, "code").division is None
+
+
+# 06.png kills its workers; the images of the clip do so together only
+CROP = """
+import os, signal
+from detector.data.faces import crop_clip
+
+def crop(argument):
+    names = [path.name for path in argument[0].pictures]
+    if "06.png" in names or len(names) > 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return crop_clip(argument)
+"""
+
+
+@pytest.mark.slow(minutes=0.5)
+def test_an_image_that_kills_its_workers_is_named_and_takes_no_other_with_it(
+    face_photograph: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, cropped = write_images(tmp_path / "data", face_photograph), [0]
+    for path in [*data.glob("fake/**/*.png"), *data.glob("real/1*.png")]:
+        if path.name != "01.png":
+            path.unlink()
+    (tmp_path / "killed_crops.py").write_text(CROP)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "killed_crops", raising=False)
+    import killed_crops  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(stage, "grouped", lambda tasks, _: [list(tasks)])
+    task, crop = stage.clip_task, stage._crop_pictures
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "clip_task", lambda *rest: replace(task(*rest), function=killed_crops.crop))
+        message = r"^1 tasks could not be finished:\noriginal/06: the worker process died 3 times"
+        with pytest.raises(DetectorError, match=message):
+            stage.make_faces(data, tmp_path / "faces", CONFIG, workers=1)
+    assert len(list((tmp_path / ".faces.work").glob("*.done"))) == 5 + 7 + 1  # all others, and the clip
+
+    def counted(paths: Sequence[Path], *rest: object) -> None:
+        cropped[0] += len(paths)
+        crop(paths, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stage, "_crop_pictures", counted)
+    stage.make_faces(data, tmp_path / "faces", CONFIG, executor="serial")
+    assert cropped[0] == 6  # the group
+    stage.make_faces(data, tmp_path / "expected", CONFIG, executor="serial")
+    assert contents(tmp_path / "faces") == contents(tmp_path / "expected")
 
 
 @pytest.mark.usefixtures("small_groups")

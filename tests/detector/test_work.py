@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from detector.config import CompressConfig
 from detector.data import compress, work
 from detector.data.compress import compress_faces
 from detector.data.index import read_index
-from detector.data.work import Executor, Task, finish, is_whole, pack, read, run, unpack, working_folder
+from detector.data.work import Executor, Task, as_one, finish, is_whole, pack, read, run, unpack, working_folder
 from detector.errors import ConfigError, DetectorError
 from detector.fidelity import measure
 
@@ -31,6 +32,9 @@ def die(number):
     if number == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return square(number)
+
+def die_together(_):
+    die(3)
 
 def fail(number):
     raise LookupError(f"task {number}")
@@ -76,6 +80,24 @@ def test_a_task_that_kills_its_workers_is_named_and_the_others_are_kept(tasks: o
     with pytest.raises(DetectorError, match=r"1 tasks could not be finished:\ntask 3: the worker process died 3 times"):
         run(some, tmp_path / "work", "test", Executor("processes", 2))
     assert [is_whole(work.result_file(tmp_path / "work", task)) for task in some] == [n != 3 for n in range(6)]
+
+
+def test_a_group_that_is_given_up_is_done_task_by_task(tasks: object, tmp_path: Path) -> None:
+    some = [Task(f"key{n}", f"task {n}", tasks.die, n) for n in range(6)]  # type: ignore[attr-defined]
+    group, other, out = as_one(some[1:]), some[0], tmp_path / "work"
+    with pytest.raises(DetectorError, match=r"^1 tasks could .*:\ntask 3: the worker process died 3 times"):
+        run([group, other], out, "test", Executor("processes", 2))
+    assert [is_whole(work.result_file(out, task)) for task in some] == [n != 3 for n in range(6)]
+    assert not is_whole(work.result_file(out, group))
+
+
+def test_a_group_whose_tasks_only_finish_alone_has_the_same_result(tasks: object, tmp_path: Path) -> None:
+    # its workers die, those of its tasks do not, as with too little memory
+    group = as_one([Task(f"key{n}", f"task {n}", tasks.square, n) for n in (2, 3, 2)])  # type: ignore[attr-defined]
+    fatal = replace(group, function=tasks.die_together)  # type: ignore[attr-defined]
+    pool, expected = Executor("processes", 1), finish(group, tmp_path / "alone").read_bytes()
+    (file,) = run([fatal], tmp_path / "work", "test", pool, isolated=True)
+    assert file.read_bytes() == expected
 
 
 def test_the_exception_of_a_task_is_raised(tasks: object, tmp_path: Path) -> None:

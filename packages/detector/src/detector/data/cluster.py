@@ -3,7 +3,8 @@
 A task runs on a worker, which writes the result to the working folder, on a file system that it shares with this
 process. The scheduler runs a task again when its worker dies. Before a task runs, its worker notes the attempt in the
 working folder: a task whose workers have died twice runs alone, after all others, and after a third death it is given
-up. The scheduler's own count is not used, because it charges a death to every task that was assigned to the worker.
+up, or done in pieces that have attempts of their own. The scheduler's own count is not used, because it charges a
+death to every task that was assigned to the worker.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import queue
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,19 +138,22 @@ def software() -> dict[str, str]:
     return found | {name: os.environ.get(name, "not set") for name in VARIABLES}
 
 
-def on_cluster(tasks: Sequence[Task], work: Path, place: str, workers: int) -> Iterator[tuple[Task, Any]]:
+def on_cluster(
+    tasks: Sequence[Task], work: Path, place: str, workers: int, divide: Callable[[Task], Sequence[Task]]
+) -> Iterator[tuple[Task, Any]]:
     """Finish *tasks* in the folder *work* on the cluster *place*: ``dask://HOST:PORT``, ``tls://HOST:PORT`` or
     ``slurm``, with *workers* processes (0: as many as its settings say).
 
-    Yields each task as it finishes, with None or a `WorkerDiedError`. Raises the exception of a task, and
-    `DetectorError` if the scheduler does not answer or is lost.
+    Yields each task as it finishes, with None or a `WorkerDiedError`; the pieces that *divide* returns for a task that
+    would be given up, if any, take its place. Raises the exception of a task, and `DetectorError` if the scheduler does
+    not answer or is lost.
     """
     work.mkdir(parents=True, exist_ok=True)
     run = secrets.token_hex(4)
     with _client(place, workers) as client:
         StatusLine().say(f"Dask dashboard: {client.dashboard_link}")
         try:
-            yield from _Run(client, work, place, run).unordered(tasks)
+            yield from _Run(client, work, place, run).unordered(tasks, divide)
         finally:
             for path in work.glob(f"*.{run}.attempts"):
                 path.unlink(missing_ok=True)
@@ -167,7 +171,9 @@ class _Run:
         self.submitted = 0
         self.told = False
 
-    def unordered(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, WorkerDiedError | None]]:
+    def unordered(
+        self, tasks: Sequence[Task], divide: Callable[[Task], Sequence[Task]]
+    ) -> Iterator[tuple[Task, WorkerDiedError | None]]:
         waiting = list(tasks)[::-1]
         while waiting or self.running or self.suspects:
             while waiting and len(self.running) < IN_FLIGHT:
@@ -179,9 +185,12 @@ class _Run:
             outcome = self._outcome(future, task)
             if outcome == SUSPECT and not alone:
                 self.suspects.append(task)
+            elif outcome == DONE:
+                yield task, None
+            elif pieces := divide(task):
+                waiting += reversed(pieces)
             else:
-                died = outcome != DONE
-                yield task, WorkerDiedError(f"the worker process died {STRIKES + 1} times") if died else None
+                yield task, WorkerDiedError(f"the worker process died {STRIKES + 1} times")
 
     def _submit(self, task: Task, alone: bool) -> None:
         self.submitted += 1

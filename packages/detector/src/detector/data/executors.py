@@ -2,8 +2,8 @@
 
 ``concurrent.futures.ProcessPoolExecutor`` loses all outstanding work when one worker is killed. Here the pool is
 rebuilt and unfinished jobs are submitted again. A job that was running when workers died twice is then run alone; if
-its worker dies a third time, the job fails with `WorkerDiedError`. A job may therefore run more than once: it must be
-repeatable, and write its results under a temporary name.
+its worker dies a third time, it is divided or, if it cannot be, fails with `WorkerDiedError`. A job may therefore run
+more than once: it must be repeatable, and write its results under a temporary name.
 """
 
 from __future__ import annotations
@@ -39,18 +39,28 @@ class ProcessPool(Generic[Job, Result]):
         self.workers = workers or cores()
         self.initializer = initializer
 
-    def unordered(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | WorkerDiedError]]:
+    def unordered(
+        self, jobs: Sequence[Job], divide: Callable[[Job], Sequence[Job]] = lambda _: ()
+    ) -> Iterator[tuple[Job, Result | WorkerDiedError]]:
         """Yield each job with its result as they finish; a job that kills its workers comes with a `WorkerDiedError`.
 
+        If *divide* returns jobs for it, these run in its place, with attempts of their own, and are yielded instead.
         An exception that *function* raises is raised here, after the workers have been stopped.
         """
+        jobs = list(jobs)
         strikes = [0] * len(jobs)
         waiting = list(range(len(jobs)))[::-1]
         while waiting:
             suspects = [i for i in waiting if strikes[i] >= STRIKES]
             if suspects:
                 waiting.remove(suspects[0])
-                yield jobs[suspects[0]], self._alone(jobs[suspects[0]])
+                result = self._alone(job := jobs[suspects[0]])
+                pieces = divide(job) if isinstance(result, WorkerDiedError) else ()
+                waiting += range(len(jobs) + len(pieces) - 1, len(jobs) - 1, -1)
+                jobs += pieces
+                strikes += [0] * len(pieces)
+                if not pieces:
+                    yield job, result
                 continue
             running: dict[Future[Result], int] = {}
             try:

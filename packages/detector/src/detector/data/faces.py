@@ -44,7 +44,19 @@ from .published import packaged
 from .readers import read_data
 from .shards import ShardWriter, Slot
 from .summary import describe_data
-from .work import LONGEST_GROUP, Executor, Part, Task, as_one, grouped, key_of, parts_of, run, working_folder
+from .work import (
+    LONGEST_GROUP,
+    Division,
+    Executor,
+    Part,
+    Task,
+    as_one,
+    grouped,
+    key_of,
+    parts_of,
+    run,
+    working_folder,
+)
 
 NO_FACE = "no face found"
 LEFT_OUT = "faces seen in too few frames, or never with eyes, are left out"
@@ -403,9 +415,26 @@ def clip_task(
         except OSError as error:  # it will be listed as unreadable, and retried in the next run
             parts.append(f"{path}: {error}")
     key = key_of("crop_clip", code, values, *parts)
+    division = Division(_of_one_image, _of_all_images) if len(clip.pictures) > 1 else None
     if elsewhere:
-        return Task(key, clip.video, crop_copied, (clip, config, elsewhere))
-    return Task(key, clip.video, crop_clip, (clip, config))
+        return Task(key, clip.video, crop_copied, (clip, config, elsewhere), division)
+    return Task(key, clip.video, crop_clip, (clip, config), division)
+
+
+def _of_one_image(argument: tuple[Clip, FacesConfig] | tuple[Clip, FacesConfig, Mapping[Path, Later]]) -> list[Task]:
+    """Return a task for each image of a clip whose task has this *argument*."""
+    clip, config, *later = argument
+    code = code_version()
+    tasks = [clip_task(replace(clip, pictures=(path,)), config, code, *later) for path in clip.pictures]
+    return [replace(task, name=f"{clip.video}, {path.name}") for task, path in zip(tasks, clip.pictures, strict=True)]
+
+
+def _of_all_images(results: Sequence[Path]) -> bytes:
+    """Return the result of a clip from those of its images."""
+    cropped, stored = _joined(results, 1)
+    for cut, place in zip(cropped.cuts, stored, strict=True):
+        cut.image, cut.mask = _stored(*place)
+    return _packed(cropped)
 
 
 def code_version() -> str:
@@ -499,7 +528,7 @@ def _write(
     noted: dict[str, list[str]] = defaultdict(list)
     several = outside = 0
     for clip in sorted(tree.clips, key=lambda clip: f"{clip.video}/"):
-        cropped, stored = _joined(results[clip.video])
+        cropped, stored = _joined(results[clip.video], LONGEST_GROUP)
         for note in cropped.notes:
             noted[note].append(clip.video)
         shown = _shown(clip, cropped.cuts)
@@ -566,11 +595,12 @@ def _write(
     return summary
 
 
-def _joined(results: Sequence[Result]) -> tuple[Cropped, list[tuple[Result, int]]]:
-    """Return what the tasks of a clip found, and for each crop the result that has it and its number there."""
+def _joined(results: Sequence[Result], images: int) -> tuple[Cropped, list[tuple[Result, int]]]:
+    """Return what the tasks of a clip, of so many *images* each, found, and for each crop the result that has it and
+    its number there."""
     cropped, stored = Cropped(), []
     for n, result in enumerate(results):
-        one, first = _load(result), n * LONGEST_GROUP  # `divided`
+        one, first = _load(result), n * images
         cropped.cuts += [replace(cut, frame=first + cut.frame) for cut in one.cuts]
         cropped.failures += [
             (number if number is None else first + number, reason) for number, reason in one.failures

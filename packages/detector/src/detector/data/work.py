@@ -31,6 +31,7 @@ from .files import whole_file
 
 __all__ = [
     "SERIAL",
+    "Division",
     "Executor",
     "Part",
     "Task",
@@ -60,12 +61,24 @@ LARGEST_GROUP = 64 << 20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """``function(argument)`` returns the result as bytes; `name` is for messages. The function is pickled by name."""
+    """``function(argument)`` returns the result as bytes; `name` is for messages. The function is pickled by name.
+
+    A task with a `division` that would be given up, because its workers die, is done in pieces.
+    """
 
     key: str
     name: str
     function: Callable[[Any], bytes]
     argument: Any
+    division: Division | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """The pieces of a task: `divide` returns them as tasks for its argument, `join` its result from their files."""
+
+    divide: Callable[[Any], Sequence[Task]]
+    join: Callable[[Sequence[Path]], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +145,17 @@ def run(tasks: Sequence[Task], work: Path, label: str, executor: Executor, isola
     """Finish *tasks* in the folder *work* and return the files of their results, in the order of *tasks*.
 
     With *isolated*, ``processes`` never runs a task in this process, because its input may crash it. The first
-    exception of a task is raised. Tasks whose workers were killed again and again are named by a `DetectorError` when
-    all others have finished.
+    exception of a task is raised. Tasks whose workers were killed again and again are done in pieces if they have a
+    `Division`; those without, and pieces that kill workers again, are named by a `DetectorError` when all others have
+    finished.
     """
     waiting = {task.key: task for task in tasks if not is_whole(result_file(work, task))}
     lost: list[str] = []
     if waiting:
         found = len({task.key for task in tasks}) - len(waiting)
         label = f"{label} ({found} found)" if found else label
-        for task, result in track(_unordered(list(waiting.values()), work, executor, isolated), len(waiting), label):
-            if isinstance(result, WorkerDiedError):
-                lost.append(f"{task.name}: {result}")
+        for _ in track(_done(waiting, work, executor, isolated, lost), len(waiting), label):
+            pass
     if lost:
         more = f"\nand {len(lost) - NAMED} more" if len(lost) > NAMED else ""
         raise DetectorError(
@@ -159,14 +172,39 @@ def finished(tasks: Sequence[Task], work: Path | None, label: str, executor: Exe
     return (read(file) for file in run(tasks, work, label, executor))
 
 
+def _done(waiting: dict[str, Task], work: Path, executor: Executor, isolated: bool, lost: list[str]) -> Iterator[Task]:
+    """Yield the tasks *waiting*, by key, as they finish; those that were given up, or their pieces, are named in
+    *lost*."""
+    left, pieces = dict(waiting), {}
+
+    def divide(task: Task) -> Sequence[Task]:
+        if task.division is None:
+            return ()
+        pieces[task.key] = task.division.divide(task.argument)
+        return list({piece.key: piece for piece in pieces[task.key]}.values())
+
+    for task, result in _unordered(list(waiting.values()), work, executor, isolated, divide):
+        if isinstance(result, WorkerDiedError):
+            lost.append(f"{task.name}: {result}")
+        if left.pop(task.key, None):
+            yield task
+    for task in left.values():
+        files = [result_file(work, piece) for piece in pieces[task.key]]
+        if all(map(is_whole, files)):
+            assert task.division is not None
+            _write(result_file(work, task), task.division.join(files))
+        yield task
+
+
 def _unordered(
-    tasks: list[Task], work: Path, executor: Executor, isolated: bool
+    tasks: list[Task], work: Path, executor: Executor, isolated: bool, divide: Callable[[Task], Sequence[Task]]
 ) -> Iterator[tuple[Task, Path | WorkerDiedError | None]]:
-    """Yield each of *tasks* as they finish, with a `WorkerDiedError` if it was given up."""
+    """Yield each of *tasks* as they finish, with a `WorkerDiedError` if it was given up; instead of a task to be given
+    up, the pieces that *divide* returns for it, if any."""
     if executor.elsewhere:
         from .cluster import on_cluster
 
-        yield from on_cluster(tasks, work, executor.place, executor.workers)
+        yield from on_cluster(tasks, work, executor.place, executor.workers, divide)
         return
     pool = ProcessPool(partial(finish, work=work), executor.workers)
     alone = len(tasks) == 1 or pool.workers == 1
@@ -174,7 +212,7 @@ def _unordered(
         for task in tasks:
             yield task, finish(task, work)
         return
-    yield from pool.unordered(tasks)
+    yield from pool.unordered(tasks, divide)
 
 
 def finish(task: Task, work: Path) -> Path:
@@ -183,12 +221,16 @@ def finish(task: Task, work: Path) -> Path:
     if not is_whole(path):
         start, cpu = time.monotonic(), time.process_time()
         result = task.function(task.argument)
-        with whole_file(path) as temporary, temporary.open("wb") as file:
-            file.write(MAGIC + hashlib.sha256(result).digest())
-            file.write(result)
+        _write(path, result)
         for times in _times:
             times.append((task, time.process_time() - cpu, time.monotonic() - start))
     return path
+
+
+def _write(path: Path, result: bytes) -> None:
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        file.write(MAGIC + hashlib.sha256(result).digest())
+        file.write(result)
 
 
 _times: list[list[tuple[Task, float, float]]] = []
@@ -266,17 +308,24 @@ def grouped(tasks: Sequence[Task], sizes: Sequence[int]) -> list[list[Task]]:
 
 
 def as_one(tasks: Sequence[Task]) -> Task:
-    """Return a task that does *tasks*, one after the other; `parts_of` finds their results in its file."""
+    """Return a task that does *tasks*, one after the other; `parts_of` finds their results in its file.
+
+    Its pieces are *tasks*.
+    """
     first, *others = tasks
     if not others:
         return first
     name = f"{first.name} ... {others[-1].name} ({len(tasks)} tasks)"
     key = key_of("as_one", *(task.key for task in tasks))
-    return Task(key, name, _do_all, tuple((task.function, task.argument) for task in tasks))
+    return Task(key, name, _do_all, tuple(tasks), Division(tuple, _packed))
 
 
-def _do_all(tasks: Sequence[tuple[Callable[[Any], bytes], Any]]) -> bytes:
-    return pack(function(argument) for function, argument in tasks)
+def _do_all(tasks: Sequence[Task]) -> bytes:
+    return pack(task.function(task.argument) for task in tasks)
+
+
+def _packed(files: Sequence[Path]) -> bytes:
+    return pack(map(read, files))
 
 
 def parts_of(path: Path, number: int) -> list[Path] | list[Part]:
