@@ -274,6 +274,32 @@ def test_the_transform_takes_what_torchvision_v2_takes(face):
     assert jpeg(tensor[:0].new_empty(0, 3, 8, 8)).shape == (0, 3, 8, 8)
 
 
+def test_the_transform_takes_views_of_every_kind(face):
+    tensor = _tensor(face)
+
+    from mozcodec.torch import JPEG
+
+    batch = tensor[None].repeat(3, 1, 1, 1)
+    views = {
+        "crops": batch[:, :, 3:60, 5:71],
+        "rotated": batch.transpose(2, 3),
+        "every second image": tensor[None].repeat(6, 1, 1, 1)[::2],
+        "one plane three times": tensor[None, :1].expand(3, 3, -1, -1),
+        "channels last": batch.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2),
+        "bgr": batch.flip(1),
+        "five axes": batch[None],
+    }
+    for encoder, options in (("turbo", TURBO), ({"arithmetic": True}, {"arithmetic": True})):
+        for threads in (1, 2):
+            for name, view in views.items():
+                got = JPEG(55, encoder=encoder, threads=threads)(view)
+                assert got.shape == view.shape
+                pixels = view.reshape(-1, *view.shape[-3:])[-1].permute(1, 2, 0).contiguous().numpy()
+                expected = mozcodec.decode(mozcodec.encode(pixels, 55, **options))
+                last = got.reshape(-1, *view.shape[-3:])[-1].permute(1, 2, 0).numpy()
+                assert np.array_equal(last, expected), (name, threads)
+
+
 @pytest.mark.parametrize("quality", [0, 101, (50, 40), (1.5, 3), True, (30,), (1, 2, 3), 7.5, None, "75"])
 def test_wrong_qualities_are_refused(quality):
     _import_torchvision()
