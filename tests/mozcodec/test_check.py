@@ -127,13 +127,15 @@ def test_each_change_of_long_codes_is_noticed(coding):
     assert {expected.compare(data, engine=engine) for engine in expected.engines()} == {DIFFERS}
 
 
-def test_coefficients_without_a_magnitude_are_left_to_the_library(coefficients):
-    components = [c.copy() for c in coefficients.components]
-    data = mozcodec.write_coefficients(coefficients)
-    expected = Expected(dataclasses.replace(coefficients, components=tuple(components)))
-    expected.arrays[0][2, 3, 1, 1] = -32768
-    assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [UNCOVERED] * 3
-    assert expected.compare(data, by_library=True) == DIFFERS
+@pytest.mark.parametrize("coding", ["default", "sequential", "sequential restarts", "separate scans"])
+def test_coefficients_without_a_magnitude_are_left_to_the_library(coefficients, coding):
+    data = mozcodec.write_coefficients(coefficients, **CODINGS[coding])
+    for component, row, column in ((0, 2, 3), (0, 2, -1), (0, -1, 3), (2, -1, -1)):
+        components = [c.copy() for c in coefficients.components]
+        expected = Expected(dataclasses.replace(coefficients, components=tuple(components)))
+        expected.arrays[component][row, column, 1, 1] = -32768
+        assert {expected.compare(data, engine=engine) for engine in expected.engines()} == {UNCOVERED}
+        assert expected.compare(data, by_library=True) == DIFFERS
 
 
 @pytest.mark.parametrize("coding", CODINGS)

@@ -34,7 +34,7 @@ typedef struct {
   int last_dc, slot;             /* slot: see mzc_comparing.words */
   int16_t (**rows)[64];
   int top;                       /* the row of blocks that above and bit begin with */
-  const uint64_t *above, *bit;   /* a word a block, bit 63 - k = zigzag coefficient k: |c| >> (AC refinement: Ah, otherwise Al)
+  uint64_t *above, *bit;         /* a word a block, bit 63 - k = zigzag coefficient k: |c| >> (AC refinement: Ah, otherwise Al)
                                     is not 0; AC refinement: bit Al of |c| is 1 */
 } mzc_comparing_component;
 
@@ -57,7 +57,9 @@ typedef struct {
 /* Moves data on, so that they hold a block after bit at. Not 0: at is beyond the end of the interval. */
 int mzc_compare_further(mzc_comparing *);
 
-/* MCUs first .. first + count - 1 in row y of them; of a scan of one component: blocks. Not 0: they are others. */
+enum { MZC_LOWEST = 2 };
+/* MCUs first .. first + count - 1 in row y of them; of a scan of one component: blocks. Not 0: they are others; MZC_LOWEST: one
+ * is -32768. */
 typedef int (*mzc_compare_mcus)(mzc_comparing *, int y, int first, int count);
 
 typedef struct {
@@ -66,7 +68,8 @@ typedef struct {
   int (*find)(const int16_t (*row)[64], int count, int shift, uint64_t *sets, size_t stride);
   mzc_compare_mcus sequential, dc_first, dc_refine, ac_first, ac_refine;
   int (*end_run)(mzc_comparing *);   /* after ac_first, where a restart interval ends. Not 0: it ends otherwise */
-  void (*fill_words)(uint64_t *words, const mzc_known_code *);   /* of a slot; NULL: sequential and ac_first need none */
+  void (*fill_words)(uint64_t *words, const mzc_known_code *);   /* of a slot; NULL: sequential and ac_first need
+                                      none; otherwise sequential finds the sets that it needs */
 } mzc_comparers;
 
 extern const mzc_comparers mzc_comparers_baseline, mzc_comparers_v3, mzc_comparers_v4;

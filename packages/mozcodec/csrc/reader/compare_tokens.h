@@ -17,6 +17,7 @@ typedef struct {
   uint8_t before, place[LIST + 64];   /* zigzag index; the component's slot << 6 */
   uint32_t token[LIST + 64];
   int count;
+  __m512i magnitudes;            /* of the coefficients so far, together */
 } symbols;
 
 static void fill_words(uint64_t *words, const mzc_known_code *code)
@@ -80,6 +81,13 @@ static inline __attribute__((always_inline)) void list_block(symbols *l, const z
   _mm512_storeu_si512(l->place + l->count,
                       _mm512_maskz_compress_epi8(set, _mm512_or_si512(z->index, _mm512_set1_epi8((char)(slot << 6)))));
   l->count += __builtin_popcountll(set);
+}
+
+static inline void add_magnitudes(symbols *l, const int16_t *block)
+{
+  __m512i a = _mm512_abs_epi16(_mm512_loadu_si512(block)), b = _mm512_abs_epi16(_mm512_loadu_si512(block + 32));
+
+  l->magnitudes = _mm512_or_si512(l->magnitudes, _mm512_or_si512(a, b));
 }
 
 /* whole: place 0 is a DC difference, a 0 at place 63 the end of a block. */
@@ -184,6 +192,24 @@ static int whole_mcus(const mzc_comparing *s, int y, int first, int count)
   return count;
 }
 
+/* The sets of the blocks of MCUs first .. first + count - 1. Not 0: see find. */
+static int find_sets(mzc_comparing *s, int y, int first, int count)
+{
+  int has_lowest = 0;
+
+  for (int i = 0; i < s->num_components; i++) {
+    mzc_comparing_component *c = &s->component[i];
+    int from = first * c->across, end = (first + count) * c->across;
+
+    end = end < c->wide ? end : c->wide;
+    for (int row = y * c->down; row < (y + 1) * c->down && row < c->high && from < end; row++) {
+      uint64_t *sets = c->above + (size_t)(row - c->top) * c->wide + from;
+      has_lowest |= find((const int16_t (*)[64])c->rows[row] + from, end - from, 0, sets, 0);
+    }
+  }
+  return has_lowest;
+}
+
 static int sequential_by_tokens(mzc_comparing *s, int y, int first, int count)
 {
   const zigzag z = make_zigzag();
@@ -192,6 +218,7 @@ static int sequential_by_tokens(mzc_comparing *s, int y, int first, int count)
   symbols l;
 
   l.count = 0;
+  l.magnitudes = _mm512_setzero_si512();
   for (int x = first; x < first + whole; x++)
     for (int i = 0; i < s->num_components; i++) {
       mzc_comparing_component *c = &s->component[i];
@@ -204,6 +231,7 @@ static int sequential_by_tokens(mzc_comparing *s, int y, int first, int count)
 
           c->last_dc = blocks[h][0];
           list_block(&l, &z, blocks[h], 0, ~(uint64_t)0, (uint64_t)1 << 63 | 1, c->slot);
+          add_magnitudes(&l, blocks[h]);
           l.value[place] = (int16_t)change;
           difference |= abs(change) > INT16_MAX;
           if (l.count > LIST - 64) {
@@ -216,9 +244,15 @@ static int sequential_by_tokens(mzc_comparing *s, int y, int first, int count)
   make_tokens(&l, 1);
   difference |= compare_tokens(s, &l, &at);
   s->at = at;
+  if (_mm512_movepi16_mask(l.magnitudes))
+    return MZC_LOWEST;
   if (difference)
     return 1;
-  return whole < count ? sequential(s, y, first + whole, count - whole) : 0;
+  first += whole;
+  count -= whole;
+  if (count == 0)
+    return 0;
+  return find_sets(s, y, first, count) ? MZC_LOWEST : sequential(s, y, first, count);
 }
 
 static inline uint32_t run_token(uint32_t run)

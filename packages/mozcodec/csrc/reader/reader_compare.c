@@ -214,8 +214,11 @@ static int compare_row(comparison *c, compared_scan *scan, int y, int wide)
       n = (unsigned)n < scan->to_go ? n : (int)scan->to_go;
       scan->to_go -= (unsigned)n;
     }
-    if (scan->compare(s, y, x, n))
-      return unlike(c, "coefficients");
+    switch (scan->compare(s, y, x, n)) {
+    case 0: break;
+    case MZC_LOWEST: return MZC_UNCOVERED;
+    default: return unlike(c, "coefficients");
+    }
   }
   return MZC_SAME;
 }
@@ -256,16 +259,20 @@ static int compare_component(comparison *c, int i, int y)
   const mzc_expected *e = c->expected;
   int top = y * e->v[i], end = top + e->v[i] < e->high[i] ? top + e->v[i] : e->high[i];
   size_t stride = (size_t)e->v[i] * e->wide[i];
+  int needs_sets = c->shift[i] >= 0 && (c->progressive || c->kernels->fill_words == NULL);
 
   for (int row = top; row < end; row++) {
-    if (c->shift[i] >= 0 && c->kernels->find((const int16_t (*)[64])e->rows[i][row], e->wide[i], c->shift[i],
-                                             c->sets[i] + (size_t)(row - top) * e->wide[i], stride))
+    if (needs_sets && c->kernels->find((const int16_t (*)[64])e->rows[i][row], e->wide[i], c->shift[i],
+                                       c->sets[i] + (size_t)(row - top) * e->wide[i], stride))
       return MZC_UNCOVERED;
     for (int j = 0; j < c->num_scans; j++)
       if (c->scan[j]->codes.num_components == 1 && c->scan[j]->index[0] == i) {
+        int result;
+
         c->scan[j]->codes.component[0].top = top;
-        if (compare_row(c, c->scan[j], row, e->wide[i]))
-          return MZC_DIFFERS;
+        result = compare_row(c, c->scan[j], row, e->wide[i]);
+        if (result)
+          return result;
       }
   }
   return MZC_SAME;
@@ -295,8 +302,9 @@ static int compare_scans(comparison *c)
 
       for (int at = 0; at < scan->codes.num_components; at++)
         scan->codes.component[at].top = y * e->v[scan->index[at]];
-      if (scan->codes.num_components > 1 && compare_row(c, scan, y, wide))
-        return MZC_DIFFERS;
+      result = scan->codes.num_components > 1 ? compare_row(c, scan, y, wide) : MZC_SAME;
+      if (result)
+        return result;
     }
   }
   for (int j = 0; j < c->num_scans; j++)
