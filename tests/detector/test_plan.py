@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from detector.cli import cli
+from detector.data.work import Task, grouped, key_of
 from detector.planning.cost import (
     BYTES,
     STAGES,
@@ -100,6 +101,17 @@ def test_a_share_of_frames_without_a_face_makes_fewer_crops_of_as_many_frames() 
 def test_a_picture_is_one_crop() -> None:
     units = counts(Videos(10, 10, 1, 0.25, 1e6, pictures=True), SETTINGS, 1.0)["faces"]
     assert units == {"tasks": 20, "picture megapixels": 5, "crops": 20, "megabytes": 1}
+
+
+@pytest.mark.parametrize(("number", "size"), [(10, 1e5), (100, 1e5), (1000, 1e5), (20_000, 1e5), (20_000, 1e7)])
+def test_pictures_are_tasks_in_groups_as_faces_makes_them(number: int, size: float) -> None:
+    some = [Task(key_of(str(n)), "", bytes, b"") for n in range(number)]
+    videos = Videos(number, 0, 1, 0.25, number * size, pictures=True)
+    made = len(grouped(some, [int(size)] * number))
+    # the keys say where groups end; the standard deviation of their number is below its square root
+    near = 4 * math.sqrt(made) if made < number else 0
+    assert tasks(videos, SETTINGS, number)["faces"] == pytest.approx(made, abs=near)
+    assert (made < number) == (number > 127)
 
 
 def test_cpu_time_is_the_start_and_rates_times_units() -> None:

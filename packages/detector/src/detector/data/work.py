@@ -41,6 +41,7 @@ __all__ = [
     "grouped",
     "is_whole",
     "key_of",
+    "mean_group",
     "pack",
     "parts_of",
     "read",
@@ -292,9 +293,7 @@ def grouped(tasks: Sequence[Task], sizes: Sequence[int]) -> list[list[Task]]:
     There are at least about `FEWEST_GROUPS` groups, of at most `LONGEST_GROUP` tasks and `LARGEST_GROUP` bytes (or one
     task). Where a group ends follows from the keys of its tasks, so one more input changes one or two groups.
     """
-    mean = 1
-    while mean < LONGEST_GROUP // 2 and 2 * mean * FEWEST_GROUPS <= len(tasks):
-        mean *= 2
+    mean = mean_group(len(tasks))
     groups: list[list[Task]] = []
     total, ended = 0, True
     for task, size in zip(tasks, sizes, strict=True):
@@ -305,6 +304,14 @@ def grouped(tasks: Sequence[Task], sizes: Sequence[int]) -> list[list[Task]]:
         total += size
         ended = int(task.key[:8], 16) % mean == 0 or len(groups[-1]) == LONGEST_GROUP
     return groups
+
+
+def mean_group(number: int) -> int:
+    """Return the mean length of the groups of *number* tasks, a power of 2, if they had no limits."""
+    mean = 1
+    while mean < LONGEST_GROUP // 2 and 2 * mean * FEWEST_GROUPS <= number:
+        mean *= 2
+    return mean
 
 
 def as_one(tasks: Sequence[Task]) -> Task:

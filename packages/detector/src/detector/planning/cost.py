@@ -67,7 +67,8 @@ class StageRates:
     """The cost of a stage: CPU seconds to `start` a command or a worker, rates of the units of its `tasks` and of what
     the command does itself (`serial`), and the largest memory of a process in bytes.
 
-    The rate of the unit ``tasks`` is the constant part of a task. `gpu` are seconds of a GPU, empty without one.
+    The rate of the unit ``tasks`` is the constant part of a task, for faces of a video or picture. `gpu` are seconds of
+    a GPU, empty without one.
     """
 
     start: NotNegative
@@ -198,12 +199,12 @@ def fit(work: Sequence[float], seconds: Sequence[float]) -> tuple[Rate, Rate]:
 
 
 def tasks(videos: Videos, settings: Settings, crops: int) -> dict[str, int]:
-    """Return the number of tasks of each stage that has any, for so many *crops*."""
+    """Return the number of tasks of each stage that has any, for so many *crops*; a group of pictures is one."""
     split = _splits(videos, crops)
     masked, described = _explained(videos, split["test"])
     several = min(2, settings.conditions)
     return {
-        "faces": videos.real + videos.fake,
+        "faces": _picture_groups(videos) if videos.pictures else videos.real + videos.fake,
         "audit": -(-(videos.real + videos.fake) // SOURCE_FILES) - (-crops // AUDITED) + _comparisons(split),
         "compress": -(-(split["train"] + split["val"]) // OF_A_TASK["compress"]),
         "fidelity": -(-crops // OF_A_TASK["fidelity"]),
@@ -211,6 +212,20 @@ def tasks(videos: Videos, settings: Settings, crops: int) -> dict[str, int]:
         # a batch is of one condition; one more shows the examples
         "explain": settings.conditions * (1 - -masked // EXPLAINED_BATCH) + several * -(-described // EXPLAINED_BATCH),
     }
+
+
+def _picture_groups(videos: Videos) -> int:
+    """Return the expected number of groups that faces makes of pictures of one size (`grouped`)."""
+    from ..data.work import LARGEST_GROUP, LONGEST_GROUP, mean_group
+
+    number = videos.real + videos.fake
+    if not number:
+        return 0
+    longest = max(1, min(LONGEST_GROUP, int(LARGEST_GROUP * number / max(1.0, videos.bytes))))
+    # each picture ends a group with this chance, unless the group is full before
+    chance = 1 / mean_group(number)
+    length = (1 - (1 - chance) ** longest) / chance
+    return math.ceil(number / length)
 
 
 def _comparisons(split: Mapping[str, int]) -> int:
