@@ -18,7 +18,7 @@ import mozcodec
 from detector.audit import make_audit
 from detector.cli import cli
 from detector.config import AuditConfig, FacesConfig
-from detector.data import work
+from detector.data import properties, work
 from detector.data.faces import make_faces
 from detector.data.index import Face, read_index, read_rows, write_rows
 from detector.data.png import encode_png
@@ -221,6 +221,18 @@ def test_pairs_of_many_crops_are_compared_by_tasks(tmp_path: Path, monkeypatch: 
     for name in ("audit.json", "audit.csv", "leaks.csv"):
         content = (tmp_path / "here" / name).read_bytes()
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "processes" / name).read_bytes() == content
+
+
+def test_source_files_that_are_examined_one_by_one_give_the_same_result(tmp_path: Path) -> None:
+    names = ["a.png", "b.png", "c.png"]  # done so if the workers die on all together
+    for number, name in enumerate(names):
+        (tmp_path / name).write_bytes(encode_png(np.full((8, 8 + number, 3), 9, np.uint8)))
+    (task,) = properties.source_tasks(tmp_path, names)
+    assert task.division is not None
+    pieces = task.division.divide(task.argument)
+    assert [piece.name for piece in pieces] == names and not any(piece.division for piece in pieces)
+    files = [work.finish(piece, tmp_path / "work") for piece in pieces]
+    assert task.division.join(files) == task.function(task.argument)
 
 
 def test_a_person_in_two_splits_is_found(tmp_path: Path) -> None:

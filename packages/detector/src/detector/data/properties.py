@@ -34,7 +34,7 @@ from .index import Face
 from .inspect import decode
 from .shards import ShardReader
 from .sources import SourceFile, describe_source
-from .work import SERIAL, Executor, Task, finished, key_of
+from .work import SERIAL, Division, Executor, Task, finished, key_of, read
 
 __all__ = ["Item", "Items", "Measured", "missed", "properties", "read_items", "write_items"]
 
@@ -154,9 +154,21 @@ def source_tasks(data: Path, files: Sequence[str]) -> list[Task]:
         contents = list(pool.map(content, files))
     chunks = range(0, len(files), FILES)
     keys = [key_of(depends, *files[i : i + FILES], *contents[i : i + FILES]) for i in chunks]
+    division = Division(_of_one_file, _of_all_files)
     return [
-        Task(key, files[i], examine_files, (data, files[i : i + FILES])) for key, i in zip(keys, chunks, strict=True)
+        Task(key, files[i], examine_files, (data, files[i : i + FILES]), division if i + 1 < len(files) else None)
+        for key, i in zip(keys, chunks, strict=True)
     ]
+
+
+def _of_one_file(argument: tuple[Path, Sequence[str]]) -> list[Task]:
+    """Return a task for each file of a task of several with this *argument*."""
+    data, files = argument
+    return [task for file in files for task in source_tasks(data, [file])]
+
+
+def _of_all_files(results: Sequence[Path]) -> bytes:
+    return json.dumps([row for result in results for row in json.loads(read(result))]).encode()
 
 
 def examine_files(argument: tuple[Path, Sequence[str]]) -> bytes:
