@@ -137,7 +137,7 @@ def test_a_stopped_run_exits_with_75_and_goes_on_at_the_next_step(crops, whole, 
     assert training.outputs == whole
 
 
-@pytest.mark.slow(minutes=0.5)
+@pytest.mark.slow(minutes=0.2)
 def test_a_run_beside_an_orphan_waits_and_takes_its_result(crops, whole, tmp_path):
     # dvc was killed, its child was not: the child goes on without a parent, and the rerun meets it
     training = Training(tmp_path / "run", crops)
@@ -165,7 +165,7 @@ def test_a_run_beside_an_orphan_waits_and_takes_its_result(crops, whole, tmp_pat
     assert training.leftovers == []
 
 
-@pytest.mark.slow(minutes=1)
+@pytest.mark.slow(minutes=0.3)
 def test_a_run_beside_an_orphan_that_is_ended_goes_on_from_its_checkpoint(crops, whole, tmp_path):
     training = Training(tmp_path / "run", crops)
     orphan = training.start()

@@ -90,7 +90,7 @@ def test_experiment_at_another_quality_reruns_only_what_depends_on_it(copy):
     assert not stages_run(back)
 
 
-@pytest.mark.slow(minutes=0.6)
+@pytest.mark.slow(minutes=0.4)
 def test_other_conditions_score_again_and_do_not_train(copy):
     printed = copy.run("dvc", "exp", "run", "-S", 'conditions=[raw,77,turbo:90,"turbo:90>resize:0.5>moz:60"]')
 
@@ -120,8 +120,8 @@ def test_plots_show_needs_no_network(copy):
     ("override", "words"),
     [
         ("quality=500", "quality"),
-        pytest.param("model=mesoo4", "meso4", marks=pytest.mark.slow(minutes=0.2)),
-        pytest.param("train.amp=bf17", "amp", marks=pytest.mark.slow(minutes=0.2)),
+        pytest.param("model=mesoo4", "meso4", marks=pytest.mark.slow(minutes=0.1)),
+        pytest.param("train.amp=bf17", "amp", marks=pytest.mark.slow(minutes=0.1)),
         ("+train.stepps=3", "steps"),
     ],
 )
@@ -169,7 +169,7 @@ def undisturbed(small_clone, tmp_path_factory) -> str:
     return weights(clone)
 
 
-@pytest.mark.slow(minutes=1)
+@pytest.mark.slow(minutes=0.5)
 def test_killing_everything_in_the_middle_of_training_changes_no_weight(copy, undisturbed):
     with_another_seed(copy)
     process = copy.start("dvc", "repro", "train", start_new_session=True)

@@ -78,7 +78,7 @@ def test_a_list_that_is_not_well_formed_is_named(tmp_path: Path) -> None:
         read_faults(tmp_path)
 
 
-@pytest.mark.slow(minutes=0.3)
+@pytest.mark.slow(minutes=0.2)
 def test_what_the_tests_do_not_check_survives(tree: Path, tmp_path: Path) -> None:
     copy = Copy(tree, tmp_path / "work")
     copy.update(files(tree))
