@@ -188,7 +188,7 @@ def test_a_run_beside_an_orphan_that_is_ended_goes_on_from_its_checkpoint(crops,
 @pytest.mark.parametrize(
     "amp",
     [
-        pytest.param("off", marks=pytest.mark.slow(minutes=2)),
+        pytest.param("off", marks=pytest.mark.slow(minutes=1)),
         *(pytest.param(amp, marks=pytest.mark.trial(minutes=2)) for amp in ("bf16", "fp16")),
     ],
 )
