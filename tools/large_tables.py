@@ -9,6 +9,7 @@ and prints its CPU seconds and the peak of its memory.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -67,6 +68,37 @@ def make(out: Path, crops: int) -> str:
     counts = {"dataset": {"name": "rows"}, "parameters": {"size": 16}, "identities": splits, "videos": {}, "faces": {}}
     write_json(out / "faces/summary.json", counts)
     return f"{sum(path.stat().st_size for path in (out / 'faces/index.parquet').iterdir()) >> 20} MiB of Parquet"
+
+
+def faces(out: Path, crops: int) -> str:
+    """Write what the stage faces writes from its results; one result stands for those of all videos."""
+    from detector.config import FacesConfig
+    from detector.data import faces as stage
+    from detector.data.detection import Detection
+    from detector.data.framing import place
+    from detector.data.layout import Clip, Tree
+    from detector.data.png import encode_png
+    from detector.data.shards import Slot
+
+    frames = -(-crops // VIDEOS)
+    image = encode_png(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8))
+    points = np.array([[50.0, 60.0], [80.0, 60.0], [65.0, 75.0], [52.0, 90.0], [78.0, 90.0]])
+    face = Detection((40, 40, 90, 90), points[:2], "frame", points, 0.9)
+    placed = place(face, "deepfakebench", 16, (128, 128))
+    out.mkdir(parents=True, exist_ok=True)
+    result = out / "result"
+    result.write_bytes(stage._packed(stage.Cropped([stage.Cut(n, 0, image, face, placed) for n in range(frames)])))
+    videos = rows(VIDEOS, Slot("crop", "faces-000000.tar", 0, 0, "00000000"))
+    clips = tuple(
+        Clip(out / f"{v.video}.mp4", None, "c23", v.method, v.video.split("/")[1], v.identity, v.pair, v.split)
+        for v in videos
+    )
+    folder = out / "written"
+    folder.mkdir(parents=True)
+    stage._write(folder, Tree(clips, ()), {clip.video: [result] for clip in clips}, FacesConfig(), out, "parquet")
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) >> 20
+    shutil.rmtree(folder)
+    return f"{frames * len(clips)} crops, {size} MiB of files"
 
 
 def read_csv(out: Path, crops: int) -> str:
@@ -212,7 +244,7 @@ def peak() -> int:
 PARTS = {
     part.__name__.replace("_", "-"): part
     for part in (
-        make, read_csv, read_parquet, sampler, compress, fidelity, audit, scores, metrics_csv, metrics_parquet
+        make, faces, read_csv, read_parquet, sampler, compress, fidelity, audit, scores, metrics_csv, metrics_parquet
     )
 }  # fmt: skip
 

@@ -102,8 +102,9 @@ def write_deepfakebench(
         if there == list(labels) or (dataset == JOINT and len(there) > 1 and REAL in there):
             path = Path(folder) / f"{dataset}.json"
             content = {dataset: {label: tree[label] for label in there}, "root": "."}
-            with whole_file(path) as temporary:
-                temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            with whole_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+                json.dump(content, file, indent=1)
+                file.write("\n")
             written.append(path)
     return written
 
@@ -161,4 +162,3 @@ def _video(
 def _paths(names: list[str], base: Path) -> tuple[Path, ...]:
     paths = [base / PurePosixPath(name.replace("\\", "/")) for name in names]
     return tuple(sorted(paths, key=lambda p: (int(p.stem), p.name) if p.stem.isdecimal() else (-1, p.name)))
-

@@ -11,12 +11,15 @@ import hashlib
 import io
 import json
 import platform
+import sys
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
@@ -37,7 +40,7 @@ from . import alignment, detection, framing, layout, pictures, png, video
 from .deepfakebench import write_deepfakebench
 from .files import check_replaceable, sha256, whole_folder, write_json
 from .found_face import Box
-from .index import Face, check_splits, count_identities, write_index, write_rows
+from .index import Face, check_splits, count_identities, row_writer, write_index, write_rows
 from .layout import Clip, Described, Tree
 from .people import View, find_people, upright
 from .published import packaged
@@ -181,11 +184,14 @@ Result = Path | Part  # of a task
 
 
 class Entry(NamedTuple):
-    """A crop to write: its key, clip and description, and its number in the result of the clip."""
+    """A crop to write: its key, clip and frame, the result that describes it, and its number there.
+
+    The descriptions of millions of crops would take gigabytes.
+    """
 
     key: str
     clip: Clip
-    cut: Cut
+    frame: int
     result: Result
     number: int
 
@@ -491,9 +497,14 @@ def _described(cut: Cut) -> dict[str, Any]:
 
 def _load(path: Result) -> Cropped:
     """Return what `_packed` made, in the result *path*, without images and masks; `_stored` returns them."""
-    place, remedy = f"{path}, cropped.json", "remove the file and run the command again"
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-        content = archive.read("cropped.json").decode("utf-8", "replace")
+        return _cropped(archive, path)
+
+
+def _cropped(archive: zipfile.ZipFile, path: Result) -> Cropped:
+    """Return the description in the *archive* of the result *path*."""
+    place, remedy = f"{path}, cropped.json", "remove the file and run the command again"
+    content = archive.read("cropped.json").decode("utf-8", "replace")
     with within(place, remedy):
         described = parse(parse_json(content, place, remedy), Stored)
     cropped = Cropped(failures=described.failures, notes=described.notes)
@@ -513,15 +524,24 @@ def _stored(path: Result, number: int) -> tuple[bytes, bytes | None]:
         return archive.read(f"crop/{number}"), archive.read(mask) if mask in archive.namelist() else None
 
 
+def _stored_crops(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Cut]]:
+    """Yield the crops that *entries* list; a result is read once for all entries in a row that it has."""
+    for result, group in groupby(entries, attrgetter("result")):
+        with result.open("rb") as file, zipfile.ZipFile(file) as archive:
+            cuts, names = _cropped(archive, result).cuts, set(archive.namelist())
+            for entry in group:
+                n = entry.number
+                mask = archive.read(f"mask/{n}") if f"mask/{n}" in names else None
+                yield entry, replace(cuts[n], frame=entry.frame, image=archive.read(f"crop/{n}"), mask=mask)
+
+
 def _write(
     folder: Path, tree: Tree, results: dict[str, list[Result]], config: FacesConfig, data: Path, table: str
 ) -> dict[str, Any]:
     """Write all files of the stage into *folder* and return the summary."""
     faces: list[Face] = []
-    masks: list[Slot] = []
-    geometry: list[Geometry] = []
-    landmarks: list[Landmarks] = []
-    sources: list[Source] = []
+    masked: set[str] = set()
+    found: Counter[tuple[str, str]] = Counter()
     failures: list[Failure] = []
     dropped: Counter[int] = Counter()
     entries: list[Entry] = []
@@ -541,7 +561,7 @@ def _write(
             if len(key.encode()) > LONGEST_KEY:
                 failures.append(Failure(clip.video, _frame_name(clip, cut.frame), f"{key}: the name is too long"))
                 continue
-            entries.append(Entry(key, one, cut, *stored[n]))
+            entries.append(Entry(key, one, cut.frame, *stored[n]))
         dropped[clip.label] += sum(reason == beyond_reason(config.max_border) for _, reason in cropped.failures)
         failures += [
             Failure(clip.video, _frame_name(clip, number), reason)
@@ -550,16 +570,25 @@ def _write(
     with ExitStack() as stack:
         face_shards = stack.enter_context(ShardWriter(folder, "faces"))
         mask_shards = stack.enter_context(ShardWriter(folder, "masks"))
-        for key, clip, cut, result, number in sorted(entries, key=lambda entry: entry.key):
-            image, mask = _stored(result, number)
-            faces.append(_face(clip, cut, face_shards.add(key, image)))
-            geometry.append(_geometry(key, cut, config.size))
+        add_mask = stack.enter_context(row_writer(folder / "masks.csv", Slot))
+        add_geometry = stack.enter_context(row_writer(folder / "geometry.csv", Geometry))
+        add_source = stack.enter_context(row_writer(folder / "sources.csv", Source))
+        add_landmarks: Callable[[Landmarks], None] | None = None
+        entries.sort(key=attrgetter("key"), reverse=True)
+        in_order = (entries.pop() for _ in range(len(entries)))  # each is forgotten when its row is there
+        for (key, clip, *_), cut in _stored_crops(in_order):
+            faces.append(_face(clip, cut, face_shards.add(key, cut.image)))
+            add_geometry(_geometry(key, cut, config.size))
+            found[clip.method, cut.face.found] += 1
             if cut.face.points is not None:
-                landmarks.append(Landmarks(key, *cut.face.points.round(2).ravel().tolist()))
+                if add_landmarks is None:
+                    add_landmarks = stack.enter_context(row_writer(folder / "landmarks.csv", Landmarks))
+                add_landmarks(Landmarks(key, *cut.face.points.round(2).ravel().tolist()))
             file = clip.pictures[cut.frame] if clip.pictures else clip.path
-            sources.append(Source(key, file.relative_to(data).as_posix()))
-            if mask is not None and clip.label:
-                masks.append(mask_shards.add(key, mask))
+            add_source(Source(key, file.relative_to(data).as_posix()))
+            if cut.mask is not None and clip.label:
+                add_mask(mask_shards.add(key, cut.mask))
+                masked.add(key)
     if not faces:
         first = failures[0]
         where = f"{first.video}, {first.frame}" if first.frame else first.video
@@ -567,14 +596,9 @@ def _write(
             f"{data}: no face in any of {len(tree.clips)} videos, e.g. {where}: {first.reason}; "
             f"{_remedy(failures, config)} (see docs/faceforensics.md)"
         )
-    write_rows(folder / "masks.csv", Slot, masks)
-    write_rows(folder / "geometry.csv", Geometry, geometry)
     write_rows(folder / "failures.csv", Failure, failures)
-    if landmarks:
-        write_rows(folder / "landmarks.csv", Landmarks, landmarks)
-    write_rows(folder / "sources.csv", Source, sources)
-    write_deepfakebench(folder, faces, {mask.key for mask in masks})
-    summary = _summary(tree, faces, geometry, failures, config, data)
+    write_deepfakebench(folder, faces, masked)
+    summary = _summary(tree, faces, found, failures, config, data)
     summary["dropped_beyond_image"] = {name: dropped[label] for label, name in enumerate(("real", "fake"))}
     summary["remarks"] += [
         f"{note}: {len(videos)} clips, e.g. {videos[0]}" for note, videos in sorted(noted.items())
@@ -619,17 +643,20 @@ def _shown(clip: Clip, cuts: Sequence[Cut]) -> list[Clip]:
     for cut in cuts:
         if cut.forged is not None:
             shares[_scene(clip, cut)].append(cut.forged)
-    shown = []
+    scenes: dict[tuple[int, int], Clip] = {}
     for cut in cuts:
+        scene = _scene(clip, cut)
+        if scene in scenes:
+            continue
         name = clip.name
         if cut.person:
             name += f"~{cut.frame:04d}.{cut.person}" if clip.pictures else f"~{cut.person}"
-        forged = shares.get(_scene(clip, cut))
+        forged = shares.get(scene)
         if clip.label and forged is not None and np.mean(forged) < FORGED:
-            shown.append(replace(clip, method="original", name=f"{clip.method}.{name}"))
+            scenes[scene] = replace(clip, method="original", name=f"{clip.method}.{name}")
         else:
-            shown.append(replace(clip, name=name))
-    return shown
+            scenes[scene] = replace(clip, name=name) if cut.person else clip
+    return [scenes[_scene(clip, cut)] for cut in cuts]
 
 
 def _scene(clip: Clip, cut: Cut) -> tuple[int, int]:
@@ -704,7 +731,7 @@ def face_row(clip: Described, number: int, slot: Slot) -> Face:
     """Return the row of the index for the crop of frame *number* of a clip."""
     return Face(
         key=slot.key,
-        video=clip.video,
+        video=sys.intern(clip.video),  # of thousands of rows
         compression=clip.compression,
         frame=number,
         method=clip.method,
@@ -744,7 +771,7 @@ def _geometry(key: str, cut: Cut, size: int) -> Geometry:
 def _summary(
     tree: Tree,
     faces: Sequence[Face],
-    geometry: Sequence[Geometry],
+    found: Mapping[tuple[str, str], int],
     failures: Sequence[Failure],
     config: FacesConfig,
     data: Path,
@@ -757,7 +784,7 @@ def _summary(
         "identities": count_identities(tree.clips),
         "videos": clips,
         "faces": layout.count(faces, clips),
-        "eyes_found": _eyes_found(geometry),
+        "eyes_found": _eyes_found(found),
         "failures": {
             "frames": sum(failure.frame != "" for failure in failures),
             "videos": sum(failure.frame == "" for failure in failures),
@@ -769,11 +796,10 @@ def _summary(
     }
 
 
-def _eyes_found(geometry: Iterable[Geometry]) -> dict[str, dict[str, float]]:
+def _eyes_found(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, float]]:
     """Return, by method, the shares of crops with eyes found in the frame, taken from the clip, or not found."""
-    counts = Counter((row.key.split("/")[1], row.found) for row in geometry)
     rates: dict[str, dict[str, float]] = {}
     for method in sorted({method for method, _ in counts}, key=lambda method: (method != "original", method)):
         total = sum(n for (m, _), n in counts.items() if m == method)
-        rates[method] = {how: round(counts[method, how] / total, 4) for how in ("frame", "clip", "none")}
+        rates[method] = {how: round(counts.get((method, how), 0) / total, 4) for how in ("frame", "clip", "none")}
     return rates

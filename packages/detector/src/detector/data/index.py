@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol, TypeVar
@@ -175,17 +176,27 @@ def write_rows(path: str | Path, kind: type[Row], rows: Iterable[Row]) -> None:
 
     NaN is an empty cell, as in the tables of `evaluation`.
     """
+    with row_writer(path, kind) as add:
+        for row in rows:
+            add(row)
+
+
+@contextmanager
+def row_writer(path: str | Path, kind: type[Row]) -> Iterator[Callable[[Row], None]]:
+    """Yield a function that appends a row to the CSV file *path*, which is that of `write_rows` after the block."""
     columns = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        for row in rows:
+
+        def add(row: Row) -> None:
             values = [getattr(row, name) for name in columns]
             writer.writerow(["" if value != value else value for value in values])
+
+        yield add
     update_sums(path)
 
 
 def _file(path: str | Path, name: str) -> Path:
     path = Path(path)
     return path if path.suffix == ".csv" else path / name
-

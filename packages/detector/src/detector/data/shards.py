@@ -10,6 +10,7 @@ An archive depends only on the keys and the data: members are sorted by key and 
 from __future__ import annotations
 
 import os
+import sys
 import tarfile
 import threading
 import weakref
@@ -105,7 +106,7 @@ class ShardWriter:
         self._file.write(data)
         self._file.write(bytes(_padded(len(data)) - len(data)))
         self._last = key
-        return Slot(key, self._name, offset, len(data), crc32(data))
+        return Slot(key, sys.intern(self._name), offset, len(data), crc32(data))
 
     @property
     def _name(self) -> str:
