@@ -53,4 +53,6 @@ def test_the_switches_that_errors_name_exist() -> None:
     offered = {
         word.lstrip("-") for verb in verbs.values() for action in verb._actions for word in action.option_strings
     }
-    assert {*_switches._SWITCHES.values(), *_switches._ALIKE} <= offered
+    texts = (*_switches._SWITCHES.values(), *_switches._ALIKE)
+    named = {word.strip(" -") for text in texts for word in text.split(" or ")}
+    assert named <= offered
