@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from itertools import zip_longest
 from typing import Any
 
@@ -30,6 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="of the tests marked slow(minutes=n), run what fits so many minutes, short ones first, and name the rest",
     )
     parser.addoption("--trials", action="store_true", help="also run the tests marked trial(minutes=n): make trials")
+
+
+def pytest_configure() -> None:
+    """Let processes that tests start be interrupted, also where a shell started this one in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # their programs would ignore it too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def minutes(item: pytest.Item) -> float:
