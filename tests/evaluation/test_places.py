@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from evaluation import page
 from evaluation.cli import main
 from evaluation.files import sha256
+from tools.faults.damage import put_cell
 
 DEEP = 100_000
 REMOVED, TWICE = object(), object()
@@ -134,18 +135,6 @@ def put_line(number, place, wrong, data):
     lines = data.splitlines()
     lines[number] = put(place, wrong, lines[number])
     return b"\n".join(lines) + b"\n"
-
-
-def put_cell(row, column, text, data):
-    lines = list(csv.reader(io.StringIO(data.decode())))
-    lines[row][column] = text
-    out = io.StringIO()
-    for number, line in enumerate(lines):
-        if number == row:
-            out.write(",".join(line) + "\n")
-        else:
-            csv.writer(out, lineterminator="\n").writerow(line)
-    return out.getvalue().encode()
 
 
 def flip(position, bit, data):

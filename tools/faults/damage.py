@@ -63,13 +63,19 @@ def _set(content: Any, place: tuple[str | int, ...], wrong: Any) -> None:
 
 
 def cell(row: int, column: int, wrong: str, data: bytes) -> bytes:
-    """Return the CSV table *data* with *wrong* in a cell, counted around, unquoted."""
+    """Return the CSV table *data* with *wrong* in a cell below the header, counted around, unquoted."""
     lines = list(csv.reader(io.StringIO(data.decode())))
     chosen = 1 + row % (len(lines) - 1)
-    lines[chosen][column % len(lines[chosen])] = wrong
+    return put_cell(chosen, column % len(lines[chosen]), wrong, data)
+
+
+def put_cell(row: int, column: int, wrong: str, data: bytes) -> bytes:
+    """Return the CSV table *data* with *wrong* in a cell, unquoted; row 0 is the header."""
+    lines = list(csv.reader(io.StringIO(data.decode())))
+    lines[row][column] = wrong
     out = io.StringIO()
     for number, line in enumerate(lines):
-        if number == chosen:
+        if number == row:
             out.write(",".join(line) + "\n")
         else:
             csv.writer(out, lineterminator="\n").writerow(line)
