@@ -183,7 +183,7 @@ def scores(out: Path, crops: int) -> str:
     """Score 1,250,000 crops under eight conditions: tasks, resume table, both forms of the table; without the model."""
     from detector import score as stage
     from detector.conditions import parse_all
-    from detector.data.compress import crops_key
+    from detector.data.crops import crops_key
     from detector.data.index import read_index
     from detector.data.shards import ShardReader
     from detector.data.work import SERIAL, Task, finished, key_of, working_folder

@@ -167,7 +167,7 @@ def test_a_killed_stage_does_only_what_is_missing(
         "import sys, time\nfrom pathlib import Path\nfrom detector.config import CompressConfig\n"
         "from detector.data import compress\ncompress.CHUNK = 16\nencode = compress.encode_crop\n"
         "compress.encode_crop = lambda *values: time.sleep(0.1) or encode(*values)\n"
-        "compress.compress_faces(Path(sys.argv[1]), Path(sys.argv[2]), 60, CompressConfig(), 1)\n"
+        "compress.compress_faces(Path(sys.argv[1]), Path(sys.argv[2]), 60, CompressConfig(), executor='serial')\n"
     )
     out, folder = tmp_path / "compressed", tmp_path / ".compressed.work"
     process = subprocess.Popen([sys.executable, "-c", code, packed_crops["faces"], out], stderr=subprocess.DEVNULL)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from evaluation.clusters import Clusters
 
+    from .data.shards import ShardReader
     from .data.work import Executor, Task
     from .placed import Placed
 
@@ -308,15 +309,14 @@ class CropExplainer:
 
     def tasks(self, faces: Sequence[Face], condition: Condition) -> Iterator[tuple[Sequence[Face], Task]]:
         """Yield the batches of *faces*, each with its task."""
-        from .data.compress import crops_key
-        from .data.work import Task, key_of
+        from .data.crops import crops_task
+        from .data.work import key_of
 
         depends, label = key_of(self.depends, str(condition)), str(condition)
         for start in range(0, len(faces), BATCH):
             some = faces[start : start + BATCH]
-            argument = self.reader.folder, some, self.placed, self.layer, label
-            key = crops_key(depends, self.reader, some)
-            yield some, Task(key, f"{some[0].key} under {label}", explain_crops, argument)
+            task = crops_task(depends, explain_crops, self.reader, some, (self.placed, self.layer, label))
+            yield some, replace(task, name=f"{some[0].key} under {label}")
 
     def explain(self, faces: Sequence[Face], condition: Condition) -> Iterator[tuple[Face, Explained]]:
         """Yield each of *faces* with its `Explained` (N = 1) under *condition*."""
@@ -336,14 +336,13 @@ class CropExplainer:
         return condition.apply(read_crop(self.reader, face))
 
 
-def explain_crops(argument: tuple[Path, Sequence[Face], Placed, str, str]) -> bytes:
-    """Return the `Explained` of crops of a folder, one batch under one condition, as bytes."""
-    from .data.shards import ShardReader
+def explain_crops(argument: tuple[ShardReader, Sequence[Face], Placed, str, str]) -> bytes:
+    """Return the `Explained` of crops, one batch under one condition, as bytes."""
     from .loading.conditioned import conditioned
 
-    folder, faces, placed, layer, label = argument
+    reader, faces, placed, layer, label = argument
     model, card, device = placed.load()
-    (batch,) = conditioned(faces, ShardReader(folder), (card.height, card.width), parse_all([label]), len(faces))
+    (batch,) = conditioned(faces, reader, (card.height, card.width), parse_all([label]), len(faces))
     return pack_explained(Explainer(model, layer, device)(batch[:, 0]))
 
 

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -17,6 +17,9 @@ from .conditions import RAW, Condition, encoders, parse_all
 from .config import Params
 from .data.index import Face
 from .options import Command, Input, Output, executor_option, params_option, workers_option
+
+if TYPE_CHECKING:
+    from .data.shards import ShardReader
 
 Metrics = tuple[float, float, int]  # PSNR in dB, SSIM, bytes
 
@@ -95,13 +98,13 @@ def measure(
     """
     from evaluation.sums import sealed
 
-    from .data.compress import crops_key
+    from .data.crops import crops_task
     from .data.files import sha256, whole_folder, write_json
     from .data.index import read_index, write_rows
     from .data.intact import intact, write_damaged
     from .data.shards import ShardReader
     from .data.summary import read_lossless
-    from .data.work import Executor, Task, key_of, read, run, working_folder
+    from .data.work import Executor, key_of, read, run, working_folder
     from .pipeline import stage
 
     where = Executor(executor, workers)
@@ -113,12 +116,9 @@ def measure(
     chunks = [index[start : start + CHUNK] for start in range(0, len(index), CHUNK)]
     labels = [str(condition) for condition in measured_conditions]
     depends = key_of("measure_crops", stage("fidelity").code_sha256(), {"conditions": labels}, dict(encoders()))
-    tasks = [
-        Task(crops_key(depends, reader, chunk), chunk[0].key, measure_crops, (Path(faces), chunk, labels))
-        for chunk in chunks
-    ]
+    tasks = [crops_task(depends, measure_crops, reader, chunk, (labels,), _joined) for chunk in chunks]
     with working_folder(Path(out)) as work, whole_folder(out, "images.csv", sums=True) as folder:
-        files = run(tasks, work, "fidelity", where)
+        files = run(tasks, work, "fidelity", where, isolated=True)
 
         def rows() -> Iterator[Row]:  # not a list: a large set of crops has tens of millions
             for file in files:
@@ -138,19 +138,19 @@ def measure(
     return found
 
 
-def measure_crops(argument: tuple[Path, Sequence[Face], Sequence[str]]) -> bytes:
-    """Return the rows of the crops of a folder under conditions, as JSON."""
-    from .data.shards import ShardReader
-
-    folder, faces, labels = argument
-    reader, conditions = ShardReader(folder), parse_all(labels)
+def measure_crops(argument: tuple[ShardReader, Sequence[Face], Sequence[str]]) -> bytes:
+    """Return the rows of crops under conditions, as JSON."""
+    reader, faces, labels = argument
+    conditions = parse_all(labels)
     rows = [row(face.key, *one) for face in faces for one in degrade(reader, face, conditions)]
     return json.dumps([asdict(one) for one in rows]).encode()
 
 
-def degrade(
-    reader: Any, face: Face, conditions: Sequence[Condition]
-) -> list[tuple[str, np.ndarray, Metrics]]:
+def _joined(results: Sequence[bytes]) -> bytes:
+    return json.dumps([row for result in results for row in json.loads(result)]).encode()
+
+
+def degrade(reader: Any, face: Face, conditions: Sequence[Condition]) -> list[tuple[str, np.ndarray, Metrics]]:
     """Return the crop *face* under each condition: its label, the image, uint8 (H, W, 3), and the `Metrics`."""
     from mozcodec import psnr, ssim
 

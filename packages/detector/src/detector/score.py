@@ -214,34 +214,26 @@ def score_tasks(
     index: Sequence[Face], reader: ShardReader, placed: Placed, conditions: Sequence[Condition], batch_size: int
 ) -> list[Task]:
     """Return the tasks that score the crops *index* under *conditions*."""
-    from .data.compress import crops_key
+    from .data.crops import crops_task
     from .pipeline import stage
 
     labels, size = [str(condition) for condition in conditions], BATCHES * batch_size
     settings = {"conditions": labels, "batch_size": batch_size}
     depends = key_of("score_crops", stage("score").code_sha256(), placed.depends(), settings, dict(encoders()))
     chunks = [index[start : start + size] for start in range(0, len(index), size)]
-    return [
-        Task(
-            crops_key(depends, reader, chunk),
-            chunk[0].key,
-            score_crops,
-            (reader.folder, chunk, placed, labels, batch_size),
-        )
-        for chunk in chunks
-    ]
+    return [crops_task(depends, score_crops, reader, chunk, (placed, labels, batch_size)) for chunk in chunks]
 
 
-def score_crops(argument: tuple[Path, Sequence[Face], Placed, Sequence[str], int]) -> bytes:
-    """Return the logits of crops of a folder under conditions, float64 (n, C), as bytes."""
+def score_crops(argument: tuple[ShardReader, Sequence[Face], Placed, Sequence[str], int]) -> bytes:
+    """Return the logits of crops under conditions, float64 (n, C), as bytes."""
     from .inference import logits_under
     from .loading.conditioned import conditioned
     from .precision import Precision
 
-    folder, faces, placed, labels, batch_size = argument
+    reader, faces, placed, labels, batch_size = argument
     conditions = parse_all(labels)
     model, card, device = placed.load()
-    batches = conditioned(faces, ShardReader(folder), (card.height, card.width), conditions, batch_size)
+    batches = conditioned(faces, reader, (card.height, card.width), conditions, batch_size)
     return logits_under(model, batches, faces, conditions, device, Precision("auto", device)).tobytes()
 
 

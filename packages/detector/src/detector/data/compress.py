@@ -16,13 +16,14 @@ from ..config import CompressConfig
 from ..errors import DataError
 from ..pipeline import stage
 from ..schema import read_json
+from .crops import crops_task
 from .files import whole_folder, write_json
 from .index import Face, read_index, write_index
 from .intact import intact, write_damaged
 from .png import decode_png
 from .shards import ShardReader, ShardWriter
 from .summary import SUMMARY, read_lossless
-from .work import Executor, Task, key_of, pack, read, run, unpack, working_folder
+from .work import Executor, key_of, pack, read, run, unpack, working_folder
 
 CHUNK = 128  # crops of a task
 
@@ -48,16 +49,14 @@ def read_crop(reader: ShardReader, face: Face) -> np.ndarray:
         raise DataError(f"{reader.folder / face.shard}: {face.key}: {error}") from error
 
 
-def crops_key(depends: str, reader: ShardReader, faces: Sequence[Face]) -> str:
-    """Return the key of a task that reads the crops *faces*; *depends* is the hash of everything else it depends on."""
-    return key_of(depends, *(part for face in faces for part in (face.key, reader.read(face, check=True))))
-
-
-def encode_crops(argument: tuple[Path, Sequence[Face], int, CompressConfig]) -> bytes:
-    """Return the crops of a folder as JPEG files, packed."""
-    folder, faces, quality, config = argument
-    reader = ShardReader(folder)
+def encode_crops(argument: tuple[ShardReader, Sequence[Face], int, CompressConfig]) -> bytes:
+    """Return crops as JPEG files, packed."""
+    reader, faces, quality, config = argument
     return pack(encode_crop(read_crop(reader, face), quality, config) for face in faces)
+
+
+def _joined(results: Sequence[bytes]) -> bytes:
+    return pack(file for result in results for file in unpack(result))
 
 
 def compress_faces(
@@ -92,12 +91,9 @@ def compress_faces(
 
     chunks = [index[start : start + CHUNK] for start in range(0, len(index), CHUNK)]
     depends = key_of("encode_crops", stage("compress").code_sha256(), asdict(config), str(quality), encoder())
-    tasks = [
-        Task(crops_key(depends, reader, chunk), chunk[0].key, encode_crops, (faces, chunk, quality, config))
-        for chunk in chunks
-    ]
+    tasks = [crops_task(depends, encode_crops, reader, chunk, (quality, config), _joined) for chunk in chunks]
     with working_folder(out) as work, whole_folder(out, "index.csv", sums=True) as folder:
-        files = run(tasks, work, f"compress to {quality}", where)
+        files = run(tasks, work, f"compress to {quality}", where, isolated=True)
         rows: list[Face] = []
         with ShardWriter(folder, suffix=".jpg") as shards:
             for chunk, file in zip(chunks, files, strict=True):

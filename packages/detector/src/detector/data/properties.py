@@ -28,7 +28,7 @@ from ..schema import Mismatch, check_unchanged, csv_file_lines, csv_lines, read_
 from ..system import cores
 from . import alignment
 from .appearance import sharpness
-from .compress import crops_key
+from .crops import crops_task
 from .files import sha256, whole_file
 from .index import Face
 from .inspect import decode
@@ -121,10 +121,11 @@ def read_items(
     described: dict[str, SourceFile] = {}
     if data is not None:
         tasks = source_tasks(data, sorted(set(files.values())))
-        for result in finished(tasks, work, "source files", where):
+        for result in finished(tasks, work, "source files", where, isolated=True):
             described |= {source.file: source for source in (SourceFile(*row) for row in json.loads(result))}
     reader, cuts = ShardReader(faces), _Cuts(faces)
-    pixels = _Pixels.joined(map(_Pixels.loads, finished(crop_tasks(reader, index), work, "crops", where)))
+    results = finished(crop_tasks(reader, index), work, "crops", where, isolated=True)
+    pixels = _Pixels.joined(map(_Pixels.loads, results))
     hashed, valid = pixels.hashes, pixels.hashed
     items = []
     for face, size, sharp, colour, words, there in zip(
@@ -181,18 +182,21 @@ def crop_tasks(reader: ShardReader, index: Sequence[Face]) -> list[Task]:
     """Return the tasks that measure the pixels of the crops *index*."""
     depends = key_of("examine_crops", stage("audit").code_sha256(), {"opencv": cv2.__version__})
     return [
-        Task(crops_key(depends, reader, some), some[0].key, examine_crops, (reader.folder, some))
+        crops_task(depends, examine_crops, reader, some, (), _of_all_crops)
         for some in (index[start : start + CROPS] for start in range(0, len(index), CROPS))
     ]
 
 
-def examine_crops(argument: tuple[Path, Sequence[Face]]) -> bytes:
-    """Return the `_Pixels` of crops of a folder, as bytes."""
-    folder, faces = argument
-    reader = ShardReader(folder)
+def examine_crops(argument: tuple[ShardReader, Sequence[Face]]) -> bytes:
+    """Return the `_Pixels` of crops, as bytes."""
+    reader, faces = argument
     measured = [_pixels(decode(reader.read(face, check=True))) for face in faces]
     size, sharp, colour, thumbnails, gray = (np.concatenate(column) for column in zip(*measured, strict=True))
     return _Pixels(size, sharp, colour, thumbnails, *hashes(gray)).dumps()
+
+
+def _of_all_crops(results: Sequence[bytes]) -> bytes:
+    return _Pixels.joined(map(_Pixels.loads, results)).dumps()
 
 
 def write_items(path: Path, items: Sequence[Item]) -> None:

@@ -137,13 +137,16 @@ class ShardWriter:
 
 
 class ShardReader:
-    """Reads members of the archives in *folder*. May be shared by threads."""
+    """Reads members of the archives in *folder*. May be shared by threads, and pickled."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._descriptors: dict[str, int] = {}
         self._opening = threading.Lock()
         weakref.finalize(self, _close, self._descriptors)
+
+    def __reduce__(self) -> tuple[type[ShardReader], tuple[Path]]:
+        return ShardReader, (self.folder,)
 
     def read(self, face: Located, check: bool = False) -> memoryview:
         """Return the data of *face*; with *check*, after comparing their CRC-32 with the index.

@@ -166,11 +166,13 @@ def run(tasks: Sequence[Task], work: Path, label: str, executor: Executor, isola
     return [result_file(work, task) for task in tasks]
 
 
-def finished(tasks: Sequence[Task], work: Path | None, label: str, executor: Executor) -> Iterator[bytes]:
+def finished(
+    tasks: Sequence[Task], work: Path | None, label: str, executor: Executor, isolated: bool = False
+) -> Iterator[bytes]:
     """Yield the results of *tasks* in their order, by `run`; without the folder *work*, computed here and not kept."""
     if work is None:
         return (task.function(task.argument) for task in tasks)
-    return (read(file) for file in run(tasks, work, label, executor))
+    return (read(file) for file in run(tasks, work, label, executor, isolated))
 
 
 def _done(waiting: dict[str, Task], work: Path, executor: Executor, isolated: bool, lost: list[str]) -> Iterator[Task]:
