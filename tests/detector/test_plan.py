@@ -204,6 +204,29 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, monkeypatch:
     assert "cost: not known without --price" in said
 
 
+def test_a_calibration_of_another_machine_is_named_in_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detector.planning import calibrate
+
+    monkeypatch.chdir(tmp_path)
+    here = {"processor": "Cray-1", "cores": "1", "detector": "0.1.0", "torch": "2.0"}
+    monkeypatch.setattr(calibrate, "here", lambda: here)
+    monkeypatch.setattr(calibrate, "machine", lambda: {**here, "gpu": "none"})
+
+    def warnings(**measured: str) -> list[str]:
+        file = dataclasses.replace(calibration(), machine={**here, "gpu": "none", **measured})
+        Path("calibration.json").write_text(json.dumps(dataclasses.asdict(file)))
+        status, said = call("--videos", "5", "--out", "plan.json")
+        assert status == 0, said
+        return [line for line in said.splitlines() if line.startswith("warning: calibration.json: was measured with")]
+
+    assert warnings() == []
+    assert "other processor (Z80, here Cray-1), cores (8, here 1);" in warnings(processor="Z80", cores="8")[0]
+    assert json.loads(Path("plan.json").read_text())["this_machine"] == here
+    assert "other gpu (H200, here none);" in warnings(gpu="H200")[0]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

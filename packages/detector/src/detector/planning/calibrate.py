@@ -27,6 +27,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from ..data.layout import Clip, Tree
     from ..data.work import Task
 
-__all__ = ["calibrate", "describe", "settings_of"]
+__all__ = ["calibrate", "describe", "here", "machine", "settings_of"]
 
 FEW = 100  # videos that are opened to describe a folder
 STEPS = (5, 25)  # of the trainings that are compared
@@ -147,20 +148,23 @@ def calibrate(data: Path, params: Params, folder: Path, say: Callable[[str], Non
 
 
 def machine() -> dict[str, str]:
-    """Return the processor, the number of cores and the versions that a calibration is for."""
+    """Return what a calibration is for: `here`, and the GPU."""
     import torch
 
+    return {**here(), "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none"}
+
+
+def here() -> dict[str, str]:
+    """Return the processor, the number of cores and the versions of this machine, without loading torch."""
     from .. import __version__
 
     listed = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.*)", listed.read_text(errors="replace")) if listed.exists() else None
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return {
         "processor": found[1] if found else platform.processor(),
         "cores": str(cores()),
-        "gpu": device,
         "detector": __version__,
-        "torch": torch.__version__,
+        "torch": version("torch"),
     }
 
 

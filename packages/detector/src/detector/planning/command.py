@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,8 @@ def command(
     """Predict tasks, time, disk, memory and cost of the pipeline for the videos in DATA, or for a number of videos.
 
     The prediction is for the machine and the parameters of the calibration: detector plan DATA --calibrate runs every
-    stage on a few videos of DATA. Times are CPU hours, and wall hours on cores with no other work. docs/scale.md
-    explains the calculation.
+    stage on a few videos of DATA; a warning says if this machine is another one. Times are CPU hours, and wall hours on
+    cores with no other work. docs/scale.md explains the calculation.
     """
     from .calibrate import describe, settings_of
     from .cost import Prices, plan
@@ -79,6 +80,13 @@ def command(
         described = _described(calibration.videos, videos, pictures, fakes, frames, megapixels, megabytes)
     settings = settings_of(params, rate, described.frames)
     _check(calibration, params, file)
+    known = this_machine(calibration.machine)
+    if differ := differences(calibration.machine, known):
+        click.echo(
+            f"warning: {file}: was measured with other {', '.join(differ)}; the plan is for the calibrated machine, "
+            "detector plan DATA --calibrate measures this one",
+            err=True,
+        )
     if gpu_price and not _has_gpu(calibration):
         raise ConfigError(
             f"{file}: was made without a GPU, so the hours of one are not known; leave --gpu-price out, or "
@@ -89,7 +97,7 @@ def command(
         from ..data.files import whole_file, write_json
 
         with whole_file(out) as temporary:
-            write_json(temporary, {"machine": calibration.machine, **dataclasses.asdict(found)})
+            write_json(temporary, {"machine": calibration.machine, "this_machine": known, **dataclasses.asdict(found)})
     click.echo(text(found, calibration))
 
 
@@ -134,6 +142,22 @@ def _check(calibration: Calibration, params: Params, file: Path) -> None:
             f"{file}: was made with model {calibration.settings.model}, the parameters say {params.model}; {REMEDY}, "
             "or name another --calibration"
         )
+
+
+def this_machine(calibrated: Mapping[str, str]) -> dict[str, str]:
+    """Return this machine in the terms of a calibration; its GPU only if one was *calibrated*, since torch finds it."""
+    from .calibrate import here, machine
+
+    return here() if calibrated.get("gpu", "none") == "none" else machine()
+
+
+def differences(calibrated: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
+    """Return what differs between two machines, as ``cores (2, here 16)``; what one does not say is not compared."""
+    return [
+        f"{name} ({calibrated[name]}, here {value})"
+        for name, value in known.items()
+        if name in calibrated and calibrated[name] != value
+    ]
 
 
 def _has_gpu(calibration: Calibration) -> bool:
