@@ -120,9 +120,13 @@ def command(
     minutes: float | None,
     document: Path | None,
 ) -> None:
-    """Damage, limit and kill a stage in many ways, and keep what happened in OUT; a run that was stopped resumes."""
+    """Damage, limit and kill a stage in many ways, and keep what happened in OUT; a run that was stopped resumes.
+
+    Results belong to a commit: at another one, all cases are new.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    kept = out / f"results-{seed}.json"
+    at = commit()
+    kept = out / f"results-{seed}-{at}.json"
     results: dict[str, dict[str, str]] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     click.echo(f"seed {seed}")
     end = time.monotonic() + 60 * minutes if minutes is not None else math.inf
@@ -151,7 +155,7 @@ def command(
                 break
         every_stage.close()
     whole = document.read_text(encoding="utf-8") if document is not None else ""
-    text = table(results, seed, commit(), whole.partition(MARK)[2].partition(END)[0])
+    text = table(results, seed, at, whole.partition(MARK)[2].partition(END)[0])
     click.echo(text)
     if document is not None:
         if MARK not in whole or END not in whole:
