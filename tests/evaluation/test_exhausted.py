@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from detector.cli import LazyGroup
 from detector.data.files import whole_file as detector_file
-from evaluation.cli import Group
+from evaluation.cli import Main
 from evaluation.exhausted import exhausted
 from evaluation.files import write_whole
 from evaluation.scores import ScoresError, read
@@ -28,7 +28,7 @@ ERRORS = {
 }
 
 
-@pytest.mark.parametrize("group", [Group, LazyGroup])
+@pytest.mark.parametrize("group", [Main, LazyGroup])
 @pytest.mark.parametrize("name", ERRORS)
 def test_memory_and_threads_that_ran_out_are_one_line(name, group) -> None:
     error, said = ERRORS[name]
@@ -37,7 +37,7 @@ def test_memory_and_threads_that_ran_out_are_one_line(name, group) -> None:
     assert result.output.startswith(f"Error: {said}") and result.output.count("\n") == 1
 
 
-@pytest.mark.parametrize("group", [Group, LazyGroup])
+@pytest.mark.parametrize("group", [Main, LazyGroup])
 @pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), ImportError("no module named x")])
 def test_other_errors_are_not_hidden(error, group) -> None:
     assert exhausted(error) is None
@@ -59,7 +59,7 @@ def commands(group, error):
     def work() -> None:
         raise error
 
-    if group is Group:
+    if group is Main:
         made = group("tool")
     else:
         made = group("tool", lazy={"work": ("nowhere:work", "")})

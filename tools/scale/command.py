@@ -12,7 +12,7 @@ import click
 from detector.config import FacesConfig, Params, TrainConfig
 from detector.data.files import whole_file
 from detector.errors import DetectorError
-from detector.options import Group
+from evaluation.command_group import CommandGroup
 
 __all__ = ["PARAMS", "command"]
 
@@ -25,7 +25,7 @@ HERE = Path("tools/scale")
 CALIBRATION, EXECUTORS = HERE / "calibration.json", HERE / "executors.json"
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Test the predictions of `detector plan`, and simulate the executors at sizes that cannot be run here."""
 

@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evaluation.command_group import CommandGroup
+
 from .config import FacesConfig, Params, read_params
 from .errors import DataError
-from .options import Command, Group, Input, Output
+from .options import Command, Input, Output
 from .pipeline import STAGES, Stage, stage
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Dataset:
     fake: tuple[str, ...] = ()
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Run the whole pipeline on real data, or show how the data are read.
 

@@ -8,17 +8,19 @@ from pathlib import Path
 
 import click
 
+from evaluation.command_group import CommandGroup
+
 from .data.files import whole_file
 from .data.published import PUBLISHED, Published, is_intact
 from .errors import DetectorError
-from .options import Command, Group
+from .options import Command
 
 __all__ = ["command", "download"]
 
 TIMEOUT = 30  # seconds without an answer
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Weights of face detectors."""
 

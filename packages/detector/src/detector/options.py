@@ -20,7 +20,6 @@ __all__ = [
     "PARAMS",
     "Between",
     "Command",
-    "Group",
     "Input",
     "Output",
     "check_paths",
@@ -104,19 +103,6 @@ class Command(click.Command):
                 shared += [name] if kind.shared else []
         check_paths(read, written, replaced, shared)
         return super().invoke(ctx)
-
-
-class Group(click.Group):
-    """A group whose help lists its commands in the order of their definition, with whole sentences."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        return list(self.commands)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        # click cuts the summaries to one line
-        rows = [(name, self.commands[name].get_short_help_str(200)) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
 
 
 def _paths(command: click.Command, ctx: click.Context) -> Iterator[tuple[str, Input | Output, Path]]:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ._threads import let_idle_threads_sleep, pin_numpy
+from .command_group import CommandGroup
 from .exhausted import exhausted, one_line
 from .paths import Command, Existing, File, Folder, GroupArgument, check_paths
 
@@ -31,19 +32,10 @@ PAGE = Folder(lambda: ("index.html", "report.md", "citation.bib", "tables", "*.p
 COMPARISON = Folder(lambda: ("index.html", "compare.md", "leaderboard.csv", "tests.csv", "tables"))
 
 
-class Group(click.Group):
+class Main(CommandGroup):
     """A group that reports bad input as one line on standard error, with exit status 1."""
 
     command_class = Command
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        return list(self.commands)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        # click cuts the summaries to one line
-        rows = [(name, self.commands[name].get_short_help_str(200)) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -60,7 +52,7 @@ class Group(click.Group):
             raise click.ClickException(found) from error
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="evaluation")
 def main() -> None:
     """Evaluate a deepfake detector from its table of scores."""
