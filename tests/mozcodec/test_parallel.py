@@ -80,12 +80,14 @@ def test_a_series_that_is_left_half_way_does_not_keep_the_process() -> None:
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 def test_child_and_parent_go_on_after_a_fork_while_a_pool_works(small):
     """Neither series loses a file: the child has none of the threads and starts its own."""
-    wanted = [mozcodec.encode(small, quality) for quality in range(20, 60)]
-    for make in (
-        lambda: mozcodec.encode_many((small for _ in range(40)), 50, threads=3),
-        lambda: (point.data for point in mozcodec.sweep(small, range(20, 60), threads=3)),
+    qualities = range(20, 60)
+    files = [mozcodec.encode(small, quality) for quality in qualities]
+    pixels = [mozcodec.decode(data).tobytes() for data in files]
+    for wanted, series in (
+        ([mozcodec.encode(small, 50)] * 40, mozcodec.encode_many((small for _ in range(40)), 50, threads=3)),
+        (files, (point.data for point in mozcodec.sweep(small, qualities, threads=3))),
+        (pixels, ordered_map(lambda quality: mozcodec.recompress(small, quality).tobytes(), qualities, 3)),
     ):
-        series = make()
         first = [next(series) for _ in range(5)]
         reader, writer = os.pipe()
         child = os.fork()
@@ -98,5 +100,4 @@ def test_child_and_parent_go_on_after_a_fork_while_a_pool_works(small):
         theirs = os.read(reader, 32)
         os.close(reader)
         assert os.waitpid(child, 0)[1] == 0
-        assert ours == theirs
-    assert hashlib.sha256(b"".join(wanted)).digest() == ours
+        assert ours == theirs == hashlib.sha256(b"".join(wanted)).digest()

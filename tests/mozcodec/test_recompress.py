@@ -83,6 +83,23 @@ def test_pixels_are_those_of_the_file(name, files):
     assert len(files) <= len(SIZES) if STATIC else files
 
 
+def test_deringed_coefficients_beyond_what_files_hold(files):
+    """Black and white with the signs of a basis function: deringing raises its coefficient beyond 1023."""
+    cosines = np.cos((2 * np.arange(8) + 1) * np.arange(8)[:, None] * np.pi / 16)
+    fine = np.ones((8, 8), np.uint32)
+    fine[0, 0] = 100  # a large DC step allows the largest overshoot
+    basis = np.einsum("uy,vx->uyvx", cosines, cosines).reshape(64, 64)
+    image = np.where(basis > 0, 255, 0).astype(np.uint8)
+    for options in ({}, {"trellis_quant": False}, TURBO | {"overshoot_deringing": True, "subsampling": "4:4:4"}):
+        options = options | {"quant_tables": [fine]}
+        pixels = image if "subsampling" not in options else np.dstack([image] * 3)
+        coefficients = mozcodec.read_coefficients(mozcodec.encode(pixels, 50, **options))
+        assert max(np.abs(c).max() for c in coefficients.components) == 1023
+        kind = "gray" if pixels.ndim == 2 else "rgb"
+        assert np.array_equal(mozcodec.recompress(pixels, 50, **options), _through_file(pixels, 50, options, kind))
+    assert not files or not STATIC
+
+
 @pytest.mark.parametrize("name", THROUGH_FILE)
 def test_other_options_go_through_the_file(name, files):
     options = THROUGH_FILE[name]

@@ -24,7 +24,7 @@ CALLS = 12  # of each thread and each child
 
 @family("threads and forks", "the codec gives the bytes and pixels of one thread, in all threads and in forks between")
 def threads(seed: int, sample: Path) -> Iterator[Case]:  # noqa: ARG001 (the images are drawn)
-    """Encode, decode and optimise in 2 to 8 threads while the process forks up to six times."""
+    """Encode, decode, optimise and recompress in 2 to 8 threads while the process forks up to six times."""
     rng = random.Random(seed)
     for number in range(24):
         count, forks, chosen = rng.randint(2, 8), rng.randint(1, 6), rng.randrange(1 << 30)
@@ -47,7 +47,7 @@ def work(seed: int) -> list[bytes]:
         rng = np.random.default_rng([seed, i])
         image = rng.integers(0, 256, (*rng.integers(8, 80, 2).tolist(), 3), dtype=np.uint8)
         data = mozcodec.encode(image, quality=int(rng.integers(5, 96)), progressive=bool(i % 2))
-        found += [data, mozcodec.decode(data).tobytes(), mozcodec.optimize(data)]
+        found += [data, mozcodec.decode(data).tobytes(), mozcodec.optimize(data), mozcodec.recompress(image).tobytes()]
     return found
 
 

@@ -8,7 +8,6 @@
 
 enum {
   ROWS_AT_ONCE = 16,
-  MOST_AC = 1023,                /* a file's limit, which only deringed samples can pass, at a step of 1 */
   MOST_COMPONENTS = 3,
   /* SOI, DQT, SOF1 and SOS */
   HEADER_BYTES = 2 + NUM_QUANT_TBLS * (5 + 2 * DCTSIZE2) + 10 + 3 * MOST_COMPONENTS + 8 + 2 * MOST_COMPONENTS
@@ -34,7 +33,6 @@ typedef struct {
   void (*library_start_input_pass)(j_decompress_ptr);
   mzc_engine *engine;
   int row;                       /* of iMCUs, in the compressor */
-  int checks_range, out_of_range;
   JSAMPLE *plane[MOST_COMPONENTS];
   size_t plane_stride[MOST_COMPONENTS];
   JBLOCK *blocks;                /* one row */
@@ -132,25 +130,14 @@ static void reserve_memory(state *s, int interleaves)
 
 /* ---- blocks to samples -------------------------------------------------------------------------------------------- */
 
-static int is_out_of_range(const JBLOCK *blocks, size_t num)
-{
-  const JCOEF *value = blocks[0];
-
-  for (size_t i = 0; i < num * DCTSIZE2; i++)
-    if (value[i] > MOST_AC || value[i] < -MOST_AC)
-      return 1;
-  return 0;
-}
-
-/* The samples of a row of blocks of a component. */
+/* The samples of a row of blocks of a component. All coefficients have codes: 8-bit samples transform to at most 1020 (the DC
+ * coefficient to -1024 to 1016), and the library clamps those of deringed samples to +-1023. */
 static void invert_row(state *s, int component, int row)
 {
   jpeg_component_info *info = &s->d.comp_info[component];
   jpeg_idct_method method = s->d.idct->inverse_DCT[component];
   JSAMPROW rows[DCTSIZE];
 
-  if (s->checks_range)
-    s->out_of_range |= is_out_of_range(s->blocks, info->width_in_blocks);
   if (!info->component_needed)
     return;
   for (int y = 0; y < DCTSIZE; y++)
@@ -294,15 +281,6 @@ static void prepare_compressor(state *s, const mzc_image *image, const mzc_encod
   mzc_start_compress(c);
 }
 
-static int has_finest_step(j_compress_ptr c)
-{
-  for (int i = 0; i < c->num_components; i++)
-    for (int k = 0; k < DCTSIZE2; k++)
-      if (c->quant_tbl_ptrs[c->comp_info[i].quant_tbl_no]->quantval[k] == 1)
-        return 1;
-  return 0;
-}
-
 static void write_planes(state *s, const mzc_recompression *call, const unsigned char *pixels)
 {
   j_compress_ptr c = &s->c;
@@ -364,8 +342,7 @@ static int recompress(state *s, const mzc_recompression *call, int index, const 
   prepare_compressor(s, &image, options);
   reserve_memory(s, call->plane_stride != 0);
   start_decompressor(s, call->out_pixel_format);
-  s->row = s->out_of_range = 0;
-  s->checks_range = c->master->overshoot_deringing && has_finest_step(c);
+  s->row = 0;
   if (c->master->trellis_quant) {
     mzc_engine_may_hand_over(s->engine, 1);
     mzc_engine_begin(s->engine, c, 0);
@@ -380,7 +357,6 @@ static int recompress(state *s, const mzc_recompression *call, int index, const 
     mzc_write_pixels(c, &image);
   if (c->master->trellis_quant)
     invert_chosen(s);
-  refuse_for(s, s->out_of_range ? "coefficients out of range" : NULL);
   jpeg_destroy_compress(c);
   read_pixels(s, call->out + index * call->out_image_stride, call->out_row_stride);
   jpeg_abort_decompress(&s->d);
