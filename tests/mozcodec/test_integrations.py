@@ -374,3 +374,13 @@ def test_a_missing_library_is_named(module, library):
     code = f"import sys; sys.modules[{library!r}] = None; import mozcodec; import mozcodec.{module}"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     assert f"pip install 'mozcodec[{module}]'" in done.stderr
+
+
+def test_a_torchvision_of_another_build_is_named(tmp_path):
+    """Beside a torch for the CPU, the torchvision of the package index raises RuntimeError."""
+    (tmp_path / "torch.py").touch()
+    (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import mozcodec.torch"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("ImportError: mozcodec.torch needs a torchvision built for the installed torch (operator")

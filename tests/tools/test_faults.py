@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from detector.schema import parse_yaml
-from tools.faults import FAMILIES
+from tools.faults import FAMILIES, cluster, streams
 from tools.faults.command import END, MARK, by_stage, commit, table
 from tools.faults.damage import cell, cut, flip, places, put, put_yaml
-from tools.faults.warm import Request, Warm
+from tools.faults.warm import Request, Result, Warm
 
 ROOT = Path(__file__).resolve().parents[2]
+# of these the tests have their own part: tests/detector/test_cluster.py, tests/mozcodec/test_fuzz.py
+ELSEWHERE = ("cluster faults", "streams through the codec under sanitizers")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits of the system are those of Linux")
@@ -25,10 +27,12 @@ def test_a_slice_of_the_cases_holds_and_is_not_run_twice(tmp_path: Path) -> None
     document.write_text(f"before\n{MARK}\nold\n{END}\nafter\n")
     command = [sys.executable, "-m", "tools", "faults", str(tmp_path / "out"), "--most", "2", "--seed", "5"]
     command += ["--document", str(document)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    here = [name for name in FAMILIES if name not in ELSEWHERE]
+    chosen = [word for name in here for word in ("--family", name)]
+    done = subprocess.run([*command, *chosen], cwd=ROOT, capture_output=True, text=True, check=True)
     kept = tmp_path / f"out/results-5-{commit()}.json"  # those of another commit would get the name of this one
     results = json.loads(kept.read_text())
-    assert {name: len(cases) for name, cases in results.items()} == dict.fromkeys(FAMILIES, 2)
+    assert {name: len(cases) for name, cases in results.items()} == dict.fromkeys(here, 2)
     assert {wrong for cases in results.values() for wrong in cases.values()} == {""}
     assert document.read_text() == f"before\n{MARK}\n{table(results, 5, commit())}{END}\nafter\n"
     results["damaged inputs"]["bit 0 of index.csv"] = "was not run again"
@@ -43,6 +47,30 @@ def test_the_table_counts_what_held() -> None:
     lines = table(results, 7, "abc1234").splitlines()
     assert lines[2].endswith("| 3 | 2 | 7 | abc1234 |")
     assert "Cases that did not hold: 1." in lines and "- damaged inputs, 'b': 'wrong'" in lines
+
+
+def test_a_million_streams_are_cases_of_ten_thousand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = list(streams.streams(1, tmp_path))
+    assert len(found) * FAMILIES[ELSEWHERE[1]].tries == 1_000_000
+    text = table({ELSEWHERE[1]: {found[0].name: "", found[1].name: "ended with 1"}}, 1)
+    assert "| 20,000 | 10,000 | 1 |" in text
+    # a program that reports what it is given
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho \"$@\" >&2; test $1 = header\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(streams, "program", lambda: (program, {name: [Path("s")] for name in streams.fuzzer().TARGETS}))
+    assert found[0].name == "header: streams 0 to 9999" and found[0].run(tmp_path) == ""
+    assert found[6].run(tmp_path) == "ended with 1: decode 10000 10000 s\n"
+
+
+def test_a_disturbed_stage_may_fail_only_without_its_scheduler_and_names_it() -> None:
+    killed, address = "the scheduler is killed", "dask://127.0.0.1:1"
+    lost = Result(1, f"Error: {address}: the connection is lost", 1.0, 1.0)
+    assert cluster.wrong(lost, killed, address) == ""
+    assert cluster.wrong(lost, "a worker is killed", address).startswith("ended with 1: Error")
+    assert cluster.wrong(Result(1, "Error: it is lost", 1.0, 1.0), killed, address).startswith("ended with 1")
+    assert cluster.wrong(Result(0, "", 1.0, 1.0), "a worker is killed", address) == ""
+    assert cluster.wrong(Result(-signal.SIGALRM, "", 1.0, 1.0), killed, address) == "hangs"
 
 
 def test_rows_of_families_that_were_not_run_are_kept_with_their_commit() -> None:

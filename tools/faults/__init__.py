@@ -23,21 +23,27 @@ class Case:
 
 @dataclass(frozen=True)
 class Family:
-    """Cases of one kind: `cases` yields them for a seed and the folder of the sample that they damage."""
+    """Cases of one kind: `cases` yields them for a seed and the folder of the sample that they damage.
+
+    Each counts as *tries* in the table.
+    """
 
     name: str
     promise: str
     cases: Callable[[int, Path], Iterator[Case]]
+    tries: int = 1
 
 
 FAMILIES: dict[str, Family] = {}
 
 
-def family(name: str, promise: str) -> Callable[[Callable[[int, Path], Iterator[Case]]], Callable[..., Iterator[Case]]]:
-    """Register the decorated generator of cases under *name*."""
+def family(
+    name: str, promise: str, tries: int = 1
+) -> Callable[[Callable[[int, Path], Iterator[Case]]], Callable[..., Iterator[Case]]]:
+    """Register the decorated generator of cases under *name*, each of so many *tries*."""
 
     def register(cases: Callable[[int, Path], Iterator[Case]]) -> Callable[..., Iterator[Case]]:
-        FAMILIES[name] = Family(name, promise, cases)
+        FAMILIES[name] = Family(name, promise, cases, tries)
         return cases
 
     return register

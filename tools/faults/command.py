@@ -16,13 +16,13 @@ from detector.data.files import whole_file
 from detector.errors import DetectorError
 from detector.provenance import source
 
-from . import FAMILIES, bombs, cases, every_stage, threads
+from . import FAMILIES, bombs, cases, cluster, every_stage, streams, threads
 from .sample import write_sample
 from .stages import STAGES
 
 __all__ = ["by_stage", "command", "commit", "table"]
 
-assert bombs and cases and every_stage and threads  # they register their families
+assert bombs and cases and cluster and every_stage and streams and threads  # they register their families
 SHOWN = 20  # cases that are listed below the table
 CASE = re.compile(r"- (.+?), ['\"]")  # a case below the table; the name of its family
 MARK, END = "<!-- table of make faults -->", "<!-- end of the table -->"
@@ -43,9 +43,9 @@ def table(results: dict[str, dict[str, str]], seed: int, commit: str = "", befor
         if (case := CASE.match(line)) and case[1] in FAMILIES and not results.get(case[1])
     ]
     for name, found in results.items():
-        held = sum(not wrong for wrong in found.values())
         if found:
-            rows[name] = f"| {name} | {FAMILIES[name].promise} | {len(found)} | {held} | {seed} | {commit} |"
+            tried, held = (FAMILIES[name].tries * n for n in (len(found), sum(not wrong for wrong in found.values())))
+            rows[name] = f"| {name} | {FAMILIES[name].promise} | {tried:,} | {held:,} | {seed} | {commit} |"
     lines = [
         f"| {' | '.join(COLUMNS)} |",
         "|---" * len(COLUMNS) + "|",

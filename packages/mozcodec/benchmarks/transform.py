@@ -1,4 +1,4 @@
-"""Random JPEG compression as an augmentation: mozcodec.torch.JPEG beside torchvision's and albumentations' transforms.
+"""Random JPEG compression as an augmentation: mozcodec.torch.JPEG beside torchvision, albumentations and Kornia.
 
     python packages/mozcodec/benchmarks/transform.py [--rounds N] [--sizes PIXELS ...]
 
@@ -7,14 +7,15 @@ GPU is not needed. An environment of its own, about 6 GB:
 
     python -m venv peers
     peers/bin/pip install torch==2.13.0 torchvision==0.28.0 albumentations==2.0.8 opencv-python-headless scikit-image
-    peers/bin/pip install packages/mozcodec
+    peers/bin/pip install packages/mozcodec kornia
 
 (where pip would find a torch for the CPU, with ``PIP_CONFIG_FILE=/dev/null`` and without ``PIP_FIND_LINKS``).
 
 Each round runs every transform with quality=(30, 95) on the same images, one after the other, each of them first in
 turn; the table has the median over the rounds of CPU time an image, of ratios to mozcodec's, and their range.
-albumentations takes arrays (H, W, 3), which are given to it as such in every row. Libraries that are not installed,
-or that lack their compiled operators, are left out and named. Ends with status 1 if pixels differ from torchvision's.
+albumentations takes arrays (H, W, 3), and Kornia's RandomJPEG floats, which are made beforehand, in every row;
+RandomJPEG approximates JPEG by operations that have a gradient. Libraries that are not installed, or that lack their
+compiled operators, are left out and named. Ends with status 1 if pixels differ from torchvision's.
 """
 
 import argparse
@@ -55,10 +56,17 @@ def _albumentations() -> Callable[[Any], Any]:
     return run
 
 
+def _kornia() -> Callable[[Any], Any]:
+    from kornia.augmentation import RandomJPEG
+
+    return RandomJPEG(jpeg_quality=tuple(map(float, QUALITY)), p=1.0)  # type: ignore[no-any-return]
+
+
 def contenders() -> dict[str, Callable[[Any], Any]]:
     """Return the transforms that this installation has."""
     found: dict[str, Callable[[Any], Any]] = {OURS: JPEG(QUALITY)}
-    for name, make in (("torchvision", _torchvision), ("albumentations", _albumentations)):
+    makers = {"torchvision": _torchvision, "albumentations": _albumentations, "kornia": _kornia}
+    for name, make in makers.items():
         try:
             found[name] = make()
         except (ImportError, RuntimeError) as error:
@@ -88,18 +96,19 @@ def measure(
     tensors = torch.from_numpy(arrays).permute(0, 3, 1, 2)
     if contiguous:
         tensors = tensors.contiguous()
+    given = {"albumentations": arrays, "kornia": tensors / 255}
     times: dict[str, list[float]] = {name: [] for name in transforms}
     names = list(transforms)
     for i in range(rounds):
         torch.manual_seed(i)
         for name in names[i % len(names) :] + names[: i % len(names)]:
-            images = arrays if name == "albumentations" else tensors
+            images = given.get(name, tensors)
             calls = [images] * (4 if size < 256 else 2) if batched else list(images) * (4 if size < 256 else 1)
             run = transforms[name]
             run(calls[0])
             start = time.process_time()
-            for given in calls:
-                run(given)
+            for call in calls:
+                run(call)
             number = len(calls) * (BATCH if batched else 1)
             times[name].append(1000 * (time.process_time() - start) / number)
     return times

@@ -23,6 +23,10 @@ try:
     from torchvision.transforms import v2
 except ImportError as error:
     raise ImportError("mozcodec.torch needs torch and torchvision: pip install 'mozcodec[torch]'") from error
+except RuntimeError as error:  # a torchvision built for CUDA beside a torch for the CPU
+    raise ImportError(
+        f"mozcodec.torch needs a torchvision built for the installed torch ({error}): install both from the same index"
+    ) from error
 
 __all__ = ["ENCODERS", "JPEG"]
 
