@@ -77,7 +77,17 @@ def test_bytes_left_over_by_a_scan_out_of_sync_are_damage(files):
     assert seen > 20 * hidden, (seen, hidden)
 
 
-@pytest.mark.parametrize("ending", [BROKEN + EOI, b"\xff\xc4\x00\x13\x00" + bytes([255] * 16) + EOI, BROKEN])
+ENDINGS = (
+    BROKEN + EOI,
+    b"\xff\xc4\x00\x13\x00" + bytes([255] * 16) + EOI,
+    BROKEN,
+    b"\xff\xc9",  # as many bytes as the EOI that they replace
+    b"\xff\xc6\0\x0b\x08\0\x10\0\x10\1\1\x11\0" + EOI,  # a second frame, of a process that nobody supports
+    b"\xff\xfa\0\2",
+)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_rows_are_kept_whatever_stands_after_them(files, ending):
     for name, data in files.items():
         broken = data[:-2] + ending
@@ -86,7 +96,7 @@ def test_rows_are_kept_whatever_stands_after_them(files, ending):
         with pytest.warns(mozcodec.JpegWarning) as caught:
             pixels = mozcodec.decode(broken, None, on_truncated="warn")
         np.testing.assert_array_equal(pixels, mozcodec.decode(data, None), name)
-        assert caught[0].message.damage.rows >= pixels.shape[0]
+        assert caught[0].message.damage.rows == pixels.shape[0]
         np.testing.assert_array_equal(mozcodec.decode(broken, None, on_truncated="ok"), pixels)
         assert mozcodec.damage_found() == caught[0].message.damage
 
@@ -109,6 +119,42 @@ def test_the_account_of_a_cut_stream(files):
     assert damage.rows % 8 == 0 and damage.mcus == damage.rows // 8 * 13
     np.testing.assert_array_equal(part[: damage.rows - 1], whole[: damage.rows - 1])
     assert not np.array_equal(part[damage.rows : damage.rows + 16], whole[damage.rows : damage.rows + 16])
+
+
+def test_the_account_counts_all_mcus_of_a_scan_of_one_component(picture):
+    """Its MCUs are single blocks (T.81, A.2.2): of luma in 4:2:0 two rows of them for each row of chroma blocks."""
+    data = mozcodec.encode(picture("astronaut.png")[:104, 100:204], 90, subsampling="4:2:0", optimize_scans=False)
+    number, scan = next((k, s) for k, s in enumerate(mozcodec.inspect(data).scans, 1) if s.components == (0,))
+    for share in (0.3, 0.7, 1):
+        end = scan.offset + int(scan.size * share)
+        mozcodec.decode(data[:end] + (BROKEN if share == 1 else b""), on_truncated="ok")
+        damage = mozcodec.damage_found()
+        assert (damage.scan, damage.mcus) == (number, -(-damage.rows // 8) * 13)
+        assert damage.rows == 104 if share == 1 else 0 < damage.rows < 104
+
+
+def test_the_account_before_a_scan_of_no_component_is_that_of_the_scan_before(files):
+    data = bytearray(files["progressive"])
+    scans = mozcodec.inspect(files["progressive"]).scans
+    number, scan = next((k, s) for k, s in enumerate(scans) if k and len(s.components) == 1)
+    data[scan.offset + 5] = 179
+    for engine in ("auto", "library"):
+        with pytest.raises(mozcodec.DamagedError, match="Invalid component ID 179") as caught:
+            mozcodec.decode(bytes(data), engine=engine)
+        assert (caught.value.damage.scan, caught.value.damage.rows, caught.value.damage.mcus) == (number, 104, 169)
+
+
+@pytest.mark.parametrize("name", ["baseline", "gray", "restarts"])
+def test_the_scan_header_of_a_sequential_file_may_hold_any_numbers(files, name):
+    """Ss 1 to 7 with Se 0 are those of a lossless file, which the frame header says that it is not."""
+    data = bytearray(files[name])
+    scan = data.index(b"\xff\xda")
+    at = scan + 2 + int.from_bytes(data[scan + 2 : scan + 4], "big") - 3
+    for numbers in ((1, 0, 0), (7, 0, 0), (0, 0, 0), (1, 63, 0), (0, 63, 0x21)):
+        data[at : at + 3] = bytes(numbers)
+        np.testing.assert_array_equal(mozcodec.decode(bytes(data)), mozcodec.decode(files[name]))
+        assert not mozcodec.read_header(bytes(data)).lossless
+        assert mozcodec.decode(bytes(data), scale=4).shape[:2] == (52, 52)
 
 
 @pytest.mark.parametrize("name", ["baseline", "progressive"])
@@ -169,39 +215,89 @@ def test_every_verb_takes_what_a_damaged_stream_holds(programs, files):
         np.testing.assert_array_equal(batch[1], part)
 
 
-@pytest.mark.parametrize(
-    ("data", "name"),
-    [
-        (b"", "empty"),
-        (b"<!DOCTYPE html><html>", "HTML"),
-        (b"\xff\xd8\xff\xf7\0\x0b\x08\0\x10\0\x10\1\1\x11\0\xff\xda", "JPEG-LS"),
-        (b"\xff\xd8\xff\xe8\0\x04ab\xff\xf8\0\x04\1\2\xff\xf7\0\x0b\x08\0\x10\0\x10\1\1\x11\0\xff\xda", "JPEG-LS"),
-        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
-        (b"\xff\x0a\0\0", "JPEG XL"),
-        (b"\0\0\0\x18ftyphevc", "HEIC"),
-        (b"\0\0\0\x18ftypcrx ", "Canon CR3"),
-        (bytes(128) + b"DICM", "DICOM"),
-        (b"II+\0\x08\0\0\0", "BigTIFF"),
-        (b"RIFF\0\0\0\0AVI LIST", "AVI"),
-        (b"/9j/4AAQSkZJRgABAQ", "base64 text"),
-        (b"HTTP/1.1 200 OK\r\n\r\n\xff\xd8", "an HTTP response"),
-        (b"<!-- page --><html>", "HTML"),
-        (b'[{"error": 1}]', "JSON"),
-        (b"something else", "Not a JPEG file"),
-    ],
+# ---- other formats --------------------------------------------------------------------------------------------------
+
+OTHERS = (
+    (b"", "empty"),
+    (b"<!DOCTYPE html><html>", "HTML"),
+    (b"<!-- page --><html>", "HTML"),
+    (b"  <script>", "HTML"),
+    (b'<?xml version="1.0"?><!-- a --><svg width="1">', "SVG"),
+    (b'<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "svg11.dtd"><svg>', "SVG"),
+    (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "XML"),
+    (b"<?xpacket begin=''?><x:xmpmeta>", "XMP"),
+    (b"\xff\xd8\xff\xf7\0\x0b\x08\0\x10\0\x10\1\1\x11\0\xff\xda", "JPEG-LS"),
+    (b"\xff\xd8\xff\xe8\0\x04ab\xff\xf8\0\x04\1\2\xff\xf7\0\x0b\x08\0\x10\0\x10\1\1\x11\0\xff\xda", "JPEG-LS"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (b"\xff\x0a\0\0", "JPEG XL"),
+    (b"\xff\x10\xff\x50\0\4", "JPEG XS"),
+    (b"\0\0\0\x18ftyphevc", "HEIC"),
+    (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic", "HEIC"),
+    (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "AVIF"),
+    (b"\0\0\0\x14ftypmif1\0\0\0\0mif1", "HEIF"),
+    (b"\0\0\0\x18ftypcrx ", "Canon CR3"),
+    (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "MP4 or QuickTime"),
+    (b"\0\0\x0f\x17moov\0\0\0lmvhd", "MP4 or QuickTime"),
+    (b"II*\0\x10\0\0\0CR\2\0", "Canon CR2"),
+    (b"II\x1a\0\0\0HEAPCCDR", "Canon CRW"),
+    (b"IIU\0\x18\0\0\0", "Panasonic RW2"),
+    (bytes(128) + b"DICM", "DICOM"),
+    (b"II+\0\x08\0\0\0", "BigTIFF"),
+    (b"\0\0\2\0\1\0 ", "CUR"),
+    (b"icns\0\0\x9f\xdb", "ICNS"),
+    (b"\x97JB2\r\n\x1a\n\1", "JBIG2"),
+    (b"FORM\0\0&`ILBMBMHD", "IFF ILBM"),
+    (b"\x01\xda\1\1\0\3", "SGI"),
+    (b"SIMPLE  =                    T", "FITS"),
+    (b"\xc5\xd0\xd3\xc6\x1e\0\0\0", "EPS"),
+    (b"% a comment\n%PDF-1.4\n", "PDF"),
+    (b"P4\n8 1\n\xff", "PBM"),
+    (b"P2\n1 1\n255\n7", "PGM"),
+    (b"P7\nWIDTH 2\n", "PAM"),
+    (b"Pf\n2 2\n-1.0\n", "PFM"),
+    (b"/* XPM */\nstatic", "XPM"),
+    (b"RIFF\0\0\0\0AVI LIST", "AVI"),
+    (b"OggS\0\2", "Ogg"),
+    (b"\xff\xfb\x90d\0\0", "MP3"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"BZh91AY&SY", "bzip2"),
+    (b"\x28\xb5\x2f\xfd\x64", "Zstandard"),
+    (b"\0\1\0\0\0\x10\1\0", "a font"),
+    (b"\xff\xfeh\0i\0", "text in UTF-16"),
+    (b"/9j/4AAQSkZJRgABAQ", "base64 text"),
+    (b"HTTP/1.1 200 OK\r\n\r\n\xff\xd8", "an HTTP response"),
+    (b'[{"error": 1}]', "JSON"),
+    (b"something else", "not a JPEG but text .*Not a JPEG file"),
+    ("größer als nötig".encode(), "text"),
+    (b"Z", "text"),
+    (b"\x91\x92\x93", "not a JPEG: the data must begin with FF D8|Not a JPEG file: starts with 0x91"),
 )
+
+
+@pytest.mark.parametrize("data, name", OTHERS, ids=[f"{k}-{name}" for k, (_, name) in enumerate(OTHERS)])
 def test_data_of_another_format_is_named(data, name):
-    for verb in (mozcodec.decode, mozcodec.inspect, mozcodec.optimize, mozcodec.read_coefficients):
+    """Also where the data holds what is a marker in a JPEG: FF F8 is that of a colour transform, which is refused."""
+    verbs = (mozcodec.decode, mozcodec.inspect, mozcodec.optimize, mozcodec.read_coefficients, mozcodec.read_header)
+    for stream in (data, data + bytes(3000) + b"\xff\xf8\0\4" if data[:2] != b"\xff\xd8" and data else data):
+        for verb in verbs:
+            with pytest.raises(mozcodec.NotJpegError, match=name if stream is data else None):
+                verb(stream)
+    for on_truncated in ("error", "ok"):
         with pytest.raises(mozcodec.NotJpegError, match=name):
-            verb(data)
+            mozcodec.decode_batch([data], on_truncated=on_truncated)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "TIFF", "BMP", "JPEG2000", "PPM"])
+PILLOW_NAMES = {
+    "JPEG2000": "JPEG 2000", "WEBP": "WebP", "PCX": "PCX", "TGA": "TGA", "SGI": "SGI", "ICO": "ICO",
+    "DDS": "DDS", "EPS": "PostScript", "PDF": "PDF", "QOI": "QOI", "AVIF": "AVIF",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "BMP", "PPM", *PILLOW_NAMES])
 def test_pillows_files_of_other_formats_are_named(kind):
     out = io.BytesIO()
-    Image.new("RGB", (16, 16)).save(out, kind)
-    name = {"JPEG2000": "JPEG 2000", "WEBP": "WebP"}.get(kind, kind)
-    with pytest.raises(mozcodec.NotJpegError, match=f"not a JPEG but {name}"):
+    Image.new("RGB", (16, 16), (200, 30, 90)).save(out, kind)
+    with pytest.raises(mozcodec.NotJpegError, match=f"not a JPEG but {PILLOW_NAMES.get(kind, kind)}"):
         mozcodec.decode(out.getvalue())
 
 

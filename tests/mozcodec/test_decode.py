@@ -334,7 +334,7 @@ def test_a_batch_names_the_file_that_fails(small, astronaut):
         mozcodec.decode_batch([good, good, mozcodec.encode(astronaut)])
     with pytest.warns(mozcodec.JpegWarning, match="file 1: "):
         mozcodec.decode_batch(files, out=out, on_truncated="warn")
-    with pytest.raises(mozcodec.NotJpegError, match="file 0: Not a JPEG"):
+    with pytest.raises(mozcodec.NotJpegError, match="file 0: not a JPEG but text"):
         mozcodec.decode_batch([b"no jpeg", good])
     with pytest.raises(TypeError, match=r"file 1: a JPEG is bytes .* got NoneType"):
         mozcodec.decode_batch([good, None])

@@ -85,9 +85,23 @@ static void choose_color_space(mzc_decoder *decoder)
     decoder->convert_to = wanted;
 }
 
+static int64_t divided_up(int64_t a, int64_t b)
+{
+  return (a + b - 1) / b;
+}
+
+/* A block of a lossless file is one sample, so that a component has as many of them as samples. The scan header alone does
+ * not tell: readers forgive any numbers in that of a sequential file. */
 int mzc_is_lossless(j_decompress_ptr cinfo)
 {
-  return !cinfo->progressive_mode && cinfo->Ss > 0 && cinfo->Se == 0;   /* Ss is the predictor */
+  const jpeg_component_info *c = cinfo->comp_info;
+
+  if (cinfo->progressive_mode || cinfo->Ss <= 0 || cinfo->Se != 0)   /* Ss is the predictor */
+    return 0;
+  if (cinfo->max_h_samp_factor == 0)   /* refused before libjpeg has counted blocks */
+    return 1;
+  return c->width_in_blocks == divided_up((int64_t)cinfo->image_width * c->h_samp_factor, cinfo->max_h_samp_factor) &&
+         c->height_in_blocks == divided_up((int64_t)cinfo->image_height * c->v_samp_factor, cinfo->max_v_samp_factor);
 }
 
 /* Bits of a sample of the result. */

@@ -16,6 +16,9 @@ static int code_of(j_common_ptr cinfo)
   case JERR_INPUT_EMPTY:
     return MZC_NOT_JPEG;
   case JERR_SOF_UNSUPPORTED:
+    if (cinfo->is_decompressor && ((j_decompress_ptr)cinfo)->input_scan_number > 0)   /* a second frame, of damage */
+      return MZC_DAMAGED;
+    return MZC_UNSUPPORTED;
   case JERR_NOT_COMPILED:
   case JERR_NOTIMPL:
   case JERR_ARITH_NOTIMPL:
@@ -41,6 +44,22 @@ static int64_t offset_of(j_decompress_ptr cinfo)
   return at >= guard->start && at <= guard->start + guard->size ? at - guard->start : (int64_t)guard->size;
 }
 
+/* The whole rows that were read of a scan. That of one component has a row of MCUs for each of its rows of blocks. */
+static void note_rows(j_decompress_ptr cinfo, mzc_status *status)
+{
+  int64_t height = (int64_t)cinfo->max_v_samp_factor * (mzc_is_lossless(cinfo) ? 1 : DCTSIZE);
+  int64_t rows = cinfo->input_iMCU_row * height;
+  int64_t mcu_rows = cinfo->input_iMCU_row;
+
+  /* After a scan the header of the next may have been read in part: its components are not those that were counted. */
+  if (cinfo->input_iMCU_row < cinfo->total_iMCU_rows && cinfo->comps_in_scan == 1 && cinfo->cur_comp_info[0] != NULL)
+    mcu_rows *= cinfo->cur_comp_info[0]->v_samp_factor;
+  if (cinfo->input_iMCU_row >= cinfo->total_iMCU_rows || mcu_rows > cinfo->MCU_rows_in_scan)
+    mcu_rows = cinfo->MCU_rows_in_scan;
+  status->damage_rows = (int)(rows < cinfo->image_height ? rows : cinfo->image_height);
+  status->damage_mcus = mcu_rows * cinfo->MCUs_per_row;
+}
+
 /* Where a decompressor is, if nothing was noted before. */
 static void note_place(j_common_ptr common)
 {
@@ -52,11 +71,8 @@ static void note_place(j_common_ptr common)
     return;
   status->damage_known = 1;
   status->damage_scan = cinfo->input_scan_number;
-  if (status->damage_scan > 0) {
-    status->damage_row = (int)cinfo->input_iMCU_row;
-    status->mcus_per_row = (int)cinfo->MCUs_per_row;
-    status->mcu_height = cinfo->max_v_samp_factor * (mzc_is_lossless(cinfo) ? 1 : DCTSIZE);
-  }
+  if (status->damage_scan > 0)
+    note_rows(cinfo, status);
   status->damage_offset = offset_of(cinfo);
 }
 
@@ -202,7 +218,8 @@ void mzc_guard_forget(mzc_guard *guard)
 
   guard->saw_end = guard->clean_scan_end = 0;
   status->num_warnings = status->num_notes = 0;
-  status->damage_known = status->damage_scan = status->damage_row = status->mcus_per_row = status->mcu_height = 0;
+  status->damage_known = status->damage_scan = status->damage_rows = 0;
+  status->damage_mcus = 0;
   status->damage_offset = status->error_offset = -1;
 }
 

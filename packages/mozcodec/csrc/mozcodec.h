@@ -26,9 +26,8 @@ typedef struct {
   int unusual;          /* 1: a rewritten file is of a kind that other software misreads */
   int damage_known;     /* 1: the following say where the first damage was found */
   int damage_scan;      /* number of the scan, from 1; 0: before the first */
-  int damage_row;       /* rows of MCUs of that scan that were decoded before */
-  int mcus_per_row;     /* of that scan */
-  int mcu_height;       /* pixels of the image */
+  int damage_rows;      /* rows of pixels decoded before it in that scan */
+  int64_t damage_mcus;  /* MCUs decoded before it in that scan, in whole rows of them */
   int64_t damage_offset;   /* how many bytes had been read; -1: not known */
   int64_t error_offset;    /* the same of the error, which may come after a warning */
   int engine;           /* which engine coded the file */

@@ -122,6 +122,8 @@ static void look(mzc_smartscale *ss, survey *found, const unsigned char *data, s
   mzc_segment s;
 
   ss->block_size = 8;
+  if (size < 2 || data[0] != 0xFF || data[1] != 0xD8)   /* another format: libjpeg says so */
+    return;
   mzc_segments(&s, data, size);
   while (mzc_next_header(&s)) {
     found->lse |= s.marker == M_LSE;

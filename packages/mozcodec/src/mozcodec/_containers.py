@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from ._damage import format_of
 from ._errors import NotJpegError
+from ._formats import format_of
 from ._inputs import view_of
 from ._metadata import (
     APP1,

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._containers import with_indices
-from ._damage import format_of
 from ._errors import NotJpegError
+from ._formats import format_of
 from ._inputs import Source, view_of
 from ._metadata import (
     APP0,

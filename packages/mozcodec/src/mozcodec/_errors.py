@@ -103,8 +103,8 @@ def damage_of(status: Any, message: str) -> Damage:
     return Damage(
         message=message,
         scan=status.damage_scan,
-        rows=status.damage_row * status.mcu_height,
-        mcus=status.damage_row * status.mcus_per_row,
+        rows=status.damage_rows,
+        mcus=status.damage_mcus,
         offset=None if status.damage_offset < 0 else int(status.damage_offset),
     )
 
