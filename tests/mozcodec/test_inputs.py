@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
+import pickle
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -309,3 +311,61 @@ def test_samples_of_out_do_not_overlap(data, small):
 def test_pixels_of_bfloat16_are_refused_with_a_way(small):
     with pytest.raises(TypeError, match=r"got torch.bfloat16; of 0..1: \(image \* 255\)"):
         mozcodec.encode(torch.from_numpy(small).bfloat16(), 77)
+
+
+# ---- metadata -------------------------------------------------------------------------------------------------------
+
+TOLD = mozcodec.Metadata(
+    icc_profile=b"profile" * 9,
+    exif=b"II*\0\x08\0\0\0\0\0\0\0\0\0",
+    xmp=b"<x:xmpmeta/>",
+    comments=(b"first", b"second"),
+    iptc=b"\x1c\x02\x05\0\x01a",
+)
+WRITERS = {
+    "encode": lambda im, **told: mozcodec.encode(im, 50, **told),
+    "encode, distance": lambda im, **told: mozcodec.encode(im, distance=2, **told),
+    "encode_many": lambda im, **told: next(mozcodec.encode_many([im], 50, **told)),
+    "Encoder": lambda im, **told: pickle.loads(pickle.dumps(mozcodec.Encoder(50, **told))).encode(im),
+    "sweep": lambda im, **told: next(mozcodec.sweep(im, [50], **told)).data,
+    "sweep, distances": lambda im, **told: next(mozcodec.sweep(im, distances=[2], **told)).data,
+    "encode_scaled": lambda im, **told: mozcodec.encode_scaled(im, 50, dct_size=4, **told),
+    "encode_smartscale": lambda im, **told: mozcodec.encode_smartscale(im, 50, block_size=9, **told),
+    "bytes": lambda im, **told: mozcodec.encode_to_target(im, bytes=3000, **told).data,
+    "bytes, effort": lambda im, **told: mozcodec.encode_to_target(im, bytes=3000, effort=0, **told).data,
+    "ssimulacra2": lambda im, **told: mozcodec.encode_to_target(im, ssimulacra2=50, effort=0, **told).data,
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_every_encoder_writes_the_metadata_of_another_file(small, writer):
+    data = WRITERS[writer](small, metadata=TOLD)
+    assert mozcodec.read_header(data).metadata == TOLD
+    assert len(data) <= 3000 or "bytes" not in writer
+    changed = mozcodec.read_header(WRITERS[writer](small, metadata=TOLD, comment="third", exif=b"MM" + bytes(9)))
+    assert changed.metadata == dataclasses.replace(TOLD, comments=(b"third",), exif=b"MM" + bytes(9))
+    with pytest.raises(TypeError, match=r"metadata must be a mozcodec\.Metadata, got dict"):
+        WRITERS[writer](small, metadata={"comment": "no"})
+
+
+def test_metadata_larger_than_the_target_is_an_error(small):
+    with pytest.raises(mozcodec.LimitError, match="the metadata alone takes 104 bytes"):
+        mozcodec.encode_to_target(small, bytes=100, effort=0, comment="x" * 100)
+
+
+# ---- memory that is no file -----------------------------------------------------------------------------------------
+
+
+def test_an_array_of_larger_numbers_is_no_file(small):
+    """Its memory begins with FF 00: the bytes of a file as int64, or pixels that were meant to be encoded."""
+    data = np.frombuffer(mozcodec.encode(small, 50), np.uint8)
+    for wrong in (data.astype(np.int64), data.astype(np.float32), small.astype(np.uint16)):
+        with pytest.raises(TypeError, match="a JPEG as an array is uint8, got"):
+            mozcodec.decode(wrong)
+
+
+def test_tensors_without_memory_are_refused_by_name():
+    with pytest.raises(TypeError, match="pixels must be in the memory of the CPU"):
+        mozcodec.encode(torch.zeros(8, 8, 3, dtype=torch.uint8, device="meta"))
+    with pytest.raises(TypeError, match="a JPEG must be in the memory of the CPU"):
+        mozcodec.decode(torch.zeros(8, dtype=torch.uint8, device="meta"))

@@ -213,3 +213,25 @@ def test_a_batch_continues_after_an_image_that_needs_a_file():
         pixels = images[i].transpose(1, 2, 0)
         expected = np.zeros_like(pixels) if i in arithmetic else _through_file(pixels, 50 + i, TURBO, "rgb")
         assert np.array_equal(out[i], expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"profile": "fastest"}, {"arithmetic": True}, {"distance": 2}])
+def test_the_result_has_the_layout_of_the_image(options):
+    """With channels first the samples of the result were in the order of channels last."""
+    y, x = np.mgrid[:40, :56]
+    pixels = np.dstack([4 * x, 6 * y, 2 * (x + y)]).astype(np.uint8)
+    expected = mozcodec.recompress(pixels, **options)
+    first = mozcodec.recompress(pixels.transpose(2, 0, 1), layout="chw", **options)
+    np.testing.assert_array_equal(first.transpose(1, 2, 0), expected)
+    gray = mozcodec.recompress(pixels[None, ..., 0], layout="chw", **options)
+    np.testing.assert_array_equal(gray[0], mozcodec.recompress(pixels[..., 0], **options))
+
+
+def test_transparent_pixels_get_the_background():
+    y, x = np.mgrid[:40, :56]
+    pixels = np.dstack([4 * x, 6 * y, 2 * (x + y), 255 * (x > 20)]).astype(np.uint8)
+    expected = mozcodec.decode(mozcodec.encode(pixels, 60, pixel_format="rgba", background=(9, 200, 40)))
+    seen = mozcodec.recompress(pixels, 60, pixel_format="rgba", background=(9, 200, 40))
+    np.testing.assert_array_equal(seen, expected)
+    with pytest.raises(TypeError, match="unknown option 'comment'"):
+        mozcodec.recompress(pixels[..., :3], arithmetic=True, comment="x")

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._engine import coded, handed_over, note_engine, this_thread
 from ._errors import JpegWarning, LimitError
 from ._inputs import Background, check_layout, picture_of, target_of
-from ._metadata import DQT, SOF3, c_markers, header_segments, segments_to_write
+from ._metadata import DQT, SOF3, Metadata, c_markers, header_segments, segments_told
 from ._mozjpeg import ffi, lib
 from ._options import (
     DEFAULT_QUALITY,
@@ -169,9 +169,11 @@ class Encoder:
         exif: bytes | None = None,
         xmp: bytes | None = None,
         comment: bytes | str | None = None,
+        metadata: Metadata | None = None,
         **options: Unpack[EncodeOptions],
     ) -> None:
-        told = {"pixel_format": pixel_format, "icc_profile": icc_profile, "exif": exif, "xmp": xmp, "comment": comment}
+        told = {"pixel_format": pixel_format, "icc_profile": icc_profile, "exif": exif, "xmp": xmp, "comment": comment,
+                "metadata": metadata}  # fmt: skip
         given: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
         if layout != "hwc":
             given["layout"] = layout
@@ -187,7 +189,7 @@ class Encoder:
         perceptual = "distance" in options
         self._settings = perceptual_settings(quality, options) if perceptual else encode_options(quality, options)
         self._pixel_format = pixel_format
-        segments = segments_to_write(icc_profile, exif, xmp, comment)
+        segments = segments_told(metadata, icc_profile, exif, xmp, comment)
         self._markers = c_markers(segments) if segments else NO_MARKERS
 
     def __repr__(self) -> str:
@@ -275,6 +277,7 @@ def encode(
     exif: bytes | None = None,
     xmp: bytes | None = None,
     comment: bytes | str | None = None,
+    metadata: Metadata | None = None,
     **options: Unpack[EncodeOptions],
 ) -> bytes: ...
 @overload
@@ -291,6 +294,7 @@ def encode(
     exif: bytes | None = None,
     xmp: bytes | None = None,
     comment: bytes | str | None = None,
+    metadata: Metadata | None = None,
     **options: Unpack[EncodeOptions],
 ) -> memoryview: ...
 
@@ -308,6 +312,7 @@ def encode(
     exif: bytes | None = None,
     xmp: bytes | None = None,
     comment: bytes | str | None = None,
+    metadata: Metadata | None = None,
     **options: Unpack[EncodeOptions],
 ) -> bytes | memoryview:
     """Return *image* as JPEG bytes, the bytes that mozjpeg's ``cjpeg -quality`` writes for the same pixels.
@@ -327,7 +332,8 @@ def encode(
     switch and is not the same as 75. *options* are those of :class:`mozcodec.EncodeOptions`.
 
     *out*, a buffer of bytes to write into, makes the result a memoryview of its first part. *icc_profile*, *exif* (a
-    TIFF structure), *xmp* and *comment* are written as metadata.
+    TIFF structure), *xmp* and *comment* are written as metadata; *metadata*, the :class:`mozcodec.Metadata` of another
+    file, holds the rest.
 
     *smallest* encodes several files and returns the smallest: progressive with the wide scan search, baseline, and, if
     the quality makes table entries above 255, progressive with 8-bit tables. It chooses ``progressive`` and
@@ -339,8 +345,8 @@ def encode(
     if layout != "hwc" or background is not None:
         image, pixel_format = picture_of(image, pixel_format, layout, background)
     markers = NO_MARKERS
-    if not (icc_profile is exif is xmp is comment is None):
-        markers = c_markers(segments_to_write(icc_profile, exif, xmp, comment))
+    if metadata is not None or not (icc_profile is exif is xmp is comment is None):
+        markers = c_markers(segments_told(metadata, icc_profile, exif, xmp, comment))
     if "distance" in options:
         if smallest is not False and flag("smallest", smallest):
             raise ValueError("smallest=True cannot be combined with distance, which chooses the coding itself")

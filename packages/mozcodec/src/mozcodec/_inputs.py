@@ -31,7 +31,10 @@ LAYOUTS = ("hwc", "chw")
 def _is_on_a_device(value: Any) -> bool:
     place = getattr(value, "__dlpack_device__", None)
     if place is not None:
-        return int(place()[0]) not in _HOST_DEVICES
+        try:
+            return int(place()[0]) not in _HOST_DEVICES
+        except ValueError:  # torch's meta tensors, which have no memory at all
+            return True
     return hasattr(value, "__cuda_array_interface__")
 
 
@@ -69,6 +72,8 @@ def type_hint(dtype: np.dtype[Any]) -> str:
 
 def content_of(data: Any) -> Any:
     """Return the bytes that *data* names: a path, an open binary file, a uint8 tensor, or the buffer itself."""
+    if isinstance(data, np.ndarray) and data.dtype.itemsize != 1:  # else its memory would be read as a file
+        raise TypeError(f"a JPEG as an array is uint8, got {data.dtype} {data.shape}; pixels are encoded, not decoded")
     if isinstance(data, bytes | bytearray | memoryview | mmap | np.ndarray):
         return data
     if isinstance(data, str | os.PathLike):

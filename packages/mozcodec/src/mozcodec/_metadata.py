@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ._mozjpeg import ffi
@@ -317,6 +317,30 @@ def segments_of(metadata: Metadata) -> list[tuple[int, bytes]]:
     for comment in metadata.comments:
         segments += segments_to_write(None, None, None, comment)
     return segments
+
+
+def segments_told(
+    metadata: Metadata | None,
+    icc_profile: bytes | None,
+    exif: bytes | None,
+    xmp: bytes | None,
+    comment: bytes | str | None,
+) -> list[tuple[int, bytes]]:
+    """Return the marker segments of a new file: those of *metadata*, but for the fields that are given by name."""
+    if metadata is None:
+        return segments_to_write(icc_profile, exif, xmp, comment)
+    if not isinstance(metadata, Metadata):
+        raise TypeError(f"metadata must be a mozcodec.Metadata, got {type(metadata).__name__}")
+    kept = replace(
+        metadata,
+        icc_profile=metadata.icc_profile if icc_profile is None else None,
+        exif=metadata.exif if exif is None else None,
+        xmp=metadata.xmp if xmp is None else None,
+        extended_xmp=metadata.extended_xmp if xmp is None else None,
+        comments=metadata.comments if comment is None else (),
+    )
+    segments = [*segments_to_write(icc_profile, exif, xmp, comment), *segments_of(kept)]
+    return sorted(segments, key=lambda segment: FIELDS.index(kind_of(*segment) or "comment"))
 
 
 def c_markers(segments: list[tuple[int, bytes]]) -> tuple[Any, list[Any]]:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._decode import decode
 from ._encode import encode
 from ._engine import this_thread
-from ._inputs import picture_of
+from ._inputs import Background, channels_first, picture_of
 from ._mozjpeg import ffi, lib
 from ._options import DEFAULT_QUALITY, EncodeOptions, Quality, encode_options
 from ._pixels import CODES, as_samples, check_size, code_of
@@ -78,6 +78,8 @@ def recompress(
     quality: Quality = DEFAULT_QUALITY,
     *,
     pixel_format: str | None = None,
+    layout: str = "hwc",
+    background: Background = None,
     **options: Unpack[EncodeOptions],
 ) -> NDArray[Any]:
     """Return the pixels of *image* after compression to JPEG and decompression.
@@ -87,14 +89,19 @@ def recompress(
     to be written (arithmetic coding, scan scripts, other DCTs than islow, lossless files, RGB files, samples of
     more than 8 bits, ``distance``, ``engine``, ``max_memory``) go through one.
 
-    *image* and *options* are those of :func:`mozcodec.encode`, except planes. Raises what `encode` raises.
+    *image*, *layout*, *background* and *options* are those of :func:`mozcodec.encode`, except planes; the result has
+    the layout of *image*, and no alpha with *background*. Raises what `encode` raises.
 
     >>> seen = mozcodec.recompress(image, quality=40)      # what others see after an upload
     """
     if isinstance(pixel_format, str) and pixel_format == "planes":
         raise ValueError("recompress takes images, not planes: use encode and decode")
-    image, pixel_format = picture_of(image, pixel_format)
+    image, pixel_format = picture_of(image, pixel_format, layout, background)
+    if layout == "chw":
+        return np.ascontiguousarray(channels_first(recompress(image, quality, pixel_format=pixel_format, **options)))
     array = np.asarray(image)
+    if options.keys() - EncodeOptions.__annotations__.keys():
+        encode_options(quality, options)  # raises
     code = CODES.get((pixel_format, array.shape[2] if array.ndim == 3 else 1)) if array.ndim in (2, 3) else None
     if code is None or code not in FORMATS or array.dtype != np.uint8 or options.keys() & WITH_FILE:
         return _through_file(array, quality, pixel_format, options).reshape(array.shape)

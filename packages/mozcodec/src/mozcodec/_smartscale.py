@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from ._encode import NO_MARKERS, encode, take
 from ._engine import coded, note_engine
 from ._inputs import Background, picture_of
-from ._metadata import c_markers, segments_to_write
+from ._metadata import Metadata, c_markers, segments_told
 from ._mozjpeg import ffi, lib
 from ._options import EncodeOptions, Quality, encode_options, encoder_error, integer, is_sequential
 from ._pixels import describe
@@ -105,6 +105,7 @@ def encode_scaled(
     exif: bytes | None = None,
     xmp: bytes | None = None,
     comment: bytes | str | None = None,
+    metadata: Metadata | None = None,
     **options: Unpack[EncodeOptions],
 ) -> bytes:
     """Return *image* as an ordinary JPEG of 8/N of its size, N = *dct_size* = 1..16. Every decoder reads it.
@@ -133,6 +134,7 @@ def encode_scaled(
         exif=exif,
         xmp=xmp,
         comment=comment,
+        metadata=metadata,
         **options,
     )
 
@@ -150,6 +152,7 @@ def encode_smartscale(
     exif: bytes | None = None,
     xmp: bytes | None = None,
     comment: bytes | str | None = None,
+    metadata: Metadata | None = None,
     **options: Unpack[EncodeOptions],
 ) -> bytes:
     """Return *image* as a SmartScale stream with blocks of N x N coefficients, N = *block_size* = 1..16.
@@ -183,9 +186,10 @@ def encode_smartscale(
             exif=exif,
             xmp=xmp,
             comment=comment,
+            metadata=metadata,
             **options,
         )
-    segments = segments_to_write(icc_profile, exif, xmp, comment)
+    segments = segments_told(metadata, icc_profile, exif, xmp, comment)
     settings = options if block == 8 else smartscale_options(options)
     picture = ScaledPicture(image, quality, settings, block_size=block, dct_size=size, pixel_format=pixel_format)
     return picture.encode(quality, settings, segments)

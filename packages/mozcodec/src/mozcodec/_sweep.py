@@ -4,7 +4,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Unpack, overload
 from weakref import WeakSet
 
@@ -17,7 +17,7 @@ from ._engine import engine
 from ._errors import LimitError
 from ._fidelity import Picture, psnr, ssim
 from ._inputs import Background, picture_of
-from ._metadata import segments_to_write, with_segments
+from ._metadata import Metadata, segment_bytes, segments_told, with_segments
 from ._options import DEFAULT_QUALITY, EncodeOptions, Quality, encode_options, integer, real
 from ._parallel import num_threads, ordered_map
 from ._perceptual import (
@@ -125,6 +125,7 @@ def sweep(
     exif: bytes | None = None,
     xmp: bytes | None = None,
     comment: bytes | str | None = None,
+    metadata: Metadata | None = None,
     threads: int | None = None,
     **options: Unpack[EncodeOptions],
 ) -> Iterator[SweepPoint]:
@@ -151,11 +152,11 @@ def sweep(
     if (qualities is None) == (distances is None):
         raise TypeError("give qualities or distances")
     image, pixel_format = picture_of(image, pixel_format, layout, background)
-    segments = segments_to_write(icc_profile, exif, xmp, comment)
+    segments = segments_told(metadata, icc_profile, exif, xmp, comment)
     if distances is not None:
         if scales is not None or tuple(blocks) != (8,):
             raise ValueError("a sweep over distances has no scales and blocks")
-        told: dict[str, Any] = {"icc_profile": icc_profile, "exif": exif, "xmp": xmp, "comment": comment}
+        told = {"icc_profile": icc_profile, "exif": exif, "xmp": xmp, "comment": comment, "metadata": metadata}
         return _sweep_distances(image, list(distances), pixel_format, threads, options, told)
     assert qualities is not None
     wanted = list(qualities)
@@ -343,10 +344,17 @@ def encode_to_target(
     if name == "ssimulacra2" or (name == "bytes" and ("effort" in options or "transfer" in options)):
         if smallest:
             raise ValueError("smallest=True is for targets of the quality search")
+        told = {field: options.pop(field, None) for field in ("metadata", "icc_profile", "exif", "xmp", "comment")}
+        segments = segments_told(**told)
         settings = perceptual_settings(DEFAULT_QUALITY, {**options, "distance": 1.0})
-        if name == "bytes":
-            return encode_to_bytes(image, pixel_format, settings, engine(), int(wanted))
-        return encode_to_score(image, pixel_format, settings, engine(), wanted)
+        if name == "ssimulacra2":
+            found = encode_to_score(image, pixel_format, settings, engine(), wanted)
+            return replace(found, data=with_segments(found.data, segments))
+        added = sum(len(segment_bytes(*segment)) for segment in segments)
+        if added >= wanted:
+            raise LimitError(f"no distance reaches bytes={wanted}: the metadata alone takes {added} bytes")
+        found = encode_to_bytes(image, pixel_format, settings, engine(), int(wanted) - added)
+        return replace(found, data=with_segments(found.data, segments), value=found.value + added)
     if "effort" in options or "transfer" in options:
         raise ValueError(f"effort and transfer go with the targets ssimulacra2 and bytes, not with {name}")
     rising = name != "bytes"
