@@ -331,7 +331,7 @@ def test_two_images_of_one_name_are_refused(tmp_path, small, capsys):
         (["optimize", "{folder}", "x", "-trim", "-perfect"], "exclude each other"),
         (["optimize", "{folder}", "x", "-dc-scan-opt", "7"], "-dc-scan-opt must be 0..2, got 7"),
         (["optimize", "{folder}", "x", "-maxscans", "0"], "-maxscans must be 1.."),
-        (["optimize", "{folder}", "x", "-rotate", "90", "-transpose"], "use only one of rotate_90, transpose"),
+        (["optimize", "{folder}", "x", "-rotate", "90", "-transpose"], "use only one of -rotate 90, -transpose"),
     ],
 )
 def test_wrong_arguments_stop_before_the_first_file(folder, tmp_path, capsys, arguments, words, monkeypatch):
@@ -396,7 +396,7 @@ def test_limits_are_switches(tmp_path, small, capsys):
             assert main([verb, str(source), str(target), *words.split()]) == 1
             assert complaint in capsys.readouterr().err
     assert main(["decode", str(source), str(tmp_path / "a.ppm"), "-maxmemory", "1"]) == 1
-    assert "Memory limit exceeded" in capsys.readouterr().err
+    assert "Memory limit exceeded: -maxmemory raises it" in capsys.readouterr().err
 
 
 # ---- formats --------------------------------------------------------------------------------------------------------
@@ -462,6 +462,9 @@ def test_errors_name_the_switches_of_the_command_line(tmp_path, small, capsys):
         (("encode", source, target, "-widescans", "-baseline"), "-widescans cannot be combined with a", "'wide'"),
         (("encode", source, target, "-widescans", "-arithmetic"), "-widescans cannot be combined with -", "'wide'"),
         (("encode", source, target, "-distance", "1", "-fastcrush"), "allowed: -effort, -nojfif", "optimize_scans"),
+        (("encode", source, target, "-distance", "1", "-baseline"), "-baseline cannot be combined with -distance", None),
+        (("decode", target, tmp_path / "b.ppm", "-crop", "9x9+99+0"), "-crop (99, 0, 108, 9) leaves", "region"),
+        (("encode", source, target, "-maxmemory", "1"), "-maxmemory raises it", "max_memory"),
     )
     for arguments, wanted, unwanted in cases:
         assert main([str(word) for word in arguments]) in (1, 2)

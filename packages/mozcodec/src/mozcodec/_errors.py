@@ -113,6 +113,8 @@ def error_of(status: Any) -> JpegError:
     """Return the exception for *status*."""
     kind = _KINDS.get(status.code, JpegError)
     message = ffi.string(status.message).decode("latin-1")
+    if message == "Memory limit exceeded":
+        message += ": max_memory raises it"
     error = kind(message, status.message_code)
     if isinstance(error, DamagedError) and status.damage_known:
         error.damage = damage_of(status, message)

@@ -82,7 +82,9 @@ _WHOLE = {  # in this order
     "overshoot_deringing=False": "-noovershoot",
     "optimize_scans='wide'": "-widescans",
     "optimize_scans": "-fastcrush or -widescans",
+    "progressive cannot be combined with distance": "-progressive and -baseline cannot be combined with -distance",
     "combined with distance": "combined with -distance",
+    "region (": "-crop (",
     "need pixel_format='rgba', 'bgra', 'argb', 'abgr', 'cmyk' or 'ycck'": "are not encoded: mozcodec decode -rgb first",
     "need pixel_format='two': a file of two components without a colour space": "are not encoded here: use Python",
     "give quality or distance": "give -quality or -distance",
@@ -521,7 +523,8 @@ def optimizer(args: argparse.Namespace) -> Convert:
     operations += [f"flip_{args.flip}"] if args.flip else []
     operations += [name for name in ("transpose", "transverse", "auto") if getattr(args, name)]
     if len(operations) > 1:
-        raise ValueError(f"use only one of {', '.join(operations)}")
+        switches = ["-" + name.replace("_", " ") for name in operations]
+        raise ValueError(f"use only one of {', '.join(switches)}")
     crop = _geometry(args.crop) if args.crop is not None else None
     operation: Any = operations[0] if operations else None
     if operation is None and crop is None and not args.grayscale:
