@@ -462,7 +462,7 @@ def test_errors_name_the_switches_of_the_command_line(tmp_path, small, capsys):
         (("encode", source, target, "-widescans", "-baseline"), "-widescans cannot be combined with a", "'wide'"),
         (("encode", source, target, "-widescans", "-arithmetic"), "-widescans cannot be combined with -", "'wide'"),
         (("encode", source, target, "-distance", "1", "-fastcrush"), "allowed: -effort, -nojfif", "optimize_scans"),
-        (("encode", source, target, "-distance", "1", "-baseline"), "-baseline cannot be combined with -distance", None),
+        (("encode", source, target, "-distance", "1", "-baseline"), "-baseline cannot be combined with -d", None),
         (("decode", target, tmp_path / "b.ppm", "-crop", "9x9+99+0"), "-crop (99, 0, 108, 9) leaves", "region"),
         (("encode", source, target, "-maxmemory", "1"), "-maxmemory raises it", "max_memory"),
     )

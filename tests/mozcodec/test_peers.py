@@ -59,6 +59,17 @@ def test_the_first_call_for_pillow_writes_a_file_of_pillows_pixels(names):
         assert np.array_equal(np.asarray(one), np.asarray(other))
 
 
+def test_the_calls_for_gray_give_pillows_pixels(names):
+    data, page = names["data"], (PACKAGE / "migration" / "pillow.md").read_text()
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft("L", image.size)
+        np.testing.assert_array_equal(mozcodec.decode(data, "gray"), np.asarray(image))
+    call = printed("pillow", 'Image.open(f).convert("L")')
+    with Image.open(io.BytesIO(data)) as image:
+        np.testing.assert_array_equal(eval(call, names | {"Image": Image}), np.asarray(image.convert("L")))
+    assert 'image.draft("L", image.size)` | `mozcodec.decode(data, "gray")`' in page
+
+
 def printed(page: str, call: str) -> str:
     """Return mozcodec's call beside another library's *call* on a migration page."""
     text = (PACKAGE / "migration" / f"{page}.md").read_text()
@@ -67,8 +78,16 @@ def printed(page: str, call: str) -> str:
 
 def test_the_calls_for_simplejpeg_write_its_pixels(names):
     simplejpeg = pytest.importorskip("simplejpeg")
-    here = names | {"simplejpeg": simplejpeg} | {name: np.ascontiguousarray(names[name]) for name in "YUV"}
-    for call in ("encode_jpeg(image, quality=85)", "encode_jpeg_yuv_planes(Y, U, V)"):
+    whole = {name: np.ascontiguousarray(names[name]) for name in ("Y", "U", "V", "bgr", "gray")}
+    here = names | {"simplejpeg": simplejpeg} | whole
+    calls = (
+        "encode_jpeg(image, quality=85)",
+        'encode_jpeg(image, colorsubsampling="420", fastdct=True)',
+        'encode_jpeg(bgr, colorspace="BGR")',
+        'encode_jpeg(gray[..., np.newaxis], colorspace="GRAY")',
+        "encode_jpeg_yuv_planes(Y, U, V)",
+    )
+    for call in calls:
         theirs, ours = eval(f"simplejpeg.{call}", dict(here)), eval(printed("simplejpeg", call), dict(here))
         np.testing.assert_array_equal(mozcodec.decode(ours), mozcodec.decode(theirs), call)
 
