@@ -258,3 +258,14 @@ def test_small_sweeps_run_in_one_thread(side, files, threads, monkeypatch):
     list(mozcodec.sweep([gray], [50] * files, pixel_format="planes"))
     list(mozcodec.sweep(gray, [50] * files, threads=3))
     assert counts == [threads, threads, 3]
+
+
+@pytest.mark.parametrize(("side", "files", "threads"), [(32, 9, 1), (128, 4, 1), (256, 4, 1), (256, 8, 3), (512, 4, 6)])
+def test_a_sweep_over_distances_counts_three_times_its_pixels(side, files, threads, monkeypatch):
+    counts = []
+    monkeypatch.setattr(_sweep, "num_threads", lambda given: 8 if given is None else given)
+    monkeypatch.setattr(_sweep, "ordered_map", lambda _function, _items, count: counts.append(count) or iter(()))
+    gray = np.zeros((side, side), np.uint8)
+    for asked in (None, 2):
+        list(mozcodec.sweep(gray, distances=[1.0] * files, threads=asked))
+    assert counts == [threads, 2]

@@ -140,7 +140,8 @@ def sweep(
     *subsampling* are options.
 
     *threads* defaults to one for each half million pixels in all files, at most the cores that this process may use; it
-    is 1 for images below 181 x 181 pixels, whose files take less time than handing them over. The rest is as in
+    is 1 for images below 181 x 181 pixels, whose files take less time than handing them over. A file of *distances*
+    counts as three. The rest is as in
     :func:`mozcodec.encode`; metadata is written to every file. Colour conversion, downsampling and the DCT are done
     once for all qualities with the same subsampling.
 
@@ -182,8 +183,11 @@ _PIXELS_FOR_A_THREAD = 1 << 19  # in all its files, about 8 ms
 _LEAST_PIXELS = 1 << 15  # of an image whose files are worth another thread
 
 
-def _threads_for(image: Any, pixel_format: str | None, files: int) -> int:
-    pixels = math.prod(np.shape(image[0] if pixel_format == "planes" else image)[:2])
+_WORK_OF_A_DISTANCE = 3  # a file of the perceptual mode takes as long as three others
+
+
+def _threads_for(image: Any, pixel_format: str | None, files: int, work: int = 1) -> int:
+    pixels = work * math.prod(np.shape(image[0] if pixel_format == "planes" else image)[:2])
     wanted = 1 if pixels < _LEAST_PIXELS else pixels * files // _PIXELS_FOR_A_THREAD
     return max(1, min(wanted, num_threads(None)))
 
@@ -194,14 +198,15 @@ def _sweep_distances(
 ) -> Iterator[SweepPoint]:
     for distance in distances:
         perceptual_settings(DEFAULT_QUALITY, {**options, "distance": check_distance(distance)})
-    num_threads(threads)
+    given = None if threads is None else num_threads(threads)
 
     def point(distance: float) -> SweepPoint:
         told: EncodeOptions = {**options, "distance": distance}
         data = encode(image, pixel_format=pixel_format, **metadata, **told)
         return SweepPoint(None, 8, 8, data, distance)
 
-    return ordered_map(point, distances, threads)
+    count = given or _threads_for(image, pixel_format, len(distances), _WORK_OF_A_DISTANCE)
+    return ordered_map(point, distances, count)
 
 
 # ---- targets --------------------------------------------------------------------------------------------------------
