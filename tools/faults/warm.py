@@ -164,10 +164,12 @@ def trial(request: Request) -> Result:
 
 def load() -> None:
     """Load what the commands load, apart from what starts threads."""
+    from detector.arithmetic import PINNED
     from detector.system import let_idle_threads_sleep, pin_numpy
 
     let_idle_threads_sleep()
     pin_numpy()
+    os.environ.update(PINNED)  # as the commands do before torch is loaded: workers of a cluster must compute the same
     os.environ.setdefault("MPLBACKEND", "Agg")
     os.environ["GIT_DIR"] = os.devnull  # model cards record no commit, which may change between two trials
     import click
