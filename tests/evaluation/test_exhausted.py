@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import sys
 import zlib
 
 import click
@@ -43,6 +44,27 @@ def test_other_errors_are_not_hidden(error, group) -> None:
     assert exhausted(error) is None
     with pytest.raises(type(error)):
         CliRunner().invoke(commands(group, error), ["work"], catch_exceptions=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the address space is limited as on Linux")
+def test_a_regression_without_room_for_openblas_ends() -> None:
+    """OpenBLAS asks for its buffers again and again; without the check this process ends by SIGALRM."""
+    code = """
+import resource, signal
+import numpy as np
+import sklearn.linear_model
+from evaluation.shortcuts import Property, _logits
+rows = np.arange(20)
+signal.alarm(60)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (30 << 20), -1))
+try:
+    _logits(np.resize([0, 1], 20).astype(np.int8), [Property(rows[:, None] * 1.0)], rows, rows)
+except MemoryError:
+    print("refused")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
 
 
 def test_a_full_disk_is_reported_with_the_file(tmp_path, monkeypatch) -> None:

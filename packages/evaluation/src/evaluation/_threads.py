@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import platform
 
-__all__ = ["let_idle_threads_sleep", "pin_numpy"]
+__all__ = ["check_room_for_blas", "let_idle_threads_sleep", "pin_numpy"]
+
+BLAS_BUFFER = 34 << 20  # bytes that OpenBLAS takes for a thread on x86-64, the alignment of its allocator included
 
 
 def let_idle_threads_sleep() -> None:
@@ -25,3 +27,11 @@ def pin_numpy() -> None:
     if platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
         os.environ.setdefault("NPY_DISABLE_CPU_FEATURES", "X86_V4 AVX512_ICL AVX512_SPR")
+
+
+def check_room_for_blas() -> None:
+    """Raise MemoryError if the address space has no room for the buffers that OpenBLAS takes when its threads start.
+
+    Where the allocation fails, OpenBLAS asks again without end: `blas_memory_alloc` in its `memory.c`, version 0.3.
+    """
+    bytearray(BLAS_BUFFER * (1 + (os.cpu_count() or 1)))  # zeros of the system: takes addresses, no memory

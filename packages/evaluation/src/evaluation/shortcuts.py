@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ._threads import check_room_for_blas
 from .clusters import Clusters, cluster_rows
 from .jackknife import Sample
 from .wilson import of_share
@@ -150,6 +151,7 @@ def _logits(
         return np.zeros(len(test))
     columns = [column for found in properties for column in _columns(found, train)]
     inputs = np.column_stack(columns)
+    check_room_for_blas()
     model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=5000).fit(inputs[train], label)
     found: Floats = model.decision_function(inputs[test])
     return found
