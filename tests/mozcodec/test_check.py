@@ -83,6 +83,7 @@ def test_long_runs_and_many_corrections_are_followed():
     for image in (flat, noise):
         expected = Expected(image)
         for data in (mozcodec.write_coefficients(image), mozcodec.write_coefficients(image, scan_script=script)):
+            assert len(mozcodec.inspect(data).scans) > 1  # one, where the comparison failed and another was written
             assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME] * 3
             assert expected.compare(data, by_library=True) == SAME
 
@@ -188,6 +189,52 @@ def test_a_benchmark_can_leave_the_comparison_out(coefficients):
         assert mozcodec.write_coefficients(coefficients) == data
     finally:
         lib.mzc_engine_leave_unproven(_engine.engine(), 0)
+
+
+REFINED_ONCE = [((0,), 0, 0, 0, 0), ((0,), 1, 63, 0, 1), ((0,), 1, 63, 1, 0)]
+
+
+def _refined(height, width, *, kinds):
+    """Gray blocks for REFINED_ONCE: empty ones, few, and many coefficients that are new (1) or corrected (2, 3)."""
+    image = mozcodec.read_coefficients(mozcodec.encode(np.zeros((8 * height, 8 * width), np.uint8), 75))
+    rng = np.random.default_rng(13)
+    shape = image.components[0].shape
+    chances = np.array([[0, 0], [0.02, 0.03], [0.02, 0.9], [0, 1], [0.6, 0.2]])
+    new, corrected = chances[np.resize(kinds, shape[:2])].transpose(2, 0, 1)
+    chance, signs = rng.random(shape), rng.choice([-1, 1], shape)
+    large = rng.integers(2, 4, shape) * (chance < corrected[..., None, None])
+    image.components[0][...] = signs * np.where(chance > 1 - new[..., None, None], 1, large)
+    return image
+
+
+def test_each_bit_of_a_refinement_is_compared():
+    """Runs of ended blocks that go on in the next row, units of more than 57 bits, 16 zeros and more in a row."""
+    kinds = np.random.default_rng(17).choice(5, (5, 70), p=[0.8, 0.12, 0.04, 0.03, 0.01])
+    kinds[1, 40:], kinds[2, :9], kinds[3, 60:] = 0, 0, 0
+    image = _refined(5, 70, kinds=kinds)
+    expected = Expected(image)
+    data = mozcodec.write_coefficients(image, scan_script=REFINED_ONCE)
+    assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME] * 3
+    scan = mozcodec.inspect(data).scans[-1]
+    for bit in range(8 * (scan.offset + 10), 8 * (scan.offset + scan.size)):
+        wrong = bytearray(data)
+        wrong[bit // 8] ^= 1 << bit % 8
+        results = {expected.compare(bytes(wrong), engine=engine) for engine in expected.engines()}
+        assert results in ({DIFFERS}, {UNCOVERED}), bit  # the latter: a marker
+
+
+def test_a_run_that_corrections_end_is_compared_from_where_its_row_began():
+    """937 corrections end a run of ended blocks, in each row once; a scan is read in pieces of 4 KB."""
+    image = _refined(12, 64, kinds=np.resize([4] * 48 + [3] * 16, (12, 64)))
+    data = mozcodec.write_coefficients(image, scan_script=REFINED_ONCE)
+    scans = mozcodec.inspect(data).scans  # one, where the comparison failed and another form was written
+    assert len(scans) == 3 and scans[-1].size > 2 * 4096
+    expected = Expected(image)
+    assert [expected.compare(data, engine=engine) for engine in expected.engines()] == [SAME] * 3
+    for at in (-3, -150, -300, -2000, -4500):
+        wrong = bytearray(data)
+        wrong[at] ^= 4
+        assert {expected.compare(bytes(wrong), engine=engine) for engine in expected.engines()} == {DIFFERS}
 
 
 def test_other_coefficients_and_tables_are_noticed(coefficients):

@@ -448,11 +448,12 @@ static int dc_refine(mzc_comparing *s, int y, int first, int count)
   return compare_mcus(s, y, first, count, DC_REFINE);
 }
 
-#if defined(__AVX512VBMI2__)
+#if defined(MZC_WITH_AVX512)
 #include "compare_tokens.h"
+#include "compare_refine.h"
 
-const mzc_comparers MZC_COMPARERS = { find, sequential_by_tokens, dc_first, dc_refine, ac_first_by_tokens, ac_refine, end_run,
-                                      fill_words };
+const mzc_comparers MZC_COMPARERS = { find, sequential_by_tokens, dc_first, dc_refine, ac_first_by_tokens, ac_refine_by_units,
+                                      end_run, fill_words };
 #else
 const mzc_comparers MZC_COMPARERS = { find, sequential, dc_first, dc_refine, ac_first, ac_refine, end_run, NULL };
 #endif

@@ -7,6 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* AVX-512 as processors have it since Ice Lake and Zen 4. */
+#if defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__) && defined(__AVX512CD__) && \
+  defined(__AVX512VBMI__) && defined(__AVX512VBMI2__) && defined(__AVX512BITALG__) && defined(__AVX512VPOPCNTDQ__)
+#define MZC_WITH_AVX512
+#endif
+
 enum {
   MZC_COMPARE_PAD = 512,         /* bytes after the data: more than a block of the longest codes */
   MZC_COMPARE_BYTES = 4096,      /* of a scan at a time */
@@ -47,7 +53,7 @@ typedef struct {
   uint32_t skip;                 /* AC refinement: blocks left of a run of ended blocks, whose code was read */
   uint32_t ended;                /* other AC scans: ended blocks whose code comes next */
   mzc_comparing_component component[4];
-  /* Of comparers that list tokens. As in mzc_known_code, at slot << 4 (a pair of tables): DC differences by size, in progressive
+  /* Of comparers that list tokens. As in mzc_known_code, but code << size << 16 | length + size, at slot << 4 (a pair of tables): DC differences by size, in progressive
    * AC scans runs of ended blocks by class; at MZC_NO_WORD: nothing, with no bits; at MZC_AC_WORDS + (slot << 10 | run << 4 | size): a
    * coefficient after that many zeros, the codes of 16 zeros among them included. MZC_NO_CODE: also those that are too long. */
   uint64_t *words;

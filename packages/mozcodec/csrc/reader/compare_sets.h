@@ -15,8 +15,19 @@ static const uint8_t natural_order[64] = {
   35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63
 };
 
+/* Large images come from memory, where processors do not look far enough ahead by themselves. Beyond the end of a row nothing
+ * is read. */
+static inline __attribute__((always_inline)) void prefetch_ahead(const int16_t *block)
+{
+  enum { BLOCKS_AHEAD = 32 };
+  const uintptr_t ahead = (uintptr_t)block + BLOCKS_AHEAD * 64 * sizeof *block;
+
+  __builtin_prefetch((const void *)ahead);
+  __builtin_prefetch((const void *)(ahead + 64));
+}
+
 /* Sets have zigzag coefficient k at bit 63 - k: the first one leads, as in the stream. */
-#if defined(__AVX512VBMI2__)
+#if defined(MZC_WITH_AVX512)
 
 /* Of 64 coefficients in reversed zigzag order, those with one of the bits. */
 static inline uint64_t having(__m512i low, __m512i high, __m512i bits)
@@ -37,6 +48,7 @@ static int find(const int16_t (*row)[64], int count, int shift, uint64_t *sets, 
     __m512i a = _mm512_abs_epi16(_mm512_loadu_si512(row[x])), b = _mm512_abs_epi16(_mm512_loadu_si512(row[x] + 32));
     __m512i first = _mm512_permutex2var_epi16(a, low, b), second = _mm512_permutex2var_epi16(a, high, b);
 
+    prefetch_ahead(row[x]);
     all = _mm512_or_si512(all, _mm512_or_si512(a, b));
     for (int i = 0; i <= shift; i++)
       sets[(size_t)i * stride + x] = having(first, second, _mm512_set1_epi16((short)(0xFFFFu << i)));
@@ -93,6 +105,7 @@ static inline __attribute__((always_inline)) int find_levels(const orders *o, co
     __m256i v[4], rows[4], low, high;
     uint64_t set;
 
+    prefetch_ahead(row[x]);
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {   /* bytes: the sign: above; the lower bits: those of |c| */
       __m256i a = _mm256_abs_epi16(_mm256_loadu_si256((const __m256i *)(row[x] + 16 * i)));
@@ -190,6 +203,7 @@ static int find(const int16_t (*row)[64], int count, int shift, uint64_t *sets, 
     uint64_t natural = 0, set;
     __m128i a[8];
 
+    prefetch_ahead(row[x]);
     for (int i = 0; i < 8; i++) {
       a[i] = magnitudes(row[x] + 8 * i);
       all = _mm_or_si128(all, a[i]);

@@ -17,18 +17,24 @@ typedef struct {
   uint8_t before, place[LIST + 64];   /* zigzag index; the component's slot << 6 */
   uint32_t token[LIST + 64];
   int count;
-  __m512i magnitudes;            /* of the coefficients so far, together */
+  __m512i sizes;                 /* of the values so far, together */
 } symbols;
 
 static void fill_words(uint64_t *words, const mzc_known_code *code)
 {
-  uint64_t zeros = 0;            /* the codes before: value << 8 | length */
+  const __m512i low_byte = _mm512_set1_epi64(255), longest = _mm512_set1_epi64(48), none = _mm512_set1_epi64(MZC_NO_CODE);
+  uint64_t zeros = 0;            /* the codes before: value << 16 | length */
 
   for (int run = 0; run < 64; run += 16) {
-    for (int i = 0; i < 256; i++) {
-      uint64_t known = code->code[i], length = (zeros & 255) + (known & 255);
+    const __m512i value = _mm512_set1_epi64((long long)(zeros >> 16)), bits = _mm512_set1_epi64((long long)(zeros & 255));
 
-      words[run << 4 | i] = length > 56 ? MZC_NO_CODE : (zeros >> 8 << (known & 63) | known >> 8) << 8 | length;
+    for (int i = 0; i < 256; i += 8) {
+      __m512i known = _mm512_loadu_si512(code->code + i), length = _mm512_add_epi64(_mm512_and_si512(known, low_byte), bits);
+      __m512i both = _mm512_sllv_epi64(value, _mm512_and_si512(known, low_byte));
+      __mmask8 is_long = _mm512_cmpgt_epu64_mask(length, longest);
+
+      both = _mm512_or_si512(_mm512_slli_epi64(_mm512_or_si512(both, _mm512_srli_epi64(known, 8)), 16), length);
+      _mm512_storeu_si512(words + (run << 4) + i, _mm512_mask_mov_epi64(both, is_long, none));
     }
     zeros = words[run << 4 | 0xF0];
   }
@@ -83,17 +89,11 @@ static inline __attribute__((always_inline)) void list_block(symbols *l, const z
   l->count += __builtin_popcountll(set);
 }
 
-static inline void add_magnitudes(symbols *l, const int16_t *block)
-{
-  __m512i a = _mm512_abs_epi16(_mm512_loadu_si512(block)), b = _mm512_abs_epi16(_mm512_loadu_si512(block + 32));
-
-  l->magnitudes = _mm512_or_si512(l->magnitudes, _mm512_or_si512(a, b));
-}
-
 /* whole: place 0 is a DC difference, a 0 at place 63 the end of a block. */
 static inline __attribute__((always_inline)) void make_tokens(symbols *l, int whole)
 {
   const __m512i one = _mm512_set1_epi32(1), zero = _mm512_setzero_si512();
+  __m512i sizes = _mm512_setzero_si512();
 
   for (int i = 0; i < l->count; i += 16) {
     __m512i v = _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)(l->value + i)));
@@ -108,6 +108,7 @@ static inline __attribute__((always_inline)) void make_tokens(symbols *l, int wh
       __mmask16 is_dc = _mm512_testn_epi32_mask(at, _mm512_set1_epi32(63));
       __m512i slot = _mm512_srli_epi32(at, 6);
 
+      sizes = _mm512_or_si512(sizes, size);
       word = _mm512_maskz_mov_epi32(_mm512_test_epi32_mask(v, v), word);
       word = _mm512_mask_mov_epi32(_mm512_add_epi32(word, _mm512_slli_epi32(slot, 10)), is_dc,
                                    _mm512_sub_epi32(_mm512_slli_epi32(slot, 4), _mm512_set1_epi32(MZC_AC_WORDS)));
@@ -115,6 +116,8 @@ static inline __attribute__((always_inline)) void make_tokens(symbols *l, int wh
     word = _mm512_add_epi32(word, _mm512_add_epi32(size, _mm512_set1_epi32(MZC_AC_WORDS)));
     _mm512_storeu_si512(l->token + i, _mm512_or_si512(word, _mm512_slli_epi32(extra, 16)));
   }
+  if (whole)
+    l->sizes = _mm512_or_si512(l->sizes, sizes);
   _mm512_storeu_si512(l->token + l->count, _mm512_add_epi32(zero, _mm512_set1_epi32(MZC_NO_WORD)));
 }
 
@@ -126,7 +129,7 @@ static __attribute__((noinline)) uint64_t compare_token(const mzc_comparing *s, 
   expectation e = { 0, 0 };
 
   if (!(known & MZC_NO_CODE)) {
-    difference = expect(s->data, at, &e, known >> 8 | token >> 16, known & 255);
+    difference = expect(s->data, at, &e, (known | token) >> 16, known & 255);
   } else if (place >= MZC_AC_WORDS) {
     const mzc_known_code *code = s->slot_ac[(place - MZC_AC_WORDS) >> 10];
     int run = (place - MZC_AC_WORDS) >> 4 & 63;
@@ -160,16 +163,16 @@ static inline uint64_t compare_tokens(mzc_comparing *s, symbols *l, uint64_t *pl
       const uint32_t *t = l->token + i;
       uint64_t a = words[t[0] & 0xFFFF], b = words[t[1] & 0xFFFF], c = words[t[2] & 0xFFFF], d = words[t[3] & 0xFFFF];
       unsigned count = (unsigned)((a & 255) + (b & 255) + (c & 255) + (d & 255));
-      uint64_t value = a >> 8 | t[0] >> 16;
+      uint64_t value = (a ^ t[0]) >> 16;   /* without the place of the code */
 
       if (__builtin_expect(count > 57, 0)) {
         for (int j = 0; j < 4; j++)
           difference |= compare_token(s, words, &at, t[j]);
         continue;
       }
-      value = value << (b & 63) | b >> 8 | t[1] >> 16;
-      value = value << (c & 63) | c >> 8 | t[2] >> 16;
-      value = value << (d & 63) | d >> 8 | t[3] >> 16;
+      value = value << (b & 63) | (b ^ t[1]) >> 16;
+      value = value << (c & 63) | (c ^ t[2]) >> 16;
+      value = value << (d & 63) | (d ^ t[3]) >> 16;
       difference |= peek(data, at) >> 1 >> (63 - count) ^ value;
       at += count;
     }
@@ -218,7 +221,7 @@ static int sequential_by_tokens(mzc_comparing *s, int y, int first, int count)
   symbols l;
 
   l.count = 0;
-  l.magnitudes = _mm512_setzero_si512();
+  l.sizes = _mm512_setzero_si512();
   for (int x = first; x < first + whole; x++)
     for (int i = 0; i < s->num_components; i++) {
       mzc_comparing_component *c = &s->component[i];
@@ -229,9 +232,9 @@ static int sequential_by_tokens(mzc_comparing *s, int y, int first, int count)
         for (int h = 0; h < c->across; h++) {
           int change = blocks[h][0] - c->last_dc, place = l.count;
 
+          prefetch_ahead(blocks[h]);
           c->last_dc = blocks[h][0];
           list_block(&l, &z, blocks[h], 0, ~(uint64_t)0, (uint64_t)1 << 63 | 1, c->slot);
-          add_magnitudes(&l, blocks[h]);
           l.value[place] = (int16_t)change;
           difference |= abs(change) > INT16_MAX;
           if (l.count > LIST - 64) {
@@ -244,7 +247,7 @@ static int sequential_by_tokens(mzc_comparing *s, int y, int first, int count)
   make_tokens(&l, 1);
   difference |= compare_tokens(s, &l, &at);
   s->at = at;
-  if (_mm512_movepi16_mask(l.magnitudes))
+  if (_mm512_test_epi32_mask(l.sizes, _mm512_set1_epi32(16)))
     return MZC_LOWEST;
   if (difference)
     return 1;

@@ -364,8 +364,11 @@ static int make_words(const comparison *c, mzc_comparing *s)
     s->slot_dc[slots] = k->dc;
     s->slot_ac[slots] = k->ac;
     c->kernels->fill_words(s->words + MZC_AC_WORDS + (slots << 10), k->ac);
-    for (unsigned i = 0; i < 16; i++)
-      s->words[(slots << 4) + (int)i] = c->progressive ? run_word(k->ac, i) : k->dc->code[i];
+    for (unsigned i = 0; i < 16; i++) {
+      uint64_t known = c->progressive ? run_word(k->ac, i) : k->dc->code[i];
+
+      s->words[(slots << 4) + (int)i] = known >> 8 << 16 | (known & 255);
+    }
     slots++;
   }
   s->words[MZC_NO_WORD] = 0;
@@ -534,7 +537,9 @@ static int has_avx512(void)
 {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi2");
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
+         __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512bitalg") &&
+         __builtin_cpu_supports("avx512vpopcntdq");
 }
 #endif
 

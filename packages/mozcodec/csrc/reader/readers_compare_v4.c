@@ -1,5 +1,6 @@
-/* The comparison of scans for x86-64-v4 with VBMI2. The build compiles only this file with these. */
-#if defined(__AVX512VBMI2__)
+/* The comparison of scans for processors with AVX-512. The build compiles only this file for them. */
+#include "compare.h"
+#if defined(MZC_WITH_AVX512)
 #define MZC_COMPARERS mzc_comparers_v4
 #include "compare.c"
 #endif
