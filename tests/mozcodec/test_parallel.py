@@ -10,6 +10,7 @@ import time
 import pytest
 
 import mozcodec
+from mozcodec import _parallel
 from mozcodec._parallel import ordered_map
 
 
@@ -73,6 +74,15 @@ def test_a_series_that_is_left_half_way_does_not_keep_the_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+def test_a_series_is_closed_after_the_modules_are_gone(small, monkeypatch) -> None:
+    """As free-threaded Python does at exit: the pools are stopped, then modules are emptied, then generators closed."""
+    series = mozcodec.encode_many([small] * 20, threads=2)
+    next(series)
+    _parallel._stop_pools()
+    monkeypatch.setattr(_parallel, "os", None)
+    series.close()
 
 
 @pytest.mark.alone

@@ -106,6 +106,8 @@ class _Pool:
 
     def stop(self) -> None:
         """Finish the jobs in progress, and no others."""
+        if self._stopped:  # at exit; a series that is left half way is closed when even the modules are gone
+            return
         self._stopped = True
         if self._process == os.getpid():
             for _ in self._threads:
