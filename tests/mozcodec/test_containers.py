@@ -445,3 +445,16 @@ def test_a_preview_within_a_segment_does_not_show_what_was_cropped_away(jpegs):
         assert jpegs[2][20:] not in result and b"maker\0\0\0" in result
         assert len(frames(result)) == 1 and kinds_of(result) == ["picture", "picture"]
     assert jpegs[2] in mozcodec.optimize(bytes(data))
+
+
+@pytest.mark.parametrize("is_extended", [False, True])
+def test_images_in_xmp_that_do_not_follow_are_named(jpegs, is_extended):
+    packet = b'<x:xmpmeta><rdf:Description GDepth:Data="%s" GImage:Data = "QUJD"/></x:xmpmeta>'
+    data = mozcodec.edit_metadata(jpegs[0], xmp=packet % (b"QUJD" * (20000 if is_extended else 20)))
+    assert (mozcodec.read_header(data).metadata.extended_xmp is not None) == is_extended
+    for arguments in ({"operation": "rotate_180", "trim": True}, {"crop": (0, 0, 16, 16)}):
+        with pytest.warns(mozcodec.JpegWarning, match="GDepth:Data, GImage:Data") as caught:
+            result = mozcodec.transform(data, **arguments)
+        assert caught[0].filename == __file__
+        assert mozcodec.read_header(result).metadata.extended_xmp == mozcodec.read_header(data).metadata.extended_xmp
+    mozcodec.optimize(data)  # moves nothing: no warning

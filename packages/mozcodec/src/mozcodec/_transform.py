@@ -1,5 +1,6 @@
 """Lossless operations: optimise, rotate or crop a JPEG without decoding it to pixels."""
 
+import re
 import warnings
 from collections.abc import Mapping
 from functools import partial
@@ -266,6 +267,7 @@ def _turned_thumbnail(thumbnail: bytes, operation: int, most_pixels: int) -> byt
         return None
 
 
+_IMAGE_IN_XMP = re.compile(rb"\b(GDepth|GImage):Data\s*(?:=|>)")
 _XMP_SIZES = ((rb"exif:PixelXDimension|tiff:ImageWidth", 0), (rb"exif:PixelYDimension|tiff:ImageLength", 1))
 
 
@@ -291,6 +293,15 @@ def _described(jpeg: bytes, operation: int, before: tuple[int, int] | None = Non
             xmp = xmp_property(name).sub(rb"\g<1>%d" % size[side], xmp)
         return xmp_property(rb"tiff:Orientation").sub(rb"\g<1>1", xmp) if operation else xmp
 
+    if operation or is_part:
+        held = _IMAGE_IN_XMP.findall((metadata.xmp or b"") + (metadata.extended_xmp or b""))
+        if held:  # a depth map or the unblurred original of a phone's camera
+            names = ", ".join(f"{name.decode()}:Data" for name in sorted(set(held)))
+            warnings.warn(
+                f"images in XMP stay as they were before: {names}; edit_metadata(data, xmp=None) drops them",
+                JpegWarning,
+                stacklevel=4,
+            )
     jpeg = with_xmp(jpeg, described)
     if metadata.exif is None:
         return jpeg
