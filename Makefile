@@ -37,7 +37,7 @@ test: setup ## lint, types and every test that is not marked slow
 	  test $$? -eq 1 && echo "test: what failed, once more in one process: if it passes now, mark it alone (docs/contributing.md)" && \
 	  $(IN_VENV) python -m pytest -m "not slow and not alone" --last-failed; }; }; status=$$?; \
 	wait $$linting || { status=1; echo "test: make lint failed:"; }; cat $$said; rm -f $$said; test $$status -eq 0 && \
-	$(IN_VENV) python -m pytest -m "not slow and alone" && echo "test: done in $$(( $$(date +%s) - start )) s"
+	$(IN_VENV) python -m pytest -m "not slow and alone" $$(grep -rl --include='test_*.py' 'mark\.alone' tests) && echo "test: done in $$(( $$(date +%s) - start )) s"
 
 lint: setup ## ruff and mypy
 	@$(IN_VENV) ruff check && $(IN_VENV) mypy packages/mozcodec/src packages/evaluation/src packages/detector/src tools packages/mozcodec/benchmarks/forensics.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -159,7 +160,18 @@ def test_the_two_parts_of_make_test_are_all_tests_that_are_not_slow() -> None:
     rule = re.search(r"^test: .*\n(?:\t.*\n)+", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     parts = re.findall(r'pytest -m "(.*?)"(.*)', rule[0]) if rule else []
     assert [select for select, _ in parts] == [*["not slow and not alone"] * 2, "not slow and alone"]
-    assert [options.split()[:1] for _, options in parts] == [["--numprocesses"], ["--last-failed;"], ["&&"]]
+    assert [options.split()[:1] for _, options in parts[:2]] == [["--numprocesses"], ["--last-failed;"]]
+    # files without such a test are not collected again
+    names = re.match(r" \$\$\((grep .*?)\) && echo", parts[2][1])
+    assert names
+    listed = subprocess.run(["sh", "-c", names[1]], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    marked = [
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.glob("tests/**/*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "alone"
+    ]
+    assert sorted(listed) == sorted(set(marked)) != []
 
 
 def test_several_processes_know_all_folders_and_the_files_that_share_a_clone() -> None:
