@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import gc
 import hashlib
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +25,7 @@ __all__ = ["PACKAGES", "Closure", "ClosureError", "code_sha256", "native_sources
 
 PACKAGES = ("detector", "evaluation", "mozcodec")
 NATIVE = "mozcodec"  # the package with a C extension
+LEAVES = (ast.Constant, ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop)
 NATIVE_PARTS = ("CMakeLists.txt", "cmake", "csrc", "pyproject.toml")  # sources of the extension
 
 
@@ -39,9 +41,15 @@ def source_files(function: str, also: tuple[str, ...] = (), computed: bool = Fal
     installed, or, unless *also* or *computed* is given, a module is imported by a computed name.
     """
     closure = Closure({package: _locations(package) for package in PACKAGES}, computed or bool(also))
-    closure.follow(function)
-    for name in also:
-        closure.use_all(name)
+    collected = gc.isenabled()
+    gc.disable()  # it would visit the hundred thousands of nodes of the syntax trees again and again
+    try:
+        closure.follow(function)
+        for name in also:
+            closure.use_all(name)
+    finally:
+        if collected:
+            gc.enable()
     return dict(sorted(closure.files.items()))
 
 
@@ -130,7 +138,7 @@ class Closure:
         """Return the parsed module *name*, or None if it is not in our packages."""
         if name not in self._modules:
             path = self._find(name)
-            self._modules[name] = None if path is None else _parse(name, path)
+            self._modules[name] = None if path is None else _parse(name, path, path.read_bytes())
         return self._modules[name]
 
     def _find(self, name: str) -> Path | None:
@@ -201,9 +209,10 @@ class Closure:
         return [target] if self.module(target) is not None else []
 
 
-def _parse(name: str, path: Path) -> Module:
+@functools.lru_cache(maxsize=1024)
+def _parse(name: str, path: Path, content: bytes) -> Module:
     try:
-        tree = ast.parse(path.read_bytes(), str(path))
+        tree = ast.parse(content, str(path))
     except (SyntaxError, ValueError) as error:
         raise ClosureError(f"{path}: {error}") from error
     bindings: dict[str, list[ast.stmt]] = {}
@@ -231,7 +240,18 @@ def executed(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 
 def _is_skipped(test: ast.expr) -> bool:
     """Return whether a block under *test* is only for type checkers or ``python -m``."""
-    return ast.unparse(test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'")
+    if isinstance(test, ast.Compare):
+        return ast.unparse(test) == "__name__ == '__main__'"
+    return _dotted(test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def _dotted(node: ast.expr) -> str:
+    """Return the source of ``name.name...``, empty for anything else; `ast.unparse` takes much longer."""
+    names = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(names)]) if isinstance(node, ast.Name) else ""
 
 
 def _bound(statement: ast.stmt) -> set[str]:
@@ -310,6 +330,14 @@ class _Code(ast.NodeVisitor):
         self.closure, self.module = closure, module
         self.scopes: list[dict[str, list[Target]]] = []
 
+    def generic_visit(self, node: ast.AST) -> None:
+        """Visit the children that can have names in them, which takes half the time of visiting all."""
+        for name in node._fields:
+            value = getattr(node, name, None)
+            for child in value if isinstance(value, list) else (value,):
+                if isinstance(child, ast.AST) and not isinstance(child, LEAVES):
+                    self.visit(child)
+
     def visit_all(self, nodes: Iterable[ast.AST | None]) -> None:
         for node in nodes:
             if node is not None:
@@ -337,7 +365,7 @@ class _Code(ast.NodeVisitor):
         self.visit_all(node.orelse)
 
     def visit_Call(self, node: ast.Call) -> None:
-        if ast.unparse(node.func) in ("importlib.import_module", "import_module", "__import__"):
+        if _dotted(node.func) in ("importlib.import_module", "import_module", "__import__"):
             self._import_by_name(node)
         self.generic_visit(node)
 
