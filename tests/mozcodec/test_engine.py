@@ -48,7 +48,7 @@ def test_a_grid_of_images_gives_the_librarys_bytes(identity):
     assert different == []
 
 
-@pytest.mark.slow(minutes=0.5)
+@pytest.mark.slow(minutes=0.2)
 def test_ten_thousand_random_cases_give_the_librarys_bytes(identity):
     different = [identity.run_chunk("random", chunk, 20_000, ())["different"] for chunk in range(20, 40)]
     assert different == [[]] * 20

@@ -88,7 +88,7 @@ def test_streams_of_ijgs_encoder_are_read_exactly(block_size, picture, ijg):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("astronaut.png", marks=pytest.mark.slow(minutes=0.5)),
+        pytest.param("astronaut.png", marks=pytest.mark.slow(minutes=0.1)),
         *(pytest.param(name, marks=pytest.mark.trial(minutes=0.5)) for name in ("chelsea.png", "coffee.png")),
     ],
 )
@@ -228,7 +228,7 @@ def test_ijgs_decoder_reads_our_streams_exactly_as_we_do(block_size, picture, ij
         np.testing.assert_array_equal(ours(data), want, err_msg=f"{options}")
 
 
-@pytest.mark.slow(minutes=0.5)
+@pytest.mark.slow(minutes=0.2)
 @pytest.mark.parametrize("name", ["astronaut.png", "coffee.png"])
 def test_ijgs_decoder_reads_streams_of_whole_images(name, picture, ijg):
     image = picture(name)
@@ -277,7 +277,7 @@ def test_coefficients_of_every_pair_are_within_a_step_of_ijgs(picture, ijg):
     assert unequal < 0.02 * present
 
 
-@pytest.mark.slow(minutes=0.5)
+@pytest.mark.slow(minutes=0.2)
 def test_coefficients_of_colour_images_are_within_a_step_of_ijgs(picture, ijg):
     image = picture("chelsea.png")
     # 6 and 7: their subsampled chroma would have 12 and 14 points
@@ -387,7 +387,7 @@ def test_random_streams_are_read_as_ijg_reads_them(ijg, picture):
 @pytest.mark.parametrize(
     "number",
     [
-        pytest.param(2_000, marks=pytest.mark.slow(minutes=0.5)),
+        pytest.param(2_000, marks=pytest.mark.slow(minutes=0.1)),
         pytest.param(10_000, marks=pytest.mark.trial(minutes=3)),
     ],
 )

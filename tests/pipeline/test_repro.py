@@ -63,6 +63,7 @@ def test_repro_leaves_the_working_tree_clean(small_clone):
     assert small_clone.run("git", "status", "--porcelain") == ""
 
 
+@pytest.mark.slow(minutes=1)
 def test_experiment_at_another_quality_reruns_only_what_depends_on_it(copy):
     printed = copy.run("dvc", "exp", "run", "-S", "quality=10")
 
@@ -122,7 +123,7 @@ def test_plots_show_needs_no_network(copy):
         ("quality=500", "quality"),
         pytest.param("model=mesoo4", "meso4", marks=pytest.mark.slow(minutes=0.1)),
         pytest.param("train.amp=bf17", "amp", marks=pytest.mark.slow(minutes=0.1)),
-        ("+train.stepps=3", "steps"),
+        pytest.param("+train.stepps=3", "steps", marks=pytest.mark.slow(minutes=0.1)),
     ],
 )
 def test_a_bad_parameter_is_named_before_anything_is_spent(copy, override, words):
@@ -217,6 +218,7 @@ def results(clone) -> dict[str, str]:
     return {str(file.relative_to(clone.path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
+@pytest.mark.slow(minutes=0.5)
 def test_killing_dvc_alone_leaves_a_trainer_that_the_rerun_waits_for(copy, undisturbed):
     with_another_seed(copy)
     process = copy.start("dvc", "repro", "train", start_new_session=True)

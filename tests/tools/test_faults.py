@@ -19,25 +19,32 @@ from tools.faults.warm import Request, Result, Warm
 ROOT = Path(__file__).resolve().parents[2]
 # of these the tests have their own part: tests/detector/test_cluster.py, tests/mozcodec/test_fuzz.py
 ELSEWHERE = ("cluster faults", "streams through the codec under sanitizers")
-
+# those of one stage; the others run every stage first
+OF_ONE_STAGE = ("kills of compress", "damaged inputs", "limits of the system", "threads and forks")
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits of the system are those of Linux")
-def test_a_slice_of_the_cases_holds_and_is_not_run_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "families",
+    [
+        pytest.param(OF_ONE_STAGE, id="one stage"),
+        pytest.param(tuple(name for name in FAMILIES if name not in ELSEWHERE), id="all stages", marks=pytest.mark.slow(minutes=1)),
+    ],
+)
+def test_a_slice_of_the_cases_holds_and_is_not_run_twice(tmp_path: Path, families: tuple[str, ...]) -> None:
     document = tmp_path / "reliability.md"
     document.write_text(f"before\n{MARK}\nold\n{END}\nafter\n")
-    command = [sys.executable, "-m", "tools", "faults", str(tmp_path / "out"), "--most", "2", "--seed", "5"]
-    command += ["--document", str(document)]
-    here = [name for name in FAMILIES if name not in ELSEWHERE]
-    chosen = [word for name in here for word in ("--family", name)]
-    done = subprocess.run([*command, *chosen], cwd=ROOT, capture_output=True, text=True, check=True)
+    start = [sys.executable, "-m", "tools", "faults", str(tmp_path / "out"), "--most", "2", "--seed", "5"]
+    start += ["--document", str(document)]
+    command = [*start, *(argument for name in families for argument in ("--family", name))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     kept = tmp_path / f"out/results-5-{commit()}.json"  # those of another commit would get the name of this one
     results = json.loads(kept.read_text())
-    assert {name: len(cases) for name, cases in results.items()} == dict.fromkeys(here, 2)
+    assert {name: len(cases) for name, cases in results.items()} == dict.fromkeys(families, 2)
     assert {wrong for cases in results.values() for wrong in cases.values()} == {""}
     assert document.read_text() == f"before\n{MARK}\n{table(results, 5, commit())}{END}\nafter\n"
     results["damaged inputs"]["bit 0 of index.csv"] = "was not run again"
     kept.write_text(json.dumps(results))
-    command += ["--family", "damaged inputs"]  # the others would run every stage first
+    command = [*start, "--family", "damaged inputs"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "was not run again" in done.stdout
 
