@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
+from collections.abc import Generator
 from itertools import zip_longest
 from typing import Any
 
@@ -48,6 +50,17 @@ def minutes(item: pytest.Item) -> float:
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name bytes by their argument and a number: compressed or encoded bytes can have the time of day in them."""
     return argname if isinstance(val, bytes) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage while tests are collected, and later none among what is there then: each pass took 0.5 s."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

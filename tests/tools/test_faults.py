@@ -22,12 +22,15 @@ ELSEWHERE = ("cluster faults", "streams through the codec under sanitizers")
 # those of one stage; the others run every stage first
 OF_ONE_STAGE = ("kills of compress", "damaged inputs", "limits of the system", "threads and forks")
 
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits of the system are those of Linux")
 @pytest.mark.parametrize(
     "families",
     [
         pytest.param(OF_ONE_STAGE, id="one stage"),
-        pytest.param(tuple(name for name in FAMILIES if name not in ELSEWHERE), id="all stages", marks=pytest.mark.slow(minutes=1)),
+        pytest.param(
+            tuple(one for one in FAMILIES if one not in ELSEWHERE), id="all stages", marks=pytest.mark.slow(minutes=1)
+        ),
     ],
 )
 def test_a_slice_of_the_cases_holds_and_is_not_run_twice(tmp_path: Path, families: tuple[str, ...]) -> None:
