@@ -328,6 +328,8 @@ def test_a_line_number_counts_blank_lines_and_line_breaks_inside_of_quotes(rows_
         (b"label,label,score\n1,1,0.5\n", "2 columns are called 'label'"),
         (b"label,score\n1,\xff\n", "is not"),
         (b"label,score\n\xff,0.5\n", "UTF-8"),
+        # in a row of too few values
+        (b"key,label,score\na\xac1,0.5\n", "is not a CSV file in UTF-8: line 2: invalid start byte"),
         ("label,score\n1,0.5\n".encode("utf-16"), "is text in UTF-16: save it as CSV in UTF-8"),
         (b"PAR1rubbish", "is not a Parquet file"),
         (b"\x1f\x8brubbish", "damaged"),

@@ -8,6 +8,7 @@ with the rows that are kept and not with the size of the file.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -134,6 +135,24 @@ class _Decoded(io.RawIOBase):
         if not self.closed:
             self._file.close()
         super().close()
+
+
+class _Text(_Decoded):
+    """The same bytes; ValueError where they are not UTF-8.
+
+    pyarrow gives rows of the wrong length to a handler as text, and prints a traceback if it cannot decode them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def readinto(self, buffer: Any) -> int:
+        number = super().readinto(buffer)
+        data = bytes(buffer[:number])
+        if not data.isascii() or self._decoder.getstate()[0]:
+            self._decoder.decode(data)
+        return number
 
 
 def head(path: str | Path) -> Head:
@@ -316,7 +335,7 @@ def _parse_csv(head: Head, texts: list[str], numbers: list[str], newlines: bool)
 
     parts = _Parts(head.path, texts, numbers)
     wanted = list(dict.fromkeys(places.values()))
-    with _Decoded(head.path) as source:
+    with _Text(head.path) as source:
         try:
             with arrow.open_csv(
                 pa.PythonFile(io.BufferedReader(source, BLOCK), "r"),
