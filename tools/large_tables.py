@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from detector.errors import DetectorError
 
 VIDEOS, SCORED = 5000, 8
 METHODS = ("original", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
+MODEL = "tf_efficientnet_lite0"  # takes crops of 16 pixels
 CONDITIONS = ("raw", "95", "77", "60", "30", "15", "10", "5")
 
 
@@ -54,16 +56,22 @@ def rows(crops: int, slot: Any) -> Iterator[Face]:
 
 
 def make(out: Path, crops: int) -> str:
-    """Write the folder of crops."""
+    """Write the folder of crops and the masks of the fakes."""
     from detector.data.files import write_json
-    from detector.data.index import write_index
+    from detector.data.index import row_writer, write_index
     from detector.data.png import encode_png
-    from detector.data.shards import ShardWriter
+    from detector.data.shards import ShardWriter, Slot
 
     out.mkdir(parents=True, exist_ok=True)
     with ShardWriter(out / "faces") as shards:
         slot = shards.add("crop", encode_png(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)))
     write_index(out / "faces/index.csv", rows(crops, slot), "parquet")
+    with ShardWriter(out / "faces", stem="masks") as shards:
+        mask = shards.add("mask", encode_png(np.full((16, 16), 255, np.uint8)))
+    with row_writer(out / "faces/masks.csv", Slot) as add:
+        for face in rows(crops, slot):
+            if face.label:
+                add(replace(mask, key=face.key))
     splits = dict.fromkeys(("train", "val", "test"), 1)
     counts = {"dataset": {"name": "rows"}, "parameters": {"size": 16}, "identities": splits, "videos": {}, "faces": {}}
     write_json(out / "faces/summary.json", counts)
@@ -132,14 +140,16 @@ def sampler(out: Path, crops: int) -> str:
 
 def compress(out: Path, crops: int) -> str:
     """Compress the training and validation crops: tasks, results, archives and index, without the encoder."""
+    import mozcodec
     from detector.config import CompressConfig
     from detector.data import compress as stage
     from detector.data.work import pack
 
     del crops
-    stage.encode_crops = lambda argument: pack([b"\xff\xd8jpeg"] * len(argument[1]))
+    jpeg = mozcodec.encode(np.zeros((16, 16, 3), np.uint8), quality=77)
+    stage.encode_crops = lambda argument: pack([jpeg] * len(argument[1]))
     summary = stage.compress_faces(out / "faces", out / "compressed", 77, CompressConfig(), 1, executor="serial")
-    return f"{summary['compress']['bytes'] // 6} crops"
+    return f"{summary['compress']['bytes'] // len(jpeg)} crops"
 
 
 def fidelity(out: Path, crops: int) -> str:
@@ -177,6 +187,62 @@ def audit(out: Path, crops: int) -> str:
     stage.examine_crops = examined
     found = make_audit(out / "faces", out / "audit", None, AuditConfig())
     return f"{len(found.shortcuts)} properties of {crops} crops"
+
+
+def train(out: Path, crops: int) -> str:
+    """Train one step: all crops are checked, lossless and compressed, and orders set up; nothing is validated."""
+    from detector.config import Params, from_mapping
+    from detector.training import trainer as stage
+
+    del crops
+    said: list[str] = []
+
+    def step(self: Any) -> None:
+        with closing(self.loader.batches(self._plan())) as batches:
+            self._update(next(batches))
+        said.append(f"{len(self.training)} training and {self.num_validation} validation crops")
+
+    stage.Trainer.run_steps = step  # type: ignore[method-assign]
+    stage.Trainer.write_outputs = lambda *_: None  # type: ignore[assignment, method-assign]
+    params = from_mapping(Params, {"model": MODEL, "train": {"steps": 1, "efficientnet": {"pretrained": False}}})
+    names = ("compressed", "train", "history.csv", "checkpoints")
+    stage.train(params, *(out / name for name in names), lossless=out / "faces")
+    return said[0]
+
+
+def explain(out: Path, crops: int) -> str:
+    """Explain 200 fakes and 500 faces of all crops with their masks under eight conditions, with constant maps."""
+    import torch
+
+    from detector import explain as stage
+    from detector.card import Card
+    from detector.config import Params, from_mapping
+    from detector.models import build
+    from detector.weights import save_model
+
+    del crops
+    torch.manual_seed(1)
+    save_model(out / "model", build(MODEL).state_dict(), Card(MODEL, {}, 16, 16))
+
+    def explained(argument: Any) -> bytes:
+        n = len(argument[1])
+        maps = {"grad_cam": np.ones((n, 4, 4), np.float32)}
+        return stage.pack_explained(stage.Explained(np.full(n, 0.5), maps, np.zeros((n, 1280), np.float32)))
+
+    stage.explain_crops = explained
+    params = from_mapping(Params, {"conditions": list(CONDITIONS)})
+    found = stage.explain(out / "faces", out / "model", out / "explain", params, None, 200, 500)
+    return f"{max(row.n for row in found)} fakes measured"
+
+
+def verify(out: Path, crops: int) -> str:
+    """Check every byte of the compressed crops, as `detector verify` does."""
+    from detector.data import inspect as stage
+
+    del crops
+    checked, problems = stage.verify(out / "compressed")
+    assert not problems
+    return f"{checked} crops"
 
 
 def scores(out: Path, crops: int) -> str:
@@ -244,7 +310,8 @@ def peak() -> int:
 PARTS = {
     part.__name__.replace("_", "-"): part
     for part in (
-        make, faces, read_csv, read_parquet, sampler, compress, fidelity, audit, scores, metrics_csv, metrics_parquet
+        make, faces, read_csv, read_parquet, sampler, compress, fidelity, audit, train, explain, verify, scores,
+        metrics_csv, metrics_parquet
     )
 }  # fmt: skip
 
