@@ -469,6 +469,9 @@ def test_a_wrong_settings_file_of_slurm_is_named(tmp_path: Path) -> None:
         ("memory: 4GB\n", "walltime"),
         ("memory: 4GB\nwalltime: 1:0:0\ncores: none\n", "cores"),
         ("memory: 4GB\nwalltime: '1:00:00'\nnodes: 3\n", "nodes"),
+        ("memory: much\nwalltime: '1:00:00'\n", "memory must be a size with its unit, such as .16GB., got 'much'"),
+        ("memory: 4GB\nwalltime: soon\n", "walltime must be a time as Slurm has it, .*, got 'soon'"),
+        ("memory: 4GB\nwalltime: '1:00:00'\ndirectives: [\"--x\\ny\"]\n", r"directives\[0\] must be one line of text"),
         ("[", "not readable as YAML"),
     ):
         file.write_text(text)

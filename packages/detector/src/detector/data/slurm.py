@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ..errors import DataError, DetectorError
-from ..schema import Mismatch, Rules, in_range, parse, parse_yaml, read_text
+from ..schema import Mismatch, Rules, in_range, matching, parse, parse_yaml, read_text
 from .cluster import VARIABLES
 
 __all__ = ["SETTINGS", "Settings", "job_options", "read_settings", "started"]
 
 SETTINGS = "DETECTOR_SLURM"  # environment variable that names the settings file
 DEFAULT = "slurm.yaml"
+
+SIZE = matching(r"(?i)\d{1,9}(\.\d{1,9})? ?([kmgtp]i?b?|b)", 'a size with its unit, such as "16GB"')
+TIME = matching(r"\d{1,9}(-\d{1,2})?(:\d{1,2}){0,2}", 'a time as Slurm has it, such as "2:00:00" or "1-12:00:00"')
+LINE = matching(r"[^\x00-\x1f]+", "one line of text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +34,17 @@ class Settings:
     the network interface through which workers and scheduler talk.
     """
 
-    memory: str
-    walltime: str
+    memory: Annotated[str, SIZE]
+    walltime: Annotated[str, TIME]
     jobs: Annotated[int, in_range(1, 100_000)] = 1
     cores: Annotated[int, in_range(1, 4096)] = 1
     processes: Annotated[int, in_range(1, 4096)] = 1
-    queue: str | None = None
-    account: str | None = None
-    interface: str | None = None
-    python: str | None = None
-    logs: str = "slurm-logs"
-    directives: list[str] = field(default_factory=list)
+    queue: Annotated[str | None, LINE] = None
+    account: Annotated[str | None, LINE] = None
+    interface: Annotated[str | None, LINE] = None
+    python: Annotated[str | None, LINE] = None
+    logs: Annotated[str, LINE] = "slurm-logs"
+    directives: Annotated[list[str], LINE] = field(default_factory=list)
     prologue: list[str] = field(default_factory=list)
 
 
@@ -85,11 +89,12 @@ def started(workers: int = 0) -> Iterator[Any]:
         from dask_jobqueue import SLURMCluster
     except ModuleNotFoundError:
         raise DetectorError("slurm: dask-jobqueue is not installed; pip install 'detector[cluster]'") from None
-    settings = read_settings(Path(os.environ.get(SETTINGS) or DEFAULT))
+    path = Path(os.environ.get(SETTINGS) or DEFAULT)
+    settings = read_settings(path)
     try:
         cluster = SLURMCluster(**job_options(settings))
     except (OSError, ValueError, RuntimeError) as error:
-        raise DetectorError(f"slurm: the scheduler could not be started: {error}") from error
+        raise DetectorError(f"slurm: the scheduler could not be started as {path} says: {error}") from error
     with cluster:
         if workers:
             cluster.scale(workers)
