@@ -1,13 +1,10 @@
 """Any content of any file that a command reads is read, or refused in one line that names the file."""
 
-import csv
-import io
 import json
 import random
 import shutil
 import sys
 from dataclasses import dataclass
-from functools import partial
 
 import pyarrow as pa
 import pyarrow.csv
@@ -18,17 +15,8 @@ from click.testing import CliRunner
 from evaluation import page
 from evaluation.cli import main
 from evaluation.files import sha256
-from tools.faults.damage import put_cell
+from tools.faults.everywhere import damages
 
-DEEP = 100_000
-REMOVED, TWICE = object(), object()
-# stand in turn at every place of a JSON file
-WRONG = (None, True, 5, -1, 0.5, 10**400, "x", "", "\0", "../x", [], [1], [[]], {}, {"x": 1}, REMOVED, TWICE)
-RAW = ("NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, '"\\ud800"', "[" * DEEP, '{"a":' * DEEP)
-CELLS = ("", "-1", "0.5", "x", "nan", "inf", "1e999", "9" * 30, "9" * 5000, "1_0", "\u0661", '"', '"a\nb"', "\0",
-         "../x", "a" * 200_000)  # fmt: skip
-WHOLE = (b"", b"\0", b"\xff\xfe", b"\x80abc", b"\xef\xbb\xbf", b"null", b"[]", b"{}", b"5", b'"x"', b"[1]\n",
-         b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"PAR1", bytes(range(256)))  # fmt: skip
 FAST = 6  # damages of each file in the fast test
 
 
@@ -97,79 +85,6 @@ def undrawn(monkeypatch):
     for module in [module for name, module in sys.modules.items() if name.startswith("evaluation.")]:
         if getattr(module, "chart", None) is real:
             monkeypatch.setattr(module, "chart", lambda *_: page.NOTHING)
-
-
-def places(value, here=()):
-    """The path of keys of every value inside *value*, its own included."""
-    yield here
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield from places(item, (*here, key))
-
-
-def put(place, wrong, data):
-    """The JSON document *data* with *wrong* at *place*."""
-    if not place:
-        return json.dumps(None if wrong in (REMOVED, TWICE) else wrong).encode()
-    content = json.loads(data)
-    inner = content
-    for key in place[:-1]:
-        inner = inner[key]
-    if wrong is REMOVED:
-        del inner[place[-1]]
-    elif wrong is TWICE:
-        if not isinstance(inner, dict):
-            return data
-        inner["@@"] = inner[place[-1]]
-        return json.dumps(content).replace('"@@"', json.dumps(place[-1])).encode()
-    else:
-        inner[place[-1]] = wrong
-    return json.dumps(content).encode()
-
-
-def put_raw(place, raw, data):
-    return put(place, "@@", data).replace(b'"@@"', raw.encode())
-
-
-def put_line(number, place, wrong, data):
-    lines = data.splitlines()
-    lines[number] = put(place, wrong, lines[number])
-    return b"\n".join(lines) + b"\n"
-
-
-def flip(position, bit, data):
-    changed = bytearray(data)
-    changed[position] ^= bit
-    return bytes(changed)
-
-
-def damages(path, most):
-    """Every damage of a file: its name, and a function of its bytes; of bits and cuts about *most* each."""
-    data = path.read_bytes()
-    for content in WHOLE:
-        yield f"all {content[:8]!r}", lambda _, content=content: content
-    for end in range(0, len(data), max(1, len(data) // most)):
-        yield f"cut {end}", lambda data, end=end: data[:end]
-        yield f"bit {end}", partial(flip, end, 1 << end % 8)
-    yield "byte order mark", lambda data: b"\xef\xbb\xbf" + data
-    yield "UTF-16", lambda data: data.decode("latin-1").encode("utf-16")
-    if path.suffix == ".json":
-        for place in places(json.loads(data)):
-            for wrong in WRONG:
-                yield f"{place} {wrong!r:.40}", partial(put, place, wrong)
-            for raw in RAW:
-                yield f"{place} {raw:.20}", partial(put_raw, place, raw)
-    if path.suffix == ".jsonl":
-        for number, line in enumerate(data.splitlines()):
-            for place in places(json.loads(line)):
-                for wrong in WRONG:
-                    yield f"line {number}, {place} {wrong!r:.40}", partial(put_line, number, place, wrong)
-    if path.suffix == ".csv":
-        rows = list(csv.reader(io.StringIO(data.decode())))
-        for row in sorted({0, 1, len(rows) // 2, len(rows) - 1} & set(range(len(rows)))):
-            for column in range(len(rows[0])):
-                for text in CELLS:
-                    yield f"row {row}, column {column} {text[:20]!r}", partial(put_cell, row, column, text)
 
 
 def judged(file, folder, sources, change):
