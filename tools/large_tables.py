@@ -203,7 +203,7 @@ def train(out: Path, crops: int) -> str:
         said.append(f"{len(self.training)} training and {self.num_validation} validation crops")
 
     stage.Trainer.run_steps = step  # type: ignore[method-assign]
-    stage.Trainer.write_outputs = lambda *_: None  # type: ignore[assignment, method-assign]
+    stage.Trainer.write_outputs = lambda *_: None  # type: ignore[method-assign]
     params = from_mapping(Params, {"model": MODEL, "train": {"steps": 1, "efficientnet": {"pretrained": False}}})
     names = ("compressed", "train", "history.csv", "checkpoints")
     stage.train(params, *(out / name for name in names), lossless=out / "faces")
