@@ -23,8 +23,12 @@ import pytest
 from detector.data import cluster, slurm, work
 from detector.data.work import Executor, Task, as_one, is_whole, read, result_file, run
 from detector.errors import ConfigError, DataError, DetectorError
+from detector.remote import placed
 
 from .networks import needs_network, second_network
+from .test_remote import bucket, server
+
+__all__ = ["bucket", "server"]  # fixtures
 
 pytestmark = pytest.mark.alone
 distributed = pytest.importorskip("distributed", reason="pip install 'detector[cluster]'")
@@ -276,7 +280,7 @@ def test_a_full_disk_is_named_and_the_next_run_resumes(tmp_path: Path) -> None:
 
 
 def test_stages_write_the_same_bytes_on_a_cluster(
-    packed_crops: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Any, packed_crops: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from detector.conditions import parse_all
     from detector.config import CompressConfig
@@ -285,15 +289,20 @@ def test_stages_write_the_same_bytes_on_a_cluster(
 
     monkeypatch.setattr(compress, "CHUNK", 16)
 
-    def stages(place: str) -> dict[str, bytes]:
-        out, faces = tmp_path / place[:4], packed_crops["faces"]
-        compress.compress_faces(faces, out / "compressed", 60, CompressConfig(), executor=place)
-        measure(faces, out / "fidelity", out / "fidelity.json", parse_all(["raw", 77, "turbo:90"]), 0, place)
+    def stages(name: str, place: str, faces: Path, later: Any) -> dict[str, bytes]:
+        out, conditions = tmp_path / name, parse_all(["raw", 77, "turbo:90"])
+        far = {"max_damaged": 0.01, "later": later}
+        compress.compress_faces(faces, out / "compressed", 60, CompressConfig(), executor=place, **far)
+        measure(faces, out / "fidelity", out / "fidelity.json", conditions, 0, place, **far)
         return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
+    bucket.put(str(packed_crops["faces"]), "bucket/crops", recursive=True)
+    far = placed("s3://bucket/crops", {".tar"}, 0)
+    assert len(far[1]) == len(list(packed_crops["faces"].glob("*.tar"))) and not list(far[0].glob("*.tar"))
     with started(tmp_path, 2) as two:
-        found = stages(two.address)
-    assert len(found) > 8 and found == stages("serial")
+        found = stages("cluster", two.address, packed_crops["faces"], {})
+        from_address = stages("address", two.address, *far)  # which the workers read
+    assert len(found) > 8 and found == from_address == stages("serial", "serial", packed_crops["faces"], {})
 
 
 @pytest.mark.trial(minutes=2)

@@ -103,4 +103,5 @@ def test_a_source_file_cannot_end_an_audit_with_one_worker(
     (tmp_path / "sources.csv").write_text("key,file\nx,a.png\n")
     monkeypatch.setattr(properties, "examine_files", killing("a.png").examine)
     with pytest.raises(DetectorError, match=r"^1 tasks could not be finished:\na.png: the worker process died 3 times"):
-        properties.read_items(tmp_path, [], tmp_path, work.Executor("processes", 1), tmp_path / "work")
+        where, reader = work.Executor("processes", 1), ShardReader(tmp_path)
+        properties.read_items(tmp_path, [], tmp_path, where, tmp_path / "work", reader)

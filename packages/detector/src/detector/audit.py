@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import click
 
 from .config import AuditConfig, Params
 from .errors import DataError, DetectorError
-from .options import Command, Input, Output, executor_option, params_option, workers_option
+from .options import SHARDS, Command, Input, Output, executor_option, later, params_option, workers_option
 from .pipeline import stage
+from .remote import START
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,10 +35,10 @@ if TYPE_CHECKING:
     from .data.index import Face
     from .data.properties import Item
     from .data.work import Executor
+    from .remote import Later
 
 __all__ = ["LeakRow", "command", "make_audit"]
 
-FOLDER = Input(exists=True, file_okay=False)
 PASSED = "passed\n"  # constant, so that another audit does not make the train stage out of date
 MARKER = "audit.json"
 MOST_METHODS = 8  # looked at one by one, the most frequent ones
@@ -45,11 +47,19 @@ EXAMPLES = 10  # named in audit.json; leaks.csv has all
 MOST_HERE = 10**9  # pairs of crops that are compared in this process
 
 
+def _media() -> Collection[str]:
+    from .data.pictures import IMAGES, VIDEOS
+
+    return IMAGES | VIDEOS
+
+
 @click.command(cls=Command)
-@click.argument("faces", type=FOLDER)
+@click.argument("faces", type=Input(exists=True, file_okay=False, stay=SHARDS))
 @click.argument("out", type=Output(replaced=True, file_okay=False))
 @click.option(
-    "--data", type=FOLDER, help="Folder that FACES were made from. Without it, the source files are not examined."
+    "--data",
+    type=Input(exists=True, file_okay=False, stay=_media, start=START),
+    help="Folder that FACES were made from. Without it, the source files are not examined.",
 )
 @click.option("--passed", type=Output(dir_okay=False), help="File to write if training may start.")
 @workers_option
@@ -73,7 +83,7 @@ def command(
     check_replaceable(out, MARKER)
     if passed is not None:
         passed.unlink(missing_ok=True)
-    audit = make_audit(faces, out, data, params.audit, params.evaluate.confidence, where, params.max_damaged)
+    audit = make_audit(faces, out, data, params.audit, params.evaluate.confidence, where, params.max_damaged, later())
     click.echo(text(audit))
     refused = over_limit(audit)
     if refused:
@@ -95,10 +105,12 @@ def make_audit(
     confidence: float = 0.95,
     where: Executor | None = None,
     max_damaged: float = 0,
+    later: Mapping[Path, Later] = MappingProxyType({}),
 ) -> Audit:
     """Audit the packed crops in the folder *faces*, cut from files below *data*; write the folder *out*.
 
     Up to the share *max_damaged*, damaged crops are left out and listed in ``damaged.csv`` (`detector.data.intact`).
+    Tasks read the archives and source files *later* at their addresses (`detector.remote.placed`).
 
     Raises `DataError` if *faces* is not such a folder, or a file that it needs is missing or damaged.
     """
@@ -122,9 +134,14 @@ def make_audit(
     index = read_rows(faces / "index.csv", Face)
     if not index:
         raise DataError(f"{faces / 'index.csv'}: lists no crops")
-    index, damaged = intact(index, ShardReader(faces), max_damaged)
+    reader = ShardReader(faces, later)
+    index, damaged = intact(index, reader, max_damaged)
     with working_folder(out) as work:
-        found = read_items(faces, index, None if data is None else Path(data), where or SERIAL, work)
+        of_data = None if data is None else Path(data)
+        found = read_items(faces, index, of_data, where or SERIAL, work, reader, max_damaged, later)
+        damaged += found.damaged
+        keys = {row.key for row in found.damaged}
+        index = [face for face in index if face.key not in keys]
         few = np.linspace(0, len(index) - 1, min(len(index), MOST_MEASURED)).astype(np.intp)
         if len(few) < len(index):
             found.notes.append(f"shortcuts were measured on {len(few)} of {len(index)} crops, evenly spaced by key")

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,7 +27,7 @@ from .conditions import Condition, parse_all
 from .config import Params
 from .data.index import Face
 from .errors import DetectorError
-from .options import Command, Input, Output, executor_option, model_workers_option, params_option
+from .options import SHARDS, Command, Input, Output, executor_option, later, model_workers_option, params_option
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .data.shards import ShardReader
     from .data.work import Executor, Task
     from .placed import Placed
+    from .remote import Later
 
 __all__ = [
     "Explained",
@@ -114,7 +116,7 @@ class Explained:
 
 
 @click.command(cls=Command)
-@click.argument("faces", type=Input(exists=True, file_okay=False))
+@click.argument("faces", type=Input(exists=True, file_okay=False, stay=SHARDS))
 @click.argument("train", type=Input(exists=True, file_okay=False))
 @click.argument("out", type=Output(replaced=True, file_okay=False))
 @click.option("--layer", help="Module whose output Grad-CAM weights.  [default: the last feature maps]")
@@ -144,7 +146,7 @@ def command(
 
     pin(params.train)
     where = Executor.of_model(executor, workers)
-    for row in explain(faces, train, out, params, layer, faces_measured, features, where):
+    for row in explain(faces, train, out, params, layer, faces_measured, features, where, later()):
         if row.method == "all":
             click.echo(f"{row.condition:>4} {row.kind:<12} {sentence(row)}")
 
@@ -172,15 +174,18 @@ def explain(
     num_measured: int,
     num_features: int,
     where: Executor | None = None,
+    later: Mapping[Path, Later] = MappingProxyType({}),
 ) -> list[Localization]:
     """Write the output folder *out* and return the rows of its localization.csv.
 
-    Uses the faces of the test split, or all faces if it is empty. DataError if *faces* or *train* is incomplete or
+    Uses the faces of the test split, or all faces if it is empty. The archives *later* are read at their address
+    (`detector.remote.placed`). DataError if *faces* or *train* is incomplete or
     the crops are compressed, DetectorError if the model has no *layer*.
     """
+    from .data.crops import checked
     from .data.files import whole_folder
     from .data.index import read_index, read_masks, write_rows
-    from .data.intact import intact, write_damaged
+    from .data.intact import write_damaged
     from .data.shards import ShardReader
     from .data.summary import read_lossless
     from .data.work import SERIAL, working_folder
@@ -191,20 +196,20 @@ def explain(
     read_lossless(faces)
     set_threads(params.train)
     placed = Placed.here(train)
-    reader = ShardReader(faces)
-    index, damaged = intact(read_index(faces), reader, params.max_damaged)
-    test = [face for face in index if face.split == "test"] or index
-    masks = read_masks(faces) if (faces / "masks.csv").is_file() else {}
-    used = [masks[face.key] for face in index if face.key in masks]
-    sound, others = intact(used, reader, params.max_damaged, what="masks")
-    masks, damaged = {slot.key: slot for slot in sound}, [*damaged, *others]
+    reader, most, where = ShardReader(faces, later), params.max_damaged, where or SERIAL
     layer = layer or MODELS[placed.card.model].feature_maps
     cam_layer(placed.load()[0], layer)
     conditions = parse_all(params.conditions)
-    drawn, forged = examples(index), sample([face for face in test if face.key in masks], num_measured)
-    described, two = sample(test, num_features), _feature_conditions(conditions)
     with working_folder(out) as work, whole_folder(out, "maps.csv", sums=True) as folder:
-        explainer = CropExplainer(placed, layer, reader, work, where or SERIAL)
+        index, damaged = checked(read_index(faces), reader, most, work, where)
+        test = [face for face in index if face.split == "test"] or index
+        masks = read_masks(faces) if (faces / "masks.csv").is_file() else {}
+        used = [masks[face.key] for face in index if face.key in masks]
+        sound, others = checked(used, reader, most, work, where, what="masks")
+        masks, damaged = {slot.key: slot for slot in sound}, [*damaged, *others]
+        drawn, forged = examples(index), sample([face for face in test if face.key in masks], num_measured)
+        described, two = sample(test, num_features), _feature_conditions(conditions)
+        explainer = CropExplainer(placed, layer, reader, work, where)
         explainer.compute([(drawn, conditions), (forged, conditions), (described, two)])
         write_rows(folder / "maps.csv", Map, _draw_maps(folder, explainer, drawn, conditions, masks))
         localization = localize(explainer, forged, conditions, masks)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,10 +17,11 @@ import numpy as np
 from .conditions import RAW, Condition, encoders, parse_all
 from .config import Params
 from .data.index import Face
-from .options import Command, Input, Output, executor_option, params_option, workers_option
+from .options import SHARDS, Command, Input, Output, executor_option, later, params_option, workers_option
 
 if TYPE_CHECKING:
     from .data.shards import ShardReader
+    from .remote import Later
 
 Metrics = tuple[float, float, int]  # PSNR in dB, SSIM, bytes
 
@@ -56,7 +58,7 @@ class Panel:
 
 
 @click.command(cls=Command)
-@click.argument("faces", type=Input(file_okay=False))
+@click.argument("faces", type=Input(file_okay=False, stay=SHARDS))
 @click.argument("out", type=Output(replaced=True, file_okay=False))
 @click.argument("summary", type=Output(dir_okay=False))
 @workers_option
@@ -70,7 +72,7 @@ def command(faces: Path, out: Path, summary: Path, workers: int, executor: str, 
     from evaluation.conditions import condition_key
 
     conditions = parse_all(params.conditions)
-    found = measure(faces, out, summary, conditions, workers, executor, params.max_damaged)
+    found = measure(faces, out, summary, conditions, workers, executor, params.max_damaged, later())
     width = max(5, *(len(str(condition)) for condition in conditions))
     for condition in conditions:
         row = found.get(condition_key(str(condition)), {})
@@ -88,40 +90,49 @@ def measure(
     workers: int = 0,
     executor: str = "processes",
     max_damaged: float = 0,
+    later: Mapping[Path, Later] = MappingProxyType({}),
 ) -> dict[str, dict[str, float]]:
     """Measure all crops in the folder *faces* under *conditions*, write *out* and *summary*, and return the summary.
 
     ``raw`` is not measured. *out* receives ``images.csv`` (a `Row` per crop and condition), ``panels.csv`` and
     ``panels/`` (raw and every condition), and ``encoders.json``, the versions of the encoders. *summary* also receives
-    the SHA-256 of the index of the crops and of ``panels.csv``, so that readers notice files of another run. Raises
-    `detector.errors.DataError` if *faces* is incomplete or its crops are compressed.
+    the SHA-256 of the index of the crops and of ``panels.csv``, so that readers notice files of another run. Tasks read
+    the archives *later* at their address (`detector.remote.placed`).
+    Raises `detector.errors.DataError` if *faces* is incomplete or its crops are compressed.
     """
     from evaluation.sums import sealed
 
-    from .data.crops import crops_task
+    from .data.crops import crops_task, over_crops
     from .data.files import sha256, whole_folder, write_json
     from .data.index import read_index, write_rows
     from .data.intact import intact, write_damaged
     from .data.shards import ShardReader
     from .data.summary import read_lossless
-    from .data.work import Executor, key_of, read, run, working_folder
+    from .data.work import Executor, Task, key_of, read, working_folder
     from .pipeline import stage
 
     where = Executor(executor, workers)
     read_lossless(faces)
-    reader = ShardReader(faces)
+    reader = ShardReader(faces, later)
     index, damaged = intact(read_index(faces), reader, max_damaged)
     measured_conditions = [condition for condition in conditions if condition.steps]
 
-    chunks = [index[start : start + CHUNK] for start in range(0, len(index), CHUNK)]
     labels = [str(condition) for condition in measured_conditions]
     depends = key_of("measure_crops", stage("fidelity").code_sha256(), {"conditions": labels}, dict(encoders()))
-    tasks = [crops_task(depends, measure_crops, reader, chunk, (labels,), _joined) for chunk in chunks]
+
+    def tasks_of(some: Sequence[Face]) -> list[Task]:
+        chunks = [some[start : start + CHUNK] for start in range(0, len(some), CHUNK)]
+        return [
+            crops_task(depends, measure_crops, reader, chunk, (labels,), _joined, lists=max_damaged > 0)
+            for chunk in chunks
+        ]
+
     with working_folder(Path(out)) as work, whole_folder(out, "images.csv", sums=True) as folder:
-        files = run(tasks, work, "fidelity", where, isolated=True)
+        done = over_crops(index, reader, max_damaged, tasks_of, work, "fidelity", where)
+        index, damaged = done.kept, [*damaged, *done.damaged]
 
         def rows() -> Iterator[Row]:  # not a list: a large set of crops has tens of millions
-            for file in files:
+            for file in done.files:
                 yield from (Row(**values) for values in json.loads(read(file)))  # reads back every float exactly
 
         panels = [panel for face in examples(index) for panel in draw(folder, reader, face, measured_conditions)]

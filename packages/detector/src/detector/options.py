@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,15 +15,20 @@ from .config import Params, read_params
 from .errors import DataError
 from .reading import check_kind
 
+if TYPE_CHECKING:
+    from .remote import Later
+
 __all__ = [
     "ADDRESS",
     "PARAMS",
+    "SHARDS",
     "Between",
     "Command",
     "Input",
     "Output",
     "check_paths",
     "executor_option",
+    "later",
     "model_workers_option",
     "params_option",
     "table_option",
@@ -32,6 +37,8 @@ __all__ = [
 
 PARAMS = f"{__name__}.params"  # key of the path of the parameter file in a context
 ADDRESS = f"{__name__}.address"
+LATER = f"{__name__}.later"
+SHARDS = frozenset({".tar"})  # for `stay`: archives of crops, of which tasks read their parts
 
 
 class Between(click.FloatRange):
@@ -48,30 +55,50 @@ class Input(click.Path):
     """A path that the command reads, or an address of fsspec, of which the command reads a copy (`detector.remote`).
 
     *shared*: a folder of the user's, of which only some files are read; outputs may lie inside it. *placed*: the
-    command itself makes the copy, whose path it is given, with the address in the context's meta as `ADDRESS`.
+    command itself makes the copy, whose path it is given, with the address in the context's meta as `ADDRESS`. *stay*:
+    files with these suffixes, or those that it returns, stay at the address; the command gets them from `later`. The
+    copy has their first *start* bytes.
 
     Pipes, sockets and devices are refused, but for several inputs of one parameter: the command says for each of them
     what is wrong with it.
     """
 
-    def __init__(self, shared: bool = False, placed: bool = False, **options: Any) -> None:
+    def __init__(
+        self,
+        shared: bool = False,
+        placed: bool = False,
+        stay: Callable[[], Collection[str]] | Collection[str] = (),
+        start: int = 0,
+        **options: Any,
+    ) -> None:
         super().__init__(path_type=Path, **options)
         self.shared = shared
         self.placed = placed
+        self.stay, self.start = stay, start
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str) and "://" in value:
-            from .remote import copy_of, fetched, is_address
+            from .remote import copy_of, fetched, is_address, placed
 
             if is_address(value) and self.placed and ctx is not None:
                 ctx.meta[ADDRESS] = value
                 value = copy_of(value)
+            elif is_address(value) and self.stay and ctx is not None:
+                suffixes = self.stay() if callable(self.stay) else self.stay
+                value, there = placed(value, suffixes, self.start)
+                ctx.meta.setdefault(LATER, {}).update(there)
             elif is_address(value):
                 value = fetched(value)
         path = super().convert(value, param, ctx)
         if isinstance(path, Path) and (param is None or param.nargs == 1) and path.exists():
             check_kind(path.stat().st_mode, path)
         return path
+
+
+def later() -> Mapping[Path, Later]:
+    """Return the files that stay at the addresses of the command's inputs, by their paths in the copies."""
+    found: Mapping[Path, Later] = click.get_current_context().meta.get(LATER, {})
+    return found
 
 
 class Output(click.Path):

@@ -4,7 +4,8 @@ They are copied into a cache folder before a command works on them, so that all 
 of local files. Files that were copied before are kept as long as size, checksum and modification time at the address
 are those of the copy.
 
-Files that only tasks read (`placed`) stay at the address: each task copies its own (`Later.copied`), where it runs.
+Files that only tasks read (`placed`) stay at the address: each task copies its own (`Later.copied`), where it runs, or
+reads ranges of bytes of them (`Later.opened`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -78,6 +79,23 @@ class Later:
         """What the content is known by before it is read: size, and checksum or modification time."""
         return _mark(self.file)
 
+    def opened(self) -> Callable[[int, int], bytes]:
+        """Return a function that returns bytes of the file, from the first number to before the second one.
+
+        Threads may share it. It raises `DataError`, one line with the address and the remedy, if they cannot be read.
+        """
+        with _reasons(self.address):
+            files, _ = _opened(self.address)
+
+        def read(start: int, stop: int) -> bytes:
+            with _reasons(self.address):
+                data: bytes = files.cat_file(self.file.path, start=start, end=stop)
+                if len(data) != stop - start:
+                    raise OSError(f"{len(data)} bytes were received of {start} to {stop}; run it again")
+                return data
+
+        return read
+
     @contextmanager
     def copied(self) -> Iterator[Path]:
         """Yield the path of a copy that is gone after the block, and after a kill, as it has no name on the disk.
@@ -116,11 +134,11 @@ def fetched(address: str) -> Path:
     return placed(address, ())[0]
 
 
-def placed(address: str, suffixes: Collection[str]) -> tuple[Path, dict[Path, Later]]:
-    """Return the copy that `fetched` makes, but files with one of *suffixes* only with their first `START` bytes.
+def placed(address: str, suffixes: Collection[str], start: int = START) -> tuple[Path, dict[Path, Later]]:
+    """Return the copy that `fetched` makes, but files with one of *suffixes* only with their first *start* bytes.
 
-    These are returned by their paths in the copy, for tasks to copy. Whole files that an earlier call has copied are
-    not among them.
+    These are returned by their paths in the copy, for tasks to read. With *start* 0 they are not in the copy. Whole
+    files that an earlier call has copied are not among them.
     """
     with _reasons(address):
         files, root = _opened(address)
@@ -128,7 +146,9 @@ def placed(address: str, suffixes: Collection[str]) -> tuple[Path, dict[Path, La
     copy = copy_of(address)
     folder = copy.parent
     with held(folder.with_name(f".{folder.name}.lock"), f"is fetching {address}", wait=True):
-        left = _update(address, files, there, copy, folder / KEPT, suffixes)
+        left = _update(address, files, there, copy, folder / KEPT, suffixes, start)
+        if not start and any(file.name for file in there):
+            copy.mkdir(parents=True, exist_ok=True)  # also if all files stay at the address
     return copy, {copy / file.name: Later(_address_of(address, file), file) for file in left}
 
 
@@ -169,11 +189,17 @@ def _listed(files: Any, root: str) -> list[There]:
 
 
 def _update(
-    address: str, files: Any, there: list[There], copy: Path, kept_file: Path, suffixes: Collection[str]
+    address: str,
+    files: Any,
+    there: list[There],
+    copy: Path,
+    kept_file: Path,
+    suffixes: Collection[str],
+    start: int = START,
 ) -> list[There]:
     """Make *copy* the files *there*: copy those that are new or changed, remove those that are gone.
 
-    Returns the files with one of *suffixes* of which the copy has only the start.
+    Returns the files with one of *suffixes* of which the copy has only the *start*, or nothing if it is 0.
     """
     kept: dict[str, str] = {}
     with suppress(FileNotFoundError, DataError):  # a damaged table costs a copy
@@ -181,6 +207,10 @@ def _update(
     wanted = {file.name: file for file in there}
     absent = [file for file in there if not _is_there(copy / file.name, file, kept)]
     left = [file for file in absent if PurePosixPath(file.name).suffix.lower() in suffixes]
+    if not start:
+        there = [file for file in there if file not in left]
+        wanted = {file.name: file for file in there}
+        absent = [file for file in there if not _is_there(copy / file.name, file, kept)]
     starts = {file.name for file in left}
     missing = [file for file in absent if file.name not in starts or not _has_start(copy / file.name, file, kept)]
     _keep_only(copy, wanted)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,14 +30,25 @@ from .data.index import Face, read_index
 from .data.intact import Damaged, intact
 from .data.shards import ShardReader
 from .data.summary import Compress, Dataset, read_lossless
-from .data.work import SERIAL, Executor, Task, finished, key_of, working_folder
+from .data.work import SERIAL, Executor, Task, key_of, read, working_folder
 from .errors import DataError
-from .options import Command, Input, Output, executor_option, model_workers_option, params_option, table_option
+from .options import (
+    SHARDS,
+    Command,
+    Input,
+    Output,
+    executor_option,
+    later,
+    model_workers_option,
+    params_option,
+    table_option,
+)
 from .provenance import Source, source, versions
 from .schema import read_json
 
 if TYPE_CHECKING:
     from .placed import Placed
+    from .remote import Later
 
 __all__ = ["COLUMNS", "Origin", "Scored", "score", "score_faces", "write_scores"]
 
@@ -79,7 +91,7 @@ class Origin:
 
 
 @click.command(cls=Command)
-@click.argument("faces", type=Input(exists=True, file_okay=False))
+@click.argument("faces", type=Input(exists=True, file_okay=False, stay=SHARDS))
 @click.argument("train", type=Input(exists=True, file_okay=False))
 @click.argument("out", type=Output(dir_okay=False))
 @click.option(
@@ -109,7 +121,7 @@ def command(
     computed = arithmetic(params.train)
     where = Executor.of_model(executor, workers)
     size, most = params.score.batch_size, params.max_damaged
-    number = score(faces, train, out, conditions, size, standardise, computed, where, most, table)
+    number = score(faces, train, out, conditions, size, standardise, computed, where, most, table, later())
     click.echo(f"{number} faces under {len(conditions)} conditions: {out}")
 
 
@@ -124,27 +136,39 @@ def score(
     where: Executor = SERIAL,
     max_damaged: float = 0,
     table: str = "auto",
+    later: Mapping[Path, Later] = MappingProxyType({}),
 ) -> int:
     """Score the crops in *faces* with the weights in *train* and write *out* and its record; return how many crops.
 
     *computed* is recorded; the caller has set torch up (`detector.arithmetic`), which is shared by the whole process.
+    Tasks read the archives *later* at their address (`detector.remote.placed`).
     Raises DataError for compressed crops, a folder without validation and test crops, and as `score_faces` does.
     """
+    from .data.crops import over_crops
+    from .placed import Placed
+
     check_out(out)
     summary, card = read_lossless(faces), read_card(train)
     index = [face for face in read_index(faces) if face.split in SPLITS]
     if not index:
         raise DataError(f"{faces / 'index.csv'}: no faces in the splits {' and '.join(SPLITS)}: nothing to score")
-    reader = ShardReader(faces)
+    reader = ShardReader(faces, later)
     index, damaged = intact(index, reader, max_damaged)
-    scored = Scored(
-        sha256(faces / "index.csv"),
-        summary.dataset,
-        summary.parameters,
-        {split: sum(face.split == split for face in index) for split in SPLITS},
-    )
     with working_folder(out) as work:
-        scores = score_faces(index, reader, train, conditions, batch_size, standardise, where, work)
+        placed = Placed.here(train)
+
+        def tasks_of(some: Sequence[Face]) -> list[Task]:
+            return score_tasks(some, reader, placed, conditions, batch_size, lists=max_damaged > 0)
+
+        done = over_crops(index, reader, max_damaged, tasks_of, work, "score", where, isolated=False)
+        index, damaged = done.kept, [*damaged, *done.damaged]
+        scores = _scores(map(read, done.files), placed, conditions, standardise)
+        scored = Scored(
+            sha256(faces / "index.csv"),
+            summary.dataset,
+            summary.parameters,
+            {split: sum(face.split == split for face in index) for split in SPLITS},
+        )
         record = origin(card, scored, conditions, standardise, computed)
         write_scores(out, index, conditions, scores, record, damaged, table)
     return len(index)
@@ -190,30 +214,40 @@ def score_faces(
     conditions: Sequence[Condition],
     batch_size: int = 128,
     standardise: bool = False,
-    where: Executor = SERIAL,
-    work: Path | None = None,
 ) -> NDArray[np.float64]:
-    """Return P(fake), (len(index), len(conditions)), of the lossless crops under each condition.
+    """Return P(fake), (len(index), len(conditions)), of the lossless crops under each condition, computed here.
 
-    With *standardise*, by `detector.standardisation`. The tasks run at *where* and leave their results in the folder
-    *work*; without it, nothing is kept. Raises DataError for a damaged crop, for weights that do not fit their model
-    and for crops of another size than those it was trained on; DetectorError for a logit that is not finite.
+    With *standardise*, by `detector.standardisation`. Raises DataError for a damaged crop, for weights that do not fit
+    their model and for crops of another size than those it was trained on; DetectorError for a logit that is not
+    finite.
     """
-    from .inference import sigmoid
     from .placed import Placed
-    from .standardisation import standardised
 
     placed = Placed.here(train)
     tasks = score_tasks(index, reader, placed, conditions, batch_size)
-    results = finished(tasks, work, "score", where)
+    return _scores((task.function(task.argument) for task in tasks), placed, conditions, standardise)
+
+
+def _scores(
+    results: Iterable[bytes], placed: Placed, conditions: Sequence[Condition], standardise: bool
+) -> NDArray[np.float64]:
+    """Return the scores from the *results* of tasks."""
+    from .inference import sigmoid
+    from .standardisation import standardised
+
     logits = np.concatenate([np.frombuffer(result).reshape(-1, len(conditions)) for result in results])
     return sigmoid(standardised(logits, conditions, placed.card.real_logits) if standardise else logits)
 
 
 def score_tasks(
-    index: Sequence[Face], reader: ShardReader, placed: Placed, conditions: Sequence[Condition], batch_size: int
+    index: Sequence[Face],
+    reader: ShardReader,
+    placed: Placed,
+    conditions: Sequence[Condition],
+    batch_size: int,
+    lists: bool = False,
 ) -> list[Task]:
-    """Return the tasks that score the crops *index* under *conditions*."""
+    """Return the tasks that score the crops *index* under *conditions*; *lists* is that of `crops_task`."""
     from .data.crops import crops_task
     from .pipeline import stage
 
@@ -221,7 +255,8 @@ def score_tasks(
     settings = {"conditions": labels, "batch_size": batch_size}
     depends = key_of("score_crops", stage("score").code_sha256(), placed.depends(), settings, dict(encoders()))
     chunks = [index[start : start + size] for start in range(0, len(index), size)]
-    return [crops_task(depends, score_crops, reader, chunk, (placed, labels, batch_size)) for chunk in chunks]
+    others = placed, labels, batch_size
+    return [crops_task(depends, score_crops, reader, chunk, others, lists=lists) for chunk in chunks]
 
 
 def score_crops(argument: tuple[ShardReader, Sequence[Face], Placed, Sequence[str], int]) -> bytes:

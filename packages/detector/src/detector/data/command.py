@@ -10,11 +10,13 @@ import click
 from ..config import Params
 from ..options import (
     ADDRESS,
+    SHARDS,
     Command,
     Input,
     Output,
     check_paths,
     executor_option,
+    later,
     params_option,
     table_option,
     workers_option,
@@ -47,8 +49,8 @@ def faces(data: Path, out: Path, table: str, workers: int, executor: str, params
     if params.faces.yunet_model:
         check_paths({"faces.yunet_model": Path(params.faces.yunet_model)}, {"OUT": out}, ["OUT"])
     address = click.get_current_context().meta.get(ADDRESS)
-    later = _placed(address) if address else {}
-    _tell(make_faces(data, out, params.faces, workers, executor, table, later), out)
+    files = _placed(address) if address else {}
+    _tell(make_faces(data, out, params.faces, workers, executor, table, files), out)
 
 
 def _placed(address: str) -> dict[Path, Later]:
@@ -72,7 +74,7 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("faces", type=FOLDER)
+@click.argument("faces", type=Input(file_okay=False, stay=SHARDS))
 @click.argument("out", type=PACKED)
 @click.option(
     "--split",
@@ -94,7 +96,9 @@ def compress(
     from .compress import compress_faces
 
     most = params.max_damaged
-    summary = compress_faces(faces, out, params.quality, params.compress, workers, splits, executor, most, table)
+    summary = compress_faces(
+        faces, out, params.quality, params.compress, workers, splits, executor, most, table, later()
+    )
     done = summary["compress"]
     click.echo(f"{out}: quality {done['quality']}, {done['bytes_per_face']:.0f} bytes per face")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,16 @@ import mozcodec
 from ..config import CompressConfig
 from ..errors import DataError
 from ..pipeline import stage
+from ..remote import Later
 from ..schema import read_json
-from .crops import crops_task
+from .crops import crops_task, over_crops
 from .files import whole_folder, write_json
 from .index import Face, read_index, write_index
 from .intact import intact, write_damaged
 from .png import decode_png
 from .shards import ShardReader, ShardWriter
 from .summary import SUMMARY, read_lossless
-from .work import Executor, key_of, pack, read, run, unpack, working_folder
+from .work import Executor, Task, key_of, pack, read, unpack, working_folder
 
 CHUNK = 128  # crops of a task
 
@@ -69,18 +71,20 @@ def compress_faces(
     executor: str = "processes",
     max_damaged: float = 0,
     table: str = "auto",
+    later: Mapping[Path, Later] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write the crops of *splits* in the folder *faces* as packed JPEG files to *out*, and return the summary.
 
     The index has the rows of these crops with new offsets; *table* is that of `write_index`. The summary is that of
     *faces* with the counts of *splits* and the compression settings. Up to the share *max_damaged*, damaged crops are
-    left out and listed in the summary and ``damaged.csv`` (`intact`). Raises `DataError` if *faces* is incomplete, has
+    left out and listed in the summary and ``damaged.csv`` (`intact`). Tasks read the archives *later* at their address
+    (`detector.remote.placed`). Raises `DataError` if *faces* is incomplete, has
     no crops of *splits*, or is *out*.
     """
     faces, out, where = Path(faces), Path(out), Executor(executor, workers)
     if os.path.realpath(out) == os.path.realpath(faces):
         raise DataError(f"{out}: refusing to replace the lossless crops by compressed ones; name another folder")
-    index, reader = [face for face in read_index(faces) if face.split in splits], ShardReader(faces)
+    index, reader = [face for face in read_index(faces) if face.split in splits], ShardReader(faces, later)
     if not index:
         raise DataError(
             f"{faces / 'index.csv'}: no crops in {' or '.join(splits)}; name the splits to compress with --split"
@@ -89,14 +93,21 @@ def compress_faces(
     summary = _counted(read_json(faces / SUMMARY), splits)
     index, damaged = intact(index, reader, max_damaged)
 
-    chunks = [index[start : start + CHUNK] for start in range(0, len(index), CHUNK)]
     depends = key_of("encode_crops", stage("compress").code_sha256(), asdict(config), str(quality), encoder())
-    tasks = [crops_task(depends, encode_crops, reader, chunk, (quality, config), _joined) for chunk in chunks]
+
+    def tasks_of(some: Sequence[Face]) -> list[Task]:
+        others = quality, config
+        return [
+            crops_task(depends, encode_crops, reader, chunk, others, _joined, lists=max_damaged > 0)
+            for chunk in _chunks(some)
+        ]
+
     with working_folder(out) as work, whole_folder(out, "index.csv", sums=True) as folder:
-        files = run(tasks, work, f"compress to {quality}", where, isolated=True)
+        done = over_crops(index, reader, max_damaged, tasks_of, work, f"compress to {quality}", where)
+        damaged += done.damaged
         rows: list[Face] = []
         with ShardWriter(folder, suffix=".jpg") as shards:
-            for chunk, file in zip(chunks, files, strict=True):
+            for chunk, file in zip(_chunks(done.kept), done.files, strict=True):
                 for face, data in zip(chunk, unpack(read(file)), strict=True):
                     slot = shards.add(face.key, data)
                     rows.append(replace(face, shard=slot.shard, offset=slot.offset, size=slot.size, crc32=slot.crc32))
@@ -114,6 +125,10 @@ def compress_faces(
         write_damaged(folder, damaged)
         write_index(folder / "index.csv", rows, table)
     return summary
+
+
+def _chunks(faces: Sequence[Face]) -> list[Sequence[Face]]:
+    return [faces[start : start + CHUNK] for start in range(0, len(faces), CHUNK)]
 
 
 def _counted(summary: dict[str, Any], splits: Sequence[str]) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import av
@@ -24,17 +25,19 @@ from evaluation.shortcuts import Items, Property
 
 from ..errors import DataError
 from ..pipeline import stage
+from ..remote import Later
 from ..schema import Mismatch, check_unchanged, csv_file_lines, csv_lines, read_text, shown, within
 from ..system import cores
 from . import alignment
 from .appearance import sharpness
-from .crops import crops_task
+from .crops import crops_task, over_crops
 from .files import sha256, whole_file
 from .index import Face
 from .inspect import decode
+from .intact import Damaged
 from .shards import ShardReader
 from .sources import SourceFile, describe_source
-from .work import SERIAL, Division, Executor, Task, finished, key_of, read
+from .work import Division, Executor, Task, finished, key_of, read
 
 __all__ = ["Item", "Items", "Measured", "missed", "properties", "read_items", "write_items"]
 
@@ -95,41 +98,51 @@ class Measured:
     hashes: NDArray[np.uint64]
     hashed: NDArray[np.bool_]
     notes: list[str]
+    damaged: list[Damaged]  # crops at an address that were left out
 
     def at(self, rows: NDArray[np.intp]) -> Measured:
         """Return those of the crops at the positions *rows* (n,)."""
         items = [self.items[row] for row in rows.tolist()]
-        return Measured(items, self.thumbnails[rows], self.hashes[rows], self.hashed[rows], self.notes)
+        return Measured(items, self.thumbnails[rows], self.hashes[rows], self.hashed[rows], self.notes, self.damaged)
 
 
 def read_items(
-    faces: Path, index: Sequence[Face], data: Path | None, where: Executor = SERIAL, work: Path | None = None
+    faces: Path,
+    index: Sequence[Face],
+    data: Path | None,
+    where: Executor,
+    work: Path,
+    reader: ShardReader,
+    most: float = 0,
+    later: Mapping[Path, Later] = MappingProxyType({}),
 ) -> Measured:
     """Return the properties of the crops *index* in the folder *faces*; *data* is the folder they were made from.
 
-    Tasks run at *where* and leave their results in the folder *work*; without it, nothing is kept.
+    Tasks run at *where* and leave their results in the folder *work*. They read crops by *reader*, and the source files
+    *later* at their address; damaged crops there are left out up to the share *most*.
     """
     files = {key: sys.intern(file) for key, file in _rows(faces / "sources.csv", ("file",))}
     notes = []
     if not files:
         why = "as crops of `detector pack` and of earlier versions"
-        notes.append(f"{faces} has no sources.csv, {why}: the source files were not examined")
+        notes.append(f"the crops have no sources.csv, {why}: the source files were not examined")
     elif data is None:
         notes.append("without --data, the source files were not examined")
     elif not data.is_dir():
         raise DataError(f"{data}: no such folder; give the folder that the crops were made from (--data)")
     described: dict[str, SourceFile] = {}
     if data is not None:
-        tasks = source_tasks(data, sorted(set(files.values())))
+        tasks = source_tasks(data, sorted(set(files.values())), later)
         for result in finished(tasks, work, "source files", where, isolated=True):
             described |= {source.file: source for source in (SourceFile(*row) for row in json.loads(result))}
-    reader, cuts = ShardReader(faces), _Cuts(faces)
-    results = finished(crop_tasks(reader, index), work, "crops", where, isolated=True)
-    pixels = _Pixels.joined(map(_Pixels.loads, results))
+    cuts = _Cuts(faces)
+    done = over_crops(index, reader, most, lambda some: crop_tasks(reader, some, most > 0), work, "crops", where)
+    pixels = _Pixels.joined(_Pixels.loads(read(file)) for file in done.files)
     hashed, valid = pixels.hashes, pixels.hashed
     items = []
     for face, size, sharp, colour, words, there in zip(
-        *(index, pixels.size.tolist(), pixels.sharpness.tolist(), pixels.colour.tolist(), hashed, valid), strict=True
+        *(done.kept, pixels.size.tolist(), pixels.sharpness.tolist(), pixels.colour.tolist(), hashed, valid),
+        strict=True,
     ):
         source = described.get(files.get(face.key, ""), UNKNOWN)
         items.append(
@@ -138,13 +151,15 @@ def read_items(
                 *(*astuple(cuts.of(face, source, size)), sharp, *colour, words.tobytes().hex() if there else ""),
             )
         )
-    return Measured(items, pixels.thumbnails, hashed, valid, notes)
+    return Measured(items, pixels.thumbnails, hashed, valid, notes, done.damaged)
 
 
-def source_tasks(data: Path, files: Sequence[str]) -> list[Task]:
-    """Return the tasks that examine *files* below *data*."""
+def source_tasks(data: Path, files: Sequence[str], later: Mapping[Path, Later] = MappingProxyType({})) -> list[Task]:
+    """Return the tasks that examine *files* below *data*; each copies those of its files that are among *later*."""
 
     def content(file: str) -> str:
+        if data / file in later:
+            return later[data / file].identity
         try:
             return sha256(data / file)
         except (OSError, DataError) as error:  # the task raises it
@@ -156,33 +171,46 @@ def source_tasks(data: Path, files: Sequence[str]) -> list[Task]:
     chunks = range(0, len(files), FILES)
     keys = [key_of(depends, *files[i : i + FILES], *contents[i : i + FILES]) for i in chunks]
     division = Division(_of_one_file, _of_all_files)
-    return [
-        Task(key, files[i], examine_files, (data, files[i : i + FILES]), division if i + 1 < len(files) else None)
-        for key, i in zip(keys, chunks, strict=True)
-    ]
+    tasks = []
+    for key, i in zip(keys, chunks, strict=True):
+        some = files[i : i + FILES]
+        there = {data / file: later[data / file] for file in some if data / file in later}
+        tasks.append(Task(key, some[0], examine_files, (data, some, there), division if len(some) > 1 else None))
+    return tasks
 
 
-def _of_one_file(argument: tuple[Path, Sequence[str]]) -> list[Task]:
+def _of_one_file(argument: tuple[Path, Sequence[str], Mapping[Path, Later]]) -> list[Task]:
     """Return a task for each file of a task of several with this *argument*."""
-    data, files = argument
-    return [task for file in files for task in source_tasks(data, [file])]
+    data, files, later = argument
+    return [task for file in files for task in source_tasks(data, [file], later)]
 
 
 def _of_all_files(results: Sequence[Path]) -> bytes:
     return json.dumps([row for result in results for row in json.loads(read(result))]).encode()
 
 
-def examine_files(argument: tuple[Path, Sequence[str]]) -> bytes:
+def examine_files(argument: tuple[Path, Sequence[str], Mapping[Path, Later]]) -> bytes:
     """Return the `SourceFile` of files below a folder, as JSON."""
-    root, files = argument
-    return json.dumps([astuple(describe_source(root, file)) for file in files]).encode()
+    root, files, later = argument
+    return json.dumps([astuple(_described(root, file, later.get(root / file))) for file in files]).encode()
 
 
-def crop_tasks(reader: ShardReader, index: Sequence[Face]) -> list[Task]:
-    """Return the tasks that measure the pixels of the crops *index*."""
+def _described(root: Path, file: str, later: Later | None) -> SourceFile:
+    """Return what *file* below *root* is; a copy is examined if it is at an address."""
+    if later is None:
+        return describe_source(root, file)
+    with later.copied() as path:
+        try:
+            return replace(describe_source(path.parent, path.name), file=file)
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), later.address)) from error
+
+
+def crop_tasks(reader: ShardReader, index: Sequence[Face], lists: bool = False) -> list[Task]:
+    """Return the tasks that measure the pixels of the crops *index*; *lists* is that of `crops_task`."""
     depends = key_of("examine_crops", stage("audit").code_sha256(), {"opencv": cv2.__version__})
     return [
-        crops_task(depends, examine_crops, reader, some, (), _of_all_crops)
+        crops_task(depends, examine_crops, reader, some, (), _of_all_crops, lists)
         for some in (index[start : start + CROPS] for start in range(0, len(index), CROPS))
     ]
 

@@ -1,7 +1,7 @@
 """Packed crops: uncompressed USTAR archives, read at the offsets of the index.
 
 They are read with pread(2), not through mmap: a page of a map that lies beyond the end of a file which another process
-has cut short ends the process with SIGBUS.
+has cut short ends the process with SIGBUS. Of archives at an address (`detector.remote`), ranges of bytes are read.
 
 An archive depends only on the keys and the data: members are sorted by key and have mtime 0, owner 0, mode 0644.
 ``tar tf`` lists it, ``tar xf`` unpacks it.
@@ -15,16 +15,22 @@ import tarfile
 import threading
 import weakref
 import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Protocol
 
 from ..errors import DataError
 from ..reading import open_file
 from ..schema import matching
 
+if TYPE_CHECKING:
+    from ..remote import Later
+
 BLOCK = 512  # size of a tar header; data are padded to a multiple of it
 RECORD = 20 * BLOCK  # archives are padded to this, as tar does
+AHEAD = 8 << 20  # bytes that are received together from an address
 
 
 # names that stay inside the folder they are joined to
@@ -136,23 +142,68 @@ class ShardWriter:
         self._count += 1
 
 
-class ShardReader:
-    """Reads members of the archives in *folder*. May be shared by threads, and pickled."""
+class DamageError(DataError):
+    """An archive is missing or ends before a member, or the checksum of the member differs from that of the index."""
 
-    def __init__(self, folder: str | Path) -> None:
+
+class ShardReader:
+    """Reads members of the archives in *folder*, or at an address: those whose paths are among *later*.
+
+    May be shared by threads, and pickled.
+    """
+
+    def __init__(self, folder: str | Path, later: Mapping[Path, Later] = MappingProxyType({})) -> None:
         self.folder = Path(folder)
+        self.later = {path.name: file for path, file in later.items() if path.parent == self.folder}
         self._descriptors: dict[str, int] = {}
         self._opening = threading.Lock()
         weakref.finalize(self, _close, self._descriptors)
+        self._ranges: dict[str, Callable[[int, int], bytes]] = {}
+        self._receiving = threading.Lock()
+        self._planned: Sequence[Located] = ()
+        self._places: dict[tuple[str, int], int] = {}
+        self._received: dict[tuple[str, int], bytes] = {}
 
-    def __reduce__(self) -> tuple[type[ShardReader], tuple[Path]]:
-        return ShardReader, (self.folder,)
+    def __reduce__(self) -> tuple[type[ShardReader], tuple[Path, dict[Path, Later]]]:
+        return ShardReader, (self.folder, {self.folder / name: file for name, file in self.later.items()})
+
+    def of(self, faces: Sequence[Located]) -> ShardReader:
+        """Return a reader for *faces*: it knows of no other archives at the address."""
+        shards = {face.shard for face in faces} & self.later.keys()
+        return ShardReader(self.folder, {self.folder / name: self.later[name] for name in shards})
+
+    def is_far(self, face: Located) -> bool:
+        """Return whether *face* is at an address."""
+        return face.shard in self.later
+
+    def identity(self, face: Located) -> str:
+        """What is known of the content of *face*, which is at an address, before it is read: by index and address."""
+        return f"{face.crc32} {face.size} {face.offset} {self.later[face.shard].identity}"
+
+    def read_ahead(self, faces: Sequence[Located]) -> None:
+        """Note that *faces* will be read once each, about in this order: neighbours at an address are then received
+        together, up to `AHEAD` bytes at a time."""
+        self._planned = faces
+        self._places = {(face.shard, face.offset): place for place, face in enumerate(faces)}
+        self._received = {}
 
     def read(self, face: Located, check: bool = False) -> memoryview:
         """Return the data of *face*; with *check*, after comparing their CRC-32 with the index.
 
-        Raises `DataError` if the archive is missing or truncated, or the checksum differs.
+        Raises `DamageError` if the archive is missing or truncated, or the checksum differs, and `DataError` if what is
+        at an address cannot be read.
         """
+        data = self._from_address(face) if face.shard in self.later else self._from_file(face)
+        if check and (found := crc32(data)) != face.crc32:
+            raise DamageError(
+                f"{self._name_of(face)}: {face.key} is damaged: crc32 {found}, the index says {face.crc32}"
+            )
+        return memoryview(data)
+
+    def _name_of(self, face: Located) -> Path | str:
+        return self.later[face.shard].address if face.shard in self.later else self.folder / face.shard
+
+    def _from_file(self, face: Located) -> bytes:
         descriptor = self._descriptors.get(face.shard)
         if descriptor is None:
             descriptor = self._open(face.shard)
@@ -162,11 +213,37 @@ class ShardReader:
         data = os.pread(descriptor, face.size, face.offset)
         if len(data) != face.size:
             raise _ended(self.folder / face.shard, face.offset + len(data), face)
-        if check and (found := crc32(data)) != face.crc32:
-            raise DataError(
-                f"{self.folder / face.shard}: {face.key} is damaged: crc32 {found}, the index says {face.crc32}"
-            )
-        return memoryview(data)
+        return data
+
+    def _from_address(self, face: Located) -> bytes:
+        """Return the data of *face*, received now or with a planned neighbour before."""
+        place = face.shard, face.offset
+        file = self.later[face.shard]
+        if face.offset + face.size > file.size:  # before memory for the data is allocated
+            raise _ended(file.address, file.size, face)
+        with self._receiving:  # other threads wait for what may be theirs
+            data = self._received.pop(place, None)
+            if data is None or len(data) != face.size:
+                self._receive(face)
+                data = self._received.pop(place)
+            return data
+
+    def _receive(self, face: Located) -> None:
+        some, end = [face], face.offset + face.size
+        planned = self._places.get((face.shard, face.offset), len(self._planned))
+        for other in self._planned[planned + 1 :]:
+            follows = other.shard == face.shard and 0 <= other.offset - end <= 2 * BLOCK  # padding, and a header
+            stop = other.offset + other.size
+            if not follows or stop - face.offset > AHEAD or stop > self.later[face.shard].size:
+                break
+            some.append(other)
+            end = stop
+        if face.shard not in self._ranges:
+            self._ranges[face.shard] = self.later[face.shard].opened()
+        data = self._ranges[face.shard](face.offset, end)
+        for one in some:
+            start = one.offset - face.offset
+            self._received[one.shard, one.offset] = data[start : start + one.size]
 
     def _open(self, name: str) -> int:
         path = self.folder / name
@@ -176,7 +253,7 @@ class ShardReader:
                     with open_file(path) as file:
                         self._descriptors[name] = os.dup(file.fileno())
                 except FileNotFoundError:
-                    raise DataError(f"{path}: no such file, but the index lists it; make the folder again") from None
+                    raise DamageError(f"{path}: no such file, but the index lists it; make the folder again") from None
             return self._descriptors[name]
 
 
@@ -185,9 +262,9 @@ def _close(descriptors: dict[str, int]) -> None:
         os.close(descriptor)
 
 
-def _ended(path: Path, length: int, face: Located) -> DataError:
+def _ended(path: Path | str, length: int, face: Located) -> DamageError:
     where = f"ends at byte {length}" if length else "is empty"
-    return DataError(f"{path}: {where}, before the end of {face.key}; copy the file again, or make the folder again")
+    return DamageError(f"{path}: {where}, before the end of {face.key}; copy the file again, or make the folder again")
 
 
 def _padded(size: int) -> int:
