@@ -267,6 +267,39 @@ def test_coefficients_that_fit_no_jpeg_are_refused(files, change, words):
         mozcodec.write_coefficients(replace(coefficients, **change(coefficients)))
 
 
+def test_coefficients_that_only_decoders_take_are_refused_by_value_component_and_block():
+    """Two blocks with a DC difference of 600 each, in the codes of T.81, K.3.3."""
+    header = mozcodec.encode(np.zeros((8, 16), np.uint8), 90, profile="fastest", optimize_coding=False)
+    scan = mozcodec.inspect(header).scans[0]
+    bits = ("11111110" + f"{600:010b}" + "1010") * 2 + "1111"
+    coded = int(bits, 2).to_bytes(6, "big").replace(b"\xff", b"\xff\0")
+    length = int.from_bytes(header[scan.offset + 2 : scan.offset + 4], "big")
+    data = header[: scan.offset + 2 + length] + coded + b"\xff\xd9"
+    assert mozcodec.decode(data).shape == (8, 16, 3)
+    coefficients = mozcodec.read_coefficients(data)
+    assert coefficients.components[0][0, :, 0, 0].tolist() == [600, 1200]
+    for call in (mozcodec.optimize, lambda data: mozcodec.transform(data, "rotate_90")):
+        with pytest.raises(
+            mozcodec.DamagedError, match=r"component 0 has the coefficient 1200 in block \(0, 1\), beyond"
+        ):
+            call(data)
+    with pytest.raises(ValueError, match=r"components\[0\]\[0, 1, 0, 0\] is 1200: AC must be within"):
+        mozcodec.write_coefficients(coefficients)
+    repaired = mozcodec.optimize(data, repair=True)
+    assert mozcodec.read_coefficients(repaired).components[0][0, :, 0, 0].tolist() == [600, 1023]
+
+
+def test_the_smallest_dc_value_is_written(files):
+    coefficients = mozcodec.read_coefficients(files["gray"])
+    blocks = coefficients.components[0].copy()
+    blocks[1, 1, 0, 0] = -1024
+    written = mozcodec.write_coefficients(replace(coefficients, components=(blocks,)))
+    assert mozcodec.read_coefficients(written).components[0][1, 1, 0, 0] == -1024
+    blocks[1, 1, 0, 1] = -1024
+    with pytest.raises(ValueError, match=r"components\[0\]\[1, 1, 0, 1\] is -1024"):
+        mozcodec.write_coefficients(replace(coefficients, components=(blocks,)))
+
+
 def test_lossless_files_have_no_coefficients(small):
     five_bits = mozcodec.encode(small >> 3, lossless=1, precision=5)
     for data in (mozcodec.encode(small, lossless=1), five_bits):

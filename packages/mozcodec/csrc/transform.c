@@ -69,6 +69,15 @@ static int block_in_range(const JCOEF *block, int limit)
   return 1;
 }
 
+static int first_beyond(const JCOEF *block, int limit)
+{
+  int k = 0;
+
+  while (block[k] <= limit && block[k] >= -limit - (k == 0))
+    k++;
+  return block[k];
+}
+
 static void clamp_block(JCOEF *block, int limit)
 {
   for (int k = 0; k < DCTSIZE2; k++)
@@ -91,7 +100,8 @@ static void check_coefficients(transcoder *t, jvirt_barray_ptr *arrays, int repa
           clamp_block(row[0][x], limit);
           continue;
         }
-        mzc_fail(t->guard.status, MZC_DAMAGED, "component %d has coefficients beyond %d", i, limit);
+        mzc_fail(t->guard.status, MZC_DAMAGED, "component %d has the coefficient %d in block (%u, %u), beyond %d", i,
+                 first_beyond(row[0][x], limit), y, x, limit);
         longjmp(t->guard.jump, 1);
       }
     }

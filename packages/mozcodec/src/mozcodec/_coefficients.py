@@ -184,9 +184,15 @@ def _check(coefficients: Coefficients) -> list[NDArray[np.int16]]:
         array = np.asarray(blocks)
         if array.shape != shape or array.dtype.kind not in "iu":
             raise ValueError(f"components[{i}] must be integers of shape {shape}, got {array.dtype} {array.shape}")
-        dc, highest = array[..., 0, 0], np.abs(array.reshape(-1, 64)[:, 1:].astype(np.int64)).max()
-        if highest > limit or dc.min() < -limit - 1 or dc.max() > limit:
-            raise ValueError(f"components[{i}]: AC must be within +-{limit}, DC within {-limit - 1}..{limit}")
+        if array.max() > limit or array.min() < -limit:
+            beyond = (array > limit) | (array < -limit)
+            beyond[..., 0, 0] &= array[..., 0, 0] != -limit - 1
+            if beyond.any():
+                where = tuple(int(place) for place in np.argwhere(beyond)[0])
+                raise ValueError(
+                    f"components[{i}]{list(where)} is {array[where]}: AC must be within +-{limit}, "
+                    f"DC within {-limit - 1}..{limit}"
+                )
         arrays.append(np.ascontiguousarray(array, np.int16))
     return arrays
 
