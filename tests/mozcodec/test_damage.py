@@ -35,6 +35,15 @@ ODDITIES = {
 }
 
 
+def with_ones(data: bytes, numbers: tuple[int, ...] = tuple(range(8)), ones: bytes = b"\xff\0") -> bytes:
+    """Return *data* with *ones* before the restart markers of these numbers."""
+    start = mozcodec.inspect(data).scans[0].offset
+    for number in numbers:
+        marker = bytes((0xFF, 0xD0 + number))
+        data = data[:start] + data[start:].replace(marker, ones + marker)
+    return data
+
+
 @pytest.mark.parametrize("engine", ["auto", "library"])
 @pytest.mark.parametrize("oddity", ODDITIES)
 def test_whole_images_open_by_default_and_the_oddity_is_named(files, oddity, engine):
@@ -50,6 +59,67 @@ def test_whole_images_open_by_default_and_the_oddity_is_named(files, oddity, eng
             np.testing.assert_array_equal(mozcodec.decode(odd, None, engine=engine, on_truncated="ok"), pixels)
 
 
+VERBS = {
+    "decode_batch": lambda data: mozcodec.decode_batch([data], None),
+    "decode to planes": lambda data: mozcodec.decode(data, "planes"),
+    "read_coefficients": mozcodec.read_coefficients,
+    "coefficient_histograms": mozcodec.coefficient_histograms,
+    "optimize": mozcodec.optimize,
+    "optimize by the library": lambda data: mozcodec.optimize(data, engine="library"),
+    "transform": lambda data: mozcodec.transform(data, "rotate_90", trim=True),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("oddity", ODDITIES)
+def test_every_verb_names_an_oddity_by_the_same_text(files, oddity, verb):
+    for name, data in files.items():
+        odd = ODDITIES[oddity][0](data)
+        with pytest.warns(mozcodec.JpegWarning) as expected:
+            mozcodec.decode(odd, None)
+        with pytest.warns(mozcodec.JpegWarning) as caught:
+            VERBS[verb](odd)
+        said = [str(warning.message).removeprefix("file 0: ") for warning in caught]
+        assert said == [str(warning.message) for warning in expected], name
+
+
+@pytest.mark.parametrize("numbers", [tuple(range(8)), (0,), (5,)])
+def test_a_byte_of_ones_before_a_restart_marker_leaves_the_image_whole(files, numbers):
+    """As in the frames of some cameras: their encoders fill up a byte that is full by one more."""
+    data = files["restarts"]
+    odd = with_ones(data, numbers)
+    assert len(odd) > len(data)
+    words = f"a byte of ones before marker 0xd{numbers[0]}"
+    for call in (*VERBS.values(), lambda data: mozcodec.decode(data, engine="library")):
+        with pytest.warns(mozcodec.JpegWarning, match=words) as caught:
+            call(odd)
+        assert len(caught) == 1
+    with pytest.warns(mozcodec.JpegWarning, match=words):
+        smaller = mozcodec.optimize(odd)
+    with pytest.warns(mozcodec.JpegWarning, match=words):
+        np.testing.assert_array_equal(mozcodec.decode(odd), mozcodec.decode(data))
+    np.testing.assert_array_equal(mozcodec.decode(smaller), mozcodec.decode(data))  # and no warning: it is clean
+
+
+@pytest.mark.parametrize("engine", ["auto", "library"])
+def test_other_bytes_before_a_restart_marker_are_damage(picture, files, engine):
+    data = files["restarts"]
+    progressive = mozcodec.encode(picture("astronaut.png")[:104, 100:204], 90, restart_interval=3)
+    lost = with_ones(data).replace(b"\xff\0\xff\xd2", b"\xff\0\xff\xd4", 1)
+    for odd in (with_ones(data, (3,), b"\xfe"), with_ones(data, (3,), b"\xff\0\xff\0"), with_ones(progressive), lost):
+        with pytest.raises(mozcodec.DamagedError):
+            mozcodec.decode(odd, engine=engine)
+
+
+def test_several_oddities_are_all_named(files):
+    odd = files["baseline"]
+    odd = odd[:20] + b"junk" + odd[20:-2] + bytes(9) + EOI + b"tail"
+    words = r"0x.. \(size 4\); extraneous data before marker 0xd9 .*; data after the end of the image \(size 4\)"
+    for call in (mozcodec.decode, mozcodec.optimize, mozcodec.read_coefficients):
+        with pytest.warns(mozcodec.JpegWarning, match=words):
+            call(odd)
+
+
 def test_skipped_bytes_within_a_scan_are_damage(files):
     data = files["restarts"]
     at = data.index(b"\xff\xd3", mozcodec.inspect(data).scans[0].offset)
@@ -60,7 +130,12 @@ def test_skipped_bytes_within_a_scan_are_damage(files):
 
 def test_bytes_left_over_by_a_scan_out_of_sync_are_damage(files):
     """The data of a scan that is decoded properly ends with ones up to the byte."""
-    data, hidden, seen = files["gray"], 0, 0
+    for name in ("gray", "restarts"):
+        _flip_bits(files[name])
+
+
+def _flip_bits(data: bytes) -> None:
+    hidden, seen = 0, 0
     start = mozcodec.inspect(data).scans[0].offset + 10
     for at in range(start, len(data) - 40, 7):
         for bit in range(8):

@@ -63,7 +63,8 @@ int mzc_decoder_read_coefficients(mzc_decoder *decoder, int16_t **blocks, uint16
     put_in_place(decoder, i, blocks[i]);
   }
   jpeg_finish_decompress(cinfo);
-  mzc_check_end(cinfo, decoder->data, decoder->size);
+  mzc_check_end(cinfo, decoder->data, decoder->size,
+                decoder->guard.status->engine == MZC_ENGINE_FAST ? decoder->rest : cinfo->src->bytes_in_buffer);
   return 0;
 }
 

@@ -462,29 +462,12 @@ static void *row_at(void *pixels, ptrdiff_t row_stride, int y)
   return (unsigned char *)pixels + (ptrdiff_t)y * row_stride;
 }
 
-/* Bytes after EOI, unless they are another image or a video, which make the file a container. */
-static void note_rest(mzc_decoder *decoder, size_t size)
-{
-  const unsigned char *rest = decoder->data + decoder->size - size;
-  size_t zeros = 0;
-
-  while (zeros < size && rest[zeros] == 0)
-    zeros++;
-  if ((size - zeros >= 2 && rest[zeros] == 0xFF && rest[zeros + 1] == M_SOI) ||
-      (size >= 8 && memcmp(rest + 4, "ftyp", 4) == 0))
-    return;
-  if (size > 0)
-    mzc_note(decoder->guard.status, "data after the end of the image (size %zu)", size);
-}
-
 static void finish(mzc_decoder *decoder)
 {
   j_decompress_ptr cinfo = &decoder->cinfo;
 
   jpeg_finish_decompress(cinfo);
-  mzc_check_end(cinfo, decoder->data, decoder->size);
-  if (!decoder->guard.saw_end)
-    note_rest(decoder, decoder->read_by_reader ? decoder->rest : cinfo->src->bytes_in_buffer);
+  mzc_check_end(cinfo, decoder->data, decoder->size, decoder->read_by_reader ? decoder->rest : cinfo->src->bytes_in_buffer);
 }
 
 static void read_all(mzc_decoder *decoder, void *pixels, ptrdiff_t row_stride)

@@ -91,13 +91,22 @@ static void on_error(j_common_ptr cinfo)
 
 void mzc_note(mzc_status *status, const char *format, ...)
 {
+  char text[sizeof status->note];
+  size_t used = status->num_notes++ ? strlen(status->note) : 0;
   va_list arguments;
 
-  if (status->num_notes++ > 0)
-    return;
   va_start(arguments, format);
-  vsnprintf(status->note, sizeof status->note, format, arguments);
+  vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
+  if (used + strlen(text) + 2 < sizeof status->note)
+    snprintf(status->note + used, sizeof status->note - used, "%s%s", used ? "; " : "", text);
+}
+
+void mzc_note_ones(mzc_guard *guard, int marker)
+{
+  if (!guard->saw_ones)
+    mzc_note(guard->status, "a byte of ones before marker 0x%02x", marker);
+  guard->saw_ones = 1;
 }
 
 /* Whether the last byte that was skipped may be the last of a scan, which is filled up with ones. */
@@ -177,10 +186,41 @@ static void on_message(j_common_ptr cinfo, int level)
   report_damage(cinfo);
 }
 
-void mzc_check_end(j_decompress_ptr cinfo, const unsigned char *data, size_t size)
+static int holds(const unsigned char *data, size_t size, const char *text, size_t length)
+{
+  const unsigned char *at = data, *end = data + size;
+
+  for (; at && (size_t)(end - at) >= length; at++) {
+    at = memchr(at, text[0], (size_t)(end - at) - length + 1);
+    if (at == NULL || memcmp(at, text, length) == 0)
+      return at != NULL;
+  }
+  return 0;
+}
+
+/* Bytes after EOI, unless they are another image or a video, which make the file a container: an image, perhaps behind
+ * zeros, or what an index (CIPA DC-007) lists; a video as Google's or as Samsung's phones append it. */
+static void note_rest(mzc_status *status, const unsigned char *data, size_t size, size_t rest)
+{
+  static const char index[] = "MPF\0", video[] = "MotionPhoto_Data";
+  const unsigned char *tail = data + size - rest;
+  size_t zeros = 0;
+
+  while (zeros < rest && tail[zeros] == 0)
+    zeros++;
+  if (rest == 0 || (rest - zeros >= 2 && tail[zeros] == 0xFF && tail[zeros + 1] == 0xD8) ||
+      (rest >= 8 && memcmp(tail + 4, "ftyp", 4) == 0) || holds(tail, rest, video, sizeof video - 1) ||
+      holds(data, size - rest, index, sizeof index - 1))
+    return;
+  mzc_note(status, "data after the end of the image (size %zu)", rest);
+}
+
+void mzc_check_end(j_decompress_ptr cinfo, const unsigned char *data, size_t size, size_t rest)
 {
   mzc_guard *guard = (mzc_guard *)cinfo->err;
 
+  if (!guard->saw_end)
+    note_rest(guard->status, data, size, rest);
   if (!guard->saw_end || guard->status->num_warnings)
     return;
   if (mzc_sends_everything(data, size)) {
@@ -208,7 +248,7 @@ struct jpeg_error_mgr *mzc_guard_init(mzc_guard *guard, mzc_status *status)
   guard->fatal_damage = 0;
   guard->start = NULL;
   guard->saw_end = 0;
-  guard->clean_scan_end = 0;
+  guard->clean_scan_end = guard->saw_ones = 0;
   return &guard->base;
 }
 
@@ -216,7 +256,7 @@ void mzc_guard_forget(mzc_guard *guard)
 {
   mzc_status *status = guard->status;
 
-  guard->saw_end = guard->clean_scan_end = 0;
+  guard->saw_end = guard->clean_scan_end = guard->saw_ones = 0;
   status->num_warnings = status->num_notes = 0;
   status->damage_known = status->damage_scan = status->damage_rows = 0;
   status->damage_mcus = 0;

@@ -22,7 +22,8 @@ typedef struct {
   char message[200];
   char warning[200];    /* the first warning */
   int num_notes;        /* oddities that leave the image whole */
-  char note[200];       /* the first of them */
+  char note[200];       /* the first of them, as many as fit */
+  int smooths_less;     /* 1: one of them says that decoders will not smooth a rewritten file as they do its source */
   int unusual;          /* 1: a rewritten file is of a kind that other software misreads */
   int damage_known;     /* 1: the following say where the first damage was found */
   int damage_scan;      /* number of the scan, from 1; 0: before the first */

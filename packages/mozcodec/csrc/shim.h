@@ -32,7 +32,9 @@ typedef struct {
   size_t size;
   int saw_end;                  /* the data ended before EOI */
   int clean_scan_end;           /* number of the last scan if it was filled up with ones, otherwise 0 */
+  int saw_ones;                 /* a restart interval ended with a byte of ones (mzc_note_ones) */
   void (*finish_input_pass)(j_decompress_ptr);
+  boolean (*read_restart_marker)(j_decompress_ptr);
 } mzc_guard;
 
 struct jpeg_error_mgr *mzc_guard_init(mzc_guard *guard, mzc_status *status);
@@ -46,8 +48,11 @@ void mzc_note(mzc_status *status, const char *format, ...)
   __attribute__((format(printf, 2, 3)))
 #endif
   ;
-/* After the last scan of data that ended without EOI: damage unless every coefficient was sent. */
-void mzc_check_end(j_decompress_ptr cinfo, const unsigned char *data, size_t size);
+/* Notes the first restart interval that has a byte of ones more than fill up its last byte. */
+void mzc_note_ones(mzc_guard *guard, int marker);
+/* After the last scan: notes the rest, the bytes after EOI. Data that ended without EOI is damaged unless every coefficient
+ * was sent. */
+void mzc_check_end(j_decompress_ptr cinfo, const unsigned char *data, size_t size, size_t rest);
 int mzc_fail(mzc_status *status, int code, const char *format, ...)
 #ifdef __GNUC__
   __attribute__((format(printf, 3, 4)))

@@ -206,6 +206,7 @@ static void keep_gaps(transcoder *t, const mzc_transform_options *transform, con
   if (options->num_scans == 0 && t->target.num_scans > 0 && mzc_keep_gaps(&t->target, &sent) == 0)
     return;
   mzc_note(t->guard.status, MZC_NO_SMOOTHING);
+  t->guard.status->smooths_less = 1;
 }
 
 /* Scans name components by their ids. Repeated ones work in a scan of all components only. */
@@ -269,12 +270,11 @@ static int check_written(transcoder *t, jvirt_barray_ptr *arrays, const mzc_tran
   return mzc_check_written(t->destination.out, e, engine, t->guard.status);
 }
 
-/* By the reader, or by the library where it gives up. Returns 0 when the library has to start again. */
+/* By the reader, or by the library where it gives up. *rest: bytes after EOI. Returns 0 when the library has to start again. */
 static int read_source(transcoder *t, const mzc_transform_options *transform, const mzc_encode_options *options,
-                       const mzc_engine *engine, jvirt_barray_ptr **arrays)
+                       const mzc_engine *engine, jvirt_barray_ptr **arrays, size_t *rest)
 {
   mzc_reader_options reading;
-  size_t rest;
   int own;
 
   memset(&reading, 0, sizeof reading);
@@ -284,13 +284,15 @@ static int read_source(transcoder *t, const mzc_transform_options *transform, co
   reading.for_coefficients = 1;
   own = options->engine != MZC_ENGINE_LIBRARY && mzc_reader_begin(&t->reader, &t->source, &reading) == NULL;
   *arrays = jpeg_read_coefficients(&t->source);
-  return !own || mzc_reader_end(&t->reader, &rest) == NULL;
+  *rest = t->source.src->bytes_in_buffer;
+  return !own || mzc_reader_end(&t->reader, rest) == NULL;
 }
 
 static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_transform_options *transform,
                const mzc_encode_options *options, const mzc_marker *markers, int num_markers, mzc_engine *engine)
 {
   jvirt_barray_ptr *read, *written;
+  size_t rest;
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
   jpeg_transform_info info;
 #endif
@@ -302,7 +304,7 @@ static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_
 #ifndef MOZCODEC_SYSTEM_MOZJPEG
   request_workspace(t, &info, transform);
 #endif
-  if (!read_source(t, transform, options, engine, &read)) {
+  if (!read_source(t, transform, options, engine, &read, &rest)) {
     jpeg_abort_decompress(&t->source);
     mzc_guard_forget(&t->guard);
     read_header(t, data, size, transform);
@@ -310,6 +312,7 @@ static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_
     request_workspace(t, &info, transform);
 #endif
     read = jpeg_read_coefficients(&t->source);
+    rest = t->source.src->bytes_in_buffer;
   }
   written = read;
   check_coefficients(t, read, transform->repair);
@@ -326,7 +329,7 @@ static int run(transcoder *t, const unsigned char *data, size_t size, const mzc_
   if (mzc_destination_check(&t->destination, t->guard.status) || check_written(t, written, transform, options, engine))
     return -1;
   jpeg_finish_decompress(&t->source);
-  mzc_check_end(&t->source, data, size);
+  mzc_check_end(&t->source, data, size, rest);
   return 0;
 }
 

@@ -5,10 +5,10 @@
     python packages/mozcodec/fuzz/streams.py --cases 2000 --sanitized  # under ASan and UBSan
 
 Each case is a file of random settings, sometimes without its last scans or with zeros in a quantization table, that is
-rewritten by up to three rules that change no pixel: junk and fill bytes between segments, a missing EOI, repeated
-component ids, DNL, tables in a stream of their own, an Se that no decoder heeds ... A failure is a signal, an exception
-other than mozcodec's own, an error where none is allowed, or other pixels. A case is a pure function of the seed and
-its number. The exit status is 1 if a case failed.
+rewritten by up to three rules that change no pixel: junk and fill bytes between segments, a missing EOI, ones before
+restart markers, repeated component ids, DNL, tables in a stream of their own, an Se that no decoder heeds ... A failure
+is a signal, an exception other than mozcodec's own, an error where none is allowed, or other pixels. A case is a pure
+function of the seed and its number. The exit status is 1 if a case failed.
 """
 
 import sys
@@ -148,6 +148,13 @@ def _last_coefficient(rng: np.random.Generator, data: bytes) -> bytes:
     return bytes(result)
 
 
+def _ones(rng: np.random.Generator, data: bytes) -> bytes:
+    """A byte of ones more than fill up the last byte of some restart intervals."""
+    scan, number = data.index(b"\xff\xda"), int(rng.integers(8))
+    marker = bytes((0xFF, 0xD0 + number))
+    return data[:scan] + data[scan:].replace(marker, b"\xff\0" + marker)
+
+
 def _bogus_segment(rng: np.random.Generator, data: bytes) -> bytes:
     """A segment that no decoder takes, behind the coded data: all rows are decoded when it comes."""
     marker = int(rng.choice([0xDB, 0xC4, 0xDA, 0xDD, 0xC0]))
@@ -155,7 +162,13 @@ def _bogus_segment(rng: np.random.Generator, data: bytes) -> bytes:
 
 
 HEADER: dict[str, Rule] = {"junk": _junk, "fill bytes": _fill, "application segment": _application}
-ONE_SCAN: dict[str, Rule] = {"ids": _ids, "DNL": _dnl, "tables apart": _tables_apart, "Se": _last_coefficient}
+ONE_SCAN: dict[str, Rule] = {
+    "ids": _ids,
+    "DNL": _dnl,
+    "tables apart": _tables_apart,
+    "Se": _last_coefficient,
+    "ones": _ones,
+}
 ENDINGS: dict[str, Rule] = {"ending": _ending, "bogus segment": _bogus_segment}
 
 

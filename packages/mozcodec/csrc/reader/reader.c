@@ -186,10 +186,24 @@ static int ends_here(const mzc_reader *reader)
   return left >= 0 && left < 8;
 }
 
+/* Whether a whole byte of ones is left: some encoders of sequential files write it where the codes end with a byte. */
+static int ends_before_ones(const mzc_reader *reader)
+{
+  const mzc_reading *r = &reader->reading;
+  ptrdiff_t left = 8 * ((ptrdiff_t)reader->size - (r->next - reader->data)) + r->count;
+
+  return !reader->cinfo->progressive_mode && left >= 8 && left < 16 && reader->data[reader->size - 1] == 0xFF;
+}
+
 static int restart(mzc_reader *reader)
 {
-  if (!ends_here(reader) || reader->at[1] != M_RST0 + reader->next_restart)
+  if (reader->at[1] != M_RST0 + reader->next_restart)
     return -1;
+  if (!ends_here(reader)) {
+    if (!ends_before_ones(reader))
+      return -1;
+    mzc_note_ones((mzc_guard *)reader->cinfo->err, reader->at[1]);
+  }
   reader->next_restart = (reader->next_restart + 1) & 7;
   reader->at += 2;
   return next_interval(reader);

@@ -150,7 +150,7 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
         (status, result), harder = salvage(data, attempt)
     else:
         status, result = attempt(data)
-    compared = status.unusual and not (status.num_notes or struct.operation or struct.crop or struct.grayscale)
+    compared = status.unusual and not (status.smooths_less or struct.operation or struct.crop or struct.grayscale)
     smoothed = compared and not _has_same_pixels(data, result)
     if smoothed and not (struct.repair and _has_same_pixels(data, result, block_smoothing=False)):
         raise UnsupportedError("the file cannot be rewritten without a change of its pixels")
