@@ -521,15 +521,6 @@ def test_directories_that_loop_or_lie_end() -> None:
     assert found.thumbnail is None and any(one.subject in ("damage", "thumbnail") for one in found.findings)
 
 
-def test_the_work_is_bounded_by_the_number_of_squares() -> None:
-    """What an image of 10,000 x 10,000 pixels would use: the blocks that are taken, not the blocks that there are."""
-    for side, most, most_blocks in ((16, 16384, 2), (32, 1600, 8), (1 << 17, 1, 128)):
-        found = cells.cells_of(1249, 1249, side, most, most_blocks)
-        assert found.count <= most and len(found.number) <= most * most_blocks**2 <= 110_000
-        assert found.number.max() == found.count - 1
-    assert cells.cells_of(8, 1249, 16, 16384, 2).shape == (4, 625)
-
-
 def test_coefficients_at_all_places_are_those_of_scipys_dct() -> None:
     """Bins of half a unit; DC is a multiple of 1/8, and its halves are rounded up on every machine."""
     gray = np.ascontiguousarray(PHOTO[:96, :120, 1])

@@ -191,6 +191,7 @@ VERBS: dict[str, Callable[[bytes], Any]] = {
     "estimate_quality": forensics.estimate_quality,
     "double_compression": forensics.double_compression,
     "metadata_report": forensics.metadata_report,
+    "report": forensics.report,
     "optimize": mozcodec.optimize,
     "repair": lambda data: mozcodec.optimize(data, repair=True),
     "transform": lambda data: mozcodec.transform(data, "auto", trim=True),

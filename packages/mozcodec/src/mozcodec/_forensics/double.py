@@ -12,7 +12,7 @@ from .._decode import decode
 from .._errors import UnsupportedError
 from .._inputs import Source, content_of
 from .cells import cells_of
-from .histograms import BASES, dct, earlier_tables, first_places, requantized_ratios
+from .histograms import BASES, dct, earlier_tables, first_places, product, requantized_ratios
 from .shifts import Shifts, candidates, standardised
 
 PLACES = first_places(15)
@@ -208,8 +208,8 @@ def aligned_evidence(
         limit = len(ratio) // 2
         inside = blocks[:, place][np.abs(blocks[:, place]) <= limit].astype(np.int64)
         counts = np.bincount(inside + limit, minlength=len(ratio))
-        total += (counts @ ratio)[column] / len(blocks)
-        beyond += (counts @ merged)[column] / len(blocks)
+        total += product(counts, ratio)[column] / len(blocks)
+        beyond += product(counts, merged)[column] / len(blocks)
     # the file's own tables explain a single compression as well
     total[(earlier[..., list(PLACES)] == steps[list(PLACES)]).all(axis=-1)] = -np.inf
     base, quality = (int(i) for i in np.unravel_index(int(np.argmax(total)), total.shape))

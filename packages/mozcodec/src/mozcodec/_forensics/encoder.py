@@ -224,8 +224,11 @@ def estimate_quality(data: Source) -> tuple[ComponentQuality, ...]:
     base table, a quality that all components have, and the highest are taken. Raises the errors of
     :func:`mozcodec.inspect`, and :class:`mozcodec.UnsupportedError` for lossless files.
     """
-    stream = bytes(content_of(data))
-    found = inspect(stream)
+    return qualities_of(inspect(bytes(content_of(data))))
+
+
+def qualities_of(found: Inspection) -> tuple[ComponentQuality, ...]:
+    """Return :func:`estimate_quality` of a file whose structure is known."""
     tables = _tables(found)
     return _qualities(tables, _kinds(found, len(tables)), slice(0, 9))
 
@@ -326,8 +329,11 @@ def identify(data: Source) -> Identification:
 
     Raises the errors of :func:`mozcodec.inspect`, and :class:`mozcodec.UnsupportedError` for lossless files.
     """
-    stream = bytes(content_of(data))
-    found = inspect(stream)
+    return identified(inspect(bytes(content_of(data))))
+
+
+def identified(found: Inspection) -> Identification:
+    """Return :func:`identify` of a file whose structure is known."""
     tables, layout = _tables(found), _structure(found)
     kinds = _kinds(found, len(tables))
     if any(table.shape != (8, 8) for table in tables) or found.header.block_size != 8:

@@ -8,17 +8,18 @@ from numpy.typing import NDArray
 
 from .._inputs import Source
 from .._inspect import _all_tables as all_tables
+from .._options import integer
 from .cells import MOST, Cells, among_cells, cells_of, histograms, neighbours, picture_of_map, share_of
 from .double import PLACES, Luma, luma_of
-from .histograms import BASES, coefficients_at, earlier_tables
+from .histograms import BASES, coefficients_at, earlier_tables, product
 
 GHOSTS_THRESHOLD = 8.0
 """Evidence from which a part of the image counts as one with another history."""
 LEVELS = tuple(range(30, 100, 5))
 """Qualities of libjpeg at which the differences are computed."""
 _SIDE = 16
-_MOST_CELLS = 16384
-_MOST_BLOCKS = 2
+MOST_SQUARES = 1600
+_MOST_BLOCKS = 4
 _CONTENT_SHIFTS = ((4, 4), (2, 5), (5, 2), (3, 6), (6, 3), (5, 5))
 """Grids that the file's own quantization does not reach: they show what a cell contains."""
 
@@ -74,7 +75,7 @@ class Ghosts:
         return picture_of_map(self.differences[self.levels.index(level)], self.side, width, height, 0, 1)
 
 
-def ghosts(data: Source | Luma) -> Ghosts:
+def ghosts(data: Source | Luma, *, most_squares: int = MOST_SQUARES) -> Ghosts:
     """Return maps of the places whose earlier compression is another than that of most of the image.
 
     For each square the likelihoods of the histograms of 15 luma coefficients under each earlier quality are compared
@@ -82,13 +83,14 @@ def ghosts(data: Source | Luma) -> Ghosts:
     other grids. Where most of the image was compressed before, squares without that trace stand out; where it was not,
     squares with a trace. An earlier compression on another grid leaves no trace here, see :func:`grid`.
 
-    Large images are analysed in larger squares, of which a part of the blocks is used: the work is bounded by the
-    size of 2,000 x 2,000 pixels, apart from decoding. docs/forensics.md has the measured errors. Raises the errors of
-    :func:`read_luma`.
+    Images of more than *most_squares* squares (at 1,600: 640 x 640 pixels) are analysed in larger squares, of which at
+    most 16 blocks are used, so that the work is bounded, apart from decoding; time and memory grow with it.
+    docs/forensics.md has the measured errors. Raises the errors of :func:`read_luma`.
     """
+    integer("most_squares", most_squares, 1, 1 << 20)
     luma = luma_of(data)
     rows, columns = luma.pixels.shape[0] // 8 - 1, luma.pixels.shape[1] // 8 - 1
-    cells = cells_of(rows, columns, _SIDE, _MOST_CELLS, _MOST_BLOCKS)
+    cells = cells_of(rows, columns, _SIDE, most_squares, _MOST_BLOCKS)
     own = luma.blocks[cells.block_rows[:, None], cells.block_columns].reshape(-1, 64).astype(np.int64)
     _, _, quality, base = luma.aligned
     at = BASES.index(base) * 100 + quality - 1
@@ -148,9 +150,9 @@ def _gains(
         once = counts(np.rint(content / step), numbers) * share
         twice = counts(np.rint(np.rint(content / first) * first / step), numbers) * share
         found, of = counts(own[:, place], cells.number), ratio.astype(np.float32)
-        gain += ((found - once) @ of)[:, column]
-        variance += ((found + once * share) @ of**2)[:, column]
-        expected += (twice - once) @ of[:, column[known]]
+        gain += product(found - once, of)[:, column]
+        variance += product(found + once * share, of**2)[:, column]
+        expected += product(twice - once, of[:, column[known]])
     shape = (*cells.shape, -1)
 
     def summed(maps: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._inputs import Source
+from .._options import integer
 from .cells import MOST, among_cells, cells_of, neighbours, picture_of_map, share_of
 from .double import SHIFTED_THRESHOLD, Luma, luma_of
 from .shifts import Shifts, candidates, standardised
@@ -13,7 +14,7 @@ from .shifts import Shifts, candidates, standardised
 GRID_THRESHOLD = 8.0
 """Evidence from which a part of the image counts as one with another grid."""
 _SIDE = 32
-_MOST_CELLS = 1600
+MOST_SQUARES = 400
 _MOST_BLOCKS = 8
 
 
@@ -57,7 +58,7 @@ class Grid:
         return picture_of_map(self.evidence, self.side, *self.size, 0, 2 * GRID_THRESHOLD)
 
 
-def grid(data: Source | Luma) -> Grid:
+def grid(data: Source | Luma, *, most_squares: int = MOST_SQUARES) -> Grid:
     """Return maps of the places whose earlier grid of blocks is another than that of most of the image.
 
     A part that was taken from a JPEG and pasted has its former blocks at other pixels than the file, unless it was
@@ -65,12 +66,14 @@ def grid(data: Source | Luma) -> Grid:
     the likelihoods of the histograms of ten luma coefficients under each earlier quality are compared as in
     :func:`double_compression`.
 
-    Large images are analysed in larger squares, of which a part of the blocks is used, so that the work is bounded.
+    Images of more than *most_squares* squares (at 400: 640 x 640 pixels) are analysed in larger squares, of which at
+    most 64 blocks are used, so that the work is bounded, apart from decoding; time and memory grow with it.
     docs/forensics.md has the measured errors. Raises the errors of :func:`read_luma`.
     """
+    integer("most_squares", most_squares, 1, 1 << 20)
     luma = luma_of(data)
     rows, columns = luma.pixels.shape[0] // 8 - 1, luma.pixels.shape[1] // 8 - 1
-    cells = cells_of(rows, columns, _SIDE, _MOST_CELLS, _MOST_BLOCKS)
+    cells = cells_of(rows, columns, _SIDE, most_squares, _MOST_BLOCKS)
     found = Shifts(luma.pixels, luma.steps, cells)
     overall = standardised(found.likelihood.sum(axis=(1, 2)))
     main, kind = (int(i) for i in np.unravel_index(int(np.argmax(overall)), overall.shape))

@@ -20,12 +20,40 @@ MIXTURE = 0.1
 """Share of the blocks that are taken as compressed once (edited, clipped or flat ones)."""
 BIN = 0.25
 """Width of the bins of coefficients that are not quantized."""
+_ONE_THREAD = 1 << 18
+"""Multiplications of a matrix product up to which OpenBLAS takes one thread (interface/gemm.c)."""
 
 
 @cache
 def earlier_tables() -> NDArray[np.int64]:
     """Return the luma tables of the earlier compressions: (2 base tables, 100 qualities, 64)."""
     return np.stack([all_tables()[0, :, base, 0].reshape(100, 64) for base in BASES])
+
+
+def product(left: NDArray[Any], right: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
+    """Return *left* @ *right*, two matrices or a matrix and a vector, computed on the calling thread.
+
+    OpenBLAS would take all processors, whose threads then wait in loops for the next product: several times the CPU
+    time, and no shorter. Products of vectors do not go to it.
+    """
+    if left.ndim == 1:
+        return np.asarray(np.einsum("i,ij->j", left, right))
+    if right.ndim == 1:
+        return np.asarray(np.einsum("ij,j->i", left, right))
+    rows, columns = left.shape[0], right.shape[1]
+    if out is None:
+        out = np.empty((rows, columns), np.result_type(left, right))
+    if rows < columns:
+        product(right.T, left.T, out.T)
+        return out
+    step = max(1, _ONE_THREAD // right.size)
+    for first in range(0, rows, step):
+        part = slice(first, first + step)
+        if rows - first == 1 or step == 1 or columns == 1:
+            out[part] = np.einsum("ij,jk->ik", left[part], right)
+        else:
+            np.matmul(left[part], right, out=out[part])
+    return out
 
 
 @cache
@@ -90,7 +118,7 @@ def requantized_ratios(
 def _histogram(values: NDArray[np.float64], weights: NDArray[Any], step: int, limit: int) -> NDArray[np.float64]:
     """Return the probabilities of -limit..limit after values with a normal error are divided by *step* and rounded."""
     edges = (np.arange(-limit, limit + 2) - 0.5) * step
-    below = normal((edges[:, None] - values) / ROUNDING) @ weights
+    below = product(normal((edges[:, None] - values) / ROUNDING), weights.astype(np.float64))
     mass = np.diff(below) + 1e-3
     return np.asarray(mass / mass.sum())
 
@@ -121,4 +149,4 @@ def coefficients_at(
     """Return coefficients of the blocks at some rows and columns of a moved grid: (blocks, places)."""
     windows = sliding_window_view(gray, (8, 8))
     taken = windows[(8 * rows + down)[:, None], 8 * columns + right]
-    return np.asarray((taken.reshape(-1, 64).astype(np.float32) - 128) @ basis_of(places))
+    return product(taken.reshape(-1, 64).astype(np.float32) - 128, basis_of(places))

@@ -110,12 +110,15 @@ def metadata_report(data: Source) -> MetadataReport:
     used. Raises the errors of :func:`mozcodec.read_header`.
     """
     stream = bytes(content_of(data))
-    header = read_header(stream)
+    return described(stream, read_header(stream), tuple(parts_of(stream)))
+
+
+def described(stream: bytes, header: Header, parts: tuple[Part, ...]) -> MetadataReport:
+    """Return :func:`metadata_report` of a file whose header and parts are known."""
     exif = Exif() if header.metadata.exif is None else read_exif(header.metadata.exif)
     xmp = {} if header.metadata.xmp is None else read_xmp(header.metadata.xmp)
     segments = list(header_segments(stream))
     photoshop, save_for_web = _photoshop_qualities(segments)
-    parts = tuple(parts_of(stream))
     credentials = read_content_credentials(stream, segments, next(iter(xmp.get("dcterms:provenance", ())), None))
     thumbnail, findings = _thumbnail(stream, exif)
     software = _software(exif, xmp, photoshop, save_for_web, credentials)

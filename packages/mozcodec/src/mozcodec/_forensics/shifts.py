@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cells import Cells
-from .histograms import basis, earlier_tables, first_places, normal
+from .histograms import basis, earlier_tables, first_places, normal, product
 
 PLACES = first_places(10, 0)
 """The coefficients that are analysed: DC and the first nine AC coefficients in zigzag order."""
@@ -68,7 +68,7 @@ class _Lattice:
     def of(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the histogram of (..., magnitudes) after both."""
         starts = np.searchsorted(self.nearest, np.arange(self.spread.shape[1]))
-        return np.asarray(np.add.reduceat(counts, starts, axis=-1) @ self.spread.T)
+        return np.asarray(product(np.add.reduceat(counts, starts, axis=-1), self.spread.T))
 
 
 def _lattice(step: int, sigma: float) -> _Lattice:
@@ -114,12 +114,12 @@ def _bins(gray: NDArray[np.uint8], cells: Cells) -> NDArray[np.uint8]:
     for first in range(0, height, chunk):
         rows = 8 * cells.block_rows[first : first + chunk] + np.arange(15)[:, None]
         blocks = gray[rows[:, None, :, None], columns[:, None, :]].astype(np.float32) - 128
-        half = (down.reshape(32, 15) @ blocks.reshape(15, -1)).reshape(8, 4, 15, -1)
+        half = product(down.reshape(32, 15), blocks.reshape(15, -1)).reshape(8, 4, 15, -1)
         part = slice(first * width, first * width + half.shape[-1])
         for v in range(4):
             # u + v < 4: the first ten coefficients in zigzag order
             taken = across[:, : 4 - v].reshape(-1, 15)
-            found = np.matmul(taken, half[:, v])
+            found = np.stack([product(taken, one) for one in half[:, v]])
             # DC is a multiple of 1/8: without _UP, halves would be rounded as the errors of the sums are
             np.rint(np.abs(found, out=found) + _UP, out=found)
             whole = np.minimum(found, _SIZE, out=found).astype(np.uint8).reshape(64, 4 - v, -1)
@@ -136,7 +136,7 @@ class Shifts:
         size, table = cells.count, candidates()[0]
         bins = _bins(gray, cells)
         sigmas = _noise(steps)
-        total = np.zeros((64, size, len(table)), np.float32)
+        total = np.zeros((64 * size, len(table)), np.float32)
         self.content = np.empty((len(PLACES), size, _SIZE))
         """(places, cells, magnitudes): the content of a cell, regardless of blocks."""
         self.lattices: list[dict[int, _Lattice]] = []
@@ -153,8 +153,7 @@ class Shifts:
             different, column = np.unique(table[:, place], return_inverse=True)
             self.lattices.append({int(step): _lattice(int(step), float(sigmas[place])) for step in different})
             self.ratios.append(_ratios(once / once.sum(), self.lattices[-1]))
-            for shift in range(64):
-                total[shift] += (counts[shift] @ self.ratios[-1])[:, column.ravel()]
+            total += product(counts.reshape(64 * size, _SIZE), self.ratios[-1])[:, column.ravel()]
         self.likelihood = total.reshape(64, *cells.shape, -1)
         """(shifts, rows, columns, candidates), logarithm of the ratio to no earlier compression."""
 
@@ -164,7 +163,7 @@ class Shifts:
         for place, step in enumerate(candidates()[0][candidate]):
             lattices, content = self.lattices[place], self.content[place]
             ratio = self.ratios[place][:, list(lattices).index(int(step))]
-            gain += (lattices[int(step)].of(content) - content) @ ratio
+            gain += product(lattices[int(step)].of(content) - content, ratio)
         return gain
 
 

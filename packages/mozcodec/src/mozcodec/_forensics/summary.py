@@ -7,11 +7,12 @@ import numpy as np
 
 from .._errors import JpegError
 from .._inputs import Source, content_of
+from .._inspect import inspect
 from .double import DoubleCompression, Luma, double_compression, read_luma
-from .encoder import estimate_quality, identify
+from .encoder import identified, qualities_of
 from .ghosts import Ghosts, ghosts
 from .grids import Grid, grid
-from .metadata import metadata_report
+from .metadata import described
 
 SCHEMA = 1
 """Number of the form that :func:`report` returns; it grows where a key changes its meaning or is dropped."""
@@ -26,7 +27,9 @@ def report(data: Source, **limits: Any) -> dict[str, Any]:
     :func:`read_luma`. Raises the errors of :func:`mozcodec.read_header`.
     """
     stream = bytes(content_of(data))
-    found: dict[str, Any] = {"schema": SCHEMA, "metadata": _plain(metadata_report(stream))}
+    structure = inspect(stream)
+    metadata = described(stream, structure.header, structure.parts)
+    found: dict[str, Any] = {"schema": SCHEMA, "metadata": _plain(metadata)}
     missing: dict[str, str] = {}
 
     def fill(analyses: dict[str, Any], given: Any) -> None:
@@ -36,7 +39,7 @@ def report(data: Source, **limits: Any) -> dict[str, Any]:
             except JpegError as error:
                 found[key], missing[key] = None, str(error)
 
-    fill(_OF_TABLES, stream)
+    fill(_OF_TABLES, structure)
     try:
         luma: Any = read_luma(stream, **limits)
     except JpegError as error:
@@ -48,9 +51,9 @@ def report(data: Source, **limits: Any) -> dict[str, Any]:
 
 
 def identification(data: Source) -> dict[str, Any]:
-    """Return what :func:`identify` and :func:`estimate_quality` say, as values that JSON has."""
-    stream = bytes(content_of(data))
-    return {"schema": SCHEMA, "encoder": _plain(identify(stream)), "quality": _plain(estimate_quality(stream))}
+    """Return what :func:`mozcodec.forensics.identify` and ``estimate_quality`` say, as values that JSON has."""
+    found = inspect(bytes(content_of(data)))
+    return {"schema": SCHEMA, "encoder": _plain(identified(found)), "quality": _plain(qualities_of(found))}
 
 
 def _plain(value: Any) -> Any:
@@ -106,8 +109,8 @@ def _grid(data: Luma) -> dict[str, Any]:
 
 
 _OF_TABLES: dict[str, Any] = {
-    "encoder": lambda data: _plain(identify(data)),
-    "quality": lambda data: _plain(estimate_quality(data)),
+    "encoder": lambda found: _plain(identified(found)),
+    "quality": lambda found: _plain(qualities_of(found)),
 }
 _OF_LUMA: dict[str, Any] = {"double_compression": _double, "ghosts": _ghosts, "grid": _grid}
 
