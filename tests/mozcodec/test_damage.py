@@ -267,6 +267,44 @@ def test_a_progressive_stream_cut_within_any_scan_is_repaired(files):
     assert any(said)
 
 
+@pytest.fixture(scope="module")
+def with_thumbnail(picture) -> bytes:
+    """Return a file whose EXIF thumbnail ends with three zeros, as those of cameras do."""
+    pixels = picture("astronaut.png")[:104, 100:204]
+    thumbnail = mozcodec.encode(pixels[:16, :16].copy(), 50, profile="fastest", jfif=False) + bytes(3)
+
+    def entry(tag: int, value: int) -> bytes:
+        return b"".join(n.to_bytes(size, "little") for n, size in ((tag, 2), (4, 2), (1, 4), (value, 4)))
+
+    second = (2).to_bytes(2, "little") + entry(0x201, 44) + entry(0x202, len(thumbnail)) + bytes(4)
+    exif = b"II*\0\x08\0\0\0\0\0\x0e\0\0\0" + second + thumbnail
+    return mozcodec.encode(pixels, 90, profile="fastest", exif=exif)
+
+
+def test_zeros_behind_a_thumbnail_are_no_oddity_of_the_file(with_thumbnail):
+    turned = mozcodec.transform(with_thumbnail, "rotate_90")  # and no warning
+    assert mozcodec.read_header(turned).metadata.exif.count(b"\xff\xd8") == 1
+
+
+def test_the_damage_found_is_that_of_the_image_and_not_of_what_comes_with_it(files, with_thumbnail):
+    cut = with_thumbnail[: len(with_thumbnail) * 2 // 3]
+    mozcodec.decode(cut, on_truncated="ok")
+    expected = mozcodec.damage_found()
+    with pytest.warns(mozcodec.JpegWarning):
+        mozcodec.transform(cut, "rotate_90", repair=True)
+    assert mozcodec.damage_found() == expected is not None
+    half = files["gray"][: len(files["gray"]) // 2] + EOI
+    for first, further in ((files["baseline"], half), (cut + EOI, files["gray"])):
+        mozcodec.decode(first, on_truncated="ok")
+        expected = mozcodec.damage_found()
+        with pytest.warns(mozcodec.JpegWarning) as caught:
+            mozcodec.optimize(first + further, repair=True)
+        found = mozcodec.damage_found()
+        assert (found and (found.scan, found.rows)) == (expected and (expected.scan, expected.rows))
+        named = [str(warning.message).startswith("a further image of the file: ") for warning in caught]
+        assert named == [expected is None]
+
+
 def test_every_verb_takes_what_a_damaged_stream_holds(programs, files):
     data = files["baseline"]
     cut = data[: len(data) * 2 // 3]

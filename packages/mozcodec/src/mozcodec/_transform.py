@@ -19,11 +19,11 @@ from ._containers import (
     without_parts,
     xmp_property,
 )
-from ._damage import named, note_damage, salvage
+from ._damage import damage_found, named, note_damage, salvage
 from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, decode, limit, read_header, rectangle, source_of
 from ._edit import edit_metadata
 from ._encode import take
-from ._engine import coded_faithfully, engine, note_engine
+from ._engine import coded_faithfully, engine, note_engine, this_thread
 from ._errors import DamagedError, JpegError, JpegWarning, LimitError, UnsupportedError, error_of
 from ._inputs import Source, content_of
 from ._metadata import (
@@ -118,8 +118,11 @@ def _rewrite_once(source: Any, struct: Any, settings: Any) -> tuple[Any, bytes]:
     return status, take(out)
 
 
-def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
-    """Return one image rewritten as *struct* and *settings* say."""
+def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int, what: str | None = "") -> bytes:
+    """Return one image rewritten as *struct* and *settings* say.
+
+    *what* begins the warnings of one that is not the file's first; None: there are none.
+    """
 
     def attempt(stream: Any) -> tuple[Any, bytes]:
         whole = source_of(stream)
@@ -155,10 +158,13 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int) -> bytes:
     if smoothed and not (struct.repair and _has_same_pixels(data, result, block_smoothing=False)):
         raise UnsupportedError("the file cannot be rewritten without a change of its pixels")
     note_engine(status)
-    note_damage(status, harder, "warn", stacklevel=stacklevel + 1)
+    first = damage_found() if what != "" else None
+    note_damage(status, harder, "ok" if what is None else "warn", stacklevel + 1, what or "")
+    if what != "":
+        this_thread().damage = first
     if smoothed:  # for the rows after the damage decoders go by the scans before it, which no file can say
         text = "decoders smooth the damaged rows of the source and not those of the new file: their pixels differ"
-        warnings.warn(text, JpegWarning, stacklevel=stacklevel + 1)
+        warnings.warn((what or "") + text, JpegWarning, stacklevel=stacklevel + 1)
     if struct.copy == lib.MZC_COPY_ALL:
         result = with_jfif_thumbnail(result, memoryview(ffi.buffer(source_of(data))))
     return result
@@ -188,7 +194,7 @@ def _preview(picture: bytes, struct: Any, settings: Any, before: tuple[int, int]
             if any(edge % before[0] for edge in scaled):
                 return None
             own.left, own.top, own.width, own.height = (edge // before[0] for edge in scaled)
-        result = _rewrite(picture, own, settings, stacklevel=4)
+        result = _rewrite(picture, own, settings, stacklevel=4, what="a further image of the file: ")
     except JpegError:
         return None
     return _described(result, struct.operation, size if struct.crop else None)
@@ -211,7 +217,7 @@ def _further(
     own = ffi.new("mzc_transform_options *", struct[0])
     own.crop = own.grayscale = 0
     try:
-        result = _rewrite(picture, own, settings, stacklevel=4)
+        result = _rewrite(picture, own, settings, stacklevel=4, what="a further image of the file: ")
     except UnsupportedError as error:
         if not struct.operation:
             return picture
@@ -223,9 +229,7 @@ def _further(
     return _described(result, struct.operation) if struct.operation else result
 
 
-def _transform(
-    data: Source, struct: Any, metadata: Metadata | None, parts: Parts, options: EncodeOptions
-) -> bytes:
+def _transform(data: Source, struct: Any, metadata: Metadata | None, parts: Parts, options: EncodeOptions) -> bytes:
     settings = coding_options(options)
     source = source_of(data)
     struct.max_memory = settings.max_memory if "max_memory" in options else MAX_MEMORY
@@ -257,12 +261,16 @@ def _transform(
 
 
 def _turned_thumbnail(thumbnail: bytes, operation: int, most_pixels: int) -> bytes | None:
-    """Return a thumbnail turned, or None if it is no JPEG, has more pixels or has edges that cannot move."""
+    """Return a thumbnail turned, or None if it is no JPEG, has more pixels or has edges that cannot move.
+
+    Oddities such as the zeros that cameras append are not named: the thumbnail that is written has none.
+    """
     struct = _options("none", False, most_pixels, MAX_SCANS)
     struct.operation, struct.trim, struct.max_memory = operation, 0, MAX_MEMORY
     try:
         check_work(thumbnail, 16 * most_pixels)
-        return _rewrite(thumbnail, struct, coding_options({"progressive": False, "jfif": False}), stacklevel=5)
+        settings = coding_options({"progressive": False, "jfif": False})
+        return _rewrite(thumbnail, struct, settings, stacklevel=5, what=None)
     except JpegError:
         return None
 
