@@ -7,6 +7,8 @@ import errno
 import json
 import os
 import shutil
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from detector.cli import cli
 from detector.data.index import read_index, read_masks
 from detector.data.inspect import decode, unpack, verify
 from detector.data.pack import pack_deepfakebench, persons
+from detector.data.pictures import read_image
+from detector.data.png import encode_png
 from detector.data.shards import ShardReader
 from detector.errors import DataError, ExhaustedError
 
@@ -202,6 +206,33 @@ def test_missing_and_damaged_crops_are_listed_and_the_rest_is_packed(theirs: Pat
         ("original/071", "11", "the PNG file ends too early"),
     ]
     assert len(read_index(tmp_path / "out")) == 4
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def test_decoders_write_no_line_of_their_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """libpng and OpenCV describe what they do not like on stderr, without the name of the file."""
+    y, x = np.mgrid[:40, :60]
+    image = np.dstack([x * 4, y * 6, x * y]).astype(np.uint8)
+    whole = encode_png(image)
+    path = tmp_path / "image.png"
+    for texts in (png_chunk(b"iCCP", b"x\0\0" + zlib.compress(b"no profile")), png_chunk(b"tEXt", b"")):
+        path.write_bytes(whole[:33] + texts + whole[33:] + b"more")
+        assert np.array_equal(read_image(path), image)
+    for at in range(8, len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
+        with pytest.raises(DataError, match=r"the PNG file (is damaged|ends too early)"):
+            read_image(path)
+        path.write_bytes(whole[:at])
+        with pytest.raises(DataError, match="the PNG file ends too early"):
+            read_image(path)
+    for suffix in (".bmp", ".tiff", ".webp"):
+        path.write_bytes(cv2.imencode(suffix, image)[1].tobytes()[:300])
+        with pytest.raises(DataError, match="not an image that OpenCV can read"):
+            read_image(path)
+    assert capfd.readouterr().err == ""
 
 
 def test_packing_ends_when_descriptors_run_out_and_lists_no_crop(

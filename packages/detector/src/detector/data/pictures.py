@@ -104,6 +104,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     import mozcodec
 
+    from .png import SIGNATURE, checked_png
+
     data = read_bytes(path)
     if data.startswith(b"\xff\xd8"):
         try:
@@ -112,8 +114,10 @@ def read_image(path: Path) -> NDArray[np.uint8]:
             raise DataError(f"not a readable JPEG file: {error}") from error
     if data[4:8] == b"ftyp" and _brand(data[:400]) in AVIF + HEIF:
         return _read_with_pillow(data, "AVIF" if _brand(data[:400]) in AVIF else "HEIC")
-    if data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]:  # OpenCV would fill in the missing part
-        raise DataError("the PNG file ends too early")
+    if data.startswith(SIGNATURE):
+        data = checked_png(data)
+    # it would describe damage on stderr, without the name of the file
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     except cv2.error as error:

@@ -1,6 +1,8 @@
-"""Lossless crops as PNG files in memory, through OpenCV."""
+"""PNG files in memory, through OpenCV: lossless crops, and the check of files of other programs."""
 
 from __future__ import annotations
+
+import zlib
 
 import cv2
 import numpy as np
@@ -8,6 +10,8 @@ import numpy as np
 from ..errors import DataError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# chunks that change no pixel of OpenCV's; libpng writes a line to stderr for each that it does not like
+UNUSED = frozenset((b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"pHYs", b"hIST", b"sPLT"))
 
 
 def encode_png(image: np.ndarray) -> bytes:
@@ -30,3 +34,24 @@ def decode_png(data: bytes | memoryview) -> np.ndarray:
     if image is None:
         raise DataError(f"not a complete PNG file ({len(data)} bytes)")
     return np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image
+
+
+def checked_png(data: bytes) -> bytes:
+    """Return the PNG file *data* without its texts, colour profile and what follows its end, for OpenCV.
+
+    Raises DataError, with the byte where the chunk begins, if the file is cut or a chunk differs from its CRC: libpng
+    would write a line to stderr that names no file.
+    """
+    kept, at = [SIGNATURE], len(SIGNATURE)
+    while True:
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        end = at + 12 + size
+        if end > len(data):
+            raise DataError("the PNG file ends too early")
+        if kind not in UNUSED:
+            if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+                raise DataError(f"the PNG file is damaged: its chunk {kind!r} at byte {at} differs from its CRC")
+            kept.append(data[at:end])
+        if kind == b"IEND":
+            return b"".join(kept)
+        at = end
