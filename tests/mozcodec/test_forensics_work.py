@@ -1,6 +1,7 @@
 """The work of mozcodec.forensics is bounded: what is counted is squares, blocks, multiplications and calls."""
 
 import io
+import struct
 import sys
 
 import numpy as np
@@ -10,7 +11,7 @@ from skimage import data
 
 import mozcodec
 from mozcodec import forensics
-from mozcodec._forensics import cells, encoder, histograms, summary
+from mozcodec._forensics import cells, encoder, histograms, metadata, summary
 
 PHOTO = data.astronaut()
 MAPS = ("mozcodec._forensics.ghosts", "mozcodec._forensics.grids")
@@ -73,3 +74,36 @@ def test_more_squares_are_taken_on_request() -> None:
         assert function(luma, most_squares=5000).side == smallest
         with pytest.raises(ValueError, match="most_squares must be 1"):
             function(luma, most_squares=0)
+
+
+@pytest.mark.parametrize(
+    ("image", "thumbnail", "most"),
+    [((244, 64), (3900, 1023), 400_000), ((900, 9000), (16, 160), 4_000_000)],
+)
+def test_what_is_compared_with_a_thumbnail_is_reduced(monkeypatch, image, thumbnail, most) -> None:
+    """A flat thumbnail of 4 megapixels takes kilobytes; its integral image is computed for every way to turn it."""
+    sizes, found_of = [], metadata._Summed.of.__func__
+
+    def counted(cls, pixels):
+        sizes.append(pixels.size)
+        return found_of(cls, pixels)
+
+    monkeypatch.setattr(metadata._Summed, "of", classmethod(counted))
+    fields = dict.fromkeys(("image", "thumbnail"))
+    for name, (height, width) in zip(fields, (image, thumbnail), strict=True):
+        y, x = np.mgrid[:height, :width]
+        fields[name] = (x * 128 // width + y * 127 // height).astype(np.uint8)
+    small = mozcodec.encode(fields["thumbnail"], 5)
+    ifd = struct.pack("<HHHIIHHIII", 2, 0x201, 4, 1, 44, 0x202, 4, 1, len(small), 0)
+    exif = b"II*\0\x08\0\0\0" + struct.pack("<HI", 0, 14) + ifd + small
+    found = forensics.metadata_report(mozcodec.encode(fields["image"], 5, exif=exif)).thumbnail
+    assert found is not None and (found.height, found.width) == thumbnail and found.similarity > 0.9
+    assert max(sizes) <= most
+
+
+def test_a_rectangle_is_averaged_once() -> None:
+    summed = metadata._Summed.of(PHOTO[..., 0])
+    first = summed.averaged((0.0, 0.0, 1.0, 1.0), (32, 32))
+    assert summed.averaged((0.0, 0.0, 1.0, 1.0), (32, 32)) is first
+    assert np.allclose(first, PHOTO[..., 0].reshape(32, 16, 32, 16).mean(axis=(1, 3)))
+    assert summed.averaged((0.0, 0.0, 0.5, 1.0), (32, 32)) is not first

@@ -1,7 +1,7 @@
 """Metadata of a file, compared with its pixels."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ THUMBNAIL_THRESHOLD = 0.8
 _APP12 = 0xEC
 _JPEG_QUALITY_RESOURCE = 0x0406  # Adobe Photoshop File Formats: image resource blocks
 _THUMBNAIL_PIXELS, _IMAGE_PIXELS = 4_000_000, 1 << 27
+_UNREDUCED_THUMBNAIL, _UNREDUCED_IMAGE = 400_000, 4_000_000
+"""Pixels above which a thumbnail or an image is decoded at a smaller scale: the comparison needs 32."""
 _COMPARED = 32
 """Longer side, in pixels, at which a thumbnail and the image are compared."""
 _SMALLEST = 8
@@ -150,15 +152,14 @@ def _thumbnail(data: bytes, exif: Exif) -> tuple[Thumbnail | None, list[Finding]
     if exif.thumbnail is None:
         return None, []
     try:
-        small, small_is_whole = _gray(exif.thumbnail, _THUMBNAIL_PIXELS)
+        small, small_is_whole, (width, height) = _gray(exif.thumbnail, _THUMBNAIL_PIXELS, _UNREDUCED_THUMBNAIL)
     except JpegError as error:
         return None, [Finding("note", "thumbnail", f"the thumbnail cannot be decoded: {error}")]
-    height, width = small.shape
     try:
-        image, is_whole = _gray(data, _IMAGE_PIXELS)
+        image, is_whole, _ = _gray(data, _IMAGE_PIXELS, _UNREDUCED_IMAGE)
     except JpegError as error:
         return Thumbnail(width, height, None, "as it is"), [Finding("note", "damage", f"the image: {error}")]
-    if min(height, width) < _SMALLEST:
+    if min(small.shape) < _SMALLEST:
         text = f"the thumbnail of {width} x {height} pixels is too small to be compared with the image"
         return Thumbnail(width, height, None, "as it is"), [Finding("note", "thumbnail", text)]
     match = _best_match(small, image)
@@ -200,15 +201,20 @@ def _allowed(orientation: str | int | None) -> int:
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
-def _gray(data: bytes, most_pixels: int) -> tuple[NDArray[np.uint8], bool]:
-    """Return the gray pixels of a JPEG, reduced if it is large, and whether all of it could be decoded."""
+def _gray(data: bytes, most_pixels: int, unreduced: int) -> tuple[NDArray[np.uint8], bool, tuple[int, int]]:
+    """Return the gray pixels of a JPEG, reduced if it is large, whether it is undamaged, and its width and height."""
     with warnings.catch_warnings(record=True) as damage:
         warnings.simplefilter("always", JpegWarning)
         header = read_header(data)
-        scale = 1 if min(header.width, header.height) >= 1024 and header.precision == 8 and not header.lossless else 8
+        size = header.width * header.height
+        scale = 1 if min(header.width, header.height) >= 1024 and header.precision == 8 else 8
+        while scale > 1 and size * scale**2 > 64 * unreduced:
+            scale //= 2
+        scale = 8 if header.lossless else scale
         pixels = decode(data, "gray", on_truncated="warn", max_pixels=most_pixels, scale=scale)
     whole = not any(issubclass(one.category, JpegWarning) for one in damage)
-    return np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> (header.precision - 8), np.uint8), whole
+    gray = np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> (header.precision - 8), np.uint8)
+    return gray, whole, (header.width, header.height)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,16 +222,23 @@ class _Summed:
     """Pixels as an integral image, whose means over rectangles cost the same at every size."""
 
     sums: NDArray[np.float64]
+    known: "dict[tuple[_Field, tuple[int, int]], NDArray[np.float64]]" = field(default_factory=dict)
+    """What :meth:`averaged` returned."""
 
     @classmethod
     def of(cls, pixels: NDArray[np.uint8]) -> "_Summed":
         return cls(np.pad(pixels.astype(np.float64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0))))
 
-    def averaged(self, field: "_Field", shape: tuple[int, int]) -> NDArray[np.float64]:
-        """Return the means of the rectangles of a grid of *shape* over *field*; single pixels in small images."""
+    def averaged(self, part: "_Field", shape: tuple[int, int]) -> NDArray[np.float64]:
+        """Return the means of the rectangles of a grid of *shape* over *part*; single pixels in small images."""
+        if (part, shape) not in self.known:
+            self.known[part, shape] = self._averaged(part, shape)
+        return self.known[part, shape]
+
+    def _averaged(self, part: "_Field", shape: tuple[int, int]) -> NDArray[np.float64]:
         sums, sizes = self.sums, (self.sums.shape[0] - 1, self.sums.shape[1] - 1)
         start, end = [], []
-        for axis, (first, share, size) in enumerate(zip(field[:2], field[2:], sizes, strict=True)):
+        for axis, (first, share, size) in enumerate(zip(part[:2], part[2:], sizes, strict=True)):
             edges = np.linspace(first * size, (first + share) * size, shape[axis] + 1).astype(int)
             start.append(np.minimum(edges[:-1], size - 1))
             end.append(np.maximum(edges[1:], start[-1] + 1))

@@ -136,7 +136,7 @@ class Shifts:
         size, table = cells.count, candidates()[0]
         bins = _bins(gray, cells)
         sigmas = _noise(steps)
-        total = np.zeros((64 * size, len(table)), np.float32)
+        total = np.zeros((64, size, len(table)), np.float32)
         self.content = np.empty((len(PLACES), size, _SIZE))
         """(places, cells, magnitudes): the content of a cell, regardless of blocks."""
         self.lattices: list[dict[int, _Lattice]] = []
@@ -153,7 +153,9 @@ class Shifts:
             different, column = np.unique(table[:, place], return_inverse=True)
             self.lattices.append({int(step): _lattice(int(step), float(sigmas[place])) for step in different})
             self.ratios.append(_ratios(once / once.sum(), self.lattices[-1]))
-            total += product(counts.reshape(64 * size, _SIZE), self.ratios[-1])[:, column.ravel()]
+            found = product(counts.reshape(64 * size, _SIZE), self.ratios[-1]).reshape(64, size, -1)
+            for shift in range(64):  # one after the other: they stay in the cache
+                total[shift] += found[shift][:, column.ravel()]
         self.likelihood = total.reshape(64, *cells.shape, -1)
         """(shifts, rows, columns, candidates), logarithm of the ratio to no earlier compression."""
 
