@@ -305,6 +305,34 @@ def test_the_damage_found_is_that_of_the_image_and_not_of_what_comes_with_it(fil
         assert named == [expected is None]
 
 
+def test_a_stream_cut_within_the_header_of_its_scan_is_repaired_by_every_verb(files):
+    """Decoders take the EOI that libjpeg makes up for the rest of it, and return a block and gray."""
+    cut = files["gray"][: mozcodec.inspect(files["gray"]).scans[0].offset + 7]
+    part = mozcodec.decode(cut, on_truncated="ok")
+    for operation in (None, "flip_vertical", "auto"):
+        with pytest.warns(mozcodec.JpegWarning, match="Premature end"):
+            repaired = mozcodec.transform(cut, operation, repair=True)
+        pixels = mozcodec.decode(repaired)
+        np.testing.assert_array_equal(pixels[::-1] if operation == "flip_vertical" else pixels, part)
+        with pytest.raises(mozcodec.DamagedError, match="Premature end"):
+            mozcodec.transform(cut, operation)
+
+
+def test_a_cut_arithmetic_stream_is_repaired_where_it_holds_values_without_a_code():
+    """Beyond its end an arithmetic decoder goes on with zeros, which are large values here."""
+    y, x = np.mgrid[:72, :96]
+    pixels = np.dstack([x * 2, y * 3, x + y]).astype(np.uint8)
+    data = mozcodec.encode(pixels, 80, arithmetic=True)
+    scan = mozcodec.inspect(data).scans[0]
+    limited = 0
+    for end in range(scan.offset + 14, scan.offset + scan.size, 3):
+        with pytest.warns(mozcodec.JpegWarning) as caught:
+            repaired = mozcodec.optimize(data[:end], repair=True)
+        assert mozcodec.decode(repaired).shape == pixels.shape
+        limited += any("limited to those that have codes" in str(warning.message) for warning in caught)
+    assert limited
+
+
 def test_every_verb_takes_what_a_damaged_stream_holds(programs, files):
     data = files["baseline"]
     cut = data[: len(data) * 2 // 3]

@@ -285,7 +285,8 @@ def test_coefficients_that_only_decoders_take_are_refused_by_value_component_and
             call(data)
     with pytest.raises(ValueError, match=r"components\[0\]\[0, 1, 0, 0\] is 1200: AC must be within"):
         mozcodec.write_coefficients(coefficients)
-    repaired = mozcodec.optimize(data, repair=True)
+    with pytest.warns(mozcodec.JpegWarning, match="coefficients of 1 blocks were limited"):
+        repaired = mozcodec.optimize(data, repair=True)
     assert mozcodec.read_coefficients(repaired).components[0][0, :, 0, 0].tolist() == [600, 1023]
 
 

@@ -24,6 +24,7 @@ typedef struct {
   int num_notes;        /* oddities that leave the image whole */
   char note[200];       /* the first of them, as many as fit */
   int smooths_less;     /* 1: one of them says that decoders will not smooth a rewritten file as they do its source */
+  int64_t limited;      /* blocks whose coefficients a repair has limited to those that have codes */
   int unusual;          /* 1: a rewritten file is of a kind that other software misreads */
   int damage_known;     /* 1: the following say where the first damage was found */
   int damage_scan;      /* number of the scan, from 1; 0: before the first */

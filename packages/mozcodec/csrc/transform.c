@@ -98,6 +98,7 @@ static void check_coefficients(transcoder *t, jvirt_barray_ptr *arrays, int repa
           continue;
         if (repair) {
           clamp_block(row[0][x], limit);
+          t->guard.status->limited++;
           continue;
         }
         mzc_fail(t->guard.status, MZC_DAMAGED, "component %d has the coefficient %d in block (%u, %u), beyond %d", i,

@@ -20,7 +20,20 @@ from ._containers import (
     xmp_property,
 )
 from ._damage import damage_found, named, note_damage, salvage
-from ._decode import MAX_MEMORY, MAX_PIXELS, MAX_SCANS, decode, limit, read_header, rectangle, source_of
+from ._decode import (
+    MAX_MEMORY,
+    MAX_PIXELS,
+    MAX_SCANS,
+    Decoder,
+    Header,
+    decode,
+    decode_options,
+    header_of,
+    limit,
+    read_header,
+    rectangle,
+    source_of,
+)
 from ._edit import edit_metadata
 from ._encode import take
 from ._engine import coded_faithfully, engine, note_engine, this_thread
@@ -140,7 +153,7 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int, what: str |
             if struct.crop and str(error) == "Invalid crop request":  # the request is wrong, not the stream
                 raise JpegError(f"{error}: the region does not lie within the image", error.message_code)
             if needs_separate_scans(str(error), settings):
-                count = 1 if struct.grayscale else read_header(ffi.buffer(whole)).num_components
+                count = 1 if struct.grayscale else _header_of(whole, bool(struct.repair)).num_components
                 return _rewrite_once(whole, struct, with_separate_scans(settings, count))
             complete = completed(memoryview(ffi.buffer(whole))) if isinstance(error, DamagedError) else None
             if complete is None:
@@ -153,7 +166,8 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int, what: str |
         (status, result), harder = salvage(data, attempt)
     else:
         status, result = attempt(data)
-    compared = status.unusual and not (status.smooths_less or struct.operation or struct.crop or struct.grayscale)
+    differs = status.smooths_less or status.limited or struct.operation or struct.crop or struct.grayscale
+    compared = status.unusual and not differs
     smoothed = compared and not _has_same_pixels(data, result)
     if smoothed and not (struct.repair and _has_same_pixels(data, result, block_smoothing=False)):
         raise UnsupportedError("the file cannot be rewritten without a change of its pixels")
@@ -162,12 +176,22 @@ def _rewrite(data: Any, struct: Any, settings: Any, stacklevel: int, what: str |
     note_damage(status, harder, "ok" if what is None else "warn", stacklevel + 1, what or "")
     if what != "":
         this_thread().damage = first
+    if status.limited:
+        text = f"coefficients of {status.limited} blocks were limited to those that have codes: pixels may differ"
+        warnings.warn((what or "") + text, JpegWarning, stacklevel=stacklevel + 1)
     if smoothed:  # for the rows after the damage decoders go by the scans before it, which no file can say
         text = "decoders smooth the damaged rows of the source and not those of the new file: their pixels differ"
         warnings.warn((what or "") + text, JpegWarning, stacklevel=stacklevel + 1)
     if struct.copy == lib.MZC_COPY_ALL:
         result = with_jfif_thumbnail(result, memoryview(ffi.buffer(source_of(data))))
     return result
+
+
+def _header_of(data: Any, is_repaired: bool) -> Header:
+    """Return the header of an image; of one that is repaired, also where it ends within the header of its scan."""
+    options = {"max_pixels": None, "on_truncated": "ok" if is_repaired else "error"}
+    with Decoder(data, decode_options(None, options)) as decoder:
+        return header_of(decoder)
 
 
 def _has_header(picture: bytes) -> bool:
@@ -240,7 +264,7 @@ def _transform(data: Source, struct: Any, metadata: Metadata | None, parts: Part
     is_changed = struct.operation or struct.crop
     before = (0, 0)
     if is_changed and struct.copy == lib.MZC_COPY_ALL:
-        was = read_header(data)
+        was = _header_of(source, bool(struct.repair))
         before = was.width, was.height
         result = _described(result, struct.operation, before if struct.crop else None)
     if metadata is not None:
@@ -403,7 +427,7 @@ def transform(
     data = content_of(data)
     struct = _options(copy, repair, max_pixels, max_scans)
     if operation == "auto":
-        operation = _UPRIGHT[read_header(data).orientation]
+        operation = _UPRIGHT[_header_of(data, repair).orientation]
     if operation is not None:
         struct.operation = choice("operation", operation, {**OPERATIONS, "auto": 0})
     struct.trim, struct.grayscale = flag("trim", trim), flag("grayscale", grayscale)
