@@ -270,8 +270,11 @@ def test_pixels_are_limited_before_memory_is_taken(streams):
 
 
 def test_a_scaled_up_output_counts(streams):
-    with pytest.raises(mozcodec.LimitError, match="max_pixels = 5000"):
+    message = "^61 x 77, decoded to 122 x 154, has 18788 pixels, more than max_pixels = 5000$"
+    with pytest.raises(mozcodec.LimitError, match=message):
         mozcodec.decode(streams["gray"], scale=16, max_pixels=5000)
+    with pytest.raises(mozcodec.LimitError, match=r"^61 x 77 has 4697 pixels, more than max_pixels = 300$"):
+        mozcodec.decode(streams["gray"], max_pixels=300)
     assert mozcodec.decode(streams["gray"], max_pixels=5000).shape == (77, 61, 3)
 
 

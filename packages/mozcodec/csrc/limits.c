@@ -18,8 +18,13 @@ void mzc_limit_pixels(j_decompress_ptr cinfo, int64_t limit)
 
   if (limit <= 0 || (picture <= limit && output <= limit))
     return;
-  mzc_fail(guard->status, MZC_LIMIT, "%u x %u has %lld pixels, more than max_pixels = %lld", cinfo->image_width,
-           cinfo->image_height, (long long)(picture > output ? picture : output), (long long)limit);
+  if (output > picture)   /* a scale above 8 */
+    mzc_fail(guard->status, MZC_LIMIT, "%u x %u, decoded to %u x %u, has %lld pixels, more than max_pixels = %lld",
+             cinfo->image_width, cinfo->image_height, cinfo->output_width, cinfo->output_height, (long long)output,
+             (long long)limit);
+  else
+    mzc_fail(guard->status, MZC_LIMIT, "%u x %u has %lld pixels, more than max_pixels = %lld", cinfo->image_width,
+             cinfo->image_height, (long long)picture, (long long)limit);
   longjmp(guard->jump, 1);
 }
 
