@@ -19,6 +19,7 @@ let_idle_threads_sleep()
 CLONE = [f"tests/pipeline/test_{name}.py" for name in ("repro", "trace", "experiments")]
 # with several processes, folders of long files begin and one of many short files ends: no process is idle for long
 ORDER = ("pipeline", "tools", "mozcodec", "detector", "evaluation")
+KERNELS = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")  # detector.system.pin_numpy and evaluation's set them
 MOST_MINUTES = 60  # of all tests marked slow
 
 left_out: list[str] = []
@@ -50,6 +51,20 @@ def minutes(item: pytest.Item) -> float:
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name bytes by their argument and a number: compressed or encoded bytes can have the time of day in them."""
     return argname if isinstance(val, bytes) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Undo what commands called in this process set for NumPy: later programs would sum otherwise than it does."""
+    before = {name: os.environ.get(name) for name in KERNELS}
+    try:
+        return (yield)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @pytest.hookimpl(wrapper=True)
