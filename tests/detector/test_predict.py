@@ -24,7 +24,7 @@ from detector.answer import bundle, examine, record
 from detector.answer.examine import Examined, Examiner, Options
 from detector.answer.people import find_files, footage_of, people_of
 from detector.card import Calibrated, Card, Data, RealLogits, Threshold, Thresholds
-from detector.cli import cli
+from detector.cli import cli, show_warning
 from detector.conditions import parse_all
 from detector.config import FacesConfig, Params, from_mapping
 from detector.data.alignment import align, crop
@@ -181,6 +181,15 @@ def test_damaged_files_are_refused(portrait: Path, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DataError, match=message):
             read_image(tmp_path / name)
+
+
+def test_a_warning_of_the_codec_is_one_line(portrait: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = portrait.with_name("more.jpg")
+    path.write_bytes(mozcodec.encode(read_image(portrait), 90) + b"more")
+    with pytest.warns(mozcodec.JpegWarning) as found:
+        read_image(path)
+    show_warning(found[0].message, found[0].category, found[0].filename, found[0].lineno)
+    assert capsys.readouterr().err == "warning: data after the end of the image (size 4)\n"
 
 
 def test_frames_of_a_video_are_spread_evenly(small_tree: Path, tmp_path: Path) -> None:

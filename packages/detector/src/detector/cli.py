@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import warnings
+from typing import Any, TextIO
 
 import click
 
@@ -83,6 +84,9 @@ class LazyGroup(click.Group):
             raise click.ClickException(text) from error
 
 
+python_shows = warnings.showwarning
+
+
 @click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="detector")
 def cli() -> None:
@@ -92,10 +96,26 @@ def cli() -> None:
     """
 
 
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning of mozcodec, which is about a file of the user, as a line; others as Python does."""
+    if category.__module__.partition(".")[0] == "mozcodec":
+        click.echo(f"warning: {message}", err=True)
+    else:
+        python_shows(message, category, filename, lineno, file, line)
+
+
 def main() -> None:
     """Entry point."""
     let_idle_threads_sleep()
     pin_numpy()
+    warnings.showwarning = show_warning
     run(cli)
 
 
