@@ -67,6 +67,20 @@ except MemoryError:
     assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of the process from /proc")
+def test_the_check_for_room_takes_no_memory() -> None:
+    code = """
+import numpy
+from evaluation import _threads
+_threads.os.cpu_count = lambda: 2
+_threads.BLAS_BUFFER = 400 << 20
+_threads.check_room_for_blas()
+print([line for line in open("/proc/self/status") if line.startswith("VmHWM")][0].split()[1])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 400 << 10  # KiB
+
+
 def test_a_full_disk_is_reported_with_the_file(tmp_path, monkeypatch) -> None:
     def full(*_) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as the kernel's error of write(2): without a name

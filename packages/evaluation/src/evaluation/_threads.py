@@ -34,4 +34,6 @@ def check_room_for_blas() -> None:
 
     Where the allocation fails, OpenBLAS asks again without end: `blas_memory_alloc` in its `memory.c`, version 0.3.
     """
-    bytearray(BLAS_BUFFER * (1 + (os.cpu_count() or 1)))  # zeros of the system: takes addresses, no memory
+    import numpy as np  # here, as pin_numpy must be called before NumPy is loaded
+
+    np.empty(BLAS_BUFFER * (1 + (os.cpu_count() or 1)), np.uint8)  # never written: takes addresses, no memory
