@@ -107,6 +107,22 @@ def test_stages_read_of_the_shards_at_s3_what_they_need_and_write_the_bytes_of_l
     assert contents(tmp_path / "processes").items() <= expected.items()
 
 
+def test_a_contact_sheet_reads_at_s3_the_crops_that_it_shows(
+    bucket: Any, packed_crops: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--split", "test", "--columns", "2")
+    drawn = detector("contact-sheet", packed_crops["faces"], tmp_path / "here.png", *options)
+    bucket.put(str(packed_crops["faces"]), "bucket/crops", recursive=True)
+    asked = Requests(monkeypatch)
+    detector("contact-sheet", "s3://bucket/crops", tmp_path / "s3.png", *options)
+    assert (tmp_path / "s3.png").read_bytes() == (tmp_path / "here.png").read_bytes()
+    assert not [name for name in asked.whole if name.endswith(".tar")]
+    sizes = sorted(face.size for face in read_index(packed_crops["faces"]) if face.split == "test")
+    number = int(drawn.split()[-2])
+    assert 0 < number < len(sizes)
+    assert sum(end - start for _, start, end in asked.ranges) <= sum(sizes[-number:]) + 1024 * number
+
+
 def at_memory(files: Any, folder: Path) -> tuple[Path, dict[Path, remote.Later]]:
     """Put *folder* at an address, and return what `placed` returns for it."""
     files.pipe({f"/crops/{name}": data for name, data in contents(folder).items()})

@@ -179,7 +179,7 @@ def unpack(folder: Path, out: Path, methods: tuple[str, ...], splits: tuple[str,
 
 
 @click.command("contact-sheet", cls=Command)
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", type=Input(file_okay=False, stay=SHARDS))
 @click.argument("out", type=Output(dir_okay=False))
 @method_option
 @split_option
@@ -191,4 +191,4 @@ def contact_sheet(
     """Draw packed crops of FOLDER, a few rows per method, as the PNG image OUT."""
     from .inspect import contact_sheet as draw
 
-    click.echo(f"{out}: {draw(folder, out, methods, splits, columns, rows)} faces")
+    click.echo(f"{out}: {draw(folder, out, methods, splits, columns, rows, later())} faces")

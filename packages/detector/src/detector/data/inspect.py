@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -24,6 +25,9 @@ from .index import SPLITS, Face, read_index, read_masks
 from .png import decode_png, encode_png
 from .shards import BLOCK, RECORD, Located, ShardReader, crc32
 from .summary import read_summary
+
+if TYPE_CHECKING:
+    from ..remote import Later
 
 SUFFIXES = (".png", ".jpg")
 
@@ -152,20 +156,23 @@ def contact_sheet(
     splits: Sequence[str] = (),
     columns: int = 10,
     rows: int = 1,
+    later: Mapping[Path, Later] = MappingProxyType({}),
 ) -> int:
     """Draw crops of *folder* into the PNG file *out* and return their number.
 
     Each method has *rows* rows of *columns* crops, evenly spaced over its faces in key order. If all methods have the
-    same targets, each column shows one target.
+    same targets, each column shows one target. Of the archives *later*, only these crops are read, at their address
+    (`detector.remote.placed`).
     """
     faces = select(read_index(folder), methods, splits)
-    reader = ShardReader(folder)
+    reader = ShardReader(folder, later)
     sheet: list[np.ndarray] = []
     number = 0
     for method in sorted({face.method for face in faces}, key=lambda method: (method != "original", method)):
         of_method = [face for face in faces if face.method == method]
         places = np.linspace(0, len(of_method) - 1, min(columns * rows, len(of_method)), dtype=int)
         chosen = [of_method[i] for i in places]
+        reader.read_ahead(chosen)
         images = [decode(reader.read(face, check=True)) for face in chosen]
         splits_there = ", ".join(split for split in SPLITS if any(face.split == split for face in chosen))
         sheet.append(_tile(images, columns, f"{method} ({splits_there})"))
