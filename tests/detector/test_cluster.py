@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from detector.data import cluster, slurm, work
+from detector.data import cluster, slurm, work, worker
 from detector.data.work import Executor, Task, as_one, is_whole, read, result_file, run
 from detector.errors import ConfigError, DataError, DetectorError
 from detector.remote import placed
@@ -448,20 +448,48 @@ def certificates(folder: Path) -> dict[str, str]:
     return found
 
 
-def test_a_cluster_with_certificates_refuses_clients_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def with_settings(values: dict[str, str]) -> Any:
+    """Apply environment variables of Dask in this process for a block."""
     import dask
 
+    named = {name.removeprefix("DASK_").lower(): value for name, value in values.items()}
+    return dask.config.set({name.replace("__", ".").replace("_", "-"): value for name, value in named.items()})
+
+
+@pytest.mark.parametrize("role", ["client", "worker"])
+def test_certificates_that_cannot_be_used_are_named_with_their_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    settings, other = certificates(tmp_path / "tls"), certificates(tmp_path / "other")
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("Dask was started"))
+    part = f"DASK_DISTRIBUTED__COMM__TLS__{role.upper()}__"
+    (tmp_path / "text.pem").write_text("no certificate\n")
+    for wrong, words in (
+        ({"DASK_DISTRIBUTED__COMM__TLS__CA_FILE": None}, "setting distributed.comm.tls.ca-file is not there"),
+        ({f"{part}CERT": None}, f"setting distributed.comm.tls.{role}.cert is not there"),
+        ({f"{part}KEY": str(tmp_path / "nowhere.pem")}, f"No such file or directory: '{tmp_path}/nowhere.pem'"),
+        ({"DASK_DISTRIBUTED__COMM__TLS__CA_FILE": str(tmp_path / "text.pem")}, f"ca-file = {tmp_path}/text.pem"),
+        ({f"{part}KEY": other[f"{part}KEY"]}, f"{role}.key = {tmp_path}/other/key.pem"),
+    ):
+        with with_settings(settings | wrong), pytest.raises(DetectorError) as raised:
+            if role == "worker":
+                worker.command.main(["tls://127.0.0.1:1"], standalone_mode=False)
+            else:
+                run(tasks("square", range(1)), tmp_path / "work", "test", Executor("tls://127.0.0.1:1"))
+        assert str(raised.value).startswith("tls://127.0.0.1:1: ") and words in str(raised.value)
+        assert str(raised.value).endswith("; see docs/cluster.md, Encryption and certificates")
+
+
+def test_a_cluster_with_certificates_refuses_clients_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 3)
     some, out = tasks("square", range(3)), tmp_path / "work"
     settings, others = certificates(tmp_path / "tls"), certificates(tmp_path / "other")
 
-    def with_settings(values: dict[str, str]) -> Any:
-        named = {name.removeprefix("DASK_").lower(): value for name, value in values.items()}
-        return dask.config.set({name.replace("__", ".").replace("_", "-"): value for name, value in named.items()})
-
     with started(tmp_path, 1, protocol="tls", environment=settings) as safe:
         assert safe.address.startswith("tls://")
-        with pytest.raises(DetectorError, match=r"^tls://127\.0\.0\.1:\d+: no Dask scheduler answered"):
+        with pytest.raises(
+            DetectorError, match=r"^tls://127\.0\.0\.1:\d+: Dask's setting .*ca-file is not there"
+        ):
             run(some, out, "test", Executor(safe.address))
         with with_settings(others), pytest.raises(DetectorError, match="no Dask scheduler answered"):
             run(some, out, "test", Executor(safe.address))

@@ -28,12 +28,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, DetectorError
 from ..progress import StatusLine
+from ..reading import read_bytes
 from .executors import STRIKES, WorkerDiedError
 
 if TYPE_CHECKING:
     from .work import Task
 
-__all__ = ["SLURM", "attempt", "on_cluster", "software"]
+__all__ = ["SLURM", "attempt", "check_certificates", "on_cluster", "software"]
 
 SLURM = "slurm"
 IN_FLIGHT = 1000  # tasks submitted at a time
@@ -258,10 +259,40 @@ def _client(place: str, workers: int) -> Iterator[Any]:
         with started(workers) as cluster, Client(cluster, set_as_default=False) as client:
             yield client
         return
+    if place.startswith("tls://"):
+        check_certificates("client", place)
     address, security = place.replace("dask://", "tcp://"), Security()
     _check_answer(address, security, place)
     with Client(address, timeout=CONNECT_SECONDS, set_as_default=False, security=security) as client:
         yield client
+
+
+def check_certificates(role: str, place: str) -> None:
+    """Raise `DetectorError` unless Dask's settings name certificates that *role*, ``client`` or ``worker``, can use.
+
+    Dask's own errors name neither the setting nor the file.
+    """
+    from distributed import Security
+
+    security, way_out = Security(), "see docs/cluster.md, Encryption and certificates"
+    found = {
+        "distributed.comm.tls.ca-file": security.tls_ca_file,
+        f"distributed.comm.tls.{role}.cert": getattr(security, f"tls_{role}_cert"),
+        f"distributed.comm.tls.{role}.key": getattr(security, f"tls_{role}_key"),
+    }
+    named = {
+        setting: value for setting, value in found.items() if value is not None and "\n" not in value
+    }  # no PEM text
+    for setting in list(found)[:2]:  # the file of the certificate may hold its key
+        if found[setting] is None:
+            raise DetectorError(f"{place}: Dask's setting {setting} is not there; {way_out}")
+    try:
+        for file in named.values():
+            read_bytes(file)
+        security.get_connection_args(role)
+    except (OSError, ValueError) as error:  # of ssl too
+        files = ", ".join(f"{setting} = {file}" for setting, file in named.items())
+        raise DetectorError(f"{place}: the certificates cannot be used: {error} ({files}); {way_out}") from error
 
 
 def _check_answer(address: str, security: Any, place: str) -> None:

@@ -13,6 +13,7 @@ from ..arithmetic import PINNED
 from ..errors import ConfigError, DetectorError
 from ..options import Command, workers_option
 from ..system import cores, let_idle_threads_sleep, pin_numpy
+from .cluster import check_certificates
 
 
 @click.command(cls=Command)
@@ -31,6 +32,8 @@ def command(scheduler: str, workers: int, memory: str, name: str | None) -> None
         raise ConfigError(f"SCHEDULER must be dask://HOST:PORT or tls://HOST:PORT, got {scheduler}")
     if importlib.util.find_spec("distributed") is None:
         raise DetectorError("Dask is not installed; pip install 'detector[cluster]'")
+    if scheduler.startswith("tls://"):
+        check_certificates("worker", scheduler)
     let_idle_threads_sleep()
     pin_numpy()
     os.environ.update(PINNED)  # read when torch is loaded
