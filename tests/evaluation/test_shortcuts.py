@@ -6,7 +6,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info
 
+from evaluation import shortcuts
 from evaluation.shortcuts import FOLDS, SEED, STRENGTH, Items, Property, describe, measure_shortcut, out_of_fold
 
 
@@ -76,6 +78,19 @@ def test_a_linear_property_is_scikit_learns_cross_validation():
         model, values, ITEMS.label, groups=ITEMS.pair, cv=folds, method="decision_function"
     )
     np.testing.assert_allclose(out_of_fold(ITEMS, [Property(values, linear=True)]), expected, atol=1e-6)
+
+
+def test_a_regression_multiplies_in_one_thread(monkeypatch):
+    threads = []
+
+    def blas():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    before, fit = blas(), shortcuts._logits
+    monkeypatch.setattr(shortcuts, "_logits", lambda *arguments: threads.append(blas()) or fit(*arguments))
+    out_of_fold(ITEMS, [noise(5)])
+    assert threads == [{1}] * FOLDS
+    assert blas() == before
 
 
 def test_several_properties_together_separate_as_each_does():

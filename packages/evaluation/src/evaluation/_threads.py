@@ -1,11 +1,13 @@
-"""Environment variables of numerical libraries, which read them when they are loaded."""
+"""Threads and kernels of numerical libraries."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["check_room_for_blas", "let_idle_threads_sleep", "pin_numpy"]
+__all__ = ["check_room_for_blas", "let_idle_threads_sleep", "one_blas_thread", "pin_numpy"]
 
 BLAS_BUFFER = 34 << 20  # bytes that OpenBLAS takes for a thread on x86-64, the alignment of its allocator included
 
@@ -37,3 +39,15 @@ def check_room_for_blas() -> None:
     import numpy as np  # here, as pin_numpy must be called before NumPy is loaded
 
     np.empty(BLAS_BUFFER * (1 + (os.cpu_count() or 1)), np.uint8)  # never written: takes addresses, no memory
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Multiply matrices in one thread: for many small products, whose threads mostly wait for each other in loops.
+
+    Sums then do not depend on the number of processors either.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ._threads import check_room_for_blas
+from ._threads import check_room_for_blas, one_blas_thread
 from .clusters import Clusters, cluster_rows
 from .jackknife import Sample
 from .wilson import of_share
@@ -136,8 +136,9 @@ def out_of_fold(items: Items, properties: Sequence[Property]) -> Floats | None:
         return None
     folds = StratifiedGroupKFold(min(FOLDS, *groups), shuffle=True, random_state=SEED)
     score = np.zeros(len(items))
-    for train, test in folds.split(items.label, items.label, items.pair):
-        score[test] = _logits(items.label[train], properties, train, test)
+    with one_blas_thread():
+        for train, test in folds.split(items.label, items.label, items.pair):
+            score[test] = _logits(items.label[train], properties, train, test)
     return score
 
 
