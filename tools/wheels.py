@@ -1,7 +1,8 @@
 """``make wheels``: build sdist and wheel of each package, check them, and install each alone.
 
-Runs in the environment of requirements-release.txt. The wheels are built from the sdists, so these are complete. Beside
-each wheel, an SBOM (CycloneDX) lists what is installed with it, and what the wheel itself holds of others' work.
+Runs in the environment of requirements-release.txt. The wheels are built from the sdists, so these are complete. Alone
+in its environment, each package runs the Python examples of its README. Beside each wheel, an SBOM (CycloneDX) lists
+what is installed with it, and what the wheel holds of others' work, as the SBOM in the wheel says (cmake/sbom.py).
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -46,7 +46,7 @@ def check(sdist: Path, wheel: Path) -> None:
 
 
 def install_alone(package: str, wheels: Path) -> None:
-    """Install *package* from *wheels* in an empty environment, import it, and write its SBOM beside the wheel.
+    """Install *package* from *wheels* in an empty environment, try it there, and write its SBOM beside the wheel.
 
     Wheels of ours are given by path: on the package index other projects have the names detector and evaluation.
     """
@@ -58,6 +58,7 @@ def install_alone(package: str, wheels: Path) -> None:
             *ours)  # fmt: skip
         run(python, "-c", f"import {package}", cwd=Path(scratch))
         run(python.with_name(package), "--help", cwd=Path(scratch))
+        run(python, "-m", "doctest", ROOT / "packages" / package / "README.md", cwd=Path(scratch))
         frozen = Path(scratch) / "installed.txt"
         listed = subprocess.run(["uv", "pip", "freeze", "--python", python], check=True, capture_output=True, text=True)
         lines = [line for line in listed.stdout.splitlines() if not re.match(rf"({'|'.join(PACKAGES)}) @", line)]
@@ -67,45 +68,33 @@ def install_alone(package: str, wheels: Path) -> None:
 
 
 def complete(sbom: Path, package: str, wheel: Path) -> None:
-    """Add to the file *sbom* the wheel that it describes and the works of others in it, with their licences.
+    """Add to the file *sbom* the wheel that it describes, and the works of others that the wheel's own SBOM lists.
 
-    The works are those with a folder of licences in the wheel. Their licences are those of REUSE.toml; mozjpeg has the
-    version and the hash of the source that is built. SystemExit if a work has no licence in REUSE.toml.
+    SystemExit if that SBOM leaves out a work of which the wheel has the licences, or if the wheel's licence lacks one
+    of a work.
     """
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    carried = sorted({found[1] for name in names if (found := re.search(r"/licenses/licenses/([^/]+)/", name))})
+        (metadata,) = (archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA"))
+        inner = [json.loads(archive.read(name)) for name in names if ".dist-info/sboms/" in name]
+    expression = re.search(r"^License-Expression: (.*)$", metadata, re.M)[1]  # type: ignore[index]
+    works = [work for one in inner for work in one["components"]]
+    carried = {found[1] for name in names if (found := re.search(r"/licenses/licenses/([^/]+)/", name))}
+    if left_out := sorted(carried - {work["name"] for work in works}):
+        raise SystemExit(f"wheels: the SBOM in {wheel.name} leaves out {', '.join(left_out)}, whose licences are there")
+    for work in works:
+        licences = work["licenses"][0]["expression"]
+        if not set(licences.split(" AND ")) <= set(expression.split(" AND ")):
+            raise SystemExit(f"wheels: the licence of {wheel.name}, {expression}, lacks {work['name']}'s, {licences}")
     document = json.loads(sbom.read_text(encoding="utf-8"))
     version = wheel.name.split("-")[1]
     document["metadata"]["component"] = {
         "type": "library", "bom-ref": package, "name": package, "version": version,
-        "licenses": [{"license": {"id": "MIT"}}],
+        "licenses": [{"expression": expression}],
         "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(wheel.read_bytes()).hexdigest()}],
     }  # fmt: skip
-    document["components"] += [_work(package, name) for name in carried]
+    document["components"] += works
     sbom.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-
-
-def _work(package: str, name: str) -> dict[str, object]:
-    """Return the component of CycloneDX for the work *name* of others in the wheel of *package*."""
-    place = f"packages/{package}/licenses/{name}/**"
-    annotations = tomllib.loads((ROOT / "REUSE.toml").read_text(encoding="utf-8"))["annotations"]
-    licences = [one["SPDX-License-Identifier"] for one in annotations if place in one["path"]]
-    if not licences:
-        raise SystemExit(f"wheels: REUSE.toml has no licence for {place}, which the wheel of {package} holds")
-    work: dict[str, object] = {"type": "library", "bom-ref": name, "name": name}
-    work["licenses"] = [{"expression": licences[0]}]
-    if name == "mozjpeg":
-        text = (ROOT / "packages" / package / "cmake" / "mozjpeg-source.txt").read_text(encoding="utf-8")
-        version, source, release, sha256 = re.search(  # type: ignore[union-attr]
-            r"mozjpeg (\d[\d.]*\d)\.\n(\S+)==(\S+) --hash=sha256:([0-9a-f]{64})", text
-        ).groups()
-        work["version"] = version
-        work["externalReferences"] = [{
-            "type": "distribution", "url": f"pkg:pypi/{source}@{release}", "comment": "the source of the build",
-            "hashes": [{"alg": "SHA-256", "content": sha256}],
-        }]  # fmt: skip
-    return work
 
 
 def publish(tag: str, files: dict[str, list[Path]], folder: Path) -> None:

@@ -2,7 +2,9 @@
 
 import ast
 import doctest
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,8 +16,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import mozcodec
+from tools.scripts import load
 
 PACKAGE = Path(__file__).resolve().parents[2] / "packages" / "mozcodec"
 LICENSES = ["LICENSE", "licenses/mozjpeg/LICENSE.md", "licenses/mozjpeg/README.ijg"]
@@ -45,11 +49,25 @@ def test_the_wheel_carries_the_licences(dist):
         for licence in LICENSES:
             assert wheel.read(f"mozcodec-{VERSION}.dist-info/licenses/{licence}") == (PACKAGE / licence).read_bytes()
         metadata = wheel.read(f"mozcodec-{VERSION}.dist-info/METADATA").decode()
-    assert "License-Expression: MIT" in metadata
+    assert "\nLicense-Expression: MIT AND BSD-3-Clause AND IJG AND Zlib\n" in metadata
     assert IJG.lower() in " ".join(metadata.split()).lower()
     assert {"mozcodec/py.typed", "mozcodec/_mozjpeg.abi3.so", "mozcodec/_mozjpeg.pyi"} <= set(names)
     assert not [name for name in names if name.endswith((".c", ".h", ".a"))]
     assert {name.split("/")[0] for name in names} == {"mozcodec", f"mozcodec-{VERSION}.dist-info"}
+
+
+def test_the_wheel_lists_what_it_holds_of_others(dist):
+    """PEP 770; by its format any reader of CycloneDX finds mozjpeg and the hash of its source."""
+    with zipfile.ZipFile(dist["wheel"]) as wheel:
+        sbom = json.loads(wheel.read(f"mozcodec-{VERSION}.dist-info/sboms/mozcodec.cdx.json"))
+        folders = {name.split("/")[3] for name in wheel.namelist() if "/licenses/licenses/" in name}
+    assert (sbom["bomFormat"], sbom["specVersion"]) == ("CycloneDX", "1.5")
+    assert sbom["metadata"]["component"]["version"] == VERSION
+    works = {work["name"]: work for work in sbom["components"]}
+    assert set(works) == folders == {path.name for path in (PACKAGE / "licenses").iterdir()}
+    source = (PACKAGE / "cmake" / "mozjpeg-source.txt").read_text()
+    assert f"mozjpeg {works['mozjpeg']['version']}." in source
+    assert works["mozjpeg"]["externalReferences"][0]["hashes"][0]["content"] in source
 
 
 def test_the_sdist_carries_the_licences_and_every_source(dist):
@@ -71,7 +89,16 @@ def test_mozjpegs_licences_are_those_of_the_pinned_source(programs):
 
 def test_licence_and_acknowledgement_are_declared():
     project = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
-    assert project["license"] == "MIT"
+    annotations = tomllib.loads((PACKAGE.parents[1] / "REUSE.toml").read_text())["annotations"]
+    declared = {
+        name: one["SPDX-License-Identifier"]
+        for one in annotations
+        for name in load(PACKAGE / "cmake" / "sbom.py").WORKS
+        if f"packages/mozcodec/licenses/{name}/**" in one["path"]
+    }
+    assert declared == load(PACKAGE / "cmake" / "sbom.py").WORKS
+    every = {"MIT"}.union(*(licence.split(" AND ") for licence in declared.values()))
+    assert set(project["license"].split(" AND ")) == every
     assert (PACKAGE / "LICENSE").read_text().startswith("MIT License")
     assert IJG.lower() in " ".join((PACKAGE / "README.md").read_text().split()).lower()
 
@@ -160,6 +187,19 @@ def test_without_pythons_headers_the_build_stops_with_the_line_to_type(tmp_path)
 def test_a_wrong_source_folder_is_named(tmp_path):
     said = configure(tmp_path, f"-DMOZCODEC_MOZJPEG_SOURCE={tmp_path}")
     assert f"MOZCODEC_MOZJPEG_SOURCE={tmp_path} holds no jpeglib.h" in said
+    said = configure(tmp_path / "build", "-DMOZCODEC_MOZJPEG_SOURCE:STRING=mozjpeg")  # as scikit-build-core sets it
+    assert "MOZCODEC_MOZJPEG_SOURCE=mozjpeg must be an absolute path" in said
+
+
+@pytest.mark.parametrize(
+    ("source", "names"), [("folder", ["jpegli", "mozjpeg", "ssimulacra2"]), ("system", ["jpegli", "ssimulacra2"])]
+)
+def test_the_sbom_claims_no_hash_of_a_given_source_and_no_library_of_the_system(source, names, tmp_path):
+    script, made = PACKAGE / "cmake" / "sbom.py", tmp_path / "sbom.json"
+    subprocess.run([sys.executable, script, "1.2.3", source, made], check=True)
+    works = json.loads(made.read_text())["components"]
+    assert [work["name"] for work in works] == names
+    assert all("externalReferences" not in work for work in works)
 
 
 def test_a_wrong_hash_stops_the_build(tmp_path):
@@ -270,6 +310,16 @@ def test_the_session_of_a_page_runs_as_printed(page):
     done = doctest.testfile(str(page), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert done.failed == 0
     assert done.attempted > 6
+
+
+def test_the_readmes_command_has_what_it_needs(tmp_path):
+    """Alone, mozcodec reads no PNG: the line that installs it brings Pillow."""
+    block = re.search(r"```\n(pip install .*?)```", (PACKAGE / "README.md").read_text(), re.DOTALL)[1]
+    install, encode = (line.partition("#")[0].split() for line in block.splitlines())
+    assert install[2] == "'./packages/mozcodec[pillow]'"
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "photo.png")
+    run(sys.executable, "-m", "mozcodec", *(str(tmp_path / word) if "photo" in word else word for word in encode[1:]))
+    assert mozcodec.decode((tmp_path / "photo.jpg").read_bytes()).shape == (8, 8, 3)
 
 
 USER = """

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import subprocess
+import sys
 import tomllib
 import zipfile
 from pathlib import Path
@@ -18,6 +19,8 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PACKAGES = ("mozcodec", "detector", "evaluation")
+MOZCODEC = ROOT / "packages" / "mozcodec"
+LICENCE = tomllib.loads((MOZCODEC / "pyproject.toml").read_text(encoding="utf-8"))["project"]["license"]
 
 
 def steps(path: Path) -> list[dict[str, object]]:
@@ -57,7 +60,11 @@ def test_the_tools_of_releases_and_documentation_are_pinned() -> None:
 def test_a_changelog_begins_with_what_is_unreleased(package: str) -> None:
     text = (ROOT / "packages" / package / "CHANGELOG.md").read_text(encoding="utf-8")
     assert text.startswith("# Changes\n") and "keepachangelog.com" in text
-    assert re.findall(r"^## (.*)$", text, re.M)[0] == "Unreleased"
+    first, *released = re.findall(r"^## (.*)$", text, re.M)
+    assert first == "Unreleased"
+    assert [one for one in released if not re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", one)] == []
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)$", text, re.M)) <= kinds
 
 
 def wheels() -> ModuleType:
@@ -88,32 +95,47 @@ def test_a_tag_that_does_not_fit_publishes_nothing(tag: str, tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
-def test_the_sbom_names_the_wheel_and_what_it_holds_of_others(tmp_path: Path) -> None:
-    wheel, sbom = tmp_path / "mozcodec-1.2.3-cp311-abi3-linux_x86_64.whl", tmp_path / "mozcodec.cdx.json"
+def a_wheel(folder: Path, expression: str, works: dict[str, str]) -> Path:
+    """A wheel with the licences of *works*, and the SBOM that mozcodec's build writes."""
+    wheel, made = folder / "mozcodec-1.2.3-cp311-abi3-linux_x86_64.whl", folder / "inner.json"
+    subprocess.run([sys.executable, MOZCODEC / "cmake/sbom.py", "1.2.3", "pinned", made], check=True)
     with zipfile.ZipFile(wheel, "w") as archive:
-        for folder in (ROOT / "packages/mozcodec/licenses").iterdir():
-            archive.writestr(f"mozcodec-1.2.3.dist-info/licenses/licenses/{folder.name}/LICENSE", "")
-    sbom.write_text(json.dumps({"metadata": {}, "components": [{"name": "numpy"}]}))
+        archive.writestr("mozcodec-1.2.3.dist-info/METADATA", f"Name: mozcodec\nLicense-Expression: {expression}\n")
+        archive.write(made, "mozcodec-1.2.3.dist-info/sboms/mozcodec.cdx.json")
+        for name in works:
+            archive.writestr(f"mozcodec-1.2.3.dist-info/licenses/licenses/{name}/LICENSE", "")
+    (folder / "mozcodec.cdx.json").write_text(json.dumps({"metadata": {}, "components": [{"name": "numpy"}]}))
+    return wheel
+
+
+def test_the_sbom_names_the_wheel_and_what_it_holds_of_others(tmp_path: Path) -> None:
+    works = {path.name: "" for path in (MOZCODEC / "licenses").iterdir()}
+    wheel, sbom = a_wheel(tmp_path, LICENCE, works), tmp_path / "mozcodec.cdx.json"
     wheels().complete(sbom, "mozcodec", wheel)
     made = json.loads(sbom.read_text())
     subject = made["metadata"]["component"]
     assert (subject["name"], subject["version"]) == ("mozcodec", "1.2.3")
+    assert subject["licenses"] == [{"expression": LICENCE}]
     assert subject["hashes"][0]["content"] == hashlib.sha256(wheel.read_bytes()).hexdigest()
-    works = {one["name"]: one for one in made["components"]}
-    assert sorted(works) == ["jpegli", "mozjpeg", "numpy", "ssimulacra2"]
-    assert works["mozjpeg"]["licenses"] == [{"expression": "IJG AND BSD-3-Clause AND Zlib"}]
-    source = (ROOT / "packages/mozcodec/cmake/mozjpeg-source.txt").read_text()
-    assert f"mozjpeg {works['mozjpeg']['version']}." in source
-    assert works["mozjpeg"]["externalReferences"][0]["hashes"][0]["content"] in source
+    found = {one["name"]: one for one in made["components"]}
+    assert sorted(found) == ["jpegli", "mozjpeg", "numpy", "ssimulacra2"]
+    assert found["mozjpeg"]["licenses"] == [{"expression": "IJG AND BSD-3-Clause AND Zlib"}]
+    source = (MOZCODEC / "cmake/mozjpeg-source.txt").read_text()
+    assert f"mozjpeg {found['mozjpeg']['version']}." in source
+    assert found["mozjpeg"]["externalReferences"][0]["hashes"][0]["content"] in source
 
 
-def test_a_work_without_a_licence_is_refused(tmp_path: Path) -> None:
-    wheel, sbom = tmp_path / "mozcodec-1.2.3-py3-none-any.whl", tmp_path / "mozcodec.cdx.json"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("mozcodec-1.2.3.dist-info/licenses/licenses/other/LICENSE", "")
-    sbom.write_text(json.dumps({"metadata": {}, "components": []}))
-    with pytest.raises(SystemExit, match=r"no licence for packages/mozcodec/licenses/other"):
-        wheels().complete(sbom, "mozcodec", wheel)
+@pytest.mark.parametrize(
+    ("expression", "work", "said"),
+    [
+        (None, "other", r"the SBOM in mozcodec-1\.2\.3.* leaves out other"),
+        ("MIT AND BSD-3-Clause", "mozjpeg", r"MIT AND BSD-3-Clause, lacks mozjpeg's, IJG AND BSD-3-Clause AND Zlib"),
+    ],
+)
+def test_a_work_without_a_licence_is_refused(expression: str | None, work: str, said: str, tmp_path: Path) -> None:
+    wheel = a_wheel(tmp_path, expression or LICENCE, {work: ""})
+    with pytest.raises(SystemExit, match=said):
+        wheels().complete(tmp_path / "mozcodec.cdx.json", "mozcodec", wheel)
 
 
 def test_the_conda_recipe_has_the_version_and_the_requirements_of_the_package() -> None:
@@ -126,6 +148,7 @@ def test_the_conda_recipe_has_the_version_and_the_requirements_of_the_package() 
     assert recipe["context"]["version"] == project["project"]["version"]
     python = {f"python{project['project']['requires-python']}"}
     assert plain(recipe["requirements"]["run"]) == plain(project["project"]["dependencies"]) | python
+    assert set(recipe["about"]["license"].split(" AND ")) == set(project["project"]["license"].split(" AND "))
     assert plain(recipe["requirements"]["host"]) == plain(project["build-system"]["requires"]) | python
 
 
