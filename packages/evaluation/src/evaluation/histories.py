@@ -20,7 +20,7 @@ ROWS = (
     ("off", "off the diagonal: real and fake in different conditions, mean"),
     ("pooled", "pooled: mean of all cells"),
     ("worst", "worst: the lowest cell"),
-    ("lean", "lean: the largest difference between a cell and its mirror image"),
+    ("lean", "asymmetry: the largest difference between a cell and its mirror image"),
 )
 
 
