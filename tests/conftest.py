@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 
-from detector.system import let_idle_threads_sleep
+from evaluation.threads import KERNELS, let_idle_threads_sleep
 
 let_idle_threads_sleep()
 
 CLONE = [f"tests/pipeline/test_{name}.py" for name in ("repro", "trace", "experiments")]
 # with several processes, folders of long files begin and one of many short files ends: no process is idle for long
 ORDER = ("pipeline", "tools", "mozcodec", "detector", "evaluation")
-KERNELS = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")  # detector.system.pin_numpy and evaluation's set them
 MOST_MINUTES = 60  # of all tests marked slow
 
 left_out: list[str] = []

@@ -8,7 +8,7 @@ import click
 
 from detector.cli import LazyGroup
 from detector.ending import run
-from detector.system import let_idle_threads_sleep
+from evaluation.threads import let_idle_threads_sleep
 
 COMMANDS = {
     "sample": ("tools.sample.command:command", "Make the synthetic sample videos."),

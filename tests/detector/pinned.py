@@ -14,7 +14,7 @@ from detector.arithmetic import arithmetic, pin, set_threads
 from detector.conditions import parse_all
 from detector.config import Params, TrainConfig
 from detector.data.files import sha256
-from detector.system import let_idle_threads_sleep, pin_numpy
+from evaluation.threads import let_idle_threads_sleep, pin_numpy
 
 # under emulation each step takes minutes
 RECIPE = TrainConfig(steps=2, batch_size=4, eval_every=2, log_every=1, conditions=("10",))

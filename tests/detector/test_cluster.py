@@ -79,10 +79,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
     monkeypatch.delitem(sys.modules, "cluster_tasks", raising=False)
     monkeypatch.chdir(tmp_path)
-    from detector.system import pin_numpy
+    from evaluation.threads import KERNELS, pin_numpy
 
     # as the command does; undone after the test
-    for name in cluster.VARIABLES:
+    for name in KERNELS:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     pin_numpy()

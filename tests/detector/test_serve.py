@@ -159,7 +159,7 @@ def predicted(trained: Path, folder: Path, name: str, *options: str) -> bytes:
 def history_of(file: Path) -> Any:
     """Return what `mozcodec.forensics` reports of *file* with the kernels of NumPy that the service has pinned."""
     code = """
-from detector.system import pin_numpy
+from evaluation.threads import pin_numpy
 pin_numpy()
 import json, sys
 from pathlib import Path

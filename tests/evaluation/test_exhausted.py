@@ -71,10 +71,10 @@ except MemoryError:
 def test_the_check_for_room_takes_no_memory() -> None:
     code = """
 import numpy
-from evaluation import _threads
-_threads.os.cpu_count = lambda: 2
-_threads.BLAS_BUFFER = 400 << 20
-_threads.check_room_for_blas()
+from evaluation import threads
+threads.os.cpu_count = lambda: 2
+threads.BLAS_BUFFER = 400 << 20
+threads.check_room_for_blas()
 print([line for line in open("/proc/self/status") if line.startswith("VmHWM")][0].split()[1])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -165,7 +165,7 @@ def trial(request: Request) -> Result:
 def load() -> None:
     """Load what the commands load, apart from what starts threads."""
     from detector.arithmetic import PINNED
-    from detector.system import let_idle_threads_sleep, pin_numpy
+    from evaluation.threads import let_idle_threads_sleep, pin_numpy
 
     let_idle_threads_sleep()
     pin_numpy()

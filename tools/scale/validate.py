@@ -92,7 +92,7 @@ def _wall(times: Sequence[float], folder: Path, place: str, workers: int) -> flo
 @contextlib.contextmanager
 def _cluster(folder: Path, workers: int) -> Iterator[str]:
     """Start a Dask scheduler and workers on loopback; yield the address."""
-    from detector.system import pin_numpy
+    from evaluation.threads import pin_numpy
 
     pin_numpy()
     file = folder / "scheduler.json"

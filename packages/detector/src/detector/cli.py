@@ -8,11 +8,12 @@ from typing import Any, TextIO
 
 import click
 
+from evaluation.threads import let_idle_threads_sleep, pin_numpy
+
 from . import __version__
 from .ending import run
 from .errors import DetectorError
 from .pipeline import STAGES
-from .system import let_idle_threads_sleep, pin_numpy
 
 # name -> (module:attribute, help line): the stages in order, then the other commands
 COMMANDS = {row.name: (row.function, row.summary) for row in STAGES if row.command.startswith("detector ")} | {

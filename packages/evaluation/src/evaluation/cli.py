@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from ._threads import let_idle_threads_sleep, pin_numpy
 from .command_group import CommandGroup
 from .exhausted import exhausted, one_line
 from .paths import Command, Existing, File, Folder, GroupArgument, check_paths
+from .threads import let_idle_threads_sleep, pin_numpy
 
 __all__ = ["main"]
 

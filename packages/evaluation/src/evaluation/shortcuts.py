@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ._threads import check_room_for_blas, one_blas_thread
 from .clusters import Clusters, cluster_rows
 from .jackknife import Sample
+from .threads import check_room_for_blas, one_blas_thread
 from .wilson import of_share
 
 __all__ = ["Items", "Property", "Result", "describe", "measure_shortcut", "out_of_fold"]

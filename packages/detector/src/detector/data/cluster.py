@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evaluation.threads import KERNELS
+
 from ..errors import DataError, DetectorError
 from ..progress import StatusLine
 from ..reading import read_bytes
@@ -42,7 +44,6 @@ CONNECT_SECONDS = 30
 VISIBLE_SECONDS = 60.0  # until a file that a worker has written is seen here: network file systems cache folders
 POLL_SECONDS = 5.0
 LIBRARIES = ("numpy", "opencv-python", "av", "scikit-image", "scipy", "torch", "torchvision", "timm", "safetensors")
-VARIABLES = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")  # `detector.system.pin_numpy`; they change last bits
 
 DONE, SUSPECT, GIVEN_UP = "done", "suspect", "given up"
 
@@ -136,7 +137,7 @@ def software() -> dict[str, str]:
                 total.update(path.read_bytes())
         found[f"the source of {name}"] = total.hexdigest()[:16]
     found |= {f"the encoder {name}": value for name, value in encoders().items()}
-    return found | {name: os.environ.get(name, "not set") for name in VARIABLES}
+    return found | {name: os.environ.get(name, "not set") for name in KERNELS}
 
 
 def on_cluster(

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
+from evaluation.threads import KERNELS
+
 from ..errors import DataError, DetectorError
 from ..schema import Mismatch, Rules, in_range, matching, parse, parse_yaml, read_text
-from .cluster import VARIABLES
 
 __all__ = ["SETTINGS", "Settings", "job_options", "read_settings", "started"]
 
@@ -65,7 +66,7 @@ def _unknown(_place: str, key: str, kind: type) -> str:
 def job_options(settings: Settings) -> dict[str, Any]:
     """Return *settings* as options of `dask_jobqueue.SLURMCluster`."""
     # a task counts a death of its process as its own, so a process runs one task at a time
-    exports = [f"export {name}={value!r}" for name in VARIABLES if (value := os.environ.get(name)) is not None]
+    exports = [f"export {name}={value!r}" for name in KERNELS if (value := os.environ.get(name)) is not None]
     options = {
         "cores": settings.processes,
         "job_cpu": settings.cores,

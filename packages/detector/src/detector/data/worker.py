@@ -9,10 +9,12 @@ import sys
 
 import click
 
+from evaluation.threads import let_idle_threads_sleep, pin_numpy
+
 from ..arithmetic import PINNED
 from ..errors import ConfigError, DetectorError
 from ..options import Command, workers_option
-from ..system import cores, let_idle_threads_sleep, pin_numpy
+from ..system import cores
 from .cluster import check_certificates
 
 

@@ -84,9 +84,10 @@ def main() -> None:
 
 def start(setup: Setup) -> State:
     """Return what is loaded once; DetectorError if the weights cannot be used."""
+    from evaluation.threads import let_idle_threads_sleep, pin_numpy
+
     from ..arithmetic import pin
     from ..config import read_params
-    from ..system import let_idle_threads_sleep, pin_numpy
 
     let_idle_threads_sleep()
     pin_numpy()
