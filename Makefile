@@ -136,7 +136,7 @@ study-scaling: setup ## mozcodec's study of DCT sizes on the crops of make repro
 	@$(IN_VENV) python $(MOZCODEC)/benchmarks/study.py --faces out/faces
 
 docs: setup $(VENV)/.docs ## the documentation site, every warning an error: out/site
-	@NO_MKDOCS_2_WARNING=1 $(IN_VENV) python -m mkdocs build && echo "docs: out/site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(IN_VENV) python -m mkdocs build && echo "docs: out/site/index.html (search works over HTTP only: python3 -m http.server --directory out/site)"
 
 $(VENV)/.docs: requirements-docs.txt constraints.txt $(VENV)/.complete
 	@$(BIN)/python -m pip install -qq --requirement requirements-docs.txt && touch $@

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
-import inspect
+import json
 import os
 import posixpath
 import re
@@ -106,32 +106,47 @@ def comments(text: str) -> dict[str, str]:
     return {name: words for name, words in found.items() if words}
 
 
+def spelled(kind: Any) -> str:
+    """Return a type of a setting in the words of params.yaml: "float or null", "list of str"."""
+    arguments = typing.get_args(kind)
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        return " or ".join(spelled(one) for one in arguments)
+    if typing.get_origin(kind) is typing.Literal:
+        return " or ".join(map(str, arguments))
+    if typing.get_origin(kind) is tuple:
+        return f"list of {spelled(arguments[0])}"
+    return "null" if kind is types.NoneType else str(kind.__name__)
+
+
+def written(value: Any) -> str:
+    """Return a default as params.yaml has it."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+
+
 def settings() -> str:
-    """Return every parameter of params.yaml, with type, default and the comment there, as tables of Markdown."""
+    """Return every parameter of params.yaml, with type, default and the comment there: a table for each section."""
     from detector.config import Params
 
     said = comments((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
-    def rows(cls: Any, prefix: str) -> list[str]:
+    def section(cls: Any, place: str) -> list[str]:
         hints = typing.get_type_hints(cls)
-        lines, below = [], []
+        lines, below = ["| parameter | type | default | meaning |", "|---|---|---|---|"], []
         for field in dataclasses.fields(cls):
-            kind, name = hints[field.name], f"{prefix}{field.name}"
-            if dataclasses.is_dataclass(kind):
-                about = [inspect.cleandoc(kind.__doc__ or ""), said.get(name, "")]
-                below += [f"\n## {name}\n", "\n\n".join(about), *table(kind, f"{name}.")]
+            kind, name = hints[field.name], f"{place}.{field.name}".lstrip(".")
+            if inner := [one for one in (kind, *typing.get_args(kind)) if dataclasses.is_dataclass(one)]:
+                below += section(inner[0], name)
                 continue
-            default = field.default if field.default is not dataclasses.MISSING else ""
-            text = "null" if default is None else str(default)
-            shown = str(kind) if isinstance(kind, types.GenericAlias | types.UnionType) else kind.__name__
-            cells = [f"`{name}`", f"`{shown}`", f"`{text}`" if text else "", said.get(name, "")]
+            cells = [f"`{field.name}`", spelled(kind), f"`{written(field.default)}`", said.get(name, "")]
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-        return [*lines, *below]
+        about = said.get(place, "")
+        title = [f"## {place}", f"{about[:1].upper()}{about[1:]}"] if place else []
+        return [*title, "\n".join(lines), *below]
 
-    def table(cls: Any, prefix: str) -> list[str]:
-        return ["\n| parameter | type | default | |", "|---|---|---|---|", *rows(cls, prefix)]
-
-    return "\n".join(["# Settings", "\nThe parameters in `params.yaml`.", *table(Params, "")]) + "\n"
+    first = "The parameters in `params.yaml`, by section. For one run: `dvc exp run -S faces.size=256`."
+    return "\n\n".join(["# Settings", first, *section(Params, "")]) + "\n"
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -161,6 +176,10 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str: 
     # in cells of tables, GitHub needs the backslash in `a\|b`, and Python-Markdown shows it
     markdown = re.sub(r"^\|.*$", lambda row: re.sub(r"`[^`]*`", _without_escapes, row[0]), markdown, flags=re.MULTILINE)
     return re.sub(r"(?<!!)\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)", inside, markdown)
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 (MkDocs' signature)
+    return html.replace("<code>-", '<code class="switch">-')  # browsers break lines after a hyphen
 
 
 def _without_escapes(code: re.Match[str]) -> str:

@@ -25,11 +25,24 @@ def test_every_command_has_its_help() -> None:
 def test_a_setting_has_the_comment_above_it() -> None:
     text = "# of the file\n# of a\n# and more\na: 1\nb:\n  # of c\n  c: 2\n  d: 3 # of d\n"
     assert comments(text) == {"a": "of a and more", "b.c": "of c", "b.d": "of d"}
-    (row,) = (line for line in settings().splitlines() if line.startswith("| `faces.max_border` |"))
+    (row,) = (line for line in settings().splitlines() if line.startswith("| `max_border` |"))
     assert row == (
-        "| `faces.max_border` | `float` | `0.05` | crops of which more than this share lies beyond the edge of the "
-        "image are dropped |"
+        "| `max_border` | float | `0.05` | crops of which more than this share lies beyond the edge of the image are "
+        "dropped |"
     )
+
+
+def test_every_setting_and_section_has_its_meaning() -> None:
+    parts = settings().split("\n## ")
+    sections = {part.split("\n", 1)[0]: part.split("\n\n") for part in parts[1:]}
+    assert {"faces", "train", "train.histories", "train.checkpoint", "evaluate"} <= set(sections)
+    assert [name for name, blocks in sections.items() if blocks[1].startswith("|") or not blocks[1].strip()] == []
+    rows = [line for line in settings().splitlines() if line.startswith("| `")]
+    assert len(rows) > 70
+    assert [row for row in rows if not re.split(r"(?<!\\)\|", row)[-2].strip()] == []
+    assert any("| list of str | `[raw, 77, 60," in row for row in rows)
+    assert any("| int or auto | `auto` |" in row for row in rows)
+    assert any("| float or null | `null` |" in row for row in rows)
 
 
 def test_every_public_module_is_in_the_reference_and_every_page_in_the_navigation() -> None:

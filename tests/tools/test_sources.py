@@ -37,6 +37,18 @@ def test_every_source_file_has_a_line_there() -> None:
     assert [str(path) for path in c_files if not architecture.c_line(path)] == []
 
 
+def test_the_map_begins_with_every_folder_at_the_top_and_names_files_that_exist() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    folders = {name.partition("/")[0] for name in listed.split("\0") if "/" in name}
+    text = (ROOT / architecture.PAGE).read_text(encoding="utf-8").partition("## The tree")[2].partition("\n## ")[0]
+    assert len(folders) > 8
+    assert [name for name in sorted(folders) if f"`{name}`" not in text and f"`{name}/" not in text] == []
+    sources = [ROOT / "packages" / name / "src" for name in PACKAGES] + [ROOT / "packages" / "mozcodec"]
+    files = re.findall(r"`([\w/]+\.(?:py|c))`", text)
+    assert len(files) > 6
+    assert [name for name in files if not any((folder / name).is_file() for folder in sources)] == []
+
+
 def test_a_new_file_and_a_new_import_change_the_map(tmp_path: Path) -> None:
     source = tmp_path / "src"
     for name, text in {

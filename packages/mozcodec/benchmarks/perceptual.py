@@ -394,13 +394,14 @@ def draw(rows: Sequence[dict[str, str]], path: Path) -> None:
     for axis, metric in zip(axes, wide, strict=True):
         curves = Curves(rows, metric)
         base = curves.family("mozcodec effort 1")
-        for family in _families(rows):
+        for number, family in enumerate(_families(rows)):
             relative = curves.family(family) - base
             known = np.isfinite(relative)
             count = known.sum(0)
             mean = np.where(known, relative, 0).sum(0) / np.maximum(count, 1)
             mean[count < max(1, count.max() // 2)] = np.nan  # too few images
-            axis.plot(metric.levels, np.exp(mean), label=family, marker=".")
+            color = f"C{number}" if number < 10 else "black"  # of the ten colours of the cycle, none twice
+            axis.plot(metric.levels, np.exp(mean), label=family, marker=".", color=color)
         axis.set_xlabel(metric.title)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("bytes over those of mozcodec effort 1 at equal score")

@@ -1,6 +1,6 @@
 """Encode and decode JPEG in memory with mozjpeg's encoder, for NumPy arrays.
 
->>> data = mozcodec.encode(image, quality=77)      # the bytes that cjpeg -quality 77 writes
+>>> data = mozcodec.encode(image, quality=77)      # as cjpeg -quality 77
 >>> pixels = mozcodec.decode(data)                 # (H, W, 3) uint8
 """
 
