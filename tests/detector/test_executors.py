@@ -44,6 +44,10 @@ def sleep(folder):
     (Path(folder) / f"{os.getpid()}.pid").touch()
     time.sleep(3600)
 
+def sleep_unless_named(folder):
+    if folder:
+        sleep(folder)
+
 def prepare():
     os.environ["PREPARED"] = "yes"
 
@@ -100,17 +104,31 @@ def test_workers_are_prepared(tasks: Tasks) -> None:
     assert list(ProcessPool(tasks.prepared, 2, tasks.prepare).unordered([0])) == [(0, "yes")]
 
 
-def test_workers_exit_when_their_parent_is_killed(tasks: Tasks) -> None:
+@pytest.mark.parametrize(("number", "jobs"), [(signal.SIGINT, 2), (signal.SIGINT, 1), (signal.SIGKILL, 2)])
+def test_a_signal_ends_a_pool_with_jobs_that_take_hours(tasks: Tasks, number: signal.Signals, jobs: int) -> None:
     script = tasks.folder / "parent.py"
+    method = "unordered([sys.argv[1]] * 2)" if jobs == 2 else "_alone(sys.argv[1])"
     script.write_text(
         "import sys\nfrom detector.data.executors import ProcessPool\nimport pool_tasks\n"
-        "if __name__ == '__main__':\n    list(ProcessPool(pool_tasks.sleep, 2).unordered([sys.argv[1]] * 2))\n"
+        f"if __name__ == '__main__':\n    list(ProcessPool(pool_tasks.sleep, 2).{method})\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(tasks.folder)}
-    parent = subprocess.Popen([sys.executable, script, tasks.folder], env=environment)
-    pids = wait_for(lambda: len(found := list(tasks.folder.glob("*.pid"))) == 2 and [int(p.stem) for p in found])
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
+    parent = subprocess.Popen([sys.executable, script, tasks.folder], env=environment, stderr=subprocess.PIPE)
+    pids = wait_for(lambda: len(found := list(tasks.folder.glob("*.pid"))) == jobs and [int(p.stem) for p in found])
+    parent.send_signal(number)
+    try:
+        parent.communicate(timeout=300)
+    finally:
+        parent.kill()
+    assert parent.returncode == -number
+    assert wait_for(lambda: not any(map(is_alive, pids)))
+
+
+def test_results_that_nobody_wants_are_not_waited_for(tasks: Tasks) -> None:
+    results = ProcessPool(tasks.sleep_unless_named, 2).unordered([str(tasks.folder), "", str(tasks.folder)])
+    assert next(results) == ("", None)  # type: ignore[comparison-overlap]
+    pids = wait_for(lambda: [int(path.stem) for path in tasks.folder.glob("*.pid")])
+    results.close()  # type: ignore[attr-defined]
     assert wait_for(lambda: not any(map(is_alive, pids)))
 
 

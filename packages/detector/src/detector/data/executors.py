@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from ..system import cores
@@ -75,8 +76,7 @@ class ProcessPool(Generic[Job, Result]):
         self, jobs: Sequence[Job], waiting: list[int], running: dict[Future[Result], int]
     ) -> Iterator[tuple[int, Result]]:
         """Move jobs from *waiting* to *running* and yield their results, until all are done or the pool breaks."""
-        pool = self._pool(min(self.workers, len(waiting)))
-        try:
+        with self._pool(min(self.workers, len(waiting))) as pool:
             while waiting or running:
                 # at most one queued job per worker, so that few jobs are candidates when a worker dies
                 while waiting and len(running) < 2 * self.workers:
@@ -87,8 +87,6 @@ class ProcessPool(Generic[Job, Result]):
                 for future in sorted(done, key=running.__getitem__):
                     result = future.result()
                     yield running.pop(future), result
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
     def _alone(self, job: Job) -> Result | WorkerDiedError:
         with self._pool(1) as pool:
@@ -97,10 +95,28 @@ class ProcessPool(Generic[Job, Result]):
             except BrokenProcessPool:
                 return WorkerDiedError(f"the worker process died {STRIKES + 1} times")
 
-    def _pool(self, workers: int) -> ProcessPoolExecutor:
+    @contextmanager
+    def _pool(self, workers: int) -> Iterator[ProcessPoolExecutor]:
+        """Yield a pool; after the block its workers have ended.
+
+        After the exception of a job they finish what they are doing. After Ctrl-C, or if nobody wants further results,
+        they are killed: a job may take hours.
+        """
         # fresh interpreters: a fork would share OpenCV's and FFmpeg's threads and locks
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(workers, context, initializer=_start, initargs=(self.initializer,))
+        pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(self.initializer,))
+        processes = pool._processes  # shutdown forgets them
+        try:
+            try:
+                yield pool
+            except Exception:
+                pool.shutdown(cancel_futures=True)
+                raise
+            pool.shutdown()
+        finally:
+            for process in processes.values():
+                process.kill()
+            pool.shutdown(cancel_futures=True)
 
 
 def _start(initializer: Callable[[], None] | None) -> None:
