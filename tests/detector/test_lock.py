@@ -453,6 +453,13 @@ def test_held_waits_with_a_word(path, holder, capsys):
     assert capsys.readouterr().err == said
 
 
+def test_held_names_no_number_that_it_does_not_know(path, capsys):
+    path.parent.mkdir(parents=True)
+    path.touch()
+    with held(path, "is writing crops", wait=True):
+        assert capsys.readouterr().err == "a process is writing crops; waiting until it is done\n"
+
+
 def test_held_refuses_with_what_the_holder_does(path, holder):
     message = f"process {holder.pid} is writing crops; wait for it, or end it with kill"
     with pytest.raises(DataError, match=message), held(path, "is writing crops"):

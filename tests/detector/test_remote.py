@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,58 @@ def test_an_interrupted_copy_goes_on_with_the_files_that_are_missing(
     assert contents(remote.fetched("memory://data")) == {"a/1.txt": b"one", "2.txt": b"two"}
 
 
+def test_an_interrupted_run_copies_later_only_what_it_had_not_copied(
+    memory: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    memory.pipe("/data/3.txt", b"three")
+    get_file, copied = type(memory).get_file, []
+
+    def interrupted(self: Any, path: str, *rest: Any, **options: Any) -> Any:
+        if path.endswith("1.txt"):
+            raise KeyboardInterrupt
+        copied.append(path)
+        return get_file(self, path, *rest, **options)
+
+    def noted(self: Any, path: str, *rest: Any, **options: Any) -> Any:
+        copied.append(path)
+        return get_file(self, path, *rest, **options)
+
+    monkeypatch.setattr(type(memory), "get_file", interrupted)
+    monkeypatch.setattr(remote, "AT_ONCE", 1)
+    with pytest.raises(KeyboardInterrupt):
+        remote.fetched("memory://data")
+    assert copied == ["/data/2.txt", "/data/3.txt"]
+    lines = next(tmp_path.glob(f"out/fetched/*/{remote.NEW}"))
+    with lines.open("a") as file:
+        file.write('["a/1.txt", "3 cre')  # killed while it wrote this
+    memory.pipe("/data/3.txt", b"another")
+    monkeypatch.setattr(type(memory), "get_file", noted)
+    copied.clear()
+    assert contents(remote.fetched("memory://data")) == {"a/1.txt": b"one", "2.txt": b"two", "3.txt": b"another"}
+    assert copied == ["/data/3.txt", "/data/a/1.txt"]
+    assert not lines.exists()
+
+
+def test_a_failed_or_interrupted_copy_ends_the_others(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, finished = threading.Event(), []
+
+    def one_fails(_files: Any, path: str, *_: Any, callback: Any) -> None:
+        if path == "/data/2.txt":
+            assert began.wait(60)
+            raise KeyboardInterrupt
+        began.set()
+        for _piece in range(1000):  # of a large file
+            callback.relative_update(1)
+            time.sleep(0.01)
+        finished.append(path)
+
+    monkeypatch.setattr(type(memory), "get_file", one_fails)
+    monkeypatch.setattr(remote, "AT_ONCE", 2)
+    with pytest.raises(KeyboardInterrupt):
+        remote.fetched("memory://data")
+    assert not finished
+
+
 @pytest.mark.parametrize(("value", "expected"), [("s3://b/c", True), ("gs://b", True), ("a/b", False), ("C:/x", False)])
 def test_addresses_are_told_from_paths(value: str, expected: bool) -> None:
     assert remote.is_address(value) is expected
@@ -196,8 +250,8 @@ def test_tasks_of_faces_copy_their_videos_from_s3_with_the_crops_of_a_folder(
     copied: list[str] = []
     receive = remote._receive
 
-    def noted(files: Any, file: Any, path: Path) -> None:
-        receive(files, file, path)
+    def noted(files: Any, file: Any, path: Path, **options: Any) -> None:
+        receive(files, file, path, **options)
         copied.append(file.name)
         # the copies of one clip and its mask, without a name; the videos are not in the copy of the folder
         assert not [path for path in (tmp_path / "scratch").rglob("*") if path.is_file() and not path.is_symlink()]
@@ -225,11 +279,11 @@ def test_faces_resumes_with_the_videos_that_are_missing(
     bucket.put(str(small_tree), "bucket/videos", recursive=True)
     receive, copied = remote._receive, []
 
-    def damaged(files: Any, file: Any, path: Path) -> None:
+    def damaged(files: Any, file: Any, path: Path, **options: Any) -> None:
         copied.append(file.name)
         if len(copied) == 16:
             files.pipe(file.path, b"another video")  # changed while the command runs
-        receive(files, file, path)
+        receive(files, file, path, **options)
 
     monkeypatch.setattr(remote, "_receive", damaged)
     result = CliRunner().invoke(cli, ["faces", "s3://bucket/videos", "faces", "--executor", "serial"])
@@ -240,9 +294,9 @@ def test_faces_resumes_with_the_videos_that_are_missing(
     bucket.put(str(small_tree / wrong), name)
     copied.clear()
 
-    def noted(files: Any, file: Any, path: Path) -> None:
+    def noted(files: Any, file: Any, path: Path, **options: Any) -> None:
         copied.append(file.name)
-        receive(files, file, path)
+        receive(files, file, path, **options)
 
     monkeypatch.setattr(remote, "_receive", noted)
     detector("faces", "s3://bucket/videos", "faces", "--executor", "serial")
@@ -267,8 +321,8 @@ def test_tasks_copy_the_files_of_plain_folders_and_manifests(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     receive, copied = remote._receive, []
 
-    def noted(files: Any, file: Any, path: Path) -> None:
-        receive(files, file, path)
+    def noted(files: Any, file: Any, path: Path, **options: Any) -> None:
+        receive(files, file, path, **options)
         copied.append(file.name)
 
     monkeypatch.setattr(remote, "_receive", noted)

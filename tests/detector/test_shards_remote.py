@@ -230,7 +230,7 @@ def test_source_files_of_an_audit_are_copied_by_the_tasks_that_examine_them(
     memory.pipe({f"/videos/{name}": (small_tree / name).read_bytes() for name in files})
     memory.pipe("/videos/none.mp4", b"none")
     receive, copied = remote._receive, []
-    monkeypatch.setattr(remote, "_receive", lambda *rest: copied.append(rest[1].name) or receive(*rest))
+    monkeypatch.setattr(remote, "_receive", lambda *rest, **_: copied.append(rest[1].name) or receive(*rest))
     copy, later = remote.placed("memory://videos", VIDEOS)
     assert copied == []
     tasks = source_tasks(copy, files, later)

@@ -297,8 +297,10 @@ def held(path: Path, task: str, *, wait: bool = False) -> Iterator[Lock]:
 
 
 def _waiting(holder: Holder, task: str) -> str:
+    if holder.pid is None:
+        return f"{holder} {task}; waiting until it is done"
     if holder.here or not holder.boot:
-        return f"{holder} {task}; waiting until it is done (to end it: kill {holder.pid or 'it'})"
+        return f"{holder} {task}; waiting until it is done (to end it: kill {holder.pid})"
     return f"{holder} {task}; waiting until it is done or has given no sign of life for {holder.lease:.0f} s"
 
 

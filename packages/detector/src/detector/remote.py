@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -28,7 +29,7 @@ from .errors import DataError
 from .lock import held
 from .progress import StatusLine, track
 from .reading import EXHAUSTED
-from .schema import read_json
+from .schema import Mismatch, parse, parse_json, read_json, read_text
 
 __all__ = ["CACHE", "Later", "copy_of", "fetched", "is_address", "placed"]
 
@@ -36,6 +37,7 @@ CACHE = "DETECTOR_CACHE"  # environment variable that names the cache folder
 DEFAULT = Path("out") / "fetched"  # where the workers of a cluster, which share the command's folder, see it
 AT_ONCE = 8  # files that are copied at the same time
 KEPT = "fetched.json"  # what the copy is of, beside it
+NEW = "fetched.new.jsonl"  # a line for each file that an unfinished run has copied
 START = 400  # bytes of a file that stays at the address, which tell what kind of file it is
 # what tells that a file has changed, by file system
 TOKENS = ("ETag", "etag", "md5", "md5Hash", "crc32c", "checksum", "LastModified", "last_modified", "updated", "mtime")
@@ -201,9 +203,7 @@ def _update(
 
     Returns the files with one of *suffixes* of which the copy has only the *start*, or nothing if it is 0.
     """
-    kept: dict[str, str] = {}
-    with suppress(FileNotFoundError, DataError):  # a damaged table costs a copy
-        kept = read_json(kept_file, dict[str, str])
+    kept, new_file = _kept(kept_file), kept_file.with_name(NEW)
     wanted = {file.name: file for file in there}
     absent = [file for file in there if not _is_there(copy / file.name, file, kept)]
     left = [file for file in absent if PurePosixPath(file.name).suffix.lower() in suffixes]
@@ -227,14 +227,36 @@ def _update(
     # the table first says less than there is: a kill costs copies, and keeps no stale file
     changed = {file.name for file in missing}
     _note(kept_file, {name: mark for name, mark in kept.items() if name not in changed})
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        done = pool.map(
-            lambda file: _copy(address, files, file, copy / file.name, start=file.name in starts), missing
-        )
-        for _ in track(done, len(missing), f"fetching {address}"):
-            pass
-    _note(kept_file, {file.name: _start_mark(file) if file.name in starts else _mark(file) for file in there})
+    new_file.unlink(missing_ok=True)
+    marks = {file.name: _start_mark(file) if file.name in starts else _mark(file) for file in there}
+    ended = threading.Event()
+    with ThreadPoolExecutor(AT_ONCE) as pool, new_file.open("ab", buffering=0) as new:
+
+        def copy_one(file: There) -> None:
+            _copy(address, files, file, copy / file.name, file.name in starts, ended)
+            new.write(json.dumps([file.name, marks[file.name]]).encode() + b"\n")
+
+        try:
+            for _ in track(pool.map(copy_one, missing), len(missing), f"fetching {address}"):
+                pass
+        finally:
+            ended.set()  # after Ctrl-C or an error, copies of large files end too
+    _note(kept_file, marks)
+    new_file.unlink()
     return left
+
+
+def _kept(path: Path) -> dict[str, str]:
+    """Return the marks of the files that were copied, by name; a damaged table or line costs copies."""
+    kept: dict[str, str] = {}
+    with suppress(FileNotFoundError, DataError):
+        kept = read_json(path, dict[str, str])
+    with suppress(FileNotFoundError, DataError):
+        for line in read_text(path.with_name(NEW)).splitlines():
+            with suppress(DataError, Mismatch):
+                name, mark = parse(parse_json(line, "line"), tuple[str, str])
+                kept[name] = mark
+    return kept
 
 
 def _is_there(path: Path, file: There, kept: Mapping[str, str]) -> bool:
@@ -281,18 +303,30 @@ def _keep_only(copy: Path, names: Collection[str]) -> None:
             path.unlink()
 
 
-def _copy(address: str, files: Any, file: There, path: Path, start: bool) -> None:
-    """Copy *file*, or only its *start*, to *path*, which appears whole."""
+def _copy(address: str, files: Any, file: There, path: Path, start: bool, ended: threading.Event) -> None:
+    """Copy *file*, or only its *start*, to *path*, which appears whole; raise `DataError` when *ended* is set."""
     with _whole(path) as part, _reasons(_address_of(address, file)):
         if start:
             part.write_bytes(files.cat_file(file.path, start=0, end=START)[:START] if file.size else b"")
         else:
-            _receive(files, file, part)
+            _receive(files, file, part, callback=_ending(ended))
 
 
-def _receive(files: Any, file: There, path: Path) -> None:
-    """Copy *file* to *path*; its size, and an ETag that is an MD5, are compared."""
-    files.get_file(file.path, str(path))
+def _ending(ended: threading.Event) -> Any:
+    """Return a callback with which a copy by fsspec ends, at its next piece, when *ended* is set."""
+    from fsspec.callbacks import Callback  # type: ignore[import-untyped]
+
+    class Ending(Callback):  # type: ignore[misc]
+        def call(self, *_: Any, **__: Any) -> None:
+            if ended.is_set():
+                raise InterruptedError("another copy has failed, or the command was interrupted")
+
+    return Ending()
+
+
+def _receive(files: Any, file: There, path: Path, **options: Any) -> None:
+    """Copy *file* to *path*, with *options* of fsspec; its size, and an ETag that is an MD5, are compared."""
+    files.get_file(file.path, str(path), **options)
     if path.stat().st_size != file.size:
         raise OSError(f"{path.stat().st_size} bytes were received, {file.size} are there; run it again")
     if (wanted := _md5(file)) is not None:
