@@ -18,9 +18,8 @@ from detector.data.compress import compress_faces
 from detector.data.index import Face, read_index, write_index
 from detector.errors import DataError
 from detector.score import COLUMNS, KINDS, write_scores
-from evaluation import columnar
 from evaluation.scores import read
-from evaluation.sums import SUMS, Changed, write_sums
+from evaluation.sums import SUMS, write_sums
 from tools.faults.sample import write_sample
 
 
@@ -56,36 +55,6 @@ def test_the_columnar_form_is_written_for_many_rows_or_on_request(
     compress_faces(faces, tmp_path / "jpeg", 77, CompressConfig(), workers=1, table="parquet")
     assert (tmp_path / "jpeg/index.parquet").is_dir()
     assert [row.key for row in read_index(tmp_path / "jpeg")] == [row.key for row in rows if row.split != "test"]
-
-
-def test_text_is_dictionary_coded_and_large_tables_have_several_parts(tmp_path: Path) -> None:
-    rows = [(f"k{n:04}", "a" if n % 3 else "b", None if n == 5 else n, n / 7) for n in range(1000)]
-    columns = {"key": "name", "method": "text", "frame": "int", "score": "float"}
-    folder = columnar.write(tmp_path / "t.csv", columns, rows, "0" * 64, rows_a_part=300)
-    assert [path.name for path in columnar.parts(folder)] == [f"part-{n:03}.parquet" for n in range(4)]
-    assert pa.types.is_dictionary(columnar.schema(folder).field("method").type)
-    found = [row for batch in columnar.iterate(folder) for row in zip(*(c.to_pylist() for c in batch), strict=True)]
-    assert found == rows
-
-
-def test_parts_that_are_missing_or_of_another_table_are_noticed(tmp_path: Path) -> None:
-    one, other = (
-        columnar.write(tmp_path / f"{name}.csv", {"key": "name"}, [(f"{name}{n}",) for n in range(5)], name * 64,
-                       rows_a_part=2)
-        for name in "ab"
-    )  # fmt: skip
-    assert columnar.of_csv(one) == "a" * 64
-    shutil.copy(other / "part-001.parquet", one / "part-001.parquet")
-    write_sums(one)
-    with pytest.raises(Changed, match=r"a\.parquet: its parts are not of one table; write the table again"):
-        columnar.of_csv(one)
-    (other / "part-002.parquet").unlink()
-    with pytest.raises(Changed, match=r"b\.parquet: has 2 parts, files\.sha256 lists 3; write the table again"):
-        list(columnar.iterate(other))
-    write_sums(other)
-    shutil.move(other / "part-000.parquet", other / "part-002.parquet")
-    with pytest.raises(Changed, match=r"b\.parquet|files\.sha256"):
-        columnar.parts(other)
 
 
 def test_an_edited_csv_file_is_noticed(faces: Path) -> None:

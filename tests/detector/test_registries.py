@@ -258,7 +258,7 @@ def test_every_reader_recognises_its_form_and_the_first_one_reads(small_tree: Pa
 def test_every_reader_is_in_the_documentation_and_leaves_other_folders_alone(name: str, tmp_path: Path) -> None:
     guide = (Path(__file__).resolve().parents[2] / "docs/faceforensics.md").read_text(encoding="utf-8")
     table = guide.partition("\n| layout ")[2].partition("\n\n")[0].lower().replace("-", "")
-    assert name in table
+    assert name in " ".join(row.split("|")[1] for row in table.splitlines()[2:])  # the first column
     assert not readers.READERS[name].recognises(tmp_path)
 
 
