@@ -11,7 +11,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ._decode import DecodeOptions, decode
+from ._decode import DecodeOptions, decode, decode_options
 from ._encode import Encoder
 from ._options import DEFAULT_QUALITY, EncodeOptions, Quality, choice
 
@@ -30,23 +30,29 @@ def _is_jpeg(key: str) -> bool:
     return key.rsplit(".", 1)[-1].lower() in _EXTENSIONS
 
 
-def decoder(spec: str = "rgb8", **options: Unpack[DecodeOptions]) -> Callable[[str, bytes], Any]:
+def decoder(
+    spec: str = "rgb8", *, apply_orientation: bool = False, **options: Unpack[DecodeOptions]
+) -> Callable[[str, bytes], Any]:
     """Return a handler of JPEG fields for ``WebDataset.decode``; it returns None for fields of other names.
 
     *spec* is WebDataset's name of the result: "rgb8" (H, W, 3) uint8, "rgb" the same as float32 in 0..1, "l" for gray
-    (H, W), "rgba"; with "torch" before it a tensor, channels first: "torchrgb8" (3, H, W). *options* are those of
-    :class:`mozcodec.DecodeOptions`, for example ``scale=4`` for half the size.
+    (H, W), "rgba"; with "torch" before it a tensor, channels first: "torchrgb8" (3, H, W), "torchl8" (H, W). *options*
+    are those of :class:`mozcodec.DecodeOptions`, for example ``scale=4`` for half the size; *apply_orientation* is that
+    of :func:`mozcodec.decode`.
 
-    Raises ``ValueError`` for an unknown *spec*; the handler raises :class:`mozcodec.JpegError` for damaged data, which
-    WebDataset's own ``handler=`` can skip.
+    Raises ``ValueError`` for an unknown *spec* and for values out of range, ``TypeError`` for unknown options, before
+    any sample is read. The handler raises :class:`mozcodec.JpegError` for damaged data; WebDataset turns it into its
+    own ``DecodingError``, which ``decode(..., handler=webdataset.warn_and_continue)`` skips.
     """
     kind, mode, depth = choice("spec", spec, _SPECS)
     pixel_format = "gray" if mode == "l" else mode
+    decode_options(pixel_format, options)  # a mistake would otherwise be an error of every sample, which may be skipped
+    layout = "chw" if kind and mode != "l" else "hwc"
 
     def handle(key: str, data: bytes) -> Any:
         if not _is_jpeg(key):
             return None
-        pixels = decode(data, pixel_format, layout="chw" if kind else "hwc", **options)
+        pixels = decode(data, pixel_format, layout=layout, apply_orientation=apply_orientation, **options)
         if not depth:
             pixels = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
         if not kind:
