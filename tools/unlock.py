@@ -4,11 +4,15 @@ DVC writes ``.dvc/tmp/rwlock`` in place. A process that is killed at that moment
 later ``dvc repro`` fails with "Unable to read RWLock-file". A process that is killed later leaves its PID in the file,
 which blocks the next one if the number has been given to another process. Both are removed here, unless a DVC process
 works in this repository.
+
+DVC also writes ``dvc.lock``, which says what the stages were made from, in place. If it is empty or cut, the committed
+one takes its place, or none; finished stages are then found in DVC's run cache.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +24,7 @@ from detector.schema import read_json
 
 LOCKS = Path(".dvc/tmp")
 RUNS = Path(".dvc/cache/runs")
+STAGES = Path("dvc.lock")
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,9 @@ def command(check: bool, root: Path) -> None:
             continue
         repair(path)
         click.echo(f"{path}: {text}; repaired")
-    rwlock = root / LOCKS / "rwlock"
-    if check and rwlock in problems:  # the others only cause warnings
-        raise DataError(f"{rwlock}: {problems[rwlock]}; make unlock repairs it")
+    for path in (root / LOCKS / "rwlock", root / STAGES):  # the others only cause warnings
+        if check and path in problems:
+            raise DataError(f"{path}: {problems[path]}; make unlock repairs it")
     if not check and not problems:
         click.echo(f"{root / LOCKS}: DVC's lock files are in order")
 
@@ -68,22 +73,49 @@ def command(check: bool, root: Path) -> None:
 def damage(root: Path) -> dict[Path, str]:
     """Return what is wrong with which of DVC's lock files in the repository *root*."""
     found = dict.fromkeys(sorted((root / RUNS).glob("*/*/.*.tmp")), "left by an interrupted command")
+    if (root / STAGES).exists() and not is_valid(root / STAGES):
+        found[root / STAGES] = _written(root / STAGES)
     path = root / LOCKS / "rwlock"
     if not path.exists():
         return found
     try:
         others = {pid for pid in read_json(path, ReadersAndWriters).pids() if is_other(pid)}
     except DataError:
-        state = "empty" if not path.stat().st_size else "damaged"
-        return {path: f"{state}, because a process of DVC was killed while it wrote it"} | found
+        return {path: _written(path)} | found
     if others:
         numbers = ", ".join(map(str, sorted(others)))
         return {path: f"names processes of DVC that have ended; the numbers are in use again ({numbers})"} | found
     return found
 
 
+def _written(path: Path) -> str:
+    state = "empty" if not path.stat().st_size else "damaged"
+    return f"{state}, because a process of DVC was killed while it wrote it"
+
+
+def is_valid(path: Path) -> bool:
+    """Return whether DVC reads *path* as a ``dvc.lock``."""
+    from dvc.dvcfile import Lockfile
+    from dvc.exceptions import DvcException
+    from dvc.utils import strictyaml
+
+    try:
+        strictyaml.load(str(path), Lockfile.SCHEMA)
+    except DvcException:
+        return False
+    return True
+
+
 def repair(path: Path) -> None:
-    """Remove the damaged file *path*, or the ended processes from it."""
+    """Remove the damaged file *path*, or the ended processes from it; of ``dvc.lock``, restore the committed one."""
+    if path.name == STAGES.name:
+        command = ["git", "show", f"HEAD:./{path.name}"]
+        committed = subprocess.run(command, cwd=path.parent, capture_output=True, check=False)
+        with whole_file(path) as temporary:
+            temporary.write_bytes(committed.stdout)
+        if committed.returncode or not is_valid(path):
+            path.unlink()
+        return
     try:
         owners = read_json(path, ReadersAndWriters)
     except DataError:

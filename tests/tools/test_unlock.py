@@ -68,6 +68,36 @@ def test_numbers_of_processes_that_are_not_dvc_are_removed(pipeline: Path) -> No
     assert dvc(pipeline, "repro").returncode == 0
 
 
+def test_a_cut_dvc_lock_stops_dvc_and_is_repaired_and_finished_stages_do_not_run_again(pipeline: Path) -> None:
+    (pipeline / "a").write_text("whole")
+    assert dvc(pipeline, "repro").returncode == 0
+    lock = pipeline / "dvc.lock"
+    whole = lock.read_bytes()
+    lock.write_bytes(whole[: whole.index(b"cmd")])
+    assert dvc(pipeline, "repro").returncode != 0  # what the user meets without it
+    said = f"{lock}: damaged, because a process of DVC was killed while it wrote it"
+    checked = unlock("--check", pipeline)
+    assert checked.exit_code == 1 and f"{said}; make unlock repairs it" in checked.output
+    assert f"{said}; repaired" in unlock(pipeline).output
+    assert not lock.exists()
+    assert "Stage 'copy' is cached - skipping run" in dvc(pipeline, "repro").stdout
+    assert lock.read_bytes() == whole
+
+
+def test_a_committed_dvc_lock_takes_the_place_of_a_damaged_one(tmp_path: Path) -> None:
+    lock, text = tmp_path / "dvc.lock", "schema: '2.0'\nstages: {}\n"
+    lock.write_text(text)
+    for command in (
+        "git init --quiet",
+        "git add dvc.lock",
+        "git -c user.name=a -c user.email=a@b commit --quiet -m a",
+    ):
+        subprocess.run(command.split(), cwd=tmp_path, check=True)
+    lock.write_text("")
+    assert f"{lock}: empty, because a process of DVC was killed while it wrote it; repaired" in unlock(tmp_path).output
+    assert lock.read_text() == text
+
+
 def test_remains_in_the_run_cache_are_removed(pipeline: Path) -> None:
     part = pipeline / ".dvc/cache/runs/ab/abcd/.XyZ.tmp"
     part.parent.mkdir(parents=True)
