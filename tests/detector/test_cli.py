@@ -100,6 +100,12 @@ def test_missing_data_are_named() -> None:
     assert "nowhere/index.csv: no such file" in fails("unpack", "nowhere", "out")
 
 
+@pytest.mark.usefixtures("here")
+def test_a_name_with_control_characters_or_of_great_length_is_named_in_one_line() -> None:
+    assert r"Error: no\nwhere\x1b/index.csv: no such file" in fails("verify", "no\nwhere\x1b")
+    assert "File name too long" in fails("verify", "x" * 5000)[:1300]
+
+
 def test_a_missing_split_is_named(here: Path, small_tree: Path) -> None:
     data = shutil.copytree(small_tree, here / "data")
     (data / "splits/test.json").unlink()

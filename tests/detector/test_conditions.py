@@ -38,6 +38,7 @@ from detector.conditions import (
     resized,
 )
 from detector.errors import ConfigError, DetectorError
+from evaluation.values import shown
 
 ROOT = Path(__file__).resolve().parents[2]
 # one condition for every step, and chains
@@ -119,7 +120,7 @@ def test_any_other_text_gives_an_error_that_names_it(text: str) -> None:
     try:
         assert canonical(canonical(text)) == canonical(text)
     except ConfigError as error:
-        assert repr(text.strip()) in str(error) or repr(text) in str(error)
+        assert shown(text.strip()) in str(error) or shown(text) in str(error)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_canonical_labels(label: str | int, expected: str) -> None:
         (">".join(["77"] * 9), "at most 8 steps, got 9"),
         ("7" * 5000, "at most 400 characters, got 5000"),
         ("", "a condition is text such as raw, 77 or turbo:90>resize:0.5>moz:60, got ''"),
-        (True, "a condition is text such as raw, 77 or turbo:90>resize:0.5>moz:60, got True"),
+        (True, "a condition is text such as raw, 77 or turbo:90>resize:0.5>moz:60, got true"),
         (77.5, "a condition is text such as raw, 77 or turbo:90>resize:0.5>moz:60, got 77.5"),
     ],
 )

@@ -223,7 +223,7 @@ def test_deepfakedetection_that_was_not_downloaded_is_skipped_and_reported(tree:
         ({"train": ["01", "02"]}, "03__exit_phone_room.mp4: actor 03 is in none of the lists of"),
         ({"train": ["01", "02"], "test": ["02", "03"]}, "actors.json: actor 02 is in train and in test"),
         ({"training": ["01"]}, 'actors.json: training is not a split; expected actors by split, {"train": ["01"'),
-        ([["01", "02"]], "actors.json: expected a mapping, got [['01', '02']]; expected actors by split"),
+        ([["01", "02"]], "actors.json: expected a mapping, got [[\"01\", \"02\"]]; expected actors by split"),
     ],
 )
 def test_a_mistake_in_the_actors_splits_is_named(acted: Path, actors: object, message: str) -> None:

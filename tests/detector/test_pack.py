@@ -223,7 +223,7 @@ def test_decoders_write_no_line_of_their_own(tmp_path: Path, capfd: pytest.Captu
         assert np.array_equal(read_image(path), image)
     for at in range(8, len(whole)):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
-        with pytest.raises(DataError, match=r"the PNG file (is damaged|ends too early)"):
+        with pytest.raises(DataError, match=r"the PNG file (is damaged: its chunk (\w{4}|0x\w{8}) at|ends)"):
             read_image(path)
         path.write_bytes(whole[:at])
         with pytest.raises(DataError, match="the PNG file ends too early"):

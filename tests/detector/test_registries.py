@@ -125,7 +125,7 @@ def test_a_new_model_needs_its_row_only(
         ),
         (
             Params(train=TrainConfig(efficientnet=config.EfficientNetConfig(pretrained=True))),
-            r"train\.efficientnet\.pretrained is True, but model meso4",
+            r"train\.efficientnet\.pretrained is true, but model meso4",
         ),
     ],
 )

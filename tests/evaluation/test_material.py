@@ -190,7 +190,7 @@ def test_numbers_that_the_scores_do_not_give_are_refused_even_with_matching_hash
         (("weights_sha256",), "0" * 64, r"model\.json, weights_sha256: '000000000000', but .*scores\.json says"),
         (("trained_on",), "10", r"model\.json, trained_on: '10', but .*scores\.json says that the scores are of '77'"),
         (("data",), None, r"model\.json: no data; run `detector train` again"),
-        (("data", "synthetic"), False, r"summary\.json, dataset\.synthetic: True, but .*model\.json has False"),
+        (("data", "synthetic"), False, r"summary\.json, dataset\.synthetic: true, but .*model\.json has false"),
     ],
 )
 def test_another_model_with_equal_thresholds_is_refused(everything, place, value, message):

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import random
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -47,6 +48,10 @@ FAST = 2  # damages of each file in the fast test
 BITS = 60  # flipped bits of each file in the trial, and as many cuts
 FEW = 2  # pictures of a folder that are damaged
 UNHASHED = (".png", ".mp4", ".yaml", "rwlock")  # files without a hash, of which all values are tried too
+# of what Python calls its values and errors: a message has the words of the file's format
+PYTHON = re.compile(
+    r"(?:^|[ (\[])b'(?! )|Path\('|<class |<function | object at 0x|NoneType|\[Errno|\b(?:None|True|False)\b|\w+Error\b"
+)
 Damage = tuple[str, str, Change]  # a file, the name of a change, and the change
 COMMANDS = {
     "read_token": lambda path: read_token(Path(path)),
@@ -500,6 +505,8 @@ def judged(
     error = said[said.rfind("Error: ") :].strip()
     if not one.several and (not error.startswith("Error: ") or "\n" in error or len(error) > 1500):
         return f"not one line: {said[-800:]!r}"
+    if found := PYTHON.search(error):
+        return f"shows {found.group()!r} of Python: {error:.400}"
     if not any(part in said for part in {Path(name).name, str(Path(name).parent), *(r for r in one.reads)}):
         return f"names no file: {error:.400}"
     return ""

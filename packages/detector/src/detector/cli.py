@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import warnings
 from typing import Any, TextIO
 
@@ -12,7 +13,7 @@ from evaluation.threads import let_idle_threads_sleep, pin_numpy
 
 from . import __version__
 from .ending import run
-from .errors import DetectorError
+from .errors import DetectorError, ListedError
 from .pipeline import STAGES
 
 # name -> (module:attribute, help line): the stages in order, then the other commands
@@ -69,20 +70,29 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except DetectorError as error:
-            raise click.ClickException(str(error)) from error
+            parts = str(error).split("\n") if isinstance(error, ListedError) else [str(error)]
+            raise click.ClickException("\n".join(map(_printable, parts))) from error
         except BrokenPipeError:
             raise  # click exits silently when the reader of a pipe has closed it
         except OSError as error:
             if error.filename is None and error.strerror is None:
                 raise
-            where = f"{error.filename}: " if error.filename is not None else ""
-            raise click.ClickException(f"{where}{error.strerror}") from error
+            name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+            where = f"{name}: " if name is not None else ""
+            raise click.ClickException(_printable(f"{where}{error.strerror}")) from error
         except (MemoryError, ImportError, RuntimeError) as error:
             from evaluation.exhausted import exhausted
 
             if (text := exhausted(error)) is None:
                 raise
             raise click.ClickException(text) from error
+
+
+def _printable(message: str) -> str:
+    """Return *message* as one line without control characters; of a long one the two ends."""
+    from evaluation.exhausted import one_line
+
+    return one_line(message)
 
 
 python_shows = warnings.showwarning

@@ -21,6 +21,8 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from evaluation.values import shown
+
 from .errors import ConfigError, DetectorError
 
 if TYPE_CHECKING:  # parameters are parsed without NumPy, OpenCV and mozcodec
@@ -81,7 +83,7 @@ class Value:
         pattern = r"\d{1,6}" + (rf"(\.\d{{1,{self.places}}})?" if self.places else "")
         if not re.fullmatch(pattern, text, re.ASCII):
             kind = f"a number with at most {self.places} decimal places" if self.places else "a whole number"
-            raise ValueError(f"{self.letter} must be {kind}, got {text!r}")
+            raise ValueError(f"{self.letter} must be {kind}, got {shown(text)}")
         number = Decimal(text) if self.places else int(text)
         if not self.low <= number <= self.high:
             raise ValueError(f"{self.letter} must be {self.low}..{self.high}, got {text}")
@@ -283,9 +285,9 @@ def parse(label: str | int) -> Condition:
     """Return the condition with this *label*; ConfigError names the label, the step and what is allowed."""
     text = str(label).strip() if isinstance(label, str | int) and not isinstance(label, bool) else ""
     if not text:
-        raise ConfigError(f"a condition is text such as raw, 77 or turbo:90>resize:0.5>moz:60, got {label!r}")
+        raise ConfigError(f"a condition is text such as raw, 77 or turbo:90>resize:0.5>moz:60, got {shown(label)}")
     if len(text) > MAX_CHARACTERS:
-        raise ConfigError(f"condition {text[:40]!r}...: at most {MAX_CHARACTERS} characters, got {len(text)}")
+        raise ConfigError(f"condition {shown(text[:40])}...: at most {MAX_CHARACTERS} characters, got {len(text)}")
     if text == RAW:
         return Condition()
     parts = [part.strip() for part in text.split(">")]
@@ -295,7 +297,7 @@ def parse(label: str | int) -> Condition:
         condition = Condition(tuple(map(_step, parts)))
         _check_sizes(condition)
     except ValueError as error:
-        raise ConfigError(f"condition {text!r}: {error}") from None
+        raise ConfigError(f"condition {shown(text)}: {error}") from None
     return condition
 
 
@@ -326,7 +328,7 @@ def _step(text: str) -> Step:
             _step(f"moz:{text}")  # raises its own error
             hint = f"did you mean moz:{text}?"
         forms = ", ".join(kind.form for kind in STEPS.values())
-        raise ValueError(f"unknown step {name!r} in {text!r}; {hint} (steps: {forms})")
+        raise ValueError(f"unknown step {shown(name)} in {shown(text)}; {hint} (steps: {forms})")
     words = rest.split("/") if rest else []
     try:
         if len(words) < len(kind.values):
@@ -334,7 +336,7 @@ def _step(text: str) -> Step:
         values = tuple(value.read(word) for value, word in zip(kind.values, words, strict=False))
         return Step(name, values, _options(words[len(kind.values) :], kind))
     except ValueError as error:
-        raise ValueError(f"step {text!r}: {error}; {_usage(kind)}") from None
+        raise ValueError(f"step {shown(text)}: {error}; {_usage(kind)}") from None
 
 
 def _options(words: Iterable[str], kind: Kind) -> tuple[str, ...]:
@@ -343,7 +345,7 @@ def _options(words: Iterable[str], kind: Kind) -> tuple[str, ...]:
     for word in words:
         group = next((group for group in kind.options if word in OPTIONS[group]), None)
         if group is None:
-            raise ValueError(f"unknown option {word!r}")
+            raise ValueError(f"unknown option {shown(word)}")
         if group in chosen:
             raise ValueError(f"{chosen[group]} and {word} are both {group}")
         chosen[group] = word

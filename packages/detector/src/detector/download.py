@@ -12,7 +12,7 @@ from evaluation.command_group import CommandGroup
 
 from .data.files import whole_file
 from .data.published import PUBLISHED, Published, is_intact
-from .errors import DetectorError
+from .errors import ListedError
 from .options import Command
 
 __all__ = ["command", "download"]
@@ -49,7 +49,7 @@ def get(name: str) -> None:
 def download(published: Published, place: Path) -> str:
     """Write the *published* file to *place* and return the address it came from; it appears whole or not at all.
 
-    DetectorError if no address has it, with what to do by hand.
+    ListedError if no address has it, with what to do by hand.
     """
     problems = []
     for url in published.urls:
@@ -67,7 +67,7 @@ def download(published: Published, place: Path) -> str:
         with whole_file(place) as temporary:
             temporary.write_bytes(data)
         return url
-    raise DetectorError(
+    raise ListedError(
         f"{published.name} could not be downloaded:\n  " + "\n  ".join(problems) + f"\nDownload {published.urls[0]} "
         f"on a machine with a connection and put it at {place} ({published.size:,} bytes, SHA-256 {published.sha256}, "
         f"{published.licence})"

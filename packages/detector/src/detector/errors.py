@@ -3,7 +3,8 @@
 DetectorError
 ├── ConfigError      a value in params.yaml, named with its section and its range
 ├── DataError        a file or folder that is missing, damaged or of the wrong form
-└── ExhaustedError   descriptors or memory of the machine have run out
+├── ExhaustedError   descriptors or memory of the machine have run out
+└── ListedError      several problems, one a line; the message of any other error is one line
 """
 
 
@@ -21,3 +22,7 @@ class DataError(DetectorError):
 
 class ExhaustedError(DetectorError):
     """Descriptors or memory have run out: the fault of no file, so a file is never listed as unreadable for it."""
+
+
+class ListedError(DetectorError):
+    """Several problems, each on a line of the message."""

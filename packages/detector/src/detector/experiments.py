@@ -63,7 +63,7 @@ def overrides(values: Sequence[str], separator: str | None = ",") -> list[tuple[
     for text in values:
         name, sign, listed = text.partition("=")
         if not (name and sign and listed):
-            raise DetectorError(f"an axis of the grid reads NAME=VALUE,VALUE (quality=77,10), got {text!r}")
+            raise DetectorError(f"an axis of the grid reads NAME=VALUE,VALUE (quality=77,10), got {shown(text)}")
         pairs.append((name, listed.split(separator) if separator else [listed]))
     return pairs
 

@@ -22,6 +22,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.values import shown
+
 from .arithmetic import pin, set_threads
 from .conditions import Condition, parse_all
 from .config import Params
@@ -280,7 +282,7 @@ def cam_layer(model: nn.Module, name: str) -> nn.Module:
         return model.get_submodule(name)
     except AttributeError:
         children = ", ".join(child for child, _ in model.named_children())
-        raise DetectorError(f"the model has no module {name!r}; its top-level modules are {children}") from None
+        raise DetectorError(f"the model has no module {shown(name)}; its top-level modules are {children}") from None
 
 
 def _last_linear(model: nn.Module) -> nn.Module:

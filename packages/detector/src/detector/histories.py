@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
+from evaluation.values import shown
+
 from .conditions import Condition
 from .conditions import parse as parse_condition
 from .errors import ConfigError
@@ -69,21 +71,21 @@ def parse(value: str | int) -> History:
     label = re.sub(r"\s+", "", text[: found.start()] if found else text)
     weight = Decimal(found[1]) if found else Decimal(1)
     if not weight:
-        raise ConfigError(f"history {text!r}: its weight is 0; leave it out")
+        raise ConfigError(f"history {shown(text)}: its weight is 0; leave it out")
     texts, ranges, end = [], [], 0
     for match in RANGE.finditer(label):
         texts.append(label[end : match.start()])
         ranges.append(_range(match[1], match[2], text))
         end = match.end()
     if len(ranges) > MAX_RANGES:
-        raise ConfigError(f"history {text!r}: at most {MAX_RANGES} ranges, got {len(ranges)}")
+        raise ConfigError(f"history {shown(text)}: at most {MAX_RANGES} ranges, got {len(ranges)}")
     history = History((*texts, label[end:]), tuple(ranges), weight)
     try:
         for ends in (0.0, 1.0 - 2.0**-53):  # sizes and values grow with every number of a condition
             parse_condition(history._label([values.at(ends) for values in ranges]))
     except ConfigError as error:
         hint = "a history is a condition with ranges and a weight, such as moz:5..95/4:2:0 x18"
-        raise ConfigError(f"history {text!r}: {error}; {hint}") from None
+        raise ConfigError(f"history {shown(text)}: {error}; {hint}") from None
     return history
 
 
@@ -97,7 +99,7 @@ def _range(low: str, high: str, text: str) -> Range:
     step = Decimal(1).scaleb(-places)
     first, last = Decimal(low).quantize(step), Decimal(high).quantize(step)
     if first >= last:
-        raise ConfigError(f"history {text!r}: the range {low}..{high} must go from a lower to a higher number")
+        raise ConfigError(f"history {shown(text)}: the range {low}..{high} must go from a lower to a higher number")
     return Range(first, step, int((last - first) / step) + 1)
 
 

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
+from evaluation.values import shown
+
 from .errors import ConfigError
 
 __all__ = ["Precision"]
@@ -26,7 +28,7 @@ class Precision:
         if amp == "auto":
             amp = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "off"
         if amp not in DTYPES:
-            raise ConfigError(f"train.amp must be one of auto, {', '.join(DTYPES)}, got {amp!r}")
+            raise ConfigError(f"train.amp must be one of auto, {', '.join(DTYPES)}, got {shown(amp)}")
         self.amp, self.device = amp, device
         self.scaler = torch.amp.GradScaler(device.type, enabled=amp == "fp16")
 

@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from evaluation.values import shown
+
 from .errors import DataError
 from .lock import held
 from .progress import StatusLine, track
@@ -184,7 +186,7 @@ def _listed(files: Any, root: str) -> list[There]:
     for path, info in sorted(found.items()):
         name = path[len(root) :].lstrip("/") if path != root else ""
         if name and NOT_INSIDE.search(name):
-            raise ValueError(f"{path!r} has a name that a file below a folder cannot have")
+            raise ValueError(f"{shown(path)} has a name that a file below a folder cannot have")
         token = " ".join(f"{key}={info[key]}" for key in TOKENS if info.get(key) is not None)
         listed.append(There(path, name, int(info["size"]), token))
     return listed

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, overload
 
 from evaluation.sums import KEY, Changed, check_content, check_file
+from evaluation.values import brief, shown
 
 from .errors import DataError
 from .reading import open_file, read_bytes
@@ -60,7 +61,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-SHOWN = 60  # characters of a wrong value in a message
 INT64 = 1 << 63
 MOST_TEXT = 2 << 30  # bytes of a file of text
 MOST_KNOWN = 4096  # values of a column that are kept while a table is read
@@ -159,7 +159,7 @@ def _convert(value: Any, hint: Any, checks: Mapping[str, Any], place: str, rules
         return _union(value, arguments, checks, place, rules)
     if origin is Literal:
         if value not in arguments:
-            raise Mismatch(f"{_named(place)} must be {' or '.join(map(repr, arguments))}, got {shown(value)}")
+            raise Mismatch(f"{_named(place)} must be {' or '.join(map(shown, arguments))}, got {shown(value)}")
         return value
     if "convert" in checks:
         try:
@@ -214,7 +214,7 @@ def _sequence(
         _convert(v, h, checks, f"{place}[{i}]", rules) for i, (v, h) in enumerate(zip(value, hints, strict=True))
     ]
     if rules.lenient and len(set(items)) < len(items):
-        raise Mismatch(f"{_named(place)} has a value twice: {items}")
+        raise Mismatch(f"{_named(place)} has a value twice: {shown(items)}")
     return origin(items)
 
 
@@ -234,7 +234,7 @@ def _union(value: Any, hints: tuple[Any, ...], checks: Mapping[str, Any], place:
     except Mismatch as error:
         if dataclasses.is_dataclass(last) and isinstance(value, Mapping):
             raise  # a wrong key or value of the section
-        words = [repr(w) for h in hints if typing.get_origin(h) is Literal for w in typing.get_args(h)]
+        words = [shown(w) for h in hints if typing.get_origin(h) is Literal for w in typing.get_args(h)]
         words += ["true", "false"] if bool in others else []
         words += ["null"] if type(None) in hints else []
         raise Mismatch(f"{error} (or {', '.join(words)})" if words else str(error)) from None
@@ -279,7 +279,7 @@ def _plain(value: Any, place: str) -> Any:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise Mismatch(f"{_named(place)} is not valid Unicode text: {value[:SHOWN]!a}") from None
+            raise Mismatch(f"{_named(place)} is not valid Unicode text: {shown(value)}") from None
     elif isinstance(value, Mapping):
         for key, item in value.items():
             _plain(key, f"a key of {_named(place)}")
@@ -326,20 +326,6 @@ def _wrong(place: str, what: str, value: Any) -> str:
 
 def _named(place: str) -> str:
     return place or "the content"
-
-
-def shown(value: Any) -> str:
-    """Return *value* for a message, truncated."""
-    try:
-        words = ascii(value) if not isinstance(value, str) or not value.isprintable() else repr(value)
-    except (ValueError, RecursionError):  # a number with too many digits, or infinite nesting
-        words = f"a {type(value).__name__}"
-    return brief(words)
-
-
-def brief(text: str) -> str:
-    """Return *text* for a message, truncated."""
-    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -449,9 +435,13 @@ def parse_yaml(content: str, path: str | Path) -> Any:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         reason = error.problem or error.context or "unknown error"
+        # its values are shown as Python does
+        if twice := re.fullmatch(r'found duplicate key "(.*)" with value .*', reason, re.DOTALL):
+            reason = f"the key {shown(twice[1])} occurs twice"
         raise DataError(f"{path}{place}: not readable as YAML: {reason}") from None
     except Exception as error:  # ruamel does not wrap errors of constructors, such as RecursionError
         reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        reason = reason.replace(' in "<unicode string>", position', " at position")
         raise DataError(f"{path}: not readable as YAML: {reason}") from None
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from .material import FIDELITY, LOG, TRAIN, Material, Sources
 from .metrics import auc, balanced_accuracy, youden_threshold
 from .records import Dataset, Faces, Failures, Origin
 from .scores import Scores
+from .values import shown
 
 __all__ = ["check"]
 
@@ -120,7 +120,7 @@ def _check_origin(sources: Sources, origin: Origin, material: Material, scores: 
             a, b = faces.parameters, origin.faces.parameters
             key = next(key for key in {**a, **b} if a.get(key) != b.get(key) or (key in a) != (key in b))
             raise FileError(
-                f"{sources.faces}, parameters.{key}: {_text(a.get(key))}, but {path} has {_text(b.get(key))}: "
+                f"{sources.faces}, parameters.{key}: {shown(a.get(key))}, but {path} has {shown(b.get(key))}: "
                 f"{MIXED}; {remedy}"
             )
         index = sources.faces.parent / "index.csv"
@@ -130,7 +130,7 @@ def _check_origin(sources: Sources, origin: Origin, material: Material, scores: 
 
 def _short(value: str | None) -> str:
     """Return a value for a message; of a hash the first digits."""
-    return "nothing" if value is None else repr(value[:12] if len(value) == 64 else value[:60])
+    return "nothing" if value is None else shown(value[:12] if len(value) == 64 else value)
 
 
 def _check_card(name: str, here: Dataset, other: str, there: Dataset, remedy: str) -> None:
@@ -139,13 +139,9 @@ def _check_card(name: str, here: Dataset, other: str, there: Dataset, remedy: st
         a, b = getattr(here, part.name), getattr(there, part.name)
         if a != b:
             raise FileError(
-                f"{name}, dataset.{part.name}: {_text(a)}, but {other} has {_text(b)}: it was edited, or {MIXED}; "
+                f"{name}, dataset.{part.name}: {shown(a)}, but {other} has {shown(b)}: it was edited, or {MIXED}; "
                 f"{remedy}"
             )
-
-
-def _text(value: Any) -> str:
-    return repr(value) if len(repr(value)) < 60 else f"{repr(value)[:57]}..."
 
 
 def _check_faces(sources: Sources, faces: Faces, scores: Scores) -> None:

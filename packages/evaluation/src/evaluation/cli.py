@@ -14,6 +14,7 @@ from .command_group import CommandGroup
 from .exhausted import exhausted, one_line
 from .paths import Command, Existing, File, Folder, GroupArgument, check_paths
 from .threads import let_idle_threads_sleep, pin_numpy
+from .values import shown
 
 __all__ = ["main"]
 
@@ -70,7 +71,7 @@ class ColumnArgument(click.ParamType):  # type: ignore[type-arg]  # not generic 
             return value
         ours, sign, theirs = str(value).partition("=")
         if not (sign and ours and theirs):
-            self.fail(f"{value!r} is not OURS=THEIRS (like score=probability)", param, ctx)
+            self.fail(f"{shown(value)} is not OURS=THEIRS (like score=probability)", param, ctx)
         return ours, theirs
 
 

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from .values import shown
+
 __all__ = [
     "RAW", "RESERVED", "Ends", "condition_key", "condition_keys", "encoder_quality", "ends", "family", "quality",
     "title",
@@ -81,8 +83,8 @@ def condition_keys(conditions: Iterable[str]) -> dict[str, str]:
         keys[condition] = key = condition_key(condition)
         if owners.setdefault(key, condition) != condition:
             raise ValueError(
-                f"the conditions {owners[key]!r} and {condition!r} have the same key {key!r} in metrics.json; "
-                "rename one of them"
+                f"the conditions {shown(owners[key])} and {shown(condition)} have the same key {shown(key)} in "
+                "metrics.json; rename one of them"
             )
     return keys
 

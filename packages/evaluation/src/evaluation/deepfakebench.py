@@ -19,6 +19,7 @@ from .files import FileError, regular
 from .mapping import Mapping
 from .tablefile import Columns, Head
 from .text import Text
+from .values import shown
 
 __all__ = ["columns_of"]
 
@@ -63,7 +64,7 @@ def _load(path: Path) -> dict[Any, Any]:
 
 
 def _keys(found: dict[Any, Any]) -> str:
-    return ", ".join(repr(key)[:20] for key in list(found)[:8]) or "nothing"
+    return ", ".join(shown(key, 20) for key in list(found)[:8]) or "nothing"
 
 
 def _numbers(path: Path, found: dict[Any, Any], name: str) -> np.ndarray:

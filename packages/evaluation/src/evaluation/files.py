@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .sums import KEY, Changed, check_content, check_file
+from .values import shown
 from .whole import write_together
 
 __all__ = [
@@ -62,7 +63,6 @@ MAX_BYTES = 1 << 26
 MAX_TEXT = 1 << 31  # bytes of a file that is read as a whole
 MAX_LINE = 1 << 24  # characters
 MAX_DEPTH = 50
-SHOWN = 60  # characters of a value in an error
 
 
 class FileError(ValueError):
@@ -234,7 +234,7 @@ def iterate_csv(
         for of, name, i, _ in places:
             if words and of in words and row[i] not in words[of]:
                 listed = ", ".join(sorted(words[of]))
-                raise origin.error(f"{line}, column {name}", f"expected one of {listed}, found {_shown(row[i])}")
+                raise origin.error(f"{line}, column {name}", f"expected one of {listed}, found {shown(row[i])}")
         try:
             found = schema(**values)
         except ValueError as error:
@@ -253,7 +253,7 @@ def read_table(path: str | Path, needed: Sequence[str], remedy: str = "") -> tup
     _check_columns([name for name in needed if name not in header], header, origin)
     for name in header:
         if header.count(name) > 1:
-            raise origin.error("line 1", f"the column {_shown(name)} occurs twice")
+            raise origin.error("line 1", f"the column {shown(name)} occurs twice")
     rows = [dict(zip(header, row, strict=True)) for _, row in lines]
     check_unchanged(path)
     return header, rows
@@ -261,7 +261,7 @@ def read_table(path: str | Path, needed: Sequence[str], remedy: str = "") -> tup
 
 def _check_columns(missing: Sequence[str], header: Sequence[str], origin: _Origin) -> None:
     if missing:
-        raise origin.error("line 1", f"no column {', '.join(missing)}; the header is {_shown(','.join(header))}")
+        raise origin.error("line 1", f"no column {', '.join(missing)}; the header is {shown(','.join(header))}")
 
 
 def _lines(origin: _Origin) -> Iterator[tuple[str, list[str]]]:
@@ -362,7 +362,7 @@ def _parse_json(text: str, origin: _Origin, place: str) -> Any:
         found = dict(pairs)
         if len(found) < len(pairs):
             twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
-            raise origin.error(place, f"the key {_shown(twice)} occurs twice in one object")
+            raise origin.error(place, f"the key {shown(twice)} occurs twice in one object")
         return found
 
     def constant(name: str) -> None:
@@ -400,11 +400,6 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-
-
 NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -422,19 +417,19 @@ def _parsed(value: Any, kind: Any, origin: _Origin, place: str) -> Any:
         return _parsed(value, other, origin, place)
     if outer is dict:
         if not isinstance(value, dict):
-            raise origin.error(place, f"expected an object, found {_shown(value)}")
+            raise origin.error(place, f"expected an object, found {shown(value)}")
         return {key: _parsed(part, inner[1], origin, _below(place, key)) for key, part in value.items()}
     if outer in (list, tuple):
         if not isinstance(value, list):
-            raise origin.error(place, f"expected a list, found {_shown(value)}")
+            raise origin.error(place, f"expected a list, found {shown(value)}")
         return outer(_parsed(part, inner[0], origin, f"{place}[{i}]") for i, part in enumerate(value))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         if abs(value) > 2**1000:
-            raise origin.error(place, f"number out of range, found {_shown(value)}")
+            raise origin.error(place, f"number out of range, found {shown(value)}")
         value = float(value)
     wrong = not isinstance(value, kind) or (kind is int and isinstance(value, bool))
     if wrong or (kind is float and not math.isfinite(value)):
-        raise origin.error(place, f"expected {NAMES[kind]}, found {_shown(value)}")
+        raise origin.error(place, f"expected {NAMES[kind]}, found {shown(value)}")
     return value
 
 
@@ -444,7 +439,7 @@ def _below(place: str, key: str) -> str:
 
 def _parsed_object(value: Any, kind: Any, origin: _Origin, place: str) -> Any:
     if not isinstance(value, dict):
-        raise origin.error(place, f"expected an object, found {_shown(value)}")
+        raise origin.error(place, f"expected an object, found {shown(value)}")
     hints = get_type_hints(kind)
     known = {field.name: field for field in fields(kind)}
     missing = [
@@ -475,5 +470,5 @@ def _cell_value(text: str, kind: Any, origin: _Origin, place: str) -> Any:
         if (abs(value) >= 2**63 and not (kind is float and math.isinf(value))) or value != value:
             raise ValueError
     except (ValueError, OverflowError):
-        raise origin.error(place, f"expected {NAMES[kind]}, found {_shown(text)}") from None
+        raise origin.error(place, f"expected {NAMES[kind]}, found {shown(text)}") from None
     return value

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping as Given
 from dataclasses import dataclass, field
 
+from .values import shown
+
 __all__ = ["COLUMNS", "Mapping", "choose", "label_of_path"]
 
 COLUMNS = ("key", "video", "compression", "frame", "method", "identity", "pair", "split", "label", "condition", "score")
@@ -136,5 +138,4 @@ def _either(names: list[str]) -> str:
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    text = repr(",".join(names))
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    return shown(",".join(names), 200)

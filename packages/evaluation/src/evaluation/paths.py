@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from .outputs import check_writable
+from .values import shown
 
 __all__ = ["Command", "Existing", "File", "Folder", "GroupArgument", "check_paths"]
 
@@ -36,7 +37,8 @@ class GroupArgument(click.ParamType):  # type: ignore[type-arg]  # not generic a
         label, sign, listed = str(value).partition("=")
         paths = listed.split(",")
         if not (sign and label and all(paths)):
-            self.fail(f"{value!r} is not LABEL=PATH or LABEL=PATH,PATH (like q77=seed-1.csv,seed-2.csv)", param, ctx)
+            said = f"{shown(value)} is not LABEL=PATH or LABEL=PATH,PATH (like q77=seed-1.csv,seed-2.csv)"
+            self.fail(said, param, ctx)
         for path in paths:
             if not Path(path).is_file():
                 self.fail(f"{path}: no such file", param, ctx)

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from .values import shown
+
 __all__ = ["PickleError", "load"]
 
 MOST_BYTES = 1 << 31
@@ -52,9 +54,9 @@ class _Dtype:
         try:
             found = np.dtype(self.code)
         except (TypeError, ValueError, SyntaxError):
-            raise PickleError(f"an array of the type {self.code!r}, which is not numbers") from None
+            raise PickleError(f"an array of the type {shown(self.code)}, which is not numbers") from None
         if found.kind not in KINDS or found.itemsize > 1 << 16 or found.subdtype:
-            raise PickleError(f"an array of the type {self.code!r}, which is not numbers")
+            raise PickleError(f"an array of the type {shown(self.code)}, which is not numbers")
         if self.order == ">":
             return found.newbyteorder(">")
         return found.newbyteorder("<") if self.order == "<" else found
@@ -183,8 +185,8 @@ def load(data: bytes) -> dict[Any, Any]:
         raise
     except MemoryError:
         raise PickleError("it needs more memory than is available") from None
-    except Exception as error:  # unpickling raises many exception types for damaged files
-        raise PickleError(f"damaged ({type(error).__name__})") from None
+    except Exception:  # unpickling raises many exception types for damaged files
+        raise PickleError("damaged") from None
     if type(found) is not dict:
         raise PickleError("not a dictionary")
     return {key: _plain(value) for key, value in found.items()}

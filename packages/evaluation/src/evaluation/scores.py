@@ -29,6 +29,7 @@ from .mapping import Mapping as Chosen
 from .metrics import logit
 from .sums import Changed
 from .text import Text, first_rows
+from .values import shown
 
 __all__ = ["ALL", "COLUMNS", "Reading", "Scores", "ScoresError", "Source", "by_video", "condition_key", "read"]
 
@@ -344,12 +345,10 @@ class _Problem:
 
 
 def _named_problem(found: tablefile.Columns, problem: _Problem) -> ScoresError:
-    value = repr(problem.value)
-    value = value if len(value) <= 100 else f"{value[:100]}..."
     more = f" ({problem.count} of {found.rows} rows are like this)" if problem.count > 1 else ""
     return ScoresError(
-        f"{found.head.path}, {found.place(problem.row)}, column {problem.column}: {value} {problem.said}{more}"
-        f"{problem.remedy}"
+        f"{found.head.path}, {found.place(problem.row)}, column {problem.column}: {shown(problem.value, 100)} "
+        f"{problem.said}{more}{problem.remedy}"
     )
 
 

@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from .values import shown
+
 __all__ = ["KEY", "SUMS", "Changed", "check_content", "check_file", "sealed", "update_sums", "write_sums"]
 
 SUMS = "files.sha256"
@@ -115,8 +117,9 @@ def check_content(path: str | Path, value: Any) -> Any:
     content = {name: part for name, part in value.items() if name != KEY}
     if (found := _content(content)) != value[KEY]:
         raise Changed(
-            f"{path}: the SHA-256 of its content is {found[:12]}..., but {KEY} is {str(value[KEY])[:12]!r}...: the "
-            f"file is damaged or was edited; copy it again or make it again, or remove the key {KEY} if you edited it"
+            f"{path}: the SHA-256 of its content is {found[:12]}..., but {KEY} is {shown(str(value[KEY])[:12])}...: "
+            "the file is damaged or was edited; copy it again or make it again, or remove the key "
+            f"{KEY} if you edited it"
         )
     return content
 

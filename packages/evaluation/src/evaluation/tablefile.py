@@ -27,6 +27,7 @@ from . import columnar
 from .files import FileError, regular
 from .sums import Changed
 from .text import Text
+from .values import shown
 
 __all__ = ["MISSING", "Columns", "Head", "columns", "head", "is_number"]
 
@@ -247,7 +248,8 @@ def columns(head: Head, texts: Sequence[str], numbers: Sequence[str], allow_miss
     """
     for name in (*texts, *numbers):
         if head.names.count(name) > 1:
-            raise FileError(f"{head.path}, line 1: {head.names.count(name)} columns are called {name!r}; rename them")
+            columns = f"{head.names.count(name)} columns are called {shown(name)}"
+            raise FileError(f"{head.path}, line 1: {columns}; rename them")
     read = _read_csv if head.delimiter else _read_parquet
     found = read(head, list(texts), list(numbers))
     if (found.broken or found.cut) and not allow_missing:
@@ -464,7 +466,7 @@ def _named(head: Head, numbers: list[str], error: ValueError) -> FileError:
     if wrong:
         line, name, cell = wrong[0]
         more = f" ({len(wrong)} of {total} rows are like this)" if len(wrong) > 1 else ""
-        return FileError(f"{head.path}, line {line}, column {name}: {cell[:60]!r} is not a number{more}")
+        return FileError(f"{head.path}, line {line}, column {name}: {shown(cell[:60])} is not a number{more}")
     if "UTF8" in str(error) or "utf" in str(error).lower():
         return FileError(f"{head.path} is not a CSV file in UTF-8: {_utf8_place(head)}; save it as CSV in UTF-8")
     return FileError(f"{head.path} is not a CSV file in UTF-8: {_first_line(error)}; save it as CSV in UTF-8")

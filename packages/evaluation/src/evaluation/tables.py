@@ -26,6 +26,7 @@ from .printed import footnoted, number, number_with
 from .scores import ALL, Reading, Scores, Source, by_video
 from .strata import Stratum
 from .summary import LEVELS, Calibration, Covariance, DeLong, Difference, Row, Scalar, Settings, Summary
+from .values import shown
 from .whole import write_together
 from .wilson import Range
 
@@ -252,7 +253,7 @@ def read_results(metrics: str | Path, folder: str | Path) -> tuple[Summary, Matr
     if stored.matrix_unit not in UNIT_NAMES:
         raise FileError(
             f"{folder / 'settings.json'}: matrix_unit must be one of {', '.join(UNIT_NAMES)}, "
-            f"got {stored.matrix_unit[:40]!r}; {AGAIN}"
+            f"got {shown(stored.matrix_unit[:40])}; {AGAIN}"
         )
     summary = Summary(
         settings=settings,
@@ -322,7 +323,7 @@ def _check_same(path: str | Path, folder: Path, expected: dict[str, Any]) -> Non
     found = _leaves(read_json(path, dict[str, Any], AGAIN))
     wanted = _leaves(expected)
     for place in [*wanted, *found]:
-        here, there = (f"is {side[place]!r}" if place in side else "is missing" for side in (found, wanted))
+        here, there = (f"is {shown(side[place])}" if place in side else "is missing" for side in (found, wanted))
         if here != there:
             raise FileError(
                 f"{path}, {place}: {here[:60]}, but in the tables of {folder} it {there[:60]}: it was edited or "

@@ -20,6 +20,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from evaluation.values import shown
+
 from ..config import FacesConfig
 from ..errors import ConfigError, DataError
 from .files import sha256
@@ -166,7 +168,7 @@ def make_detector(name: str, weights: str | None = None) -> Detector:
     `ConfigError` for an unknown name or missing weights, `DataError` if the file does not exist or is not such a model.
     """
     if name not in DETECTORS:
-        raise ConfigError(f"faces.detector must be one of auto, {', '.join(DETECTORS)}, got {name!r}")
+        raise ConfigError(f"faces.detector must be one of auto, {', '.join(DETECTORS)}, got {shown(name)}")
     row = DETECTORS[name]
     if row.stand_in is not None and not row.works():
         print(f"OpenCV {cv2.__version__} has no face detector {name}; using {row.stand_in} instead", file=sys.stderr)
@@ -188,7 +190,7 @@ def configured(config: FacesConfig) -> Detector:
         given = getattr(config, setting, None)
         if config.detector != "auto" and row is not None and setting != row.weights and given is not None:
             raise ConfigError(
-                f"faces.{setting} is {given!r}, but faces.detector {name} does not use "
+                f"faces.{setting} is {shown(given)}, but faces.detector {name} does not use "
                 "this file; leave it empty, or choose the face detector that it belongs to"
             )
     return make_detector(name, getattr(config, row.weights, None) if row is not None and row.weights else None)

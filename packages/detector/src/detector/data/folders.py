@@ -330,15 +330,15 @@ def _clip(
         for what in ("identity", "split"):
             if getattr(first, what) != getattr(other, what):
                 raise DataError(
-                    f"{other.path}: has {what} {getattr(other, what)!r} and {first.path} "
-                    f"{getattr(first, what)!r}, though both are frames of {method}/{name}"
+                    f"{other.path}: has {what} {shown(getattr(other, what))} and {first.path} "
+                    f"{shown(getattr(first, what))}, though both are frames of {method}/{name}"
                 )
     try:
         length = len(f"{GIVEN}/{method}/{name}/0000".encode())
     except UnicodeEncodeError as error:
-        raise DataError(f"{first.path!r}: its name is not UTF-8; rename it") from error
+        raise DataError(f"{shown(first.path)}: its name is not UTF-8; rename it") from error
     if length > LONGEST_KEY:
-        raise DataError(f"{first.path}: the name {name!r} is {length - LONGEST_KEY} bytes too long; rename it")
+        raise DataError(f"{first.path}: the name {shown(name)} is {length - LONGEST_KEY} bytes too long; rename it")
     return Clip(
         path=first.path,
         mask=None,

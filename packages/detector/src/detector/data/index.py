@@ -18,9 +18,10 @@ from ..errors import DataError
 from ..schema import among, brief, in_range, iterate_csv, shown
 from .columns import iterate_columns, write_columns
 from .files import whole_file
-from .shards import Checksum, RelativeName, ShardName, Slot
+from .shards import Checksum, RelativeName, ShardName, Slot, tar_header
 
 SPLITS = ("train", "val", "test")
+CERTAIN = 95  # bytes: a key of so many fits into the header of an archive, with its suffix
 
 Row = TypeVar("Row")
 
@@ -168,6 +169,11 @@ def _numbered(path: Path, kind: type[Row]) -> Iterator[tuple[str, Row]]:
             problem = "occurs twice" if key == last else f"follows {brief(last)}: rows must be sorted by key"
             raise DataError(f"{path}: {word} {number}: {brief(key)} {problem}")
         last = key
+        if len(key.encode()) > CERTAIN:
+            try:
+                tar_header(f"{key}.png", 0)
+            except DataError as error:
+                raise DataError(f"{path}: {word} {number}: {error}; shorten the key") from None
         yield f"{word} {number}", row
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 import mozcodec
 from evaluation.conditions import condition_key
+from evaluation.values import shown
 
 from ..errors import DataError
 from ..progress import track as progress
@@ -23,7 +23,7 @@ from .deepfakebench import frame_path, write_deepfakebench
 from .files import whole_file, write_json
 from .index import SPLITS, Face, read_index, read_masks
 from .png import decode_png, encode_png
-from .shards import BLOCK, RECORD, Located, ShardReader, crc32
+from .shards import BLOCK, RECORD, Located, ShardReader, crc32, tar_header
 from .summary import read_summary
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _verify_shard(path: Path, rows: Sequence[Located]) -> list[str]:
             end = file.tell()
             if len(data) < row.size:
                 return [*problems, f"{path}: ends at byte {end}, before the end of {row.key}"]
-            if header not in [_header(row.key + suffix, row.size) for suffix in SUFFIXES]:
+            if header not in [tar_header(row.key + suffix, row.size) for suffix in SUFFIXES]:
                 problems.append(f"{path}: {row.key}: its tar header is damaged")
             if (found := crc32(data)) != row.crc32:
                 problems.append(f"{path}: {row.key}: is damaged, crc32 {found}, the index says {row.crc32}")
@@ -83,18 +83,12 @@ def _verify_shard(path: Path, rows: Sequence[Located]) -> list[str]:
     return problems
 
 
-def _header(name: str, size: int) -> bytes:
-    info = tarfile.TarInfo(name)
-    info.size = size
-    return info.tobuf(tarfile.USTAR_FORMAT)
-
-
 def select(faces: Sequence[Face], methods: Sequence[str] = (), splits: Sequence[str] = ()) -> list[Face]:
     """Return the faces of *methods* and *splits*, by default of all; raises `DataError` if there are none."""
     there = sorted({face.method for face in faces})
     for method in methods:
         if method not in there:
-            raise DataError(f"no faces of method {method!r}; there are {', '.join(there)}")
+            raise DataError(f"no faces of method {shown(method)}; there are {', '.join(there)}")
     chosen = [f for f in faces if (not methods or f.method in methods) and (not splits or f.split in splits)]
     if not chosen:
         raise DataError(f"no faces of {', '.join(methods) or 'any method'} in {', '.join(splits) or 'any split'}")

@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from evaluation.values import shown
+
 from ..errors import DataError
 from ..schema import read_json
 from .index import SPLITS
@@ -135,7 +137,7 @@ def find_clips(root: str | Path, compression: str, methods: Sequence[str]) -> Tr
     if ACTED in methods:
         _add_acted(root, compression, clips, notes, remarks)
     if not clips:
-        raise DataError(f"{root}: no videos at compression {compression!r}; {_compressions(root)}")
+        raise DataError(f"{root}: no videos at compression {shown(compression)}; {_compressions(root)}")
     kinds = {METHODS[clip.method].acted for clip in clips if clip.label}
     if len(kinds) == 2:
         remarks.append(
@@ -328,7 +330,7 @@ def check_root(root: Path) -> None:
 def _check_methods(methods: Sequence[str]) -> None:
     for method in methods:
         if method not in METHODS:
-            raise DataError(f"faces.methods: {method!r} is unknown; FaceForensics++ has {', '.join(METHODS)}")
+            raise DataError(f"faces.methods: {shown(method)} is unknown; FaceForensics++ has {', '.join(METHODS)}")
 
 
 def _read_pairs(path: Path) -> list[tuple[str, str]]:

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.values import shown
+
 from ..errors import DataError
 from ..progress import track as progress
 from ..reading import read_bytes
@@ -156,7 +158,7 @@ def _method(label: str, file: Path, real: Collection[str], fake: Collection[str]
     for ending, method in (("real", "original"), ("fake", "fake")):
         if label.lower().endswith(ending):
             return method
-    raise DataError(f"{file}: unknown label {label!r}; use --real {label} or --fake {label}")
+    raise DataError(f"{file}: unknown label {shown(label)}; use --real {label} or --fake {label}")
 
 
 def _write(folder: Path, videos: Sequence[Packed], file: Path, root: Path | None, table: str) -> dict[str, Any]:

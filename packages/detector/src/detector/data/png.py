@@ -29,7 +29,7 @@ def decode_png(data: bytes | memoryview) -> np.ndarray:
     first (`ShardReader.read(..., check=True)`).
     """
     if bytes(data[:8]) != SIGNATURE:
-        raise DataError(f"not a PNG file: {bytes(data[:8])!r}... ({len(data)} bytes)")
+        raise DataError(f"not a PNG file: it begins with {bytes(data[:8]).hex(' ') or 'nothing'} ({len(data)} bytes)")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise DataError(f"not a complete PNG file ({len(data)} bytes)")
@@ -50,7 +50,8 @@ def checked_png(data: bytes) -> bytes:
             raise DataError("the PNG file ends too early")
         if kind not in UNUSED:
             if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
-                raise DataError(f"the PNG file is damaged: its chunk {kind!r} at byte {at} differs from its CRC")
+                name = kind.decode() if kind.isalpha() else f"0x{kind.hex()}"  # isalpha: A to Z and a to z
+                raise DataError(f"the PNG file is damaged: its chunk {name} at byte {at} differs from its CRC")
             kept.append(data[at:end])
         if kind == b"IEND":
             return b"".join(kept)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Protocol
 
 from ..errors import DataError
 from ..reading import open_file
-from ..schema import matching
+from ..schema import brief, matching
 
 if TYPE_CHECKING:
     from ..remote import Later
@@ -50,6 +50,16 @@ class Slot:
     offset: int
     size: int
     crc32: Checksum
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """Return the header of the member *name*, of *size* bytes; `DataError` if USTAR has no room for the name."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    try:
+        return info.tobuf(tarfile.USTAR_FORMAT)
+    except ValueError as error:  # over 100 bytes, and no slash divides it into at most 155 and 100
+        raise DataError(f"{brief(name)} has {len(name.encode())} bytes, too many for the tar format") from error
 
 
 class Located(Protocol):
@@ -102,7 +112,7 @@ class ShardWriter:
         """Append *data* as the member *key* + suffix and return its slot. Keys must be increasing."""
         if key <= self._last:
             raise ValueError(f"keys must be sorted and unique: {key!r} after {self._last!r}")
-        header = self._header(key, len(data))
+        header = tar_header(key + self.suffix, len(data))
         if self._file is not None and self._tell() + _padded(len(data)) + BLOCK + RECORD > self.max_bytes:
             self._finish()
         if self._file is None:
@@ -125,11 +135,6 @@ class ShardWriter:
     def _tell(self) -> int:
         assert self._file is not None
         return self._file.tell()
-
-    def _header(self, key: str, size: int) -> bytes:
-        info = tarfile.TarInfo(key + self.suffix)
-        info.size = size
-        return info.tobuf(tarfile.USTAR_FORMAT)
 
     def _finish(self) -> None:
         if self._file is None:

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import ConfigError, DetectorError
+from ..errors import ConfigError, ListedError
 from ..lock import held
 from ..progress import track
 from .executors import ProcessPool, WorkerDiedError
@@ -147,7 +147,7 @@ def run(tasks: Sequence[Task], work: Path, label: str, executor: Executor, isola
 
     With *isolated*, ``processes`` never runs a task in this process, because its input may crash it. The first
     exception of a task is raised. Tasks whose workers were killed again and again are done in pieces if they have a
-    `Division`; those without, and pieces that kill workers again, are named by a `DetectorError` when all others have
+    `Division`; those without, and pieces that kill workers again, are named by a `ListedError` when all others have
     finished.
     """
     waiting = {task.key: task for task in tasks if not is_whole(result_file(work, task))}
@@ -159,7 +159,7 @@ def run(tasks: Sequence[Task], work: Path, label: str, executor: Executor, isola
             pass
     if lost:
         more = f"\nand {len(lost) - NAMED} more" if len(lost) > NAMED else ""
-        raise DetectorError(
+        raise ListedError(
             f"{len(lost)} tasks could not be finished:\n" + "\n".join(sorted(lost)[:NAMED]) + f"{more}\n"
             "Memory may have run out: try fewer --workers. Run the same command again: finished tasks are kept"
         )

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from evaluation.values import shown
+
 from ..errors import ConfigError, DetectorError
 from .scaling import SCALING
 
@@ -94,7 +96,7 @@ def build(name: str, **options: Any) -> nn.Module:
     ConfigError names an unknown model and lists the known ones, or names the option that the model does not have.
     """
     if name not in MODELS:
-        raise ConfigError(f"model: unknown model {name!r}; known models: {', '.join(names())}")
+        raise ConfigError(f"model: unknown model {shown(name)}; known models: {', '.join(names())}")
     try:
         return MODELS[name].builder(**options)
     except DetectorError:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evaluation.values import shown
+
 from ..errors import DetectorError
 from ..options import Command
 from . import MODELS, build, names
@@ -74,7 +76,7 @@ def measure(name: str, size: int | None = None) -> Measured:
     import torch
 
     if name not in names():
-        raise DetectorError(f"unknown model {name!r}; known models: {', '.join(names())}")
+        raise DetectorError(f"unknown model {shown(name)}; known models: {', '.join(names())}")
     size = size or MODELS[name].size
     with torch.device("meta"), torch.no_grad():
         model = build(name).eval()

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from evaluation.values import shown
+
 from ..errors import DetectorError
 from ._timm import timm
 from .packages import PACKAGE, package_file
@@ -115,9 +117,9 @@ def create_backbone(
     """
     check_ratio(drop_path=drop_path)
     if not timm.is_model(name) or "efficientnet" not in name:
-        raise DetectorError(f"unknown EfficientNet {name!r}; timm has, for example, {', '.join(sorted(SCALING))}")
+        raise DetectorError(f"unknown EfficientNet {shown(name)}; timm has, for example, {', '.join(sorted(SCALING))}")
     if normalization is not None and normalization not in NORMALIZATIONS:
-        raise DetectorError(f"normalization must be {' or '.join(NORMALIZATIONS)}, got {normalization!r}")
+        raise DetectorError(f"normalization must be {' or '.join(NORMALIZATIONS)}, got {shown(normalization)}")
     source = published(name, pretrained)
     backbone: Any = timm.create_model(name, num_classes=0, drop_path_rate=drop_path, in_chans=in_chans)
     mean, std = backbone.pretrained_cfg["mean"], backbone.pretrained_cfg["std"]

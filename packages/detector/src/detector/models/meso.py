@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from evaluation.values import shown
+
 from ._area import area_average
 
 __all__ = ["Meso4", "MesoInception4", "MesoNet", "from_keras"]
@@ -111,7 +113,7 @@ def convolution(in_channels: int, out_channels: int, kernel: int, activation: Ca
 def activation_named(name: str) -> Callable[[], nn.Module]:
     """Return the maker of the activation *name*; ValueError lists the choices."""
     if name not in ACTIVATIONS:
-        raise ValueError(f"conv_activation must be one of {', '.join(sorted(ACTIVATIONS))}, got {name!r}")
+        raise ValueError(f"conv_activation must be one of {', '.join(sorted(ACTIVATIONS))}, got {shown(name)}")
     return ACTIVATIONS[name]
 
 

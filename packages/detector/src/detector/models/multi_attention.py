@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from evaluation.values import shown
+
 from ..errors import DetectorError
 from ._area import area_average
 from ._precision import full_precision
@@ -80,7 +82,7 @@ class MultiAttention(nn.Module):
         self.dropout = 0.5 if dropout is None else dropout
         self.region_dropout = region_dropout
         if texture not in ("v1", "v2"):
-            raise DetectorError(f"texture must be v1 or v2, got {texture!r}")
+            raise DetectorError(f"texture must be v1 or v2, got {shown(texture)}")
         _check_at_least(1, num_attentions=num_attentions, mid_features=mid_features, epoch_steps=epoch_steps)
         _check_at_least(0, independence_weight=independence_weight, agda_weight=agda_weight, match_weight=match_weight)
         check_ratio(dropout=self.dropout, region_dropout=region_dropout)
@@ -335,7 +337,7 @@ def _layers(backbone: Any, texture: str | None, attention: str | None) -> tuple[
         match = re.fullmatch(r"b([1-9]\d*)", layer) if layer is not None else None
         number = ends[reduction] if layer is None else int(match[1]) if match else 0
         if not 1 <= number <= len(backbone.blocks):
-            raise DetectorError(f"{key} must be b1 to b{len(backbone.blocks)}, got {layer!r}")
+            raise DetectorError(f"{key} must be b1 to b{len(backbone.blocks)}, got {shown(layer)}")
         chosen.append(number)
     if chosen[0] == chosen[1]:
         raise DetectorError(f"texture_layer and attention_layer must differ, both are b{chosen[0]}")

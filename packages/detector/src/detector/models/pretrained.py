@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from evaluation.values import shown
+
 from ..card import Start
 from ..data.files import sha256
 from ..errors import DetectorError
@@ -77,7 +79,7 @@ def published(name: str, pretrained: bool | str | Path) -> Published | None:
         if Path(text).is_file():
             return None
         known = f"the published weights of {name} are {', '.join(tags)}" if tags else f"{name} has no published weights"
-        raise DetectorError(f"pretrained: {text!r} is neither a file nor a name of weights; {known}")
+        raise DetectorError(f"pretrained: {shown(text)} is neither a file nor a name of weights; {known}")
     config: Any = timm.get_pretrained_cfg(f"{name}.{tag}")
     if not config.hf_hub_id:
         raise DetectorError(f"{name}.{tag} is not on the hub; download {config.url} and give its path as pretrained")

@@ -7,6 +7,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from evaluation.values import shown
+
 from ..card import read_card
 from ..config import Params
 from ..errors import ConfigError, DataError
@@ -55,8 +57,9 @@ def _refuse_others(params: Params, model: Model) -> None:
             if value != field.default:
                 takers = [name for name, row in MODELS.items() if section in row.sections]
                 raise ConfigError(
-                    f"train.{section}.{field.name} is {value!r}, but model {params.model} has no such setting; set it "
-                    f"back to its default, {field.default!r}, or choose a model that has it: {', '.join(takers[:4])}"
+                    f"train.{section}.{field.name} is {shown(value)}, but model {params.model} has no such setting; "
+                    f"set it back to its default, {shown(field.default)}, or choose a model that has it: "
+                    f"{', '.join(takers[:4])}"
                     + (", ..." if len(takers) > 4 else "")
                 )
 

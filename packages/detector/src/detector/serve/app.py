@@ -21,6 +21,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from evaluation.values import shown
+
 from ..answer.page import MEANING, STYLE
 from . import html
 from .guard import COOKIE, Access, Guard
@@ -197,23 +199,23 @@ def read_options(given: dict[str, str], limits: Limits) -> dict[str, Any]:
     """Return the options of an examination from the query or a form; Problem names what is wrong."""
     unknown = sorted(set(given) - set(OPTIONS))
     if unknown:
-        raise Problem("bad_option", f"unknown option {unknown[0][:50]!r}; allowed: {', '.join(OPTIONS)}")
+        raise Problem("bad_option", f"unknown option {shown(unknown[0][:50])}; allowed: {', '.join(OPTIONS)}")
     try:
         prior = float(given.get("prior", "0.5"))
     except ValueError:
         prior = math.nan
     if not 0 < prior < 1:
         raise Problem(
-            "bad_option", f"prior must be a number between 0 and 1, without both, got {given['prior'][:50]!r}"
+            "bad_option", f"prior must be a number between 0 and 1, without both, got {shown(given['prior'][:50])}"
         )
     frames = given.get("frames", str(limits.frames))
     if not (frames.isdecimal() and frames.isascii() and len(frames) < 10 and 1 <= int(frames) <= limits.frames):
-        raise Problem("bad_option", f"frames must be an integer from 1 to {limits.frames}, got {frames[:50]!r}")
+        raise Problem("bad_option", f"frames must be an integer from 1 to {limits.frames}, got {shown(frames[:50])}")
     flags = {}
     for name in ("robustness", "aligned"):
         value = given.get(name, "false")
         if value not in ("true", "false"):
-            raise Problem("bad_option", f"{name} must be true or false, got {value[:50]!r}")
+            raise Problem("bad_option", f"{name} must be true or false, got {shown(value[:50])}")
         flags[name] = value == "true"
     return {"prior": prior, "frames": int(frames), **flags}
 

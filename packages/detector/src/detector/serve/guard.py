@@ -18,6 +18,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
+from evaluation.values import shown
+
 from .metrics import Metrics
 from .problem import MEDIA_TYPE, Problem
 
@@ -209,10 +211,10 @@ class _Exchange:
     def write_log(self) -> None:
         """Log the request on one line; ids of results and names of files are left out."""
         client = self.scope.get("client")
-        shown = self.scope.get("state", {}).get("shown", "")
+        given = self.scope.get("state", {}).get("shown", "")
         took = time.monotonic() - self.began
         route = _route(self.scope)
-        name = f" {shown!r}" if shown else ""
+        name = f" {shown(given)}" if given else ""
         log.info(
             "%s %s %s %s %.3f s%s", client[0] if client else "-", self.scope["method"], route, self.status, took, name
         )

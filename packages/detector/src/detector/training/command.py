@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from evaluation.values import shown
+
 from ..arithmetic import pin
 from ..config import Params
 from ..errors import ConfigError, DataError
@@ -113,8 +115,8 @@ def _launch(launcher: str) -> None:
         os.execvp(program[0], [*program, "-m", "detector.cli", *sys.argv[1:]])
     except (ValueError, IndexError, OSError) as error:
         raise ConfigError(
-            f"--launcher {launcher!r} cannot be started: {error}; name a program such as torchrun, or leave the option "
-            "and DETECTOR_LAUNCHER out to train in one process"
+            f"--launcher {shown(launcher)} cannot be started: {error}; name a program such as torchrun, or leave the "
+            "option and DETECTOR_LAUNCHER out to train in one process"
         ) from error
 
 
