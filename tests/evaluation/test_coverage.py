@@ -85,7 +85,7 @@ def test_finished_blocks_are_kept_and_the_table_names_their_number(tmp_path, mon
     (path,) = (tmp_path / "out").glob("D7-*.jsonl")
     before = path.read_text()
     assert CliRunner().invoke(simulate.command, given).exit_code == 0
-    assert path.read_text() == before                                   # nothing was simulated again
+    assert path.read_text() == before  # nothing was simulated again
     bare = tmp_path / "bare.md"
     bare.write_text("no marks\n")
     refused = CliRunner().invoke(simulate.command, [*given, "--table", str(bare)])
@@ -139,9 +139,8 @@ def test_the_sentence_says_which_intervals_are_too_wide():
     text = coverage.sentence(12, ["AUC", "EER", "AP"])
     row = coverage.found("EER", 12)
     assert row.widest > coverage.WIDEST
-    assert text.endswith(
-        f"More than 1.25 times the width of a bootstrap that covers: EER up to {row.widest:.2f} ({row.wide} of "
-        f"{row.measured} designs and levels)."
-    )
-    assert coverage.sentence(12, ["AUC"]).endswith("None is more than 1.25 times the width of a bootstrap that covers.")
-    assert "times the width" not in coverage.sentence(12, ["AP"])               # no width was measured
+    against = "times as wide as bootstrap intervals that were widened until 95 % contained the true value"
+    wide = f"EER up to {row.widest:.2f} ({row.wide} of {row.measured} designs and levels)"
+    assert text.endswith(f"More than 1.25 {against}: {wide}.")
+    assert coverage.sentence(12, ["AUC"]).endswith(f"None is more than 1.25 {against}.")
+    assert "times as wide" not in coverage.sentence(12, ["AP"])  # no width was measured

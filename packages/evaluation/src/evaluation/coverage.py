@@ -20,7 +20,7 @@ def found(metric: str, pairs: int) -> Row | None:
 def sentence(pairs: int, metrics: Sequence[str] = (), confidence: float = 0.95) -> str:
     """Return how far the intervals of *metrics* (by default all) are off in simulations with about as many pairs.
 
-    Both directions: how many of 100 contain the true value, and the widths that exceed the goal.
+    Both directions: the percentage that contains the true value, and the widths that exceed the goal.
     """
     names = metrics or list(dict.fromkeys(row.metric for row in ROWS))
     if confidence != 0.95:
@@ -33,8 +33,8 @@ def sentence(pairs: int, metrics: Sequence[str] = (), confidence: float = 0.95) 
     parts = [f"{row.metric} {100 * row.lowest:.1f} to {100 * row.highest:.1f}" for row in rows]
     designs = f"{low} pairs" if low == high else f"{low} to {high} pairs"
     return (
-        f"How many of 100 intervals of 95 % contained the true value in simulations with {designs}, lowest and highest "
-        f"over the designs: {', '.join(parts)}. More than 95: the interval is wider than needed. {_widths(rows)}"
+        f"Percentage of 95 % intervals that contained the true value in simulations with {designs}, lowest and highest "
+        f"over the designs: {', '.join(parts)}. Above 95 the interval is wider than needed. {_widths(rows)}"
     )
 
 
@@ -45,7 +45,7 @@ def _widths(rows: Sequence[Row]) -> str:
             for row in measured if row.wide]  # fmt: skip
     if not measured:
         return ""
-    against = "the width of a bootstrap that covers"
+    against = "as wide as bootstrap intervals that were widened until 95 % contained the true value"
     if not wide:
         return f"None is more than {WIDEST:g} times {against}."
     return f"More than {WIDEST:g} times {against}: {', '.join(wide)}."

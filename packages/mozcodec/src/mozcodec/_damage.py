@@ -122,7 +122,7 @@ def note_damage(status: Any, harder: Damage | None, on_truncated: object, stackl
 def damage_found() -> Damage | None:
     """Return the damage of the image that this thread decoded or rewrote last, or None for a whole one.
 
-    For ``on_truncated="ok"``, which does not warn. Batches and series, which use other threads, do not count.
+    For ``on_truncated="ok"``, which does not warn. Batches and iterators, which use other threads, do not count.
     """
     damage: Damage | None = this_thread().damage
     return damage

@@ -107,8 +107,8 @@ def note_engine(status: Any) -> None:
 def engine_used() -> EngineUse:
     """Return which engine coded or decoded this thread's last file: ("fast", "") or ("library", why not "fast").
 
-    The reason is empty if the library was requested. Raises ``LookupError`` before the first file. Batches and series,
-    which use other threads, do not count.
+    The reason is empty if the library was requested. Raises ``LookupError`` before the first file. Batches and
+    iterators, which use other threads, do not count.
     """
     status = this_thread().status
     if status is None:

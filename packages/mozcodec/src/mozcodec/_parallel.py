@@ -43,7 +43,7 @@ class _Job:
 
 
 class _Pool:
-    """Threads that run one function over jobs. Pools of unfinished series are stopped at exit.
+    """Threads that run one function over jobs. Pools of unfinished iterators are stopped at exit.
 
     A forked process has none of the threads: its copy of the pool starts new ones, for the jobs that were not done.
     """
@@ -106,7 +106,7 @@ class _Pool:
 
     def stop(self) -> None:
         """Finish the jobs in progress, and no others."""
-        if self._stopped:  # at exit; a series that is left half way is closed when even the modules are gone
+        if self._stopped:  # at exit; an unfinished iterator is closed when even the modules are gone
             return
         self._stopped = True
         if self._process == os.getpid():

@@ -1,4 +1,4 @@
-"""Lossless operations: optimise, rotate or crop a JPEG without decoding it to pixels."""
+"""Lossless operations: optimize, rotate or crop a JPEG without decoding it to pixels."""
 
 import re
 import warnings
