@@ -268,7 +268,7 @@ def test_the_errors_of_forensics_follow_from_the_tables() -> None:
     assert all(family == f"{files}/{files}" for _, files, family, *_ in rows)
     qualities = [tuple(map(int, cell.split("/"))) for _, _, _, cell, *_ in rows if cell != "-"]
     right, tried = (sum(column) for column in zip(*qualities, strict=True))
-    alarms = table(RESULTS, "**False alarms on images that chose no threshold**")
+    alarms = table(RESULTS, "**False alarms on images that were not used to choose thresholds**")
     once = [row for row in alarms if row[0].endswith(", once")]
     count, found = (sum(int(row[i]) for row in once[1:]) for i in (1, 2))
     assert [str(count), str(found)] == once[0][1:3]
