@@ -75,7 +75,12 @@ def test_a_damaged_crop_is_left_out_and_listed(faces: Path, tmp_path: Path) -> N
     data = bytearray((faces / victim.shard).read_bytes())
     data[victim.offset] ^= 1
     (faces / victim.shard).write_bytes(data)
-    assert write_labelled(faces, tmp_path / "out", max_damaged=0.1) == 35
+    options = ["unpack", str(faces), str(tmp_path / "out"), "--max-damaged", "0.1"]
+    loose = CliRunner().invoke(cli, options)
+    assert loose.exit_code == 2 and "--max-damaged is for --webdataset" in " ".join(loose.output.split())
+    assert not (tmp_path / "out").exists()
+    result = CliRunner().invoke(cli, [*options, "--webdataset"])
+    assert result.exit_code == 0 and "35 crops with labels" in result.output
     with (tmp_path / "out/damaged.csv").open(newline="") as file:
         assert [row["key"] for row in csv.DictReader(file)] == [victim.key]
     with pytest.raises(DataError, match=f"{victim.key} is damaged"):

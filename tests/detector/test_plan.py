@@ -234,6 +234,7 @@ def test_a_calibration_of_another_machine_is_named_in_a_warning(
         (("--videos", "5", "--pictures", "5"), "give one of DATA, --videos and --pictures"),
         (("--videos", "5", "--calibrate"), "--calibrate needs DATA"),
         ((".", "--frames", "3"), "--frames is for a number of videos; . is examined itself"),
+        (("--pictures", "5", "--frames", "3"), "--frames is for --videos; a picture is one frame"),
         (("--videos", "5", "--calibration", "none.json"), "none.json: no such calibration; write it with"),
         (("--videos", "5", "--calibration", "wrong.json"), "wrong.json: stages.faces.start"),
         (("--videos", "5", "--calibration", "part.json"), "part.json: report is missing; write it with"),

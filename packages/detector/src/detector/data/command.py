@@ -11,6 +11,7 @@ from ..config import Params
 from ..options import (
     ADDRESS,
     SHARDS,
+    Between,
     Command,
     Input,
     Output,
@@ -164,17 +165,32 @@ def pack(
     "--webdataset",
     is_flag=True,
     help="Write archives SPLIT-NNNNNN.tar with each crop, its label (.cls) and its row of the index (.json), for "
-    "WebDataset. Damaged crops are left out up to max_damaged (default) and listed in OUT/damaged.csv.",
+    "WebDataset. Damaged crops are left out and listed in OUT/damaged.csv.",
 )
-def unpack(folder: Path, out: Path, methods: tuple[str, ...], splits: tuple[str, ...], webdataset: bool) -> None:
+@click.option(
+    "--max-damaged",
+    type=Between(0, 1),
+    help=f"With --webdataset: a larger share of damaged crops is an error.  [default: {Params().max_damaged}]",
+)
+def unpack(
+    folder: Path,
+    out: Path,
+    methods: tuple[str, ...],
+    splits: tuple[str, ...],
+    webdataset: bool,
+    max_damaged: float | None,
+) -> None:
     """Write the packed crops and masks in FOLDER as loose files under OUT, as DeepfakeBench expects them."""
     from .inspect import unpack as write
 
     if webdataset:
         from .labelled import write_labelled
 
-        click.echo(f"{out}: {write_labelled(folder, out, methods, splits, Params().max_damaged)} crops with labels")
+        most = Params().max_damaged if max_damaged is None else max_damaged
+        click.echo(f"{out}: {write_labelled(folder, out, methods, splits, most)} crops with labels")
         return
+    if max_damaged is not None:
+        raise click.UsageError("--max-damaged is for --webdataset; as loose files, no crop may be damaged")
     click.echo(f"{out}: {write(folder, out, methods, splits)} files")
 
 

@@ -66,6 +66,8 @@ def command(
     given = {"frames": frames, "megapixels": megapixels, "fakes": fakes, "megabytes": megabytes}
     if data is not None and (wrong := [name for name, value in given.items() if value is not None]):
         raise click.UsageError(f"--{wrong[0]} is for a number of videos; {data} is examined itself")
+    if pictures is not None and frames is not None:
+        raise click.UsageError("--frames is for --videos; a picture is one frame")
     if calibrate:
         if data is None:
             raise click.UsageError("--calibrate needs DATA, a folder of videos to measure with")
