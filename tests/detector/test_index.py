@@ -90,6 +90,7 @@ def test_any_index_reads_back_as_it_was(tmp_path_factory: pytest.TempPathFactory
             f"c23/original/{'x' * 200}/0,",
             f"line 4: c23/original/{'x' * 47}... has 219 bytes, too many for the tar format; shorten the key",
         ),
+        ("Deepfakes/000_001,c23", f"Deepfakes/{'x' * 256},c23", "line 2: video must be a relative name without empty"),
         (",002,002_003,test", ",001,002_003,test", "identity 001 is in split train (Deepfakes/000_001) and in test"),
     ],
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import json
 import os
+import re
 import shutil
 import struct
 import zlib
@@ -17,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import mozcodec
 from detector.cli import cli
@@ -26,6 +29,7 @@ from detector.data.pack import pack_deepfakebench, persons
 from detector.data.pictures import read_image
 from detector.data.png import encode_png
 from detector.data.shards import ShardReader
+from detector.data.tiff import check_tiff
 from detector.errors import DataError, ExhaustedError
 
 RNG = np.random.default_rng(3)
@@ -290,3 +294,55 @@ def test_the_command_packs_and_prints_the_counts(theirs: Path, tmp_path: Path) -
         "original           2 / 4   0 / 0   0 / 0   2 / 4",
         "Deepfakes          1 / 2   0 / 0   0 / 0   1 / 2",
     ]
+
+
+TIFFS = {"deflate": 8, "LZW": 5, "PackBits": 32773, "none": 1}
+
+
+@pytest.mark.parametrize("packed", TIFFS)
+def test_a_damaged_tiff_file_is_refused_where_its_strips_show_it(packed: str, tmp_path: Path) -> None:
+    """OpenCV gives other pixels for them: of the damage here, for all files but those that are cut."""
+    y, x = np.mgrid[:60, :70]
+    image = np.dstack([x * 3, y * 4, x + y]).astype(np.uint8)
+    if packed == "PackBits":
+        image[:] = 7  # runs alone: of other pixels, most bytes are not coded
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, TIFFS[packed], cv2.IMWRITE_TIFF_ROWSPERSTRIP, 16]
+    whole = cv2.imencode(".tiff", np.ascontiguousarray(image[..., ::-1]), options)[1].tobytes()
+    path = tmp_path / "image.tiff"
+    path.write_bytes(whole)
+    assert np.array_equal(read_image(path), image)
+    for end in range(8, len(whole), 97):
+        path.write_bytes(whole[:end])
+        with pytest.raises(DataError):
+            read_image(path)
+    refused = 0
+    places = range(8, 8 + (150 if packed == "PackBits" else 400), 3)
+    for at in places:
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+        try:
+            read_image(path)
+        except DataError as error:
+            refused += 1
+            assert re.match(r"the TIFF file is damaged: strip \d of 4, at byte \d+, (has|is not) ", str(error))
+    share = {"deflate": 1, "LZW": 0.2, "PackBits": 0.1, "none": 0}[packed]  # what is not refused cannot be told
+    assert refused >= share * len(places)
+
+
+def test_whole_tiff_files_of_other_programs_are_read() -> None:
+    """Of Pillow's, whose strips, samples, byte orders and codes are libtiff's."""
+    rng = np.random.default_rng(1)
+    noise = Image.fromarray(rng.integers(0, 256, (37, 65, 3), np.uint8))
+    number = 0
+    for mode in ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I", "F"):
+        for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "group4", "lzma"):
+            for rows, big in ((1, False), (7, True), (64, False)):
+                data = io.BytesIO()
+                try:
+                    noise.convert(mode).save(
+                        data, "TIFF", compression=compression, tiffinfo={278: rows}, big_tiff=big
+                    )
+                except (OSError, ValueError, RuntimeError):
+                    continue  # not of this mode, or not in this build
+                check_tiff(data.getvalue())
+                number += 1
+    assert number >= 100

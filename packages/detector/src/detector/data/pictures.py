@@ -105,6 +105,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     import mozcodec
 
     from .png import SIGNATURE, checked_png
+    from .tiff import STARTS, check_tiff
 
     data = read_bytes(path)
     if data.startswith(b"\xff\xd8"):
@@ -116,6 +117,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         return _read_with_pillow(data, "AVIF" if _brand(data[:400]) in AVIF else "HEIC")
     if data.startswith(SIGNATURE):
         data = checked_png(data)
+    if data.startswith(STARTS):
+        check_tiff(data)
     # it would describe damage on stderr, without the name of the file
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

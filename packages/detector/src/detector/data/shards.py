@@ -33,9 +33,11 @@ RECORD = 20 * BLOCK  # archives are padded to this, as tar does
 AHEAD = 8 << 20  # bytes that are received together from an address
 
 
-# names that stay inside the folder they are joined to
+# names that stay inside the folder they are joined to; file systems have no longer parts
+_PART = r"(?!\.{1,2}(?:/|\Z))[^/]{1,255}"
 RelativeName = Annotated[
-    str, matching(r"(?!.*(?:^|/)\.{0,2}(?:/|\Z)).+", "a relative name without empty, . or .. parts")
+    str,
+    matching(f"{_PART}(?:/{_PART})*", "a relative name without empty, . or .. parts, each of at most 255 characters"),
 ]
 ShardName = Annotated[str, matching(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.tar", "the name of a .tar file")]
 Checksum = Annotated[str, matching(r"[0-9a-f]{8}", "eight hex digits")]
