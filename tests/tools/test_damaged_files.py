@@ -552,9 +552,9 @@ def digest(path: Path) -> str:
 
 def wrong_in(
     name: str, whole: Path, folder: Path, chosen: Callable[[list[Damage]], list[Damage]], most: int
-) -> dict[str, str]:
-    """Return what is wrong with the outcome of the damages, with the hashes that stages leave and without."""
-    found: dict[str, str] = {}
+) -> tuple[int, dict[str, str]]:
+    """Return how many damages were tried and what is wrong, with the hashes that stages leave and without."""
+    number, found = 0, dict[str, str]()
     one = CASES[name]
     for hashed in (True, False):
         work = folder / ("hashed" if hashed else "plain")
@@ -572,9 +572,10 @@ def wrong_in(
                 if not hashed or file.endswith(UNHASHED):
                     every += [(file, *damage) for damage in values(Path(file))]
             for file, title, change in chosen(every):
+                number += 1
                 if said := tried(kept, one, file, change, hashed):
                     found[f"{file}: {title}{'' if hashed else ', without hashes'}"] = said
-    return found
+    return number, found
 
 
 def test_every_path_that_a_command_reads_has_a_case() -> None:
@@ -605,12 +606,15 @@ def test_every_file_that_a_command_opens_is_damaged(whole: Path) -> None:
 @pytest.mark.parametrize("name", [name for name, one in CASES.items() if not one.slow])
 def test_a_damaged_file_is_read_or_refused_in_one_line_that_names_it(name: str, whole: Path, tmp_path: Path) -> None:
     rng = random.Random(name)
-    assert wrong_in(name, whole, tmp_path, lambda every: rng.sample(every, FAST), 40) == {}
+    assert wrong_in(name, whole, tmp_path, lambda every: rng.sample(every, FAST), 40) == (2 * FAST, {})
 
 
 @pytest.mark.trial(minutes=10)
 @pytest.mark.parametrize("name", CASES)
 def test_a_file_damaged_at_any_place_is_read_or_refused_in_one_line_that_names_it(
-    name: str, whole: Path, tmp_path: Path
+    name: str, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert wrong_in(name, whole, tmp_path, lambda every: every, BITS) == {}
+    number, found = wrong_in(name, whole, tmp_path, lambda every: every, BITS)
+    with capsys.disabled():
+        print(f"{name}: {number} cases, {len(found)} did not hold")
+    assert found == {}
