@@ -29,10 +29,14 @@ IJG = "this software is based in part on the work of the Independent JPEG Group"
 
 @pytest.fixture(scope="session")
 def dist(tmp_path_factory) -> dict[str, Path]:
-    """The wheel and the source distribution, built as a user would."""
+    """The wheel and the source distribution, built as a user would.
+
+    The wheel is built where the editable installation was, if it was: mozjpeg's library is compiled there already.
+    """
     folder = tmp_path_factory.mktemp("dist")
-    for kind in ("--wheel", "--sdist"):
-        command = [sys.executable, "-m", "build", kind, "--outdir", str(folder), str(PACKAGE)]
+    installed = [f"-Cbuild-dir={path}" for path in (PACKAGE / "build").glob("*-editable")][:1]
+    for options in (["--wheel", *installed], ["--sdist"]):
+        command = [sys.executable, "-m", "build", *options, "--outdir", str(folder), str(PACKAGE)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return {"wheel": next(folder.glob("*.whl")), "sdist": next(folder.glob("*.tar.gz"))}

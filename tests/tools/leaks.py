@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 RING = 24  # columns at the left and the right edge: background, never touched by a forgery
@@ -110,7 +111,8 @@ def separability(features: np.ndarray, fake: np.ndarray, pairs: np.ndarray) -> f
     """The cross-validated AUC of *features* (n, k) for *fake* (n,), never trained on a pair it is tested on."""
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=500))
     folds = GroupKFold(10)
-    scores = cross_val_predict(model, features, fake, cv=folds, groups=pairs, method="predict_proba")[:, 1]
+    with threadpool_limits(1, user_api="blas"):  # threads of so small products mostly wait for each other in loops
+        scores = cross_val_predict(model, features, fake, cv=folds, groups=pairs, method="predict_proba")[:, 1]
     return float(roc_auc_score(fake, scores))
 
 
