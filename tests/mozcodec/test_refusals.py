@@ -111,7 +111,7 @@ def test_a_tensor_that_cannot_be_written_is_no_target():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"P5 4 x 255\n" + bytes(16), "the PNM header has b'x' instead of a number"),
+        (b"P5 4 x 255\n" + bytes(16), "the PNM header has 'x' instead of a number"),
         (b"P5 4 4 254\n" + bytes(16), "the maximum of a PNM file must be that of 2 to 16 bits .*, got 254"),
         (b"P6 4 4 255\n" + bytes(47), "the PNM file has 47 bytes of samples, too few for 4 x 4"),
         (b"P5 4", "the PNM header ends before its three numbers"),

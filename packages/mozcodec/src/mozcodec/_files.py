@@ -83,7 +83,8 @@ def _pnm_header(data: bytes) -> tuple[int, int, int, int]:
             while end < len(data) and data[end : end + 1].isdigit():
                 end += 1
             if end == at:
-                raise ValueError(f"the PNM header has {data[at : at + 1]!r} instead of a number")
+                found = data[at : at + 1].decode("latin-1")
+                raise ValueError(f"the PNM header has {found!r} instead of a number")
             numbers.append(int(data[at:end]))
             at = end
     width, height, maximum = numbers

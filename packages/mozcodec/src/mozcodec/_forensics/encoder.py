@@ -384,6 +384,6 @@ def _evidence(found: Inspection, layout: _Structure, best: Candidate, exact: boo
     if layout.huffman_first:
         words.append("Huffman tables stand before the frame header")
     if layout.comment:
-        words.append(f"comment {layout.comment[:40]!r}")
+        words.append(f"comment {layout.comment[:40].decode('utf-8', 'replace')!r}")
     names = [segment.name for segment in found.segments if segment.name.startswith("APP")]
     return (*words, "application segments: " + (", ".join(names) or "none"))
