@@ -461,7 +461,7 @@ def test_certificates_that_cannot_be_used_are_named_with_their_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str
 ) -> None:
     settings, other = certificates(tmp_path / "tls"), certificates(tmp_path / "other")
-    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("Dask was started"))
+    monkeypatch.setattr(worker, "_work", lambda *_: pytest.fail("Dask was started"))
     part = f"DASK_DISTRIBUTED__COMM__TLS__{role.upper()}__"
     (tmp_path / "text.pem").write_text("no certificate\n")
     for wrong, words in (
@@ -478,6 +478,51 @@ def test_certificates_that_cannot_be_used_are_named_with_their_setting(
                 run(tasks("square", range(1)), tmp_path / "work", "test", Executor("tls://127.0.0.1:1"))
         assert str(raised.value).startswith("tls://127.0.0.1:1: ") and words in str(raised.value)
         assert str(raised.value).endswith("; see docs/cluster.md, Encryption and certificates")
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_started_again(tmp_path: Path) -> None:
+    """Dask's command ends then, and takes the other workers with it."""
+    with started(tmp_path, 0) as one:
+        command = ("-m", "detector.cli", "worker", one.address, "--workers", "2", "--memory", "0", "--name", "here")
+        one.workers.append(one._start(*command))
+
+        def starting() -> list[int]:
+            found = children(one.workers[0].pid)
+            return [pid for pid in found if "multiprocessing.spawn" in command_line(pid)]
+
+        end_process(wait_until(starting, "a worker starts")[0])
+        files = run(tasks("square", range(4)), tmp_path / "work", "test", Executor(one.address))
+        assert [read(file) for file in files] == [b"0", b"1", b"4", b"9"]
+        assert "a worker process ended while it started" in (tmp_path / "dask.log").read_text()
+        assert len(starting()) == 2
+        one.workers[0].send_signal(signal.SIGTERM)
+        assert one.workers[0].wait(WAIT) == 0
+
+
+def test_workers_that_cannot_start_and_a_scheduler_that_ends_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.time, "sleep", lambda _: None)
+    starts: list[Any] = []
+
+    def fail(*arguments: Any, **_: Any) -> None:
+        starts.append(arguments)
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr("distributed.cli.dask_worker.main.main", fail)
+    with started(tmp_path, 0) as one:
+        with pytest.raises(DetectorError, match=r"dask://.*: the worker processes ended 3 times while they started"):
+            worker.command.main([one.address, "--workers", "1"], standalone_mode=False)
+        assert len(starts) == 3
+        monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+        one.scheduler.kill()
+        one.scheduler.wait()
+        with pytest.raises(DetectorError, match=r"dask://.*: no Dask scheduler answered within 1 s: "):
+            worker.command.main([one.address, "--workers", "1"], standalone_mode=False)
+        monkeypatch.setattr(cluster, "check_answer", lambda _: None)  # it ends between this and the next connection
+        with pytest.raises(DetectorError, match=r"dask://.*: no Dask scheduler answered within 1 s: "):
+            run(tasks("square", range(1)), tmp_path / "work", "test", Executor(one.address))
+    assert len(starts) == 4
 
 
 def test_a_cluster_with_certificates_refuses_clients_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

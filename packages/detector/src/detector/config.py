@@ -40,6 +40,7 @@ MOST_PARTS = 1024
 MOST_FRAMES = 1_000_000  # of a video
 MOST_STEPS = 1_000_000_000
 MOST_THREADS = 512
+MAX_DAMAGED = 0.01  # share of the crops, where no parameter sets it
 
 # keys of earlier versions -> their replacement
 RENAMED = {
@@ -245,7 +246,7 @@ class Params:
     model: str = "meso4"
     quality: int = number(77, 1, 100)
     conditions: tuple[str, ...] = converted(TESTED, canonical)
-    max_damaged: float = number(0.01, 0, 0.5)
+    max_damaged: float = number(MAX_DAMAGED, 0, 0.5)
     faces: FacesConfig = field(default_factory=FacesConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
     compress: CompressConfig = field(default_factory=CompressConfig)

@@ -36,7 +36,7 @@ from .executors import STRIKES, WorkerDiedError
 if TYPE_CHECKING:
     from .work import Task
 
-__all__ = ["SLURM", "attempt", "check_certificates", "on_cluster", "software"]
+__all__ = ["SLURM", "attempt", "check_answer", "check_certificates", "on_cluster", "software"]
 
 SLURM = "slurm"
 IN_FLIGHT = 1000  # tasks submitted at a time
@@ -262,9 +262,13 @@ def _client(place: str, workers: int) -> Iterator[Any]:
         return
     if place.startswith("tls://"):
         check_certificates("client", place)
-    address, security = place.replace("dask://", "tcp://"), Security()
-    _check_answer(address, security, place)
-    with Client(address, timeout=CONNECT_SECONDS, set_as_default=False, security=security) as client:
+    check_answer(place)
+    address = place.replace("dask://", "tcp://")
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False, security=Security())
+    except (OSError, TimeoutError) as error:  # the scheduler ended meanwhile
+        raise _no_answer(place, error) from error
+    with client:
         yield client
 
 
@@ -296,18 +300,24 @@ def check_certificates(role: str, place: str) -> None:
         raise DetectorError(f"{place}: the certificates cannot be used: {error} ({files}); {way_out}") from error
 
 
-def _check_answer(address: str, security: Any, place: str) -> None:
+def check_answer(place: str) -> None:
     """Raise `DetectorError` if no scheduler answers; a `Client` that cannot connect would leave its threads behind."""
     import asyncio
 
+    from distributed import Security
     from distributed.comm import connect
 
     async def answer() -> None:
-        scheduler = await connect(address, CONNECT_SECONDS, **security.get_connection_args("client"))
+        options = Security().get_connection_args("client")
+        scheduler = await connect(place.replace("dask://", "tcp://"), CONNECT_SECONDS, **options)
         await scheduler.close()
 
     try:
         asyncio.run(answer())
     except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DetectorError(f"{place}: no Dask scheduler answered within {CONNECT_SECONDS} s: {reason}") from error
+        raise _no_answer(place, error) from error
+
+
+def _no_answer(place: str, error: Exception) -> DetectorError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return DetectorError(f"{place}: no Dask scheduler answered within {CONNECT_SECONDS} s: {reason}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..config import Params
+from ..config import MAX_DAMAGED, Params
 from ..options import (
     ADDRESS,
     SHARDS,
@@ -170,7 +170,7 @@ def pack(
 @click.option(
     "--max-damaged",
     type=Between(0, 1),
-    help=f"With --webdataset: a larger share of damaged crops is an error.  [default: {Params().max_damaged}]",
+    help=f"With --webdataset: a larger share of damaged crops is an error.  [default: {MAX_DAMAGED}]",
 )
 def unpack(
     folder: Path,
@@ -186,7 +186,7 @@ def unpack(
     if webdataset:
         from .labelled import write_labelled
 
-        most = Params().max_damaged if max_damaged is None else max_damaged
+        most = MAX_DAMAGED if max_damaged is None else max_damaged
         click.echo(f"{out}: {write_labelled(folder, out, methods, splits, most)} crops with labels")
         return
     if max_damaged is not None:

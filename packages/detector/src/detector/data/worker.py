@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import multiprocessing
 import os
 import re
-import sys
+import time
+from collections.abc import Sequence
 
 import click
 
@@ -15,7 +17,9 @@ from ..arithmetic import PINNED
 from ..errors import ConfigError, DetectorError
 from ..options import Command, workers_option
 from ..system import cores
-from .cluster import check_certificates
+from .cluster import check_answer, check_certificates
+
+STARTS = 3  # attempts to start the processes
 
 
 @click.command(cls=Command)
@@ -40,6 +44,31 @@ def command(scheduler: str, workers: int, memory: str, name: str | None) -> None
     pin_numpy()
     os.environ.update(PINNED)  # read when torch is loaded
     address, number = scheduler.replace("dask://", "tcp://"), str(workers or cores())
-    dask = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nworkers", number, "--nthreads", "1"]
     named = ["--name", name] if name else []
-    os.execv(sys.executable, [*dask, "--memory-limit", memory, "--no-dashboard", *named])
+    _work(
+        scheduler,
+        [address, "--nworkers", number, "--nthreads", "1", "--memory-limit", memory, "--no-dashboard", *named],
+    )
+
+
+def _work(scheduler: str, arguments: Sequence[str]) -> None:
+    """Run ``dask worker`` until the scheduler or a signal ends it, and again if it fails because a process was killed
+    while it started: Dask replaces only processes that had started."""
+    from distributed.cli.dask_worker import main
+
+    for start in range(1, STARTS + 1):
+        try:
+            main.main(list(arguments), "detector worker", standalone_mode=False)
+            return
+        except RuntimeError as error:
+            for process in multiprocessing.active_children():
+                process.kill()
+                process.join()
+            check_answer(scheduler)
+            if start == STARTS:
+                raise DetectorError(
+                    f"{scheduler}: the worker processes ended {STARTS} times while they started; the reasons stand in "
+                    "Dask's messages above (one is that memory is short: see --memory and --workers)"
+                ) from error
+        click.echo(f"{scheduler}: a worker process ended while it started; starting all of them again", err=True)
+        time.sleep(1)  # the scheduler forgets their names
