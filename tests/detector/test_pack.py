@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import io
@@ -10,7 +11,9 @@ import os
 import re
 import shutil
 import struct
+import tracemalloc
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,8 +76,15 @@ def test_what_was_unpacked_packs_to_the_same_rows_and_bytes(small_faces: Path, t
     unpack(small_faces, tmp_path / "loose")
     summary = pack_deepfakebench(tmp_path / "loose/FaceForensics++.json", tmp_path / "again")
     # loose files do not say how they were cut
-    unknown = {"border": None, "scale": None, "shrink": None, "roll": None, "turned": None, "landmarks": None,
-               "certainty": None}
+    unknown = {
+        "border": None,
+        "scale": None,
+        "shrink": None,
+        "roll": None,
+        "turned": None,
+        "landmarks": None,
+        "certainty": None,
+    }
     assert read_index(tmp_path / "again") == [replace(face, **unknown) for face in read_index(small_faces)]
     assert read_masks(tmp_path / "again") == read_masks(small_faces)
     assert (tmp_path / "again/faces-000.tar").read_bytes() == (small_faces / "faces-000.tar").read_bytes()
@@ -338,11 +348,108 @@ def test_whole_tiff_files_of_other_programs_are_read() -> None:
             for rows, big in ((1, False), (7, True), (64, False)):
                 data = io.BytesIO()
                 try:
-                    noise.convert(mode).save(
-                        data, "TIFF", compression=compression, tiffinfo={278: rows}, big_tiff=big
-                    )
+                    noise.convert(mode).save(data, "TIFF", compression=compression, tiffinfo={278: rows}, big_tiff=big)
                 except (OSError, ValueError, RuntimeError):
                     continue  # not of this mode, or not in this build
                 check_tiff(data.getvalue())
                 number += 1
     assert number >= 100
+
+
+def tiff(strips: list[bytes], shape: tuple[int, ...], compression: int, changed: dict[int, list[int]]) -> bytes:
+    """Return a TIFF file of *strips*; *changed* are other values of tags, none for a tag that is left out."""
+    height, width, samples = shape
+    starts = [8 + sum(map(len, strips[:i])) for i in range(len(strips))]
+    tags = {256: [width], 257: [height], 258: [8] * samples, 259: [compression], 262: [2], 273: starts, 277: [samples]}
+    tags |= {278: [8], 279: [len(strip) for strip in strips]} | changed
+    body = b"".join(strips)
+    entries = b""
+    for tag, values in sorted((tag, values) for tag, values in tags.items() if values):
+        packed = struct.pack(f"<{len(values)}I", *values)
+        if len(packed) > 4:
+            body, packed = body + packed, struct.pack("<I", 8 + len(body))
+        entries += struct.pack("<HHI", tag, 4, len(values)) + packed
+    return (
+        b"II*\0" + struct.pack("<I", 8 + len(body)) + body + struct.pack("<H", len(entries) // 12) + entries + bytes(4)
+    )
+
+
+def lzw(data: bytes, end: bool = True) -> bytes:
+    """Return the LZW codes, of 9 bits, of *data* byte by byte, with a clear code in time."""
+    codes = [code for i in range(0, len(data), 200) for code in (256, *data[i : i + 200])] + [257] * end
+    bits = "".join(f"{code:09b}" for code in codes)
+    return int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+
+
+def packbits(data: bytes) -> bytes:
+    return b"".join(bytes([len(data[i : i + 128]) - 1]) + data[i : i + 128] for i in range(0, len(data), 128))
+
+
+def endless(data: bytes) -> bytes:
+    stream = zlib.compressobj()
+    return stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH)
+
+
+REVERSE = bytes(int(f"{i:08b}"[::-1], 2) for i in range(256))
+ROWS_LEFT_OUT: dict[int, list[int]] = {278: []}
+WRITERS: dict[str, tuple[int, Callable[[bytes], bytes], dict[int, list[int]]]] = {
+    "LZW with one byte more, as Photoshop writes it": (5, lambda rows: lzw(rows + b"x"), {}),
+    "LZW without an end": (5, lambda rows: lzw(rows, end=False), {}),
+    "LZW, and other bytes behind it": (5, lambda rows: lzw(rows, end=False) + b"\xff" * 9, {}),
+    "LZW, padded to full rows": (5, lambda rows: lzw(rows.ljust(8 * 13 * 3)), {}),
+    "LZW with reversed bits": (5, lambda rows: lzw(rows).translate(REVERSE), {266: [2]}),
+    "PackBits with reversed bits": (32773, lambda rows: packbits(rows).translate(REVERSE), {266: [2]}),
+    "PackBits, and other bytes behind it": (32773, lambda rows: packbits(rows) + b"\x80\x05", {}),
+    "deflate without an end": (8, endless, {}),
+    "deflate without its checksum": (8, lambda rows: zlib.compress(rows)[:-4], {}),
+    "deflate, padded to full rows": (8, lambda rows: zlib.compress(rows.ljust(8 * 13 * 3)), {}),
+    "deflate, and other bytes behind it": (8, lambda rows: zlib.compress(rows) + b"more", {}),
+    "more offsets than strips": (1, bytes, {273: [8, 320, 632, 0, 0], 279: [312, 312, 156, 0, 0]}),
+    "one strip, its size too large": (1, bytes, {279: [10**9], 278: [20]}),
+    "one strip, its size too small": (1, bytes, {279: [3], 278: [20]}),
+    "sizes that differ from those of the rows": (1, bytes, {279: [194, 193, 20, 20], 278: [5]}),
+    "one strip, rows left out": (5, lzw, ROWS_LEFT_OUT),
+    "more rows in a strip than in the image": (5, lambda rows: lzw(rows + bytes(44 * 39)), {278: [64]}),
+    "rows in a strip without limit": (8, zlib.compress, {278: [2**32 - 1]}),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_whole_tiff_files_that_libtiff_reads_over_are_read(writer: str, tmp_path: Path) -> None:
+    """Of kinds found in files of Photoshop, GraphicConverter, scanners and others, or that libtiff's source allows."""
+    compression, pack, changed = WRITERS[writer]
+    image = np.random.default_rng(1).integers(0, 256, (20, 13, 3), np.uint8)
+    rows = min(([*changed.get(278, [8]), 20])[0], 20)
+    data = tiff([pack(image[i : i + rows].tobytes()) for i in range(0, 20, rows)], image.shape, compression, changed)
+    path = tmp_path / "image.tiff"
+    path.write_bytes(data)
+    assert np.array_equal(read_image(path), image)
+
+
+HOSTILE: dict[str, tuple[int, bytes, dict[int, list[int]]]] = {
+    "2^30 tiles of one pixel": (5, b"x" * 99, {256: [1 << 15], 257: [1 << 15], 322: [1], 323: [1], 324: [8], 325: [9]}),
+    "a width of 2^31": (5, b"x" * 99, {256: [1 << 31], 257: [1]}),
+    "a bomb of deflate": (8, zlib.compress(bytes(1 << 26)), {}),
+    "a bomb of LZW": (5, b"\x80\x00" + b"\xff" * 9999, {256: [1 << 14], 257: [1 << 14], 278: [1 << 14]}),
+    "clear codes alone": (5, b"\x80\x40\x20\x10\x08\x04\x02\x01\x00" * 20000, {278: [20]}),
+    "bits and samples without limit": (1, b"x" * 99, {258: [2**32 - 1], 277: [2**32 - 1], 278: [20]}),
+    "strips that lie over each other": (
+        8,
+        zlib.compress(bytes(1 << 20)),
+        {257: [2000], 273: [8 + i % 9 for i in range(2000)], 278: [1], 279: [900] * 2000},
+    ),
+}
+
+
+@pytest.mark.parametrize("attack", HOSTILE)
+def test_a_tiff_file_made_to_cost_memory_or_time_costs_little(attack: str) -> None:
+    compression, strip, changed = HOSTILE[attack]
+    data = tiff([strip], (20, 13, 3), compression, changed)
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(DataError):
+            check_tiff(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20
