@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import math
+import os
 import shlex
 from pathlib import Path
 
@@ -291,3 +293,23 @@ def test_the_example_of_the_documentation_is_what_the_command_prints(monkeypatch
     printed = found.output.splitlines()
     assert len(shown) > 5
     assert [line for line in shown if line != "..." and line not in printed] == []
+
+
+def test_a_calibration_removes_the_folders_of_killed_ones_alone(tmp_path: Path) -> None:
+    from detector.planning.command import _work_folder
+
+    killed, running = tmp_path / ".calibration.killed", tmp_path / ".calibration.running"
+    for folder in (killed, running):
+        folder.mkdir()
+        (folder / "clip.mp4").write_bytes(b"x")
+    descriptor = os.open(running, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with _work_folder(tmp_path) as first:
+            assert not killed.exists()
+            with _work_folder(tmp_path) as second:
+                assert sorted(tmp_path.iterdir()) == sorted([running, first, second])
+        assert list(tmp_path.iterdir()) == [running]
+        assert (running / "clip.mp4").exists()
+    finally:
+        os.close(descriptor)

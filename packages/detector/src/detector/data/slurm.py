@@ -95,7 +95,10 @@ def started(workers: int = 0) -> Iterator[Any]:
     try:
         cluster = SLURMCluster(**job_options(settings))
     except (OSError, ValueError, RuntimeError) as error:
-        raise DetectorError(f"slurm: the scheduler could not be started as {path} says: {error}") from error
+        reason = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        raise DetectorError(f"slurm: the scheduler could not be started as {path} says: {reason}") from error
     with cluster:
         if workers:
             cluster.scale(workers)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,9 +107,6 @@ def command(
 
 def _calibrate(data: Path, file: Path, params: Params) -> None:
     """Write the calibration *file*."""
-    import os
-    import tempfile
-
     from ..arithmetic import pin
     from ..data.files import whole_file, write_json
 
@@ -115,11 +114,50 @@ def _calibrate(data: Path, file: Path, params: Params) -> None:
     pin(params.train)
     from .calibrate import calibrate
 
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".calibration.") as folder:
-        found = calibrate(data, params, Path(folder), lambda line: click.echo(line, err=True))
+    with _work_folder(file.parent) as folder:
+        found = calibrate(data, params, folder, lambda line: click.echo(line, err=True))
     with whole_file(file) as temporary:
         write_json(temporary, dataclasses.asdict(found))
     click.echo(f"calibration: {file}", err=True)
+
+
+@contextlib.contextmanager
+def _work_folder(parent: Path) -> Iterator[Path]:
+    """Yield a new hidden folder in *parent*, removed at the end; those that killed calibrations left are removed first.
+
+    Its process holds a lock on it, which the kernel gives up with the process; it has its name once it is locked.
+    """
+    import fcntl
+    import shutil
+    import tempfile
+
+    def lock(folder: Path) -> int:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    for left in parent.glob(".calibration.*"):
+        with contextlib.suppress(OSError):
+            held = lock(left)
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(held)
+    new = Path(tempfile.mkdtemp(dir=parent, prefix=".new.calibration."))
+    folder = parent / new.name.removeprefix(".new")
+    descriptor = None
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks, where none is removed either
+            descriptor = lock(new)
+        new.rename(folder)
+        yield folder
+    finally:
+        for path in (new, folder):
+            shutil.rmtree(path, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _read(file: Path) -> Calibration:

@@ -114,8 +114,9 @@ def _launch(launcher: str) -> None:
         program = shlex.split(launcher)
         os.execvp(program[0], [*program, "-m", "detector.cli", *sys.argv[1:]])
     except (ValueError, IndexError, OSError) as error:
+        reason = f"{shown(program[0])}: {error.strerror}" if isinstance(error, OSError) else str(error)
         raise ConfigError(
-            f"--launcher {shown(launcher)} cannot be started: {error}; name a program such as torchrun, or leave the "
+            f"--launcher {shown(launcher)} cannot be started: {reason}; name a program such as torchrun, or leave the "
             "option and DETECTOR_LAUNCHER out to train in one process"
         ) from error
 

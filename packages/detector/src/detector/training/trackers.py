@@ -58,7 +58,8 @@ class Trackers:
         try:
             work(*args)
         except OSError as error:
-            self.say(f"{kind} cannot write to {self.folder / kind / self.run}: {error}; training continues without it")
+            reason = error.strerror or error
+            self.say(f"{kind} cannot write to {self.folder / kind / self.run}: {reason}; training continues without it")
             self.open.pop(kind, None)
 
 
