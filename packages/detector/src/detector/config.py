@@ -40,6 +40,7 @@ MOST_PARTS = 1024
 MOST_FRAMES = 1_000_000  # of a video
 MOST_STEPS = 1_000_000_000
 MOST_THREADS = 512
+
 MAX_DAMAGED = 0.01  # share of the crops, where no parameter sets it
 
 # keys of earlier versions -> their replacement
