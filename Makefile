@@ -31,7 +31,7 @@ unlock: setup ## repair DVC's lock files, which a killed process can leave empty
 	@$(IN_VENV) python -m tools unlock
 
 test: setup ## lint, types and every test that is not marked slow
-	@start=$$(date +%s); echo "test: lint and everything not marked slow (about 9 minutes on 2 cores)"; said=$$(mktemp); \
+	@start=$$(date +%s); echo "test: lint and everything not marked slow (about 7 minutes on 2 cores)"; said=$$(mktemp); \
 	nice $(MAKE) --no-print-directory lint >$$said 2>&1 & linting=$$!; \
 	{ $(IN_VENV) python -m pytest -m "not slow and not alone" --numprocesses 2 --no-loadscope-reorder || { \
 	  test $$? -eq 1 && echo "test: what failed, once more in one process: if it passes now, mark it alone (docs/contributing.md)" && \
