@@ -373,10 +373,19 @@ def test_a_missing_scheduler_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         run(tasks("square", range(2)), tmp_path / "work", "test", Executor("dask://127.0.0.1:9"))
 
 
-@pytest.mark.parametrize("place", ["ray", "dask://", "dask://host", "dask://host:1/x", "tcp://host:1", "slurm.yaml"])
+NO_SCHEDULERS = ["dask://", "dask://host", "dask://host:1/x", "tcp://host:1", "dask://host:0", "tls://host:65536"]
+
+
+@pytest.mark.parametrize("place", ["ray", "slurm.yaml", *NO_SCHEDULERS])
 def test_another_place_is_refused(place: str) -> None:
-    with pytest.raises(ConfigError, match="executor must be serial, processes, dask://HOST:PORT, tls://HOST:PORT or"):
+    with pytest.raises(ConfigError, match=r"^executor must be .* with a port from 1 to 65535, got " + place):
         Executor(place)
+
+
+@pytest.mark.parametrize("scheduler", NO_SCHEDULERS)
+def test_a_worker_of_another_scheduler_is_refused(scheduler: str) -> None:
+    with pytest.raises(ConfigError, match=r"^SCHEDULER must be .* with a port from 1 to 65535, got " + scheduler):
+        worker.command.main([scheduler], standalone_mode=False)
 
 
 def order(tmp_path: Path, **changes: Any) -> cluster.Order:

@@ -97,9 +97,10 @@ class Executor:
     def __post_init__(self) -> None:
         if self.place in ("serial", "processes", "slurm"):
             return
-        if re.fullmatch(r"(dask|tls)://[^/\s]+:\d{1,5}", self.place) is None:
+        if not is_scheduler(self.place):
             raise ConfigError(
-                f"executor must be serial, processes, dask://HOST:PORT, tls://HOST:PORT or slurm, got {self.place}"
+                "executor must be serial, processes, slurm, dask://HOST:PORT or tls://HOST:PORT with a port from 1 to "
+                f"65535, got {self.place}"
             )
 
     @classmethod
@@ -114,6 +115,13 @@ class Executor:
 
 
 SERIAL = Executor("serial")
+
+
+def is_scheduler(place: str) -> bool:
+    """Return whether *place* is the address of a Dask scheduler: ``dask://HOST:PORT`` or ``tls://HOST:PORT`` with a
+    port from 1 to 65535."""
+    found = re.fullmatch(r"(?:dask|tls)://[^/\s]+:([0-9]{1,5})", place)
+    return found is not None and 1 <= int(found[1]) <= 65535
 
 
 def key_of(*parts: str | bytes | memoryview | dict[str, Any]) -> str:

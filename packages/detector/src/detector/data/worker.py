@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import os
-import re
 import time
 from collections.abc import Sequence
 
@@ -18,6 +17,7 @@ from ..errors import ConfigError, DetectorError
 from ..options import Command, workers_option
 from ..system import cores
 from .cluster import check_answer, check_certificates
+from .work import is_scheduler
 
 STARTS = 3  # attempts to start the processes
 
@@ -34,8 +34,10 @@ def command(scheduler: str, workers: int, memory: str, name: str | None) -> None
     processes are Dask workers that run one task at a time, with the arithmetic that makes results the same bytes on
     every machine.
     """
-    if re.fullmatch(r"(dask|tls)://[^/\s]+:\d{1,5}", scheduler) is None:
-        raise ConfigError(f"SCHEDULER must be dask://HOST:PORT or tls://HOST:PORT, got {scheduler}")
+    if not is_scheduler(scheduler):
+        raise ConfigError(
+            f"SCHEDULER must be dask://HOST:PORT or tls://HOST:PORT with a port from 1 to 65535, got {scheduler}"
+        )
     if importlib.util.find_spec("distributed") is None:
         raise DetectorError("Dask is not installed; pip install 'detector[cluster]'")
     if scheduler.startswith("tls://"):
