@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ import torch
 from click.testing import CliRunner
 from huggingface_hub import ModelCard
 
-from detector.card import Card, Data, Threshold, Thresholds
+from detector.card import OF_TIMM, Card, Data, Start, Threshold, Thresholds
 from detector.cli import cli
+from detector.hub import model_card
 from detector.models import build
 from detector.models._timm import timm
 from detector.weights import load_model, save_model
@@ -29,9 +31,9 @@ def trained(name: str, folder: Path) -> Path:
     return folder
 
 
-def exported(name: str, tmp_path: Path) -> Path:
+def exported(name: str, tmp_path: Path, *options: str) -> Path:
     out = tmp_path / "hub"
-    done = CliRunner().invoke(cli, ["export", str(trained(name, tmp_path / "train")), str(out)])
+    done = CliRunner().invoke(cli, ["export", str(trained(name, tmp_path / "train")), str(out), *options])
     assert done.exit_code == 0, done.output
     return out
 
@@ -59,6 +61,28 @@ def test_the_card_is_one_that_the_hub_reads(name: str, library: str, tmp_path: P
     assert "say nothing about real photographs" in card.text
     assert json.loads((out / "model.json").read_text())["weights_sha256"] in card.text
     load_model(out, CPU)
+
+
+def test_the_card_states_the_licence_that_is_given(tmp_path: Path) -> None:
+    assert ModelCard.load(exported("meso4", tmp_path) / "README.md").data.license is None
+    out = exported("meso4", tmp_path / "again", "--license", "cc-by-nc-4.0")
+    assert ModelCard.load(out / "README.md").data.license == "cc-by-nc-4.0"
+
+
+@pytest.mark.parametrize(("licence", "out"), [("MIT\nlibrary_name: x", "hub"), ("", "hub"), ("mit", "model.pt2")])
+def test_a_licence_that_the_card_cannot_state_is_refused(licence: str, out: str, tmp_path: Path) -> None:
+    command = ["export", str(trained("meso4", tmp_path / "train")), str(tmp_path / out), "--license", licence]
+    done = CliRunner().invoke(cli, command)
+    assert done.exit_code == 1 and done.output.startswith("Error: --license"), done.output
+    assert not (tmp_path / out).exists()
+
+
+def test_the_card_names_the_weights_of_timm_that_training_started_from() -> None:
+    source = timm.get_pretrained_cfg("tf_efficientnet_lite0.in1k")
+    start = Start(f"tf_efficientnet_lite0.in1k{OF_TIMM}", "0" * 64, source.license)
+    for started, base in ((start, source.hf_hub_id), (replace(start, name="file"), None)):
+        card = Card("tf_efficientnet_lite0", {}, 64, 64, started_from=started)
+        assert ModelCard(model_card(card, by_timm=True)).data.base_model == base
 
 
 def test_a_folder_of_other_files_is_not_replaced(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from detector.conditions import parse_all
 from detector.config import CompressConfig
-from detector.data import compress, work
+from detector.data import compress, work, worker
 from detector.data.compress import compress_faces
 from detector.data.index import read_index
 from detector.data.work import Executor, Task, as_one, finish, is_whole, pack, read, run, unpack, working_folder
@@ -186,3 +186,18 @@ def test_a_killed_stage_does_only_what_is_missing(
     assert not {f"{key}.done" for key in made} & {path.name for path in kept}
     for name in ("faces-000.tar", "index.csv", "summary.json"):
         assert filecmp.cmp(out / name, expected / "compressed" / name, shallow=False)
+
+
+NO_SCHEDULERS = ["dask://", "dask://host", "dask://host:1/x", "tcp://host:1", "dask://host:0", "tls://host:65536"]
+
+
+@pytest.mark.parametrize("place", ["ray", "slurm.yaml", *NO_SCHEDULERS])
+def test_another_place_is_refused(place: str) -> None:
+    with pytest.raises(ConfigError, match=r"^executor must be .* with a port from 1 to 65535, got " + place):
+        Executor(place)
+
+
+@pytest.mark.parametrize("scheduler", NO_SCHEDULERS)
+def test_a_worker_of_another_scheduler_is_refused(scheduler: str) -> None:
+    with pytest.raises(ConfigError, match=r"^SCHEDULER must be .* with a port from 1 to 65535, got " + scheduler):
+        worker.command.main([scheduler], standalone_mode=False)

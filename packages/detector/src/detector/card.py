@@ -17,6 +17,7 @@ from .schema import LATER, Rules, in_range, matching, read_json
 
 __all__ = [
     "CARD",
+    "OF_TIMM",
     "POOLED",
     "Calibrated",
     "Card",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 CARD = "model.json"
+OF_TIMM = " of timm"  # ends the name of a `Start` that timm publishes
 POOLED = "pooled"  # all conditions together, for files whose condition is not known
 REMEDY = (
     "these weights may be of an earlier version: train again (detector train, or dvc repro), or convert again "

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .card import CARD, Card, as_json, framing_of
-from .errors import DetectorError
+from .errors import ConfigError, DetectorError
 from .options import Command, Input, Output
 
 if TYPE_CHECKING:
@@ -32,23 +32,25 @@ EXAMPLES = 3
 @click.command(cls=Command)
 @click.argument("train", type=Input(exists=True, file_okay=False))
 @click.argument("out", type=Output())
-def command(train: Path, out: Path) -> None:
+@click.option("--license", "licence", metavar="NAME", help="Licence for the model card of a folder, e.g. apache-2.0.")
+def command(train: Path, out: Path, licence: str | None) -> None:
     """Write the model in TRAIN to the file OUT, a .pt2 (PyTorch) or an .onnx, or to a folder OUT.
 
     The exported model maps uint8 RGB crops (N, H, W, 3) of the training size to P(fake), (N,). A folder, a name
     without suffix, has the form of the Hugging Face Hub: weights, config.json for timm and a model card.
     """
-    difference = export(train, out)
+    difference = export(train, out, licence)
     size = sum(file.stat().st_size for file in out.iterdir()) if out.is_dir() else out.stat().st_size
     click.echo(f"{out}: {size / 1e6:.1f} MB, scores differ by at most {difference:.1e} from the model's")
 
 
-def export(train: Path, out: Path) -> float:
+def export(train: Path, out: Path, licence: str | None = None) -> float:
     """Write the model in the folder *train* to *out* and return the largest difference between their scores.
 
     The suffix selects the format; without one, *out* is a folder as `hub.write_folder` writes it. A file is written
-    atomically, and only if its scores match the model's.
-    DetectorError for another suffix, missing packages for ``.onnx``, or a difference above `TOLERANCE`.
+    atomically, and only if its scores match the model's. *licence* is for the model card of a folder.
+    ConfigError for a licence with a file, DetectorError for another suffix, missing packages for ``.onnx``, or a
+    difference above `TOLERANCE`.
     """
     import torch
 
@@ -58,10 +60,12 @@ def export(train: Path, out: Path) -> float:
     if not out.suffix:
         from .hub import write_folder
 
-        return write_folder(*load_model(train, torch.device("cpu")), out)
+        return write_folder(*load_model(train, torch.device("cpu")), out, licence)
     writers = {".pt2": export_program, ".onnx": export_onnx}
     if out.suffix not in writers:
         raise DetectorError(f"{out}: the suffix must be {' or '.join(writers)}, or none for a folder")
+    if licence is not None:
+        raise ConfigError(f"--license: {out} is a file, which has no model card; name a folder, without a suffix")
     if out.is_dir():
         raise DetectorError(f"{out}: is a folder; a file is to be written there")
     model, card = load_model(train, torch.device("cpu"))

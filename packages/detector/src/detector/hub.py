@@ -8,11 +8,14 @@ uploaded. Other models need ``detector.weights.load_model``, for which ``model.j
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .card import CARD, Card, framing_of
-from .errors import DataError, DetectorError
+from evaluation.values import shown
+
+from .card import CARD, OF_TIMM, Card, framing_of
+from .errors import ConfigError, DataError, DetectorError
 
 if TYPE_CHECKING:
     import torch
@@ -21,19 +24,25 @@ if TYPE_CHECKING:
 __all__ = ["MODEL_CARD", "model_card", "write_folder"]
 
 MODEL_CARD, CONFIG, TIMM_WEIGHTS = "README.md", "config.json", "model.safetensors"
+LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 TOLERANCE = 1e-5  # maximum difference between timm's P(fake) and the model's
 
 
-def write_folder(model: nn.Module, card: Card, out: Path) -> float:
+def write_folder(model: nn.Module, card: Card, out: Path, licence: str | None = None) -> float:
     """Write *model* to the folder *out* and return the largest difference between its scores and those read back.
 
-    The folder appears whole. DataError if *out* is a file or holds files already, DetectorError if timm's scores of the
-    folder are not the model's.
+    *licence* is the Hub's name of the licence of the weights, such as ``apache-2.0``; without it the card states none.
+    The folder appears whole. ConfigError for text that is not such a name, DataError if *out* is a file or holds files
+    already, DetectorError if timm's scores of the folder are not the model's.
     """
     from .data.files import whole_folder
     from .models.efficientnet import EfficientNet
     from .weights import save_model
 
+    if licence is not None and LICENCE.fullmatch(licence) is None:
+        raise ConfigError(
+            f"--license must be the Hub's name of a licence, such as apache-2.0 or other, got {shown(licence)}"
+        )
     if out.is_dir() and any(out.iterdir()):
         raise DataError(f"{out}: holds files already; name a new or an empty folder")
     with whole_folder(out, MODEL_CARD) as folder:
@@ -45,7 +54,7 @@ def write_folder(model: nn.Module, card: Card, out: Path) -> float:
             difference = _difference(model, card, folder)
             if not difference <= TOLERANCE:
                 raise DetectorError(f"{out}: timm's scores differ by {difference:.1e} from the model's")
-        (folder / MODEL_CARD).write_text(model_card(card, by_timm), encoding="utf-8")
+        (folder / MODEL_CARD).write_text(model_card(card, by_timm, licence), encoding="utf-8")
     return difference
 
 
@@ -95,24 +104,24 @@ def _difference(model: nn.Module, card: Card, folder: Path) -> float:
         return float((torch.sigmoid(theirs((images - mean) / std))[:, 0] - ours).abs().max())
 
 
-def _front_matter(card: Card, by_timm: bool) -> str:
-    """Return the YAML that the Hub reads; JSON strings are YAML's."""
+def _front_matter(card: Card, by_timm: bool, licence: str | None) -> str:
+    """Return the YAML that the Hub reads, with its keys only (https://huggingface.co/docs/hub/model-cards); JSON
+    strings are YAML's."""
     lines = [
+        *([f"license: {licence}"] if licence else []),
         f"library_name: {'timm' if by_timm else 'detector'}",
         "pipeline_tag: image-classification",
         "tags:",
         *(f"- {tag}" for tag in ("image-classification", "deepfake-detection", *(("timm",) if by_timm else ()))),
     ]
-    if card.data and card.data.name:
-        lines += ["datasets_used:", f"- {json.dumps(card.data.name)}"]
-    if card.started_from:
-        lines.append(f"started_from: {json.dumps(card.started_from.name)}")
+    if card.started_from and card.started_from.name.endswith(OF_TIMM):
+        lines.append(f"base_model: {json.dumps('timm/' + card.started_from.name.removesuffix(OF_TIMM))}")
     return "\n".join(["---", *lines, "---", ""])
 
 
-def model_card(card: Card, by_timm: bool) -> str:
+def model_card(card: Card, by_timm: bool, licence: str | None = None) -> str:
     """Return the model card: what the model is, how to load and use it, and what is known of data and thresholds."""
-    parts = [_front_matter(card, by_timm), f"# {card.model}: real or fake face crops\n", _use(card, by_timm)]
+    parts = [_front_matter(card, by_timm, licence), f"# {card.model}: real or fake face crops\n", _use(card, by_timm)]
     parts += [_data(card), _thresholds(card), _provenance(card)]
     return "\n".join(part for part in parts if part)
 

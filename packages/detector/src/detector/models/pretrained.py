@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from evaluation.values import shown
 
-from ..card import Start
+from ..card import OF_TIMM, Start
 from ..data.files import sha256
 from ..errors import DetectorError
 from ._timm import timm
@@ -141,7 +141,7 @@ def start_of(name: str, pretrained: bool | str | Path) -> Start | None:
         return Start(f"{file} of the package {package.name}", package.sha256, package.licence)
     source = published(name, pretrained)
     if source is not None:
-        return Start(f"{source.name} of timm", sha256(weights_file(source)), source.licence)
+        return Start(source.name + OF_TIMM, sha256(weights_file(source)), source.licence)
     digest = sha256(pretrained)  # type: ignore[arg-type]
     licences = {package.sha256: package.licence for package in PACKAGES.values()}
     return Start(str(pretrained), digest, licences.get(digest))
