@@ -39,8 +39,10 @@ def test_every_encoder_option_has_all_that_its_users_need(name: str) -> None:
         assert name in _options._SETTERS, "no setter in _options.py"
         assert FIELDS.get(name, name) in fields, "no field in csrc/mozcodec.h"
     assert re.search(rf"\b{name}\b", GUIDE), "not in docs/mozcodec/encode.md"
-    assert (f'"{name}"' in FUZZ) is (name not in NOT_DRAWN), "fuzz/options.py"
-    assert (f'"{name}"' in SWITCHES) is (name not in PYTHON_ONLY), "src/mozcodec/_switches.py"
+    assert (f'"{name}"' in FUZZ) is (name not in NOT_DRAWN), "draw it in fuzz/options.py, or list it in NOT_DRAWN here"
+    assert (f'"{name}"' in SWITCHES) is (name not in PYTHON_ONLY), (
+        "give it a switch in src/mozcodec/_switches.py, or list it in PYTHON_ONLY here"
+    )
 
 
 def test_every_setter_is_of_a_documented_option() -> None:
