@@ -114,7 +114,7 @@ class State:
     """What came of all runs, kept in ``repeats.json`` of the folder *out*.
 
     done: the runs of each file that are over. tests: for each test how often it passed and was skipped, and the
-    files with the output of its failures.
+    files with the output of its failures. commits: those at which they ran.
     """
 
     def __init__(self, out: Path) -> None:
@@ -123,6 +123,7 @@ class State:
         kept = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
         self.done: dict[str, list[int]] = kept.get("done", {})
         self.tests: dict[str, dict[str, Any]] = kept.get("tests", {})
+        self.commits: list[str] = kept.get("commits", [])
 
     @property
     def failed(self) -> list[str]:
@@ -133,6 +134,7 @@ class State:
         """Run *files* in this order in one process of pytest, keep the results, and return the tests that failed."""
         report = self.out / "report.xml"
         report.unlink(missing_ok=True)
+        at = commit()
         words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", select]
         words += ["-o", "junit_family=xunit1", f"--junitxml={report}", *files]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
@@ -155,15 +157,18 @@ class State:
                 counts[what] += 1
         for file in files:
             self.done.setdefault(file, []).append(repeat)
+        if at not in self.commits:
+            self.commits.append(at)
+        state = {"done": self.done, "tests": self.tests, "commits": self.commits}
         with whole_file(self.path) as temporary:
-            temporary.write_text(json.dumps({"done": self.done, "tests": self.tests}, indent=1), encoding="utf-8")
+            temporary.write_text(json.dumps(state, indent=1), encoding="utf-8")
         return failed
 
     def table(self) -> str:
         """Return how often the tests ran, and a row for each that did not always pass, in Markdown."""
         times = [len(runs) for runs in self.done.values()] or [0]
         runs = f"{min(times)}" if min(times) == max(times) else f"{min(times)} to {max(times)}"
-        tests = f"{len(self.tests)} tests of {len(self.done)} files"
+        tests = f"{len(self.tests)} tests of {len(self.done)} files at commit {', '.join(self.commits) or 'none'}"
         lines = [f"{tests}, {runs} runs each: {len(self.failed)} failed at least once"]
         if self.failed:
             lines += ["", "| test | passed | failed | output |", "|---|---|---|---|"]
@@ -172,6 +177,13 @@ class State:
             row = (name, f"{counts['passed']}", f"{len(counts['failed'])}", ", ".join(counts["failed"][:3]))
             lines.append(f"| {' | '.join(row)} |")
         return "\n".join(lines)
+
+
+def commit() -> str:
+    """Return the abbreviated commit of the repository, with ``+`` if files were changed since."""
+    words = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else "unknown"
 
 
 def read_report(path: Path) -> dict[str, str]:
