@@ -162,6 +162,9 @@ lint-release: $(RELEASE)/.complete ## check the workflows (actionlint 1.7.7, ziz
 wheels: $(RELEASE)/.complete ## build and check sdist and wheel of each package, install each alone: dist
 	@$(IN_RELEASE) python tools/wheels.py dist
 
+conda: $(RELEASE)/.complete ## build conda/recipe.yaml with stand-ins of conda-forge's packages, and test the package (CONDA_PYTHON=python3.13): out/conda
+	@$(IN_RELEASE) python -m tools.conda "$(if $(filter-out file,$(origin OUT)),$(OUT),out/conda)" $(if $(CONDA_PYTHON),--python "$(CONDA_PYTHON)")
+
 release-files: $(RELEASE)/.complete ## the files to publish for the tag GITHUB_REF_NAME: dist/publish
 	@$(IN_RELEASE) python tools/wheels.py dist --publish "$(GITHUB_REF_NAME)"
 
@@ -199,4 +202,4 @@ $(VENV)/.data: data.dvc $(VENV)/.complete
 	touch $@
 
 .PHONY: help repro unlock test test-all trials check hooks lock architecture coverage coverage-report mutants faults repeats grid experiments seeds bench bench-evaluation bench-perceptual throughput throughput-gpu bench-gpu \
-  real study models study-scaling sample setup lint lint-release wheels release-files wheels-ci try-mozcodec publish fuzz docs
+  real study models study-scaling sample setup lint lint-release wheels conda release-files wheels-ci try-mozcodec publish fuzz docs

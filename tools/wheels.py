@@ -28,14 +28,18 @@ def run(*command: object, cwd: Path = ROOT) -> None:
     subprocess.run([str(part) for part in command], check=True, cwd=cwd)
 
 
-def built(package: str, out: Path) -> list[Path]:
-    """Return sdist and wheel of *package*, built in *out* from a copy of its folder without build files."""
+def built(package: str, out: Path, *options: str) -> list[Path]:
+    """Return sdist and wheel of *package*, built in *out* from a copy of its folder without build files.
+
+    *options* are those of ``python -m build``; with ``--sdist`` there is no wheel.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / package
         ignored = shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__", "*.so", ".hypothesis")
         shutil.copytree(ROOT / "packages" / package, source, ignore=ignored)
-        run(sys.executable, "-m", "build", "--outdir", out, source)
-    return [next(out.glob(f"{package}-*{suffix}")) for suffix in (".tar.gz", ".whl")]
+        run(sys.executable, "-m", "build", *options, "--outdir", out, source)
+    suffixes = (".tar.gz",) if "--sdist" in options else (".tar.gz", ".whl")
+    return [next(out.glob(f"{package}-*{suffix}")) for suffix in suffixes]
 
 
 def check(sdist: Path, wheel: Path) -> None:
