@@ -23,6 +23,7 @@ from detector.data.index import Face, count_identities, read_index, write_index
 from detector.data.layout import count
 from detector.data.png import encode_png
 from detector.data.shards import ShardWriter
+from tools.sample.writer import X264_PARAMS
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +84,8 @@ def encode_video(path: Path, frames: Iterable[np.ndarray], rate: int = 25, crf: 
         stream = None
         for image in frames:
             if stream is None:
-                stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "threads": "1"})
+                options = {"crf": str(crf), "threads": "1", "x264-params": X264_PARAMS}
+                stream = container.add_stream("libx264", rate=rate, options=options)
                 stream.height, stream.width = image.shape[:2]
                 stream.pix_fmt = "yuv420p"
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))

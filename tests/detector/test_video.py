@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from detector.data.video import Footage, evenly_spaced, length, per_second, read_frames
 from detector.errors import DataError, ExhaustedError
+from tools.sample.writer import X264_PARAMS
 
 COUNT = 40
 
@@ -122,8 +123,8 @@ def test_frames_shown_before_the_damaged_one_they_build_on_are_missing(tmp_path:
     path, damaged = tmp_path / "whole.mp4", tmp_path / "damaged.mp4"
     noise = np.random.default_rng(0).integers(0, 256, (96, 160, 3)).astype(np.uint8)
     with av.open(str(path), "w") as container:
-        options = {"x264-params": "bframes=2:b-adapt=0:b-pyramid=0:ref=1:keyint=60:scenecut=0:threads=1", "crf": "20"}
-        stream = container.add_stream("libx264", rate=25, options=options)
+        params = f"{X264_PARAMS}:bframes=2:b-adapt=0:b-pyramid=0:ref=1:keyint=60:scenecut=0:threads=1"
+        stream = container.add_stream("libx264", rate=25, options={"x264-params": params, "crf": "20"})
         stream.width, stream.height, stream.pix_fmt = 96, 96, "yuv420p"
         for number in range(16):
             image = np.ascontiguousarray(noise[:, 2 * number : 2 * number + 96])
