@@ -488,7 +488,7 @@ def test_a_worker_that_is_killed_while_it_starts_is_started_again(tmp_path: Path
         files = run(tasks("square", range(4)), tmp_path / "work", "test", Executor(one.address))
         assert [read(file) for file in files] == [b"0", b"1", b"4", b"9"]
         assert "a worker process ended while it started" in (tmp_path / "dask.log").read_text()
-        assert len(starting()) == 2
+        wait_until(lambda: len(starting()) == 2, "both workers have started")  # one can finish all tasks before
         one.workers[0].send_signal(signal.SIGTERM)
         assert one.workers[0].wait(WAIT) == 0
 
