@@ -565,6 +565,8 @@ echo "Submitted batch job $!"
 """
 
 
+# Dask says so, and drops a socket, where another scheduler on this machine has the port of the dashboard
+@pytest.mark.filterwarnings(r"ignore:\s*Port 8787 is already in use", "ignore:unclosed <socket:ResourceWarning")
 def test_slurm_runs_tasks_as_jobs_that_its_settings_describe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("dask_jobqueue", reason="pip install 'detector[cluster]'")
     programs = tmp_path / "bin"
